@@ -1,0 +1,42 @@
+"""Named errors. Every message names the file or value at fault and says what to do.
+
+The command line turns any ``DitheadError`` into one line on stderr and exit code 2; anything else is a bug
+and keeps its traceback.
+"""
+
+
+class DitheadError(Exception):
+    """Base of every error a user can cause or repair."""
+
+
+class MediaError(DitheadError):
+    """A video or audio file cannot be read as what it should be."""
+
+
+class FaceError(DitheadError):
+    """No usable face where one is needed."""
+
+
+class ModelError(DitheadError):
+    """A model folder is missing, damaged, or does not fit the architecture it names."""
+
+
+class DataError(DitheadError):
+    """A dataset folder is missing, damaged or empty."""
+
+
+class OutputError(DitheadError):
+    """An output cannot be written where it was asked for."""
+
+
+class ConfigError(DitheadError):
+    """A setting is unknown, contradictory or out of range."""
+
+
+class MissingExtraError(DitheadError):
+    """A feature needs packages that the default install leaves out."""
+
+    def __init__(self, extra: str, package: str | None = None) -> None:
+        self.extra = extra
+        what = package or f"the '{extra}' extra"
+        super().__init__(f"{what} is not installed; install it with: pip install 'dithead[{extra}]'")

@@ -1,0 +1,15 @@
+"""Array names shared across folders. Letters: H, W frame height and width, S crop side, N frames."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGB: TypeAlias = NDArray[np.uint8]  # (H, W, 3), R first
+Mask: TypeAlias = NDArray[np.float32]  # (S, S) in [0, 1]; 1 = to be generated
+Wave: TypeAlias = NDArray[np.float32]  # (n,) mono samples in [-1, 1]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+Landmarks: TypeAlias = NDArray[np.float32]  # (478, 2) or (478, 3), pixels; x right, y down
+Similarity: TypeAlias = NDArray[np.float64]  # (2, 3) affine, frame pixels -> crop pixels

@@ -1,0 +1,42 @@
+# Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or 3.12 with venv; nothing else.
+#   make setup | demo | test | lint | slow | clean
+
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test lint slow clean
+
+help:
+	@sed -n '1,2p' Makefile
+
+setup: $(READY)
+
+# The stamp is touched last: an interrupted set-up starts over, a finished one costs nothing.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else \
+	  "dithead needs Python 3.11 or 3.12, this is %d.%d; try: make setup PYTHON=python3.12" % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# mediapipe asks for the OpenCV build with windows, which needs libGL; without it, take the headless build.
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps \
+	  "opencv-contrib-python-headless==$$(sed -n 's/^opencv-contrib-python==//p' constraints.txt)"
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/python examples/demo.py
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache out build dist

@@ -1,0 +1,126 @@
+"""The arithmetic of the lips, by closed form: each measure must name the defect that was put in."""
+
+import numpy as np
+import pytest
+
+from dithead.evaluate.lips import (
+    LipSeries,
+    best_lag,
+    compare,
+    compare_cross,
+    compare_silent,
+    correlation,
+    partial_correlation,
+)
+
+RNG = np.random.default_rng(7)
+N = 120
+
+
+def smooth_noise(seed: int, n: int = N) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.convolve(rng.normal(size=n + 8), np.hanning(9) / 4, mode="valid")
+
+
+def series(aperture: np.ndarray, rate: float = 25.0) -> LipSeries:
+    x = np.stack([np.zeros_like(aperture), aperture], axis=-1)
+    mouth = np.stack([x, -x], axis=1)  # upper and lower lip, (N, 2, 2)
+    return LipSeries(np.arange(len(aperture)) / rate, aperture, mouth)
+
+
+def test_truth_against_itself_is_perfect():
+    truth = series(0.1 + 0.05 * smooth_noise(1))
+    scores = compare(truth, truth)
+    assert scores["lip_correlation"] == pytest.approx(1)
+    assert scores["lip_gain"] == pytest.approx(1)
+    assert scores["lip_velocity_correlation"] == pytest.approx(1)
+    assert scores["jitter"] == pytest.approx(1)
+    assert (scores["lip_lag"], scores["lmd"], scores["faces_missed"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("lag", [-7, -1, 0, 3, 10])
+def test_a_shift_by_k_frames_is_found_as_lag_k(lag):
+    long = smooth_noise(2, N + 40)
+    truth, made = long[20 : 20 + N], long[20 - lag : 20 - lag + N]  # made[t + lag] == truth[t]
+    found, r = best_lag(made, truth)
+    assert found == lag
+    assert r == pytest.approx(1)
+
+
+def test_gain_and_slope_read_the_amplitude():
+    truth = smooth_noise(3)
+    scores = compare(series(0.6 * truth), series(truth))
+    assert scores["lip_gain"] == pytest.approx(0.6)
+    assert scores["lip_slope"] == pytest.approx(0.6)
+    assert scores["lip_correlation"] == pytest.approx(1)
+
+
+def test_slope_falls_with_noise_while_gain_does_not():
+    truth, noise = smooth_noise(4), smooth_noise(5)
+    scores = compare(series(truth + noise), series(truth))
+    assert scores["lip_slope"] < scores["lip_gain"]
+
+
+def test_a_frozen_mouth_correlates_with_nothing():
+    scores = compare(series(np.full(N, 0.1)), series(smooth_noise(6)))
+    assert scores["lip_correlation"] == 0
+    assert scores["lip_gain"] == pytest.approx(0)
+    assert scores["jitter"] == pytest.approx(0)
+
+
+def test_missed_frames_are_counted_and_left_out():
+    truth = smooth_noise(7)
+    made = truth.copy()
+    made[10:15] = np.nan
+    scores = compare(series(made), series(truth))
+    assert scores["faces_missed"] == 5
+    assert scores["lip_correlation"] == pytest.approx(1)
+
+
+def test_too_few_frames_is_a_failure_not_a_number():
+    made = np.full(N, np.nan)
+    made[:5] = np.arange(5)
+    assert np.isnan(correlation(made, smooth_noise(8)))
+
+
+def test_jitter_doubles_when_tremor_of_known_size_is_added():
+    t = np.arange(N)
+    slow = 0.1 * np.sin(t / 5)
+    truth, made = series(slow), series(slow * 2)
+    assert compare(made, truth)["jitter"] == pytest.approx(2)
+
+
+def test_cross_audio_tells_driver_from_source():
+    driver, source = smooth_noise(9), smooth_noise(10)
+    follows, leaks = series(driver), series(driver + source)
+    good = compare_cross(follows, series(driver), series(source))
+    bad = compare_cross(leaks, series(driver), series(source))
+    assert good["driver_correlation"] == pytest.approx(1)
+    assert good["source_partial"] == pytest.approx(0, abs=1e-6)
+    assert bad["source_partial"] > 0.9
+
+
+def test_partial_correlation_equals_correlation_of_residuals():
+    a, b, g = RNG.normal(size=(3, N))
+    a, b = a + g, b - 0.5 * g
+
+    def rest(x):
+        return x - np.polyval(np.polyfit(g, x, 1), g)
+
+    assert partial_correlation(a, b, g) == pytest.approx(np.corrcoef(rest(a), rest(b))[0, 1])
+
+
+def test_silence_is_the_share_of_motion_left():
+    source = smooth_noise(11)
+    assert compare_silent(series(0.1 * source), series(source))["aperture_ratio"] == pytest.approx(0.1)
+
+
+def test_another_frame_rate_is_compared_by_time():
+    t24, t25 = np.arange(120) / 24, np.arange(125) / 25
+
+    def wave(t):
+        return np.sin(2 * np.pi * 0.8 * t)
+
+    scores = compare(series(wave(t25), 25), series(wave(t24), 24))
+    assert scores["lip_correlation"] > 0.999
+    assert scores["lip_lag"] == 0

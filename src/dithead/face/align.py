@@ -1,0 +1,150 @@
+"""From frame pixels to the aligned square crop and back.
+
+The transform rests on the eye corners and the bridge of the nose only: mouth and jaw carry the lip motion, and
+must not move the crop. Letters: S crop side in pixels, N frames, K points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.errors import FaceError
+from dithead.types import RGB, FloatArray, Landmarks, Similarity
+
+ANCHORS = (33, 133, 362, 263, 168, 6, 197, 195)  # outer and inner eye corners, then down the bridge
+
+# A frontal face as FaceMesh sees it, the mean over about 20 people made symmetric: x, y, z in units of the
+# distance between the outer eye corners, origin between them, z negative towards the viewer.
+CANONICAL: NDArray[np.float64] = np.array(
+    [
+        (-0.499, 0.000, 0.000),
+        (-0.189, 0.019, -0.059),
+        (0.189, 0.019, -0.059),
+        (0.499, 0.000, 0.000),
+        (0.000, -0.045, -0.250),
+        (0.000, 0.047, -0.297),
+        (0.000, 0.132, -0.353),
+        (0.000, 0.213, -0.414),
+    ]
+)
+
+# The mean chin lies 1.35 eye distances below the eyes and the longest 1.5, so that with these two numbers a closed
+# chin lands at 0.81 S and even a long face with the jaw dropped stays inside.
+EYE_DISTANCE = 0.41  # outer eye corners, as a fraction of S
+EYE_LINE = 0.26  # height of the eye line, as a fraction of S
+
+
+def crop_transform(landmarks: Landmarks, size: int) -> Similarity:
+    """The similarity (2, 3) that takes frame pixels to a crop of ``size`` pixels.
+
+    ``landmarks`` is (478, 3), or (478, 2) when the depth is unknown. With depth, scale and roll come from a rigid
+    3-D fit, so that a head turned sideways is not blown up because its eyes look closer together.
+
+    Raises FaceError when the landmarks are not finite or fall together.
+    """
+    points = np.asarray(landmarks, np.float64)[list(ANCHORS)]
+    if not np.isfinite(points).all() or np.ptp(points[:, 0]) < 1e-6:
+        raise FaceError("the face landmarks are degenerate; leave this frame out")
+    model = CANONICAL[:, : points.shape[1]]
+    scale, rotation = _umeyama(points, model)
+    linear = scale * EYE_DISTANCE * size * _nearest_rotation(rotation[:2, :2])
+    centre = np.array([0.5, EYE_LINE]) * size + EYE_DISTANCE * size * CANONICAL[:, :2].mean(axis=0)
+    return np.column_stack([linear, centre - linear @ points[:, :2].mean(axis=0)])
+
+
+def smooth_transforms(transforms: Sequence[Similarity | None], sigma: float = 1.5) -> list[Similarity | None]:
+    """Gaussian smoothing over time (``sigma`` in frames) of the transforms of one shot.
+
+    Frames with None stay None and lend no weight to their neighbours.
+    """
+    known = [i for i, m in enumerate(transforms) if m is not None]
+    if not known or sigma <= 0:
+        return list(transforms)
+    times = np.array(known, np.float64)
+    values = np.array([_inverse_parameters(m) for m in transforms if m is not None])  # (n, 4)
+    smoothed: list[Similarity | None] = [None] * len(transforms)
+    reach = 4 * sigma
+    for i in known:
+        low, high = np.searchsorted(times, [i - reach, i + reach + 1e-9])
+        weights = np.exp(-0.5 * ((times[low:high] - i) / sigma) ** 2)
+        smoothed[i] = _from_inverse_parameters(weights @ values[low:high] / weights.sum())
+    return smoothed
+
+
+def warp_crop(frame: RGB, transform: Similarity, size: int) -> RGB:
+    """The aligned crop (size, size, 3) of a frame; outside the picture its border is repeated.
+
+    When shrinking, the frame is blurred first just enough not to alias; when enlarging it is interpolated by
+    a cubic.
+    """
+    scale = transform_scale(transform)
+    window, moved = _source_window(frame, transform, size)
+    if scale < 0.75:  # below this a plain resample skips source pixels
+        window = cv2.GaussianBlur(window, (0, 0), 0.45 / scale, borderType=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(
+        window, moved, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(crop, np.uint8)
+
+
+def transform_points(points: FloatArray, transform: Similarity) -> NDArray[np.float32]:
+    """Points (..., 2 or 3) moved by a transform (2, 3); only x and y are used and returned: (..., 2)."""
+    xy = np.asarray(points, np.float64)[..., :2]
+    return (xy @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
+
+
+def invert(transform: Similarity) -> Similarity:
+    """The transform (2, 3) that goes the other way, crop pixels to frame pixels."""
+    linear = np.linalg.inv(transform[:, :2])
+    return np.column_stack([linear, -linear @ transform[:, 2]])
+
+
+def transform_scale(transform: Similarity) -> float:
+    """Crop pixels per frame pixel."""
+    return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+
+
+def _umeyama(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Scale and rotation of the least-squares similarity source -> target (Umeyama 1991), in 2-D or 3-D."""
+    x, y = source - source.mean(axis=0), target - target.mean(axis=0)
+    u, d, vt = np.linalg.svd(y.T @ x)
+    sign = np.ones(len(d))
+    if np.linalg.det(u) * np.linalg.det(vt) < 0:
+        sign[-1] = -1.0
+    return float((d * sign).sum() / (x**2).sum()), (u * sign) @ vt
+
+
+def _nearest_rotation(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The in-plane rotation nearest to the upper left block of a 3-D rotation: the roll of the head."""
+    angle = np.arctan2(block[1, 0] - block[0, 1], block[0, 0] + block[1, 1])
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def _inverse_parameters(transform: Similarity) -> NDArray[np.float64]:
+    """(a, b, x, y) of the crop -> frame similarity: smoothing there keeps the face in place, not the origin."""
+    back = invert(transform)
+    return np.array([back[0, 0], back[1, 0], back[0, 2], back[1, 2]])
+
+
+def _from_inverse_parameters(p: NDArray[np.float64]) -> Similarity:
+    return invert(np.array([[p[0], -p[1], p[2]], [p[1], p[0], p[3]]]))
+
+
+def _source_window(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
+    """The part of the frame that the crop sees, with a margin, and the transform from it.
+
+    Reading less keeps the blur cheap on large frames.
+    """
+    corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(transform))
+    margin = 4 + 3 / transform_scale(transform)
+    height, width = frame.shape[:2]
+    x0, y0 = (np.clip(np.floor(corners.min(axis=0) - margin), 0, (width - 1, height - 1))).astype(int)
+    x1, y1 = (np.clip(np.ceil(corners.max(axis=0) + margin), (x0 + 1, y0 + 1), (width, height))).astype(int)
+    moved = transform.copy()
+    moved[:, 2] += transform[:, :2] @ (x0, y0)
+    return frame[y0:y1, x0:x1], moved

@@ -1,7 +1,7 @@
 """What the lips of two videos have to do with each other: pure arithmetic on series over time.
 
-A missed frame is NaN and lends no weight to anything. Letters: N frames, P mouth landmarks. Lags are frames of
-the generated video, positive when it runs late.
+A missed frame is NaN and lends no weight to anything. Letters: N frames, P mouth landmarks. Lags are
+frames of the generated video, positive when it runs late.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Measures = dict[str, float]  # NaN where the measurement failed
 class LipSeries:
     """The lips of one video: aperture (N,), mouth landmarks (N, P, 2), times (N,) in seconds.
 
-    The aperture is in units of the eyes' distance; the landmarks too, and they are aligned on eyes and nose (no head motion).
+    Both are in units of the eyes' distance; the landmarks are aligned on eyes and nose (no head motion).
     """
 
     times: Series
@@ -49,7 +49,7 @@ def compare(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG) -> M
     """Self-reenactment: how far the lips of ``generated`` are those of ``truth``.
 
     ``lip_gain`` is the ratio of standard deviations, ``lip_slope`` the regression slope of generated on
-    truth, ``lmd`` the mean distance of the mouth's landmarks, ``jitter`` the ratio of their mean accelerations.
+    truth, ``lmd`` the mean distance of the mouth's landmarks, ``jitter`` the ratio of their accelerations.
     """
     theirs = truth.on_clock(generated.times)
     a, b = generated.aperture, theirs.aperture
@@ -91,7 +91,7 @@ def compare_cross(generated: LipSeries, driver: LipSeries, source: LipSeries) ->
 
 
 def compare_silent(generated: LipSeries, source: LipSeries) -> Measures:
-    """Silence: the lips should rest. ``aperture_ratio``: their standard deviation over the speaking source's."""
+    """Silence: the lips should rest. ``aperture_ratio``: their deviation over the speaking source's."""
     theirs = source.on_clock(generated.times).aperture
     return {
         "aperture_ratio": spread_ratio(generated.aperture, theirs),
@@ -133,7 +133,7 @@ def partial_correlation(a: Series, b: Series, given: Series) -> float:
 
 
 def spread_ratio(a: Series, b: Series) -> float:
-    """Standard deviation of ``a`` over that of ``b``, over the frames both have; NaN if ``b`` stands still."""
+    """Standard deviation of ``a`` over that of ``b`` on the frames both have; NaN if ``b`` stands still."""
     ok = np.isfinite(a) & np.isfinite(b)
     if ok.sum() < FEWEST_FRAMES or b[ok].std() < _STILL:
         return float("nan")

@@ -1,0 +1,177 @@
+"""Audio files to samples and back. Time zero: the first video frame of the file, or its first sample.
+
+Decoded apart from the picture, placed by time stamps (so that edit lists, encoder delay and late starts
+count), mixed by plain averaging of channels (any layout), resampled with the resampler flushed at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.errors import MediaError, OutputError
+from dithead.media.files import create_media, open_media, replacing, shown
+from dithead.media.video import first_frame_time
+from dithead.types import Wave
+
+_SLACK = 0.04  # seconds a time stamp may be off before samples are moved: containers round stamps
+
+
+def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
+    """All of the first audio track as mono samples (n,) at ``rate``; ``MediaError`` if there are none."""
+    blocks = [block[:, 0] for block in audio_blocks(Path(path), rate, channels=1)]
+    wave = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if not len(wave):
+        raise MediaError(f"{shown(Path(path))}: the audio has no samples; record or export it again")
+    return wave
+
+
+def probe_audio(path: Path) -> tuple[int, int]:
+    """(sample rate, channels) of the first audio track; raise ``MediaError`` if there is none."""
+    with open_media(path) as media:
+        stream = _audio_stream(media, path)
+        return int(stream.rate), int(stream.channels)
+
+
+def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
+    """Yield (n, channels) blocks that follow one another from time zero; silence fills gaps."""
+    origin = _origin(path)
+    with open_media(path) as media:
+        stream = _audio_stream(media, path)
+        yield from _Timeline(rate, channels, origin).blocks(_frames(media, stream, path))
+
+
+def _audio_stream(media: Any, path: Path) -> Any:
+    if not media.streams.audio:
+        raise MediaError(f"{shown(path)}: has no audio track; give a file with speech")
+    return media.streams.audio[0]
+
+
+def _origin(path: Path) -> float | None:
+    with open_media(path) as media:
+        return first_frame_time(media)
+
+
+def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """Decoded audio frames; a damaged packet is a gap, a file with nothing but damage is an error."""
+    decoded = 0
+    for packet in media.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            continue
+        for frame in frames:
+            decoded += 1
+            yield frame
+    if not decoded:
+        raise MediaError(f"{shown(path)}: no audio could be decoded; record or export it again")
+
+
+class _Timeline:
+    """Lays decoded frames on one time axis and resamples them, one run of equal sample rates at a time."""
+
+    def __init__(self, rate: int, channels: int, origin: float | None) -> None:
+        self.rate, self.channels, self.origin = rate, channels, origin
+        self.made = 0  # samples yielded so far, at the output rate
+        self.run_start = 0.0  # seconds at which the present run began
+        self.run_taken = 0  # source samples of the present run
+        self.source_rate = 0
+        self.resampler: Any = None
+
+    def blocks(self, frames: Iterator[Any]) -> Iterator[NDArray[np.float32]]:
+        for frame in frames:
+            if frame.sample_rate != self.source_rate:
+                yield from self._end_run()
+                self._start_run(frame.sample_rate)
+            yield from self._push(self._placed(frame))
+        yield from self._end_run()
+
+    def _start_run(self, source_rate: int) -> None:
+        self.run_start = self.made / self.rate
+        self.run_taken, self.source_rate = 0, source_rate
+        self.resampler = av.AudioResampler("fltp", _layout(self.channels), self.rate)
+
+    def _placed(self, frame: Any) -> NDArray[np.float32]:
+        """(channels, n) samples of the frame, led by silence or cut at its start as its time stamp asks."""
+        samples = mix(samples_of(frame), self.channels)
+        if frame.pts is None:
+            return samples
+        stamp = float(frame.pts * frame.time_base)
+        if self.origin is None:
+            self.origin = stamp
+        now = self.run_start + self.run_taken / self.source_rate
+        shift = stamp - self.origin - now
+        if abs(shift) < (_SLACK if self.run_taken or self.made else 0.5 / self.source_rate):
+            return samples
+        count = round(shift * self.source_rate)
+        if count > 0:
+            return np.pad(samples, ((0, 0), (count, 0)))
+        return samples[:, -count:]
+
+    def _push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        if not samples.shape[1]:
+            return
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", _layout(self.channels))
+        frame.sample_rate = self.source_rate
+        self.run_taken += samples.shape[1]
+        for out in self.resampler.resample(frame):
+            yield self._count(out)
+
+    def _end_run(self) -> Iterator[NDArray[np.float32]]:
+        if self.resampler is None or not self.run_taken:
+            return
+        for out in self.resampler.resample(None):
+            yield self._count(out)
+        self.resampler = None
+
+    def _count(self, out: Any) -> NDArray[np.float32]:
+        block = np.ascontiguousarray(out.to_ndarray().T)
+        self.made += len(block)
+        return block
+
+
+def samples_of(frame: Any) -> NDArray[np.float32]:
+    """(channels, n) samples in [-1, 1] of a decoded frame in any sample format."""
+    raw = frame.to_ndarray()
+    if not frame.format.is_planar:
+        raw = raw.reshape(-1, len(frame.layout.channels) or 1).T
+    if raw.dtype == np.uint8:
+        return (raw.astype(np.float32) - 128) / 128
+    if np.issubdtype(raw.dtype, np.integer):
+        return (raw / float(-np.iinfo(raw.dtype).min)).astype(np.float32)
+    return np.nan_to_num(raw.astype(np.float32))
+
+
+def mix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """(C, n) to (channels, n): as it is when the count fits, else the plain average on every channel."""
+    if samples.shape[0] == channels:
+        return samples
+    return np.repeat(samples.mean(axis=0, keepdims=True), channels, axis=0)
+
+
+def _layout(channels: int) -> str:
+    return "mono" if channels == 1 else "stereo"
+
+
+def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:
+    """Write mono samples (n,) as 16-bit WAV or FLAC, by suffix; the file appears whole or not at all."""
+    path = Path(path)
+    try:
+        muxer, codec = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}[path.suffix.lower()]
+    except KeyError:
+        raise OutputError(f"{shown(path)}: write audio to a name that ends in .wav or .flac") from None
+    pcm = np.rint(np.clip(wave, -1, 32767 / 32768) * 32768).astype(np.int16)
+    with replacing(path) as temporary, create_media(temporary, muxer) as media:
+        stream = media.add_stream(codec, rate=rate, layout="mono", format="s16")
+        size = 4096  # FLAC's frame size
+        for start in range(0, len(pcm), size):
+            frame = av.AudioFrame.from_ndarray(pcm[None, start : start + size], "s16", "mono")
+            frame.sample_rate, frame.pts = rate, start
+            media.mux(stream.encode(frame))
+        media.mux(stream.encode(None))

@@ -1,0 +1,71 @@
+"""YCbCr <-> R'G'B': which matrix and range a picture uses, and the matrix itself. Source: ITU-T H.273."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+# H.273 MatrixCoefficients code -> (Kr, Kb). 0 is RGB itself, 2 is "unspecified".
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    5: (0.299, 0.114),  # BT.601, 625 lines
+    6: (0.299, 0.114),  # BT.601, 525 lines
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020
+}
+_SWSCALE = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+}
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How YCbCr samples code a colour."""
+
+    matrix: int  # H.273 code, one of _LUMA_WEIGHTS
+    full_range: bool
+
+    @property
+    def swscale_matrix(self) -> Colorspace:
+        return _SWSCALE[self.matrix]
+
+    @property
+    def swscale_range(self) -> ColorRange:
+        return ColorRange.JPEG if self.full_range else ColorRange.MPEG
+
+    def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:
+        """(3, 3) matrix from R'G'B' differences in 0..255 steps to Y, Cb, Cr differences in code values."""
+        kr, kb = _LUMA_WEIGHTS[self.matrix]
+        kg = 1 - kr - kb
+        matrix = np.array(
+            [
+                [kr, kg, kb],
+                [-kr / (2 * (1 - kb)), -kg / (2 * (1 - kb)), 0.5],
+                [0.5, -kg / (2 * (1 - kr)), -kb / (2 * (1 - kr))],
+            ]
+        )
+        top = float(2**depth - 1) if self.full_range else 0.0
+        scale = 2 ** (depth - 8)
+        spans = [top or 219.0 * scale, top or 224.0 * scale, top or 224.0 * scale]
+        return (matrix * np.array(spans)[:, None] / 255).astype(np.float32)
+
+
+def encoding_of(colorspace: int, color_range: int, pix_fmt: str, height: int) -> Encoding:
+    """The encoding a picture's tags name; players' convention where they are silent.
+
+    Untagged pictures are BT.709 from 720 lines up and BT.601 below; limited range unless the format says J.
+    """
+    fallback = 1 if height >= 720 else 6
+    matrix = 9 if colorspace == 10 else colorspace  # 10: BT.2020 constant luminance, close to 9
+    full = color_range == _FULL_RANGE or pix_fmt.startswith("yuvj")
+    return Encoding(matrix if matrix in _LUMA_WEIGHTS else fallback, full)

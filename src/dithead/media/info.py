@@ -1,0 +1,75 @@
+"""What a video file says about itself. Width and height are as displayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from dithead.media.colour import Encoding, encoding_of
+
+_UNSPECIFIED = 2  # H.273 code for primaries, transfer and matrix
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says about itself. ``width`` and ``height`` are as displayed, rotation undone."""
+
+    width: int
+    height: int
+    fps: Fraction  # average rate
+    frames: int | None = None  # None: the container does not say
+    duration: float = 0.0  # seconds; 0 when unknown
+    pix_fmt: str = "yuv420p"
+    color_range: int = 0  # FFmpeg's AVColorRange: 1 limited, 2 full
+    color_space: int = _UNSPECIFIED
+    color_primaries: int = _UNSPECIFIED
+    color_trc: int = _UNSPECIFIED
+    rotation: int = 0  # degrees counter-clockwise that the reader undoes
+    has_audio: bool = False
+    start_time: float = 0.0  # of the first frame, in the container's clock
+    time_base: Fraction | None = None
+    codec: str = ""
+    sample_aspect: Fraction | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def encoding(self) -> Encoding:
+        return encoding_of(self.color_space, self.color_range, self.pix_fmt, self.height)
+
+
+def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
+    """Tags of the container, its stream and the first decoded frame (which tells the truth on colour)."""
+    rotation = int(first.rotation) % 360
+    rotation = round(rotation / 90) % 4 * 90
+    width, height = first.width, first.height
+    if rotation % 180:
+        width, height = height, width
+    fps = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    return VideoInfo(
+        width=width,
+        height=height,
+        fps=Fraction(fps),
+        frames=stream.frames or None,
+        duration=_duration(media, stream),
+        pix_fmt=first.format.name,
+        color_range=int(first.color_range),
+        color_space=int(first.colorspace),
+        color_primaries=int(first.color_primaries),
+        color_trc=int(first.color_trc),
+        rotation=rotation,
+        has_audio=bool(media.streams.audio),
+        start_time=float((first.pts or 0) * first.time_base),
+        time_base=first.time_base,
+        codec=stream.codec_context.name,
+        sample_aspect=stream.sample_aspect_ratio or None,
+        metadata=dict(media.metadata),
+    )
+
+
+def _duration(media: Any, stream: Any) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return 0.0 if media.duration is None else media.duration / av.time_base

@@ -1,0 +1,172 @@
+"""Video files to frames: probing, decoding with rotation undone, resampling in time. H, W: displayed size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Interpolation
+
+from dithead.errors import MediaError
+from dithead.media.colour import Encoding
+from dithead.media.files import open_media, shown, unreadable
+from dithead.media.info import VideoInfo, describe
+from dithead.media.writer import VideoWriter
+from dithead.types import RGB
+
+__all__ = ["VideoFrame", "VideoInfo", "VideoWriter", "probe", "read_frames"]
+
+
+@dataclass
+class VideoFrame:
+    """One decoded frame. ``time`` (seconds) and ``pts`` (``time_base`` ticks) count from the first frame."""
+
+    index: int
+    time: float
+    pts: int
+    time_base: Fraction
+    native: Any  # av.VideoFrame as decoded, not yet rotated
+    encoding: Encoding
+    rotation: int = 0
+
+    @cached_property
+    def pixels(self) -> RGB:
+        """(H, W, 3) as displayed; computed when first asked for."""
+        rgb = self.native.reformat(
+            format="rgb24",
+            src_colorspace=self.encoding.swscale_matrix,
+            src_color_range=self.encoding.swscale_range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
+            threads=1,
+        ).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, self.rotation // 90))
+
+
+def probe(path: str | PathLike[str]) -> VideoInfo:
+    """Describe the video at ``path`` from its headers and first frame; ``MediaError`` if there is none."""
+    path = Path(path)
+    with open_media(path) as media:
+        stream = video_stream(media, path)
+        first = _first_frame(media, stream, path)
+        return describe(media, stream, first)
+
+
+def video_stream(media: Any, path: Path) -> Any:
+    """The first real video stream; cover pictures of audio files do not count."""
+    for stream in media.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    raise MediaError(f"{shown(path)}: has no video; give a file with a picture")
+
+
+def first_frame_time(media: Any) -> float | None:
+    """Seconds of the first displayed video frame in the container's clock; None without video."""
+    for stream in media.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            frame = next(_decoded(media, stream), None)
+            return None if frame is None or frame.pts is None else float(frame.pts * frame.time_base)
+    return None
+
+
+def read_frames(path: str | PathLike[str], *, fps: Fraction | float | None = None) -> Iterator[VideoFrame]:
+    """Yield the frames of ``path`` in display order, one at a time.
+
+    fps: resample to this rate by nearest time stamp; None keeps every frame and its own time stamp.
+    Raises ``MediaError`` naming the file when it is no video, or ends before its header says.
+    """
+    path = Path(path)
+    frames = _native_frames(path)
+    return frames if fps is None else _resampled(frames, Fraction(fps).limit_denominator(1001 * 240))
+
+
+def _native_frames(path: Path) -> Iterator[VideoFrame]:
+    with open_media(path) as media:
+        stream = video_stream(media, path)
+        stream.thread_type = "AUTO"
+        count = _Count()
+        info: VideoInfo | None = None
+        start = last = index = 0
+        for frame in _decoded(media, stream, count):
+            if info is None:
+                info, start = describe(media, stream, frame), frame.pts or 0
+                last = -1
+            step = _frame_ticks(info.fps, frame.time_base)
+            pts = frame.pts - start if frame.pts is not None else last + step
+            last = pts = max(pts, last + 1)  # equal or backward stamps would break every writer
+            yield VideoFrame(
+                index, float(pts * frame.time_base), pts, frame.time_base, frame, info.encoding, info.rotation
+            )
+            index += 1
+        _require_whole(path, stream, count, index)
+
+
+def _frame_ticks(fps: Fraction, time_base: Fraction) -> int:
+    return max(1, round(1 / (fps * time_base)))
+
+
+@dataclass
+class _Count:
+    """Packets seen by the demuxer, to notice a file that ends before its header says."""
+
+    packets: int = 0
+    damaged: bool = False
+
+
+def _decoded(media: Any, stream: Any, count: _Count | None = None) -> Iterator[Any]:
+    """Decoded frames of one stream; a damaged last packet counts as damage, not as an error of its own."""
+    count = count or _Count()
+    for packet in media.demux(stream):
+        if packet.size:
+            count.packets += 1
+            count.damaged |= packet.is_corrupt
+        try:
+            yield from packet.decode()
+        except av.InvalidDataError:
+            count.damaged = True
+
+
+def _require_whole(path: Path, stream: Any, count: _Count, decoded: int) -> None:
+    if decoded == 0:
+        raise MediaError(f"{shown(path)}: no frame could be decoded; copy the file again or export it anew")
+    promised = stream.frames or 0
+    if count.packets < promised:
+        where = f"cut off after frame {decoded} of {promised}"
+        raise MediaError(f"{shown(path)}: {where}; copy the file again or export it anew")
+
+
+def _first_frame(media: Any, stream: Any, path: Path) -> Any:
+    frame = next(_decoded(media, stream), None)
+    if frame is None:
+        raise unreadable(path, ValueError("no frame could be decoded"))
+    return frame
+
+
+def _resampled(frames: Iterator[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
+    """Nearest source frame for each output time k / fps; as many outputs as the duration holds, rounded."""
+    held: VideoFrame | None = None
+    k, gap = 0, 0.0
+    for frame in frames:
+        if held is not None:
+            gap = frame.time - held.time
+            while float(k / fps) < (held.time + frame.time) / 2:
+                yield _retimed(held, k, fps)
+                k += 1
+        held = frame
+    while held is not None and k < max(1, round((held.time + (gap or float(1 / fps))) * fps)):
+        yield _retimed(held, k, fps)
+        k += 1
+
+
+def _retimed(frame: VideoFrame, k: int, fps: Fraction) -> VideoFrame:
+    copy = VideoFrame(k, float(k / fps), k, 1 / fps, frame.native, frame.encoding, frame.rotation)
+    if "pixels" in frame.__dict__:
+        copy.__dict__["pixels"] = frame.pixels
+    return copy

@@ -21,6 +21,8 @@ MAX_FACES = 4
 DETECTION_CONFIDENCE = 0.5
 _ZOOM_MARGIN = 0.6  # picture kept around a small face, as a fraction of its box, before FaceMesh looks again
 
+_BLACK: RGB = np.zeros((64, 64, 3), np.uint8)
+
 
 class FaceLandmarker:
     """Landmarks of the faces in pictures (``detect``) or along one video (``track``).
@@ -71,9 +73,12 @@ class FaceLandmarker:
         return faces[0] if faces else None
 
     def reset(self) -> None:
-        """Forget the tracked face."""
+        """Forget the tracked face.
+
+        By showing a black picture: the graph's own reset loads the networks anew, which costs 10 frames' time.
+        """
         if self._moving is not None:
-            self._moving.reset()
+            _run(self._moving, _BLACK)
 
     def _detect_small(self, image: RGB) -> list[Landmarks]:
         if self._finder is None:
@@ -82,7 +87,7 @@ class FaceLandmarker:
         for box in _find_boxes(self._finder, image)[: self.max_faces]:
             x0, y0, x1, y1 = _zoom_box(box, image.shape)
             window = np.ascontiguousarray(image[y0:y1, x0:x1])
-            found += [face + np.float32([x0, y0, 0]) for face in _run(self._still, window)[:1]]
+            found += [face + np.array([x0, y0, 0], np.float32) for face in _run(self._still, window)[:1]]
         return found
 
 
@@ -109,9 +114,7 @@ def _face_mesh(static: bool, faces: int) -> Any:
             min_detection_confidence=DETECTION_CONFIDENCE,
             min_tracking_confidence=0.5,
         )
-        graph.process(np.zeros((64, 64, 3), np.uint8))  # the log noise comes with the first picture
-        if not static:
-            graph.reset()
+        graph.process(_BLACK)  # the log noise comes with the first picture
     return graph
 
 
@@ -120,15 +123,15 @@ def _face_finder() -> Any:
         from mediapipe.python.solutions.face_detection import FaceDetection
 
         graph = FaceDetection(min_detection_confidence=DETECTION_CONFIDENCE, model_selection=1)
-        graph.process(np.zeros((64, 64, 3), np.uint8))
+        graph.process(_BLACK)
     return graph
 
 
 def _run(graph: Any, image: RGB) -> list[Landmarks]:
     height, width = image.shape[:2]
     result = graph.process(np.ascontiguousarray(image)).multi_face_landmarks or []
-    scale = np.float32([width, height, width])
-    return [np.float32([(p.x, p.y, p.z) for p in face.landmark]) * scale for face in result]
+    scale = np.array([width, height, width], np.float32)
+    return [np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale for face in result]
 
 
 def _find_boxes(finder: Any, image: RGB) -> list[tuple[float, float, float, float]]:

@@ -1,0 +1,116 @@
+"""Reading a prepared dataset. Letters: N frames, S crop side, K corners of the mask polygon."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.errors import DataError
+from dithead.prepare.settings import PrepareConfig
+from dithead.types import Wave
+
+
+@dataclass(frozen=True)
+class Track:
+    """Where the face of a clip is, in crop pixels."""
+
+    landmarks: NDArray[np.float32]  # (N, 478, 2)
+    transforms: NDArray[np.float64]  # (N, 2, 3), source frame -> crop
+    valid: NDArray[np.bool_]  # (N,) False where the landmarks are interpolated
+    polygon: NDArray[np.float32]  # (K, 2) of the region to generate
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One accepted clip of a dataset; its files are read when asked for."""
+
+    id: str
+    identity: str
+    split: str  # "train" or "val"
+    source: str
+    licence: str
+    length: int  # N
+    fps: int
+    folder: Path
+
+    def frames(self) -> NDArray[np.uint8]:
+        """All crops (N, S, S, 3)."""
+        from dithead.media.video import read_frames
+
+        crops = np.stack([frame.pixels for frame in read_frames(self.folder / "crop.mp4")])
+        if len(crops) != self.length:
+            raise DataError(f"{self.folder}: {len(crops)} crops where {self.length} belong; prepare it again")
+        return crops
+
+    def audio(self) -> Wave:
+        """Mono samples at 16 kHz, exactly as long as the frames."""
+        from dithead.media.audio import read_audio
+
+        return read_audio(self.folder / "audio.flac", 16000)
+
+    def track(self) -> Track:
+        """Landmarks, transforms, validity and mask polygon."""
+        path = self.folder / "track.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return Track(*(stored[k] for k in ("landmarks", "transforms", "valid", "polygon")))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); delete {self.folder} and prepare again") from None
+
+    def meta(self) -> dict[str, Any]:
+        """Facts about the clip's origin: file, start, source size, eye distance in source pixels."""
+        return dict(json.loads((self.folder / "meta.json").read_text("utf-8")))
+
+
+class Dataset:
+    """A folder written by ``prepare_dataset``.
+
+    Raises DataError when it is missing, unfinished or not a dataset.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config = self._read_config()
+        self.entries = self._read_manifest()
+
+    @cached_property
+    def _clips(self) -> list[Clip]:
+        return [
+            Clip(
+                id=e["id"], identity=e["identity"], split=e["split"], source=e["source"], licence=e["licence"],
+                length=e["frames"], fps=e["fps"], folder=self.path / "clips" / e["id"],
+            )
+            for e in self.entries
+            if e["status"] == "ok"
+        ]  # fmt: skip
+
+    def clips(self, split: str | None = None) -> list[Clip]:
+        """Accepted clips in a fixed order: of ``"train"``, of ``"val"``, or all."""
+        if split not in (None, "train", "val"):
+            raise DataError(f"no split called {split!r}; there are train and val")
+        return [clip for clip in self._clips if split in (None, clip.split)]
+
+    def _read_config(self) -> PrepareConfig:
+        path = self.path / "config.json"
+        try:
+            return PrepareConfig(**json.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            raise DataError(
+                f"{self.path}: not a dataset (no config.json); make one with: dithead prepare RAW_DIR -o {self.path}"
+            ) from None
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"{path}: cannot be understood ({str(error).splitlines()[0]})") from None
+
+    def _read_manifest(self) -> list[dict[str, Any]]:
+        path = self.path / "manifest.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); run dithead prepare again to rebuild it") from None

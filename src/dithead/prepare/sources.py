@@ -1,0 +1,158 @@
+"""What goes in: video files under a folder, who is in them, and under which licence.
+
+A ``SOURCES.json`` in the raw folder (or given by path) says so per folder, the longest matching prefix first:
+
+    {"interviews": {"source": "My interviews, 2025", "licence": "CC BY 4.0", "identity": "file"},
+     "anna": {"source": "...", "licence": "...", "identity": "anna", "audio_offset": 0.08}}
+
+``identity`` is a name, ``"folder"`` (the name of the file's folder, the default) or ``"file"`` (one person a file).
+``audio_offset`` is how many seconds the sound lags behind the picture in those files; it is taken out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dithead.errors import DataError
+
+SIDECAR = "SOURCES.json"
+VIDEO_SUFFIXES = frozenset(
+    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .nut .ogg .ogv "
+    ".rm .rmvb .ts .vob .webm .wmv .y4m".split()
+)
+
+
+class Provenance(BaseModel):
+    """What is known about a folder of videos."""
+
+    model_config = ConfigDict(extra="forbid")
+    source: str = "unknown"
+    licence: str = "unknown"
+    identity: str = "folder"
+    audio_offset: float = Field(0.0, ge=-2, le=2)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video file to prepare."""
+
+    path: Path
+    relative: str  # path below the raw folder, with forward slashes
+    slug: str  # unique, safe as a file name
+    identity: str
+    source: str
+    licence: str
+    audio_offset: float
+
+
+def find_sources(
+    raw_dir: Path, output: Path, sidecar: Path | None, source: str | None, licence: str | None
+) -> list[Source]:
+    """Every video below ``raw_dir`` in a fixed order. ``source`` and ``licence`` are used where the sidecar is silent.
+
+    Raises DataError when the folder is missing, holds no video, or its sidecar cannot be understood.
+    """
+    if not raw_dir.is_dir():
+        raise DataError(f"{raw_dir}: no such folder; give the folder that holds the videos")
+    table = read_sidecar(sidecar or raw_dir / SIDECAR, required=sidecar is not None)
+    given = {k: v for k, v in (("source", source), ("licence", licence)) if v is not None}
+    files = sorted(_video_files(raw_dir, output), key=lambda p: p.relative_to(raw_dir).as_posix())
+    if not files:
+        raise DataError(f"{raw_dir}: no video in it; supported are {', '.join(sorted(VIDEO_SUFFIXES))}")
+    taken: set[str] = set()
+    return [_source(path, raw_dir, table, given, taken) for path in files]
+
+
+def read_sidecar(path: Path, required: bool) -> dict[str, Provenance]:
+    """The sidecar's folders and what it says of each; empty when there is none and none is required."""
+    if not path.is_file():
+        if required:
+            raise DataError(f"{path}: no such file; give the JSON file that describes the sources")
+        return {}
+    try:
+        return {k.strip("/"): Provenance(**v) for k, v in json.loads(path.read_text("utf-8")).items()}
+    except (ValueError, TypeError, AttributeError, ValidationError) as error:
+        why = str(error).splitlines()[0]
+        raise DataError(
+            f'{path}: not as expected ({why}); write {{"folder": {{"source": "...", "licence": "..."}}}}'
+        ) from None
+
+
+def choose_val(identities: Iterable[str], fraction: float, named: Iterable[str]) -> frozenset[str]:
+    """Who is held out: the ``named`` ones, or else about ``fraction`` of all, by a hash of the name.
+
+    Adding people never moves the others. With two people or more neither side is empty when fraction is above 0.
+    Raises DataError for a name that is not there.
+    """
+    known = sorted(set(identities), key=_hash)
+    chosen = set(named)
+    if missing := chosen - set(known):
+        raise DataError(f"no such identity: {', '.join(sorted(missing))}; there are {', '.join(sorted(known))}")
+    if chosen or fraction <= 0 or len(known) < 2:
+        return frozenset(chosen)
+    chosen = {name for name in known if _hash(name) < fraction} or {known[0]}
+    return frozenset(chosen - {known[-1]})
+
+
+def _hash(name: str) -> float:
+    digest = hashlib.sha256(f"split:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _video_files(raw_dir: Path, output: Path) -> Iterable[Path]:
+    inside = output.resolve()
+    for path in raw_dir.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(raw_dir).parts)
+        if hidden or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+            continue
+        if inside not in path.resolve().parents:
+            yield path
+
+
+def _source(
+    path: Path, raw_dir: Path, table: dict[str, Provenance], given: dict[str, str], taken: set[str]
+) -> Source:
+    relative = PurePosixPath(path.relative_to(raw_dir).as_posix())
+    known = _lookup(relative, table)
+    facts = {"source": known.source, "licence": known.licence}
+    facts |= {key: value for key, value in given.items() if key not in known.model_fields_set}
+    return Source(
+        path=path,
+        relative=str(relative),
+        slug=_slug(relative, taken),
+        identity=_identity(relative, known.identity, raw_dir),
+        audio_offset=known.audio_offset,
+        **facts,
+    )
+
+
+def _lookup(relative: PurePosixPath, table: dict[str, Provenance]) -> Provenance:
+    for name in (relative, *relative.parents):
+        if found := table.get("" if str(name) == "." else str(name)):
+            return found
+    return table.get(".", Provenance())
+
+
+def _identity(relative: PurePosixPath, rule: str, raw_dir: Path) -> str:
+    if rule == "file":
+        return relative.stem
+    if rule == "folder":
+        return relative.parent.name or raw_dir.resolve().name
+    return rule
+
+
+def _slug(relative: PurePosixPath, taken: set[str]) -> str:
+    """A readable unique name: the path with safe characters only, and a hash where that would be ambiguous."""
+    plain = "-".join(relative.with_suffix("").parts)
+    slug = re.sub(r"[^A-Za-z0-9._-]", "_", plain)[:100]
+    if slug != plain or slug.lower() in taken or slug.startswith("."):
+        slug = f"{slug.lstrip('.')}-{hashlib.sha256(str(relative).encode()).hexdigest()[:8]}"
+    taken.add(slug.lower())
+    return slug

@@ -18,8 +18,8 @@ _HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./
 def resolve_model(ref: str | Path) -> Path:
     """The folder that ``ref`` names.
 
-    In this order: the name of a shipped model, an existing folder, ``org/name`` or ``org/name@revision`` on the
-    Hugging Face hub (from its cache when it is there).
+    In this order: the name of a shipped model, an existing folder, ``org/name`` or ``org/name@revision`` on
+    the Hugging Face hub (from its cache when it is there).
 
     Raises:
         ModelError: nothing by that name; the message says what to do.

@@ -1,0 +1,210 @@
+"""Model folders: the one thing training writes and generation reads.
+
+    config.json               format, version and the model's configuration
+    autoencoder.safetensors   weights, one file per part; matrices are stored in bfloat16
+    dit.safetensors
+    audio.safetensors
+    hashes.json               SHA-256 of each file above
+    MODEL_CARD.md             for people; not hashed, so that it can be edited
+
+Nothing in a folder is executed or unpickled, and nothing is used before its hash is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dithead.config import ModelConfig
+from dithead.diffusion.objectives import make_objective
+from dithead.errors import ModelError, OutputError
+from dithead.hub import DEFAULT_MODEL, resolve_model
+
+if TYPE_CHECKING:
+    from dithead.models.talking_head import TalkingHead
+
+FORMAT = 1
+PARTS = ("autoencoder", "dit", "audio")
+CONFIG, HASHES, CARD = "config.json", "hashes.json", "MODEL_CARD.md"
+HASHED = (CONFIG, *(f"{part}.safetensors" for part in PARTS))
+
+
+def build_model(config: ModelConfig) -> TalkingHead:
+    """A model with fresh random weights, in evaluation mode."""
+    from dithead.models.talking_head import TalkingHead
+
+    return TalkingHead(config, make_objective(config.objective)).eval()
+
+
+def load_model(
+    ref: str | Path = DEFAULT_MODEL,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> TalkingHead:
+    """The model that ``ref`` names (see ``hub.resolve_model``), verified, in evaluation mode.
+
+    ``dtype`` is that of the parameters, float32 when absent; buffers (latent statistics) stay float32.
+
+    Raises:
+        ModelError: not found, a wrong hash, an unknown configuration, tensors of wrong name or shape.
+    """
+    folder = resolve_model(ref)
+    verify_folder(folder)
+    model = build_model(read_config(folder))
+    for part in PARTS:
+        _fill(getattr(model, part), folder / f"{part}.safetensors")
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype or torch.float32)
+    model.requires_grad_(False)
+    return model.to(device)
+
+
+def save_model(
+    folder: str | Path,
+    model: TalkingHead,
+    *,
+    version: str = "1",
+    training: str = "not stated",
+    dtype: torch.dtype = torch.bfloat16,
+) -> Path:
+    """Write ``model`` as a folder; an earlier model there is replaced, other files there are left alone.
+
+    ``training`` is a sentence for the model card: data, steps, machine. Returns the folder.
+
+    Raises:
+        OutputError: the folder cannot be written; what was there before is unharmed.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; give a folder for the model")
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        temporary.mkdir(parents=True)
+        _write(temporary, model, version, training, dtype)
+        _move(temporary, folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: the model cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def verify_folder(folder: Path) -> dict[str, int]:
+    """Check every hashed file and return their sizes in bytes; ModelError names the first that is wrong."""
+    hashes = _read_json(folder / HASHES)
+    for name in HASHED:
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / name} is missing; copy or fetch the model again")
+        if hashes.get(name) != _sha256(folder / name):
+            raise ModelError(
+                f"{folder / name} does not match its SHA-256 in {HASHES}; copy or fetch the model again"
+            )
+    return {name: (folder / name).stat().st_size for name in HASHED}
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The configuration in a model folder; ModelError says which setting is wrong."""
+    path = folder / CONFIG
+    content = _read_json(path)
+    if content.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} has format {content.get('format')!r}, this dithead reads {FORMAT}; "
+            "use the dithead that wrote it"
+        )
+    try:
+        return ModelConfig.model_validate(content.get("model"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(key) for key in first["loc"]) or "model"
+        raise ModelError(f"{path}: {where}: {first['msg']}; use the dithead that wrote it") from error
+
+
+def _fill(part: nn.Module, file: Path) -> None:
+    """Load ``file`` into ``part``, tensor by tensor of the same name and shape."""
+    try:
+        stored = load_file(file)
+    except SafetensorError as error:
+        raise ModelError(f"{file} is not a safetensors file ({error})") from error
+    wanted = part.state_dict()
+    if unmatched := sorted(stored.keys() ^ wanted.keys()):
+        raise ModelError(f"{file} does not fit config.json: tensor {unmatched[0]} is in only one of the two")
+    for name, tensor in wanted.items():
+        if stored[name].shape != tensor.shape:
+            have, want = tuple(stored[name].shape), tuple(tensor.shape)
+            raise ModelError(f"{file} does not fit config.json: {name} has shape {have}, expected {want}")
+        tensor.copy_(stored[name])
+
+
+def _write(folder: Path, model: TalkingHead, version: str, training: str, dtype: torch.dtype) -> None:
+    config: ModelConfig = model.config
+    content = {"format": FORMAT, "version": version, "model": config.model_dump(mode="json")}
+    _write_json(folder / CONFIG, content)
+    for part in PARTS:
+        save_file(_stored(getattr(model, part), dtype), folder / f"{part}.safetensors")
+    _write_json(folder / HASHES, {name: _sha256(folder / name) for name in HASHED})
+    (folder / CARD).write_text(_card(model, version, training), encoding="utf-8")
+
+
+def _stored(part: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Tensors for the disk: matrices in ``dtype``; vectors and buffers, few but sensitive, as they are."""
+    matrices = {name for name, parameter in part.named_parameters() if parameter.ndim > 1}
+    return {
+        name: tensor.detach().to("cpu", dtype if name in matrices else tensor.dtype).contiguous()
+        for name, tensor in part.state_dict().items()
+    }
+
+
+def _card(model: TalkingHead, version: str, training: str) -> str:
+    template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"))
+    millions = {part: sum(p.numel() for p in getattr(model, part).parameters()) / 1e6 for part in PARTS}
+    return template.substitute(
+        name=model.config.name,
+        version=version,
+        size=model.config.size,
+        objective=model.config.objective,
+        steps=model.config.steps,
+        parameters=", ".join(f"{part} {count:.1f} M" for part, count in millions.items()),
+        training=training,
+    )
+
+
+def _move(source: Path, folder: Path) -> None:
+    """Put a finished folder in place. Hashes go last: an interrupted replacement shows as a wrong hash."""
+    if not folder.exists():
+        source.rename(folder)
+        return
+    for name in (*HASHED, CARD, HASHES):
+        (source / name).replace(folder / name)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; ModelError when the file is missing or holds anything else."""
+    if not path.is_file():
+        raise ModelError(f"{path.parent} is not a model folder: {path.name} is missing")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}); copy or fetch the model again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a JSON object; copy or fetch the model again")
+    return content

@@ -1,0 +1,180 @@
+"""What this machine has, what is missing, and the command that would bring it. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from dithead.errors import DitheadError
+
+Status = Literal["ok", "absent", "broken"]
+GIB = 2**30
+CODECS = ("libx264", "aac", "flac", "ffv1")
+EXTRAS = {"wav2vec2": "transformers"}  # extra -> the module that shows it is there
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. ``absent`` things are optional; ``broken`` ones stop `dithead generate`."""
+
+    topic: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Every finding, in reading order. Never raises for a sick machine: that is a finding."""
+    findings: list[Finding] = []
+    for check in CHECKS:
+        try:
+            findings.extend(check())
+        except (ImportError, OSError, RuntimeError, DitheadError) as error:
+            topic = check.__name__.removeprefix("_")
+            findings.append(Finding(topic, "broken", str(error).splitlines()[0], _repair(topic)))
+    return findings
+
+
+def healthy(findings: list[Finding]) -> bool:
+    """True when nothing that `dithead generate` needs is broken."""
+    return all(finding.status != "broken" for finding in findings)
+
+
+def _repair(topic: str) -> str:
+    if topic == "opencv":  # the usual cause is a server without libGL
+        return "pip install --force-reinstall --no-deps 'opencv-contrib-python-headless<4.12'"
+    return "reinstall: pip install --force-reinstall dithead -c constraints.txt"
+
+
+def _system() -> Iterator[Finding]:
+    yield Finding("system", "ok", f"{platform.system()} {platform.release()} {platform.machine()}")
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    advice = "" if fits else "use Python 3.11 or 3.12; mediapipe has no wheel beyond"
+    yield Finding("python", "ok" if fits else "broken", platform.python_version(), advice)
+
+
+def _memory() -> Iterator[Finding]:
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+        yield Finding("memory", "ok", f"{total:.1f} GiB")
+    usage = shutil.disk_usage(Path.cwd())
+    advice = "" if usage.free > GIB else "less than 1 GiB free here; make room or work elsewhere"
+    yield Finding("disk", "ok" if not advice else "absent", f"{usage.free / GIB:.1f} GiB free here", advice)
+
+
+def _cpu() -> Iterator[Finding]:
+    flags = _cpu_flags()
+    fast = sorted(flags & {"amx_bf16", "avx512_bf16", "bf16"})
+    bf16 = f"fast bf16 ({', '.join(fast)})" if fast else "no fast bf16"
+    yield Finding("cpu", "ok", f"{os.cpu_count()} threads, {bf16}")
+
+
+def _cpu_flags() -> set[str]:
+    """Feature words of the first processor; empty where the system does not list them."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return set()
+    for line in info.read_text().splitlines():
+        name, _, words = line.partition(":")
+        if name.strip() in {"flags", "Features"}:
+            return set(words.split())
+    return set()
+
+
+def _torch() -> Iterator[Finding]:
+    import torch
+
+    yield Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(index)
+            yield Finding("gpu", "ok", f"cuda:{index} {card.name}, {card.total_memory / GIB:.0f} GiB")
+    elif torch.backends.mps.is_available():
+        yield Finding("gpu", "ok", "Apple GPU (mps)")
+    else:
+        yield Finding("gpu", "absent", "none; the CPU does everything, slower")
+
+
+def _opencv() -> Iterator[Finding]:
+    yield Finding("opencv", "ok", str(import_module("cv2").__version__))
+
+
+def _mediapipe() -> Iterator[Finding]:
+    installed = version("mediapipe")
+    if find_spec("mediapipe") is None:
+        raise ImportError("mediapipe's files are gone")
+    yield Finding("mediapipe", "ok", f"{installed}, carries its face models")
+
+
+def _codecs() -> Iterator[Finding]:
+    import av
+
+    missing = sorted(set(CODECS) - av.codecs_available)
+    detail = f"PyAV {av.__version__}: " + ", ".join(name for name in CODECS if name not in missing)
+    if not missing:
+        yield Finding("codecs", "ok", detail)
+    else:
+        advice = "install the binary wheel: pip install --force-reinstall --only-binary av av"
+        yield Finding("codecs", "broken", f"{detail}; lacks {', '.join(missing)}", advice)
+
+
+def _weights() -> Iterator[Finding]:
+    from dithead.checkpoint import verify_folder
+    from dithead.hub import SHIPPED, resolve_model
+
+    for name in SHIPPED:
+        folder = resolve_model(name)
+        size = sum(verify_folder(folder).values())
+        yield Finding("weights", "ok", f"{name}: {size / 2**20:.0f} MiB, SHA-256 verified")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, module in EXTRAS.items():
+        if find_spec(module) is None:
+            yield Finding(f"extra {extra}", "absent", f"{module} is not installed", _install(extra))
+        else:
+            yield Finding(f"extra {extra}", "ok", f"{module} {_version(module)}")
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'dithead[{extra}]'"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(version unknown)"
+
+
+def _speech() -> Iterator[Finding]:
+    """espeak-ng speaks for `dithead synth`; nothing else needs it."""
+    path = shutil.which("espeak-ng")
+    if path:
+        yield Finding("espeak-ng", "ok", path)
+    else:
+        advice = "only for `dithead synth`: apt install espeak-ng, brew install espeak-ng"
+        yield Finding("espeak-ng", "absent", "not found", advice)
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _system,
+    _cpu,
+    _memory,
+    _torch,
+    _opencv,
+    _mediapipe,
+    _codecs,
+    _weights,
+    _extras,
+    _speech,
+)

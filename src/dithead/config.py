@@ -1,0 +1,125 @@
+"""Every setting of a model and of its training, with the presets. Defaults live here and in the model files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from dithead.diffusion.objectives import ObjectiveName
+from dithead.errors import ConfigError
+from dithead.models.audio import MelEncoderConfig
+from dithead.models.autoencoder import FACTOR, AutoencoderConfig
+from dithead.models.dit import DiTConfig
+
+MaskKind = Literal["stable-polygon", "polygon", "box"]
+
+
+class Frozen(BaseModel):
+    """Base: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Frozen):
+    """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels."""
+
+    name: str = "small"
+    size: int = 160
+    mask: MaskKind = "stable-polygon"
+    objective: ObjectiveName = "flow"
+    steps: int = 4
+    guidance: float = 1.0
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    dit: DiTConfig = DiTConfig()
+    audio: MelEncoderConfig = MelEncoderConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> ModelConfig:
+        if self.size != self.dit.grid * FACTOR:
+            raise ValueError(f"size {self.size} must be {FACTOR} times the transformer's grid {self.dit.grid}")
+        if self.dit.latent_channels != self.autoencoder.latent_channels or self.dit.audio_width != self.audio.width:
+            raise ValueError("dit.latent_channels and dit.audio_width must match the autoencoder and the audio encoder")
+        return self
+
+
+class AutoencoderTraining(Frozen):
+    """Stage one. Times are in steps; ``mouth_weight`` is how much more a lip pixel counts."""
+
+    steps: int = 40_000
+    batch: int = 16
+    learning_rate: float = 4e-4
+    warmup: int = 200
+    decay: float = 0.3
+    ema: float = 0.998
+    clip: float = 1.0
+    mouth_weight: float = 4.0
+    detail_weight: float = 2.0
+    latent_noise: float = 0.15
+    adversarial_start: float = 0.5
+    adversarial_weight: float = 0.05
+    matching_weight: float = 1.0
+    frames_per_identity: int = 3000
+
+
+class DiTTraining(Frozen):
+    """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference."""
+
+    steps: int = 40_000
+    batch: int = 48
+    learning_rate: float = 5e-4
+    warmup: int = 500
+    decay: float = 0.4
+    ema: float = 0.999
+    clip: float = 1.0
+    audio_dropout: float = 0.1
+    reference_dropout: float = 0.05
+    previous_reference: float = 0.2
+    previous_noise: float = 0.3
+    mouth_weight: float = 4.0
+    lip_loss: float = 0.2
+    audio_steps: int = 3000
+    variants: int = 4
+    frames_per_identity: int = 40_000
+
+
+class Preset(Frozen):
+    """A model and how it is trained."""
+
+    model: ModelConfig
+    autoencoder: AutoencoderTraining = AutoencoderTraining()
+    dit: DiTTraining = DiTTraining()
+
+
+def _preset(name: str, size: int, width: int, depth: int, heads: int, **training: AutoencoderTraining | DiTTraining) -> Preset:
+    dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads)
+    return Preset(model=ModelConfig(name=name, size=size, dit=dit), **training)  # type: ignore[arg-type]
+
+
+def _tiny() -> Preset:
+    """Seconds on a laptop: for tests and for reading the code."""
+    model = ModelConfig(
+        name="tiny", size=64, steps=2,
+        autoencoder=AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8)),
+        dit=DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16),
+        audio=MelEncoderConfig(window=16, width=16, layers=1),
+    )  # fmt: skip
+    return Preset(
+        model=model,
+        autoencoder=AutoencoderTraining(steps=20, batch=4, warmup=2, frames_per_identity=50),
+        dit=DiTTraining(steps=20, batch=4, warmup=2, audio_steps=4, variants=1, frames_per_identity=50),
+    )
+
+
+PRESETS: dict[str, Preset] = {
+    "tiny": _tiny(),
+    "small": _preset("small", 160, width=256, depth=8, heads=4),
+    "base": _preset("base", 256, width=768, depth=12, heads=12, dit=DiTTraining(steps=200_000, learning_rate=1e-4)),
+}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset called ``name``; ConfigError lists the names there are."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset '{name}'; choose one of: {', '.join(PRESETS)}")
+    return PRESETS[name]

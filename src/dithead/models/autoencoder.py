@@ -1,0 +1,159 @@
+"""Face autoencoder of stage one: a small latent for the transformer, a decoder that also sees the picture.
+
+Shapes: B batch, S image side, C latent channels, G = S / 16 latent side. Images are in [-1, 1].
+
+The decoder, not the denoiser, bounds how sharp a mouth can get. Ours therefore receives the masked frame, the mask
+and the reference at full resolution as skip features, so that skin, hair and beard need not pass through the latent.
+(The paper uses plain autoencoders; this one is our choice.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FACTOR = 16
+"""Image side over latent side."""
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Sizes of the face autoencoder.
+
+    ``widths`` are the channels at S/2, S/4, S/8 and S/16; ``skip_widths`` those of the picture branch at S/2, S/4
+    and S/8.
+    """
+
+    latent_channels: int = 32
+    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
+    skip_widths: tuple[int, int, int] = (24, 48, 96)
+
+    def __post_init__(self) -> None:
+        if self.latent_channels < 1 or min(self.widths + self.skip_widths) < 1:
+            raise ValueError("autoencoder widths and latent_channels must be positive")
+
+
+def _norm(channels: int) -> nn.Module:
+    # GroupNorm's backward dominates at high resolution on CPUs; the wide, small levels are where it helps.
+    return nn.GroupNorm(8, channels) if channels >= 96 and channels % 8 == 0 else nn.Identity()
+
+
+class ResBlock(nn.Module):
+    """x + conv(silu(conv(norm(x)))); the second convolution starts at zero, so the block starts as identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = _norm(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(self.norm(x))))
+
+
+class Encoder(nn.Module):
+    """Image (B, 3, S, S) to latent (B, C, G, G) whose every position has unit root mean square over channels."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        w = config.widths
+        self.stem = nn.Conv2d(3 * 4, w[0], 3, padding=1)
+        self.levels = nn.ModuleList(ResBlock(c) for c in w)
+        self.downs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, stride=2, padding=1) for i in range(3))
+        self.out = nn.Conv2d(w[3], config.latent_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.levels[0](self.stem(F.pixel_unshuffle(x, 2)))  # (B, w0, S/2, S/2)
+        for down, level in zip(self.downs, self.levels[1:], strict=True):
+            h = level(down(h))
+        z = self.out(h).float()
+        return z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-4)
+
+
+class SkipBranch(nn.Module):
+    """Masked frame, mask and reference at full resolution to features at S/2, S/4 and S/8."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        w = config.skip_widths
+        self.stem = nn.Conv2d((3 + 1 + 3) * 4, w[0], 3, padding=1)
+        self.levels = nn.ModuleList(ResBlock(c) for c in w)
+        self.downs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, stride=2, padding=1) for i in range(2))
+        self.project = nn.ModuleList(nn.Conv2d(w[i], config.widths[i], 1) for i in range(3))
+
+    def forward(self, masked: Tensor, mask: Tensor, reference: Tensor) -> list[Tensor]:
+        x = torch.cat([masked, mask * 2 - 1, reference], 1)  # (B, 7, S, S)
+        h = self.levels[0](self.stem(F.pixel_unshuffle(x, 2)))
+        features = [self.project[0](h)]
+        for i in range(2):
+            h = self.levels[i + 1](self.downs[i](h))
+            features.append(self.project[i + 1](h))
+        return features
+
+
+class Decoder(nn.Module):
+    """Latent plus picture features to image (B, 3, S, S)."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        w = config.widths
+        self.stem = nn.Conv2d(config.latent_channels, w[3], 1)
+        self.middle = nn.Sequential(ResBlock(w[3]), ResBlock(w[3]))
+        self.ups = nn.ModuleList(nn.Conv2d(w[i + 1], w[i], 1) for i in range(3))
+        self.levels = nn.ModuleList(ResBlock(w[i]) for i in range(3))
+        self.refine = ResBlock(w[1])
+        self.out = nn.Conv2d(w[0], 3 * 4, 3, padding=1)
+
+    def forward(self, z: Tensor, features: list[Tensor]) -> Tensor:
+        h = self.middle(self.stem(z))  # (B, w3, G, G)
+        for i in (2, 1, 0):
+            h = F.interpolate(self.ups[i](h), scale_factor=2.0, mode="nearest") + features[i]
+            h = self.levels[i](h)
+            h = self.refine(h) if i == 1 else h
+        return F.pixel_shuffle(self.out(h), 2)
+
+
+class FaceAutoencoder(nn.Module):
+    """Stage one. Latents that leave ``encode`` and enter ``decode`` have unit variance per channel.
+
+    The per-channel statistics are measured once after training (``set_statistics``) and stored with the weights, so
+    that no caller ever scales a latent.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.skip = SkipBranch(config)
+        self.decoder = Decoder(config)
+        self.register_buffer("latent_mean", torch.zeros(1, config.latent_channels, 1, 1))
+        self.register_buffer("latent_std", torch.ones(1, config.latent_channels, 1, 1))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Image (B, 3, S, S) to scaled latent (B, C, G, G). Raises ValueError if S is no multiple of 16."""
+        if x.shape[-1] % FACTOR or x.shape[-2] % FACTOR:
+            raise ValueError(f"image side must be a multiple of {FACTOR}, got {tuple(x.shape[-2:])}")
+        return (self.encoder(x) - self.latent_mean) / self.latent_std
+
+    def decode(self, z: Tensor, masked: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
+        """Scaled latent (B, C, G, G) and pictures (B, 3, S, S), mask (B, 1, S, S) to image in [-1, 1].
+
+        Pixels outside the mask are taken from ``masked`` as they are.
+        """
+        raw = z * self.latent_std + self.latent_mean
+        image = self.decoder(raw.to(masked.dtype), self.skip(masked, mask, reference))
+        return masked * (1 - mask) + image * mask
+
+    @torch.no_grad()
+    def set_statistics(self, raw_latents: Tensor) -> None:
+        """Store mean and standard deviation over raw encoder outputs (N, C, G, G)."""
+        self.latent_mean.copy_(raw_latents.mean((0, 2, 3), keepdim=True))
+        self.latent_std.copy_(raw_latents.std((0, 2, 3), keepdim=True).clamp_min(1e-3))

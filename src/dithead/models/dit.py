@@ -1,0 +1,170 @@
+"""The denoiser: a diffusion transformer with adaLN-Zero and audio cross-attention in every block.
+
+Shapes: B batch, C latent channels, G latent side, N tokens, D width, L audio tokens, A audio width.
+Sources: DiT (arXiv 2212.09748) for adaLN-Zero; DiT-Head (arXiv 2312.06400) for audio by cross-attention and the
+masked-frame and reference conditions. Sizes are our choice.
+
+Attention works on a token list: ``token_index`` names the latent positions to process, so tokens outside the mask,
+which are known, cost nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """Sizes of the transformer. ``grid`` is the latent side G, ``audio_width`` the width of the audio tokens."""
+
+    grid: int = 10
+    latent_channels: int = 32
+    width: int = 256
+    depth: int = 8
+    heads: int = 4
+    mlp_ratio: float = 4.0
+    audio_width: int = 256
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or (self.width // self.heads) % 2 or self.width % 4:
+            raise ValueError(f"width {self.width} must be a multiple of 4 and of heads {self.heads} (even head size)")
+        if min(self.grid, self.depth, self.latent_channels, self.audio_width) < 1:
+            raise ValueError("grid, depth, latent_channels and audio_width must be positive")
+
+
+def timestep_embedding(t: Tensor, width: int) -> Tensor:
+    """Sinusoids of t in [0, 1]: (B,) to (B, width)."""
+    half = width // 2
+    frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, device=t.device) / half)
+    angles = 1000.0 * t.float()[:, None] * frequencies[None]
+    return torch.cat([angles.cos(), angles.sin()], -1)
+
+
+def grid_embedding(grid: int, width: int) -> Tensor:
+    """Two-dimensional sine-cosine positions (grid * grid, width), rows first."""
+    quarter = width // 4
+    frequencies = 1.0 / 10_000 ** (torch.arange(quarter) / quarter)
+    angles = torch.arange(grid)[:, None] * frequencies[None]  # (G, D/4)
+    axis = torch.cat([angles.sin(), angles.cos()], -1)  # (G, D/2)
+    rows = axis[:, None].expand(grid, grid, -1)
+    columns = axis[None].expand(grid, grid, -1)
+    return torch.cat([rows, columns], -1).reshape(grid * grid, width)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of x (B, N, D) over a context (B, M, K)."""
+
+    def __init__(self, width: int, heads: int, context_width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(context_width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        b, n, d = x.shape
+        q = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)  # (B, H, N, D/H)
+        k, v = self.key_value(context).view(b, context.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d))
+
+
+class Block(nn.Module):
+    """Self-attention, audio cross-attention and MLP, each gated by adaLN-Zero (identity at the start)."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        d, hidden = config.width, int(config.width * config.mlp_ratio)
+        self.norms = nn.ModuleList(nn.LayerNorm(d, elementwise_affine=False, eps=1e-6) for _ in range(3))
+        self.attention = Attention(d, config.heads, d)
+        self.cross = Attention(d, config.heads, config.audio_width)
+        self.mlp = nn.Sequential(nn.Linear(d, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, d))
+        self.modulation = nn.Linear(d, 9 * d)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
+        """x (B, N, D), condition (B, D), audio (B, L, A) to (B, N, D)."""
+        shift, scale, gate = self.modulation(F.silu(condition)).view(-1, 3, 3, 1, x.shape[-1]).unbind(2)
+        for i, part in enumerate((self.attention, self.cross, self.mlp)):
+            h = self.norms[i](x) * (1 + scale[:, i]) + shift[:, i]
+            context = (h, audio)[i : i + 1] if i < 2 else ()
+            x = x + gate[:, i] * part(h, *context)
+        return x
+
+
+class DiT(nn.Module):
+    """Estimate of the clean latent (or noise, by objective) for the tokens asked for."""
+
+    positions: Tensor
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        d = config.width
+        self.embed = nn.Linear(3 * config.latent_channels + 1, d)
+        self.time = nn.Sequential(nn.Linear(256, d), nn.SiLU(), nn.Linear(d, d))
+        self.audio_summary = nn.Linear(config.audio_width, d)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(d, elementwise_affine=False, eps=1e-6)
+        self.modulation = nn.Linear(d, 2 * d)
+        self.out = nn.Linear(d, config.latent_channels)
+        for layer in (self.modulation, self.out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.register_buffer("positions", grid_embedding(config.grid, d), persistent=False)
+
+    def forward(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        masked_z: Tensor,
+        mask_z: Tensor,
+        reference_z: Tensor,
+        audio: Tensor,
+        token_index: Tensor | None = None,
+    ) -> Tensor:
+        """Predict for z_t (B, C, G, G) at time t (B,) in [0, 1].
+
+        masked_z and reference_z: (B, C, G, G); mask_z: (B, 1, G, G); audio: (B, L, A). ``token_index`` (N,) or
+        (B, N) lists the positions (row * G + column) to process. Returns (B, C, G, G); positions not listed are zero.
+        """
+        g, b = self.config.grid, len(z_t)
+        every = torch.arange(g * g, device=z_t.device) if token_index is None else token_index
+        index = every.expand(b, every.shape[-1])  # (B, N)
+        tokens = torch.cat([z_t, masked_z, reference_z, mask_z], 1).flatten(2).transpose(1, 2)  # (B, G*G, 3C+1)
+        x = self.embed(_pick(tokens, index)) + self.positions[index].to(z_t.dtype)  # (B, N, D)
+        condition = self.time(timestep_embedding(t, 256).to(x.dtype)) + self.audio_summary(audio.mean(1))
+        for block in self.blocks:
+            x = block(x, condition, audio)
+        shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
+        prediction = self.out(self.norm(x) * (1 + scale) + shift)  # (B, N, C)
+        grid = prediction.new_zeros(b, g * g, prediction.shape[-1])
+        grid.scatter_(1, index[..., None].expand_as(prediction), prediction)
+        return grid.transpose(1, 2).unflatten(2, (g, g))
+
+
+def _pick(tokens: Tensor, index: Tensor) -> Tensor:
+    """Rows ``index`` (B, N) of tokens (B, M, K) to (B, N, K)."""
+    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def tokens_per_sample(mask_z: Tensor) -> Tensor:
+    """For each sample its positions under the mask: (B, 1, G, G) to (B, N), N that of the largest mask.
+
+    Smaller masks are filled up with positions outside, which do no harm.
+    """
+    touched = (mask_z > 0).flatten(1)  # (B, G*G)
+    order = torch.argsort(touched.to(torch.int8), dim=1, descending=True, stable=True)
+    return order[:, : int(touched.sum(1).max())]
+
+
+def tokens_under_mask(mask_z: Tensor, ring: int = 0) -> Tensor:
+    """Positions whose cell the mask touches in any sample, with ``ring`` cells around: (B, 1, G, G) to (N,)."""
+    touched = (mask_z > 0).any(0, keepdim=True).float()
+    grown = F.max_pool2d(touched, 2 * ring + 1, stride=1, padding=ring)
+    return grown.flatten().nonzero().squeeze(1)

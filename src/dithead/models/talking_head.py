@@ -1,0 +1,121 @@
+"""The whole model: autoencoder, transformer and audio encoder behind one object that turns speech into mouths.
+
+Shapes: B batch, S crop side, G latent side, L audio tokens, A their width. Images are in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dithead.models.audio import MelEncoder
+from dithead.models.autoencoder import FaceAutoencoder
+from dithead.models.dit import DiT, tokens_under_mask
+from dithead.models.mel import MEL_RATE, log_mel, speech_level, windows
+
+if TYPE_CHECKING:
+    from dithead.config import ModelConfig
+    from dithead.diffusion.objectives import Objective
+
+TARGET_LEVEL = 2.0
+"""Loudness every speech track is brought to before the encoder (units of ``speech_level``)."""
+QUIETEST_SPEECH = -1.5
+"""A track whose loud parts stay below this level is taken for silence and not amplified."""
+
+
+def normalise_level(mel: Tensor) -> Tensor:
+    """Shift log-mel (T, 80) so that its loud parts reach ``TARGET_LEVEL``; silence stays at the floor."""
+    level = speech_level(mel)
+    if level < QUIETEST_SPEECH:
+        return mel
+    floor = mel.min()
+    return torch.where(mel <= floor, mel, mel + (TARGET_LEVEL - level))
+
+
+class TalkingHead(nn.Module):
+    """Stage one and stage two together, as a model folder holds them."""
+
+    def __init__(self, config: ModelConfig, objective: Objective) -> None:
+        super().__init__()
+        self.config = config
+        self.objective = objective
+        self.autoencoder = FaceAutoencoder(config.autoencoder)
+        self.dit = DiT(config.dit)
+        self.audio = MelEncoder(config.audio)
+
+    @property
+    def size(self) -> int:
+        """Crop side S in pixels."""
+        return self.config.size
+
+    @property
+    def device(self) -> torch.device:
+        return self.autoencoder.latent_mean.device
+
+    def encode_audio(self, wave: Tensor) -> Tensor:
+        """16 kHz speech (n,) to level-normalised log-mel (T, 80) on the CPU."""
+        return normalise_level(log_mel(wave))
+
+    def audio_window(self, features: Tensor, times: Tensor) -> Tensor:
+        """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds."""
+        cut = windows(features, times.float().cpu() * MEL_RATE, self.config.audio.window)
+        return self.audio(cut.to(self.device, self.audio.position.dtype))
+
+    def initial_noise(self, seed: int) -> Tensor:
+        """One noise (1, C, G, G) for a whole clip: measured steadier than fresh noise per frame."""
+        generator = torch.Generator().manual_seed(seed)
+        g, c = self.config.dit.grid, self.config.dit.latent_channels
+        return torch.randn(1, c, g, g, generator=generator)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        masked: Tensor,
+        mask: Tensor,
+        reference: Tensor,
+        tokens: Tensor,
+        noise: Tensor,
+        steps: int | None = None,
+        previous_latent: Tensor | None = None,
+        guidance: float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Frames (B, 3, S, S) and their latents (B, C, G, G).
+
+        masked (B, 3, S, S), mask (B, 1, S, S), reference (B, 3, S, S) or (1, ...), tokens (B, L, A), noise (1 or B, C,
+        G, G). ``previous_latent`` (B, C, G, G) replaces the reference's latent: the paper's previous-frame mode.
+        """
+        dtype = self.autoencoder.encoder.stem.weight.dtype
+        masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
+        b = len(masked)
+        reference_z = self._encode(reference) if previous_latent is None else previous_latent
+        reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
+        masked_z, mask_z = self._encode(masked), F.avg_pool2d(mask, self.size // self.config.dit.grid)
+        index = tokens_under_mask(mask_z)
+        z = self._sample(masked_z, mask_z, reference_z.to(masked_z), tokens, noise.to(masked_z), index, steps, guidance)
+        known = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
+        known[index] = False
+        z = torch.where(known.view(1, 1, *z.shape[-2:]), masked_z, z)
+        return self.autoencoder.decode(z.to(dtype), masked, mask, reference).float(), z.float()
+
+    def _encode(self, image: Tensor) -> Tensor:
+        return self.autoencoder.encode(image).to(image.dtype)
+
+    def _sample(
+        self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, noise: Tensor, index: Tensor,
+        steps: int | None, guidance: float | None,
+    ) -> Tensor:  # fmt: skip
+        scale = self.config.guidance if guidance is None else guidance
+        silent = self.audio.unconditional(len(tokens)).to(tokens)
+
+        def predict(z: Tensor, t: Tensor) -> Tensor:
+            def run(audio: Tensor) -> Tensor:
+                return self.dit(z, t, masked_z, mask_z, reference_z, audio, index)
+
+            told = run(tokens)
+            return told if scale == 1.0 else torch.lerp(run(silent), told, scale)
+
+        noise = noise.expand(len(masked_z), -1, -1, -1)
+        return self.objective.sample(predict, noise, steps or self.config.steps)

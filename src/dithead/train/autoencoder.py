@@ -1,0 +1,204 @@
+"""Stage one: train the face autoencoder.
+
+Reconstruction under the mask (lips count more), a Laplacian-pyramid term, and late a patch discriminator with feature
+matching. Latents get noise in training, so that the decoder forgives the transformer's small errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dithead.config import AutoencoderTraining, Preset
+from dithead.models.autoencoder import FaceAutoencoder
+from dithead.models.discriminator import PatchDiscriminator
+from dithead.prepare.conditions import apply_mask, to_tensor
+from dithead.train import losses
+from dithead.train.augment import draw as draw_augmentation
+from dithead.train.augment import identity as no_augmentation
+from dithead.train.data import FrameBank, Source, augmented, stack
+from dithead.train.runtime import (
+    Batch,
+    Loop,
+    Run,
+    Trainable,
+    autocast,
+    learning_rate,
+    pick_device,
+    step_generator,
+    step_rng,
+    train_loop,
+)
+from dithead.train.sheet import write_sheet
+
+
+def picture_batch(bank: FrameBank, size: int, batch: int, rng: np.random.Generator, augment: bool = True) -> Batch:
+    """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S)."""
+    samples = []
+    for _ in range(batch):
+        clip, target, reference = bank.pick(rng)
+        side = clip.crops.shape[1]
+        change = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
+        samples.append(augmented(clip, target, reference, change))
+    targets, references, regions = (stack(part) for part in zip(*samples, strict=True))
+    image = to_tensor(targets)
+    mask, mouth = (torch.from_numpy(regions[..., None, i] > 127).permute(0, 3, 1, 2).float() for i in range(2))
+    return {"image": image, "reference": to_tensor(references), "mask": mask, "mouth": mouth * mask,
+            "masked": apply_mask(image, mask)}  # fmt: skip
+
+
+@dataclass
+class _Stage:
+    """The moving parts of one update."""
+
+    settings: AutoencoderTraining
+    autoencoder: Trainable
+    discriminator: Trainable
+    device: torch.device
+    seed: int
+
+    def update(self, step: int, batch: Batch) -> dict[str, float]:
+        batch = {key: value.to(self.device, memory_format=torch.channels_last) for key, value in batch.items()}
+        s = self.settings
+        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
+        output = self._reconstruct(step, batch)
+        weight = batch["mask"] * (1 + s.mouth_weight * batch["mouth"])
+        pixel = losses.weighted_mean((output - batch["image"]).abs(), weight)
+        detail = losses.pyramid_loss(output, batch["image"], weight)
+        loss, metrics = pixel + s.detail_weight * detail, {"pixel": pixel, "detail": detail}
+        adversarial = step >= s.adversarial_start * s.steps
+        if adversarial:
+            fake, matching = self._adversary(batch, output)
+            loss = loss + s.adversarial_weight * fake + s.matching_weight * matching
+            metrics |= {"fake": fake, "matching": matching}
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = self.autoencoder.step(rate, s.clip)
+        if adversarial:
+            metrics["critic"] = self._train_critic(batch, output.detach(), rate)
+        return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
+
+    def _reconstruct(self, step: int, batch: Batch) -> Tensor:
+        model = self.autoencoder.module
+        assert isinstance(model, FaceAutoencoder)
+        with autocast(self.device):
+            z = model.encode(batch["image"])
+            noise = torch.randn(z.shape, generator=step_generator(self.seed, step)).to(z)
+            level = torch.rand(len(z), 1, 1, 1, generator=step_generator(self.seed + 1, step)).to(z)
+            z = z + noise * level * self.settings.latent_noise * 2
+            return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float()
+
+    def _scores(self, image: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+        with autocast(self.device):
+            score, features = self.discriminator.module(image, mask)
+        return score.float(), [f.float() for f in features]
+
+    def _adversary(self, batch: Batch, output: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            _, real = self._scores(batch["image"], batch["mask"])
+        score, features = self._scores(output, batch["mask"])
+        return F.relu(1 - score).mean(), losses.feature_matching(real, features)
+
+    def _train_critic(self, batch: Batch, output: Tensor, rate: float) -> Tensor:
+        score = self._scores(torch.cat([batch["image"], output]), batch["mask"].repeat(2, 1, 1, 1))[0]
+        loss = losses.hinge_discriminator(*score.chunk(2))
+        self.discriminator.optimizer.zero_grad(set_to_none=True)  # the generator's pass left gradients here
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.discriminator.step(rate, 10.0)
+        return loss.detach()
+
+
+@torch.no_grad()
+def reconstruct(model: FaceAutoencoder, batch: Batch, device: torch.device) -> Tensor:
+    """Reconstructions (B, 3, S, S) on the CPU."""
+    with autocast(device):
+        image, masked, mask, reference = (batch[k].to(device) for k in ("image", "masked", "mask", "reference"))
+        return model.decode(model.encode(image), masked, mask, reference).float().cpu()
+
+
+@torch.no_grad()
+def measure_statistics(model: FaceAutoencoder, bank: FrameBank, size: int, device: torch.device) -> None:
+    """Set the latents' mean and standard deviation from augmented training frames."""
+    raw = []
+    for step in range(16):
+        batch = picture_batch(bank, size, 16, step_rng(0, step, 9))
+        with autocast(device):
+            raw.append(model.encoder(batch["image"].to(device)).float())
+    model.set_statistics(torch.cat(raw))
+
+
+def train_autoencoder(
+    data: Sequence[Source | str],
+    preset: Preset,
+    output: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    steps: int | None = None,
+    init: Path | None = None,
+) -> Path:
+    """Train stage one; the same call resumes. Returns the run folder, whose ``autoencoder.safetensors`` stage two reads.
+
+    ``data`` are prepared datasets, ``Source`` or ``"FOLDER:WEIGHT"``; ``init`` is a run folder to start from. Raises DataError and ConfigError.
+    """
+    from safetensors.torch import save_file
+
+    sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
+    settings = preset.autoencoder.model_copy(update={"steps": steps} if steps else {})
+    where, size = pick_device(device), preset.model.size
+    run = Run(Path(output), _config("autoencoder", sources, preset, settings, seed))
+    torch.manual_seed(seed)
+    bank = FrameBank(sources, "train", settings.frames_per_identity)
+    stage = _Stage(settings, _trainable(FaceAutoencoder(preset.model.autoencoder), settings, where),
+                   _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
+    average = stage.autoencoder.average.module
+    held_out = _held_out(sources, bank, size, settings)
+
+    def draw(step: int) -> None:
+        picture = reconstruct(average, held_out, where)
+        error = losses.weighted_mean((picture - held_out["image"]).abs(), held_out["mouth"].clamp_min(0))
+        run.log(step=step, held_out_mouth_l1=float(error))
+        write_sheet(run.folder / "samples" / f"{step:07d}.png", *(held_out[k] for k in ("image", "masked", "reference")), picture)
+
+    train_loop(
+        run, {"autoencoder": stage.autoencoder, "discriminator": stage.discriminator}, Loop(settings.steps),
+        lambda step: picture_batch(bank, size, settings.batch, step_rng(seed, step)), stage.update, draw, init,
+    )  # fmt: skip
+    measure_statistics(average, bank, size, where)
+    part = run.folder / "autoencoder.part"
+    save_file({k: v.contiguous().cpu() for k, v in average.state_dict().items()}, part)
+    part.replace(run.folder / "autoencoder.safetensors")
+    return run.folder
+
+
+def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device) -> Trainable:
+    module = module.to(device, memory_format=torch.channels_last)
+    betas = (0.5, 0.9) if isinstance(module, PatchDiscriminator) else (0.9, 0.99)
+    return Trainable(module, settings.learning_rate, settings.ema, betas)
+
+
+def _held_out(sources: Sequence[Source], bank: FrameBank, size: int, settings: AutoencoderTraining) -> Batch:
+    """Twelve frames of people held out; of the training people only where nobody is held out."""
+    from dithead.errors import DataError
+
+    try:
+        held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
+    except DataError:
+        held = bank
+    return picture_batch(held, size, 12, step_rng(0, 0, 7), augment=False)
+
+
+def _config(stage: str, sources: Sequence[Source], preset: Preset, settings: Any, seed: int) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "data": [{"path": str(s.path), "weight": s.weight} for s in sources],
+        "model": preset.model.model_dump(mode="json"),
+        "training": settings.model_dump(mode="json"),
+        "seed": seed,
+    }

@@ -1,0 +1,149 @@
+"""Training pictures from prepared datasets: which clips, how often each person, and the frames of stage one.
+
+Letters: N frames, S0 side of the stored crop, S side the model works at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.errors import DataError
+from dithead.face.lips import OUTER_LIPS
+from dithead.face.masks import polygon_mask
+from dithead.prepare.dataset import Clip, Dataset
+from dithead.train.augment import Augmentation
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset and its weight in the mixture. ``A:0.7`` on the command line."""
+
+    path: Path
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """``FOLDER`` or ``FOLDER:WEIGHT``. Raises DataError for a weight that is not positive."""
+        head, colon, tail = text.rpartition(":")
+        try:
+            weight = float(tail) if colon else 1.0
+        except ValueError:
+            return cls(Path(text))  # a colon inside a path
+        if weight <= 0:
+            raise DataError(f"the weight in '{text}' must be positive")
+        return cls(Path(head if colon else text), weight)
+
+
+@dataclass(frozen=True)
+class WeightedClip:
+    """A clip with its probability in the mixture and the frames of it that are used."""
+
+    clip: Clip
+    probability: float
+    frames: slice
+    stride: int
+
+
+def choose_clips(sources: Sequence[Source], split: str, cap: int, power: float) -> list[WeightedClip]:
+    """Clips of ``split`` with identities balanced: a person with n frames counts n ** power, n at most ``cap``.
+
+    Raises DataError when there is none.
+    """
+    chosen: list[tuple[Clip, float, int]] = []
+    for source in sources:
+        people: dict[str, list[Clip]] = defaultdict(list)
+        for clip in Dataset(source.path).clips(split):
+            people[clip.identity].append(clip)
+        counts = {who: sum(c.length for c in clips) for who, clips in people.items()}
+        total = sum(min(n, cap) ** power for n in counts.values())
+        for who, clips in people.items():
+            share = source.weight * min(counts[who], cap) ** power / total
+            keep = min(1.0, cap / counts[who])
+            chosen += [(c, share * c.length / counts[who], max(2, round(c.length * keep))) for c in clips]
+    if not chosen:
+        raise DataError(f"no clip of split '{split}' in: {', '.join(str(s.path) for s in sources)}")
+    scale = sum(share for _, share, _ in chosen)
+    return [_window(clip, share / scale, keep) for clip, share, keep in chosen]
+
+
+def _window(clip: Clip, probability: float, keep: int) -> WeightedClip:
+    """``keep`` frames in a row from the clip's middle: speech is there, and neighbours stay neighbours."""
+    keep = min(keep, clip.length)
+    first = (clip.length - keep) // 2
+    return WeightedClip(clip, probability, slice(first, first + keep), max(1, clip.length // keep))
+
+
+def lip_boxes(landmarks: NDArray[np.float32], grow: float = 0.35) -> NDArray[np.float32]:
+    """Boxes around the lips (N, 4) as x0, y0, x1, y1 from crop landmarks (N, 478, 2)."""
+    lips = landmarks[:, list(OUTER_LIPS)]
+    low, high = lips.min(1), lips.max(1)
+    margin = (high - low).max(1, keepdims=True) * grow / 2
+    return np.concatenate([low - margin, high + margin], 1)
+
+
+def region_picture(size: int, polygon: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Mask and mouth as a two-channel picture (S0, S0, 2), so that they can be warped with the crop."""
+    mask = (polygon_mask(polygon, size) * 255).astype(np.uint8)
+    mouth = np.zeros((size, size), np.uint8)
+    x0, y0, x1, y1 = (int(v) for v in box)
+    cv2.rectangle(mouth, (x0, y0), (x1, y1), 255, -1)
+    return np.stack([mask, mouth], -1)
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """Some frames of one clip in memory."""
+
+    crops: NDArray[np.uint8]  # (N, S0, S0, 3)
+    polygon: NDArray[np.float32]  # (K, 2)
+    boxes: NDArray[np.float32]  # (N, 4)
+
+
+class FrameBank:
+    """The frames of stage one, in memory: spread over each clip, identities balanced."""
+
+    def __init__(self, sources: Sequence[Source], split: str, cap: int) -> None:
+        chosen = choose_clips(sources, split, cap, power=0.5)
+        with ThreadPoolExecutor(2) as pool:
+            loaded = pool.map(_spread_frames, chosen)
+            pairs = [(frames, w.probability) for frames, w in zip(loaded, chosen, strict=True) if len(frames.crops) > 1]
+        if not pairs:
+            raise DataError("no clip has two usable frames; stage one needs a frame and a reference")
+        self.clips = [frames for frames, _ in pairs]
+        weights = np.array([p for _, p in pairs])
+        self._cumulative = np.cumsum(weights / weights.sum())
+
+    def pick(self, rng: np.random.Generator) -> tuple[ClipFrames, int, int]:
+        """A clip, a target frame and another frame of the clip as reference."""
+        index = min(int(np.searchsorted(self._cumulative, rng.random())), len(self.clips) - 1)
+        clip = self.clips[index]
+        target, reference = rng.choice(len(clip.crops), 2, replace=False)
+        return clip, int(target), int(reference)
+
+
+def _spread_frames(item: WeightedClip) -> ClipFrames:
+    track = item.clip.track()
+    index = np.flatnonzero(track.valid)[:: item.stride]
+    return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(track.landmarks[index]))
+
+
+def augmented(
+    clip: ClipFrames, target: int, reference: int, change: Augmentation
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Target (S, S, 3), reference (S, S, 3) and regions (S, S, 2) under one augmentation."""
+    side = clip.crops.shape[1]
+    region = change.geometry(region_picture(side, clip.polygon, clip.boxes[target]))
+    return change.picture(clip.crops[target]), change.picture(clip.crops[reference]), region
+
+
+def stack(items: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    return np.stack(list(items))

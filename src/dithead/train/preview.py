@@ -1,0 +1,65 @@
+"""Looking at stage two while it trains: sheets of held-out people, and the averaged model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from dithead.errors import DataError
+from dithead.face.masks import polygon_mask
+from dithead.models.talking_head import TalkingHead
+from dithead.prepare.conditions import frame_conditions, to_tensor
+from dithead.train.augment import identity
+from dithead.train.data import Source, WeightedClip, choose_clips
+from dithead.train.runtime import Run, Trainable, autocast
+from dithead.train.sheet import write_sheet
+
+
+class Preview:
+    """Draws ground truth, masked, reference and prediction for a few held-out clips."""
+
+    def __init__(self, sources: Sequence[Source], head: TalkingHead, trainable: Trainable, run: Run) -> None:
+        self.head, self.trainable, self.run = head, trainable, run
+        self.clips = _spread(sources, 6)
+
+    def averaged(self) -> TalkingHead:
+        """A copy of the model with the moving average in place of the trained weights."""
+        head = copy.deepcopy(self.head)
+        average = self.trainable.average.module
+        head.dit.load_state_dict(average.get_submodule("dit").state_dict())
+        head.audio.load_state_dict(average.get_submodule("audio").state_dict())
+        return head.eval()
+
+    def draw(self, step: int) -> None:
+        """Write ``samples/STEP.png``: two frames of each clip."""
+        head = self.averaged()
+        columns = [self._frames(head, item) for item in self.clips]
+        rows = [torch.cat(row) for row in zip(*columns, strict=True)]
+        write_sheet(self.run.folder / "samples" / f"{step:07d}.png", *rows)
+
+    def _frames(self, head: TalkingHead, item: WeightedClip) -> tuple[torch.Tensor, ...]:
+        index = np.array([item.clip.length * 2 // 5, item.clip.length * 3 // 5])
+        crops, path = item.clip.frames(), item.clip.track()
+        shrink = identity(crops.shape[1], head.size)
+        small = np.stack([shrink.picture(crop) for crop in crops[[0, *index]]])
+        polygon = path.polygon * (head.size / crops.shape[1])
+        masked, mask = frame_conditions(small[1:], polygon_mask(polygon, head.size))
+        reference = to_tensor(small[:1])
+        speech = head.encode_audio(torch.from_numpy(item.clip.audio()))
+        with torch.no_grad(), autocast(head.device):
+            tokens = head.audio_window(speech, torch.from_numpy(index / item.clip.fps))
+            image, _ = head.generate(masked, mask, reference, tokens, head.initial_noise(0))
+        return to_tensor(small[1:]), masked, reference.expand(2, -1, -1, -1), image.float().cpu()
+
+
+def _spread(sources: Sequence[Source], count: int) -> list[WeightedClip]:
+    """One clip of each of ``count`` people held out; of the training people only where nobody is held out."""
+    try:
+        chosen = choose_clips(sources, "val", 10**9, 0.5)
+    except DataError:
+        chosen = choose_clips(sources, "train", 10**9, 0.5)
+    people = {item.clip.identity: item for item in chosen}
+    return list(people.values())[:count]

@@ -1,0 +1,84 @@
+"""The transformer: identity at the start, tokens, gradients, impossible sizes."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from dithead.models.dit import Block, DiT, DiTConfig, tokens_per_sample, tokens_under_mask
+
+CONFIG = DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16)
+
+
+def inputs(batch: int = 2) -> tuple[Tensor, ...]:
+    z = torch.randn(batch, 8, 4, 4)
+    mask = torch.zeros(batch, 1, 4, 4)
+    mask[:, :, 2:, 1:3] = 1
+    return z, torch.rand(batch), torch.randn_like(z), mask, torch.randn_like(z), torch.randn(batch, 6, 16)
+
+
+def awake() -> DiT:
+    """A transformer whose zero-initialised layers have been moved."""
+    torch.manual_seed(0)
+    model = DiT(CONFIG)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return model.eval()
+
+
+def test_block_is_the_identity_at_the_start() -> None:
+    x = torch.randn(2, 5, 32)
+    torch.testing.assert_close(Block(CONFIG)(x, torch.randn(2, 32), torch.randn(2, 6, 16)), x)
+
+
+def test_output_is_zero_at_the_start_and_has_the_latents_shape() -> None:
+    out = DiT(CONFIG)(*inputs())
+    assert out.shape == (2, 8, 4, 4) and not out.any()
+
+
+def test_listing_every_token_equals_listing_none() -> None:
+    model, args = awake(), inputs()
+    torch.testing.assert_close(model(*args, torch.arange(16)), model(*args))
+
+
+def test_order_of_the_token_list_does_not_matter() -> None:
+    model, args, index = awake(), inputs(), torch.tensor([5, 9, 10, 14])
+    torch.testing.assert_close(model(*args, index), model(*args, index.flip(0)), atol=1e-5, rtol=1e-4)
+
+
+def test_positions_not_listed_are_zero() -> None:
+    out = awake()(*inputs(), torch.tensor([9, 10]))
+    assert out.flatten(2)[:, :, [9, 10]].abs().min() > 0
+    assert not out.flatten(2)[:, :, [0, 1, 15]].any()
+
+
+def test_tokens_per_sample_equals_running_each_alone() -> None:
+    model, (z, t, m, mask, r, a) = awake(), inputs()
+    mask[1, :, 1] = 1  # the second sample's mask is larger
+    index = tokens_per_sample(mask)
+    assert index.shape == (2, 6)  # rows 2-3, columns 1-2 plus the second sample's row 1
+    alone = model(z[1:], t[1:], m[1:], mask[1:], r[1:], a[1:], tokens_under_mask(mask[1:]))
+    torch.testing.assert_close(model(z, t, m, mask, r, a, index)[1:], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    model = awake()
+    model(*inputs()).square().mean().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_audio_changes_the_output() -> None:
+    model, args = awake(), inputs()
+    assert not torch.allclose(model(*args), model(*args[:-1], torch.randn(2, 6, 16)))
+
+
+@pytest.mark.parametrize("change", [{"width": 30}, {"heads": 3}, {"depth": 0}, {"grid": 0}])
+def test_impossible_sizes_raise(change: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        DiTConfig(**{**CONFIG.__dict__, **change})
+
+
+def test_ring_adds_the_cells_around() -> None:
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[0, 0, 2, 2] = 0.1
+    assert tokens_under_mask(mask).tolist() == [10]
+    assert tokens_under_mask(mask, ring=1).tolist() == [5, 6, 7, 9, 10, 11, 13, 14, 15]

@@ -63,7 +63,7 @@ def observe(path: Path | str, guide: Observation | None = None) -> Observation:
     """Read the video at ``path``.
 
     guide: the video it was made from. Crops and lip boxes are then taken where the guide has them, so that
-    both are compared place by place; a video of another size but the same shape is first scaled to the guide's.
+    both are compared place by place; a video of another size but the same shape is first scaled to it.
     Raises MediaError when the file cannot be read to its end.
     """
     path, info = Path(path), probe(Path(path))
@@ -98,7 +98,8 @@ def _same_shape(a: VideoInfo, b: VideoInfo) -> bool:
 def _scaled(pixels: RGB, like: VideoInfo) -> RGB:
     if pixels.shape[:2] == (like.height, like.width):
         return pixels
-    return np.asarray(cv2.resize(pixels, (like.width, like.height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    how = cv2.INTER_AREA if pixels.shape[1] > like.width else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, (like.width, like.height), interpolation=how), np.uint8)
 
 
 def _transform(face: Landmarks | None) -> Similarity | None:

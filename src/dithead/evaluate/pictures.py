@@ -35,7 +35,7 @@ def psnr(generated: Crops, truth: Crops) -> float:
 
 
 def ssim(generated: Crops, truth: Crops) -> float:
-    """Mean structural similarity (Gaussian window of 11, sigma 1.5) over frames; extra ``evaluate``."""
+    """Mean structural similarity of luma (Gaussian window of 11, sigma 1.5) ; extra ``evaluate``."""
     try:
         import torch
         from torchmetrics.functional.image import structural_similarity_index_measure as measure
@@ -96,4 +96,4 @@ def detail_ratio(generated: NDArray[np.float64], source: NDArray[np.float64]) ->
 def _tensor(crops: Crops) -> torch.Tensor:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float() / 255  # (N, 3, S, S)
+    return torch.from_numpy(crops.astype(np.float32) @ _LUMA / 255)[:, None]  # (N, 1, S, S)

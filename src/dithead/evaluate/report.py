@@ -1,0 +1,159 @@
+"""The report: clip tables in, ``report.json`` and a Markdown table out.
+
+``report.json``, whose keys do not change without a new ``schema``::
+
+    schema     "dithead.report/1"
+    settings   what was run: model, data, steps, protocols, seed, ...
+    headline   the row that `metrics` and `clips` repeat
+    metrics    NAME -> {mean, ci, n, failed, min, max}    ci: 95 % bootstrap over clips
+    clips      CLIP -> NAME -> number or null             null: the measurement failed
+    rows       ROW -> {label, metrics, clips, errors}     truth, copy_input, frozen_mouth, ours_..., generated
+    missing    NAME -> why it was not measured
+    seconds    CLIP -> wall time
+
+Names of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``; the others are of
+self-reenactment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dithead.errors import DataError
+from dithead.evaluate.statistics import Summary, summarise
+
+SCHEMA = "dithead.report/1"
+PREFIX = {"self": "", "cross": "cross_", "silent": "silent_"}
+
+# What the tables show first, in this order: name, heading, decimals.
+COLUMNS: tuple[tuple[str, str, int], ...] = (
+    ("lip_correlation", "lip r", 2),
+    ("lip_lag", "lag", 1),
+    ("lip_gain", "gain", 2),
+    ("lip_velocity_correlation", "velocity r", 2),
+    ("lmd", "LMD", 3),
+    ("cross_driver_correlation", "cross: driver r", 2),
+    ("cross_source_correlation", "cross: source r", 2),
+    ("cross_source_partial", "cross: source partial", 2),
+    ("silent_aperture_ratio", "silent: motion", 2),
+    ("sharpness", "sharpness", 2),
+    ("jitter", "jitter", 2),
+    ("psnr", "PSNR", 1),
+    ("ssim", "SSIM", 3),
+    ("flicker", "flicker", 2),
+    ("frames_error", "frames ±", 0),
+    ("faces_missed", "missed", 0),
+)
+
+
+@dataclass
+class ClipRecord:
+    """Everything measured on one clip. ``curves``: aperture by row and protocol, for the plots."""
+
+    clip: str
+    rows: dict[str, dict[str, float]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, row: str, protocol: str, measures: Mapping[str, float]) -> None:
+        self.rows.setdefault(row, {}).update({PREFIX[protocol] + k: float(v) for k, v in measures.items()})
+
+    def save(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> ClipRecord:
+        """Read a record back; null becomes NaN."""
+        data = json.loads(path.read_text("utf-8"))
+        nan = float("nan")
+        rows = {
+            row: {k: nan if v is None else v for k, v in table.items()} for row, table in data["rows"].items()
+        }
+        curves = {name: [nan if v is None else v for v in curve] for name, curve in data["curves"].items()}
+        return cls(data["clip"], rows, data["errors"], curves, data["seconds"])
+
+
+def build_report(
+    records: Iterable[ClipRecord],
+    labels: Mapping[str, str],
+    headline: str,
+    settings: Mapping[str, Any],
+    missing: Mapping[str, str],
+) -> dict[str, Any]:
+    """Join clip records into the report; rows in the order of ``labels``. Raises DataError without a clip."""
+    records = list(records)
+    if not records:
+        raise DataError("no clip was measured, so there is nothing to report; check the data folder")
+    rows = {row: _row(row, label, records) for row, label in labels.items()}
+    return {
+        "schema": SCHEMA,
+        "settings": dict(settings),
+        "headline": headline,
+        "metrics": rows[headline]["metrics"],
+        "clips": rows[headline]["clips"],
+        "rows": rows,
+        "missing": dict(missing),
+        "seconds": {record.clip: round(record.seconds, 1) for record in records},
+    }
+
+
+def _row(row: str, label: str, records: list[ClipRecord]) -> dict[str, Any]:
+    clips = {record.clip: record.rows.get(row, {}) for record in records}
+    errors = {record.clip: record.errors[row] for record in records if row in record.errors}
+    return {"label": label, "metrics": summarise(clips), "clips": clips, "errors": errors}
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write JSON whole or not at all; NaN and infinities become null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(_clean(data), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    temporary.replace(path)
+
+
+def _clean(data: object) -> object:
+    if isinstance(data, Mapping):
+        return {str(key): _clean(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_clean(value) for value in data]
+    if isinstance(data, float):
+        return round(data, 6) if math.isfinite(data) else None
+    return data
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Two tables: the rows' means, and the headline row clip by clip."""
+    shown = [c for c in COLUMNS if any(c[0] in row["metrics"] for row in report["rows"].values())]
+    rows = [
+        [row["label"], *(_mean(row["metrics"].get(name), digits) for name, _, digits in shown)]
+        for row in report["rows"].values()
+    ]
+    clips = [
+        [clip, *(number(measures.get(name), digits) for name, _, digits in shown)]
+        for clip, measures in report["clips"].items()
+    ]
+    heads = [title for _, title, _ in shown]
+    return f"{_table(['mean over clips', *heads], rows)}\n\n{_table(['clip', *heads], clips)}\n"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number for a table; a dash where the measurement failed."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _mean(summary: Summary | None, digits: int) -> str:
+    if summary is None:
+        return "–"
+    failed = f" ({summary['failed']} failed)" if summary["failed"] else ""
+    return number(summary["mean"], digits) + failed
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -19,7 +19,7 @@ from dithead.errors import DitheadError
 Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
-EXTRAS = {"wav2vec2": "transformers"}  # extra -> the module that shows it is there
+EXTRAS = {"synth": "moderngl", "wav2vec2": "transformers"}  # extra -> the module that shows it is there
 
 
 @dataclass(frozen=True)

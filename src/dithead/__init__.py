@@ -13,21 +13,64 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dithead.checkpoint import load_model as load_model
+    from dithead.checkpoint import save_model as save_model
+    from dithead.errors import ConfigError as ConfigError
+    from dithead.errors import DataError as DataError
     from dithead.errors import DitheadError as DitheadError
+    from dithead.errors import FaceError as FaceError
+    from dithead.errors import MediaError as MediaError
+    from dithead.errors import MissingExtraError as MissingExtraError
+    from dithead.errors import ModelError as ModelError
+    from dithead.errors import OutputError as OutputError
+    from dithead.generate.pipeline import generate as generate
+    from dithead.generate.result import GenerateResult as GenerateResult
+    from dithead.prepare.pipeline import prepare_dataset as prepare_dataset
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "DitheadError": "dithead.errors",
+_ERRORS = (
+    "ConfigError",
+    "DataError",
+    "DitheadError",
+    "FaceError",
+    "MediaError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+)
+_HOME = {
+    "GenerateResult": "dithead.generate.result",
+    "load_model": "dithead.checkpoint",
+    "prepare_dataset": "dithead.prepare.pipeline",
+    "save_model": "dithead.checkpoint",
+    **dict.fromkeys(_ERRORS, "dithead.errors"),
 }
 
-__all__ = ["DitheadError", "__version__"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DitheadError",
+    "FaceError",
+    "GenerateResult",
+    "MediaError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "__version__",
+    "generate",
+    "load_model",
+    "prepare_dataset",
+    "save_model",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name == "generate":  # the folder is the function: see dithead/generate/__init__.py
+        return import_module("dithead.generate")
+    if name not in _HOME:
         raise AttributeError(f"module 'dithead' has no attribute '{name}'")
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

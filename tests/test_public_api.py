@@ -1,0 +1,71 @@
+"""The public surface: these names, these signatures, lazily."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import dithead
+
+PUBLIC = {
+    "ConfigError",
+    "DataError",
+    "DitheadError",
+    "FaceError",
+    "GenerateResult",
+    "MediaError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "__version__",
+    "generate",
+    "load_model",
+    "prepare_dataset",
+    "save_model",
+}
+
+
+def test_these_names_and_no_others() -> None:
+    assert set(dithead.__all__) == PUBLIC
+    assert set(dir(dithead)) == PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(dithead, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'generation'"):
+        _ = dithead.generation  # type: ignore[attr-defined]
+
+
+def test_every_error_is_a_dithead_error() -> None:
+    errors = [getattr(dithead, name) for name in PUBLIC if name.endswith("Error")]
+    assert all(issubclass(error, dithead.DitheadError) for error in errors)
+
+
+def test_generate_takes_three_paths_and_keywords() -> None:
+    from dithead.generate.pipeline import generate
+
+    parameters = inspect.signature(generate).parameters
+    assert list(parameters)[:3] == ["video", "audio", "output"]
+    assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[3:])
+    assert {"model", "steps", "seed", "device", "reference"} <= set(parameters)
+
+
+def test_generate_stays_callable_when_its_folder_has_been_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = importlib.import_module("dithead.generate.pipeline")
+    monkeypatch.setattr(pipeline, "generate", lambda *args, **kwargs: (args, kwargs))
+    assert dithead.generate("v", "a", "o", steps=2) == (("v", "a", "o"), {"steps": 2})
+    from dithead.generate import generate
+
+    assert generate("v", "a", "o") == (("v", "a", "o"), {})
+
+
+def test_generate_is_there_at_once_and_lazily() -> None:
+    code = "import sys, dithead; assert callable(dithead.generate); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

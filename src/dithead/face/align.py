@@ -1,7 +1,7 @@
 """From frame pixels to the aligned square crop and back.
 
-The transform rests on the eye corners and the bridge of the nose only: mouth and jaw carry the lip motion, and
-must not move the crop. Letters: S crop side in pixels, N frames, K points.
+The transform rests on the eye corners and the bridge of the nose only: mouth and jaw carry the lip motion,
+and must not move the crop. Letters: S crop side in pixels, N frames, K points.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ CANONICAL: NDArray[np.float64] = np.array(
     ]
 )
 
-# The mean chin lies 1.35 eye distances below the eyes and the longest 1.5, so that with these two numbers a closed
-# chin lands at 0.81 S and even a long face with the jaw dropped stays inside.
+# The mean chin lies 1.35 eye distances below the eyes and the longest 1.5, so that with these two numbers a
+# closed chin lands at 0.81 S and even a long face with the jaw dropped stays inside.
 EYE_DISTANCE = 0.41  # outer eye corners, as a fraction of S
 EYE_LINE = 0.26  # height of the eye line, as a fraction of S
 
@@ -41,8 +41,8 @@ EYE_LINE = 0.26  # height of the eye line, as a fraction of S
 def crop_transform(landmarks: Landmarks, size: int) -> Similarity:
     """The similarity (2, 3) that takes frame pixels to a crop of ``size`` pixels.
 
-    ``landmarks`` is (478, 3), or (478, 2) when the depth is unknown. With depth, scale and roll come from a rigid
-    3-D fit, so that a head turned sideways is not blown up because its eyes look closer together.
+    ``landmarks`` is (478, 3), or (478, 2) when the depth is unknown. With depth, scale and roll come from a
+    rigid 3-D fit, so that a head turned sideways is not blown up because its eyes look closer together.
 
     Raises FaceError when the landmarks are not finite or fall together.
     """
@@ -84,10 +84,9 @@ def warp_crop(frame: RGB, transform: Similarity, size: int) -> RGB:
     scale = transform_scale(transform)
     window, moved = _source_window(frame, transform, size)
     if scale < 0.75:  # below this a plain resample skips source pixels
-        window = cv2.GaussianBlur(window, (0, 0), 0.45 / scale, borderType=cv2.BORDER_REPLICATE)
-    crop = cv2.warpAffine(
-        window, moved, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+        blurred = cv2.GaussianBlur(window, (0, 0), 0.45 / scale, borderType=cv2.BORDER_REPLICATE)
+        window = np.asarray(blurred, np.uint8)
+    crop = cv2.warpAffine(window, moved, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 
@@ -99,13 +98,14 @@ def transform_points(points: FloatArray, transform: Similarity) -> NDArray[np.fl
 
 def invert(transform: Similarity) -> Similarity:
     """The transform (2, 3) that goes the other way, crop pixels to frame pixels."""
-    linear = np.linalg.inv(transform[:, :2])
+    (a, b), (c, d) = transform[:, :2]
+    linear = np.array([(d, -b), (-c, a)]) / (a * d - b * c)
     return np.column_stack([linear, -linear @ transform[:, 2]])
 
 
 def transform_scale(transform: Similarity) -> float:
     """Crop pixels per frame pixel."""
-    return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    return float(np.hypot(transform[0, 0], transform[1, 0]))
 
 
 def _umeyama(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

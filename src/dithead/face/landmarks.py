@@ -22,6 +22,7 @@ DETECTION_CONFIDENCE = 0.5
 _ZOOM_MARGIN = 0.6  # picture kept around a small face, as a fraction of its box, before FaceMesh looks again
 
 _BLACK: RGB = np.zeros((64, 64, 3), np.uint8)
+_first_face_seen = False  # the first face of a process makes the native side print a warning
 
 
 class FaceLandmarker:
@@ -75,7 +76,8 @@ class FaceLandmarker:
     def reset(self) -> None:
         """Forget the tracked face.
 
-        By showing a black picture: the graph's own reset loads the networks anew, which costs 10 frames' time.
+        By showing a black picture: the graph's own reset loads the networks anew, which costs 10 frames'
+        time.
         """
         if self._moving is not None:
             _run(self._moving, _BLACK)
@@ -128,8 +130,11 @@ def _face_finder() -> Any:
 
 
 def _run(graph: Any, image: RGB) -> list[Landmarks]:
+    global _first_face_seen
     height, width = image.shape[:2]
-    result = graph.process(np.ascontiguousarray(image)).multi_face_landmarks or []
+    with contextlib.nullcontext() if _first_face_seen else quiet_native_logs():
+        result = graph.process(np.ascontiguousarray(image)).multi_face_landmarks or []
+    _first_face_seen |= bool(result)
     scale = np.array([width, height, width], np.float32)
     return [np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale for face in result]
 

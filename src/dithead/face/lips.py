@@ -30,5 +30,5 @@ def lip_width(landmarks: FloatArray) -> float:
 
 def _ratio(landmarks: FloatArray, first: int, second: int) -> float:
     points = np.asarray(landmarks, np.float64)[:, :2]
-    eyes = np.linalg.norm(points[_EYES[0]] - points[_EYES[1]])
-    return float(np.linalg.norm(points[first] - points[second]) / max(eyes, 1e-9))
+    eyes = float(np.linalg.norm(points[_EYES[0]] - points[_EYES[1]]))
+    return float(np.linalg.norm(points[first] - points[second])) / max(eyes, 1e-9)

@@ -1,11 +1,13 @@
 """Which part of the crop is to be generated: polygons from landmarks, and masks from polygons.
 
-``stable_polygon`` is the default: one polygon for a whole shot, so that its edge says nothing about the jaw of a
-single frame. ``frame_polygon`` is the paper's and leaks the mouth's shape; ``box_polygon`` is for the ablation.
-Letters: S crop side, N frames, K corners of the polygon.
+``stable_polygon`` is the default: one polygon for a whole shot, so that its edge says nothing about the jaw
+of a single frame. ``frame_polygon`` is the paper's and leaks the mouth's shape; ``box_polygon`` is for the
+ablation. Letters: S crop side, N frames, K corners of the polygon.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,21 +47,22 @@ def frame_polygon(landmarks: FloatArray, size: int) -> NDArray[np.float32]:
 def box_polygon(size: int) -> NDArray[np.float32]:
     """A constant rectangle (4, 2) over the lower face."""
     x0, x1, y0, y1 = (f * size for f in (0.14, 0.86, 0.44, 0.96))
-    return np.float32([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float32)
 
 
 def polygon_mask(polygon: FloatArray, size: int, feather: float = 0.0) -> Mask:
     """Mask (S, S) of a polygon in crop pixels: 1 inside, 0 outside, antialiased.
 
-    ``feather`` is the width in pixels of a ramp on the inner side of the edge: nothing outside is ever touched.
+    ``feather`` is the width in pixels of a ramp on the inner side of the edge: nothing outside is ever
+    touched.
     """
     fine = 8  # fixed-point bits: corners keep their fractions of a pixel
-    corners = np.round(np.asarray(polygon, np.float64) * 2**fine).astype(np.int32)
+    corners: list[Any] = [np.round(np.asarray(polygon, np.float64) * 2**fine).astype(np.int32)]
     hard = np.zeros((size, size), np.uint8)
     if feather <= 0:
-        cv2.fillPoly(hard, [corners], 255, lineType=cv2.LINE_AA, shift=fine)
+        cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_AA, shift=fine)
         return np.asarray(hard, np.float32) / np.float32(255)
-    cv2.fillPoly(hard, [corners], 255, lineType=cv2.LINE_8, shift=fine)
+    cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_8, shift=fine)
     inside = cv2.distanceTransform(cv2.copyMakeBorder(hard, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
     ramp = np.clip(inside[1:-1, 1:-1] / feather, 0, 1)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)  # smooth step: no visible kink

@@ -135,7 +135,8 @@ def face_runs(
 ) -> list[tuple[int, int]]:
     """Half-open frame ranges in which one face is there: split at cuts and where it is away for over ``gap``.
 
-    A run may begin and end with up to ``edge`` frames of its shot in which the face was not yet, or no longer, found.
+    A run may begin and end with up to ``edge`` frames of its shot in which the face was not yet, or no
+    longer, found.
     """
     runs: list[tuple[int, int]] = []
     for i, seen in enumerate(observations):

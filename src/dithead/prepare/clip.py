@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dithead.errors import DitheadError, MediaError
 from dithead.face.align import crop_transform, smooth_transforms, transform_points, warp_crop
@@ -87,8 +86,8 @@ def _pieces(seen: list[FaceObservation], slug: str, config: PrepareConfig) -> li
         parts = -(-(stop - first) // round(config.max_seconds * config.fps))
         edges = np.linspace(first, stop, parts + 1).round().astype(int)
         spans += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    name = (lambda k: slug) if len(spans) == 1 else (lambda k: f"{slug}_{k:03d}")
-    return [_Piece(name(k), a, seen[a:b]) for k, (a, b) in enumerate(spans)]
+    names = [slug] if len(spans) == 1 else [f"{slug}_{k:03d}" for k in range(len(spans))]
+    return [_Piece(name, a, seen[a:b]) for name, (a, b) in zip(names, spans, strict=True)]
 
 
 def _reject(piece: _Piece, wave: Wave, config: PrepareConfig) -> str:

@@ -84,8 +84,8 @@ class Dataset:
     def _clips(self) -> list[Clip]:
         return [
             Clip(
-                id=e["id"], identity=e["identity"], split=e["split"], source=e["source"], licence=e["licence"],
-                length=e["frames"], fps=e["fps"], folder=self.path / "clips" / e["id"],
+                id=e["id"], identity=e["identity"], split=e["split"], source=e["source"],
+                licence=e["licence"], length=e["frames"], fps=e["fps"], folder=self.path / "clips" / e["id"],
             )
             for e in self.entries
             if e["status"] == "ok"

@@ -57,12 +57,13 @@ def prepare_dataset(
 ) -> PrepareResult:
     """Find the videos below ``raw_dir``, track, align and crop their faces, and write the dataset ``output``.
 
-    ``sources`` is a JSON file that says who is in which folder and under which licence (default: ``SOURCES.json`` in
-    ``raw_dir``); ``source`` and ``licence`` are used where it is silent. People are held out for validation by name
-    (``val_identities``) or as a fraction of all. Running the same call again resumes it.
+    ``sources`` is a JSON file that says who is in which folder and under which licence (default:
+    ``SOURCES.json`` in ``raw_dir``); ``source`` and ``licence`` are used where it is silent. People are held
+    out for validation by name (``val_identities``) or as a fraction of all. Running the same call again
+    resumes it.
 
-    Raises DataError for a folder without videos, ConfigError for settings that are out of range or differ from those
-    the dataset was begun with, OutputError when the dataset cannot be written.
+    Raises DataError for a folder without videos, ConfigError for settings that are out of range or differ
+    from those the dataset was begun with, OutputError when the dataset cannot be written.
     """
     raw, dataset = Path(raw_dir), Path(output)
     config = _config(size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds)
@@ -149,15 +150,13 @@ _landmarker: Any = None  # one per process: building its networks takes as long 
 
 
 def _do_one(source: Source, dataset: Path, config: PrepareConfig) -> list[Outcome]:
-    global _landmarker  # noqa: PLW0603
+    global _landmarker
     if _landmarker is None:
         from dithead.face.landmarks import FaceLandmarker, limit_threads
 
         limit_threads()
         _landmarker = FaceLandmarker()
-    outcomes = prepare_video(
-        source.path, source.slug, source.audio_offset, dataset / "clips", config, _landmarker
-    )
+    outcomes = prepare_video(source.path, source.slug, source.audio_offset, dataset / "clips", config, _landmarker)
     write_record(dataset, source, outcomes)
     return outcomes
 
@@ -169,7 +168,8 @@ def _shown(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    note = TextColumn("{task.fields[note]}")
+    columns = (TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
     with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
         task, clips, rejected = bar.add_task("", total=total, completed=before, note=""), 0, 0
         for item in items:
@@ -179,9 +179,7 @@ def _shown(
             yield item
 
 
-def _result(
-    dataset: Path, files: int, before: int, entries: list[dict[str, Any]], fps: int
-) -> PrepareResult:
+def _result(dataset: Path, files: int, before: int, entries: list[dict[str, Any]], fps: int) -> PrepareResult:
     good = [e for e in entries if e["status"] == "ok"]
     return PrepareResult(
         output=dataset,

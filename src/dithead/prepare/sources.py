@@ -23,10 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dithead.errors import DataError
 
 SIDECAR = "SOURCES.json"
-VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .nut .ogg .ogv "
-    ".rm .rmvb .ts .vob .webm .wmv .y4m".split()
-)
+_SUFFIXES = """.3g2 .3gp .asf .avi .divx .dv .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts
+    .mxf .nut .ogg .ogv .rm .rmvb .ts .vob .webm .wmv .y4m"""
+VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 
 class Provenance(BaseModel):
@@ -36,7 +35,7 @@ class Provenance(BaseModel):
     source: str = "unknown"
     licence: str = "unknown"
     identity: str = "folder"
-    audio_offset: float = Field(0.0, ge=-2, le=2)
+    audio_offset: float = Field(default=0.0, ge=-2, le=2)
 
 
 @dataclass(frozen=True)
@@ -116,20 +115,18 @@ def _video_files(raw_dir: Path, output: Path) -> Iterable[Path]:
             yield path
 
 
-def _source(
-    path: Path, raw_dir: Path, table: dict[str, Provenance], given: dict[str, str], taken: set[str]
-) -> Source:
+def _source(path: Path, raw_dir: Path, table: dict[str, Provenance], given: dict[str, str], taken: set[str]) -> Source:
     relative = PurePosixPath(path.relative_to(raw_dir).as_posix())
     known = _lookup(relative, table)
-    facts = {"source": known.source, "licence": known.licence}
-    facts |= {key: value for key, value in given.items() if key not in known.model_fields_set}
+    facts = known.model_copy(update={k: v for k, v in given.items() if k not in known.model_fields_set})
     return Source(
         path=path,
         relative=str(relative),
         slug=_slug(relative, taken),
         identity=_identity(relative, known.identity, raw_dir),
+        source=facts.source,
+        licence=facts.licence,
         audio_offset=known.audio_offset,
-        **facts,
     )
 
 

@@ -1,0 +1,108 @@
+"""Put a generated crop back into its frame: only the mask's pixels are touched, everything else is bit-exact.
+
+Letters: H, W frame; S crop side; h, w the region of the frame that the mask covers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.align import invert, transform_points, transform_scale
+from dithead.types import RGB, Mask, Similarity
+
+RING = 0.05  # width of the ring around the mask in which colours are compared, as a fraction of S
+REACH = 0.12  # how far a colour difference at the edge is carried into the mask, as a fraction of S
+_LARGEST_SHIFT = 32.0  # a larger difference is another object, not another tint
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change to a region of a frame: ``frame[top:top + h, left:left + w] += difference``."""
+
+    difference: NDArray[np.float32]  # (h, w, 3), already weighted by the mask
+    top: int
+    left: int
+
+
+def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:
+    """A copy of ``frame`` (H, W, 3) with ``crop`` (S, S, 3) blended in where ``mask`` (S, S) is above 0.
+
+    ``transform`` (2, 3) is the one that made the crop. Pixels outside the mask keep every bit.
+    """
+    patch = paste_patch(frame, crop, transform, mask)
+    result = frame.copy()
+    if patch is not None:
+        h, w = patch.difference.shape[:2]
+        region = result[patch.top : patch.top + h, patch.left : patch.left + w]
+        region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)
+    return result
+
+
+def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Patch | None:
+    """What ``composite`` adds to the frame, for callers that work on other planes than RGB.
+
+    None when the mask lies outside the picture.
+    """
+    box = _covered_box(mask, transform, frame.shape)
+    if box is None:
+        return None
+    top, left, bottom, right = box
+    back = invert(transform)
+    back[:, 2] -= (left, top)
+    size = (right - left, bottom - top)
+    face = cv2.warpAffine(
+        _prefiltered(crop, transform), back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    old = frame[top:bottom, left:right].astype(np.float32)
+    return Patch(((face.astype(np.float32) - old) * weight[..., None]).astype(np.float32), top, left)
+
+
+def match_colour(crop: RGB, source: RGB, mask: Mask) -> RGB:
+    """``crop`` tinted so that it continues ``source`` (S, S, 3) at the mask's edge.
+
+    In a ring outside the mask both should show the same; their difference there is spread inwards, smoothly
+    and fading. So ``crop`` must be the decoder's own picture there, not a copy of the source.
+    """
+    size = mask.shape[0]
+    weight = _ring(mask)[..., None]
+    gap = source.astype(np.float32) - crop
+    weight = weight * (np.abs(gap).max(axis=2, keepdims=True) < _LARGEST_SHIFT)
+    sigma = REACH * size
+    share = cv2.GaussianBlur(weight, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)[..., None]
+    tint = cv2.GaussianBlur(gap * weight, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    floor = 0.05 * max(float(share.max()), 1e-6)  # far from the ring the tint fades to nothing
+    return np.asarray(np.clip(np.rint(crop + tint / (share + floor)), 0, 255), np.uint8)
+
+
+def _ring(mask: Mask) -> NDArray[np.float32]:
+    """(S, S) 1 in a band just outside the mask."""
+    hard = (mask > 0).astype(np.uint8)
+    reach = max(2, round(RING * mask.shape[0]))
+    wide = cv2.dilate(hard, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2))
+    return np.asarray(wide - hard, np.float32)
+
+
+def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """(top, left, bottom, right) of the frame's pixels that the mask can touch."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    y0, y1, x0, x1 = rows[0] - 1, rows[-1] + 1, columns[0] - 1, columns[-1] + 1
+    corners = transform_points(np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]), invert(transform))
+    low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int) + 1
+    left, top = max(0, int(low[0])), max(0, int(low[1]))
+    right, bottom = min(shape[1], int(high[0])), min(shape[0], int(high[1]))
+    return (top, left, bottom, right) if top < bottom and left < right else None
+
+
+def _prefiltered(crop: RGB, transform: Similarity) -> RGB:
+    """The crop, blurred just enough not to alias where the frame's face is smaller than the crop."""
+    scale = transform_scale(transform)
+    if scale <= 1.35:
+        return crop
+    return np.asarray(cv2.GaussianBlur(crop, (0, 0), 0.45 * scale), np.uint8)

@@ -91,9 +91,11 @@ class Preset(Frozen):
     dit: DiTTraining = DiTTraining()
 
 
-def _preset(name: str, size: int, width: int, depth: int, heads: int, **training: AutoencoderTraining | DiTTraining) -> Preset:
+def _preset(name: str, size: int, sizes: tuple[int, int, int], training: DiTTraining | None = None) -> Preset:
+    """``sizes``: width, depth and heads of the transformer."""
+    width, depth, heads = sizes
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads)
-    return Preset(model=ModelConfig(name=name, size=size, dit=dit), **training)  # type: ignore[arg-type]
+    return Preset(model=ModelConfig(name=name, size=size, dit=dit), dit=training or DiTTraining())
 
 
 def _tiny() -> Preset:
@@ -113,8 +115,8 @@ def _tiny() -> Preset:
 
 PRESETS: dict[str, Preset] = {
     "tiny": _tiny(),
-    "small": _preset("small", 160, width=256, depth=8, heads=4),
-    "base": _preset("base", 256, width=768, depth=12, heads=12, dit=DiTTraining(steps=200_000, learning_rate=1e-4)),
+    "small": _preset("small", 160, (256, 8, 4)),
+    "base": _preset("base", 256, (768, 12, 12), DiTTraining(steps=200_000, learning_rate=1e-4)),
 }
 
 

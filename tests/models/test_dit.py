@@ -55,7 +55,7 @@ def test_tokens_per_sample_equals_running_each_alone() -> None:
     model, (z, t, m, mask, r, a) = awake(), inputs()
     mask[1, :, 1] = 1  # the second sample's mask is larger
     index = tokens_per_sample(mask)
-    assert index.shape == (2, 6)  # rows 2-3, columns 1-2 plus the second sample's row 1
+    assert index.shape == (2, 8)  # rows 2-3, columns 1-2, and all of row 1 in the second sample
     alone = model(z[1:], t[1:], m[1:], mask[1:], r[1:], a[1:], tokens_under_mask(mask[1:]))
     torch.testing.assert_close(model(z, t, m, mask, r, a, index)[1:], alone, atol=1e-5, rtol=1e-4)
 

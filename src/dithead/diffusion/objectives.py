@@ -66,7 +66,7 @@ class RectifiedFlow:
         at = _per_sample(t)
         return PathSample((1 - at) * x0 + at * noise, t, x0, t.clamp_min(self.min_time) ** -2)
 
-    def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+    def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:  # noqa: ARG002 - the interface
         return output
 
     def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor:

@@ -52,7 +52,8 @@ class MelEncoder(nn.Module):
         self.position = nn.Parameter(torch.randn(config.window // 2, config.width) * 0.02)
         self.norm = nn.LayerNorm(config.width)
         self.silence = nn.Parameter(torch.randn(config.window // 2, config.width) * 0.02)
-        self.lips = nn.Sequential(nn.Linear(config.width * 3, config.width), nn.GELU(), nn.Linear(config.width, lip_targets))
+        width = config.width
+        self.lips = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, lip_targets))
 
     def forward(self, mel: Tensor) -> Tensor:
         x = F.gelu(self.stem((mel.transpose(1, 2) - FLOOR) / 4.0 - 1.0))

@@ -15,6 +15,7 @@ from dithead.models.audio import MelEncoder
 from dithead.models.autoencoder import FaceAutoencoder
 from dithead.models.dit import DiT, tokens_under_mask
 from dithead.models.mel import MEL_RATE, log_mel, speech_level, windows
+from dithead.models.window import Window, window_of
 
 if TYPE_CHECKING:
     from dithead.config import ModelConfig
@@ -90,18 +91,22 @@ class TalkingHead(nn.Module):
         dtype = self.autoencoder.encoder.stem.weight.dtype
         masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
         b = len(masked)
-        reference_z = self._encode(reference) if previous_latent is None else previous_latent
+        mask_z = F.avg_pool2d(mask, self.size // self.config.dit.grid).expand(b, -1, -1, -1)
+        window, index = window_of(mask_z), tokens_under_mask(mask_z)
+        reference_z = self.encode_window(reference, window) if previous_latent is None else previous_latent.to(masked)
+        masked_z = self.encode_window(masked, window)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
-        masked_z, mask_z = self._encode(masked), F.avg_pool2d(mask, self.size // self.config.dit.grid)
-        index = tokens_under_mask(mask_z)
-        z = self._sample(masked_z, mask_z, reference_z.to(masked_z), tokens, noise.to(masked_z), index, steps, guidance)
+        z = self._sample(masked_z, mask_z, reference_z, tokens, noise.to(masked_z), index, steps, guidance)
         known = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         known[index] = False
         z = torch.where(known.view(1, 1, *z.shape[-2:]), masked_z, z)
-        return self.autoencoder.decode(z.to(dtype), masked, mask, reference).float(), z.float()
+        pictures = (window.pixels(x) for x in (masked, mask, reference))
+        patch = self.autoencoder.decode(window.cells(z).to(dtype), *pictures)
+        return window.place_pixels(patch, masked).float(), z.float()
 
-    def _encode(self, image: Tensor) -> Tensor:
-        return self.autoencoder.encode(image).to(image.dtype)
+    def encode_window(self, image: Tensor, window: Window) -> Tensor:
+        """Latent (B, C, G, G) of an image (B, 3, S, S), zero outside the window."""
+        return window.place(self.autoencoder.encode(window.pixels(image)).to(image.dtype))
 
     def _sample(
         self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, noise: Tensor, index: Tensor,

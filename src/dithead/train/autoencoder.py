@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dithead.config import AutoencoderTraining, Preset
-from dithead.models.autoencoder import FaceAutoencoder
+from dithead.models.autoencoder import FACTOR, FaceAutoencoder
 from dithead.models.discriminator import PatchDiscriminator
+from dithead.models.window import Window
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train import losses
 from dithead.train.augment import draw as draw_augmentation
@@ -65,7 +66,10 @@ class _Stage:
     seed: int
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
-        batch = {key: value.to(self.device, memory_format=torch.channels_last) for key, value in batch.items()}
+        window = _training_window(batch["mask"], step_rng(self.seed, step, 5))
+        batch = {
+            key: window.pixels(value).to(self.device, memory_format=torch.channels_last) for key, value in batch.items()
+        }
         s = self.settings
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
         output = self._reconstruct(step, batch)
@@ -114,6 +118,14 @@ class _Stage:
         return loss.detach()
 
 
+def _training_window(mask: Tensor, rng: np.random.Generator) -> Window:
+    """The rows from the top of most masks down, and most columns: the rest of the crop is known and costs time."""
+    grid = mask.shape[-1] // FACTOR
+    width = max(1, round(grid * 0.8))
+    left = int(rng.integers(0, grid - width + 1))
+    return Window(grid - max(1, round(grid * 0.7)), grid, left, left + width, grid)
+
+
 @torch.no_grad()
 def reconstruct(model: FaceAutoencoder, batch: Batch, device: torch.device) -> Tensor:
     """Reconstructions (B, 3, S, S) on the CPU."""
@@ -129,7 +141,8 @@ def measure_statistics(model: FaceAutoencoder, bank: FrameBank, size: int, devic
     for step in range(16):
         batch = picture_batch(bank, size, 16, step_rng(0, step, 9))
         with autocast(device):
-            raw.append(model.encoder(batch["image"].to(device)).float())
+            window = _training_window(batch["mask"], step_rng(0, step, 5))
+            raw.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
     model.set_statistics(torch.cat(raw))
 
 
@@ -143,9 +156,10 @@ def train_autoencoder(
     steps: int | None = None,
     init: Path | None = None,
 ) -> Path:
-    """Train stage one; the same call resumes. Returns the run folder, whose ``autoencoder.safetensors`` stage two reads.
+    """Train stage one; the same call resumes. Returns the run folder; stage two reads its ``autoencoder.safetensors``.
 
-    ``data`` are prepared datasets, ``Source`` or ``"FOLDER:WEIGHT"``; ``init`` is a run folder to start from. Raises DataError and ConfigError.
+    ``data`` are prepared datasets, ``Source`` or ``"FOLDER:WEIGHT"``; ``init`` is a run folder to start from.
+    Raises DataError and ConfigError.
     """
     from safetensors.torch import save_file
 
@@ -164,7 +178,8 @@ def train_autoencoder(
         picture = reconstruct(average, held_out, where)
         error = losses.weighted_mean((picture - held_out["image"]).abs(), held_out["mouth"].clamp_min(0))
         run.log(step=step, held_out_mouth_l1=float(error))
-        write_sheet(run.folder / "samples" / f"{step:07d}.png", *(held_out[k] for k in ("image", "masked", "reference")), picture)
+        rows = [held_out[key] for key in ("image", "masked", "reference")]
+        write_sheet(run.folder / "samples" / f"{step:07d}.png", *rows, picture)
 
     train_loop(
         run, {"autoencoder": stage.autoencoder, "discriminator": stage.discriminator}, Loop(settings.steps),

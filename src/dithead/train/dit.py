@@ -154,7 +154,8 @@ class _Stage:
 def parts_of(module: nn.Module) -> tuple[DiT, MelEncoder]:
     """The transformer and the audio encoder of the trained pair."""
     dit, audio = module.get_submodule("dit"), module.get_submodule("audio")
-    assert isinstance(dit, DiT) and isinstance(audio, MelEncoder)
+    assert isinstance(dit, DiT)
+    assert isinstance(audio, MelEncoder)
     return dit, audio
 
 
@@ -209,7 +210,8 @@ def train_dit(
 ) -> Path:
     """Train stage two; the same call resumes. Returns the model folder ``output / "model"`` for ``generate``.
 
-    ``autoencoder`` is the run folder of stage one, ``init`` one of stage two to start from. Raises DataError, ConfigError and ModelError.
+    ``autoencoder`` is the run folder of stage one, ``init`` one of stage two to start from.
+    Raises DataError, ConfigError and ModelError.
     """
     from dithead.checkpoint import save_model
     from dithead.train.preview import Preview

@@ -21,6 +21,7 @@ from dithead.face.lips import LIP_INDICES
 from dithead.models.autoencoder import FACTOR, FaceAutoencoder
 from dithead.models.mel import log_mel
 from dithead.models.talking_head import normalise_level
+from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train.augment import draw, identity
 from dithead.train.data import WeightedClip, lip_boxes, region_picture
@@ -60,9 +61,10 @@ def encode_clip(
     regions = np.stack([change.geometry(region_picture(side, path.polygon, box)) for box in boxes])
     mask, mouth = (torch.from_numpy(regions[:, None, ..., i] > 127).float() for i in range(2))
     images = to_tensor(np.stack([change.picture(crop) for crop in crops]))
+    window = window_of(F.avg_pool2d(mask[:1], FACTOR))
     return ClipLatents(
-        latents=_encode(model, images, device),
-        masked=_encode(model, apply_mask(images, mask), device),
+        latents=_encode(model, images, window, device),
+        masked=_encode(model, apply_mask(images, mask), window, device),
         mask=_cells(mask[:1])[0],
         mouth=_cells(mouth * mask),
         lips=lip_shapes(landmarks, side).astype(np.float16),
@@ -75,11 +77,13 @@ def _cells(region: Tensor) -> NDArray[np.float16]:
     return F.avg_pool2d(region, FACTOR).numpy().astype(np.float16)
 
 
-def _encode(model: FaceAutoencoder, images: Tensor, device: torch.device) -> NDArray[np.float16]:
+def _encode(model: FaceAutoencoder, images: Tensor, window: Window, device: torch.device) -> NDArray[np.float16]:
+    """Latents as ``TalkingHead.encode_window`` makes them."""
     parts = []
-    for chunk in images.split(25):
+    for chunk in window.pixels(images).split(25):
         with autocast(device):
-            parts.append(model.encode(chunk.to(device, memory_format=torch.channels_last)).half().cpu())
+            z = model.encode(chunk.to(device, memory_format=torch.channels_last))
+        parts.append(window.place(z).half().cpu())
     return np.asarray(torch.cat(parts).numpy(), np.float16)
 
 

@@ -62,7 +62,6 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int, decay: float)
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / max(1.0, steps - start)))))
 
 
-
 @dataclass
 class Run:
     """A run folder. Raises ConfigError when it holds a run with another configuration."""

@@ -9,9 +9,7 @@ import numpy as np
 from dithead.errors import DataError
 from dithead.types import Wave
 
-SUFFIXES = frozenset(
-    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
-)
+SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"})
 
 
 def videos_in(folder: Path | str) -> dict[str, Path]:

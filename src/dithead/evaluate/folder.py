@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dithead.errors import OutputError
 from dithead.evaluate.html import page
 from dithead.evaluate.report import ClipRecord, markdown, write_json
+
+if TYPE_CHECKING:
+    from dithead.models.talking_head import TalkingHead
+
+
+def fingerprint(model: TalkingHead) -> str:
+    """SHA-256 over the weights of a loaded model: two reports with the same one measured the same model."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def claim(output: Path, settings: Mapping[str, Any]) -> None:

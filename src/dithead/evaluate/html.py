@@ -19,8 +19,8 @@ _GLOSSARY = {
     "gain": "standard deviation of the aperture over the truth's.",
     "velocity r": "correlation of the aperture's change from frame to frame.",
     "LMD": "mean distance of the mouth's landmarks from the truth's, in eye distances.",
-    "cross": "driven by another clip's audio: correlation with the lips of that audio's own video (driver), with "
-    "the source's lips, and with the source's given the driver's (partial; 0 is no leak).",
+    "cross": "driven by another clip's audio: correlation with the lips of that audio's own video (driver), "
+    "with the source's lips, and with the source's given the driver's (partial; 0 is no leak).",
     "silent": "driven by silence: deviation of the aperture over the speaking source's; 0 is at rest.",
     "sharpness": "Laplacian variance in the lips' box over the source's, at the source's resolution.",
     "jitter": "mean acceleration of the mouth's landmarks over the truth's.",
@@ -49,8 +49,7 @@ def page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord])
     style = files("dithead.evaluate").joinpath("report.css").read_text("utf-8")
     head = f'<meta charset=utf-8><meta name=viewport content="width=device-width"><title>{model}</title>'
     return (
-        f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head>"
-        f"<body>{''.join(body)}</body></html>\n"
+        f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head><body>{''.join(body)}</body></html>\n"
     )
 
 
@@ -106,7 +105,8 @@ def _failures(report: Mapping[str, Any]) -> str:
 def _key() -> str:
     return (
         "<p class=key>lip aperture:<b style='background:var(--truth)'></b>truth"
-        "<b style='background:var(--made)'></b>output<b style='background:var(--dim)'></b>source's lips while another drives</p>"
+        "<b style='background:var(--made)'></b>output"
+        "<b style='background:var(--dim)'></b>source's lips while another drives</p>"
     )
 
 
@@ -139,11 +139,7 @@ def _plots(row: str, record: ClipRecord) -> str:
 
 def _still(output: Path, clip: str) -> str:
     path = output / "stills" / f"{clip}.jpg"
-    return (
-        f"<p><img alt='stills of {escape(clip)}' src='{_inline(path, 'image/jpeg')}'></p>"
-        if path.exists()
-        else ""
-    )
+    return f"<p><img alt='stills of {escape(clip)}' src='{_inline(path, 'image/jpeg')}'></p>" if path.exists() else ""
 
 
 def _videos(output: Path, clip: str) -> str:

@@ -80,9 +80,7 @@ def _paired(generated: Observation, source: Observation) -> tuple[pictures.Crops
     """The crops of both, frame by frame in time, where both know the face's place."""
     nearest = source.nearest(generated.times)
     known = [
-        i
-        for i, j in enumerate(nearest)
-        if generated.transforms[i] is not None and source.transforms[j] is not None
+        i for i, j in enumerate(nearest) if generated.transforms[i] is not None and source.transforms[j] is not None
     ]
     return generated.crops[known], source.crops[nearest[known]]
 

@@ -10,20 +10,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dithead.checkpoint import load_model
 from dithead.errors import ConfigError, DitheadError
 from dithead.evaluate import measure, previews, rows
 from dithead.evaluate.corpus import drivers_of, fitted, videos_in
 from dithead.evaluate.experts import missing_metrics
-from dithead.evaluate.folder import claim, write_reports
+from dithead.evaluate.folder import claim, fingerprint, write_reports
 from dithead.evaluate.lips import compare_cross
 from dithead.evaluate.observe import Observation, observe
 from dithead.evaluate.report import ClipRecord, build_report
+from dithead.generate.pipeline import generate, pick_device
+from dithead.generate.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
 from dithead.types import Wave
+
+if TYPE_CHECKING:
+    from dithead.models.talking_head import TalkingHead
 
 PROTOCOLS = ("self", "cross", "silent")
 Say = Callable[[str], None]
@@ -33,14 +39,14 @@ Say = Callable[[str], None]
 class Plan:
     """One evaluation: what runs, on what, and where it goes."""
 
-    model: str
+    name: str
+    talker: TalkingHead
     videos: dict[str, Path]
     drivers: dict[str, str]
     output: Path
     steps: tuple[int, ...]
     protocols: tuple[str, ...]
     seed: int
-    device: str
 
     def video(self, row: str, name: str, protocol: str = "self") -> Path:
         path = self.output / "videos" / row / protocol / f"{name}.mp4"
@@ -49,7 +55,7 @@ class Plan:
 
 
 def evaluate_model(
-    model: str,
+    model: str | Path | TalkingHead,
     data_dir: Path | str,
     output: Path | str,
     *,
@@ -67,7 +73,8 @@ def evaluate_model(
     videos = videos_in(data_dir)
     plan = _plan(model, videos, Path(output), tuple(steps), tuple(protocols), seed, device)
     settings = {
-        "model": model,
+        "model": plan.name,
+        "model_sha256": fingerprint(plan.talker),
         "data": str(data_dir),
         "steps": list(plan.steps),
         "protocols": list(plan.protocols),
@@ -80,7 +87,7 @@ def evaluate_model(
         records.append(_recorded(plan, name))
         if say is not None:
             say(f"{i}/{len(videos)} {name}: {records[-1].seconds:.0f} s")
-    labels = dict(rows.LABELS) | {ours(n): f"{model}, {n} step{'s' * (n != 1)}" for n in plan.steps}
+    labels = dict(rows.LABELS) | {ours(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
     report = build_report(records, labels, ours(plan.steps[0]), settings, missing_metrics())
     write_reports(plan.output, report, records)
     return report
@@ -92,7 +99,7 @@ def ours(steps: int) -> str:
 
 
 def _plan(
-    model: str,
+    model: str | Path | TalkingHead,
     videos: dict[str, Path],
     output: Path,
     steps: tuple[int, ...],
@@ -106,7 +113,9 @@ def _plan(
     if not steps or min(steps) < 1:
         raise ConfigError(f"steps are {steps}; give one positive number or more")
     drivers = drivers_of(list(videos)) if "cross" in protocols else {}
-    return Plan(model, videos, drivers, output, steps, protocols, seed, device)
+    talker = load_model(model, device=pick_device(device)) if isinstance(model, str | Path) else model
+    name = str(model) if isinstance(model, str | Path) else talker.config.name
+    return Plan(name, talker, videos, drivers, output, steps, protocols, seed)
 
 
 def _recorded(plan: Plan, name: str) -> ClipRecord:
@@ -168,13 +177,12 @@ def _baselines(plan: Plan, name: str, source: Observation, record: ClipRecord) -
         record.add(rows.TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips))
 
 
-def _ours(
-    plan: Plan, name: str, source: Observation, steps: int, protocol: str, record: ClipRecord
-) -> Observation:
+def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str, record: ClipRecord) -> Observation:
     row = ours(steps)
     path, audio = plan.video(row, name, protocol), _given(plan, name, protocol, source)
     if not path.exists():
-        _generate(plan, name, path, audio, steps, protocol)
+        result = _generate(plan, name, path, audio, steps, protocol)
+        record.add(row, protocol, {"frames_per_second": result.frames_per_second})
     made = observe(path, source)
     record.curves[f"{row}/{protocol}"] = list(made.lips.aperture)
     if protocol == "self":
@@ -187,21 +195,11 @@ def _ours(
     return made
 
 
-def _generate(plan: Plan, name: str, path: Path, audio: Wave, steps: int, protocol: str) -> None:
-    from dithead.generate import generate
-
+def _generate(plan: Plan, name: str, path: Path, audio: Wave, steps: int, protocol: str) -> GenerateResult:
     sound = plan.output / "videos" / "audio" / protocol / f"{name}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
     write_audio(sound, audio, measure.RATE)
-    generate(
-        video=plan.videos[name],
-        audio=sound,
-        output=path,
-        model=plan.model,
-        steps=steps,
-        seed=plan.seed,
-        device=plan.device,
-    )
+    return generate(plan.videos[name], sound, path, model=plan.talker, steps=steps, seed=plan.seed)
 
 
 def _given(plan: Plan, name: str, protocol: str, source: Observation) -> Wave:

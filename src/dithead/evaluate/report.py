@@ -72,9 +72,7 @@ class ClipRecord:
         """Read a record back; null becomes NaN."""
         data = json.loads(path.read_text("utf-8"))
         nan = float("nan")
-        rows = {
-            row: {k: nan if v is None else v for k, v in table.items()} for row, table in data["rows"].items()
-        }
+        rows = {row: {k: nan if v is None else v for k, v in table.items()} for row, table in data["rows"].items()}
         curves = {name: [nan if v is None else v for v in curve] for name, curve in data["curves"].items()}
         return cls(data["clip"], rows, data["errors"], curves, data["seconds"])
 

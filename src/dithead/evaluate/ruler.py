@@ -27,9 +27,7 @@ def track_faces(frames: Iterable[RGB]) -> list[Landmarks | None]:
         return [landmarker.track(np.ascontiguousarray(frame)) for frame in frames]
 
 
-def series_of(
-    landmarks: Sequence[Landmarks | None], times: Sequence[float] | NDArray[np.float64]
-) -> LipSeries:
+def series_of(landmarks: Sequence[Landmarks | None], times: Sequence[float] | NDArray[np.float64]) -> LipSeries:
     """The lip series of tracked frames at ``times`` (N,) in seconds."""
     aperture = np.full(len(landmarks), np.nan)
     mouth = np.full((len(landmarks), len(LIP_INDICES), 2), np.nan)

@@ -30,9 +30,7 @@ def score_folders(
     made, true = videos_in(generated), videos_in(truth)
     speakers = None if drivers is None else videos_in(drivers)
     if not set(made) & set(true):
-        raise DataError(
-            f"{generated}: no video is named like one in {truth}; match them by name without suffix"
-        )
+        raise DataError(f"{generated}: no video is named like one in {truth}; match them by name without suffix")
     settings = {"generated": str(generated), "truth": str(truth), "drivers": drivers and str(drivers)}
     claim(Path(output), settings)
     records = [_scored(name, made.get(name), path, speakers, Path(output)) for name, path in true.items()]
@@ -41,9 +39,7 @@ def score_folders(
     return report
 
 
-def _scored(
-    name: str, made: Path | None, truth: Path, speakers: dict[str, Path] | None, output: Path
-) -> ClipRecord:
+def _scored(name: str, made: Path | None, truth: Path, speakers: dict[str, Path] | None, output: Path) -> ClipRecord:
     start, record = time.monotonic(), ClipRecord(name)
     try:
         if made is None:

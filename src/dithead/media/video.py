@@ -12,12 +12,12 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Interpolation
 
 from dithead.errors import MediaError
 from dithead.media.colour import Encoding
 from dithead.media.files import open_media, shown, unreadable
 from dithead.media.info import VideoInfo, describe
+from dithead.media.planes import to_rgb
 from dithead.media.writer import VideoWriter
 from dithead.types import RGB
 
@@ -38,15 +38,15 @@ class VideoFrame:
 
     @cached_property
     def pixels(self) -> RGB:
-        """(H, W, 3) as displayed; computed when first asked for."""
-        rgb = self.native.reformat(
-            format="rgb24",
-            src_colorspace=self.encoding.swscale_matrix,
-            src_color_range=self.encoding.swscale_range,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
-            threads=1,
-        ).to_ndarray()
+        """(H, W, 3) as displayed, exactly rounded; computed when first asked for."""
+        return self._turned(to_rgb(self.native, self.encoding))
+
+    @property
+    def quick_pixels(self) -> RGB:
+        """(H, W, 3) as displayed, up to two levels too dark: five times as quick, for looking at, not to keep."""
+        return self._turned(to_rgb(self.native, self.encoding, exact=False))
+
+    def _turned(self, rgb: RGB) -> RGB:
         return np.ascontiguousarray(np.rot90(rgb, self.rotation // 90))
 
 

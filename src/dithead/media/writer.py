@@ -22,7 +22,8 @@ from dithead.types import RGB, Wave
 
 Sound: TypeAlias = "Path | tuple[Wave, int]"  # a file, or mono samples with their rate
 
-DEFAULT_CRF = 12.0  # the source and one encode of it cannot be told apart by eye
+DEFAULT_CRF = 10.0  # at least 45 dB on every source tried, with the preset below
+DEFAULT_PRESET = "veryfast"  # three times as quick as "fast"; at crf 10 as good as that at 12
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
 
@@ -41,7 +42,7 @@ class VideoWriter:
         crf: float = DEFAULT_CRF,
         lossless: bool = False,
         codec: str = "libx264",
-        preset: str = "fast",
+        preset: str = DEFAULT_PRESET,
         audio: Sound | None = None,
         metadata: dict[str, str] | None = None,
     ) -> None:

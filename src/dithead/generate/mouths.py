@@ -1,0 +1,66 @@
+"""Sampling: crops of one run in, the same crops with new mouths out. Shapes: B batch, S crop side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dithead.face.masks import polygon_mask
+from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
+from dithead.types import Mask
+
+if TYPE_CHECKING:
+    from dithead.generate.survey import Run
+    from dithead.models.talking_head import TalkingHead
+
+ReferenceMode = Literal["static", "previous"]
+
+
+class MouthMaker:
+    """Draws mouths with one model for one speech track.
+
+    reference: ``static`` shows the model one chosen frame of the run all along, so frames are drawn in
+    batches; ``previous`` shows it the frame it drew last, as in the paper, one by one. One noise serves the
+    whole clip, so the result does not depend on the batch size.
+    """
+
+    def __init__(
+        self, talker: TalkingHead, features: Tensor, *, seed: int, steps: int | None, reference: ReferenceMode
+    ) -> None:
+        self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
+        self.noise = talker.initial_noise(seed)
+        self._run: Run | None = None
+        self._reference: Tensor = torch.empty(0)
+        self._latent: Tensor | None = None
+
+    def draw(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,) seconds.
+
+        In ``previous`` mode the calls must follow one another in time.
+        """
+        if run is not self._run:
+            self._run, self._latent = run, None
+            self._reference = to_tensor(run.reference[None])
+        if self.reference == "static":
+            return self._sample(run, crops, times)[0]
+        drawn = []
+        for i in range(len(crops)):
+            image, self._latent = self._sample(run, crops[i : i + 1], times[i : i + 1], self._latent)
+            drawn.append(image)
+        return np.concatenate(drawn)
+
+    def _sample(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], latent: Any = None) -> Any:
+        masked, mask = frame_conditions(crops, self._mask(run))
+        with torch.inference_mode():
+            tokens = self.talker.audio_window(self.features, torch.from_numpy(times))
+            images, latents = self.talker.generate(
+                masked, mask, self._reference, tokens, self.noise, self.steps, previous_latent=latent
+            )
+        return to_pixels(images), latents
+
+    def _mask(self, run: Run) -> Mask:
+        return polygon_mask(run.polygon, self.talker.size)

@@ -1,0 +1,35 @@
+"""What ``generate`` reports: one small object, printable as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames ``first`` to ``last`` (both included) that passed through unchanged, and why."""
+
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class GenerateResult:
+    """The output file and how it came about. ``seconds`` is wall time; the clip lasts ``frames / fps``."""
+
+    output: Path
+    frames: int
+    fps: float
+    seconds: float
+    frames_per_second: float  # frames / seconds, everything included but loading the model
+    faces_missed: int  # frames that passed through unchanged
+    model: str
+    seed: int
+    passed_through: list[Stretch] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self) | {"output": str(self.output)}, ensure_ascii=False)

@@ -1,0 +1,58 @@
+"""A still sheet to look at: frames of several videos in rows, taken at the same moments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dithead.errors import OutputError
+from dithead.media.files import replacing, shown
+from dithead.media.video import read_frames
+from dithead.types import RGB
+
+Video = str | PathLike[str]
+
+
+def write_sheet(
+    rows: Sequence[tuple[str, Video]], output: str | PathLike[str], columns: int = 8, height: int = 192
+) -> Path:
+    """Write a picture (PNG or JPEG by suffix) with one row per (label, video), ``columns`` moments each.
+
+    The moments are evenly spread over the first video; every row shows the same ones.
+    """
+    output = Path(output)
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise OutputError(f"{shown(output)}: write the sheet to a name that ends in .png or .jpg")
+    wanted = _moments(rows[0][1], columns)
+    lines = [_row(label, video, wanted, height) for label, video in rows]
+    width = max(line.shape[1] for line in lines)
+    sheet = np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]), (0, 0))) for x in lines])
+    done, data = cv2.imencode(output.suffix, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    assert done
+    with replacing(output) as temporary:
+        temporary.write_bytes(data.tobytes())
+    return output
+
+
+def _moments(video: Video, count: int) -> list[int]:
+    frames = sum(1 for _ in read_frames(video))
+    return [round((i + 0.5) * frames / count - 0.5) for i in range(count)]
+
+
+def _row(label: str, video: Video, wanted: list[int], height: int) -> RGB:
+    """(height, W, 3): the wanted frames side by side, black where the video has ended; labelled."""
+    found = {f.index: _scaled(f.pixels, height) for f in read_frames(video) if f.index in wanted}
+    blank = np.zeros_like(next(iter(found.values())))
+    row = np.ascontiguousarray(np.concatenate([found.get(i, blank) for i in wanted], axis=1))
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(row, label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
+    return row
+
+
+def _scaled(pixels: RGB, height: int) -> RGB:
+    width = round(pixels.shape[1] * height / pixels.shape[0])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -122,9 +122,7 @@ def test_a_newer_format_says_so(folder: Path) -> None:
         ({"dit": {"width": 33}}, "dit"),
     ],
 )
-def test_an_unknown_or_impossible_setting_is_named(
-    folder: Path, change: dict[str, object], where: str
-) -> None:
+def test_an_unknown_or_impossible_setting_is_named(folder: Path, change: dict[str, object], where: str) -> None:
     model = json.loads((folder / "config.json").read_text())["model"]
     edit_config(folder, model={**model, **change})
     with pytest.raises(ModelError, match=f"config.json: .*{where}"):

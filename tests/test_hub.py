@@ -22,9 +22,7 @@ def test_a_shipped_name_is_the_packaged_folder(monkeypatch: pytest.MonkeyPatch, 
     assert hub.resolve_model("small") == folder
 
 
-def test_a_shipped_name_without_its_weights_says_reinstall(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_shipped_name_without_its_weights_says_reinstall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "files", lambda package: tmp_path)
     with pytest.raises(ModelError, match="'small' is missing.*reinstall"):
         hub.resolve_model("small")
@@ -37,9 +35,7 @@ def test_a_file_is_not_a_model(tmp_path: Path) -> None:
         hub.resolve_model(file)
 
 
-@pytest.mark.parametrize(
-    "ref", ["nosuch", "./nosuch/model", "~/nosuch/model", "/no/such", "a/b/c", "a/b@", "a b/c"]
-)
+@pytest.mark.parametrize("ref", ["nosuch", "./nosuch/model", "~/nosuch/model", "/no/such", "a/b/c", "a/b@", "a b/c"])
 def test_what_cannot_be_a_hub_id_is_not_sent_to_the_hub(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: pytest.fail("asked the hub"))
     with pytest.raises(ModelError, match="no model folder at .*small"):
@@ -47,9 +43,7 @@ def test_what_cannot_be_a_hub_id_is_not_sent_to_the_hub(ref: str, monkeypatch: p
 
 
 @pytest.mark.parametrize(("ref", "revision"), [("org/name", None), ("org/name@v1.0", "v1.0")])
-def test_a_hub_id_is_fetched(
-    ref: str, revision: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_hub_id_is_fetched(ref: str, revision: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
     def fake(repo: str, *, revision: str | None, allow_patterns: list[str]) -> str:
@@ -61,9 +55,7 @@ def test_a_hub_id_is_fetched(
     assert asked == [("org/name", revision, list(hub.MODEL_FILES))]
 
 
-def test_offline_names_the_command_that_would_fetch_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_offline_names_the_command_that_would_fetch_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match="hf download no-such-org/no-such-model --revision v2") as caught:

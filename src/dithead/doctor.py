@@ -19,7 +19,7 @@ from dithead.errors import DitheadError
 Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
-EXTRAS = {"synth": "moderngl", "wav2vec2": "transformers"}  # extra -> the module that shows it is there
+EXTRAS = {"synth": "moderngl", "evaluate": "torchmetrics"}  # extra -> the module that shows it is there
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,22 @@ def examine() -> list[Finding]:
 def healthy(findings: list[Finding]) -> bool:
     """True when nothing that `dithead generate` needs is broken."""
     return all(finding.status != "broken" for finding in findings)
+
+
+def show(findings: list[Finding]) -> None:
+    """Print a table for people."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    colour = {"ok": "green", "absent": "yellow", "broken": "red"}
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "what", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        mark = f"[{colour[finding.status]}]{finding.status}[/]"
+        table.add_row(mark, finding.topic, escape(finding.detail), escape(finding.advice))
+    Console().print(table)
 
 
 def _repair(topic: str) -> str:
@@ -166,6 +182,24 @@ def _speech() -> Iterator[Finding]:
         yield Finding("espeak-ng", "absent", "not found", advice)
 
 
+def _graphics() -> Iterator[Finding]:
+    """An off-screen OpenGL driver, software or not, draws for `dithead synth`; nothing else needs it."""
+    from dithead.synth.render import open_context
+
+    try:
+        context = open_context()
+    except DitheadError as error:
+        yield Finding("graphics", "absent", str(error).partition(";")[0], "only for `dithead synth`: " + _after(error))
+        return
+    yield Finding("graphics", "ok", str(context.info["GL_RENDERER"]))
+    context.release()
+
+
+def _after(error: DitheadError) -> str:
+    """The part of a message that says what to do."""
+    return str(error).partition(";")[2].strip()
+
+
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _system,
     _cpu,
@@ -177,4 +211,5 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _weights,
     _extras,
     _speech,
+    _graphics,
 )

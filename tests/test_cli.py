@@ -1,0 +1,213 @@
+"""The command line: quick help, one line per error, one exit code per kind of end, options passed on as given."""
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dithead import __version__
+from dithead.cli import app
+from dithead.errors import DataError, DitheadError, MissingExtraError
+from dithead.generate.result import GenerateResult, Stretch
+from dithead.prepare.pipeline import PrepareResult
+from dithead.synth.corpus import CorpusResult
+
+HELP_SECONDS = 0.5
+COMMANDS = ("generate", "prepare", "train", "synth", "evaluate", "score", "presets", "doctor")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+class Recorder:
+    """Stands in for a public function: keeps what it was called with."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.arguments: tuple[Any, ...] = ()
+        self.options: dict[str, Any] = {}
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.arguments, self.options = arguments, options
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, target: str, answer: Any = None) -> Recorder:
+    recorder = Recorder(answer)
+    module, _, name = target.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(module), name, recorder)
+    return recorder
+
+
+RESULT = GenerateResult(
+    output=Path("o.mp4"), frames=75, fps=25.0, seconds=3.0, frames_per_second=25.0, faces_missed=2, model="small",
+    seed=0, passed_through=[Stretch(0, 1, "no face")],
+)  # fmt: skip
+
+
+def test_help_is_quick() -> None:
+    """The best of several runs, since other work on the machine only ever adds time."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "dithead.cli", "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - begun)
+    assert min(times) < HELP_SECONDS, times
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").output
+    assert all(command in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [*([c] for c in COMMANDS), ["train", "autoencoder"], ["train", "dit"]])
+def test_every_command_has_help(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_version() -> None:
+    assert run("--version").output == f"dithead {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["generate"], ["generate", "--nosuch"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("error", [DataError("a.mp4: broken"), MissingExtraError("synth"), DitheadError("two\nlines")])
+def test_a_named_error_is_one_line_on_stderr(error: DitheadError, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.generate.pipeline.generate", error)
+    result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == f"dithead: {' '.join(str(error).splitlines())}\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.generate.pipeline.generate", ZeroDivisionError())
+    assert isinstance(run("generate", "--video", "v", "--audio", "a", "-o", "o").exception, ZeroDivisionError)
+
+
+def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.generate.pipeline.generate", KeyboardInterrupt())
+    result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
+    assert result.exit_code == 130
+    assert result.stderr.startswith("dithead: interrupted")
+    assert result.stderr.count("\n") == 1
+
+
+def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
+    assert run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--seed", "0").exit_code == 0
+    assert called.arguments == (Path("v"), Path("a"), Path("o.mp4"))
+    assert called.options.keys() == {"seed", "lossless", "progress"}
+    assert called.options["seed"] == 0
+
+
+def test_generate_prints_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
+    result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--json")
+    assert result.stdout.count("\n") == 1
+    told = json.loads(result.stdout)
+    keys = {"output", "frames", "fps", "seconds", "frames_per_second", "faces_missed", "model", "seed"}
+    assert keys <= told.keys()
+    assert (told["output"], told["frames"], told["faces_missed"]) == ("o.mp4", 75, 2)
+
+
+def test_generate_says_what_passed_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
+    result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
+    assert result.stdout == "o.mp4  75 frames at 25 fps in 3.0 s\n"
+    assert result.stderr == "dithead: frames 0 to 1 passed through unchanged: no face\n"
+
+
+def test_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = PrepareResult(Path("d"), 3, 0, 2, 9.0, 1, {"no face": 1})
+    called = stand_in(monkeypatch, "dithead.prepare.pipeline.prepare_dataset", answer)
+    result = run("prepare", "raw", "-o", "d", "--val-identity", "s1", "--val-identity", "s2")
+    assert called.arguments == (Path("raw"), Path("d"))
+    assert called.options == {"progress": True, "val_identities": ["s1", "s2"]}
+    assert "2 clips of 1 people" in result.stdout
+    assert "1 no face" in result.stdout
+    assert json.loads(run("prepare", "raw", "-o", "d", "--json").stdout)["rejected"] == {"no face": 1}
+
+
+def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = CorpusResult(Path("c"), 5, 2)
+    called = stand_in(monkeypatch, "dithead.synth.corpus.synth_corpus", answer)
+    result = run("synth", "5", "-o", "c", "--head-model", "head", "--language", "de")
+    assert called.arguments == (5, Path("c"))
+    assert called.options == {"head_model": Path("head"), "language": "de"}
+    assert result.stdout == "c  5 clips, 2 of them new\n"
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "dit"])
+def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dithead.config import get_preset
+
+    called = stand_in(monkeypatch, f"dithead.train.{stage}.train_{stage}", Path("run"))
+    extra = ["--autoencoder", "ae"] if stage == "dit" else []
+    arguments = ["--data", "a:0.7", "--data", "b", "--preset", "tiny", "-o", "run", "--steps", "5", *extra]
+    result = run("train", stage, *arguments)
+    assert result.exit_code == 0, result.output
+    stage_one = (Path("ae"),) if extra else ()
+    assert called.arguments == (["a:0.7", "b"], get_preset("tiny"), Path("run"), *stage_one)
+    assert called.options == {"steps": 5}
+
+
+def test_an_unknown_preset_lists_those_there_are() -> None:
+    result = run("train", "autoencoder", "--data", "d", "--preset", "huge", "-o", "run")
+    assert result.exit_code == 2
+    assert "unknown preset 'huge'; choose one of: tiny, small, base" in result.stderr
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "report.json").write_text('{"schema": "dithead.report/1"}\n')
+    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "settings": {}}
+
+
+def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
+    called = stand_in(monkeypatch, "dithead.evaluate.protocols.evaluate_model", report)
+    result = run("evaluate", "--data", "test", "-o", tmp_path, "--steps", "1", "--steps", "4", "--json")
+    assert called.arguments == ("small", Path("test"), tmp_path)
+    assert called.options.pop("say") is not None
+    assert called.options == {"steps": [1, 4]}
+    assert json.loads(result.stdout) == {"schema": "dithead.report/1"}
+
+
+def test_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
+    called = stand_in(monkeypatch, "dithead.evaluate.score.score_folders", report)
+    result = run("score", "made", "true", "-o", tmp_path, "--json")
+    assert called.arguments == (Path("made"), Path("true"), tmp_path)
+    assert called.options == {}
+    assert json.loads(result.stdout) == {"schema": "dithead.report/1"}
+
+
+def test_presets_are_listed() -> None:
+    assert [line.split()[0] for line in run("presets").stdout.splitlines()] == ["tiny", "small", "base"]
+    assert json.loads(run("presets", "--json").stdout)["tiny"]["model"]["size"] == 64
+
+
+def test_doctor_tells_by_table_and_by_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dithead import doctor
+
+    findings = [doctor.Finding("thing", "broken", "is [out]", "pip install 'dithead[extra]'")]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    table = run("doctor")
+    assert table.exit_code == 1
+    assert "[out]" in table.stdout
+    assert "dithead[extra]" in table.stdout
+    told = json.loads(run("doctor", "--json").stdout)
+    assert told == {"healthy": False, "findings": [vars(findings[0])]}

@@ -1,0 +1,57 @@
+"""The doctor reports; it never crashes on a sick machine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from dithead import doctor
+from dithead.doctor import Finding, examine, healthy
+from dithead.errors import ModelError
+
+
+def test_this_machine_has_what_the_tests_need() -> None:
+    found = {finding.topic: finding for finding in examine()}
+    for topic in ("python", "torch", "opencv", "mediapipe", "codecs"):
+        assert found[topic].status == "ok", found[topic]
+
+
+def test_whatever_is_not_ok_says_what_to_do() -> None:
+    for finding in examine():
+        assert finding.status == "ok" or finding.advice or finding.topic == "gpu", finding
+
+
+@pytest.mark.parametrize("error", [ImportError("libGL.so.1"), ModelError("x"), OSError("disk"), RuntimeError("y")])
+def test_a_failing_check_is_a_finding(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _opencv() -> Iterator[Finding]:
+        raise error
+        yield
+
+    monkeypatch.setattr(doctor, "CHECKS", (_opencv,))
+    (finding,) = examine()
+    assert finding.status == "broken"
+    assert finding.detail == str(error)
+    assert "headless" in finding.advice
+    assert not healthy([finding])
+
+
+def test_a_missing_codec_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CODECS", ("libx264", "nosuchcodec"))
+    (finding,) = doctor._codecs()
+    assert finding.status == "broken"
+    assert "lacks nosuchcodec" in finding.detail
+
+
+def test_a_missing_extra_names_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "EXTRAS", {"serve": "no_such_module"})
+    (finding,) = doctor._extras()
+    assert finding == Finding(
+        "extra serve", "absent", "no_such_module is not installed", "pip install 'dithead[serve]'"
+    )
+    assert healthy([finding])
+
+
+def test_no_speech_engine_is_no_illness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    (finding,) = doctor._speech()
+    assert finding.status == "absent"
+    assert "apt install espeak-ng" in finding.advice

@@ -1,0 +1,168 @@
+"""One talking clip: a plan drawn from a seed, its pictures one at a time, and the truth about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from dithead.synth import sound
+from dithead.synth.assets import Floats
+from dithead.synth.identity import Identity
+from dithead.synth.motion import Motion, rotation, sample_motion
+from dithead.synth.person import Person, uniforms
+from dithead.synth.render import Camera, Stage, project
+from dithead.synth.scene import Setting
+from dithead.synth.speech import Phoneme, Speech, Voice, speak
+from dithead.synth.texts import SENTENCES, sample_text
+from dithead.synth.visemes import RATE, Style, face_weights, mouth_curves, sample_style
+from dithead.types import RGB, Wave
+
+LANGUAGES = tuple(SENTENCES)
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is said, how, and the mouth that says it, cut to the clip's length."""
+
+    wave: Wave  # 16 kHz mono
+    phonemes: tuple[Phoneme, ...]
+    controls: Floats  # (N, 8) at the frame times
+    press: float
+    voice: Voice
+    text: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A picture and what is true of it; positions in pixels."""
+
+    pixels: RGB
+    aperture: float  # gap between the inner lips / distance of the outer eye corners
+    lips: Floats  # (L, 2) inner lip contour
+    eyes: Floats  # (2, 2) outer eye corners
+    visible: bool = True
+
+    def without_pixels(self) -> Moment:
+        """The truth alone."""
+        return replace(self, pixels=np.empty((0, 0, 3), np.uint8))
+
+
+def sample_voice(rng: np.random.Generator, male: float, language: str | None = None) -> Voice:
+    """A language, a voice of the speaker's sex, a rate and a pitch."""
+    language = language or str(rng.choice(LANGUAGES, p=_language_odds()))
+    variant = f"m{rng.integers(1, 9)}" if male > 0.5 else f"f{rng.integers(1, 6)}"
+    pitch = rng.normal(42 if male > 0.5 else 58, 9)
+    return Voice(language, variant, int(rng.integers(120, 205)), int(np.clip(pitch, 5, 95)), int(rng.integers(25, 80)))
+
+
+def _language_odds() -> np.ndarray:
+    odds = np.array([6.0 if n == "en" else 3.0 if n == "en-us" else 1.0 for n in LANGUAGES])
+    return odds / odds.sum()
+
+
+def write_script(rng: np.random.Generator, voice: Voice, frames: int, fps: float, *,
+                 style: Style | None = None, text: str | None = None, clean: bool = False) -> Script:  # fmt: skip
+    """Speak, listen through a microphone and derive the mouth's movement for ``frames`` pictures."""
+    duration = frames / fps
+    wanted = text or sample_text(rng, voice.language, duration)
+    speech = _window(speak(wanted, voice), duration, rng, whole=text is not None)
+    style = style or sample_style(rng)
+    curves = mouth_curves(speech.phonemes, duration, style)
+    at = (np.arange(frames) + 0.5) / fps * RATE  # a picture shows the middle of its exposure
+    rows = np.stack([np.interp(at, np.arange(len(curves)), curves[:, i]) for i in range(curves.shape[1])], axis=1)
+    wave = sound.record(speech.wave, speech.rate, rng, clean=clean)
+    return Script(wave, speech.phonemes, rows.astype(np.float32), style.press, voice, wanted)
+
+
+def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole: bool) -> Speech:
+    """Exactly ``duration`` seconds: a little silence first, or a piece from the middle of a longer speech."""
+    length = len(speech.wave) / speech.rate
+    lead = 0.25 if whole else float(rng.choice([rng.uniform(0.05, 0.6), -rng.uniform(0, max(length - duration, 0.01))]))
+    count = int(round(duration * speech.rate))
+    wave = np.zeros(count, np.float32)
+    start = int(round(lead * speech.rate))
+    source = speech.wave[max(-start, 0) :][: count - max(start, 0)]
+    wave[max(start, 0) : max(start, 0) + len(source)] = source
+    moved = [replace(p, start=p.start + lead, end=p.end + lead) for p in speech.phonemes]
+    return replace(speech, wave=wave, phonemes=tuple(p for p in moved if p.end > -0.2 and p.start < duration + 0.2))
+
+
+def loudness(wave: Wave, frames: int, fps: float) -> Floats:
+    """Root-mean-square level of each picture's sound, 0..1 of the loudest."""
+    edges = (np.arange(frames + 1) / fps * sound.RATE).astype(int)
+    level = np.array([np.sqrt(np.mean(wave[a:b] ** 2) + 1e-12) if b > a else 0 for a, b in zip(edges, edges[1:], strict=False)])
+    return np.asarray(level / max(level.max(), 1e-6), np.float32)
+
+
+def camera_of(person: Person, setting: Setting, shake: Floats) -> Camera:
+    """The setting's camera, aimed a little below the eyes."""
+    eyes = np.mean([e.centre for e in person.eyes], axis=0)
+    target = eyes + np.array([-setting.shift[0] + shake[0], -0.30 - setting.shift[1] + shake[1], -0.45])
+    c = np.cos(setting.elevation)
+    way = np.array([np.sin(setting.azimuth) * c, np.sin(setting.elevation), np.cos(setting.azimuth) * c])
+    eye = target + setting.distance * way
+    return Camera(tuple(float(x) for x in eye), tuple(float(x) for x in target), setting.height)  # type: ignore[arg-type]
+
+
+def perform(stage: Stage, person: Person, setting: Setting, script: Script, motion: Motion,
+            rng: np.random.Generator) -> Iterator[Moment]:  # fmt: skip
+    """The clip's pictures in order; the person must be dressed on the stage."""
+    anatomy = person.body.anatomy
+    corners = list(eye_corners(person))
+    lens = Lens(setting, stage.width, stage.height)
+    for index, controls in enumerate(script.controls):
+        speech = face_weights(controls, script.press)
+        weights = dict(speech)
+        for name, curve in motion.weights.items():
+            damp = 1 - 0.9 * float(controls[7]) if name.startswith("mouth") else 1.0
+            weights[name] = weights.get(name, 0.0) + float(curve[index]) * damp
+        person.pose(weights, tongue=float(controls[6]), gaze=(float(motion.gaze[index, 0]), float(motion.gaze[index, 1])))
+        turn = rotation(*(float(a) for a in motion.head[index]))
+        camera = camera_of(person, setting, motion.camera[index])
+        pixels = stage.draw(camera, uniforms(person, setting, turn, motion.shift[index]))
+        matrix = camera.view_projection(stage.width / stage.height)
+        points = np.concatenate([person.coarse[anatomy.mouth], person.base[corners]])
+        world = (points - person.pivot) @ turn.T + person.pivot + motion.shift[index]
+        flat = project(world, matrix, stage.width, stage.height)[:, :2]
+        wide = float(np.linalg.norm(person.base[corners[0]] - person.base[corners[1]]))
+        yield Moment(lens.develop(pixels, rng), person.mouth_state()[1] / wide, flat[:-2], flat[-2:])
+
+
+def eye_corners(person: Person) -> tuple[int, int]:
+    """The body vertices at the outer corners of the right and left eye."""
+    rest, body = person.body.head.vertices, np.unique(person.body.faces)
+    found = [int(body[np.argmin(np.linalg.norm(rest[body] - (s * 0.475, 7.27, 1.285), axis=1))]) for s in (-1, 1)]
+    return found[0], found[1]
+
+
+class Lens:
+    """What a camera does to a clean picture: blur, falloff, colour, sensor noise."""
+
+    def __init__(self, setting: Setting, width: int, height: int) -> None:
+        self.setting = setting
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]  # type: ignore[misc]
+        self.falloff = (1 - setting.vignette * 0.5 * (x**2 + y**2))[..., None].astype(np.float32)
+
+    def develop(self, pixels: RGB, rng: np.random.Generator) -> RGB:
+        """The picture as this camera would have taken it."""
+        setting = self.setting
+        image = pixels.astype(np.float32)
+        if setting.blur > 0.3:
+            image = cv2.GaussianBlur(image, (0, 0), setting.blur)
+        grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
+        image = grey[..., None] + (image - grey[..., None]) * setting.saturation
+        fine = rng.standard_normal(image.shape[:2], dtype=np.float32)
+        coarse = cv2.resize(rng.standard_normal((image.shape[0] // 2, image.shape[1] // 2, 3), dtype=np.float32),
+                            (image.shape[1], image.shape[0]))  # fmt: skip
+        image = image * self.falloff + setting.noise * (0.7 * fine[..., None] + 0.5 * coarse)
+        return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8)
+
+
+def sample_performance(rng: np.random.Generator, identity: Identity, setting: Setting, frames: int, fps: float) -> tuple[Script, Motion]:
+    """A random speech and the motion that goes with it."""
+    script = write_script(rng, sample_voice(rng, identity.male), frames, fps)
+    motion = sample_motion(rng, frames, fps, loudness(script.wave, frames, fps), handheld=setting.handheld)
+    return script, motion

@@ -1,0 +1,377 @@
+"""An identity made flesh: fitted meshes, painted textures, baked light, and a face that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from dithead.synth import skin as paint
+from dithead.synth.anatomy import EYE_GROUPS, Anatomy, study
+from dithead.synth.assets import Floats, HeadModel, Ints, Key, load_proxy
+from dithead.synth.identity import Identity, macro_weights
+from dithead.synth.mesh import Surface, corner_sum, normals, plain_surface, proxy_surface, smooth_surface
+from dithead.synth.render import Part, Stage
+from dithead.synth.scene import Setting
+
+EXPRESSIONS = ("mouth-open", "mouth-pursing", "mouth-protusion", "mouth-compression", "mouth-retraction",
+               "mouth-part-later", "mouth-parling", "mouth-elevation", "mouth-depression", "mouth-corner-puller",
+               "mouth-depression-retraction", "mouth-upward-retraction", "mouth-eversion",
+               "eye-left-closure", "eye-right-closure", "eye-left-slit", "eye-right-slit",
+               "eye-left-opened-up", "eye-right-opened-up", "eyebrows-left-up", "eyebrows-right-up",
+               "eyebrows-left-inner-up", "eyebrows-right-inner-up", "eyebrows-left-down",
+               "eyebrows-right-down", "neck-platysma", "nose-left-elevation", "nose-right-elevation")  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def anatomy_of(head_folder: str, head: HeadModel) -> Anatomy:
+    """`study`, remembered for the process."""
+    return study(head)
+
+
+class Body:
+    """What all people of a head model share: topology, anatomy, subdivision. Build once a process."""
+
+    def __init__(self, head: HeadModel, *, fine: bool = False) -> None:
+        surface = smooth_surface if fine else plain_surface
+        self.head = head
+        self.anatomy = study(head)
+        self.faces = head.mesh.faces[head.groups["body"]]
+        self.gather = corner_sum(self.faces, len(head.vertices))
+        self.skin = surface(head.mesh, head.groups["body"], len(head.vertices))
+        clothed = self.anatomy.clothed[self.faces].all(axis=1)
+        self.cloth = surface(head.mesh, head.groups["body"][clothed], len(head.vertices))
+        self.tongue = np.unique(head.mesh.faces[head.groups["helper-tongue"]])
+        self.lower_teeth = np.unique(head.mesh.faces[head.groups["helper-lower-teeth"]])
+
+
+@dataclass
+class Eye:
+    """One eyeball: where it sits and the sphere that draws it."""
+
+    centre: Floats
+    radius: float
+    directions: Floats  # (V, 3) unit, +z through the pupil
+
+
+class Person:
+    """A drawable person. `dress` puts it on a stage; `pose` moves the face; `parts` are what is drawn."""
+
+    def __init__(self, body: Body, identity: Identity) -> None:
+        self.body, self.identity = body, identity
+        head = body.head
+        self.base = shaped(head, {**macro_weights(identity), **identity.shape})
+        self.keys = {name: blended(head, name, identity.ancestry) for name in EXPRESSIONS}
+        self.coarse = self.base.copy()
+        self.pivot = self.base[body.anatomy.neck].mean(axis=0)
+        self.eyes = [self._eye(group) for group in EYE_GROUPS]
+        self.parts: list[Part] = []
+        self._moving: list[tuple[Part, slice]] = []
+        self._build()
+
+    def _eye(self, group: str) -> Eye:
+        points = self.base[np.unique(self.body.head.mesh.faces[self.body.head.groups[group]])]
+        low, high = points.min(axis=0), points.max(axis=0)
+        radius = float(high[0] - low[0]) / 2
+        centre = (low + high) / 2
+        centre[2] = low[2] + radius
+        return Eye(centre, radius, sphere())
+
+    def _build(self) -> None:
+        body, who = self.body, self.identity
+        surfaces: list[tuple[Part, Surface]] = []
+        surfaces.append(self._skin())
+        for kind, name in (("teeth", who.teeth), ("tongue", "tongue01")):
+            surfaces.append(self._proxy(kind, name, "mouth"))
+        surfaces.append(self._proxy("eyebrows", who.brows, "hair"))
+        surfaces.append(self._proxy("eyelashes", who.lashes, "hair"))
+        self.parts = [part for part, _ in surfaces]
+        stacked = [surface for _, surface in surfaces]
+        self._matrix = sparse.vstack([s.matrix for s in stacked]).tocsr().astype(np.float32)
+        self._offset = np.concatenate([s.offset for s in stacked])
+        at = 0
+        for part, surface in surfaces:
+            self._moving.append((part, slice(at, at + len(surface.uv))))
+            at += len(surface.uv)
+        self.pose({})
+        for part, surface in surfaces[1:]:
+            part.normal = normals(part.position, part.triangles, corner_sum(part.triangles, len(part.position)))
+        self.parts += [self._eyeball(eye) for eye in self.eyes] + [self._cloth()]
+        if who.hair:
+            part, surface = self._proxy("hair", who.hair, "hair")
+            part.position = (surface.matrix @ self.base + surface.offset).astype(np.float32)
+            part.normal = hair_normals(part.position, normals(
+                part.position, part.triangles, corner_sum(part.triangles, len(part.position))))
+            part.rest, part.moving, part.occludes = part.position.copy(), False, True
+            part.light[:, 2] = np.clip((part.position[:, 1] - 5.7) / 0.6, 0, 1)
+            self.parts.append(part)
+        if who.glasses:
+            self.parts.append(self._glasses())
+        _ = body
+
+    def _skin(self) -> tuple[Part, Surface]:
+        surface, anatomy, who = self.body.skin, self.body.anatomy, self.identity
+        moustache, chin, cheeks = who.stubble_style
+        beard = np.maximum(anatomy.moustache * moustache, anatomy.chin * chin)
+        beard = np.maximum(beard, anatomy.beard * cheeks * (1 - anatomy.moustache))
+        masks = np.stack([anatomy.lips, beard, anatomy.cavity, anatomy.follow], axis=1)
+        fine = np.asarray(surface.matrix @ masks, np.float32)
+        part = _part("skin", "skin", surface, moving=True)
+        part.uv = paint.head_uv(surface.uv)
+        part.solid = part.occludes = True
+        part.mask[:, :3] = fine[:, :3]
+        part.light[:, 2] = np.clip(fine[:, 3], 0, 1)
+        part.rest = np.asarray(surface.matrix @ self.body.head.vertices, np.float32)
+        part.textures = {"albedo_map": "skin", "detail_map": "detail"}
+        part.uniforms = {
+            "lip_colour": who.lip_colour, "lip_strength": who.lip_strength, "lip_gloss": who.lip_gloss,
+            "gloss": who.gloss, "stubble": who.stubble, "relief": 0.006,
+            "stubble_colour": tuple(0.9 * c + 0.06 * t for c, t in zip(who.hair_colour, who.tone, strict=True)),
+        }  # fmt: skip
+        return part, surface
+
+    def _proxy(self, kind: str, name: str, program: str) -> tuple[Part, Surface]:
+        who = self.identity
+        surface = proxy_surface(load_proxy(self.body.head, kind, name), self.base)
+        part = _part(kind, program, surface, moving=True)
+        part.textures = {"albedo_map": kind}
+        if kind == "teeth":
+            part.uniforms, part.solid = {"tint": who.tooth_colour}, True
+        elif kind == "tongue":
+            part.uniforms = {"tint": (0.5, 0.3, 0.3)}
+        else:
+            colour = {"eyebrows": who.brow_colour, "hair": who.hair_colour}.get(kind, (0.008, 0.006, 0.005))
+            part.cutoff = {"hair": 0.30, "eyebrows": 0.08, "eyelashes": 0.15}[kind]
+            part.uniforms = {"tint": colour, "shine": 1.0 if kind == "hair" else 0.1,
+                             "flatness": 0.0 if kind == "hair" else 1.0}  # fmt: skip
+        return part, surface
+
+    def _eyeball(self, eye: Eye) -> Part:
+        count = len(eye.directions)
+        part = Part("eye", "eye", sphere_triangles(), np.empty((count, 3), np.float32), np.empty((count, 3), np.float32),
+                    np.zeros((count, 2), np.float32), np.zeros((count, 4), np.float32), _lit(count), eye.directions)  # fmt: skip
+        part.textures, part.moving = {"albedo_map": "eye"}, True
+        self._aim(eye, part, 0.0, 0.0)
+        return part
+
+    @staticmethod
+    def _aim(eye: Eye, part: Part, yaw: float, pitch: float) -> None:
+        cy, sy, cx, sx = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+        turn = np.array([[cy, sy * sx, sy * cx], [0, cx, -sx], [-sy, cy * sx, cy * cx]], np.float32)
+        part.normal = eye.directions @ turn.T
+        part.position = eye.centre + eye.radius * part.normal
+
+    def _cloth(self) -> Part:
+        surface = self.body.cloth
+        part = _part("cloth", "cloth", surface, moving=False)
+        body_normal = normals(self.base, self.body.faces, self.body.gather)
+        outward = np.asarray(surface.matrix @ body_normal, np.float32)
+        outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-6)
+        part.position = np.asarray(surface.matrix @ self.base, np.float32) + 0.04 * outward
+        part.normal = outward
+        part.rest = np.asarray(surface.matrix @ self.body.head.vertices, np.float32)
+        part.position[:, 1] -= 8 * np.clip(5.66 - part.rest[:, 1], 0, None)  # hang down past the cut
+        part.light[:, 2] = np.asarray(surface.matrix @ self.body.anatomy.follow).clip(0, 1) * 0.9
+        part.textures = {"detail_map": "detail"}
+        return part
+
+    def _glasses(self) -> Part:
+        from dithead.synth.glasses import frame
+
+        position, normal, triangles = frame([e.centre for e in self.eyes], self.eyes[0].radius, self.identity.glasses)
+        count = len(position)
+        part = Part("glasses", "hair", triangles, position, normal, np.full((count, 2), 0.5, np.float32),
+                    np.zeros((count, 4), np.float32), _lit(count), position.copy())  # fmt: skip
+        part.textures = {"albedo_map": "plain"}
+        shade = [(0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05)]
+        part.uniforms = {"tint": shade[self.identity.glasses % 4], "shine": 1.2, "flatness": 1.0}
+        return part
+
+    def pose(self, weights: Mapping[str, float], *, tongue: float = 0.0, gaze: tuple[float, float] = (0, 0)) -> None:
+        """Move the face: expression ``weights``, tongue tip raised 0..1, gaze yaw and pitch in radians."""
+        coarse = self.base.copy()
+        for name, weight in weights.items():
+            if abs(weight) > 1e-4:
+                key = self.keys[name]
+                coarse[key.index] += np.float32(weight) * key.delta
+        teeth = self.body.lower_teeth
+        coarse[teeth] += 0.45 * (coarse[teeth] - self.base[teeth])  # the key lets the jaw's teeth lag behind the lip
+        self._move_tongue(coarse, tongue)
+        self.coarse = coarse
+        both = np.hstack([coarse, normals(coarse, self.body.faces, self.body.gather)])
+        fine = np.asarray(self._matrix @ both, np.float32)
+        for part, rows in self._moving:
+            part.position = fine[rows, :3] + self._offset[rows]
+            if part.name == "skin":
+                part.normal = fine[rows, 3:]
+        for eye, part in zip(self.eyes, (p for p in self.parts if p.name == "eye"), strict=False):
+            self._aim(eye, part, *gaze)
+
+    def _move_tongue(self, coarse: Floats, raised: float) -> None:
+        """The tongue rides on the jaw; its tip rises towards the upper teeth for l, t, d, th."""
+        jaw = (coarse[self.body.lower_teeth] - self.base[self.body.lower_teeth]).mean(axis=0)
+        points = self.base[self.body.tongue]
+        low, high = points[:, 2].min(), points[:, 2].max()
+        tip = np.clip((points[:, 2] - low) / (high - low), 0, 1)[:, None]
+        ride = jaw * np.array([1.0, 0.9, 0.6], np.float32) * np.minimum(1, 0.35 + 0.9 * tip)
+        lift = np.array([0.0, 0.16, 0.05], np.float32) * raised * tip**2 - 0.75 * raised * ride * tip**2
+        coarse[self.body.tongue] = points + ride + lift
+
+    def bake(self, stage: Stage, setting: Setting) -> None:
+        """Measure ambient occlusion and soft shadows of key and fill at rest, and keep them per vertex."""
+        light = setting.light
+        sky = fibonacci(40)
+        key = cone(light.key_direction, light.key_spread, 10)
+        fill = cone(light.fill_direction, 0.6, 6)
+        points = [p.position + 0.012 * _safe(p.normal) for p in self.parts]
+        seen = stage.visibility(np.concatenate(points), np.concatenate([sky, key, fill]))
+        at = 0
+        for part in self.parts:
+            rows = seen[at : at + len(part.position)]
+            at += len(part.position)
+            normal = _safe(part.normal)
+            part.light[:, 0] = _ambient(rows[:, : len(sky)], normal, sky)
+            part.light[:, 1] = _shadow(rows[:, len(sky) : len(sky) + len(key)], normal, light.key_direction)
+            part.light[:, 3] = _shadow(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
+            if part.name in ("eyebrows", "eyelashes"):
+                part.light[:, [0, 1, 3]] = np.maximum(part.light[:, [0, 1, 3]], 0.5)
+        stage.relight()
+
+    def dress(self, stage: Stage, setting: Setting, rng: np.random.Generator) -> None:
+        """Put this person on ``stage``, painted and lit for ``setting``."""
+        who, textures = self.identity, self.body.head.folder / "textures"
+        stage.clear()
+        stage.picture("background", setting.background)
+        stage.picture("detail", paint.detail_picture(), repeat=True)
+        stage.picture("plain", np.full((4, 4, 4), (128, 128, 128, 255), np.uint8))
+        stage.picture("skin", paint.paint_skin(who, self.body.head.folder, rng))
+        stage.picture("eye", paint.eye_picture(textures / "eyes" / f"{who.eyes}_eye.png", float(rng.random())))
+        stage.picture("eyebrows", paint.hair_picture(textures / "eyebrows" / f"{who.brows}.png"))
+        stage.picture("eyelashes", paint.hair_picture(textures / "eyelashes" / "eyelashes01.png"))
+        stage.picture("teeth", paint.read_picture(textures / "teeth" / "teeth.png")[..., :3])
+        stage.picture("tongue", paint.read_picture(textures / "tongue" / "tongue01_diffuse.png"))
+        if who.hair:
+            file = "afro_diffuse.png" if who.hair == "afro01" else f"{who.hair}_diffuse.png"
+            stage.picture("hair", paint.hair_picture(textures / "hair" / file))
+        next(p for p in self.parts if p.name == "cloth").uniforms = dict(setting.cloth)
+        next(p for p in self.parts if p.name == "skin").uniforms["neckline"] = setting.cloth["neckline"]
+        stage.add(self.parts)
+        self.bake(stage, setting)
+
+    def mouth_state(self) -> tuple[Floats, float]:
+        """Centre of the lips in head space (3,) and the gap between the inner lips in decimetres."""
+        anatomy = self.body.anatomy
+        upper, lower = self.coarse[anatomy.upper_inner], self.coarse[anatomy.lower_inner]
+        rest = self.base[anatomy.upper_inner] - self.base[anatomy.lower_inner]
+        gap = float(np.linalg.norm(upper - lower) - np.linalg.norm(rest))
+        return (upper + lower) / 2, max(gap, 0.0)
+
+
+def shaped(head: HeadModel, weights: Mapping[str, float]) -> Floats:
+    """The head's vertices (V, 3) with shape keys added."""
+    vertices = head.vertices.copy()
+    for name, weight in weights.items():
+        key = head.key(name)
+        vertices[key.index] += np.float32(weight) * key.delta
+    return vertices
+
+
+def blended(head: HeadModel, name: str, ancestry: tuple[float, float, float]) -> Key:
+    """One expression key, mixed from the three ancestries' versions."""
+    total = np.zeros_like(head.vertices)
+    for kind, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
+        if part > 0.02:
+            key = head.key(f"expression/{kind}/{name}")
+            total[key.index] += np.float32(part) * key.delta
+    index = np.flatnonzero(np.abs(total).max(axis=1) > 1e-5).astype(np.int32)
+    return Key(index, total[index])
+
+
+def _part(name: str, program: str, surface: Surface, *, moving: bool) -> Part:
+    count = len(surface.uv)
+    zero = np.zeros((count, 3), np.float32)
+    return Part(name, program, surface.triangles, zero, zero.copy(), surface.uv,
+                np.zeros((count, 4), np.float32), _lit(count), zero.copy(), moving=moving)  # fmt: skip
+
+
+def _lit(count: int) -> Floats:
+    return np.ones((count, 4), np.float32)
+
+
+def _safe(normal: Floats) -> Floats:
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+
+
+def hair_normals(position: Floats, own: Floats) -> Floats:
+    """Cards of hair shade like the volume they form: mostly outwards from the skull."""
+    centre = np.array([0, min(7.45, float(position[:, 1].mean()) + 0.1), 0.45], np.float32)
+    out = _safe(position - centre)
+    flip = np.where((own * out).sum(axis=1, keepdims=True) < 0, -1, 1)
+    return _safe(0.65 * out + 0.35 * own * flip).astype(np.float32)
+
+
+def fibonacci(count: int) -> Floats:
+    """``count`` directions spread evenly over the sphere (count, 3)."""
+    i = np.arange(count) + 0.5
+    y, turn = 1 - 2 * i / count, np.pi * (1 + 5**0.5) * i
+    r = np.sqrt(1 - y * y)
+    return np.stack([r * np.cos(turn), y, r * np.sin(turn)], axis=1).astype(np.float32)
+
+
+def cone(direction: tuple[float, float, float], spread: float, count: int) -> Floats:
+    """``count`` unit directions within ``spread`` radians of ``direction`` (count, 3)."""
+    d = np.array(direction)
+    side = np.cross(d, [0.0, 1.0, 0.0])
+    side /= np.linalg.norm(side)
+    up = np.cross(side, d)
+    i = np.arange(count) + 0.5
+    r, turn = spread * np.sqrt(i / count), np.pi * (1 + 5**0.5) * i
+    points = d + np.outer(r * np.cos(turn), side) + np.outer(r * np.sin(turn), up)
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _ambient(seen: Floats, normal: Floats, sky: Floats) -> Floats:
+    cosine = np.maximum(normal @ sky.T, 0)
+    return np.asarray((cosine * seen).sum(axis=1) / np.maximum(cosine.sum(axis=1), 1e-6), np.float32)
+
+
+def _shadow(seen: Floats, normal: Floats, direction: tuple[float, float, float]) -> Floats:
+    """Mean visibility, ignored near and past the terminator where shading alone must fade."""
+    facing = np.clip((normal @ np.array(direction, np.float32) + 0.02) / 0.25, 0, 1)
+    return np.asarray(1 - facing * (1 - seen.mean(axis=1)), np.float32)
+
+
+def sphere(rings: int = 26, segments: int = 32) -> Floats:
+    """Unit directions of a sphere whose pole is +z, denser near it; (rings * segments, 3)."""
+    angle = np.linspace(0.02, 1.0, rings) ** 1.3 * 2.2
+    turn = np.linspace(0, 2 * np.pi, segments, endpoint=False)
+    a, t = np.meshgrid(angle, turn, indexing="ij")
+    return np.stack([np.sin(a) * np.cos(t), np.sin(a) * np.sin(t), np.cos(a)], -1).reshape(-1, 3).astype(np.float32)
+
+
+def sphere_triangles(rings: int = 26, segments: int = 32) -> Ints:
+    """Triangles of `sphere`, the pole left as a pinprick inside the pupil."""
+    r, s = np.meshgrid(np.arange(rings - 1), np.arange(segments), indexing="ij")
+    a, b = r * segments + s, r * segments + (s + 1) % segments
+    c, d = a + segments, b + segments
+    pole = np.stack([np.zeros(segments - 2), np.arange(1, segments - 1), np.arange(2, segments)], -1)
+    quads = np.stack([a, c, d, a, d, b], axis=-1).reshape(-1, 3)
+    return np.concatenate([pole, quads]).astype(np.int32)
+
+
+def uniforms(person: Person, setting: Setting, rotation: Floats, shift: Floats) -> dict[str, Any]:
+    """Everything `Stage.draw` needs for this frame besides the camera."""
+    mouth, gap = person.mouth_state()
+    placed = rotation @ (mouth - person.pivot) + person.pivot + shift
+    return {
+        **setting.light.uniforms(),
+        "head_rotation": rotation,
+        "pivot": tuple(float(x) for x in person.pivot),
+        "head_shift": tuple(float(x) for x in shift),
+        "mouth_centre": tuple(float(x) for x in placed),
+        "mouth_open": min(gap, 0.6),
+    }

@@ -1,0 +1,307 @@
+"""The one interface to a graphics library: moderngl on EGL, software (Mesa llvmpipe) or a GPU.
+
+A `Stage` holds one person's parts, draws frames and measures visibility. Nothing here knows about faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from dithead.errors import DitheadError, MissingExtraError
+from dithead.synth.assets import Floats, Ints
+from dithead.types import RGB
+
+if TYPE_CHECKING:
+    import moderngl
+
+PROGRAMS = ("skin", "mouth", "eye", "hair", "cloth")
+
+
+@dataclass
+class Part:
+    """A drawable: a mesh, what is fixed about each vertex, and how it is shaded."""
+
+    name: str
+    program: str  # one of PROGRAMS
+    triangles: Ints  # (T, 3)
+    position: Floats  # (V, 3) now
+    normal: Floats  # (V, 3) now
+    uv: Floats  # (V, 2)
+    mask: Floats  # (V, 4) meaning depends on the program
+    light: Floats  # (V, 4) ambient, key, follow, fill
+    rest: Floats  # (V, 3)
+    textures: dict[str, str] = field(default_factory=dict)  # sampler -> picture name
+    uniforms: dict[str, Any] = field(default_factory=dict)
+    cutoff: float = 0.0  # > 0: coverage comes from the texture's alpha
+    solid: bool = False  # closed: faces turned away need not be drawn
+    occludes: bool = False  # casts shadow
+    moving: bool = False  # positions and normals change with the face
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole looking at ``target`` from ``eye``; ``height`` of the picture in decimetres at the target."""
+
+    eye: tuple[float, float, float]
+    target: tuple[float, float, float]
+    height: float
+    roll: float = 0.0  # radians
+
+    def view_projection(self, aspect: float) -> Floats:
+        """(4, 4) world to clip space, column vectors."""
+        eye, target = np.array(self.eye, float), np.array(self.target, float)
+        forward = target - eye
+        distance = float(np.linalg.norm(forward))
+        forward /= distance
+        up = np.array([np.sin(self.roll), np.cos(self.roll), 0.0])
+        right = np.cross(forward, up)
+        right /= np.linalg.norm(right)
+        up = np.cross(right, forward)
+        view = np.eye(4)
+        view[:3, :3] = np.stack([right, up, -forward])
+        view[:3, 3] = -view[:3, :3] @ eye
+        scale = 2 * distance / self.height
+        near, far = max(distance - 6.0, 0.5), distance + 8.0
+        lens = np.zeros((4, 4))
+        lens[0, 0], lens[1, 1] = scale / aspect, scale
+        lens[2, 2], lens[2, 3] = (far + near) / (near - far), 2 * far * near / (near - far)
+        lens[3, 2] = -1.0
+        return (lens @ view).astype(np.float32)
+
+
+def project(points: Floats, matrix: Floats, width: int, height: int) -> Floats:
+    """World points (N, 3) to pixel positions and depth (N, 3), y downwards."""
+    clip = np.concatenate([points, np.ones((len(points), 1), np.float32)], axis=1) @ matrix.T
+    ndc = clip[:, :3] / clip[:, 3:]
+    x, y = (ndc[:, 0] + 1) * width / 2, (1 - ndc[:, 1]) * height / 2
+    return np.stack([x, y, ndc[:, 2]], axis=1).astype(np.float32)
+
+
+@cache
+def _source(name: str) -> str:
+    text = (resources.files("dithead.synth") / "shaders" / name).read_text()
+    return text.replace("#include neck\n", _source("neck.glsl")) if "#include neck" in text else text
+
+
+def open_context() -> moderngl.Context:
+    """An off-screen OpenGL 3.3 context; raises a clear error without moderngl or a driver."""
+    try:
+        import moderngl
+    except ImportError as error:
+        raise MissingExtraError("synth") from error
+    try:
+        return moderngl.create_context(standalone=True, backend="egl", require=330)
+    except Exception as error:  # moderngl raises bare Exception when no driver answers
+        raise DitheadError(
+            f"no off-screen OpenGL driver ({error}); on Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri"
+        ) from error
+
+
+class Stage:
+    """One person's parts on the graphics device. Use as a context manager."""
+
+    def __init__(self, width: int, height: int, *, supersample: float = 1.4) -> None:
+        """Pictures of ``width`` x ``height``, drawn ``supersample`` times larger and averaged.
+
+        On software drivers that costs half of what multisampling does and smooths hair as well.
+        """
+        self.ctx = open_context()
+        self.width, self.height = width, height
+        ctx = self.ctx
+        self._size = round(width * supersample), round(height * supersample)
+        self._target = ctx.simple_framebuffer(self._size, components=4)
+        self._programs = {
+            name: ctx.program(
+                vertex_shader=_source("mesh.vert"),
+                fragment_shader="#version 330\n" + _source("common.glsl") + _source(f"{name}.frag"),
+            )
+            for name in PROGRAMS
+        }
+        self._depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
+        self._back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
+        corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
+        self._back_array = ctx.vertex_array(self._back, [(ctx.buffer(corners), "2f", "in_position")])
+        self._textures: dict[str, moderngl.Texture] = {}
+        self._drawn: list[_Drawn] = []
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ctx.release()
+
+    def picture(self, name: str, pixels: np.ndarray, *, repeat: bool = False) -> None:
+        """Upload an (H, W, 3|4) uint8 picture, top row first, under ``name``."""
+        if name in self._textures:
+            self._textures.pop(name).release()
+        flipped = np.ascontiguousarray(pixels[::-1])
+        texture = self.ctx.texture((pixels.shape[1], pixels.shape[0]), pixels.shape[2], flipped.tobytes(), alignment=1)
+        texture.build_mipmaps()
+        texture.repeat_x = texture.repeat_y = repeat
+        self._textures[name] = texture
+
+    def clear(self) -> None:
+        """Forget the parts and pictures, keep the programs: the next person may enter."""
+        for drawn in self._drawn:
+            drawn.release()
+        for name in list(self._textures):
+            self._textures.pop(name).release()
+        self._drawn = []
+
+    def add(self, parts: Sequence[Part]) -> None:
+        """Put parts on the stage, drawn in this order."""
+        for part in parts:
+            self._drawn.append(_Drawn(self.ctx, part, self._programs[part.program], self._depth))
+
+    def relight(self) -> None:
+        """Upload the parts' ``light`` arrays again after a bake."""
+        for drawn in self._drawn:
+            drawn.upload_fixed()
+
+    def draw(self, camera: Camera, scene: Mapping[str, Any], window: tuple[float, ...] = (1, 1, 0, 0)) -> RGB:
+        """One frame (H, W, 3) uint8. ``scene`` holds the uniforms shared by all parts."""
+        import moderngl
+
+        ctx = self.ctx
+        self._target.use()
+        ctx.clear(0, 0, 0, 1)
+        ctx.enable_only(moderngl.DEPTH_TEST)
+        self._textures["background"].use(0)
+        self._back["window"].value = tuple(window)
+        self._back_array.render(moderngl.TRIANGLE_STRIP)
+        shared = {"view_projection": camera.view_projection(self.width / self.height), "eye": camera.eye, **scene}
+        for drawn in self._drawn:
+            if drawn.part.moving:
+                drawn.upload_moving()
+            ctx.enable_only(moderngl.DEPTH_TEST | (moderngl.CULL_FACE if drawn.part.solid else 0))
+            drawn.render({**shared, **drawn.part.uniforms}, self._textures)
+        raw = np.frombuffer(self._target.read(components=3, alignment=1), np.uint8)
+        large = raw.reshape(self._size[1], self._size[0], 3)[::-1]
+        if self._size == (self.width, self.height):
+            return np.ascontiguousarray(large)
+        return np.asarray(cv2.resize(large, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def visibility(self, points: Floats, directions: Floats, size: int = 256) -> Floats:
+        """How far each point (P, 3) is open towards each unit direction (D, 3): (P, D) in 0..1."""
+        import moderngl
+
+        depth = self.ctx.depth_texture((size, size))
+        buffer = self.ctx.framebuffer(depth_attachment=depth)
+        out = np.empty((len(points), len(directions)), np.float32)
+        for column, direction in enumerate(directions):
+            buffer.use()
+            buffer.clear(depth=1.0)
+            self.ctx.enable_only(moderngl.DEPTH_TEST)
+            matrix = _parallel(direction)
+            for drawn in self._drawn:
+                if drawn.part.occludes:
+                    drawn.render_depth(matrix, self._textures)
+            field = np.frombuffer(depth.read(alignment=4), np.float32).reshape(size, size)
+            out[:, column] = _compare(field, points, matrix)
+        buffer.release()
+        depth.release()
+        return out
+
+
+def _parallel(direction: Floats, centre: tuple[float, float, float] = (0, 7.0, 0.4), radius: float = 2.3) -> Floats:
+    """(4, 4) orthographic light matrix looking along -direction."""
+    up = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.95 else np.array([0.0, 0.0, 1.0])
+    right = np.cross(up, direction)
+    right /= np.linalg.norm(right)
+    rows = np.stack([right, np.cross(direction, right), -np.asarray(direction)]) / radius
+    matrix = np.eye(4)
+    matrix[:3, :3] = rows
+    matrix[:3, 3] = -rows @ np.array(centre)
+    return matrix.astype(np.float32)
+
+
+def _compare(field: Floats, points: Floats, matrix: Floats, bias: float = 0.006) -> Floats:
+    """Four-tap soft comparison of the points with a depth map."""
+    size = len(field)
+    seen = points @ matrix[:3, :3].T + matrix[:3, 3]
+    x, y = ((seen[:, :2] + 1) * size / 2 - 0.5).T
+    depth = (seen[:, 2] + 1) / 2 - bias
+    total = np.zeros(len(points), np.float32)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            column = np.clip(np.floor(x).astype(int) + dx, 0, size - 1)
+            row = np.clip(np.floor(y).astype(int) + dy, 0, size - 1)
+            near = (1 - np.abs(x - np.floor(x) - dx)) * (1 - np.abs(y - np.floor(y) - dy))
+            total += near * (depth <= field[row, column])
+    return total
+
+
+class _Drawn:
+    """A part's buffers and vertex arrays."""
+
+    def __init__(self, ctx: moderngl.Context, part: Part, program: Any, depth: Any) -> None:
+        self.part = part
+        self.program = program
+        self.depth = depth
+        self._moving = ctx.buffer(self._pack_moving(), dynamic=part.moving)
+        self._fixed = ctx.buffer(self._pack_fixed())
+        self._index = ctx.buffer(part.triangles.astype(np.int32).tobytes())
+        self._array = ctx.vertex_array(
+            program,
+            [
+                (self._moving, "3f 3f", "in_position", "in_normal"),
+                (self._fixed, "2f 4f 4f 3f", "in_uv", "in_mask", "in_light", "in_rest"),
+            ],
+            self._index,
+            skip_errors=True,
+        )
+        self._depth_array = ctx.vertex_array(
+            depth,
+            [(self._moving, "3f 12x", "in_position"), (self._fixed, "2f 44x", "in_uv")],
+            self._index,
+        )
+
+    def _pack_moving(self) -> bytes:
+        return np.hstack([self.part.position, self.part.normal]).astype(np.float32).tobytes()
+
+    def _pack_fixed(self) -> bytes:
+        part = self.part
+        return np.hstack([part.uv, part.mask, part.light, part.rest]).astype(np.float32).tobytes()
+
+    def upload_moving(self) -> None:
+        self._moving.write(self._pack_moving())
+
+    def upload_fixed(self) -> None:
+        self._fixed.write(self._pack_fixed())
+
+    def render(self, uniforms: Mapping[str, Any], textures: Mapping[str, Any]) -> None:
+        for unit, (sampler, name) in enumerate(self.part.textures.items()):
+            textures[name].use(unit)
+            _set(self.program, sampler, unit)
+        for name, value in {**uniforms, "cutoff": self.part.cutoff}.items():
+            _set(self.program, name, value)
+        self._array.render()
+
+    def render_depth(self, matrix: Floats, textures: Mapping[str, Any]) -> None:
+        if "albedo_map" in self.part.textures:
+            textures[self.part.textures["albedo_map"]].use(0)
+        _set(self.depth, "view_projection", matrix)
+        _set(self.depth, "cutoff", self.part.cutoff)
+        self._depth_array.render()
+
+    def release(self) -> None:
+        for resource in (self._array, self._depth_array, self._moving, self._fixed, self._index):
+            resource.release()
+
+
+def _set(program: Any, name: str, value: Any) -> None:
+    """Set a uniform the program may not use; matrices are given row by row."""
+    if name not in program:
+        return
+    if isinstance(value, np.ndarray):
+        array = value.astype(np.float32)
+        program[name].write(np.ascontiguousarray(array.T if array.ndim == 2 else array).tobytes())
+    else:
+        program[name].value = value

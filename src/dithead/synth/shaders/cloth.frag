@@ -1,0 +1,30 @@
+// rest: where on the neutral body; the neckline is a curve there
+uniform sampler2D detail_map;
+uniform vec3 tint, tint2;
+uniform vec4 neckline;      // height, front drop, v-ness, collar height
+#include neck
+uniform int pattern;
+void main() {
+    float edge = below_neckline(rest);
+    if (edge < 0.0) discard;
+    vec3 n = normalize(normal), v = normalize(eye - position);
+    float fold = texture(detail_map, rest.xy * vec2(0.16, 0.11) + 0.2).r + 0.5 * texture(detail_map, rest.zy * 0.23).r;
+    float weave = texture(detail_map, vec2(rest.x + rest.z, rest.y) * 7.0).g;
+    vec3 albedo = tint;
+    if (pattern == 1) albedo = mix(tint, tint2, step(0.5, fract(rest.y * 4.0)));
+    if (pattern == 2) albedo = mix(tint, tint2, 0.5 * step(0.7, fract(rest.x * 3.5)) + 0.5 * step(0.7, fract(rest.y * 3.5)));
+    if (pattern == 3) albedo = mix(tint, tint2, smoothstep(0.30, 0.26, abs(rest.x)) * step(0.3, rest.z));
+    float rib = smoothstep(0.09, 0.07, edge);
+    albedo *= mix(1.0, 0.86 + 0.14 * sin(rest.x * 150.0 + rest.z * 60.0), rib * 0.5) * (0.9 + 0.2 * weave);
+    albedo *= mix(1.0, 0.75, smoothstep(0.015, 0.0, abs(edge - 0.085)));
+    float height = fold * 0.35 + weave * 0.006 + rib * 0.02;
+    vec3 dx = dFdx(position), dy = dFdy(position);
+    vec3 r1 = cross(dy, n), r2 = cross(n, dx);
+    float det = dot(dx, r1);
+    n = normalize(abs(det) * n - 0.55 * sign(det) * (dFdx(height) * r1 + dFdy(height) * r2));
+    vec3 c = albedo * (key_colour * wrapped(dot(n, key_direction), vec3(0.15)) * light.y
+           + fill_colour * wrapped(dot(n, fill_direction), vec3(0.2)) * light.w
+           + rim_colour * wrapped(dot(n, rim_direction), vec3(0.2)) + ambient(n) * light.x);
+    c += 0.04 * tint * pow(1.0 - max(dot(n, v), 0.0), 3.0) * ambient(n);
+    colour = vec4(camera(c), 1.0);
+}

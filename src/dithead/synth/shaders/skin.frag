@@ -1,0 +1,55 @@
+// mask: lips, beard, cavity, wrinkle/brow zone
+uniform sampler2D albedo_map;   // sRGB-encoded skin of this person
+uniform sampler2D detail_map;   // tileable: low noise, pores, stubble, blotches
+uniform vec3 lip_colour;
+uniform float lip_strength, lip_gloss, gloss, stubble;
+uniform vec3 stubble_colour;
+uniform vec3 mouth_centre;      // cavity falls dark behind this point
+uniform float mouth_open;
+uniform float relief;
+uniform vec4 neckline;
+#include neck
+void main() {
+    if (below_neckline(rest) > 0.16) discard;   // covered by clothes
+    vec3 n = normalize(normal), v = normalize(eye - position);
+    vec4 base = texture(albedo_map, uv);
+    vec4 fine = texture(detail_map, uv * 9.0);
+    vec4 pore = texture(detail_map, uv * 23.0);
+    float lips = smoothstep(0.25, 0.75, mask.x + (fine.r - 0.5) * 0.25);
+    float cavity = smoothstep(0.3, 0.8, mask.z);
+    vec3 albedo = pow(base.rgb, vec3(2.2));
+    albedo *= 1.0 + (fine.a - 0.5) * 0.22 + (pore.g - 0.5) * 0.16 * (1.0 - lips);
+    float lines = texture(detail_map, vec2(uv.y * 60.0, uv.x * 6.0)).r;
+    vec3 lip_albedo = mix(albedo, lip_colour, lip_strength) * (0.86 + 0.28 * lines);
+    albedo = mix(albedo, lip_albedo, lips);
+    float hair = clamp(mask.y * (0.30 + 0.9 * texture(detail_map, uv * 14.0).b + 0.5 * texture(detail_map, uv * 7.0 + 0.31).b) , 0.0, 1.0);
+    albedo = mix(albedo, stubble_colour, clamp(hair * stubble, 0.0, 0.93));
+    albedo = mix(albedo, vec3(0.28, 0.055, 0.05), cavity);
+
+    float height = (pore.g - 0.5) * 0.5 + (fine.r - 0.5) * 0.7 + (lines - 0.5) * 1.4 * lips + base.a * 2.0 + hair * stubble;
+    vec3 dx = dFdx(position), dy = dFdy(position);
+    vec3 r1 = cross(dy, n), r2 = cross(n, dx);
+    float det = dot(dx, r1);
+    vec3 gradient = sign(det) * (dFdx(height) * r1 + dFdy(height) * r2);
+    vec3 bumped = normalize(abs(det) * n - relief * gradient);
+
+    float soft = 1.0 - 0.6 * hair * stubble;
+    vec3 wrap = vec3(0.30, 0.13, 0.08) * soft;
+    vec3 key = key_colour * wrapped(dot(mix(n, bumped, 0.6), key_direction), wrap) * visible_key(light.y, soft);
+    vec3 fill = fill_colour * wrapped(dot(bumped, fill_direction), wrap) * light.w;
+    vec3 rim = rim_colour * wrapped(dot(n, rim_direction), wrap * 0.5) * light.x;
+    float occlusion = light.x;
+    vec3 around = ambient(bumped) * mix(vec3(occlusion), pow(vec3(occlusion), vec3(0.6, 0.95, 1.0)), 0.8);
+    vec3 c = albedo * (key + fill + rim + around);
+    float rough = mix(mix(0.46, 0.36, clamp(gloss - 0.6, 0.0, 1.0)), 0.30, lips);
+    float strength = mix(gloss * (0.75 + 0.5 * fine.r) * (1.0 - 0.6 * hair * stubble), lip_gloss, lips);
+    float s = (ggx(bumped, v, key_direction, rough) * 0.7 + ggx(bumped, v, key_direction, rough * 1.6) * 0.5) * light.y;
+    vec3 shine = key_colour * s + fill_colour * ggx(bumped, v, fill_direction, rough) * light.w
+               + rim_colour * ggx(n, v, rim_direction, rough * 1.3) * light.x
+               + ambient(reflect(-v, bumped)) * (0.02 + 0.20 * pow(1.0 - max(dot(bumped, v), 0.0), 4.0)) * occlusion;
+    c += shine * strength;
+    float depth = (mouth_centre.z - position.z);
+    float inside = clamp(mask.z * 1.15, 0.0, 1.0) * smoothstep(-0.02, 0.05 + 0.55 * mouth_open, depth);
+    c *= mix(1.0, 0.04, inside);
+    colour = vec4(camera(c), 1.0);
+}

@@ -1,0 +1,145 @@
+"""Speech with exact phoneme times from the espeak-ng library.
+
+The C library is driven through ctypes: it is the only interface that reports every phoneme with the sample at
+which it begins. https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from dithead.errors import DataError, DitheadError
+from dithead.types import Wave
+
+_SYNCHRONOUS = 0x02  # AUDIO_OUTPUT_SYNCHRONOUS
+_PHONEME_EVENTS_IPA = 0x03  # espeakINITIALIZE_PHONEME_EVENTS | _PHONEME_IPA
+_UTF8 = 1
+_END, _PHONEME = 0, 7  # espeak_EVENT_TYPE
+_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER
+
+
+@dataclass(frozen=True)
+class Phoneme:
+    """One sound: its IPA symbol ('' for a pause) and when it sounds, in seconds."""
+
+    ipa: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A mono wave and the phonemes it consists of."""
+
+    wave: Wave
+    rate: int
+    phonemes: tuple[Phoneme, ...]
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Voice:
+    """An espeak-ng voice: language, variant (m1..m8, f1..f5 or ''), words a minute, pitch and its range 0..99."""
+
+    language: str = "en"
+    variant: str = ""
+    rate: int = 165
+    pitch: int = 50
+    pitch_range: int = 50
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("id", _Id),
+    ]  # fmt: skip
+
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+class _Engine:
+    """The library, opened once a process, and what its callback collects."""
+
+    def __init__(self) -> None:
+        name = ctypes.util.find_library("espeak-ng") or "libespeak-ng.so.1"
+        try:
+            self.library = ctypes.CDLL(name)
+        except OSError as error:
+            raise DitheadError(
+                "espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng"
+            ) from error
+        self.rate = self.library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
+        if self.rate <= 0:
+            raise DitheadError("espeak-ng is installed but its data is not; apt-get install espeak-ng-data")
+        self.samples: list[np.ndarray] = []
+        self.marks: list[tuple[float, str]] = []
+        self._callback = _Callback(self._collect)  # kept alive: the library holds a bare pointer
+        self.library.espeak_SetSynthCallback(self._callback)
+
+    def _collect(self, wave: Any, count: int, events: Any) -> int:
+        if wave and count > 0:
+            self.samples.append(np.ctypeslib.as_array(wave, shape=(count,)).copy())
+        number = 0
+        while events[number].type != _END:
+            event = events[number]
+            if event.type == _PHONEME:
+                symbol = bytes(event.id.string).split(b"\0")[0].decode("utf-8", "replace")
+                self.marks.append((event.audio_position / 1000.0, symbol))
+            number += 1
+        return 0
+
+
+@lru_cache(maxsize=1)
+def _engine() -> _Engine:
+    return _Engine()
+
+
+def speak(text: str, voice: Voice) -> Speech:
+    """Synthesise ``text``; raises when espeak-ng is missing or does not know the language."""
+    engine = _engine()
+    library = engine.library
+    name = voice.language + (f"+{voice.variant}" if voice.variant else "")
+    if library.espeak_SetVoiceByName(name.encode()) != 0:
+        raise DataError(f"espeak-ng has no voice {name!r}; `espeak-ng --voices` lists them")
+    for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range), (_VOLUME, 90)):
+        library.espeak_SetParameter(parameter, int(value), 0)
+    engine.samples, engine.marks = [], []
+    raw = text.encode()
+    library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, _UTF8, None, None)
+    library.espeak_Synchronize()
+    if not engine.samples:
+        raise DataError(f"espeak-ng made no sound of {text!r}")
+    wave = np.concatenate(engine.samples).astype(np.float32) / 32768
+    return Speech(wave, engine.rate, _intervals(engine.marks, len(wave) / engine.rate), voice.language, text)
+
+
+def _intervals(marks: list[tuple[float, str]], duration: float) -> tuple[Phoneme, ...]:
+    """Begin times to intervals; espeak marks pauses by '_' or an empty symbol."""
+    ends = [start for start, _ in marks[1:]] + [duration]
+    intervals = []
+    for (start, symbol), end in zip(marks, ends, strict=True):
+        if end > start:
+            intervals.append(Phoneme("" if symbol.strip("_:;|'ˈˌ ") == "" else symbol, start, min(end, duration)))
+    return tuple(intervals)
+
+
+def version() -> str:
+    """The espeak-ng library's version, for provenance."""
+    library = _engine().library
+    library.espeak_Info.restype = ctypes.c_char_p
+    return str(library.espeak_Info(None).decode())

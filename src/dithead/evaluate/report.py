@@ -137,7 +137,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         for clip, measures in report["clips"].items()
     ]
     heads = [title for _, title, _ in shown]
-    return f"{_table(['mean over clips', *heads], rows)}\n\n{_table(['clip', *heads], clips)}\n"
+    return f"{table(['mean over clips', *heads], rows)}\n\n{table(['clip', *heads], clips)}\n"
 
 
 def number(value: float | None, digits: int) -> str:
@@ -152,6 +152,7 @@ def _mean(summary: Summary | None, digits: int) -> str:
     return number(summary["mean"], digits) + failed
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; every column but the first is aligned right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

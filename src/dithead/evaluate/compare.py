@@ -21,6 +21,7 @@ GOAL: dict[str, float] = {
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
     **dict.fromkeys(("source_correlation", "driver_lag"), 0.0),
 }
+LEVEL = 0.05  # a p below this is called a difference; five clips or fewer can never reach it
 _FLIPS = 4000
 
 
@@ -91,16 +92,16 @@ def _paired(name: str, pairs: list[tuple[dict[str, float | None], dict[str, floa
         return None
     difference = values[:, 1] - values[:, 0]
     gain = _quality(name, values[:, 1]) - _quality(name, values[:, 0])
-    low, high = bootstrap(gain)
+    p, side = sign_flip_p(gain), "second" if gain.mean() > 0 else "first"
     return {
         "first": float(values[:, 0].mean()),
         "second": float(values[:, 1].mean()),
         "difference": float(difference.mean()),
         "ci": list(bootstrap(difference)),
-        "p": sign_flip_p(gain),
+        "p": p,
         "n": len(values),
         "failed": len(rows) - len(values),
-        "better": "second" if low > 0 else "first" if high < 0 else None,
+        "better": side if p < LEVEL else None,
     }
 
 

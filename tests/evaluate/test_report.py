@@ -1,0 +1,169 @@
+"""Means, intervals, failures, tables, and two reports compared."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dithead.errors import ConfigError, DataError, OutputError
+from dithead.evaluate.compare import compare_reports, comparison_table, sign_flip_p
+from dithead.evaluate.corpus import drivers_of, fitted, videos_in
+from dithead.evaluate.experts import missing_metrics
+from dithead.evaluate.folder import claim, write_reports
+from dithead.evaluate.report import ClipRecord, build_report, markdown
+from dithead.evaluate.statistics import bootstrap, summarise
+
+NAN = float("nan")
+
+
+def records(values: list[float], seed: int = 0) -> list[ClipRecord]:
+    made = []
+    for i, value in enumerate(values):
+        record = ClipRecord(f"clip{i}", seconds=1.25)
+        record.add("ours", "self", {"lip_correlation": value, "lip_gain": 1 - value})
+        record.add("ours", "cross", {"driver_correlation": value / 2})
+        record.curves = {"source": [0.1, NAN, 0.2], "ours/self": [0.1, 0.1, 0.2]}
+        made.append(record)
+    return made
+
+
+def report_of(values: list[float]):
+    return build_report(records(values), {"ours": "small, 4 steps"}, "ours", {"seed": 0}, missing_metrics())
+
+
+def test_failures_are_counted_and_lend_the_mean_nothing():
+    summary = summarise({"a": {"x": 1.0}, "b": {"x": NAN}, "c": {}, "d": {"x": 3.0}})["x"]
+    assert (summary["mean"], summary["n"], summary["failed"]) == (2.0, 2, 2)
+
+
+def test_all_failed_is_no_number():
+    summary = summarise({"a": {"x": NAN}})["x"]
+    assert (summary["mean"], summary["ci"], summary["failed"]) == (None, None, 1)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(200):
+        low, high = bootstrap(rng.normal(size=25))
+        inside += low <= 0 <= high
+    assert 0.88 <= inside / 200 <= 0.99
+
+
+def test_report_json_has_the_documented_keys_and_no_nan(tmp_path):
+    out = tmp_path / "report"
+    claim(out, {"seed": 0})
+    write_reports(out, report_of([0.5, NAN]), records([0.5, NAN]))
+    text = (out / "report.json").read_text()
+    report = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert report["metrics"]["lip_correlation"]["mean"] == 0.5
+    assert report["metrics"]["lip_correlation"]["failed"] == 1
+    assert report["clips"]["clip1"]["lip_correlation"] is None
+    assert report["metrics"]["cross_driver_correlation"]["mean"] == 0.25
+    assert {"lpips", "fid", "lse_c", "identity"} <= set(report["missing"])
+    assert not set(report["missing"]) & set(report["metrics"])
+
+
+def test_the_page_is_self_contained_and_escapes(tmp_path):
+    claim(tmp_path / "r", {})
+    report = report_of([0.5, 0.6])
+    report["rows"]["ours"]["label"] = "<script>alert(1)</script>"
+    write_reports(tmp_path / "r", report, records([0.5, 0.6]))
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert page.count("<polyline") >= 2 * 3  # a missed frame splits the source's curve
+
+
+def test_a_record_survives_the_disk(tmp_path):
+    record = records([NAN])[0]
+    record.save(tmp_path / "clip.json")
+    back = ClipRecord.load(tmp_path / "clip.json")
+    assert np.isnan(back.rows["ours"]["lip_correlation"])
+    assert np.isnan(back.curves["source"][1])
+    assert back.seconds == record.seconds
+
+
+def test_a_folder_is_claimed_by_its_settings(tmp_path):
+    claim(tmp_path / "r", {"seed": 0})
+    claim(tmp_path / "r", {"seed": 0})
+    with pytest.raises(OutputError, match="other settings"):
+        claim(tmp_path / "r", {"seed": 1})
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        claim(tmp_path, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_markdown_shows_failures():
+    assert "0.50 (1 failed)" in markdown(report_of([0.5, NAN]))
+
+
+def test_nothing_measured_is_an_error():
+    with pytest.raises(DataError, match="nothing to report"):
+        build_report([], {"ours": ""}, "ours", {}, {})
+
+
+def test_compare_finds_the_better_and_not_where_there_is_none(tmp_path):
+    worse = [0.5, 0.52, 0.61, 0.4, 0.55, 0.48, 0.6, 0.51]
+    for name, values in (("a", worse), ("b", [v + 0.1 for v in worse])):
+        claim(tmp_path / name, {})
+        write_reports(tmp_path / name, report_of(values), records(values))
+    result = compare_reports(tmp_path / "a", tmp_path / "b")
+    r, gain = result["metrics"]["lip_correlation"], result["metrics"]["lip_gain"]
+    assert r["difference"] == pytest.approx(0.1)
+    assert (r["better"], gain["better"]) == ("second", "first")  # a gain further from 1 is worse
+    assert r["p"] == pytest.approx(2 / 2**8)
+    assert "**0.62**" in comparison_table(result)
+    assert compare_reports(tmp_path / "a", tmp_path / "a")["metrics"]["lip_correlation"]["better"] is None
+
+
+def test_sign_flips_agree_with_counting():
+    assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == pytest.approx(2 / 8)
+    assert sign_flip_p(np.random.default_rng(0).normal(size=40)) > 0.05
+    assert sign_flip_p(np.random.default_rng(0).normal(size=40) + 2) < 0.001
+
+
+def test_compare_refuses_what_is_no_report(tmp_path):
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(DataError, match="not a report"):
+        compare_reports(tmp_path, tmp_path)
+
+
+def test_pairing_is_by_name_and_never_with_itself(tmp_path):
+    for name in ("b.mp4", "a.MKV", "c.mpg", "notes.txt", ".hidden.mp4"):
+        (tmp_path / name).touch()
+    names = list(videos_in(tmp_path))
+    assert names == ["a", "b", "c"]
+    assert drivers_of(names) == {"a": "b", "b": "c", "c": "a"}
+    with pytest.raises(DataError, match="two clips"):
+        drivers_of(["a"])
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.mkv").touch()
+    with pytest.raises(DataError, match="rename one"):
+        videos_in(tmp_path)
+
+
+def test_sound_is_cut_or_filled_to_the_picture():
+    wave = np.ones(100, np.float32)
+    assert len(fitted(wave, 2.0, 40)) == 80
+    filled = fitted(wave, 3.0, 40)
+    assert (len(filled), filled[-20:].sum(), filled.sum()) == (120, 0, 100)
+
+
+def test_bad_requests_are_named(tmp_path):
+    from dithead.evaluate.protocols import evaluate_model
+
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match="unknown protocol"):
+        evaluate_model("small", tmp_path, tmp_path / "r", protocols=("mirror",))
+    with pytest.raises(ConfigError, match="steps"):
+        evaluate_model("small", tmp_path, tmp_path / "r", steps=(0,))
+    assert not (tmp_path / "r").exists()

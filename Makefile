@@ -1,12 +1,12 @@
 # Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or 3.12 with venv; nothing else.
-#   make setup | demo | test | lint | slow | clean
+#   make setup | demo | test | lint | format | slow | map | pins | clean
 
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint slow clean
+.PHONY: help setup demo test lint format map pins slow clean
 
 help:
 	@sed -n '1,2p' Makefile
@@ -34,6 +34,18 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The README's file map, from the first sentence of each file.
+map: $(READY)
+	$(BIN)/python docs/file_map.py
+
+# What is installed now becomes what is pinned: the local build tag of torch and this package itself left out.
+pins: $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

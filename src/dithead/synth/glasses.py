@@ -6,7 +6,7 @@ import numpy as np
 
 from dithead.synth.assets import Floats, Ints
 
-_SHAPES = {1: (2.0, 0.235, 0.19, 0.018), 2: (4.0, 0.25, 0.17, 0.024), 3: (2.4, 0.225, 0.20, 0.008), 4: (3.0, 0.26, 0.20, 0.02)}
+_SHAPES = {1: (2.0, 0.235, 0.19, 0.011), 2: (4.0, 0.25, 0.17, 0.014), 3: (2.4, 0.225, 0.20, 0.007), 4: (3.0, 0.26, 0.20, 0.012)}
 
 
 def frame(centres: list[Floats], radius: float, style: int) -> tuple[Floats, Floats, Ints]:

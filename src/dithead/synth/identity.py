@@ -127,11 +127,11 @@ def _surface(rng: RNG, tone: Colour, male: float, age: float) -> dict[str, Any]:
     return {
         "lip_colour": _mix(tone, _scaled(red, 0.25 + 0.95 * tone[0]), 0.85),
         "lip_strength": float(strength),
-        "stubble": float(rng.beta(1.1, 1.6)) if bearded else (0.08 if male > 0.5 else 0.0),
+        "stubble": float(rng.uniform(0.15, 1.0)) if bearded else (0.10 if male > 0.5 else 0.0),
         "stubble_style": tuple(float(x) for x in rng.choice([1.0, 1.0, 0.6, 0.15], 3)),
         "freckles": float(rng.beta(1, 3)) if fair and rng.random() < 0.4 else 0.0,
         "moles": int(rng.poisson(2.5)),
-        "blush": float(rng.uniform(0, 0.5)) * (1.0 if makeup or fair else 0.4),
+        "blush": float(rng.uniform(0.2, 1.0)) * (1.0 if makeup or fair else 0.6),
         "gloss": float(rng.uniform(0.4, 1.2)),
         "lip_gloss": float(rng.uniform(0.6, 1.6) if makeup else rng.uniform(0.25, 0.9)),
         "glasses": int(rng.integers(1, 5)) if rng.random() < 0.15 + 0.2 * age else 0,

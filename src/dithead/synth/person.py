@@ -129,7 +129,7 @@ class Person:
         part.textures = {"albedo_map": "skin", "detail_map": "detail"}
         part.uniforms = {
             "lip_colour": who.lip_colour, "lip_strength": who.lip_strength, "lip_gloss": who.lip_gloss,
-            "gloss": who.gloss, "stubble": who.stubble, "relief": 0.006,
+            "gloss": who.gloss, "blush": who.blush, "stubble": who.stubble, "relief": 0.006,
             "stubble_colour": tuple(0.9 * c + 0.06 * t for c, t in zip(who.hair_colour, who.tone, strict=True)),
         }  # fmt: skip
         return part, surface
@@ -142,11 +142,12 @@ class Person:
         if kind == "teeth":
             part.uniforms, part.solid = {"tint": who.tooth_colour}, True
         elif kind == "tongue":
-            part.uniforms = {"tint": (0.5, 0.3, 0.3)}
+            part.uniforms = {"tint": (0.27, 0.15, 0.145)}
         else:
             colour = {"eyebrows": who.brow_colour, "hair": who.hair_colour}.get(kind, (0.008, 0.006, 0.005))
-            part.cutoff = {"hair": 0.30, "eyebrows": 0.08, "eyelashes": 0.15}[kind]
-            part.uniforms = {"tint": colour, "shine": 1.0 if kind == "hair" else 0.1,
+            part.cutoff = {"hair": 0.25, "eyebrows": 0.02, "eyelashes": 0.02}[kind]
+            part.blend = True
+            part.uniforms = {"tint": colour, "density": {"hair": 1.3, "eyebrows": 1.15, "eyelashes": 0.75}[kind], "shine": 1.0 if kind == "hair" else 0.1,
                              "flatness": 0.0 if kind == "hair" else 1.0}  # fmt: skip
         return part, surface
 
@@ -188,7 +189,7 @@ class Person:
                     np.zeros((count, 4), np.float32), _lit(count), position.copy())  # fmt: skip
         part.textures = {"albedo_map": "plain"}
         shade = [(0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05)]
-        part.uniforms = {"tint": shade[self.identity.glasses % 4], "shine": 1.2, "flatness": 1.0}
+        part.uniforms = {"tint": shade[self.identity.glasses % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0}
         return part
 
     def pose(self, weights: Mapping[str, float], *, tongue: float = 0.0, gaze: tuple[float, float] = (0, 0)) -> None:
@@ -234,7 +235,7 @@ class Person:
             rows = seen[at : at + len(part.position)]
             at += len(part.position)
             normal = _safe(part.normal)
-            part.light[:, 0] = _ambient(rows[:, : len(sky)], normal, sky)
+            part.light[:, 0] = _ambient(rows[:, : len(sky)], normal, sky) ** (1.5 if part.name == "skin" else 1.0)
             part.light[:, 1] = _shadow(rows[:, len(sky) : len(sky) + len(key)], normal, light.key_direction)
             part.light[:, 3] = _shadow(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
             if part.name in ("eyebrows", "eyelashes"):

@@ -41,6 +41,7 @@ class Part:
     uniforms: dict[str, Any] = field(default_factory=dict)
     cutoff: float = 0.0  # > 0: coverage comes from the texture's alpha
     solid: bool = False  # closed: faces turned away need not be drawn
+    blend: bool = False  # mixed with what lies behind by its coverage
     occludes: bool = False  # casts shadow
     moving: bool = False  # positions and normals change with the face
 
@@ -180,7 +181,8 @@ class Stage:
         for drawn in self._drawn:
             if drawn.part.moving:
                 drawn.upload_moving()
-            ctx.enable_only(moderngl.DEPTH_TEST | (moderngl.CULL_FACE if drawn.part.solid else 0))
+            flags = (moderngl.CULL_FACE if drawn.part.solid else 0) | (moderngl.BLEND if drawn.part.blend else 0)
+            ctx.enable_only(moderngl.DEPTH_TEST | flags)
             drawn.render({**shared, **drawn.part.uniforms}, self._textures)
         raw = np.frombuffer(self._target.read(components=3, alignment=1), np.uint8)
         large = raw.reshape(self._size[1], self._size[0], 3)[::-1]

@@ -98,7 +98,7 @@ def _light(rng: RNG, tone: float) -> Light:
     up, down = _warm(float(other) * 0.6, ambience), _warm(float(warm), ambience * float(rng.uniform(0.35, 0.75)))
     rim = float(rng.choice([0.0, rng.uniform(0.3, 2.2)]))
     # A camera meters on the face: darker skin is exposed longer, though not all the way.
-    exposure = 1.0 * (0.30 / max(tone, 0.02)) ** 0.25 / (0.32 * key + 0.62 * ambience + 0.25)
+    exposure = 0.85 * (0.30 / max(tone, 0.02)) ** 0.25 / (0.32 * key + 0.62 * ambience + 0.25)
     cast = _warm(float(rng.normal(0, 0.18)), 1.0)
     return Light(
         key_direction=_unit(side * float(rng.uniform(0.1, 1.0)), float(rng.uniform(0.2, 0.85))),

@@ -150,9 +150,10 @@ def eye_picture(path: Path, redness: float) -> Picture:
     raw = read_picture(path)[..., :3].astype(np.float32)
     tint = np.array([1.0, 1 - 0.06 * redness, 1 - 0.08 * redness], np.float32)
     red = np.clip((raw[..., :1] - raw.mean(axis=-1, keepdims=True)) / 60, 0, 1)  # MakeHuman's brown is a red
-    browned = raw.mean(axis=-1, keepdims=True) * np.array([1.25, 0.85, 0.55], np.float32)
+    browned = raw.mean(axis=-1, keepdims=True) * np.array([2.0, 1.3, 0.85], np.float32)
     raw = raw + red * (browned - raw)
-    return np.asarray(np.clip(raw * tint * 0.97, 0, 255), np.uint8)
+    grey = raw.mean(axis=-1, keepdims=True)
+    return np.asarray(np.clip((grey + 0.75 * (raw - grey)) * tint * 0.97, 0, 255), np.uint8)
 
 
 def luminance(colour: Colour) -> float:

@@ -37,7 +37,8 @@ vec3 visible_key(float s, float softness) { return pow(vec3(clamp(s, 0.0, 1.0)),
 // A camera's response: exposure, white balance, filmic shoulder, sRGB.
 vec3 camera(vec3 linear) {
     vec3 x = linear * exposure * white_balance;
-    x = x * (1.0 + x / 4.0) / (1.0 + x);                    // extended Reinhard, white at 2
+    x *= 0.62;
+    x = clamp(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0);   // Narkowicz 2015's fit of ACES
     x = mix(12.92 * x, 1.055 * pow(max(x, 1e-5), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, x));
     return mix(x, x * x * (3.0 - 2.0 * x), contrast);
 }

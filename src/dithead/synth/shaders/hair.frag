@@ -1,7 +1,7 @@
 // albedo_map: r = brightness relative to the mean (0.5 = mean), a = coverage
 uniform sampler2D albedo_map;
 uniform vec3 tint;
-uniform float shine, cutoff, flatness;
+uniform float shine, cutoff, flatness, density;
 void main() {
     vec4 base = texture(albedo_map, uv);
     float a = base.a;
@@ -21,5 +21,5 @@ void main() {
     float s1 = pow(max(1.0 - th * th, 0.0), 60.0), s2 = pow(max(1.0 - th * th, 0.0), 14.0), s3 = pow(max(1.0 - tr * tr, 0.0), 20.0);
     float facing = clamp(dot(n, key_direction) * 1.5 + 0.2, 0.0, 1.0);
     c += shine * base.r * (key_colour * facing * light.y * (0.05 * s1 + albedo * 0.9 * s2) + rim_colour * 0.06 * s3 * clamp(dot(n, rim_direction) + 0.3, 0.0, 1.0));
-    colour = vec4(camera(c), clamp((a - cutoff) / (1.0 - cutoff) * 1.6, 0.0, 1.0));
+    colour = vec4(camera(c), clamp(a * density, 0.0, 1.0));
 }

@@ -9,7 +9,7 @@ void main() {
     vec3 albedo = pow(base.rgb, vec3(1.7)) * tint;
     float depth = mouth_centre.z - position.z;
     float high = position.y - mouth_centre.y;
-    float through = exp(-max(depth - 0.05, 0.0) * 4.2);
+    float through = exp(-max(depth - 0.05, 0.0) * 5.0);
     through *= clamp(0.35 + 4.0 * mouth_open, 0.0, 1.0);
     through *= 1.0 - 0.75 * smoothstep(0.00, 0.14, high);            // the upper lip shades what hides behind it
     through *= 1.0 - 0.45 * smoothstep(0.10, 0.34, abs(position.x - mouth_centre.x));

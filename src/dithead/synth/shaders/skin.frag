@@ -6,7 +6,7 @@ uniform float lip_strength, lip_gloss, gloss, stubble;
 uniform vec3 stubble_colour;
 uniform vec3 mouth_centre;      // cavity falls dark behind this point
 uniform float mouth_open;
-uniform float relief;
+uniform float relief, blush;
 uniform vec4 neckline;
 #include neck
 void main() {
@@ -20,11 +20,16 @@ void main() {
     vec3 albedo = pow(base.rgb, vec3(2.2));
     albedo *= 1.0 + (fine.a - 0.5) * 0.22 + (pore.g - 0.5) * 0.16 * (1.0 - lips);
     float lines = texture(detail_map, vec2(uv.y * 60.0, uv.x * 6.0)).r;
+    vec3 p = vec3(abs(rest.x), rest.yz);
+    float flush = blush * (exp(-dot(p.xy - vec2(0.47, 6.93), p.xy - vec2(0.47, 6.93)) * 14.0) + 0.7 * exp(-dot(p - vec3(0.0, 6.93, 1.65), p - vec3(0.0, 6.93, 1.65)) * 25.0)) * smoothstep(0.6, 1.0, rest.z);
+    float tired = exp(-dot((p.xy - vec2(0.30, 7.13)) * vec2(1.0, 2.2), (p.xy - vec2(0.30, 7.13)) * vec2(1.0, 2.2)) * 40.0) + 0.6 * exp(-dot(p.xy - vec2(0.2, 7.38), p.xy - vec2(0.2, 7.38)) * 60.0);
+    albedo *= mix(vec3(1.0), vec3(1.05, 0.70, 0.68), clamp(flush, 0.0, 0.9));
+    albedo *= mix(vec3(1.0), vec3(0.80, 0.70, 0.72), 0.5 * clamp(tired, 0.0, 1.0) * step(0.6, rest.z));
     vec3 lip_albedo = mix(albedo, lip_colour, lip_strength) * (0.86 + 0.28 * lines);
     albedo = mix(albedo, lip_albedo, lips);
-    float hair = clamp(mask.y * (0.30 + 0.9 * texture(detail_map, uv * 14.0).b + 0.5 * texture(detail_map, uv * 7.0 + 0.31).b) , 0.0, 1.0);
+    float hair = clamp(mask.y * (0.42 + 1.0 * texture(detail_map, uv * 14.0).b + 0.5 * texture(detail_map, uv * 7.0 + 0.31).b) , 0.0, 1.0);
     albedo = mix(albedo, stubble_colour, clamp(hair * stubble, 0.0, 0.93));
-    albedo = mix(albedo, vec3(0.28, 0.055, 0.05), cavity);
+    albedo = mix(albedo, vec3(0.13, 0.032, 0.03), cavity);
 
     float height = (pore.g - 0.5) * 0.5 + (fine.r - 0.5) * 0.7 + (lines - 0.5) * 1.4 * lips + base.a * 2.0 + hair * stubble;
     vec3 dx = dFdx(position), dy = dFdy(position);
@@ -47,7 +52,7 @@ void main() {
     vec3 shine = key_colour * s + fill_colour * ggx(bumped, v, fill_direction, rough) * light.w
                + rim_colour * ggx(n, v, rim_direction, rough * 1.3) * light.x
                + ambient(reflect(-v, bumped)) * (0.02 + 0.20 * pow(1.0 - max(dot(bumped, v), 0.0), 4.0)) * occlusion;
-    c += shine * strength;
+    c += shine * strength * 1.7;
     float depth = (mouth_centre.z - position.z);
     float inside = clamp(mask.z * 1.15, 0.0, 1.0) * smoothstep(-0.02, 0.05 + 0.55 * mouth_open, depth);
     c *= mix(1.0, 0.04, inside);

@@ -169,6 +169,7 @@ def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:
     pcm = np.rint(np.clip(wave, -1, 32767 / 32768) * 32768).astype(np.int16)
     with replacing(path) as temporary, create_media(temporary, muxer) as media:
         stream = media.add_stream(codec, rate=rate, layout="mono", format="s16")
+        media.start_encoding()  # a file without samples has a header too
         size = 4096  # FLAC's frame size
         for start in range(0, len(pcm), size):
             frame = av.AudioFrame.from_ndarray(pcm[None, start : start + size], "s16", "mono")

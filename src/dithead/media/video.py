@@ -21,6 +21,8 @@ from dithead.media.planes import to_rgb
 from dithead.media.writer import VideoWriter
 from dithead.types import RGB
 
+_HONEST = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")  # formats whose header holds the true length
+
 __all__ = ["VideoFrame", "VideoInfo", "VideoWriter", "probe", "read_frames"]
 
 
@@ -105,7 +107,7 @@ def _native_frames(path: Path) -> Iterator[VideoFrame]:
                 index, float(pts * frame.time_base), pts, frame.time_base, frame, info.encoding, info.rotation
             )
             index += 1
-        _require_whole(path, stream, count, index)
+        _require_whole(path, media, stream, count, index, last)
 
 
 def _frame_ticks(fps: Fraction, time_base: Fraction) -> int:
@@ -133,13 +135,29 @@ def _decoded(media: Any, stream: Any, count: _Count | None = None) -> Iterator[A
             count.damaged = True
 
 
-def _require_whole(path: Path, stream: Any, count: _Count, decoded: int) -> None:
+def _require_whole(path: Path, media: Any, stream: Any, count: _Count, decoded: int, last: int) -> None:
     if decoded == 0:
         raise MediaError(f"{shown(path)}: no frame could be decoded; copy the file again or export it anew")
     promised = stream.frames or 0
-    if count.packets < promised:
-        where = f"cut off after frame {decoded} of {promised}"
+    end = float(last * stream.time_base) if stream.time_base else 0.0
+    if count.packets < promised or _ends_early(path, media, end):
+        where = f"cut off after frame {decoded}" + (f" of {promised}" if promised else "")
         raise MediaError(f"{shown(path)}: {where}; copy the file again or export it anew")
+
+
+def _ends_early(path: Path, media: Any, end: float) -> bool:
+    """Whether no stream comes near the length in the header; ``end``: of the picture, in seconds.
+
+    Containers that are cut off simply stop. A picture shorter than its sound is no such case, so the whole file
+    is only looked through when the picture falls short.
+    """
+    promised = (media.duration or 0) / av.time_base
+    slack = max(1.0, 0.02 * promised)
+    if promised - end < slack or media.format.name not in _HONEST:
+        return False
+    with open_media(path) as again:
+        ends = (float(p.pts * p.time_base) for p in again.demux() if p.pts is not None)
+        return promised - max(ends, default=0.0) >= slack
 
 
 def _first_frame(media: Any, stream: Any, path: Path) -> Any:

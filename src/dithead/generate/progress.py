@@ -16,12 +16,13 @@ def silent(what: str, done: int, total: int | None) -> None:
 
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """A rich progress bar on stderr: one line per stage, with speed and time left."""
+    """A rich progress bar on stderr: one line per stage, with speed and time left. Only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)  # a log file or a pipe gets nothing, not even the bar's last empty line
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, int] = {}
 
         def report(what: str, done: int, total: int | None) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import DataError
+from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.prepare.dataset import Clip, Dataset
 from dithead.types import Wave
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"})
@@ -26,6 +28,32 @@ def videos_in(folder: Path | str) -> dict[str, Path]:
         videos[path.stem] = path
     if not videos:
         raise DataError(f"{folder}: holds no video; give a folder of videos")
+    return videos
+
+
+def is_dataset(folder: Path | str) -> bool:
+    """Whether ``folder`` was written by ``prepare``."""
+    return (Path(folder) / "manifest.jsonl").is_file()
+
+
+def held_out(folder: Path | str) -> list[Clip]:
+    """The clips of a dataset whose people no training saw. Raises DataError when it holds none back."""
+    clips = Dataset(folder).clips("val")
+    if not clips:
+        raise DataError(f"{folder}: no identity is held back for validation; evaluate on other videos")
+    return clips
+
+
+def write_held_out(clips: list[Clip], folder: Path) -> dict[str, Path]:
+    """Write each clip's crops and sound as one video, once; name -> video."""
+    folder.mkdir(parents=True, exist_ok=True)
+    videos = {clip.id: folder / f"{clip.id}.mp4" for clip in clips}
+    for clip in clips:
+        if not videos[clip.id].exists():
+            crops = clip.folder / "crop.mp4"
+            with VideoWriter(videos[clip.id], probe(crops), crf=4, audio=clip.folder / "audio.flac") as writer:
+                for frame in read_frames(crops):
+                    writer.write(frame.pixels)
     return videos
 
 

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dithead.checkpoint import load_model
-from dithead.errors import ConfigError, DitheadError
+from dithead.errors import DitheadError
 from dithead.evaluate import measure, previews, rows
-from dithead.evaluate.corpus import drivers_of, fitted, videos_in
+from dithead.evaluate.corpus import fitted
 from dithead.evaluate.experts import missing_metrics
-from dithead.evaluate.folder import claim, fingerprint, write_reports
+from dithead.evaluate.folder import write_reports
 from dithead.evaluate.lips import compare_cross
 from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.plan import PROTOCOLS, Plan, make_plan
 from dithead.evaluate.report import ClipRecord, build_report
-from dithead.generate.pipeline import generate, pick_device
+from dithead.generate.pipeline import generate
 from dithead.generate.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
 from dithead.types import Wave
@@ -31,27 +30,7 @@ from dithead.types import Wave
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-PROTOCOLS = ("self", "cross", "silent")
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One evaluation: what runs, on what, and where it goes."""
-
-    name: str
-    talker: TalkingHead
-    videos: dict[str, Path]
-    drivers: dict[str, str]
-    output: Path
-    steps: tuple[int, ...]
-    protocols: tuple[str, ...]
-    seed: int
-
-    def video(self, row: str, name: str, protocol: str = "self") -> Path:
-        path = self.output / "videos" / row / protocol / f"{name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
 
 
 def evaluate_model(
@@ -67,28 +46,18 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """Score ``model`` on every video of ``data_dir``; write report.json, .md and .html to ``output``.
 
+    ``data_dir`` is a folder of videos or a prepared dataset, of which the held-out people are taken.
     The first of ``steps`` is the headline. Cross-audio drives each clip by the next one's sound, by name.
     Raises ConfigError, DataError or OutputError for the request; a clip that fails is listed and counted.
     """
-    videos = videos_in(data_dir)
-    plan = _plan(model, videos, Path(output), tuple(steps), tuple(protocols), seed, device)
-    settings = {
-        "model": plan.name,
-        "model_sha256": fingerprint(plan.talker),
-        "data": str(data_dir),
-        "steps": list(plan.steps),
-        "protocols": list(plan.protocols),
-        "seed": seed,
-        "device": device,
-    }
-    claim(plan.output, settings)
+    plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device)
     records = []
-    for i, name in enumerate(videos, 1):
+    for i, name in enumerate(plan.videos, 1):
         records.append(_recorded(plan, name))
         if say is not None:
-            say(f"{i}/{len(videos)} {name}: {records[-1].seconds:.0f} s")
+            say(f"{i}/{len(plan.videos)} {name}: {records[-1].seconds:.0f} s")
     labels = dict(rows.LABELS) | {ours(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
-    report = build_report(records, labels, ours(plan.steps[0]), settings, missing_metrics())
+    report = build_report(records, labels, ours(plan.steps[0]), plan.settings, missing_metrics())
     write_reports(plan.output, report, records)
     return report
 
@@ -96,26 +65,6 @@ def evaluate_model(
 def ours(steps: int) -> str:
     """The name of our row at a step count."""
     return f"ours_{steps}_steps"
-
-
-def _plan(
-    model: str | Path | TalkingHead,
-    videos: dict[str, Path],
-    output: Path,
-    steps: tuple[int, ...],
-    protocols: tuple[str, ...],
-    seed: int,
-    device: str,
-) -> Plan:
-    unknown = sorted(set(protocols) - set(PROTOCOLS))
-    if unknown or not protocols:
-        raise ConfigError(f"unknown protocol {unknown}; choose from {', '.join(PROTOCOLS)}")
-    if not steps or min(steps) < 1:
-        raise ConfigError(f"steps are {steps}; give one positive number or more")
-    drivers = drivers_of(list(videos)) if "cross" in protocols else {}
-    talker = load_model(model, device=pick_device(device)) if isinstance(model, str | Path) else model
-    name = str(model) if isinstance(model, str | Path) else talker.config.name
-    return Plan(name, talker, videos, drivers, output, steps, protocols, seed)
 
 
 def _recorded(plan: Plan, name: str) -> ClipRecord:

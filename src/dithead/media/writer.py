@@ -31,8 +31,8 @@ class VideoWriter:
     """Context manager: ``write`` frames in order; the file appears under its name when the block ends well.
 
     like: size, frame rate, colour tags and sample format to write.  crf: H.264 quality, smaller is better;
-    ``lossless`` keeps every sample.  threads: 0 lets the encoder choose, which is faster, but only 1 gives the
-    same bytes on every machine.  audio: cut or filled with silence to the picture's length.
+    ``lossless`` keeps every sample.  repeatable: the same frames give the same bytes, on any machine; slower.
+    audio: cut or filled with silence to the picture's length.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class VideoWriter:
         lossless: bool = False,
         codec: str = "libx264",
         preset: str = DEFAULT_PRESET,
-        threads: int = 0,
+        repeatable: bool = False,
         audio: Sound | None = None,
         metadata: dict[str, str] | None = None,
     ) -> None:
@@ -57,7 +57,9 @@ class VideoWriter:
             # x264 spends too little on chroma for pictures that are edited again, least of all in 4:4:4
             self.options["chromaoffset"] = "-8" if "444" in self.pix_fmt else "-4"
         self.codec, self.sound, self.metadata = codec, audio, metadata or {}
-        self.threads = threads
+        self.threads = 1 if repeatable else 0
+        if repeatable:  # x264's macroblock tree reads memory that nobody wrote: bits differ from run to run
+            self.options["mbtree"] = "0"
         self.frames = 0
         self._last_pts = -1
         self._end = Fraction(0)
@@ -70,7 +72,7 @@ class VideoWriter:
             stack.callback(self._media.close)
             self._media.metadata.update(self.metadata)
             self._stream = self._add_picture()
-            self._audio = None if track is None else _AudioMuxer(self._media, track)
+            self._audio = None if track is None else AudioMuxer(self._media, track)
             self._stack = stack.pop_all()
         return self
 
@@ -164,7 +166,7 @@ class AudioTrack:
         return np.pad(joined[:count], ((0, max(0, count - have)), (0, 0)))
 
 
-class _AudioMuxer:
+class AudioMuxer:
     """Encodes a track as AAC into a container, in step with the picture."""
 
     def __init__(self, media: Any, track: AudioTrack) -> None:

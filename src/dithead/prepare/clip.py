@@ -156,7 +156,7 @@ def _write_crops(
         config.size, config.size, Fraction(config.fps), pix_fmt="yuv444p", color_range=1, color_space=1,
         color_primaries=1, color_trc=1,
     )  # fmt: skip
-    with VideoWriter(path, like, crf=config.crf) as writer:
+    with VideoWriter(path, like, crf=config.crf, repeatable=True) as writer:
         for frame in frames:
             if frame.index < start:
                 continue

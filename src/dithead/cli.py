@@ -206,8 +206,8 @@ def evaluate(
 
 @app.command()
 def score(
-    generated: Annotated[Path, typer.Argument(help="Folder of generated videos, made by any tool.")],
-    truth: Annotated[Path, typer.Argument(help="Folder of the true videos, matched by name.")],
+    generated: Annotated[Path, typer.Option(help="Folder of generated videos, made by any tool.")],
+    truth: Annotated[Path, typer.Option(help="Folder of the true videos, matched by name.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Report folder.")],
     drivers: Annotated[Path | None, typer.Option(help="Videos of the driving audio, for cross-audio.")] = None,
     as_json: Json = False,
@@ -216,6 +216,34 @@ def score(
     from dithead.evaluate.score import score_folders
 
     _out_report(score_folders(generated, truth, output, **_given(drivers=drivers)), output, as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
+    second: Annotated[Path, typer.Argument(help="Another, over the same clips.")],
+    as_json: Json = False,
+) -> None:
+    """Put two reports side by side, clip by clip: which is better, and is it more than luck?"""
+    from dithead.evaluate.compare import compare_reports, comparison_table
+
+    result = compare_reports(first, second)
+    _out(json.dumps(result, ensure_ascii=False) if as_json else comparison_table(result))
+
+
+@app.command()
+def study(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to send out; its key lies beside it.")],
+    folder: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of videos; two or more.")] = None,
+    answers: Annotated[list[Path] | None, typer.Option(help="Answer files that came back; repeatable.")] = None,
+) -> None:
+    """Ask people: make a blinded page of video pairs, or count the answers (JSON) that came back."""
+    from dithead.evaluate.study import make_study, named_folders, study_results
+
+    if answers:
+        _out(json.dumps(study_results(output, answers), ensure_ascii=False))
+    else:
+        _out(str(make_study(named_folders(folder or []), output)))
 
 
 @app.command()

@@ -18,4 +18,4 @@ class PrepareConfig(BaseModel):
     min_valid: float = Field(0.8, gt=0, le=1)  # share of frames in which the face must have been found
     min_eye_distance: float = Field(24.0, ge=0)  # pixels in the source
     smooth_frames: float = Field(1.5, ge=0)  # Gaussian sigma of the crop's motion
-    crf: float = Field(10.0, ge=0, le=18)  # H.264 quality of the crops
+    crf: float = Field(12.0, ge=0, le=18)  # H.264 quality of the crops

@@ -19,7 +19,7 @@ from dithead.prepare.pipeline import PrepareResult
 from dithead.synth.corpus import CorpusResult
 
 HELP_SECONDS = 0.5
-COMMANDS = ("generate", "prepare", "train", "synth", "evaluate", "score", "presets", "doctor")
+COMMANDS = ("generate", "prepare", "train", "synth", "evaluate", "score", "compare", "study", "presets", "doctor")
 
 
 def run(*arguments: str | Path) -> Result:
@@ -189,10 +189,25 @@ def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[
 
 def test_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
     called = stand_in(monkeypatch, "dithead.evaluate.score.score_folders", report)
-    result = run("score", "made", "true", "-o", tmp_path, "--json")
+    result = run("score", "--generated", "made", "--truth", "true", "-o", tmp_path, "--json")
     assert called.arguments == (Path("made"), Path("true"), tmp_path)
     assert called.options == {}
     assert json.loads(result.stdout) == {"schema": "dithead.report/1"}
+
+
+def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "dithead.evaluate.compare.compare_reports", {"metrics": {}})
+    assert json.loads(run("compare", "one", "two", "--json").stdout) == {"metrics": {}}
+    assert called.arguments == (Path("one"), Path("two"))
+
+
+def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = stand_in(monkeypatch, "dithead.evaluate.study.make_study", Path("s/index.html"))
+    assert run("study", "--folder", "a=x", "--folder", "b=y", "-o", "s").stdout == "s/index.html\n"
+    assert made.arguments[1] == Path("s")
+    counted = stand_in(monkeypatch, "dithead.evaluate.study.study_results", {"answers": 2})
+    assert json.loads(run("study", "--answers", "1.json", "-o", "s").stdout) == {"answers": 2}
+    assert counted.arguments == (Path("s"), [Path("1.json")])
 
 
 def test_presets_are_listed() -> None:

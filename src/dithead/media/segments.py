@@ -1,0 +1,83 @@
+"""A long output in pieces: encoded packets kept on disk, so that work survives a crash, and joined without loss.
+
+A segment file is a row of records (pts, dts, duration, is it a key frame, size) each followed by the packet's bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import av
+
+from dithead.media.encoder import PictureEncoding
+from dithead.media.files import create_media, muxer_for, replacing
+from dithead.media.planes import Planes
+from dithead.media.sound import AudioMuxer, AudioTrack, Sound
+
+_RECORD = struct.Struct("<qqq?q")
+
+
+def write_segment(path: Path, frames: Iterator[tuple[Planes, int]], encoding: PictureEncoding) -> None:
+    """Encode (planes, pts) in the source's time base; the file appears whole or not at all."""
+    context = encoding.context()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for planes, pts in frames:
+            frame = planes.to_frame()
+            frame.pts, frame.time_base = pts, context.time_base
+            _store(file, context.encode(frame))
+        _store(file, context.encode(None))
+
+
+def join_segments(
+    segments: Sequence[Path],
+    output: str | PathLike[str],
+    encoding: PictureEncoding,
+    *,
+    end: Fraction,
+    audio: Sound | None = None,
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Write ``output`` from segments of one encoding; the file appears whole or not at all.
+
+    end: seconds the picture lasts; the sound is cut or filled with silence to it.
+    """
+    output = Path(output)
+    muxer = muxer_for(output)
+    with replacing(output) as temporary, create_media(temporary, muxer, movflags="+faststart") as media:
+        media.metadata.update(metadata or {})
+        stream = encoding.add_to(media, output)
+        sound = None if audio is None else AudioMuxer(media, AudioTrack(audio))
+        media.start_encoding()
+        time_base = encoding.time_base
+        for packet in _packets(segments):
+            packet.stream, packet.time_base = stream, time_base
+            if sound is not None:
+                sound.write_until(min(end, packet.dts * time_base))
+            media.mux(packet)
+        if sound is not None:
+            sound.finish(end)
+
+
+def _store(file: Any, packets: list[Any]) -> None:
+    for packet in packets:
+        data = bytes(packet)
+        file.write(_RECORD.pack(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, len(data)))
+        file.write(data)
+
+
+def _packets(segments: Sequence[Path]) -> Iterator[Any]:
+    """All packets in order. Where a segment begins, decoding times are pushed on if its reordering asks for it."""
+    last: int | None = None
+    for segment in segments:
+        with segment.open("rb") as file:
+            while header := file.read(_RECORD.size):
+                pts, dts, duration, key, size = _RECORD.unpack(header)
+                packet = av.Packet(file.read(size))
+                last = dts if last is None else max(dts, last + 1)
+                packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, min(last, pts), duration, key
+                yield packet

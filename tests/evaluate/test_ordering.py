@@ -1,0 +1,154 @@
+"""The weight-free tier on a synthetic presenter: every measure must put the known cases in the known order."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dithead.errors import DataError
+from dithead.evaluate.lips import LipSeries, compare, compare_cross, compare_silent
+from dithead.evaluate.measure import audio_offset, measure_self
+from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.rows import write_copy, write_frozen
+from dithead.evaluate.ruler import lip_series
+from dithead.evaluate.score import score_folders
+from dithead.media.audio import read_audio
+from dithead.media.video import VideoWriter, probe, read_frames
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+SECONDS = 2
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """The first seconds of a presenter, as a video of its own."""
+    source = sorted(PRESENTERS.glob("*.mp4"))[0]
+    path = tmp_path_factory.mktemp("truth") / "clip.mp4"
+    wave = read_audio(source, RATE)[: SECONDS * RATE]
+    with VideoWriter(path, probe(source), audio=(wave, RATE)) as writer:
+        for frame in read_frames(source):
+            if frame.time < SECONDS:
+                writer.write(frame.pixels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(clip) -> Observation:
+    return observe(clip)
+
+
+@pytest.fixture(scope="module")
+def frames(clip) -> list[np.ndarray]:
+    return [frame.pixels for frame in read_frames(clip)]
+
+
+@pytest.fixture(scope="module")
+def wave(clip) -> np.ndarray:
+    return read_audio(clip, RATE)
+
+
+def written(path: Path, frames: list[np.ndarray], clip: Path, wave: np.ndarray) -> Path:
+    info = replace(probe(clip), width=frames[0].shape[1], height=frames[0].shape[0])
+    with VideoWriter(path, info, audio=(wave, RATE)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def test_the_presenter_speaks_and_is_tracked(source):
+    assert source.lips.missed == 0
+    assert source.lips.aperture.std() > 0.02
+
+
+def test_one_more_encode_costs_almost_nothing(source, wave, tmp_path):
+    scores = measure_self(observe(write_copy(source, tmp_path / "copy.mp4", wave), source), source, wave)
+    assert scores["lip_correlation"] > 0.99
+    assert scores["lip_gain"] == pytest.approx(1, abs=0.05)
+    assert scores["sharpness"] == pytest.approx(1, abs=0.15)
+    assert scores["psnr"] > 38
+    assert scores["flicker"] < 2
+    assert (scores["frames_error"], scores["lip_lag"], scores["faces_missed"]) == (0, 0, 0)
+    assert abs(scores["audio_offset_ms"]) < 1
+
+
+def test_a_frozen_mouth_rests_and_follows_nothing(source, wave, tmp_path):
+    frozen = observe(write_frozen(source, tmp_path / "frozen.mp4", wave), source)
+    scores = measure_self(frozen, source)
+    assert abs(scores["lip_correlation"]) < 0.5
+    assert scores["lip_gain"] < 0.15
+    assert compare_silent(frozen.lips, source.lips)["aperture_ratio"] < 0.15
+    assert scores["jitter"] < 0.6
+    assert scores["psnr_mouth"] < scores["psnr"]
+
+
+@pytest.mark.parametrize("k", [-4, 3])
+def test_frames_shifted_by_k_are_lag_k(source, frames, k):
+    moved = [frames[min(max(i - k, 0), len(frames) - 1)] for i in range(len(frames))]
+    scores = compare(lip_series(moved), source.lips)
+    assert scores["lip_lag"] == k
+    assert scores["lip_lag_correlation"] > 0.95 > scores["lip_correlation"]
+
+
+@pytest.mark.parametrize("k", [-2, 5])
+def test_sound_shifted_by_k_frames_is_an_offset_of_k_frames(clip, frames, wave, tmp_path, k):
+    n = k * RATE // 25
+    moved = np.pad(wave, (n, 0))[: len(wave)] if n > 0 else np.pad(wave[-n:], (0, -n))
+    assert audio_offset(written(tmp_path / "moved.mp4", frames, clip, moved), wave) == pytest.approx(40 * k, abs=1)
+
+
+def test_blur_lowers_sharpness_step_by_step(clip, frames, wave, source, tmp_path):
+    measured = [1.0]
+    for sigma in (1.0, 2.5):
+        soft = [cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames]
+        scores = measure_self(observe(written(tmp_path / f"{sigma}.mp4", soft, clip, wave), source), source)
+        measured.append(scores["sharpness"])
+        assert scores["lip_correlation"] > 0.9  # the lips are where they were
+    assert measured[0] > measured[1] > measured[2]
+    assert measured[2] < 0.2
+
+
+def test_another_frame_size_is_scored_at_the_sources(clip, frames, wave, source, tmp_path):
+    half = [cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for frame in frames]
+    scores = measure_self(observe(written(tmp_path / "half.mp4", half, clip, wave), source), source)
+    assert scores["lip_correlation"] > 0.95
+    assert scores["sharpness"] < 0.8
+    assert scores["psnr"] > 25
+
+
+def test_a_copied_input_is_unmasked_by_another_voice(source):
+    lips = source.lips
+    other = LipSeries(lips.times, np.roll(lips.aperture, 17), np.roll(lips.mouth, 17, axis=0))
+    copied = compare_cross(lips, other, lips)
+    honest = compare_cross(other, other, lips)
+    assert copied["source_correlation"] == pytest.approx(1)
+    assert honest["driver_correlation"] == pytest.approx(1)
+    assert honest["driver_correlation"] > copied["driver_correlation"]
+    assert copied["source_partial"] > honest["source_partial"]
+
+
+def test_score_counts_what_is_missing(clip, frames, wave, tmp_path):
+    truth, made = tmp_path / "truth", tmp_path / "made"
+    truth.mkdir()
+    made.mkdir()
+    (truth / "a.mp4").symlink_to(clip)
+    (truth / "b.mp4").symlink_to(clip)
+    (truth / "c.mp4").symlink_to(clip)
+    written(made / "a.mp4", frames[:-1], clip, wave)
+    (made / "b.mp4").write_bytes(b"not a video")
+    report = score_folders(made, truth, tmp_path / "report")
+    correlation = report["metrics"]["lip_correlation"]
+    assert (correlation["n"], correlation["failed"]) == (1, 2)
+    assert report["metrics"]["frames_error"]["mean"] == -1
+    assert set(report["rows"]["generated"]["errors"]) == {"b", "c"}
+    assert {p.name for p in (tmp_path / "report").iterdir()} >= {"report.json", "report.md", "report.html"}
+
+
+def test_score_needs_a_common_name(clip, tmp_path):
+    for folder, name in (("truth", "a"), ("made", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.mp4").symlink_to(clip)
+    with pytest.raises(DataError, match="match them by name"):
+        score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")

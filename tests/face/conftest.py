@@ -1,0 +1,37 @@
+"""A face to test with: frames of the synthetic presenters that the repository carries."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
+
+
+@pytest.fixture(scope="session")
+def presenter() -> np.ndarray:
+    """Ten frames (10, H, W, 3) of a synthetic presenter."""
+    from dithead.media.video import read_frames
+
+    if not PRESENTERS:
+        pytest.skip("no presenter in examples/presenters; make them with examples/make_material.py")
+    return np.stack([frame.pixels for frame in islice(read_frames(PRESENTERS[0]), 10)])
+
+
+@pytest.fixture(scope="session")
+def landmarker():
+    from dithead.face.landmarks import FaceLandmarker
+
+    with FaceLandmarker() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def face(presenter, landmarker) -> np.ndarray:
+    """Landmarks (478, 3) of the first frame."""
+    found = landmarker.detect(presenter[0])
+    assert found
+    return found[0]

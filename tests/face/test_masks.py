@@ -1,0 +1,83 @@
+"""The mask holds mouth, jaw and chin, spares the eyes, and says nothing about a single frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from dithead.errors import FaceError
+from dithead.face.align import crop_transform, transform_points
+from dithead.face.lips import LIP_INDICES
+from dithead.face.masks import box_polygon, frame_polygon, polygon_mask, stable_polygon
+
+S = 192
+EYES = (33, 133, 159, 145, 362, 263, 386, 374, 23, 253)  # corners, lids, and the lower rims
+JAW = (152, 148, 377, 149, 378, 172, 397, 58, 288)
+
+
+@pytest.fixture(scope="module")
+def points(face):
+    return transform_points(face, crop_transform(face, S))
+
+
+def distance(polygon, point) -> float:
+    """Pixels from the polygon's edge, positive inside."""
+    return cv2.pointPolygonTest(polygon, (float(point[0]), float(point[1])), True)
+
+
+@pytest.mark.parametrize("make", [lambda p: stable_polygon(p[None], S), lambda p: frame_polygon(p, S)])
+def test_holds_the_mouth_and_spares_the_eyes(points, make):
+    polygon = make(points)
+    assert all(distance(polygon, points[i]) > 8 for i in LIP_INDICES)
+    assert all(distance(polygon, points[i]) > 0 for i in JAW)
+    assert all(distance(polygon, points[i]) < -2 for i in EYES)
+    assert polygon.min() > 0
+    assert polygon.max() < S
+
+
+def test_stable_polygon_leaves_room_for_the_jaw(points):
+    polygon = stable_polygon(points[None], S)
+    assert distance(polygon, points[152]) > 0.06 * S or polygon[:, 1].max() > 0.985 * S
+    dropped = points[152] + (0, 0.06 * S)  # an open mouth's chin
+    assert distance(polygon, dropped) > 0
+
+
+def test_one_open_mouth_does_not_change_the_stable_polygon(points):
+    clip = np.repeat(points[None], 9, axis=0)
+    spoken = clip.copy()
+    spoken[4, list(JAW), 1] += 14
+    np.testing.assert_array_equal(stable_polygon(clip, S), stable_polygon(spoken, S))
+    assert not np.array_equal(frame_polygon(clip[4], S), frame_polygon(spoken[4], S))
+
+
+def test_frames_without_landmarks_are_left_out(points):
+    clip = np.stack([points, np.full_like(points, np.nan)])
+    np.testing.assert_array_equal(stable_polygon(clip, S), stable_polygon(points[None], S))
+    with pytest.raises(FaceError, match="no frame"):
+        stable_polygon(clip[1:], S)
+
+
+def test_mask_is_one_inside_and_zero_outside():
+    mask = polygon_mask(np.array([(10, 20), (50, 20), (50, 60), (10, 60)]), 64)
+    assert mask.shape == (64, 64)
+    assert mask.dtype == np.float32
+    assert (mask[22:58, 12:48] == 1).all()
+    assert mask[:18].max() == mask[:, :8].max() == mask[63].max() == 0
+    assert mask.sum() == pytest.approx(41 * 41, rel=0.03)
+
+
+@pytest.mark.parametrize("feather", [3.0, 10.0])
+def test_a_feather_only_takes_away(feather):
+    polygon = box_polygon(S)
+    hard, soft = polygon_mask(polygon, S), polygon_mask(polygon, S, feather)
+    assert (soft <= (hard > 0)).all()
+    assert soft.max() == 1
+    row = soft[S // 2]
+    rising = row[: S // 2]
+    assert (np.diff(rising) >= 0).all()
+    assert feather * 0.5 < ((rising > 0.01) & (rising < 0.99)).sum() < feather * 1.5
+
+
+def test_box_covers_the_mouth(points):
+    assert all(distance(box_polygon(S), points[i]) > 0 for i in LIP_INDICES)

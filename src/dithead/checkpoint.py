@@ -147,13 +147,13 @@ def _fill(part: nn.Module, file: Path) -> None:
 
 
 def _write(folder: Path, model: TalkingHead, version: str, training: str, dtype: torch.dtype) -> None:
-    config: ModelConfig = model.config
+    config = ModelConfig.model_validate(model.config)
     content = {"format": FORMAT, "version": version, "model": config.model_dump(mode="json")}
     _write_json(folder / CONFIG, content)
     for part in PARTS:
         save_file(_stored(getattr(model, part), dtype), folder / f"{part}.safetensors")
     _write_json(folder / HASHES, {name: _sha256(folder / name) for name in HASHED})
-    (folder / CARD).write_text(_card(model, version, training), encoding="utf-8")
+    (folder / CARD).write_text(_card(model, config, version, training), encoding="utf-8")
 
 
 def _stored(part: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -165,15 +165,15 @@ def _stored(part: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     }
 
 
-def _card(model: TalkingHead, version: str, training: str) -> str:
+def _card(model: TalkingHead, config: ModelConfig, version: str, training: str) -> str:
     template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"))
     millions = {part: sum(p.numel() for p in getattr(model, part).parameters()) / 1e6 for part in PARTS}
     return template.substitute(
-        name=model.config.name,
+        name=config.name,
         version=version,
-        size=model.config.size,
-        objective=model.config.objective,
-        steps=model.config.steps,
+        size=config.size,
+        objective=config.objective,
+        steps=config.steps,
         parameters=", ".join(f"{part} {count:.1f} M" for part, count in millions.items()),
         training=training,
     )

@@ -25,7 +25,8 @@ def _hz_to_mel(hz: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 def mel_filters() -> Tensor:
     """Triangular filters (N_MELS, N_FFT // 2 + 1) from 50 Hz to 7.6 kHz on the HTK mel scale."""
-    edges = torch.linspace(*_hz_to_mel(torch.tensor([50.0, 7600.0])).tolist(), N_MELS + 2)
+    low, high = _hz_to_mel(torch.tensor([50.0, 7600.0])).tolist()
+    edges = torch.linspace(low, high, N_MELS + 2)
     hz = 700.0 * (10 ** (edges / 2595.0) - 1.0)
     bins = torch.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)
     rising = (bins[None] - hz[:-2, None]) / (hz[1:-1] - hz[:-2])[:, None]

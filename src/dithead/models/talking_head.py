@@ -5,26 +5,41 @@ Shapes: B batch, S crop side, G latent side, L audio tokens, A their width. Imag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.audio import MelEncoder
-from dithead.models.autoencoder import FaceAutoencoder
-from dithead.models.dit import DiT, tokens_under_mask
+from dithead.models.audio import MelEncoder, MelEncoderConfig
+from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
+from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
 from dithead.models.mel import MEL_RATE, log_mel, speech_level, windows
 from dithead.models.window import Window, window_of
-
-if TYPE_CHECKING:
-    from dithead.config import ModelConfig
-    from dithead.diffusion.objectives import Objective
 
 TARGET_LEVEL = 2.0
 """Loudness every speech track is brought to before the encoder (units of ``speech_level``)."""
 QUIETEST_SPEECH = -1.5
 """A track whose loud parts stay below this level is taken for silence and not amplified."""
+
+
+class HeadConfig(Protocol):
+    """What the model reads of its configuration (``config.ModelConfig``)."""
+
+    name: str
+    size: int
+    steps: int
+    guidance: float
+    autoencoder: AutoencoderConfig
+    dit: DiTConfig
+    audio: MelEncoderConfig
+
+
+class Sampler(Protocol):
+    """What the model asks of its objective (``diffusion.objectives``): a latent from noise in ``steps`` steps."""
+
+    def sample(self, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor: ...
 
 
 def normalise_level(mel: Tensor) -> Tensor:
@@ -39,7 +54,7 @@ def normalise_level(mel: Tensor) -> Tensor:
 class TalkingHead(nn.Module):
     """Stage one and stage two together, as a model folder holds them."""
 
-    def __init__(self, config: ModelConfig, objective: Objective) -> None:
+    def __init__(self, config: HeadConfig, objective: Sampler) -> None:
         super().__init__()
         self.config = config
         self.objective = objective

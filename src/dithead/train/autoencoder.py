@@ -172,6 +172,7 @@ def train_autoencoder(
     stage = _Stage(settings, _trainable(FaceAutoencoder(preset.model.autoencoder), settings, where),
                    _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
     average = stage.autoencoder.average.module
+    assert isinstance(average, FaceAutoencoder)
     held_out = _held_out(sources, bank, size, settings)
 
     def draw(step: int) -> None:

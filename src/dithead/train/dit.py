@@ -221,13 +221,14 @@ def train_dit(
     where = pick_device(device)
     run = Run(Path(output), _config(sources, preset, settings, Path(autoencoder), seed))
     torch.manual_seed(seed)
-    head = TalkingHead(preset.model, make_objective(preset.model.objective)).to(where)
+    objective = make_objective(preset.model.objective)
+    head = TalkingHead(preset.model, objective).to(where)
     head.autoencoder.load_state_dict(load_autoencoder(Path(autoencoder), preset).state_dict())
     head.autoencoder.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
     bank = _load_bank(run, sources, head, settings, seed, where)
     pretrain_audio(head.audio, bank, run, seed, where)
     pair = nn.ModuleDict({"dit": head.dit, "audio": head.audio})
-    stage = _Stage(settings, head.objective, Trainable(pair, settings.learning_rate, settings.ema), where)
+    stage = _Stage(settings, objective, Trainable(pair, settings.learning_rate, settings.ema), where)
     preview = Preview(sources, head, stage.trainable, run)
     train_loop(run, {"pair": stage.trainable}, Loop(settings.steps, sample_every=1000),
                lambda step: bank.batch(step, seed), stage.update, preview.draw, init)  # fmt: skip

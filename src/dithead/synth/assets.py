@@ -180,6 +180,17 @@ def read_obj(path: Path) -> tuple[Floats, Mesh, dict[str, Ints]]:
 
 
 def load_proxy(head: HeadModel, kind: str, name: str) -> Proxy:
+    """`read_proxy`, remembered for the process."""
+    key = (str(head.folder), kind, name)
+    if key not in _PROXIES:
+        _PROXIES[key] = read_proxy(head, kind, name)
+    return _PROXIES[key]
+
+
+_PROXIES: dict[tuple[str, str, str], Proxy] = {}
+
+
+def read_proxy(head: HeadModel, kind: str, name: str) -> Proxy:
     """Read ``proxies/KIND/NAME/NAME.{mhclo,obj}`` (or MakeHuman's ``KIND/NAME``) fitted to ``head``."""
     for base in (head.folder / "proxies" / kind / name, head.folder / kind / name):
         if (base / f"{name}.mhclo").is_file():

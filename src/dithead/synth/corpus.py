@@ -129,7 +129,7 @@ def _body(head_model: str) -> Body:
 
 @lru_cache(maxsize=1)
 def _stage(size: int) -> Stage:
-    return Stage(size, size)
+    return Stage(size, size, supersample=1.15)
 
 
 def make_clip(index: int, options: Options, root: Path) -> int:

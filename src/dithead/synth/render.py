@@ -119,13 +119,16 @@ class Stage:
         self._size = round(width * supersample), round(height * supersample)
         self._target = ctx.simple_framebuffer(self._size, components=4)
         self._programs = {
-            name: ctx.program(
-                vertex_shader=_source("mesh.vert"),
-                fragment_shader="#version 330\n" + _source("common.glsl") + _source(f"{name}.frag"),
+            name: _Program(
+                ctx.program(
+                    vertex_shader=_source("mesh.vert"),
+                    fragment_shader="#version 330\n" + _source("common.glsl") + _source(f"{name}.frag"),
+                )
             )
             for name in PROGRAMS
         }
-        self._depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
+        depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
+        self._depth = _Program(depth)
         self._back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
         self._back_array = ctx.vertex_array(self._back, [(ctx.buffer(corners), "2f", "in_position")])
@@ -243,7 +246,7 @@ def _compare(field: Floats, points: Floats, matrix: Floats, bias: float = 0.006)
 class _Drawn:
     """A part's buffers and vertex arrays."""
 
-    def __init__(self, ctx: moderngl.Context, part: Part, program: Any, depth: Any) -> None:
+    def __init__(self, ctx: moderngl.Context, part: Part, program: _Program, depth: _Program) -> None:
         self.part = part
         self.program = program
         self.depth = depth
@@ -251,7 +254,7 @@ class _Drawn:
         self._fixed = ctx.buffer(self._pack_fixed())
         self._index = ctx.buffer(part.triangles.astype(np.int32).tobytes())
         self._array = ctx.vertex_array(
-            program,
+            program.program,
             [
                 (self._moving, "3f 3f", "in_position", "in_normal"),
                 (self._fixed, "2f 4f 4f 3f", "in_uv", "in_mask", "in_light", "in_rest"),
@@ -260,7 +263,7 @@ class _Drawn:
             skip_errors=True,
         )
         self._depth_array = ctx.vertex_array(
-            depth,
+            depth.program,
             [(self._moving, "3f 12x", "in_position"), (self._fixed, "2f 44x", "in_uv")],
             self._index,
         )
@@ -281,16 +284,16 @@ class _Drawn:
     def render(self, uniforms: Mapping[str, Any], textures: Mapping[str, Any]) -> None:
         for unit, (sampler, name) in enumerate(self.part.textures.items()):
             textures[name].use(unit)
-            _set(self.program, sampler, unit)
+            self.program.set(sampler, unit)
         for name, value in {**uniforms, "cutoff": self.part.cutoff}.items():
-            _set(self.program, name, value)
+            self.program.set(name, value)
         self._array.render()
 
     def render_depth(self, matrix: Floats, textures: Mapping[str, Any]) -> None:
         if "albedo_map" in self.part.textures:
             textures[self.part.textures["albedo_map"]].use(0)
-        _set(self.depth, "view_projection", matrix)
-        _set(self.depth, "cutoff", self.part.cutoff)
+        self.depth.set("view_projection", matrix)
+        self.depth.set("cutoff", self.part.cutoff)
         self._depth_array.render()
 
     def release(self) -> None:
@@ -298,12 +301,22 @@ class _Drawn:
             resource.release()
 
 
-def _set(program: Any, name: str, value: Any) -> None:
-    """Set a uniform the program may not use; matrices are given row by row."""
-    if name not in program:
-        return
-    if isinstance(value, np.ndarray):
-        array = value.astype(np.float32)
-        program[name].write(np.ascontiguousarray(array.T if array.ndim == 2 else array).tobytes())
-    else:
-        program[name].value = value
+class _Program:
+    """A shader program that remembers its uniforms: looking one up costs more than setting it."""
+
+    def __init__(self, program: moderngl.Program) -> None:
+        self.program = program
+        self._members = {name: program[name] for name in program}
+        self._last: dict[str, Any] = {}
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a uniform, if the program uses it; matrices are given row by row."""
+        member = self._members.get(name)
+        if member is None:
+            return
+        if isinstance(value, np.ndarray):
+            array = value.astype(np.float32)
+            member.write(np.ascontiguousarray(array.T if array.ndim == 2 else array).tobytes())
+        elif self._last.get(name) != value:
+            member.value = value
+            self._last[name] = value

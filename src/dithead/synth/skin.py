@@ -94,7 +94,7 @@ def _window(texture: Picture) -> Floats:
 
 
 def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Picture:
-    """(1024, 1024, 4) sRGB skin of this person; alpha is fine relief around mid-grey."""
+    """(1024, 1024, 4) square root of the reflectance of this person; alpha is fine relief around mid-grey."""
     base = _window(read_picture(folder / "textures" / "skin" / f"{identity.skin}.png"))
     face = base[250:620, 540:900].reshape(-1, 3)
     ratio = np.maximum(base, 0.002) / np.median(face, axis=0)
@@ -110,7 +110,7 @@ def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Pi
     relief = luminance - cv2.GaussianBlur(luminance, (0, 0), 9)
     grain = fractal(rng, size, 170, 2) * 0.02
     alpha = 0.5 + np.clip(relief * (0.8 + identity.age), -0.3, 0.3) + grain
-    return _quantise(np.dstack([np.clip(skin, 0, 1) ** (1 / 2.2), alpha]))
+    return _quantise(np.dstack([np.sqrt(np.clip(skin, 0, 1)), alpha]))
 
 
 def _marks(skin: Floats, identity: Identity, rng: np.random.Generator) -> Floats:

@@ -17,9 +17,9 @@ void main() {
     vec4 pore = texture(detail_map, uv * 23.0);
     float lips = smoothstep(0.25, 0.75, mask.x + (fine.r - 0.5) * 0.25);
     float cavity = smoothstep(0.3, 0.8, mask.z);
-    vec3 albedo = pow(base.rgb, vec3(2.2));
+    vec3 albedo = base.rgb * base.rgb;
     albedo *= 1.0 + (fine.a - 0.5) * 0.22 + (pore.g - 0.5) * 0.16 * (1.0 - lips);
-    float lines = texture(detail_map, vec2(uv.y * 60.0, uv.x * 6.0)).r;
+    float lines = mask.x > 0.01 ? textureLod(detail_map, vec2(uv.y * 60.0, uv.x * 6.0), 1.0).r : 0.5;
     vec3 p = vec3(abs(rest.x), rest.yz);
     float flush = blush * (exp(-dot(p.xy - vec2(0.47, 6.93), p.xy - vec2(0.47, 6.93)) * 14.0) + 0.7 * exp(-dot(p - vec3(0.0, 6.93, 1.65), p - vec3(0.0, 6.93, 1.65)) * 25.0)) * smoothstep(0.6, 1.0, rest.z);
     float tired = exp(-dot((p.xy - vec2(0.30, 7.13)) * vec2(1.0, 2.2), (p.xy - vec2(0.30, 7.13)) * vec2(1.0, 2.2)) * 40.0) + 0.6 * exp(-dot(p.xy - vec2(0.2, 7.38), p.xy - vec2(0.2, 7.38)) * 60.0);
@@ -27,7 +27,11 @@ void main() {
     albedo *= mix(vec3(1.0), vec3(0.80, 0.70, 0.72), 0.5 * clamp(tired, 0.0, 1.0) * step(0.6, rest.z));
     vec3 lip_albedo = mix(albedo, lip_colour, lip_strength) * (0.86 + 0.28 * lines);
     albedo = mix(albedo, lip_albedo, lips);
-    float hair = clamp(mask.y * (0.42 + 1.0 * texture(detail_map, uv * 14.0).b + 0.5 * texture(detail_map, uv * 7.0 + 0.31).b) , 0.0, 1.0);
+    float hair = 0.0;
+    if (mask.y * stubble > 0.01) {
+        float strokes = textureLod(detail_map, uv * 14.0, 0.5).b + 0.5 * textureLod(detail_map, uv * 7.0 + 0.31, 0.5).b;
+        hair = clamp(mask.y * (0.42 + strokes), 0.0, 1.0);
+    }
     albedo = mix(albedo, stubble_colour, clamp(hair * stubble, 0.0, 0.93));
     albedo = mix(albedo, vec3(0.13, 0.032, 0.03), cavity);
 

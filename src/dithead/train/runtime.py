@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from dithead.errors import ConfigError, DataError
 
@@ -102,6 +102,20 @@ class Run:
         return state
 
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Exponential average whose memory grows to ``decay``: the random start is soon forgotten."""
+
+    @torch.no_grad()
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        keep = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - keep)
+
+    return update
+
+
 @dataclass
 class Trainable:
     """A module with its moving average and optimiser."""
@@ -112,7 +126,7 @@ class Trainable:
     betas: tuple[float, float] = (0.9, 0.99)
 
     def __post_init__(self) -> None:
-        self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(self.ema_decay))
+        self.average = AveragedModel(self.module, multi_avg_fn=moving_average(self.ema_decay))
         self.optimizer = torch.optim.AdamW(self.module.parameters(), lr=self.rate, betas=self.betas, weight_decay=1e-3)
 
     def step(self, rate: float, clip: float) -> float:

@@ -1,0 +1,127 @@
+"""Both stages on the tiny preset: they learn, they resume to the bit, and what they write is a model folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dithead.checkpoint import load_model
+from dithead.config import AutoencoderTraining, DiTTraining, Preset, get_preset
+from dithead.errors import ConfigError, DataError, ModelError
+from dithead.train.autoencoder import train_autoencoder
+from dithead.train.data import Source
+from dithead.train.dit import train_dit
+
+
+def preset(**changes: int | float) -> Preset:
+    tiny = get_preset("tiny")
+    both = {"steps": 6, "batch": 2, **changes}
+    autoencoder = tiny.autoencoder.model_copy(update=both)
+    return tiny.model_copy(update={"autoencoder": autoencoder, "dit": tiny.dit.model_copy(update=both)})
+
+
+@pytest.fixture(scope="module")
+def stage_one(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_autoencoder([str(dataset)], preset(), tmp_path_factory.mktemp("runs") / "ae", device="cpu")
+
+
+def weights(run: Path, part: str) -> dict[str, torch.Tensor]:
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    return dict(state[part]["module"])
+
+
+def test_stage_one_leaves_weights_metrics_and_a_sheet(stage_one: Path) -> None:
+    lines = [json.loads(line) for line in (stage_one / "metrics.jsonl").read_text().splitlines()]
+    assert any("pixel" in line for line in lines)
+    assert any("held_out_mouth_l1" in line for line in lines)
+    assert (stage_one / "autoencoder.safetensors").exists()
+    assert list((stage_one / "samples").glob("*.png"))
+
+
+def test_stage_one_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
+    run = train_autoencoder([str(dataset)], preset(steps=61, adversarial_start=2.0), tmp_path / "ae", device="cpu")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["pixel"] for line in lines if "pixel" in line]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_stopping_and_resuming_gives_the_same_bits(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dithead.train import runtime
+
+    whole = train_autoencoder([str(dataset)], preset(), tmp_path / "whole", device="cpu")
+    save = runtime.Run.save
+    loop_init = runtime.Loop
+
+    def stop_after_saving(self: runtime.Run, state: dict) -> None:  # type: ignore[type-arg]
+        save(self, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dithead.train.autoencoder.Loop", lambda steps: loop_init(steps, save_every=3))
+    monkeypatch.setattr(runtime.Run, "save", stop_after_saving)
+    with pytest.raises(KeyboardInterrupt):
+        train_autoencoder([str(dataset)], preset(), tmp_path / "parts", device="cpu")
+    monkeypatch.setattr(runtime.Run, "save", save)
+    parts = train_autoencoder([str(dataset)], preset(), tmp_path / "parts", device="cpu")
+    for part in ("autoencoder", "discriminator"):
+        for name, tensor in weights(whole, part).items():
+            assert torch.equal(tensor, weights(parts, part)[name]), name
+
+
+def test_stage_two_writes_a_model_folder_that_loads(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
+    folder = train_dit([f"{dataset}:0.5"], preset(), tmp_path / "dit", stage_one, device="cpu")
+    model = load_model(folder)
+    assert model.config.name == "tiny"
+    assert list((tmp_path / "dit" / "samples").glob("*.png"))
+
+
+def test_stage_two_resumes_by_the_same_call(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
+    first = train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, device="cpu")
+    before = weights(first.parent, "pair")
+    again = train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, device="cpu")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(again.parent, "pair").items())
+
+
+def test_other_settings_in_the_same_folder_are_refused(dataset: Path, stage_one: Path) -> None:
+    with pytest.raises(ConfigError, match="other settings"):
+        train_autoencoder([str(dataset)], preset(batch=3), stage_one, device="cpu")
+
+
+def test_stage_two_without_stage_one_says_what_to_do(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="dithead train autoencoder"):
+        train_dit([str(dataset)], preset(), tmp_path / "dit", tmp_path / "nowhere", device="cpu")
+
+
+def test_warm_start_begins_from_the_other_runs_average(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
+    still = preset(steps=1, learning_rate=0.0)
+    run = train_autoencoder([str(dataset)], still, tmp_path / "warm", device="cpu", init=stage_one)
+    average = torch.load(stage_one / "checkpoint.pt", weights_only=True)["autoencoder"]["average"]
+    for name, tensor in weights(run, "autoencoder").items():
+        torch.testing.assert_close(tensor, average[f"module.{name}"])
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not finite at step"):
+        train_autoencoder([str(dataset)], preset(detail_weight=float("inf")), tmp_path / "nan", device="cpu")
+    assert not (tmp_path / "nan" / "checkpoint.pt").exists()
+
+
+def test_sources_are_parsed() -> None:
+    assert Source.parse("a/b:0.25") == Source(Path("a/b"), 0.25)
+    assert Source.parse("a/b") == Source(Path("a/b"), 1.0)
+    with pytest.raises(DataError, match="positive"):
+        Source.parse("a:-1")
+
+
+def test_a_dataset_without_training_clips_is_refused(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((dataset / "config.json").read_text())
+    (tmp_path / "manifest.jsonl").write_text("")
+    with pytest.raises(DataError, match="no clip of split 'train'"):
+        train_autoencoder([str(tmp_path)], preset(), tmp_path / "run", device="cpu")
+
+
+def test_defaults_of_training_settings_are_sane() -> None:
+    assert 0 < AutoencoderTraining().adversarial_start < 1
+    assert DiTTraining().audio_dropout + DiTTraining().reference_dropout < 0.5

@@ -21,6 +21,7 @@ from dithead.synth.visemes import RATE, Style, face_weights, mouth_curves, sampl
 from dithead.types import RGB, Wave
 
 LANGUAGES = tuple(SENTENCES)
+SILENT = 0.05  # share of clips in which nobody speaks: lips must learn to rest
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def write_script(rng: np.random.Generator, voice: Voice, frames: int, fps: float
     """Speak, listen through a microphone and derive the mouth's movement for ``frames`` pictures."""
     duration = frames / fps
     wanted = text or sample_text(rng, voice.language, duration)
-    speech = _window(speak(wanted, voice), duration, rng, whole=text is not None)
+    silent = text is None and rng.random() < SILENT
+    spoken = hush(duration, voice.language) if silent else speak(wanted, voice)
+    speech = _window(spoken, duration, rng, whole=text is not None)
     style = style or sample_style(rng)
     curves = mouth_curves(speech.phonemes, duration, style)
     at = (np.arange(frames) + 0.5) / fps * RATE  # a picture shows the middle of its exposure
@@ -80,7 +83,7 @@ def write_script(rng: np.random.Generator, voice: Voice, frames: int, fps: float
 def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole: bool) -> Speech:
     """Exactly ``duration`` seconds: a little silence first, or a piece from the middle of a longer speech."""
     length = len(speech.wave) / speech.rate
-    lead = 0.25 if whole else float(rng.choice([rng.uniform(0.05, 0.6), -rng.uniform(0, max(length - duration, 0.01))]))
+    lead = 0.25 if whole else float(rng.choice([rng.uniform(0.05, 0.9), -rng.uniform(0, max(length - duration, 0.01))]))
     count = int(round(duration * speech.rate))
     wave = np.zeros(count, np.float32)
     start = int(round(lead * speech.rate))
@@ -88,6 +91,11 @@ def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole:
     wave[max(start, 0) : max(start, 0) + len(source)] = source
     moved = [replace(p, start=p.start + lead, end=p.end + lead) for p in speech.phonemes]
     return replace(speech, wave=wave, phonemes=tuple(p for p in moved if p.end > -0.2 and p.start < duration + 0.2))
+
+
+def hush(duration: float, language: str) -> Speech:
+    """Nobody speaks: a wave of almost nothing and no phonemes."""
+    return Speech(np.full(int(duration * 22050), 1e-5, np.float32), 22050, (), language, "")
 
 
 def loudness(wave: Wave, frames: int, fps: float) -> Floats:
@@ -119,6 +127,7 @@ def perform(stage: Stage, person: Person, setting: Setting, script: Script, moti
         for name, curve in motion.weights.items():
             damp = 1 - 0.9 * float(controls[7]) if name.startswith("mouth") else 1.0
             weights[name] = weights.get(name, 0.0) + float(curve[index]) * damp
+        weights = person.seal(weights, float(controls[7]))
         person.pose(weights, tongue=float(controls[6]), gaze=(float(motion.gaze[index, 0]), float(motion.gaze[index, 1])))
         turn = rotation(*(float(a) for a in motion.head[index]))
         camera = camera_of(person, setting, motion.camera[index])

@@ -66,6 +66,7 @@ class Person:
         head = body.head
         self.base = shaped(head, {**macro_weights(identity), **identity.shape})
         self.keys = {name: blended(head, name, identity.ancestry) for name in EXPRESSIONS}
+        self._parting = self._partings()
         self.coarse = self.base.copy()
         self.pivot = self.base[body.anatomy.neck].mean(axis=0)
         self.eyes = [self._eye(group) for group in EYE_GROUPS]
@@ -212,6 +213,23 @@ class Person:
         for eye, part in zip(self.eyes, (p for p in self.parts if p.name == "eye"), strict=False):
             self._aim(eye, part, *gaze)
 
+    def seal(self, weights: Mapping[str, float], closure: float) -> dict[str, float]:
+        """The same expression with the inner lips together as far as ``closure`` (0..1): the jaw makes up the rest."""
+        gap = sum(weight * self._parting[name] for name, weight in weights.items())
+        sealed = dict(weights)
+        if gap > 0 and closure > 0:
+            sealed["mouth-open"] = sealed.get("mouth-open", 0.0) - closure * gap / self._parting["mouth-open"]
+        return sealed
+
+    def _partings(self) -> dict[str, float]:
+        """How far each key moves the inner lips apart, decimetres at weight 1."""
+        moved = {}
+        for name, key in self.keys.items():
+            dense = dict(zip(key.index.tolist(), key.delta[:, 1].tolist(), strict=True))
+            anatomy = self.body.anatomy
+            moved[name] = dense.get(anatomy.upper_inner, 0.0) - dense.get(anatomy.lower_inner, 0.0)
+        return moved
+
     def _move_tongue(self, coarse: Floats, raised: float) -> None:
         """The tongue rides on the jaw; its tip rises towards the upper teeth for l, t, d, th."""
         jaw = (coarse[self.body.lower_teeth] - self.base[self.body.lower_teeth]).mean(axis=0)
@@ -268,7 +286,7 @@ class Person:
         anatomy = self.body.anatomy
         upper, lower = self.coarse[anatomy.upper_inner], self.coarse[anatomy.lower_inner]
         rest = self.base[anatomy.upper_inner] - self.base[anatomy.lower_inner]
-        gap = float(np.linalg.norm(upper - lower) - np.linalg.norm(rest))
+        gap = float((upper - lower)[1] - rest[1])
         return (upper + lower) / 2, max(gap, 0.0)
 
 

@@ -20,12 +20,14 @@ def record(wave: Wave, rate: int, rng: np.random.Generator, *, clean: bool = Fal
         voice = _room(voice, rng)
     voice = _equalise(voice, rng)
     loud = float(np.sqrt(np.mean(voice**2)) + 1e-6)
-    noise = _noise(len(voice), rng) * loud * 10 ** (-rng.uniform(12, 45) / 20)
+    noise = _noise(len(voice), rng) * max(loud, 2e-4) * 10 ** (-rng.uniform(12, 45) / 20)
     return _level(voice + noise, float(rng.uniform(0.12, 0.8)))
 
 
 def _level(wave: Wave, peak: float) -> Wave:
-    return np.asarray(wave * (peak / max(float(np.abs(wave).max()), 1e-6)), np.float32)
+    loudest = float(np.abs(wave).max())
+    gain = peak / max(loudest, 1e-6) if loudest > 1e-3 else 10.0 * peak  # silence stays silence
+    return np.asarray(wave * gain, np.float32)
 
 
 def _room(voice: Wave, rng: np.random.Generator) -> Wave:

@@ -64,7 +64,7 @@ class Style:
 
 def sample_style(rng: np.random.Generator) -> Style:
     """A speaker's habits."""
-    effort = float(np.exp(rng.normal(0, 0.16)))
+    effort = float(np.exp(rng.normal(0, 0.24)))
     gain = effort * np.exp(rng.normal(0, 0.14, len(CONTROLS)))
     parted = float(rng.choice([0.0, 0.0, 0.0, 0.06]))
     return Style(tuple(float(g) for g in gain), float(rng.uniform(0.045, 0.075)), float(rng.uniform(0.15, 0.6)), parted)
@@ -147,12 +147,12 @@ def face_weights(controls: Floats, press: float) -> dict[str, float]:
     """One moment's controls (8,) to the head's expression keys."""
     jaw, rounded, wide, part, protrude, tuck, _, closure = (float(c) for c in controls)
     return {
-        "mouth-open": 0.80 * jaw,
-        "mouth-pursing": 0.85 * rounded,
+        "mouth-open": 0.50 * jaw,
+        "mouth-pursing": 0.62 * rounded,
         "mouth-protusion": 0.35 * protrude * (1 - closure),
-        "mouth-retraction": 0.75 * wide,
-        "mouth-part-later": 0.30 * part,
-        "mouth-parling": 1.0 * part + 0.35 * tuck,
+        "mouth-retraction": 0.60 * wide,
+        "mouth-part-later": 0.17 * part,
+        "mouth-parling": 0.70 * part + 0.35 * tuck,
         "mouth-eversion": -0.75 * tuck - 0.3 * closure * press,
         "mouth-elevation": 0.30 * tuck,
         "mouth-compression": press * closure * 0.5,

@@ -34,7 +34,7 @@ _GLOSSARY = {
 def page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> str:
     """The whole page; stills and clips are read from the report's folder."""
     model = escape(str(report["rows"][report["headline"]]["label"]))
-    settings = ", ".join(f"{key} {value}" for key, value in report["settings"].items())
+    settings = ", ".join(f"{key} {str(value)[:60]}" for key, value in report["settings"].items())
     body = [
         f"<h1>Evaluation: {model}</h1><p class=dim>{escape(settings)}; {len(records)} clips</p>",
         "<h2>Means over clips</h2>" + _rows_table(report),

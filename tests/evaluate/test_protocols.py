@@ -1,0 +1,101 @@
+"""A whole evaluation with an untrained model: every row, every protocol, resumed and refused."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from dithead.checkpoint import build_model
+from dithead.config import PRESETS
+from dithead.errors import OutputError
+from dithead.evaluate.protocols import evaluate_model
+from dithead.media.audio import read_audio
+from dithead.media.video import VideoWriter, probe, read_frames
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+START, FRAMES = 25, 20  # the first second may be silent
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    """Two short presenters at half their size."""
+    folder = tmp_path_factory.mktemp("clips")
+    for source in sorted(PRESENTERS.glob("*.mp4"))[:2]:
+        info = probe(source)
+        wave = read_audio(source, RATE)[START * RATE // 25 :][: FRAMES * RATE // 25]
+        small = replace(info, width=info.width // 2, height=info.height // 2)
+        with VideoWriter(folder / source.name, small, audio=(wave, RATE)) as writer:
+            for frame in islice(read_frames(source), START, START + FRAMES):
+                writer.write(frame.pixels[::2, ::2])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(PRESETS["tiny"].model)
+
+
+@pytest.fixture(scope="module")
+def made(clips, model, tmp_path_factory):
+    output = tmp_path_factory.mktemp("reports") / "report"
+    return output, evaluate_model(model, clips, output, steps=(1,))
+
+
+def test_every_row_is_there_and_nothing_failed(made):
+    _, report = made
+    assert list(report["rows"]) == ["truth", "copy_input", "frozen_mouth", "ours_1_steps"]
+    assert all(not row["errors"] for row in report["rows"].values())
+    assert report["headline"] == "ours_1_steps"
+
+
+def test_every_protocol_is_measured(made):
+    metrics = made[1]["metrics"]
+    for name in ("lip_correlation", "cross_driver_correlation", "cross_source_partial", "silent_aperture_ratio"):
+        assert metrics[name]["n"] + metrics[name]["failed"] == 2
+    assert metrics["frames_error"]["mean"] == 0
+    assert metrics["frames_per_second"]["mean"] > 0
+
+
+def test_the_truth_row_is_the_best(made):
+    rows = made[1]["rows"]
+    truth, ours = (rows[name]["metrics"] for name in ("truth", "ours_1_steps"))
+    assert truth["lip_correlation"]["mean"] > 0.95
+    assert truth["cross_driver_correlation"]["mean"] > 0.95
+    assert truth["psnr_mouth"]["mean"] > ours["psnr_mouth"]["mean"]
+    assert rows["copy_input"]["metrics"]["cross_source_correlation"]["mean"] > 0.95
+
+
+def test_the_same_command_again_only_reads(made, clips, model):
+    output, report = made
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")}
+    again = evaluate_model(model, clips, output, steps=(1,))
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")} == before
+    assert again["metrics"]["psnr"]["mean"] == pytest.approx(report["metrics"]["psnr"]["mean"], abs=1e-5)
+
+
+def test_a_lost_video_is_made_again_alike(made, clips, model):
+    output, report = made
+    (output / "clips" / "ben.json").unlink()
+    (output / "videos" / "ours_1_steps" / "self" / "ben.mp4").unlink()
+    again = evaluate_model(model, clips, output, steps=(1,))
+    ours = (r["clips"]["ben"]["psnr"] for r in (report, again))
+    assert next(ours) == pytest.approx(next(ours), abs=0.01)
+
+
+def test_another_model_does_not_mix_in(made, clips):
+    other = build_model(PRESETS["tiny"].model)
+    with pytest.raises(OutputError, match="other settings"):
+        evaluate_model(other, clips, made[0], steps=(1,))
+
+
+def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "good.mp4").symlink_to(sorted(clips.glob("*.mp4"))[0])
+    (folder / "text.mp4").write_text("not a video")
+    report = evaluate_model(model, folder, tmp_path / "report", steps=(1,), protocols=("self",))
+    assert report["metrics"]["lip_correlation"]["failed"] == 1
+    assert "text" in report["rows"]["ours_1_steps"]["errors"]
+    assert "text" in (tmp_path / "report" / "report.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
+from dithead.media.files import replacing
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 from dithead.types import Mask
 
@@ -33,32 +35,40 @@ class MouthMaker:
     ) -> None:
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
-        self._run: Run | None = None
-        self._reference: Tensor = torch.empty(0)
-        self._latent: Tensor | None = None
+        self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
 
     def draw(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> NDArray[np.uint8]:
         """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,) seconds.
 
         In ``previous`` mode the calls must follow one another in time.
         """
-        if run is not self._run:
-            self._run, self._latent = run, None
-            self._reference = to_tensor(run.reference[None])
         if self.reference == "static":
             return self._sample(run, crops, times)[0]
-        drawn = []
+        key, drawn = (run.face, run.start), []
         for i in range(len(crops)):
-            image, self._latent = self._sample(run, crops[i : i + 1], times[i : i + 1], self._latent)
+            image, latent = self._sample(run, crops[i : i + 1], times[i : i + 1], self._latents.get(key))
+            self._latents = {k: v for k, v in self._latents.items() if k[0] != run.face} | {key: latent}
             drawn.append(image)
         return np.concatenate(drawn)
+
+    def save_state(self, path: Path) -> None:
+        """Write what the next frame depends on, for ``load_state`` after a crash."""
+        names = {f"{face}_{start}": z.float().cpu().numpy() for (face, start), z in self._latents.items()}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **names)
+
+    def load_state(self, path: Path) -> None:
+        """Go on where ``save_state`` was called."""
+        with np.load(path, allow_pickle=False) as data:
+            pairs = {tuple(map(int, name.split("_"))): torch.from_numpy(data[name]) for name in data.files}
+        self._latents = {(face, start): z.to(self.talker.device) for (face, start), z in pairs.items()}
 
     def _sample(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], latent: Any = None) -> Any:
         masked, mask = frame_conditions(crops, self._mask(run))
         with torch.inference_mode():
             tokens = self.talker.audio_window(self.features, torch.from_numpy(times))
             images, latents = self.talker.generate(
-                masked, mask, self._reference, tokens, self.noise, self.steps, previous_latent=latent
+                masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent
             )
         return to_pixels(images), latents
 

@@ -1,30 +1,36 @@
 """``generate``: a video and a speech track in, a video of the same person saying it out.
 
 Two passes over the video, so that memory does not grow with its length: the first finds the face, the second
-draws, blends and encodes.
+draws, blends and encodes, a segment at a time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.generate.mouths import MouthMaker, ReferenceMode
 from dithead.generate.progress import Progress, silent
-from dithead.generate.render import Shown, render
+from dithead.generate.render import render
 from dithead.generate.result import GenerateResult
+from dithead.generate.schedule import FITS, Clip, Fit, Shown, schedule
 from dithead.generate.survey import Survey, survey
+from dithead.generate.work import WorkFolder
 from dithead.media.audio import read_audio
+from dithead.media.encoder import DEFAULT_CRF, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, require_writable, shown
-from dithead.media.video import VideoFrame, VideoInfo, probe, read_frames
-from dithead.media.writer import DEFAULT_CRF, VideoWriter
+from dithead.media.planes import Planes
+from dithead.media.segments import join_segments, write_segment
+from dithead.media.video import VideoFrame, probe
 from dithead.types import Wave
 
 if TYPE_CHECKING:
@@ -32,16 +38,23 @@ if TYPE_CHECKING:
 
 StrPath = str | PathLike[str]
 SPEECH_RATE = 16000
+SEGMENT = 250  # output frames a crash can cost at most
 _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
 
 
 @dataclass(frozen=True)
 class _Job:
-    video: Path
+    clip: Clip
     audio: Path
     output: Path
-    info: VideoInfo
     wave: Wave
+    encoding: PictureEncoding
+    fit: Fit
+    batch: int
+
+    @property
+    def speech_seconds(self) -> float:
+        return len(self.wave) / SPEECH_RATE
 
 
 def generate(
@@ -54,58 +67,72 @@ def generate(
     seed: int = 0,
     device: str = "auto",
     reference: ReferenceMode = "static",
+    fit: Fit = "silence",
+    start: float = 0.0,
+    end: float | None = None,
     batch: int = 8,
     crf: float = DEFAULT_CRF,
+    codec: str = "h264",
     lossless: bool = False,
     progress: Progress = silent,
 ) -> GenerateResult:
     """Write ``output``: ``video`` with the lips of its main face saying ``audio``.
 
     The output has the video's frames, one for one, with their size, colours and time stamps; its sound is
-    ``audio``, cut or followed by silence to the video's length. Frames without a usable face pass through.
+    ``audio``. Frames without a usable face pass through. After a crash the same call goes on where it stopped.
 
     model: name, folder, hub id, or a loaded model.  steps: sampler steps, the model's own number when None.
     device: auto, cpu, cuda or mps.  reference: ``static`` or ``previous`` (the paper's; slower).
+    fit: what to do when speech and video differ in length, see ``schedule.Fit``.
+    start, end: the part of the video to use, in seconds.  crf, codec (h264, hevc), lossless: of the one encode.
 
     Raises MediaError, FaceError, ModelError, OutputError or ConfigError with a message fit for the user; an
     existing output is only replaced by a finished one.
     """
-    if steps is not None and steps < 1:
-        raise ConfigError(f"steps must be at least 1, not {steps}")
-    if reference not in ("static", "previous"):
-        raise ConfigError(f"reference must be 'static' or 'previous', not '{reference}'")
-    job = _checked(Path(video), Path(audio), Path(output))
+    _check_choices(steps, reference, fit)
+    clip = Clip(Path(video), probe(video), start, end)
+    encoding = PictureEncoding(clip.info, crf, lossless, codec_named(codec))
+    wave = read_audio(audio, SPEECH_RATE)
+    _check_output(Path(output), clip.path, Path(audio))
+    room = max(1, _BATCH_PIXELS // (clip.info.width * clip.info.height))
+    job = _Job(clip, Path(audio), Path(output), wave, encoding, fit, max(1, min(batch, room)))
     talker = _talker(model, device)
     begun = time.perf_counter()
-    found = _survey(job, talker.size, progress)
-    maker = MouthMaker(
-        talker, talker.encode_audio(torch.from_numpy(job.wave)), seed=seed, steps=steps, reference=reference
-    )
-    frames = _write(job, found, maker, max(1, min(batch, _fitting(job.info))), crf, lossless, progress)
+    key = _key(job, talker, {"seed": seed, "steps": steps, "reference": reference})
+    with WorkFolder(job.output, key) as work:
+        found = _survey(job, talker.size, work, progress)
+        features = talker.encode_audio(torch.from_numpy(wave))
+        maker = MouthMaker(talker, features, seed=seed, steps=steps, reference=reference)
+        frames = _write(job, found, maker, work, progress)
     seconds = time.perf_counter() - begun
     return GenerateResult(
         output=job.output,
         frames=frames,
-        fps=round(float(job.info.fps), 3),
+        fps=round(float(clip.info.fps), 3),
         seconds=round(seconds, 3),
         frames_per_second=round(frames / seconds, 2),
         faces_missed=found.faces_missed,
-        model=_name(model, talker),
+        model=str(model) if isinstance(model, str | PathLike) else talker.config.name,
         seed=seed,
         passed_through=found.passed_through,
     )
 
 
-def _checked(video: Path, audio: Path, output: Path) -> _Job:
-    """Everything that can be found wrong before the long work begins."""
-    info = probe(video)
-    wave = read_audio(audio, SPEECH_RATE)
+def _check_choices(steps: int | None, reference: str, fit: str) -> None:
+    if steps is not None and steps < 1:
+        raise ConfigError(f"steps must be at least 1, not {steps}")
+    if reference not in ("static", "previous"):
+        raise ConfigError(f"reference must be 'static' or 'previous', not '{reference}'")
+    if fit not in FITS:
+        raise ConfigError(f"unknown fit '{fit}'; choose one of: {', '.join(FITS)}")
+
+
+def _check_output(output: Path, *inputs: Path) -> None:
     muxer_for(output)
-    for source in (video, audio):
+    for source in inputs:
         if output.exists() and output.samefile(source):
             raise OutputError(f"{shown(output)}: is also an input; give another name for the output")
     require_writable(output)
-    return _Job(video, audio, output, info, wave)
 
 
 def _talker(model: StrPath | TalkingHead, device: str) -> TalkingHead:
@@ -128,24 +155,73 @@ def pick_device(name: str) -> str:
     return name
 
 
-def _survey(job: _Job, size: int, progress: Progress) -> Survey:
-    frames = _counted(read_frames(job.video), "finding the face", job.info.frames, progress)
+def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, Any]:
+    """Everything that decides the output's bytes, so that only the very same job is resumed."""
+    digest = hashlib.sha256()
+    for tensor in talker.state_dict().values():
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in (job.clip.path, job.audio)}
+    part = {"start": job.clip.start, "end": job.clip.end, "fit": job.fit}
+    encode = {"crf": job.encoding.crf, "lossless": job.encoding.lossless, "codec": job.encoding.codec}
+    model = {"weights": digest.hexdigest(), "device": str(talker.device), "note": synthetic_note()}
+    return {"files": files, "batch": job.batch, **part, **encode, **model, **sampling}
+
+
+def _survey(job: _Job, size: int, work: WorkFolder, progress: Progress) -> Survey:
+    if (known := work.load_survey()) is not None:
+        return known
+    frames = _counted(job.clip.frames(), "finding the face", job.clip.info.frames, progress)
     try:
-        return survey(frames, size)
+        found = survey(frames, size)
     except FaceError as error:
-        raise FaceError(f"{shown(job.video)}: {error}; give a video that shows a face") from None
+        raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
+    work.save_survey(found)
+    return found
 
 
-def _write(
-    job: _Job, found: Survey, maker: MouthMaker, batch: int, crf: float, lossless: bool, progress: Progress
-) -> int:
-    metadata = {"comment": synthetic_note()}
-    with VideoWriter(job.output, job.info, crf=crf, lossless=lossless, audio=job.audio, metadata=metadata) as writer:
-        frames = _counted(read_frames(job.video), "drawing mouths", found.frames, progress)
-        played = (Shown(frame, frame.index, frame.time) for frame in frames)
-        for item, planes in render(played, found, maker, writer.pix_fmt, batch):
-            writer.write(planes, item.frame.pts, item.frame.time_base)
-        return writer.frames
+def _write(job: _Job, found: Survey, maker: MouthMaker, work: WorkFolder, progress: Progress) -> int:
+    """Draw and encode all segments that are not there yet, then join them; returns the number of frames."""
+    tally = _Tally(found.frames, progress)
+    played = tally.counted(schedule(job.clip, found.stamps, job.fit, job.speech_seconds))
+    for number in count():
+        part = islice(played, SEGMENT)
+        if work.segment(number).exists():
+            for _ in part:
+                pass
+            maker.load_state(work.state(number))
+        elif (first := next(part, None)) is not None:
+            drawn = _drawn(chain([first], part), job, found, maker, work.state(number))
+            write_segment(work.segment(number), drawn, job.encoding)
+        if tally.frames < (number + 1) * SEGMENT:
+            break
+    end = tally.last * job.encoding.time_base + 1 / job.clip.info.fps
+    join_segments(
+        work.segments(), job.output, job.encoding, end=end, audio=job.audio, metadata={"comment": synthetic_note()}
+    )
+    return tally.frames
+
+
+def _drawn(
+    played: Iterable[Shown], job: _Job, found: Survey, maker: MouthMaker, state: Path
+) -> Iterator[tuple[Planes, int]]:
+    """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
+    for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch):
+        yield planes, item.pts
+    maker.save_state(state)
+
+
+class _Tally:
+    """Counts the output's frames and reports them."""
+
+    def __init__(self, expected: int, progress: Progress) -> None:
+        self.expected, self.progress = expected, progress
+        self.frames, self.last = 0, 0
+
+    def counted(self, played: Iterable[Shown]) -> Iterator[Shown]:
+        for item in played:
+            self.frames, self.last = self.frames + 1, item.pts
+            self.progress("drawing mouths", self.frames, max(self.expected, self.frames))
+            yield item
 
 
 def synthetic_note() -> str:
@@ -157,13 +233,5 @@ def synthetic_note() -> str:
 
 def _counted(frames: Iterable[VideoFrame], what: str, total: int | None, progress: Progress) -> Iterator[VideoFrame]:
     for frame in frames:
-        progress(what, frame.index, total)
+        progress(what, frame.index + 1, total)
         yield frame
-
-
-def _fitting(info: VideoInfo) -> int:
-    return _BATCH_PIXELS // (info.width * info.height)
-
-
-def _name(model: StrPath | TalkingHead, talker: TalkingHead) -> str:
-    return str(model) if isinstance(model, str | PathLike) else talker.config.name

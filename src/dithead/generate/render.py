@@ -11,21 +11,12 @@ from dithead.face.align import invert, transform_points, transform_scale, warp_c
 from dithead.face.composite import match_colour, paste_patch
 from dithead.face.masks import polygon_mask
 from dithead.generate.mouths import MouthMaker
+from dithead.generate.schedule import Shown
 from dithead.generate.survey import Run, Survey
 from dithead.media.planes import Planes, planes_of
-from dithead.media.video import VideoFrame
 from dithead.types import RGB, Mask, Similarity
 
 FEATHER = 0.06  # width of the blend inside the mask's edge, as a fraction of S
-
-
-@dataclass
-class Shown:
-    """A source frame on its way out: which frame of the survey it is, and what is heard meanwhile."""
-
-    frame: VideoFrame
-    index: int  # of the surveyed frame
-    time: float  # seconds in the speech track
 
 
 def render(
@@ -33,30 +24,34 @@ def render(
 ) -> Iterator[tuple[Shown, Planes]]:
     """Yield each frame with its new planes, in order; at most ``batch`` frames are held."""
     held: list[Shown] = []
-    run: Run | None = None
+    runs: list[Run] = []
     for item in shown:
-        here = survey.run_at(item.index)
-        if held and (here is not run or len(held) >= batch):
-            yield from _flush(held, run, maker, pix_fmt)
+        here = survey.runs_at(item.index)
+        if held and (here != runs or len(held) >= batch):
+            yield from _flush(held, runs, maker, pix_fmt)
             held = []
-        run = here
+        runs = here
         held.append(item)
-    yield from _flush(held, run, maker, pix_fmt)
+    yield from _flush(held, runs, maker, pix_fmt)
 
 
-def _flush(held: list[Shown], run: Run | None, maker: MouthMaker, pix_fmt: str) -> Iterator[tuple[Shown, Planes]]:
+def _flush(held: list[Shown], runs: list[Run], maker: MouthMaker, pix_fmt: str) -> Iterator[tuple[Shown, Planes]]:
     planes = [planes_of(s.frame.native, pix_fmt, s.frame.encoding, s.frame.rotation) for s in held]
-    if run is not None and held:
-        size = maker.talker.size
-        moves = [run.transforms[s.index - run.start] for s in held]
-        views = [_view(p, move, size) for p, move in zip(planes, moves, strict=True)]
-        crops = np.stack([warp_crop(v.pixels, v.move, size) for v in views])
-        drawn = maker.draw(run, crops, np.array([s.time for s in held]))
-        whole, soft = polygon_mask(run.polygon, size), polygon_mask(run.polygon, size, feather=FEATHER * size)
-        for s, p, view, crop, mouth in zip(held, planes, views, crops, drawn, strict=True):
-            tinted = match_colour(mouth, crop, whole)
-            _put(p, view, tinted, soft * np.float32(run.strength(s.index)))
+    for run in runs:
+        _draw(held, planes, run, maker)
     yield from zip(held, planes, strict=True)
+
+
+def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: MouthMaker) -> None:
+    """Put the mouths of one face into the planes of the held frames."""
+    size = maker.talker.size
+    views = [_view(p, run.transforms[s.index - run.start], size) for s, p in zip(held, planes, strict=True)]
+    crops = np.stack([warp_crop(v.pixels, v.move, size) for v in views])
+    drawn = maker.draw(run, crops, np.array([s.time for s in held]))
+    whole, soft = polygon_mask(run.polygon, size), polygon_mask(run.polygon, size, feather=FEATHER * size)
+    for s, p, view, crop, mouth in zip(held, planes, views, crops, drawn, strict=True):
+        mask = soft * np.float32(run.strength(s.index))
+        _put(p, view, match_colour(mouth, crop, whole), mask)
 
 
 @dataclass

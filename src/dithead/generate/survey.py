@@ -6,8 +6,10 @@ sample of each run: a stretch of one shot in which the face is there. Letters: S
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from dithead.face.lips import lip_aperture
 from dithead.face.masks import stable_polygon
 from dithead.face.track import LONGEST_GAP, track_faces
 from dithead.generate.result import Stretch
+from dithead.media.files import replacing
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, Similarity
 
@@ -28,7 +31,7 @@ SAMPLES = 64  # sampled frames of a run from which its polygon and its reference
 RAMP = 4  # frames over which a run fades in and out where no cut hides the change
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """Frames ``start`` to ``stop`` (excluded) of one face in one shot."""
 
@@ -39,6 +42,7 @@ class Run:
     reference: RGB  # (S, S, 3)
     fades_in: bool
     fades_out: bool
+    face: int = 0  # which of several faces
 
     def strength(self, index: int) -> float:
         """How much of the generated mouth shows in frame ``index``: 1 but near an end that must not pop."""
@@ -51,17 +55,52 @@ class Run:
 class Survey:
     """What the first pass found."""
 
-    frames: int
+    stamps: NDArray[np.int64]  # (N,) time stamps of all frames
     runs: list[Run]
     passed_through: list[Stretch]
+
+    @property
+    def frames(self) -> int:
+        return len(self.stamps)
 
     @property
     def faces_missed(self) -> int:
         return sum(s.last - s.first + 1 for s in self.passed_through)
 
-    def run_at(self, index: int) -> Run | None:
-        """The run that covers a frame."""
-        return next((run for run in self.runs if run.start <= index < run.stop), None)
+    def runs_at(self, index: int) -> list[Run]:
+        """The runs that cover a frame: one for each face."""
+        return [run for run in self.runs if run.start <= index < run.stop]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz; the file appears whole or not at all."""
+        spans = [(r.start, r.stop, r.fades_in, r.fades_out, r.face) for r in self.runs]
+        reasons = json.dumps([(s.first, s.last, s.reason) for s in self.passed_through])
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                stamps=self.stamps,
+                spans=np.array(spans, np.int64),
+                transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
+                polygons=np.stack([r.polygon for r in self.runs]),
+                references=np.stack([r.reference for r in self.runs]),
+                passed_through=np.array(reasons),
+            )
+
+    @staticmethod
+    def load(path: Path) -> Survey:
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            spans = data["spans"].tolist()
+            cuts = np.cumsum([stop - start for start, stop, *_ in spans])[:-1]
+            moves = np.split(data["transforms"], cuts)
+            runs = [
+                Run(start, stop, list(m), polygon, reference, bool(fades_in), bool(fades_out), face)
+                for (start, stop, fades_in, fades_out, face), m, polygon, reference in zip(
+                    spans, moves, data["polygons"], data["references"], strict=True
+                )
+            ]
+            passed = [Stretch(*item) for item in json.loads(str(data["passed_through"]))]
+            return Survey(data["stamps"], runs, passed)
 
 
 @dataclass
@@ -129,6 +168,7 @@ class _Surveyor:
     def __init__(self, size: int) -> None:
         self.size = size
         self.count = 0
+        self.stamps: list[int] = []
         self.shot_start = 0
         self.shot = 0
         self.open: _OpenRun | None = None
@@ -147,13 +187,14 @@ class _Surveyor:
             self.missed.append((self.count, reason))
             self._wait()
         self.count += 1
+        self.stamps.append(frame.pts)
 
     def finish(self) -> Survey:
         self._close(at_cut=True)
         if not self.runs:
             raise FaceError(f"no usable face in any of its {self.count} frames ({self._why()})")
         missed = [(i, why) for i, why in self.missed if not any(r.start <= i < r.stop for r in self.runs)]
-        return Survey(self.count, self.runs, _stretches(missed))
+        return Survey(np.array(self.stamps, np.int64), self.runs, _stretches(missed))
 
     def _wait(self) -> None:
         if self.open is not None:

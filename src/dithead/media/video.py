@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from os import PathLike
@@ -23,7 +23,7 @@ from dithead.types import RGB
 
 _HONEST = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")  # formats whose header holds the true length
 
-__all__ = ["VideoFrame", "VideoInfo", "VideoWriter", "probe", "read_frames"]
+__all__ = ["VideoFrame", "VideoInfo", "VideoWriter", "probe", "read_frames", "read_span"]
 
 
 @dataclass
@@ -108,6 +108,34 @@ def _native_frames(path: Path) -> Iterator[VideoFrame]:
             )
             index += 1
         _require_whole(path, media, stream, count, index, last)
+
+
+def read_span(path: str | PathLike[str], first: int, last: int) -> Iterator[VideoFrame]:
+    """The frames with time stamps from ``first`` to ``last`` (ticks from the first frame), found by seeking.
+
+    ``index`` counts from the span's beginning. Files that cannot be sought in are read from their start.
+    """
+    path = Path(path)
+    frames = list(_sought(path, first, last))
+    if not frames or frames[0].pts != first or frames[-1].pts != last:
+        frames = [f for f in _native_frames(path) if first <= f.pts <= last]
+    for index, frame in enumerate(frames):
+        yield replace(frame, index=index)
+
+
+def _sought(path: Path, first: int, last: int) -> Iterator[VideoFrame]:
+    with open_media(path) as media:
+        stream = video_stream(media, path)
+        opening = _first_frame(media, stream, path)
+        info, start = describe(media, stream, opening), opening.pts or 0
+        media.seek(first + start, stream=stream, backward=True)
+        for frame in _decoded(media, stream):
+            pts = -1 if frame.pts is None else frame.pts - start
+            if pts > last:
+                return
+            if pts >= first:
+                time = float(pts * frame.time_base)
+                yield VideoFrame(0, time, pts, frame.time_base, frame, info.encoding, info.rotation)
 
 
 def _frame_ticks(fps: Fraction, time_base: Fraction) -> int:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.types import RGB, Landmarks
 
-CUT_DIFFERENCE = 14.0  # mean absolute difference of thumbnails, 0..255, that a cut at least makes ...
-CUT_RATIO = 5.0  # ... while it is this many times the shot's running mean
+# A cut changes the picture by (mean absolute difference of thumbnails, 0..255) so much, and so many times the
+# shot's own motion: little is enough in a quiet shot, where people cut out their pauses.
+CUTS = ((5.0, 8.0), (25.0, 3.0))
+_MOTION_AT_FIRST = 0.7  # a talking person before a still camera
 SAME_FACE_OVERLAP = 0.2  # intersection over union of boxes one frame apart
 FORGET_AFTER = 25  # frames without the face after which any face will do
 LONGEST_GAP = 12  # missing frames that are bridged by interpolation
@@ -53,7 +55,7 @@ class CutDetector:
     def __init__(self) -> None:
         self.shot = 0
         self._last: NDArray[np.float32] | None = None
-        self._motion = 1.0
+        self._motion = _MOTION_AT_FIRST
 
     def is_cut(self, frame: RGB) -> bool:
         """True for the first frame of every shot, the very first one included."""
@@ -62,8 +64,8 @@ class CutDetector:
         if last is None:
             return True
         change = float(np.abs(small - last).mean())
-        if change > max(CUT_DIFFERENCE, CUT_RATIO * self._motion):
-            self.shot, self._motion = self.shot + 1, 1.0
+        if any(change > max(least, ratio * self._motion) for least, ratio in CUTS):
+            self.shot, self._motion = self.shot + 1, _MOTION_AT_FIRST
             return True
         self._motion += 0.1 * (change - self._motion)
         return False

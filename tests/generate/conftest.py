@@ -1,0 +1,57 @@
+"""A tiny untrained model, a few frames of a rendered presenter, and files made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dithead.checkpoint import build_model
+from dithead.config import get_preset
+from dithead.media.audio import write_audio
+from dithead.media.video import VideoInfo, VideoWriter, read_frames
+from dithead.models.talking_head import TalkingHead
+from dithead.types import RGB
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+
+
+@pytest.fixture(scope="session")
+def talker() -> TalkingHead:
+    torch.manual_seed(0)
+    return build_model(get_preset("tiny").model)
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[RGB]:
+    """The first 12 frames of a presenter."""
+    return [f.pixels for f in islice(read_frames(PRESENTERS / "mia.mp4"), 12)]
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Callable[..., Path]:
+    """Write pictures losslessly as a video and return its path."""
+
+    def write(frames: Iterable[RGB], name: str = "source.mkv", stamps: list[int] | None = None, **tags) -> Path:
+        frames = list(frames)
+        height, width = frames[0].shape[:2]
+        info = VideoInfo(width, height, tags.pop("fps", Fraction(25)), **tags)
+        with VideoWriter(tmp_path / name, info, lossless=True) as writer:
+            for k, frame in enumerate(frames):
+                writer.write(frame, None if stamps is None else stamps[k], info.time_base)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """0.6 seconds of sound."""
+    t = np.arange(9600) / 16000
+    write_audio(tmp_path / "speech.wav", (0.3 * np.sin(2 * np.pi * (200 + 300 * t) * t)).astype(np.float32), 16000)
+    return tmp_path / "speech.wav"

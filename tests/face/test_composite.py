@@ -74,7 +74,7 @@ def test_a_mask_over_the_border_is_cut_there(placed):
 def test_a_tint_is_taken_out(placed):
     frame, transform, mask = placed
     source = warp_crop(frame, transform, S)
-    tinted = np.clip(source.astype(int) + (9, -7, 5), 0, 255).astype(np.uint8)
+    tinted = np.clip(source + np.array([9, -7, 5]), 0, 255).astype(np.uint8)
     matched = match_colour(tinted, source, mask)
     edge = (mask > 0) & (mask < 0.5)
     before, after = (np.abs(c.astype(float) - source)[edge].mean() for c in (tinted, matched))

@@ -5,6 +5,7 @@ Letters: N frames, S0 side of the stored crop, S side the model works at.
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -76,9 +77,9 @@ def choose_clips(sources: Sequence[Source], split: str, cap: int, power: float) 
 
 
 def _window(clip: Clip, probability: float, keep: int) -> WeightedClip:
-    """``keep`` frames in a row from the clip's middle: speech is there, and neighbours stay neighbours."""
+    """``keep`` frames in a row, so that neighbours stay neighbours, from a place that differs from clip to clip."""
     keep = min(keep, clip.length)
-    first = (clip.length - keep) // 2
+    first = zlib.crc32(clip.id.encode()) % (clip.length - keep + 1)
     return WeightedClip(clip, probability, slice(first, first + keep), max(1, clip.length // keep))
 
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The shipped model `small`, start to finish, on a machine without a GPU (about three hours on two cores).
+# Usage: DATA=/path/to/clips HEAD_MODEL=/path/to/head runs/small.sh
+#   DATA holds grid_s1/, grid_people/SPEAKER/ (GRID corpus, CC BY 4.0) and appearance/ (HDTF clips, CC BY 4.0);
+#   HEAD_MODEL is MakeHuman's head, CC0. Every command resumes when run again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${DATA:?folder with grid_s1, grid_people and appearance}" "${HEAD_MODEL:?folder of the parametric head}"
+OUT=${OUT:-out/small}
+export OMP_WAIT_POLICY=active  # two threads that sleep between kernels lose half of their time waking up
+
+# 1. Data: real lips (s1 is one man for 50 minutes), real faces, synthetic people. Two speakers are held out.
+dithead prepare "$DATA/grid_s1" -o "$OUT/s1" --source GRID --licence "CC BY 4.0" --val-fraction 0
+dithead prepare "$DATA/grid_people" -o "$OUT/people" --source GRID --licence "CC BY 4.0" \
+  --val-identity s33 --val-identity unkD
+dithead prepare "$DATA/appearance" -o "$OUT/faces" --source HDTF --licence "CC BY 4.0" --val-fraction 0
+dithead synth 100 -o "$OUT/synth-raw" --head-model "$HEAD_MODEL" --seed 1
+dithead prepare "$OUT/synth-raw" -o "$OUT/synth" --source "dithead synth" --licence CC0-1.0 --val-fraction 0.03
+
+# 2. Stage one sees every face there is. The HDTF clips' audio is late, so stage two does not hear them.
+dithead train autoencoder --preset small -o "$OUT/autoencoder" \
+  --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
+
+# 3. Stage two.
+dithead train dit --preset small --autoencoder "$OUT/autoencoder" -o "$OUT/dit" \
+  --data "$OUT/s1:0.3" --data "$OUT/people:0.4" --data "$OUT/synth:0.3"
+
+echo "model: $OUT/dit/model"

@@ -7,8 +7,8 @@ import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.evaluate.compare import compare_reports, comparison_table, sign_flip_p
-from dithead.evaluate.corpus import drivers_of, fitted, videos_in
-from dithead.evaluate.experts import missing_metrics
+from dithead.evaluate.corpus import drivers_of, fitted, named_paths, videos_in
+from dithead.evaluate.experts import Experts
 from dithead.evaluate.folder import claim, write_reports
 from dithead.evaluate.report import ClipRecord, build_report, markdown
 from dithead.evaluate.statistics import bootstrap, summarise
@@ -28,7 +28,7 @@ def records(values: list[float], seed: int = 0) -> list[ClipRecord]:
 
 
 def report_of(values: list[float]):
-    return build_report(records(values), {"ours": "small, 4 steps"}, "ours", {"seed": 0}, missing_metrics())
+    return build_report(records(values), {"ours": "small, 4 steps"}, "ours", {"seed": 0}, Experts().missing())
 
 
 def test_failures_are_counted_and_lend_the_mean_nothing():
@@ -167,3 +167,10 @@ def test_bad_requests_are_named(tmp_path):
     with pytest.raises(ConfigError, match="steps"):
         evaluate_model("small", tmp_path, tmp_path / "r", steps=(0,))
     assert not (tmp_path / "r").exists()
+
+
+def test_paths_are_named_once():
+    assert list(named_paths(["a=x", "b=y=z"])) == ["a", "b"]
+    for wrong in (["a"], ["=x"], ["a="], ["a=x", "a=y"]):
+        with pytest.raises(ConfigError, match="NAME=PATH"):
+            named_paths(wrong)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from dithead.errors import ConfigError, DataError, OutputError
-from dithead.evaluate.study import key_path, make_study, named_folders, study_results, win_rate
+from dithead.errors import DataError, OutputError
+from dithead.evaluate.study import key_path, make_study, study_results, win_rate
 
 
 @pytest.fixture
@@ -98,10 +98,3 @@ def test_nothing_in_common_or_in_the_way(folders, tmp_path):
     make_study(folders, tmp_path / "study")
     with pytest.raises(OutputError, match="already"):
         make_study(folders, tmp_path / "study")
-
-
-def test_folders_are_named_once():
-    assert list(named_folders(["a=x", "b=y=z"])) == ["a", "b"]
-    for wrong in (["a"], ["=x"], ["a="], ["a=x", "a=y"]):
-        with pytest.raises(ConfigError, match="NAME=FOLDER"):
-            named_folders(wrong)

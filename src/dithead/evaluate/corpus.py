@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from dithead.errors import DataError
+from dithead.errors import ConfigError, DataError
 from dithead.media.video import VideoWriter, probe, read_frames
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.types import Wave
@@ -29,6 +30,17 @@ def videos_in(folder: Path | str) -> dict[str, Path]:
     if not videos:
         raise DataError(f"{folder}: holds no video; give a folder of videos")
     return videos
+
+
+def named_paths(entries: Iterable[str]) -> dict[str, Path]:
+    """``NAME=PATH`` entries as a mapping. Raises ConfigError for another form or a name twice."""
+    paths: dict[str, Path] = {}
+    for entry in entries:
+        name, sign, path = entry.partition("=")
+        if not (name and sign and path) or name in paths:
+            raise ConfigError(f"{entry!r}: give each name once, as NAME=PATH")
+        paths[name] = Path(path)
+    return paths
 
 
 def is_dataset(folder: Path | str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dithead.errors import MediaError, MissingExtraError
 from dithead.evaluate import pictures
+from dithead.evaluate.experts import Experts
 from dithead.evaluate.lips import Measures, compare, compare_cross, compare_silent, jitter_ratio
 from dithead.evaluate.observe import Observation
 from dithead.media.audio import read_audio
@@ -20,14 +21,17 @@ RATE = 16000
 _FARTHEST = 0.5  # seconds searched for the audio's offset
 
 
-def measure_self(generated: Observation, truth: Observation, audio: Wave | None = None) -> Measures:
+def measure_self(
+    generated: Observation, truth: Observation, audio: Wave | None = None, experts: Experts | None = None
+) -> Measures:
     """Own audio: the truth is the clip itself. ``audio``: what was to be heard, for the audio's offset."""
-    ours, theirs = _paired(generated, truth)
+    ours, theirs = paired(generated, truth)
     return {
         **compare(generated.lips, truth.lips),
         "psnr": pictures.psnr(ours, theirs),
         "psnr_mouth": pictures.psnr(pictures.mouth_of(ours), pictures.mouth_of(theirs)),
         "ssim": _ssim(ours, theirs),
+        **({} if experts is None else experts.measure(ours, theirs)),
         **_common(generated, truth, audio),
     }
 
@@ -65,7 +69,7 @@ def audio_offset(path: Path, wave: Wave) -> float:
 
 def _common(generated: Observation, source: Observation, audio: Wave | None) -> Measures:
     """What holds for every protocol: sharpness, flicker and the integrity of the file."""
-    ours, theirs = _paired(generated, source)
+    ours, theirs = paired(generated, source)
     nearest = source.nearest(generated.times)
     return {
         **pictures.detail_ratio(generated.detail, source.detail[nearest]),
@@ -76,7 +80,7 @@ def _common(generated: Observation, source: Observation, audio: Wave | None) -> 
     }
 
 
-def _paired(generated: Observation, source: Observation) -> tuple[pictures.Crops, pictures.Crops]:
+def paired(generated: Observation, source: Observation) -> tuple[pictures.Crops, pictures.Crops]:
     """The crops of both, frame by frame in time, where both know the face's place."""
     nearest = source.nearest(generated.times)
     known = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dithead.checkpoint import load_model
 from dithead.errors import ConfigError
 from dithead.evaluate.corpus import drivers_of, held_out, is_dataset, videos_in, write_held_out
+from dithead.evaluate.experts import Experts
 from dithead.evaluate.folder import claim, fingerprint
 from dithead.generate.pipeline import pick_device
 
@@ -31,6 +32,7 @@ class Plan:
     steps: tuple[int, ...]
     protocols: tuple[str, ...]
     seed: int
+    experts: Experts
     settings: dict[str, Any]
 
     def video(self, row: str, name: str, protocol: str = "self") -> Path:
@@ -48,12 +50,14 @@ def make_plan(
     protocols: Sequence[str],
     seed: int,
     device: str,
+    weights: Mapping[str, Path | str] | None,
 ) -> Plan:
     """Check the request, claim the report's folder, and lay the clips ready.
 
     ``data`` is a folder of videos, or a prepared dataset: then its held-out people's crops are taken.
     """
     _check(steps, protocols)
+    experts = Experts(weights)
     clips = held_out(data) if is_dataset(data) else []
     videos = {} if clips else videos_in(data)
     drivers = drivers_of([clip.id for clip in clips] or list(videos)) if "cross" in protocols else {}
@@ -67,11 +71,12 @@ def make_plan(
         "protocols": list(protocols),
         "seed": seed,
         "device": device,
+        "weights": {name: str(path) for name, path in experts.weights.items()},
     }
     claim(output, settings)
     if clips:
         videos = write_held_out(clips, output / "videos" / "input")
-    return Plan(name, talker, videos, drivers, output, tuple(steps), tuple(protocols), seed, settings)
+    return Plan(name, talker, videos, drivers, output, tuple(steps), tuple(protocols), seed, experts, settings)
 
 
 def _check(steps: Sequence[int], protocols: Sequence[str]) -> None:

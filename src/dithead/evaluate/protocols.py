@@ -6,7 +6,7 @@ Everything lies in the report's folder and is made once: the same command again 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ import numpy as np
 from dithead.errors import DitheadError
 from dithead.evaluate import measure, previews, rows
 from dithead.evaluate.corpus import fitted
-from dithead.evaluate.experts import missing_metrics
 from dithead.evaluate.folder import write_reports
 from dithead.evaluate.lips import compare_cross
 from dithead.evaluate.observe import Observation, observe
@@ -42,22 +41,24 @@ def evaluate_model(
     protocols: Sequence[str] = PROTOCOLS,
     seed: int = 0,
     device: str = "auto",
+    weights: Mapping[str, Path | str] | None = None,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Score ``model`` on every video of ``data_dir``; write report.json, .md and .html to ``output``.
 
     ``data_dir`` is a folder of videos or a prepared dataset, of which the held-out people are taken.
-    The first of ``steps`` is the headline. Cross-audio drives each clip by the next one's sound, by name.
+    The first of ``steps`` is the headline.  weights: networks for LPIPS, FID and identity (see ``experts``).
+    Cross-audio drives each clip by the next one's sound, by name.
     Raises ConfigError, DataError or OutputError for the request; a clip that fails is listed and counted.
     """
-    plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device)
+    plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device, weights)
     records = []
     for i, name in enumerate(plan.videos, 1):
         records.append(_recorded(plan, name))
         if say is not None:
             say(f"{i}/{len(plan.videos)} {name}: {records[-1].seconds:.0f} s")
     labels = dict(rows.LABELS) | {ours(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
-    report = build_report(records, labels, ours(plan.steps[0]), plan.settings, missing_metrics())
+    report = build_report(records, labels, ours(plan.steps[0]), plan.settings, plan.experts.missing())
     write_reports(plan.output, report, records)
     return report
 
@@ -109,10 +110,11 @@ def _baselines(plan: Plan, name: str, source: Observation, record: ClipRecord) -
         rows.write_frozen(source, frozen_path, audio)
     frozen = observe(frozen_path, source)
     record.curves["frozen"] = list(frozen.lips.aperture)
-    own = measure.measure_self(copied, source, audio)
-    record.add(rows.TRUTH, "self", own)
-    record.add(rows.COPY, "self", own)
-    record.add(rows.FROZEN, "self", measure.measure_self(frozen, source, audio))
+    for row, video in ((rows.TRUTH, copied), (rows.FROZEN, frozen)):
+        _own(plan, record, row, video, source, audio)
+    record.rows[rows.COPY] = dict(record.rows[rows.TRUTH])
+    if rows.TRUTH in record.features:
+        record.features[rows.COPY] = record.features[rows.TRUTH]
     beside = ((rows.COPY, copied), (rows.FROZEN, frozen))
     if "silent" in plan.protocols:
         for row, video in beside:
@@ -135,13 +137,20 @@ def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str,
     made = observe(path, source)
     record.curves[f"{row}/{protocol}"] = list(made.lips.aperture)
     if protocol == "self":
-        record.add(row, protocol, measure.measure_self(made, source, audio))
+        _own(plan, record, row, made, source, audio)
     elif protocol == "cross":
         driver = _source(plan.videos[plan.drivers[name]])
         record.add(row, protocol, measure.measure_cross(made, source, driver, audio))
     else:
         record.add(row, protocol, measure.measure_silent(made, source))
     return made
+
+
+def _own(plan: Plan, record: ClipRecord, row: str, video: Observation, source: Observation, audio: Wave) -> None:
+    """The self-reenactment measures of one row, and what FID needs of it."""
+    record.add(row, "self", measure.measure_self(video, source, audio, plan.experts))
+    if features := plan.experts.features(*measure.paired(video, source)):
+        record.features[row] = features
 
 
 def _generate(plan: Plan, name: str, path: Path, audio: Wave, steps: int, protocol: str) -> GenerateResult:

@@ -20,11 +20,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dithead.errors import DataError
+from dithead.evaluate.experts import Features, fid_of
 from dithead.evaluate.statistics import Summary, summarise
 
 SCHEMA = "dithead.report/1"
@@ -46,6 +49,10 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("psnr", "PSNR", 1),
     ("ssim", "SSIM", 3),
     ("flicker", "flicker", 2),
+    ("lpips", "LPIPS", 3),
+    ("fid", "FID", 2),
+    ("fid_mouth", "FID mouth", 2),
+    ("identity", "identity", 2),
     ("frames_error", "frames ±", 0),
     ("faces_missed", "missed", 0),
 )
@@ -53,19 +60,28 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
 
 @dataclass
 class ClipRecord:
-    """Everything measured on one clip. ``curves``: aperture by row and protocol, for the plots."""
+    """Everything measured on one clip.
+
+    ``curves``: aperture by row and protocol, for the plots.  ``features``: by row, what FID over all clips needs.
+    """
 
     clip: str
     rows: dict[str, dict[str, float]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    features: dict[str, Features] = field(default_factory=dict)
     seconds: float = 0.0
 
     def add(self, row: str, protocol: str, measures: Mapping[str, float]) -> None:
         self.rows.setdefault(row, {}).update({PREFIX[protocol] + k: float(v) for k, v in measures.items()})
 
     def save(self, path: Path) -> None:
-        write_json(path, asdict(self))
+        """Write the record as JSON, and its features, if any, as .npz beside it."""
+        flat = {f"{row}/{name}": array for row, sets in self.features.items() for name, array in sets.items()}
+        if flat:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path.with_suffix(".npz"), **flat)
+        write_json(path, {key: value for key, value in vars(self).items() if key != "features"})
 
     @classmethod
     def load(cls, path: Path) -> ClipRecord:
@@ -74,7 +90,7 @@ class ClipRecord:
         nan = float("nan")
         rows = {row: {k: nan if v is None else v for k, v in table.items()} for row, table in data["rows"].items()}
         curves = {name: [nan if v is None else v for v in curve] for name, curve in data["curves"].items()}
-        return cls(data["clip"], rows, data["errors"], curves, data["seconds"])
+        return cls(data["clip"], rows, data["errors"], curves, _features(path.with_suffix(".npz")), data["seconds"])
 
 
 def build_report(
@@ -104,7 +120,27 @@ def build_report(
 def _row(row: str, label: str, records: list[ClipRecord]) -> dict[str, Any]:
     clips = {record.clip: record.rows.get(row, {}) for record in records}
     errors = {record.clip: record.errors[row] for record in records if row in record.errors}
-    return {"label": label, "metrics": summarise(clips), "clips": clips, "errors": errors}
+    return {"label": label, "metrics": summarise(clips) | _over_all(row, records), "clips": clips, "errors": errors}
+
+
+def _over_all(row: str, records: list[ClipRecord]) -> dict[str, Summary]:
+    """Metrics of all clips' frames together, which no single clip has."""
+    given = [record.features[row] for record in records if row in record.features]
+    n, failed = len(given), len(records) - len(given)
+    return {
+        name: Summary(mean=value, ci=None, n=n, failed=failed, min=None, max=None)
+        for name, value in fid_of(given).items()
+    }
+
+
+def _features(path: Path) -> dict[str, Features]:
+    features: dict[str, Features] = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            for key in stored.files:
+                row, name = key.rsplit("/", 1)
+                features.setdefault(row, {})[name] = stored[key]
+    return features
 
 
 def write_json(path: Path, data: object) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import DataError, DitheadError
 from dithead.evaluate import measure, previews
 from dithead.evaluate.corpus import fitted, videos_in
-from dithead.evaluate.experts import missing_metrics
+from dithead.evaluate.experts import Experts
 from dithead.evaluate.folder import claim, write_reports
 from dithead.evaluate.observe import Observation, observe
 from dithead.evaluate.report import ClipRecord, build_report
@@ -19,7 +20,12 @@ GENERATED = "generated"
 
 
 def score_folders(
-    generated: Path | str, truth: Path | str, output: Path | str, *, drivers: Path | str | None = None
+    generated: Path | str,
+    truth: Path | str,
+    output: Path | str,
+    *,
+    drivers: Path | str | None = None,
+    weights: Mapping[str, Path | str] | None = None,
 ) -> dict[str, Any]:
     """Measure every truth's counterpart in ``generated``; write the report to ``output`` and return it.
 
@@ -31,15 +37,18 @@ def score_folders(
     speakers = None if drivers is None else videos_in(drivers)
     if not set(made) & set(true):
         raise DataError(f"{generated}: no video is named like one in {truth}; match them by name without suffix")
+    experts = Experts(weights)
     settings = {"generated": str(generated), "truth": str(truth), "drivers": drivers and str(drivers)}
     claim(Path(output), settings)
-    records = [_scored(name, made.get(name), path, speakers, Path(output)) for name, path in true.items()]
-    report = build_report(records, {GENERATED: str(generated)}, GENERATED, settings, missing_metrics())
+    records = [_scored(name, made.get(name), path, speakers, experts, Path(output)) for name, path in true.items()]
+    report = build_report(records, {GENERATED: str(generated)}, GENERATED, settings, experts.missing())
     write_reports(Path(output), report, records)
     return report
 
 
-def _scored(name: str, made: Path | None, truth: Path, speakers: dict[str, Path] | None, output: Path) -> ClipRecord:
+def _scored(
+    name: str, made: Path | None, truth: Path, speakers: dict[str, Path] | None, experts: Experts, output: Path
+) -> ClipRecord:
     start, record = time.monotonic(), ClipRecord(name)
     try:
         if made is None:
@@ -48,7 +57,7 @@ def _scored(name: str, made: Path | None, truth: Path, speakers: dict[str, Path]
         ours = observe(made, source)
         record.curves["source"] = list(source.lips.aperture)
         if speakers is None:
-            _self(record, ours, source)
+            _self(record, ours, source, experts)
         else:
             _cross(record, ours, source, speakers.get(name))
         sheet = previews.still_sheet({"truth": source.crops, "generated": ours.crops})
@@ -59,12 +68,14 @@ def _scored(name: str, made: Path | None, truth: Path, speakers: dict[str, Path]
     return record
 
 
-def _self(record: ClipRecord, ours: Observation, source: Observation) -> None:
+def _self(record: ClipRecord, ours: Observation, source: Observation, experts: Experts) -> None:
     audio = None
     if source.info.has_audio:
         audio = fitted(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
     record.curves[f"{GENERATED}/self"] = list(ours.lips.aperture)
-    record.add(GENERATED, "self", measure.measure_self(ours, source, audio))
+    record.add(GENERATED, "self", measure.measure_self(ours, source, audio, experts))
+    if features := experts.features(*measure.paired(ours, source)):
+        record.features[GENERATED] = features
 
 
 def _cross(record: ClipRecord, ours: Observation, source: Observation, speaker: Path | None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from dithead.errors import ConfigError, DataError, OutputError
+from dithead.errors import DataError, OutputError
 from dithead.evaluate.corpus import videos_in
 from dithead.evaluate.report import write_json
 
@@ -59,17 +59,6 @@ def make_study(
     page.write_text(_page({"id": study, "question": question, "trials": trials}), "utf-8")
     write_json(key_path(output), {"study": study, "question": question, "trials": key})
     return page
-
-
-def named_folders(entries: Iterable[str]) -> dict[str, Path]:
-    """``NAME=FOLDER`` entries as a mapping. Raises ConfigError for another form or a name twice."""
-    folders: dict[str, Path] = {}
-    for entry in entries:
-        name, sign, folder = entry.partition("=")
-        if not (name and sign and folder) or name in folders:
-            raise ConfigError(f"{entry!r}: give each folder once, as NAME=FOLDER")
-        folders[name] = Path(folder)
-    return folders
 
 
 def key_path(output: Path) -> Path:

@@ -54,6 +54,16 @@ def test_sharpness_falls_with_every_blur():
     assert 1 > ratios[0] > ratios[1] > ratios[2] > 0
 
 
+def test_sharpness_in_the_crop_looks_at_the_mouth_only():
+    sharp = textured(n=2)
+    soft_above, soft_mouth = sharp.copy(), sharp.copy()
+    soft_above[:, :20] = 0
+    soft_mouth[:, 25:55] = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in sharp])[:, 25:55]
+    assert pictures.crop_sharpness(soft_above, sharp) == pytest.approx(1)
+    assert pictures.crop_sharpness(soft_mouth, sharp) < 0.1
+    assert np.isnan(pictures.crop_sharpness(sharp[:0], sharp[:0]))
+
+
 def test_no_lips_no_sharpness():
     nothing = np.full((3, 2), np.nan)
     assert np.isnan(pictures.detail_ratio(nothing, nothing)["sharpness"])

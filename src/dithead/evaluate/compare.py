@@ -16,7 +16,7 @@ from dithead.evaluate.statistics import bootstrap
 
 # What is better: a larger number, a smaller one, or one nearer to this target.
 GOAL: dict[str, float] = {
-    **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient"), 1.0),
+    **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
     **dict.fromkeys(("source_correlation", "driver_lag"), 0.0),

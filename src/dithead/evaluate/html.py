@@ -23,6 +23,7 @@ _GLOSSARY = {
     "with the source's lips, and with the source's given the driver's (partial; 0 is no leak).",
     "silent": "driven by silence: deviation of the aperture over the speaking source's; 0 is at rest.",
     "sharpness": "Laplacian variance in the lips' box over the source's, at the source's resolution.",
+    "in the crop": "the same in the aligned crop of 256 pixels: what is seen of the mouth in a small window.",
     "jitter": "mean acceleration of the mouth's landmarks over the truth's.",
     "PSNR, SSIM": "on the aligned crop of 256 pixels, eyes to chin.",
     "flicker": "change from frame to frame of output minus source above the mask, in grey levels.",

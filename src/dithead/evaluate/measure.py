@@ -73,6 +73,7 @@ def _common(generated: Observation, source: Observation, audio: Wave | None) -> 
     nearest = source.nearest(generated.times)
     return {
         **pictures.detail_ratio(generated.detail, source.detail[nearest]),
+        "sharpness_crop": pictures.crop_sharpness(ours, theirs),
         "flicker": pictures.flicker(ours, theirs),
         "frames_error": float(generated.frames - source.frames),
         "duration_error": generated.duration - source.duration,

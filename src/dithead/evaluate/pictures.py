@@ -96,6 +96,14 @@ def detail_ratio(generated: NDArray[np.float64], source: NDArray[np.float64]) ->
     return {"sharpness": float(laplacian), "sharpness_gradient": float(gradient)}
 
 
+def crop_sharpness(generated: Crops, source: Crops) -> float:
+    """As ``sharpness``, but of the mouth's box in the aligned crops (N, S, S, 3): what a small window shows."""
+    pairs = zip(mouth_of(generated), mouth_of(source), strict=True)
+    details = np.array([(detail(a)[0], detail(b)[0]) for a, b in pairs]).reshape(-1, 2)
+    ours, theirs = details.mean(axis=0) if len(details) else (np.nan, np.nan)
+    return float(ours / max(theirs, 1e-9))
+
+
 def _tensor(crops: Crops) -> torch.Tensor:
     import torch
 

@@ -45,6 +45,7 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("cross_source_partial", "cross: source partial", 2),
     ("silent_aperture_ratio", "silent: motion", 2),
     ("sharpness", "sharpness", 2),
+    ("sharpness_crop", "in the crop", 2),
     ("jitter", "jitter", 2),
     ("psnr", "PSNR", 1),
     ("ssim", "SSIM", 3),

@@ -1,6 +1,7 @@
 """The command line: quick help, one line per error, one exit code per kind of end, options passed on as given."""
 
 import importlib
+import inspect
 import json
 import resource
 import subprocess
@@ -116,6 +117,14 @@ def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch)
     assert called.options["seed"] == 0
 
 
+def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dithead.generate.pipeline import generate
+
+    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress", "batch"}
+    text = run("generate", "--help").output
+    assert [name for name in settings if f"--{name}" not in text] == []
+
+
 def test_generate_prints_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--json")
@@ -204,8 +213,8 @@ def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     made = stand_in(monkeypatch, "dithead.evaluate.study.make_study", Path("s/index.html"))
-    assert run("study", "--folder", "a=x", "--folder", "b=y", "-o", "s").stdout == "s/index.html\n"
-    assert made.arguments[1] == Path("s")
+    assert run("study", "--folder", f"a={Path.cwd()}", "--folder", "b=.", "-o", "s").stdout == "s/index.html\n"
+    assert list(made.arguments[0]) == ["a", "b"]
     counted = stand_in(monkeypatch, "dithead.evaluate.study.study_results", {"answers": 2})
     assert json.loads(run("study", "--answers", "1.json", "-o", "s").stdout) == {"answers": 2}
     assert counted.arguments == (Path("s"), [Path("1.json")])

@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "serve": CORE | {"prepare", "generate", "provenance"},
     "provenance": BASE | {"media"},
     "doctor": CORE | {"synth"},
-    "cli": CORE | {"prepare", "train", "generate", "evaluate", "serve", "synth", "doctor", "provenance"},
+    "commands": CORE | {"prepare", "train", "generate", "evaluate", "synth", "doctor"},
+    "cli": CORE | {"prepare", "train", "generate", "evaluate", "synth", "doctor", "commands"},
     "__main__": {"cli"},
 }
 HEAVY = ("torch", "mediapipe", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy", "jax")

@@ -15,6 +15,22 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from dithead.commands import measure
+from dithead.commands.shared import (
+    Data,
+    Device,
+    Init,
+    Json,
+    Model,
+    PresetName,
+    Run,
+    Seed,
+    TrainSteps,
+    given,
+    out,
+    out_fields,
+    say,
+)
 from dithead.errors import DitheadError
 
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -27,10 +43,10 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except DitheadError as error:
-            _say(" ".join(str(error).splitlines()))
+            say(" ".join(str(error).splitlines()))
             raise typer.Exit(USAGE_ERROR) from None
         except KeyboardInterrupt:
-            _say("interrupted; nothing half-written is left. The same command starts again or resumes.")
+            say("interrupted; the same command resumes or starts again")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -46,16 +62,6 @@ app = typer.Typer(
 train = typer.Typer(help="Train a model: the autoencoder first, then the transformer.", no_args_is_help=True)
 app.add_typer(train, name="train")
 
-Model = Annotated[str | None, typer.Option(help="A shipped name, a model folder or a hub id (org/name@revision).")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same output.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
-Data = Annotated[list[str], typer.Option(help="A prepared dataset, FOLDER or FOLDER:WEIGHT; repeatable.")]
-PresetName = Annotated[str, typer.Option(help="One of those that `dithead presets` lists.")]
-Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder; the same command resumes it.")]
-Init = Annotated[Path | None, typer.Option(help="A run folder of the same stage to start from.")]
-TrainSteps = Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")]
-
 
 @app.command()
 def generate(
@@ -67,7 +73,11 @@ def generate(
     seed: Seed = None,
     device: Device = None,
     reference: Annotated[str | None, typer.Option(help="Reference frame: static or previous.")] = None,
-    crf: Annotated[float | None, typer.Option(help="H.264 quality; smaller is better.")] = None,
+    fit: Annotated[str | None, typer.Option(help="Unequal lengths: silence, cut, loop, bounce or freeze.")] = None,
+    start: Annotated[float | None, typer.Option(help="Use the video from here, in seconds.")] = None,
+    end: Annotated[float | None, typer.Option(help="Use the video up to here, in seconds.")] = None,
+    crf: Annotated[float | None, typer.Option(help="Quality of the one encode; smaller is better.")] = None,
+    codec: Annotated[str | None, typer.Option(help="h264 or hevc.")] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Encode without loss.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -76,14 +86,17 @@ def generate(
     from dithead.generate.progress import terminal_progress
 
     with terminal_progress() as progress:
-        options = _given(model=model, steps=steps, seed=seed, device=device, reference=reference, crf=crf)
+        options = given(
+            model=model, steps=steps, seed=seed, device=device, reference=reference, fit=fit, start=start, end=end,
+            crf=crf, codec=codec,
+        )  # fmt: skip
         result = generate(video, audio, output, lossless=lossless, progress=progress, **options)
     if as_json:
-        _out(result.to_json())
+        out(result.to_json())
         return
-    _out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
+    out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
     for stretch in result.passed_through:
-        _say(f"frames {stretch.first} to {stretch.last} passed through unchanged: {stretch.reason}")
+        say(f"frames {stretch.first} to {stretch.last} passed through unchanged: {stretch.reason}")
 
 
 @app.command()
@@ -97,6 +110,7 @@ def prepare(
     sources: Annotated[Path | None, typer.Option(help="JSON: who is in which folder, which licence.")] = None,
     source: Annotated[str | None, typer.Option(help="Where the videos come from, if SOURCES.json is silent.")] = None,
     licence: Annotated[str | None, typer.Option(help="Their licence, if SOURCES.json is silent.")] = None,
+    identity: Annotated[str | None, typer.Option(help="folder (its name), file (one person each), or a name.")] = None,
     val_fraction: Annotated[float | None, typer.Option(help="Share of people held out.")] = None,
     val_identity: Annotated[list[str] | None, typer.Option(help="A person to hold out; repeatable.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
@@ -105,16 +119,16 @@ def prepare(
     """Turn raw videos into a dataset of aligned face crops, landmarks and speech."""
     from dithead.prepare.pipeline import prepare_dataset
 
-    options = _given(
+    options = given(
         size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, sources=sources, source=source,
-        licence=licence, val_fraction=val_fraction, val_identities=val_identity, workers=workers,
+        licence=licence, identity=identity, val_fraction=val_fraction, val_identities=val_identity, workers=workers,
     )  # fmt: skip
     result = prepare_dataset(raw_dir, output, progress=not as_json, **options)
     if as_json:
-        _out_fields(result)
+        out_fields(result)
     else:
         rejected = ", ".join(f"{count} {reason}" for reason, count in result.rejected.items()) or "none"
-        _out(
+        out(
             f"{output}  {result.clips} clips of {result.identities} people, {result.seconds / 60:.1f} min; "
             f"rejected: {rejected}"
         )
@@ -137,14 +151,14 @@ def synth(
     """Render synthetic people who talk, with exact mouth truth."""
     from dithead.synth.corpus import synth_corpus
 
-    options = _given(
+    options = given(
         seed=seed, size=size, seconds=seconds, fps=fps, workers=workers, identity=identity, language=language
     )
     result = synth_corpus(count, output, head_model=head_model, **options)
     if as_json:
-        _out_fields(result)
+        out_fields(result)
     else:
-        _out(f"{result.output}  {result.clips} clips, {result.made} of them new")
+        out(f"{result.output}  {result.clips} clips, {result.made} of them new")
 
 
 @train.command("autoencoder")
@@ -161,8 +175,8 @@ def train_autoencoder(
     from dithead.config import get_preset
     from dithead.train.autoencoder import train_autoencoder
 
-    options = _given(steps=steps, seed=seed, device=device, init=init)
-    _out(str(train_autoencoder(data, get_preset(preset), output, **options)))
+    options = given(steps=steps, seed=seed, device=device, init=init)
+    out(str(train_autoencoder(data, get_preset(preset), output, **options)))
 
 
 @train.command("dit")
@@ -180,70 +194,12 @@ def train_dit(
     from dithead.config import get_preset
     from dithead.train.dit import train_dit
 
-    options = _given(steps=steps, seed=seed, device=device, init=init)
-    _out(str(train_dit(data, get_preset(preset), output, autoencoder, **options)))
+    options = given(steps=steps, seed=seed, device=device, init=init)
+    out(str(train_dit(data, get_preset(preset), output, autoencoder, **options)))
 
 
-@app.command()
-def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder of videos of people never trained on.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Report folder; the same command resumes it.")],
-    model: Model = None,
-    steps: Annotated[list[int] | None, typer.Option(help="Sampling steps; repeatable.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="self, cross or silent; repeatable.")] = None,
-    seed: Seed = None,
-    device: Device = None,
-    as_json: Json = False,
-) -> None:
-    """Measure a model on a folder of videos: does the mouth follow its own, another's and no speech?"""
-    from dithead.evaluate.protocols import evaluate_model
-    from dithead.hub import DEFAULT_MODEL
-
-    options = _given(steps=steps, protocols=protocol, seed=seed, device=device)
-    report = evaluate_model(model or DEFAULT_MODEL, data, output, say=_say, **options)
-    _out_report(report, output, as_json)
-
-
-@app.command()
-def score(
-    generated: Annotated[Path, typer.Option(help="Folder of generated videos, made by any tool.")],
-    truth: Annotated[Path, typer.Option(help="Folder of the true videos, matched by name.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Report folder.")],
-    drivers: Annotated[Path | None, typer.Option(help="Videos of the driving audio, for cross-audio.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure videos that exist already, of this or any other tool, against the truth."""
-    from dithead.evaluate.score import score_folders
-
-    _out_report(score_folders(generated, truth, output, **_given(drivers=drivers)), output, as_json)
-
-
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
-    second: Annotated[Path, typer.Argument(help="Another, over the same clips.")],
-    as_json: Json = False,
-) -> None:
-    """Put two reports side by side, clip by clip: which is better, and is it more than luck?"""
-    from dithead.evaluate.compare import compare_reports, comparison_table
-
-    result = compare_reports(first, second)
-    _out(json.dumps(result, ensure_ascii=False) if as_json else comparison_table(result))
-
-
-@app.command()
-def study(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to send out; its key lies beside it.")],
-    folder: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of videos; two or more.")] = None,
-    answers: Annotated[list[Path] | None, typer.Option(help="Answer files that came back; repeatable.")] = None,
-) -> None:
-    """Ask people: make a blinded page of video pairs, or count the answers (JSON) that came back."""
-    from dithead.evaluate.study import make_study, named_folders, study_results
-
-    if answers:
-        _out(json.dumps(study_results(output, answers), ensure_ascii=False))
-    else:
-        _out(str(make_study(named_folders(folder or []), output)))
+for _command in (measure.evaluate, measure.score, measure.compare, measure.study):
+    app.command()(_command)
 
 
 @app.command()
@@ -252,11 +208,11 @@ def presets(as_json: Json = False) -> None:
     from dithead.config import PRESETS
 
     if as_json:
-        _out(json.dumps({name: preset.model_dump(mode="json") for name, preset in PRESETS.items()}))
+        out(json.dumps({name: preset.model_dump(mode="json") for name, preset in PRESETS.items()}))
         return
     for name, preset in PRESETS.items():
         model, steps = preset.model, f"{preset.autoencoder.steps} + {preset.dit.steps} training steps"
-        _out(f"{name:<8} {model.size} px, {model.objective}, {model.dit.depth} x {model.dit.width}; {steps}")
+        out(f"{name:<8} {model.size} px, {model.objective}, {model.dit.depth} x {model.dit.width}; {steps}")
 
 
 @app.command()
@@ -266,7 +222,7 @@ def doctor(as_json: Json = False) -> None:
 
     findings = examine()
     if as_json:
-        _out(json.dumps({"healthy": healthy(findings), "findings": [vars(finding) for finding in findings]}))
+        out(json.dumps({"healthy": healthy(findings), "findings": [vars(finding) for finding in findings]}))
     else:
         show(findings)
     raise typer.Exit(0 if healthy(findings) else 1)
@@ -277,7 +233,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     if version:
         from dithead import __version__
 
-        _out(f"dithead {__version__}")
+        out(f"dithead {__version__}")
         raise typer.Exit
 
 
@@ -289,34 +245,6 @@ def main() -> None:
 
 def _terminate(*_: object) -> NoReturn:
     sys.exit(TERMINATED)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given on the command line."""
-    return {name: value for name, value in options.items() if value is not None and value != []}
-
-
-def _out(line: str) -> None:
-    typer.echo(line)
-
-
-def _out_fields(result: Any) -> None:
-    """A dataclass as one JSON object."""
-    from dataclasses import asdict
-
-    _out(json.dumps(asdict(result), default=str, ensure_ascii=False))
-
-
-def _out_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
-    from dithead.evaluate.report import markdown
-
-    _out((output / "report.json").read_text("utf-8").rstrip() if as_json else markdown(report))
-    if not as_json:
-        _out(f"{output / 'report.html'}")
-
-
-def _say(line: str) -> None:
-    typer.echo(f"dithead: {line}", err=True)
 
 
 if __name__ == "__main__":

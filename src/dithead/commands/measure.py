@@ -1,0 +1,85 @@
+"""Sub-commands that measure: evaluate, score, compare, study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dithead.commands.shared import Device, Json, Model, Seed, given, out, say
+
+Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE or face=FILE; repeatable.")]
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Videos of people never trained on, or a prepared dataset.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Report folder; the same command resumes it.")],
+    model: Model = None,
+    steps: Annotated[list[int] | None, typer.Option(help="Sampling steps; repeatable.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="self, cross or silent; repeatable.")] = None,
+    seed: Seed = None,
+    device: Device = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on a folder of videos: does the mouth follow its own, another's and no speech?"""
+    from dithead.evaluate.corpus import named_paths
+    from dithead.evaluate.protocols import evaluate_model
+    from dithead.hub import DEFAULT_MODEL
+
+    options = given(steps=steps, protocols=protocol, seed=seed, device=device, weights=named_paths(weights or []))
+    report = evaluate_model(model or DEFAULT_MODEL, data, output, say=say, **options)
+    _print_report(report, output, as_json)
+
+
+def score(
+    generated: Annotated[Path, typer.Option(help="Folder of generated videos, made by any tool.")],
+    truth: Annotated[Path, typer.Option(help="Folder of the true videos, matched by name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Report folder.")],
+    drivers: Annotated[Path | None, typer.Option(help="Videos of the driving audio, for cross-audio.")] = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Measure videos that exist already, of this or any other tool, against the truth."""
+    from dithead.evaluate.corpus import named_paths
+    from dithead.evaluate.score import score_folders
+
+    options = given(drivers=drivers, weights=named_paths(weights or []))
+    _print_report(score_folders(generated, truth, output, **options), output, as_json)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
+    second: Annotated[Path, typer.Argument(help="Another, over the same clips.")],
+    as_json: Json = False,
+) -> None:
+    """Put two reports side by side, clip by clip: which is better, and is it more than luck?"""
+    from dithead.evaluate.compare import compare_reports, comparison_table
+
+    result = compare_reports(first, second)
+    out(json.dumps(result, ensure_ascii=False) if as_json else comparison_table(result))
+
+
+def study(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to send out; its key lies beside it.")],
+    folder: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of videos; two or more.")] = None,
+    answers: Annotated[list[Path] | None, typer.Option(help="Answer files that came back; repeatable.")] = None,
+) -> None:
+    """Ask people: make a blinded page of video pairs, or count the answers (JSON) that came back."""
+    from dithead.evaluate.corpus import named_paths
+    from dithead.evaluate.study import make_study, study_results
+
+    if answers:
+        out(json.dumps(study_results(output, answers), ensure_ascii=False))
+    else:
+        out(str(make_study(named_paths(folder or []), output)))
+
+
+def _print_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
+    from dithead.evaluate.report import markdown
+
+    out((output / "report.json").read_text("utf-8").rstrip() if as_json else markdown(report))
+    if not as_json:
+        out(f"{output / 'report.html'}")

@@ -19,8 +19,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def find(raw: Path, **options):
-    chosen = {"sidecar": None, "source": None, "licence": None} | options
-    return find_sources(raw, raw / "dataset", **chosen)
+    return find_sources(raw, raw / "dataset", **options)
 
 
 def test_identity_is_the_folder_unless_the_sidecar_says_otherwise(tmp_path):
@@ -35,6 +34,9 @@ def test_identity_is_the_folder_unless_the_sidecar_says_otherwise(tmp_path):
         "people/s23/a.mkv": "s23",
         "top.avi": tmp_path.name,
     }
+    by_file = {s.relative: s.identity for s in find(tmp_path, identity="file")}
+    assert by_file["people/s23/a.mkv"] == "a"
+    assert by_file["one/b.MOV"] == "anna"  # the sidecar knows better
 
 
 def test_the_longest_prefix_tells_the_licence_and_options_fill_in(tmp_path):

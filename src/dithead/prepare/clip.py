@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dithead.errors import DitheadError, MediaError
+from dithead.errors import DitheadError, FaceError, MediaError
 from dithead.face.align import crop_transform, smooth_transforms, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import stable_polygon
@@ -67,6 +67,8 @@ def prepare_video(
         return list(outcomes.values())
     except MediaError as error:
         return [Outcome(slug, 0, f"unreadable: {_without_path(error, path)}")]
+    except FaceError as error:
+        return [Outcome(slug, 0, f"unusable face: {error}")]
 
 
 def _frames(path: Path, config: PrepareConfig) -> Iterator[Any]:

@@ -50,6 +50,7 @@ def prepare_dataset(
     sources: str | PathLike[str] | None = None,
     source: str | None = None,
     licence: str | None = None,
+    identity: str | None = None,
     val_fraction: float = 0.1,
     val_identities: Sequence[str] = (),
     workers: int = 2,
@@ -58,7 +59,8 @@ def prepare_dataset(
     """Find the videos below ``raw_dir``, track, align and crop their faces, and write the dataset ``output``.
 
     ``sources`` is a JSON file that says who is in which folder and under which licence (default:
-    ``SOURCES.json`` in ``raw_dir``); ``source`` and ``licence`` are used where it is silent. People are held
+    ``SOURCES.json`` in ``raw_dir``); ``source``, ``licence`` and ``identity`` (``"folder"``, ``"file"``
+    or a name) are used where it is silent. People are held
     out for validation by name (``val_identities``) or as a fraction of all. Running the same call again
     resumes it.
 
@@ -67,7 +69,8 @@ def prepare_dataset(
     """
     raw, dataset = Path(raw_dir), Path(output)
     config = _config(size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds)
-    found = find_sources(raw, dataset, Path(sources) if sources else None, source, licence)
+    table = Path(sources) if sources else None
+    found = find_sources(raw, dataset, table, source=source, licence=licence, identity=identity)
     val = choose_val((s.identity for s in found), val_fraction, val_identities)
     _begin(dataset, config)
     done = {s.slug: record for s in found if (record := read_record(dataset, s)) is not None}

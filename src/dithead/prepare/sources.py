@@ -52,16 +52,23 @@ class Source:
 
 
 def find_sources(
-    raw_dir: Path, output: Path, sidecar: Path | None, source: str | None, licence: str | None
+    raw_dir: Path,
+    output: Path,
+    sidecar: Path | None = None,
+    *,
+    source: str | None = None,
+    licence: str | None = None,
+    identity: str | None = None,
 ) -> list[Source]:
-    """Every video below ``raw_dir`` in a fixed order. ``source`` and ``licence`` are used where the sidecar is silent.
+    """Every video below ``raw_dir`` in a fixed order. The three options are used where the sidecar is silent.
 
     Raises DataError when the folder is missing, holds no video, or its sidecar cannot be understood.
     """
     if not raw_dir.is_dir():
         raise DataError(f"{raw_dir}: no such folder; give the folder that holds the videos")
     table = read_sidecar(sidecar or raw_dir / SIDECAR, required=sidecar is not None)
-    given = {k: v for k, v in (("source", source), ("licence", licence)) if v is not None}
+    options = {"source": source, "licence": licence, "identity": identity}
+    given = {k: v for k, v in options.items() if v is not None}
     files = sorted(_video_files(raw_dir, output), key=lambda p: p.relative_to(raw_dir).as_posix())
     if not files:
         raise DataError(f"{raw_dir}: no video in it; supported are {', '.join(sorted(VIDEO_SUFFIXES))}")
@@ -123,7 +130,7 @@ def _source(path: Path, raw_dir: Path, table: dict[str, Provenance], given: dict
         path=path,
         relative=str(relative),
         slug=_slug(relative, taken),
-        identity=_identity(relative, known.identity, raw_dir),
+        identity=_identity(relative, facts.identity, raw_dir),
         source=facts.source,
         licence=facts.licence,
         audio_offset=known.audio_offset,

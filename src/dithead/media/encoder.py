@@ -31,6 +31,10 @@ class PictureEncoding:
     preset: str = DEFAULT_PRESET
     repeatable: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.crf <= 51:
+            raise ConfigError(f"crf must lie between 0 (best) and 51, not {self.crf:g}")
+
     @property
     def pix_fmt(self) -> str:
         return working_format(self.like.pix_fmt, self.like.width, self.like.height, self.like.rotation)

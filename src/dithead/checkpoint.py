@@ -107,9 +107,7 @@ def verify_folder(folder: Path) -> dict[str, int]:
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name} is missing; copy or fetch the model again")
         if hashes.get(name) != _sha256(folder / name):
-            raise ModelError(
-                f"{folder / name} does not match its SHA-256 in {HASHES}; copy or fetch the model again"
-            )
+            raise ModelError(f"{folder / name} does not match its SHA-256 in {HASHES}; copy or fetch the model again")
     return {name: (folder / name).stat().st_size for name in HASHED}
 
 
@@ -119,8 +117,7 @@ def read_config(folder: Path) -> ModelConfig:
     content = _read_json(path)
     if content.get("format") != FORMAT:
         raise ModelError(
-            f"{path} has format {content.get('format')!r}, this dithead reads {FORMAT}; "
-            "use the dithead that wrote it"
+            f"{path} has format {content.get('format')!r}, this dithead reads {FORMAT}; use the dithead that wrote it"
         )
     try:
         return ModelConfig.model_validate(content.get("model"))

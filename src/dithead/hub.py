@@ -31,9 +31,7 @@ def resolve_model(ref: str | Path) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise ModelError(
-            f"{text} is a file; --model takes a name ({', '.join(SHIPPED)}), a folder or a hub id"
-        )
+        raise ModelError(f"{text} is a file; --model takes a name ({', '.join(SHIPPED)}), a folder or a hub id")
     match = _HUB_ID.fullmatch(text) if isinstance(ref, str) else None
     if match is None or text.startswith((".", "~")):
         raise ModelError(f"no model folder at {text}; the shipped models are: {', '.join(SHIPPED)}")

@@ -32,7 +32,8 @@ def test_block_is_the_identity_at_the_start() -> None:
 
 def test_output_is_zero_at_the_start_and_has_the_latents_shape() -> None:
     out = DiT(CONFIG)(*inputs())
-    assert out.shape == (2, 8, 4, 4) and not out.any()
+    assert out.shape == (2, 8, 4, 4)
+    assert not out.any()
 
 
 def test_listing_every_token_equals_listing_none() -> None:

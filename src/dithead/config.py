@@ -46,17 +46,17 @@ class ModelConfig(Frozen):
 class AutoencoderTraining(Frozen):
     """Stage one. Times are in steps; ``mouth_weight`` is how much more a lip pixel counts."""
 
-    steps: int = 40_000
+    steps: int = 3_100
     batch: int = 16
-    learning_rate: float = 4e-4
+    learning_rate: float = 6e-4
     warmup: int = 200
-    decay: float = 0.3
+    decay: float = 0.35
     ema: float = 0.998
     clip: float = 1.0
     mouth_weight: float = 4.0
     detail_weight: float = 2.0
     latent_noise: float = 0.15
-    adversarial_start: float = 0.5
+    adversarial_start: float = 0.65
     adversarial_weight: float = 0.05
     matching_weight: float = 1.0
     frames_per_identity: int = 3000
@@ -65,12 +65,12 @@ class AutoencoderTraining(Frozen):
 class DiTTraining(Frozen):
     """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference."""
 
-    steps: int = 40_000
-    batch: int = 48
-    learning_rate: float = 5e-4
-    warmup: int = 500
-    decay: float = 0.4
-    ema: float = 0.999
+    steps: int = 4_000
+    batch: int = 32
+    learning_rate: float = 6e-4
+    warmup: int = 200
+    decay: float = 0.5
+    ema: float = 0.998
     clip: float = 1.0
     audio_dropout: float = 0.1
     reference_dropout: float = 0.05
@@ -78,9 +78,9 @@ class DiTTraining(Frozen):
     previous_noise: float = 0.3
     mouth_weight: float = 4.0
     lip_loss: float = 0.2
-    audio_steps: int = 3000
-    variants: int = 4
-    frames_per_identity: int = 40_000
+    audio_steps: int = 800
+    variants: int = 2
+    frames_per_identity: int = 30_000
 
 
 class Preset(Frozen):
@@ -116,7 +116,7 @@ def _tiny() -> Preset:
 PRESETS: dict[str, Preset] = {
     "tiny": _tiny(),
     "small": _preset("small", 160, (256, 8, 4)),
-    "base": _preset("base", 256, (768, 12, 12), DiTTraining(steps=200_000, learning_rate=1e-4)),
+    "base": _preset("base", 256, (768, 12, 12), DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4)),
 }
 
 

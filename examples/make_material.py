@@ -7,6 +7,7 @@ Nobody here exists. See README.md beside this file for where everything comes fr
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from dithead.synth.speech import Voice, speak
 HERE = Path(__file__).parent
 
 PRESENTERS = {
-    "ben": (106, Voice("en", "m3", 160, 35), "Good evening. My brother and I have moved to a small village by the bay."),
+    "ben": (106, Voice("en", "m3", 160, 35), "Good evening. My brother and I moved to a small village by the bay."),
     "mia": (129, Voice("en-us", "f2", 160, 60), "Hello, and welcome back. Today we will bake a very simple apple pie."),
     "ruth": (109, Voice("en", "f4", 150, 50), "People often ask me how many books a life has room for."),
 }
 SPEECH = {
-    "english": (Voice("en-us", "f3", 155, 55), "Maybe tomorrow we will have better weather, and more time for both of us."),
+    "english": (Voice("en-us", "f3", 155, 55), "Maybe tomorrow we have better weather, and more time for both of us."),
     "spanish": (Voice("es", "m2", 155, 40), "Buenos días, me llamo Pablo y vivo muy cerca del mar."),
     "hindi": (Voice("hi", "f5", 150, 55), "नमस्ते, मुझे सुबह की चाय बहुत पसंद है।"),
 }
@@ -33,7 +34,7 @@ FRAMING = {"height": 2.9, "shift": (0.0, 0.0), "azimuth": 0.05, "elevation": 0.0
 
 
 def main(head_model: str) -> None:
-    """Write presenters/*.mp4 and speech/*.flac."""
+    """Write presenters/*.mp4 with their exact lip apertures and speech/*.flac."""
     for folder in ("presenters", "speech"):
         (HERE / folder).mkdir(exist_ok=True)
     for name, (voice, text) in SPEECH.items():
@@ -43,7 +44,10 @@ def main(head_model: str) -> None:
         write_audio(HERE / "speech" / f"{name}.flac", np.concatenate([quiet, clean, quiet]), RATE)
     for name, (seed, voice, text) in PRESENTERS.items():
         target = HERE / "presenters" / f"{name}.mp4"
-        print(present(target, text, head_model=head_model, voice=voice, seed=seed, seconds=5.0, changes=FRAMING).output)
+        made = present(target, text, head_model=head_model, voice=voice, seed=seed, seconds=5.0, changes=FRAMING)
+        truth = {"aperture": [round(float(a), 4) for a in made.aperture]}
+        (HERE / "presenters" / f"{name}.json").write_text(json.dumps(truth) + "\n")
+        print(made.output)
 
 
 if __name__ == "__main__":

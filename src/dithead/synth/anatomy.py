@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
@@ -29,7 +30,7 @@ class Anatomy:
     moustache: Floats
     chin: Floats
     follow: Floats  # 1 turns with the head, 0 stays with the shoulders
-    clothed: np.ndarray  # (V,) bool: where clothes may lie
+    clothed: NDArray[np.bool_]  # (V,) bool: where clothes may lie
     neck: Ints  # vertices around which the head turns
     mouth: Ints  # vertices of the inner lips (upper first half, lower second half)
     upper_inner: int

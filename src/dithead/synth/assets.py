@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ def _load_npz(root: Path) -> HeadModel:
     try:
         with np.load(root / "head.npz", allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"{root / 'head.npz'}: not a readable head model ({error})") from error
     names = [str(name) for name in arrays["group_names"]]
     groups = {n: np.flatnonzero(arrays["face_group"] == i).astype(np.int32) for i, n in enumerate(names)}
@@ -170,7 +171,7 @@ def read_obj(path: Path) -> tuple[Floats, Mesh, dict[str, Ints]]:
         elif word == "g":
             group = rest.strip()
         elif word == "f":
-            parts = [(part.split("/") + ["1"])[:2] for part in rest.split()]
+            parts = [[*part.split("/"), "1"][:2] for part in rest.split()]
             parts = (parts + parts[-1:])[:4]
             groups.setdefault(group, []).append(len(faces))
             faces.append([int(p[0]) - 1 for p in parts])
@@ -218,7 +219,7 @@ def _read_mhclo(head: HeadModel, path: Path, mesh: Mesh) -> Proxy:
             scale[words[0][0]] = (int(words[1]), int(words[2]), float(words[3]))
         elif words[0] == "verts":
             reading = True
-        elif reading and len(words) in (1, 9):
+        elif reading and len(words) in (1, 9) and words[0].isdigit():
             rows.append([float(x) for x in words])
         elif reading and rows:
             break
@@ -241,7 +242,6 @@ def _in_head(head: HeadModel, first: int, second: int, distance: float) -> tuple
 def fit_scale(proxy: Proxy, vertices: Floats) -> Floats:
     """(3,) how much larger than the reference head this one is, along each axis."""
     sizes = [
-        abs(float(vertices[a, i] - vertices[b, i])) / d if a >= 0 else 1.0
-        for i, (a, b, d) in enumerate(proxy.scale)
+        abs(float(vertices[a, i] - vertices[b, i])) / d if a >= 0 else 1.0 for i, (a, b, d) in enumerate(proxy.scale)
     ]
     return np.array(sizes, np.float32)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.synth import sound
 from dithead.synth.assets import Floats
-from dithead.synth.identity import Identity
-from dithead.synth.motion import Motion, rotation, sample_motion
+from dithead.synth.camera import Camera, project
+from dithead.synth.motion import Motion, rotation
 from dithead.synth.person import Person, uniforms
-from dithead.synth.render import Camera, Stage, project
+from dithead.synth.render import Stage
 from dithead.synth.scene import Setting
 from dithead.synth.speech import Phoneme, Speech, Voice, speak
 from dithead.synth.texts import SENTENCES, sample_text
@@ -59,7 +61,7 @@ def sample_voice(rng: np.random.Generator, male: float, language: str | None = N
     return Voice(language, variant, int(rng.integers(120, 205)), int(np.clip(pitch, 5, 95)), int(rng.integers(25, 80)))
 
 
-def _language_odds() -> np.ndarray:
+def _language_odds() -> NDArray[np.float64]:
     odds = np.array([6.0 if n == "en" else 3.0 if n == "en-us" else 1.0 for n in LANGUAGES])
     return odds / odds.sum()
 
@@ -84,9 +86,9 @@ def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole:
     """Exactly ``duration`` seconds: a little silence first, or a piece from the middle of a longer speech."""
     length = len(speech.wave) / speech.rate
     lead = 0.25 if whole else float(rng.choice([rng.uniform(0.05, 0.9), -rng.uniform(0, max(length - duration, 0.01))]))
-    count = int(round(duration * speech.rate))
+    count = round(duration * speech.rate)
     wave = np.zeros(count, np.float32)
-    start = int(round(lead * speech.rate))
+    start = round(lead * speech.rate)
     source = speech.wave[max(-start, 0) :][: count - max(start, 0)]
     wave[max(start, 0) : max(start, 0) + len(source)] = source
     moved = [replace(p, start=p.start + lead, end=p.end + lead) for p in speech.phonemes]
@@ -101,7 +103,8 @@ def hush(duration: float, language: str) -> Speech:
 def loudness(wave: Wave, frames: int, fps: float) -> Floats:
     """Root-mean-square level of each picture's sound, 0..1 of the loudest."""
     edges = (np.arange(frames + 1) / fps * sound.RATE).astype(int)
-    level = np.array([np.sqrt(np.mean(wave[a:b] ** 2) + 1e-12) if b > a else 0 for a, b in zip(edges, edges[1:], strict=False)])
+    pieces = [wave[a:b] for a, b in pairwise(edges)]
+    level = np.array([np.sqrt(np.mean(p**2) + 1e-12) if len(p) else 0.0 for p in pieces])
     return np.asarray(level / max(level.max(), 1e-6), np.float32)
 
 
@@ -128,7 +131,8 @@ def perform(stage: Stage, person: Person, setting: Setting, script: Script, moti
             damp = 1 - 0.9 * float(controls[7]) if name.startswith("mouth") else 1.0
             weights[name] = weights.get(name, 0.0) + float(curve[index]) * damp
         weights = person.seal(weights, float(controls[7]))
-        person.pose(weights, tongue=float(controls[6]), gaze=(float(motion.gaze[index, 0]), float(motion.gaze[index, 1])))
+        yaw, pitch = (float(a) for a in motion.gaze[index])
+        person.pose(weights, tongue=float(controls[6]), gaze=(yaw, pitch))
         turn = rotation(*(float(a) for a in motion.head[index]))
         camera = camera_of(person, setting, motion.camera[index])
         pixels = stage.draw(camera, uniforms(person, setting, turn, motion.shift[index]))
@@ -168,10 +172,3 @@ class Lens:
                             (image.shape[1], image.shape[0]))  # fmt: skip
         image = image * self.falloff + setting.noise * (0.7 * fine[..., None] + 0.5 * coarse)
         return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8)
-
-
-def sample_performance(rng: np.random.Generator, identity: Identity, setting: Setting, frames: int, fps: float) -> tuple[Script, Motion]:
-    """A random speech and the motion that goes with it."""
-    script = write_script(rng, sample_voice(rng, identity.male), frames, fps)
-    motion = sample_motion(rng, frames, fps, loudness(script.wave, frames, fps), handheld=setting.handheld)
-    return script, motion

@@ -27,8 +27,8 @@ from dithead.synth.motion import Motion, sample_motion
 from dithead.synth.person import Body, Person
 from dithead.synth.render import Stage
 from dithead.synth.scene import Setting, sample_setting
-from dithead.synth.sound import RATE
 from dithead.synth.skin import luminance
+from dithead.synth.sound import RATE
 
 LICENCE = "CC0-1.0"
 SOURCE = "dithead synth (MakeHuman CC0 head, espeak-ng voice)"
@@ -74,7 +74,7 @@ def synth_corpus(
     language: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CorpusResult:
-    """Write ``count`` talking clips under ``output/PERSON/``: clip.mkv, truth.npz and clip.json each.
+    """Write ``count`` talking clips under ``output/PERSON/``: clip.mp4, truth.npz and clip.json each.
 
     head_model: folder of the parametric head.  seed: of the whole corpus.  size: of the square picture, pixels.
     identity: a JSON record that replaces the random people.  language: an espeak-ng language instead of a mix.
@@ -149,7 +149,7 @@ def make_clip(index: int, options: Options, root: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         quality = float(rng.uniform(10, 26))  # as cameras and sites compress
-        moments = write_video(folder / "clip.mkv", perform(stage, person, setting, script, motion, rng), script,
+        moments = write_video(folder / "clip.mp4", perform(stage, person, setting, script, motion, rng), script,
                               options.fps, quality)  # fmt: skip
         _write_truth(folder, moments, script, motion)
         who.save(folder / "identity.json")
@@ -164,7 +164,7 @@ def write_video(path: Path, moments: Iterator[Moment], script: Script, fps: int,
     kept: list[Moment] = []
     first = next(moments)
     height, width = first.pixels.shape[:2]
-    like = VideoInfo(width=width, height=height, fps=Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
+    like = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
     with VideoWriter(path, like, crf=quality, audio=(script.wave, RATE)) as writer:
         for moment in _chain(first, moments):
             writer.write(moment.pixels)

@@ -6,7 +6,13 @@ import numpy as np
 
 from dithead.synth.assets import Floats, Ints
 
-_SHAPES = {1: (2.0, 0.235, 0.19, 0.011), 2: (4.0, 0.25, 0.17, 0.014), 3: (2.4, 0.225, 0.20, 0.007), 4: (3.0, 0.26, 0.20, 0.012)}
+# Style: power of the superellipse, half width, half height, thickness of the rim (decimetres)
+_SHAPES = {
+    1: (2.0, 0.235, 0.19, 0.011),
+    2: (4.0, 0.25, 0.17, 0.014),
+    3: (2.4, 0.225, 0.20, 0.007),
+    4: (3.0, 0.26, 0.20, 0.012),
+}
 
 
 def frame(centres: list[Floats], radius: float, style: int) -> tuple[Floats, Floats, Ints]:
@@ -19,13 +25,15 @@ def frame(centres: list[Floats], radius: float, style: int) -> tuple[Floats, Flo
         turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         x = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** (2 / power) * wide * scale
         y = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** (2 / power) * high * scale
-        z = centre[2] + radius + 0.16 - 0.35 * (centre[0] + x) ** 2
+        z = centre[2] + radius + 0.23 - 0.35 * (centre[0] + x) ** 2
         tubes.append((np.stack([centre[0] + x, centre[1] - 0.03 + y, z], axis=1), True))
         edges.append((centre[0] - wide * scale, centre[0] + wide * scale))
     middle = centres[0][1] + 0.02
-    front = centres[0][2] + radius + 0.16
+    front = centres[0][2] + radius + 0.23
     span = np.linspace(edges[0][1], edges[1][0], 10)
-    tubes.append((np.stack([span, middle + 0.02 * np.cos(np.linspace(-1.5, 1.5, 10)), front - 0.35 * span**2], 1), False))
+    tubes.append(
+        (np.stack([span, middle + 0.02 * np.cos(np.linspace(-1.5, 1.5, 10)), front - 0.35 * span**2], 1), False)
+    )
     for side, x in ((-1, edges[0][0]), (1, edges[1][1])):
         z = np.linspace(front - 0.35 * x * x, front - 1.25, 10)
         out = x + side * 0.20 * np.sqrt(np.linspace(0, 1, 10))

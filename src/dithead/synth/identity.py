@@ -26,7 +26,8 @@ HAIR_COLOURS: tuple[Colour, ...] = (
 )  # fmt: skip
 EYES = ("brown", "brownlight", "blue", "bluegreen", "deepblue", "green", "grey", "ice", "lightblue")
 MALE_HAIR = ("short01", "short02", "short04", "short01", "afro01")
-FEMALE_HAIR = ("ponytail01", "braid01", "long01", "ponytail01", "short01", "afro01", "long01", "short04")  # those that leave both eyes free
+# Those that leave both eyes free; the likelier ones twice.
+FEMALE_HAIR = ("ponytail01", "braid01", "long01", "ponytail01", "short01", "afro01", "long01", "short04")
 
 # Shape keys that come as opposite pairs; the stem takes one signed value.
 _PAIRS = ("decr/incr", "in/out", "down/up", "backward/forward", "concave/convex", "compress/uncompress")

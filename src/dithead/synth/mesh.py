@@ -61,9 +61,7 @@ def catmull_clark(faces: Ints, width: int) -> tuple[Any, Ints]:
     return sparse.vstack([vertex_point, edge_point, face_point]).tocsr(), quads.reshape(-1, 4)
 
 
-def _vertex_points(
-    faces: Ints, edges: Ints, touching: NDArray[Any], face_point: Any, middle: Any, width: int
-) -> Any:
+def _vertex_points(faces: Ints, edges: Ints, touching: NDArray[Any], face_point: Any, middle: Any, width: int) -> Any:
     """Catmull and Clark's vertex rule inside, the cubic B-spline rule on boundaries."""
     valence = np.bincount(edges.ravel(), minlength=width).astype(np.float32)
     rim = np.zeros(width, bool)

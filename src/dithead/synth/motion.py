@@ -54,7 +54,9 @@ def gaze(rng: RNG, time: Floats) -> Floats:
     return target
 
 
-def sample_motion(rng: RNG, frames: int, fps: float, loudness: Floats, *, liveliness: float = 1.0, handheld: float = 0.0) -> Motion:
+def sample_motion(
+    rng: RNG, frames: int, fps: float, loudness: Floats, *, liveliness: float = 1.0, handheld: float = 0.0
+) -> Motion:
     """Motion for ``frames`` pictures; ``loudness`` (N,) 0..1 makes heads nod and brows rise with the voice."""
     time = np.arange(frames, dtype=np.float32) / fps
     live = liveliness * float(np.exp(rng.normal(0, 0.35)))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from dithead.synth import skin as paint
-from dithead.synth.anatomy import EYE_GROUPS, Anatomy, study
-from dithead.synth.assets import Floats, HeadModel, Ints, Key, load_proxy
+from dithead.synth.anatomy import EYE_GROUPS, study
+from dithead.synth.assets import Floats, HeadModel, Key, load_proxy
+from dithead.synth.eyeball import Eye, sphere
 from dithead.synth.identity import Identity, macro_weights
+from dithead.synth.lighting import ambience, cone, fibonacci, shadow, unit
 from dithead.synth.mesh import Surface, corner_sum, normals, plain_surface, proxy_surface, smooth_surface
 from dithead.synth.render import Part, Stage
 from dithead.synth.scene import Setting
@@ -25,12 +25,6 @@ EXPRESSIONS = ("mouth-open", "mouth-pursing", "mouth-protusion", "mouth-compress
                "eye-left-opened-up", "eye-right-opened-up", "eyebrows-left-up", "eyebrows-right-up",
                "eyebrows-left-inner-up", "eyebrows-right-inner-up", "eyebrows-left-down",
                "eyebrows-right-down", "neck-platysma", "nose-left-elevation", "nose-right-elevation")  # fmt: skip
-
-
-@lru_cache(maxsize=2)
-def anatomy_of(head_folder: str, head: HeadModel) -> Anatomy:
-    """`study`, remembered for the process."""
-    return study(head)
 
 
 class Body:
@@ -47,15 +41,6 @@ class Body:
         self.cloth = surface(head.mesh, head.groups["body"][clothed], len(head.vertices))
         self.tongue = np.unique(head.mesh.faces[head.groups["helper-tongue"]])
         self.lower_teeth = np.unique(head.mesh.faces[head.groups["helper-lower-teeth"]])
-
-
-@dataclass
-class Eye:
-    """One eyeball: where it sits and the sphere that draws it."""
-
-    centre: Floats
-    radius: float
-    directions: Floats  # (V, 3) unit, +z through the pupil
 
 
 class Person:
@@ -83,36 +68,36 @@ class Person:
         return Eye(centre, radius, sphere())
 
     def _build(self) -> None:
-        body, who = self.body, self.identity
-        surfaces: list[tuple[Part, Surface]] = []
-        surfaces.append(self._skin())
-        for kind, name in (("teeth", who.teeth), ("tongue", "tongue01")):
-            surfaces.append(self._proxy(kind, name, "mouth"))
-        surfaces.append(self._proxy("eyebrows", who.brows, "hair"))
-        surfaces.append(self._proxy("eyelashes", who.lashes, "hair"))
+        """The moving parts share one matrix; the rest is placed once."""
+        who = self.identity
+        surfaces = [
+            self._skin(),
+            self._proxy("teeth", who.teeth, "mouth"),
+            self._proxy("tongue", "tongue01", "mouth"),
+            self._proxy("eyebrows", who.brows, "hair"),
+            self._proxy("eyelashes", who.lashes, "hair"),
+        ]
         self.parts = [part for part, _ in surfaces]
-        stacked = [surface for _, surface in surfaces]
-        self._matrix = sparse.vstack([s.matrix for s in stacked]).tocsr().astype(np.float32)
-        self._offset = np.concatenate([s.offset for s in stacked])
-        at = 0
-        for part, surface in surfaces:
-            self._moving.append((part, slice(at, at + len(surface.uv))))
-            at += len(surface.uv)
+        self._matrix = sparse.vstack([surface.matrix for _, surface in surfaces]).tocsr().astype(np.float32)
+        self._offset = np.concatenate([surface.offset for _, surface in surfaces])
+        ends = np.cumsum([0] + [len(surface.uv) for _, surface in surfaces])
+        self._moving = [(part, slice(ends[i], ends[i + 1])) for i, part in enumerate(self.parts)]
         self.pose({})
-        for part, surface in surfaces[1:]:
-            part.normal = normals(part.position, part.triangles, corner_sum(part.triangles, len(part.position)))
-        self.parts += [self._eyeball(eye) for eye in self.eyes] + [self._cloth()]
+        for part in self.parts[1:]:
+            part.normal = _own_normals(part)
+        self.parts += [eye.part() for eye in self.eyes] + [self._cloth()]
         if who.hair:
-            part, surface = self._proxy("hair", who.hair, "hair")
-            part.position = (surface.matrix @ self.base + surface.offset).astype(np.float32)
-            part.normal = hair_normals(part.position, normals(
-                part.position, part.triangles, corner_sum(part.triangles, len(part.position))))
-            part.rest, part.moving, part.occludes = part.position.copy(), False, True
-            part.light[:, 2] = np.clip((part.position[:, 1] - 5.7) / 0.6, 0, 1)
-            self.parts.append(part)
+            self.parts.append(self._hair(who.hair))
         if who.glasses:
             self.parts.append(self._glasses())
-        _ = body
+
+    def _hair(self, name: str) -> Part:
+        part, surface = self._proxy("hair", name, "hair")
+        part.position = (surface.matrix @ self.base + surface.offset).astype(np.float32)
+        part.normal = hair_normals(part.position, _own_normals(part))
+        part.rest, part.moving, part.occludes = part.position.copy(), False, True
+        part.light[:, 2] = np.clip((part.position[:, 1] - 5.7) / 0.6, 0, 1)
+        return part
 
     def _skin(self) -> tuple[Part, Surface]:
         surface, anatomy, who = self.body.skin, self.body.anatomy, self.identity
@@ -148,24 +133,10 @@ class Person:
             colour = {"eyebrows": who.brow_colour, "hair": who.hair_colour}.get(kind, (0.008, 0.006, 0.005))
             part.cutoff = {"hair": 0.25, "eyebrows": 0.02, "eyelashes": 0.02}[kind]
             part.blend = True
-            part.uniforms = {"tint": colour, "density": {"hair": 1.3, "eyebrows": 1.15, "eyelashes": 0.75}[kind], "shine": 1.0 if kind == "hair" else 0.1,
+            density = {"hair": 1.3, "eyebrows": 1.15, "eyelashes": 0.75}[kind]
+            part.uniforms = {"tint": colour, "density": density, "shine": 1.0 if kind == "hair" else 0.1,
                              "flatness": 0.0 if kind == "hair" else 1.0}  # fmt: skip
         return part, surface
-
-    def _eyeball(self, eye: Eye) -> Part:
-        count = len(eye.directions)
-        part = Part("eye", "eye", sphere_triangles(), np.empty((count, 3), np.float32), np.empty((count, 3), np.float32),
-                    np.zeros((count, 2), np.float32), np.zeros((count, 4), np.float32), _lit(count), eye.directions)  # fmt: skip
-        part.textures, part.moving = {"albedo_map": "eye"}, True
-        self._aim(eye, part, 0.0, 0.0)
-        return part
-
-    @staticmethod
-    def _aim(eye: Eye, part: Part, yaw: float, pitch: float) -> None:
-        cy, sy, cx, sx = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-        turn = np.array([[cy, sy * sx, sy * cx], [0, cx, -sx], [-sy, cy * sx, cy * cx]], np.float32)
-        part.normal = eye.directions @ turn.T
-        part.position = eye.centre + eye.radius * part.normal
 
     def _cloth(self) -> Part:
         surface = self.body.cloth
@@ -211,7 +182,7 @@ class Person:
             if part.name == "skin":
                 part.normal = fine[rows, 3:]
         for eye, part in zip(self.eyes, (p for p in self.parts if p.name == "eye"), strict=False):
-            self._aim(eye, part, *gaze)
+            eye.aim(part, *gaze)
 
     def seal(self, weights: Mapping[str, float], closure: float) -> dict[str, float]:
         """The same expression with the inner lips together as far as ``closure`` (0..1): the jaw makes up the rest."""
@@ -246,16 +217,16 @@ class Person:
         sky = fibonacci(40)
         key = cone(light.key_direction, light.key_spread, 10)
         fill = cone(light.fill_direction, 0.6, 6)
-        points = [p.position + 0.012 * _safe(p.normal) for p in self.parts]
+        points = [p.position + 0.012 * unit(p.normal) for p in self.parts]
         seen = stage.visibility(np.concatenate(points), np.concatenate([sky, key, fill]))
         at = 0
         for part in self.parts:
             rows = seen[at : at + len(part.position)]
             at += len(part.position)
-            normal = _safe(part.normal)
-            part.light[:, 0] = _ambient(rows[:, : len(sky)], normal, sky) ** (1.5 if part.name == "skin" else 1.0)
-            part.light[:, 1] = _shadow(rows[:, len(sky) : len(sky) + len(key)], normal, light.key_direction)
-            part.light[:, 3] = _shadow(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
+            normal = unit(part.normal)
+            part.light[:, 0] = ambience(rows[:, : len(sky)], normal, sky) ** (1.5 if part.name == "skin" else 1.0)
+            part.light[:, 1] = shadow(rows[:, len(sky) : len(sky) + len(key)], normal, light.key_direction)
+            part.light[:, 3] = shadow(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
             if part.name in ("eyebrows", "eyelashes"):
                 part.light[:, [0, 1, 3]] = np.maximum(part.light[:, [0, 1, 3]], 0.5)
         stage.relight()
@@ -317,69 +288,20 @@ def _part(name: str, program: str, surface: Surface, *, moving: bool) -> Part:
                 np.zeros((count, 4), np.float32), _lit(count), zero.copy(), moving=moving)  # fmt: skip
 
 
+def _own_normals(part: Part) -> Floats:
+    return normals(part.position, part.triangles, corner_sum(part.triangles, len(part.position)))
+
+
 def _lit(count: int) -> Floats:
     return np.ones((count, 4), np.float32)
-
-
-def _safe(normal: Floats) -> Floats:
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
 
 
 def hair_normals(position: Floats, own: Floats) -> Floats:
     """Cards of hair shade like the volume they form: mostly outwards from the skull."""
     centre = np.array([0, min(7.45, float(position[:, 1].mean()) + 0.1), 0.45], np.float32)
-    out = _safe(position - centre)
+    out = unit(position - centre)
     flip = np.where((own * out).sum(axis=1, keepdims=True) < 0, -1, 1)
-    return _safe(0.65 * out + 0.35 * own * flip).astype(np.float32)
-
-
-def fibonacci(count: int) -> Floats:
-    """``count`` directions spread evenly over the sphere (count, 3)."""
-    i = np.arange(count) + 0.5
-    y, turn = 1 - 2 * i / count, np.pi * (1 + 5**0.5) * i
-    r = np.sqrt(1 - y * y)
-    return np.stack([r * np.cos(turn), y, r * np.sin(turn)], axis=1).astype(np.float32)
-
-
-def cone(direction: tuple[float, float, float], spread: float, count: int) -> Floats:
-    """``count`` unit directions within ``spread`` radians of ``direction`` (count, 3)."""
-    d = np.array(direction)
-    side = np.cross(d, [0.0, 1.0, 0.0])
-    side /= np.linalg.norm(side)
-    up = np.cross(side, d)
-    i = np.arange(count) + 0.5
-    r, turn = spread * np.sqrt(i / count), np.pi * (1 + 5**0.5) * i
-    points = d + np.outer(r * np.cos(turn), side) + np.outer(r * np.sin(turn), up)
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
-
-
-def _ambient(seen: Floats, normal: Floats, sky: Floats) -> Floats:
-    cosine = np.maximum(normal @ sky.T, 0)
-    return np.asarray((cosine * seen).sum(axis=1) / np.maximum(cosine.sum(axis=1), 1e-6), np.float32)
-
-
-def _shadow(seen: Floats, normal: Floats, direction: tuple[float, float, float]) -> Floats:
-    """Mean visibility, ignored near and past the terminator where shading alone must fade."""
-    facing = np.clip((normal @ np.array(direction, np.float32) + 0.02) / 0.25, 0, 1)
-    return np.asarray(1 - facing * (1 - seen.mean(axis=1)), np.float32)
-
-
-def sphere(rings: int = 26, segments: int = 32) -> Floats:
-    """Unit directions of a sphere whose pole is +z, denser near it; (rings * segments, 3)."""
-    angle = np.linspace(0.02, 1.0, rings) ** 1.3 * 2.2
-    turn = np.linspace(0, 2 * np.pi, segments, endpoint=False)
-    a, t = np.meshgrid(angle, turn, indexing="ij")
-    return np.stack([np.sin(a) * np.cos(t), np.sin(a) * np.sin(t), np.cos(a)], -1).reshape(-1, 3).astype(np.float32)
-
-
-def sphere_triangles(rings: int = 26, segments: int = 32) -> Ints:
-    """Triangles of `sphere`, the pole left as a pinprick inside the pupil."""
-    r, s = np.meshgrid(np.arange(rings - 1), np.arange(segments), indexing="ij")
-    a, b = r * segments + s, r * segments + (s + 1) % segments
-    c, d = a + segments, b + segments
-    pole = np.stack([np.zeros(segments - 2), np.arange(1, segments - 1), np.arange(2, segments)], -1)
-    quads = np.stack([a, c, d, a, d, b], axis=-1).reshape(-1, 3)
-    return np.concatenate([pole, quads]).astype(np.int32)
+    return unit(0.65 * out + 0.35 * own * flip).astype(np.float32)
 
 
 def uniforms(person: Person, setting: Setting, rotation: Floats, shift: Floats) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dithead.synth.assets import load_head
+from dithead.synth.assets import Floats, load_head
 from dithead.synth.clip import loudness, perform, write_script
 from dithead.synth.corpus import write_video
 from dithead.synth.identity import Identity, sample_identity
@@ -27,7 +27,7 @@ class PresentResult:
 
     output: Path
     seconds: float
-    aperture: np.ndarray  # (N,) gap between the inner lips / distance of the outer eye corners
+    aperture: Floats  # (N,) gap between the inner lips / distance of the outer eye corners
 
 
 def present(

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.errors import DitheadError, MissingExtraError
 from dithead.synth.assets import Floats, Ints
+from dithead.synth.camera import Camera
 from dithead.types import RGB
 
 if TYPE_CHECKING:
@@ -46,45 +48,6 @@ class Part:
     moving: bool = False  # positions and normals change with the face
 
 
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole looking at ``target`` from ``eye``; ``height`` of the picture in decimetres at the target."""
-
-    eye: tuple[float, float, float]
-    target: tuple[float, float, float]
-    height: float
-    roll: float = 0.0  # radians
-
-    def view_projection(self, aspect: float) -> Floats:
-        """(4, 4) world to clip space, column vectors."""
-        eye, target = np.array(self.eye, float), np.array(self.target, float)
-        forward = target - eye
-        distance = float(np.linalg.norm(forward))
-        forward /= distance
-        up = np.array([np.sin(self.roll), np.cos(self.roll), 0.0])
-        right = np.cross(forward, up)
-        right /= np.linalg.norm(right)
-        up = np.cross(right, forward)
-        view = np.eye(4)
-        view[:3, :3] = np.stack([right, up, -forward])
-        view[:3, 3] = -view[:3, :3] @ eye
-        scale = 2 * distance / self.height
-        near, far = max(distance - 6.0, 0.5), distance + 8.0
-        lens = np.zeros((4, 4))
-        lens[0, 0], lens[1, 1] = scale / aspect, scale
-        lens[2, 2], lens[2, 3] = (far + near) / (near - far), 2 * far * near / (near - far)
-        lens[3, 2] = -1.0
-        return (lens @ view).astype(np.float32)
-
-
-def project(points: Floats, matrix: Floats, width: int, height: int) -> Floats:
-    """World points (N, 3) to pixel positions and depth (N, 3), y downwards."""
-    clip = np.concatenate([points, np.ones((len(points), 1), np.float32)], axis=1) @ matrix.T
-    ndc = clip[:, :3] / clip[:, 3:]
-    x, y = (ndc[:, 0] + 1) * width / 2, (1 - ndc[:, 1]) * height / 2
-    return np.stack([x, y, ndc[:, 2]], axis=1).astype(np.float32)
-
-
 @cache
 def _source(name: str) -> str:
     text = (resources.files("dithead.synth") / "shaders" / name).read_text()
@@ -98,7 +61,7 @@ def open_context() -> moderngl.Context:
     except ImportError as error:
         raise MissingExtraError("synth") from error
     try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
+        return moderngl.create_context(standalone=True, require=330, backend="egl")
     except Exception as error:  # moderngl raises bare Exception when no driver answers
         raise DitheadError(
             f"no off-screen OpenGL driver ({error}); on Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri"
@@ -129,9 +92,10 @@ class Stage:
         }
         depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
         self._depth = _Program(depth)
-        self._back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
+        back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
+        self._back = _Program(back)
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
-        self._back_array = ctx.vertex_array(self._back, [(ctx.buffer(corners), "2f", "in_position")])
+        self._back_array = ctx.vertex_array(back, [(ctx.buffer(corners), "2f", "in_position")])
         self._textures: dict[str, moderngl.Texture] = {}
         self._drawn: list[_Drawn] = []
 
@@ -141,7 +105,7 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self.ctx.release()
 
-    def picture(self, name: str, pixels: np.ndarray, *, repeat: bool = False) -> None:
+    def picture(self, name: str, pixels: NDArray[np.uint8], *, repeat: bool = False) -> None:
         """Upload an (H, W, 3|4) uint8 picture, top row first, under ``name``."""
         if name in self._textures:
             self._textures.pop(name).release()
@@ -178,7 +142,7 @@ class Stage:
         ctx.clear(0, 0, 0, 1)
         ctx.enable_only(moderngl.DEPTH_TEST)
         self._textures["background"].use(0)
-        self._back["window"].value = tuple(window)
+        self._back.set("window", tuple(window))
         self._back_array.render(moderngl.TRIANGLE_STRIP)
         shared = {"view_projection": camera.view_projection(self.width / self.height), "eye": camera.eye, **scene}
         for drawn in self._drawn:
@@ -306,7 +270,7 @@ class _Program:
 
     def __init__(self, program: moderngl.Program) -> None:
         self.program = program
-        self._members = {name: program[name] for name in program}
+        self._members: dict[str, Any] = {name: program[name] for name in program}
         self._last: dict[str, Any] = {}
 
     def set(self, name: str, value: Any) -> None:

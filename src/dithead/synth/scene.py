@@ -116,7 +116,7 @@ def _light(rng: RNG, tone: float) -> Light:
     )
 
 
-def _colour(rng: RNG, value: tuple[float, float], saturation: float = 0.5) -> np.ndarray:
+def _colour(rng: RNG, value: tuple[float, float], saturation: float = 0.5) -> Floats:
     hsv = np.array([[[rng.uniform(0, 360), rng.beta(1.2, 2.5) * saturation * 2, rng.uniform(*value)]]], np.float32)
     return np.asarray(cv2.cvtColor(np.clip(hsv, 0, (360, 1, 1)).astype(np.float32), cv2.COLOR_HSV2RGB)[0, 0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ def detail_picture(size: int = 512) -> Picture:
     return _quantise(np.stack([low, pores, stubble, blotches], axis=-1))
 
 
-def _quantise(x: NDArray[np.floating]) -> Picture:
+def _quantise(x: NDArray[np.floating[Any]]) -> Picture:
     return np.asarray(np.clip(x * 255 + 0.5, 0, 255), np.uint8)
 
 
@@ -99,7 +100,7 @@ def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Pi
     face = base[250:620, 540:900].reshape(-1, 3)
     ratio = np.maximum(base, 0.002) / np.median(face, axis=0)
     grey = ratio.mean(axis=-1, keepdims=True)
-    ratio = grey ** 0.75 * (ratio / grey) ** 0.5
+    ratio = grey**0.75 * (ratio / grey) ** 0.5
     tone = np.array(identity.tone, np.float32)
     size = SKIN_SIZE
     mottle = fractal(rng, size, 24, 4)[..., None] * np.array([0.025, 0.045, 0.04], np.float32)

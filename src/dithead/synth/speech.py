@@ -2,17 +2,25 @@
 
 The C library is driven through ctypes: it is the only interface that reports every phoneme with the sample at
 which it begins. https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
+It carries state from one utterance to the next, so that the same words sound different the second time: each
+utterance is therefore made in a process of its own (`python -m dithead.synth.speech`).
 """
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
-from dataclasses import dataclass
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.errors import DataError, DitheadError
 from dithead.types import Wave
@@ -67,9 +75,7 @@ class _Event(ctypes.Structure):
     ]  # fmt: skip
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class _Engine:
@@ -80,13 +86,11 @@ class _Engine:
         try:
             self.library = ctypes.CDLL(name)
         except OSError as error:
-            raise DitheadError(
-                "espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng"
-            ) from error
+            raise DitheadError("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng") from error
         self.rate = self.library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
         if self.rate <= 0:
             raise DitheadError("espeak-ng is installed but its data is not; apt-get install espeak-ng-data")
-        self.samples: list[np.ndarray] = []
+        self.samples: list[NDArray[np.int16]] = []
         self.marks: list[tuple[float, str]] = []
         self._callback = _Callback(self._collect)  # kept alive: the library holds a bare pointer
         self.library.espeak_SetSynthCallback(self._callback)
@@ -110,7 +114,36 @@ def _engine() -> _Engine:
 
 
 def speak(text: str, voice: Voice) -> Speech:
-    """Synthesise ``text``; raises when espeak-ng is missing or does not know the language."""
+    """Synthesise ``text``; raises DitheadError without espeak-ng, DataError for a language it does not know."""
+    request = json.dumps({"text": text, "voice": asdict(voice)}).encode()
+    package = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
+    child = subprocess.run(
+        [sys.executable, "-m", "dithead.synth.speech"],
+        input=request, capture_output=True, check=False, env=os.environ | {"PYTHONPATH": paths},
+    )  # fmt: skip
+    head, _, raw = child.stdout.partition(b"\n")
+    if child.returncode != 0 or not head:
+        raise DitheadError(f"espeak-ng failed on {text!r}: {child.stderr.decode(errors='replace')[-300:].strip()}")
+    answer = json.loads(head)
+    if "error" in answer:
+        raise (DataError if answer["data"] else DitheadError)(answer["error"])
+    wave = np.frombuffer(raw, np.int16).astype(np.float32) / 32768
+    marks = [(float(start), str(symbol)) for start, symbol in answer["marks"]]
+    rate = int(answer["rate"])
+    return Speech(wave, rate, _intervals(marks, len(wave) / rate), voice.language, text)
+
+
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """What the child process reports: a header and 16-bit samples."""
+    try:
+        engine, wave = _synthesise(request["text"], Voice(**request["voice"]))
+    except DitheadError as error:
+        return {"error": str(error), "data": isinstance(error, DataError)}, b""
+    return {"rate": engine.rate, "marks": engine.marks}, wave.tobytes()
+
+
+def _synthesise(text: str, voice: Voice) -> tuple[_Engine, NDArray[np.int16]]:
     engine = _engine()
     library = engine.library
     name = voice.language + (f"+{voice.variant}" if voice.variant else "")
@@ -118,14 +151,12 @@ def speak(text: str, voice: Voice) -> Speech:
         raise DataError(f"espeak-ng has no voice {name!r}; `espeak-ng --voices` lists them")
     for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range), (_VOLUME, 90)):
         library.espeak_SetParameter(parameter, int(value), 0)
-    engine.samples, engine.marks = [], []
     raw = text.encode()
     library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, _UTF8, None, None)
     library.espeak_Synchronize()
     if not engine.samples:
         raise DataError(f"espeak-ng made no sound of {text!r}")
-    wave = np.concatenate(engine.samples).astype(np.float32) / 32768
-    return Speech(wave, engine.rate, _intervals(engine.marks, len(wave) / engine.rate), voice.language, text)
+    return engine, np.concatenate(engine.samples).astype(np.int16)
 
 
 def _intervals(marks: list[tuple[float, str]], duration: float) -> tuple[Phoneme, ...]:
@@ -143,3 +174,12 @@ def version() -> str:
     library = _engine().library
     library.espeak_Info.restype = ctypes.c_char_p
     return str(library.espeak_Info(None).decode())
+
+
+def _main() -> None:
+    header, samples = _answer(json.loads(sys.stdin.buffer.read()))
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + samples)
+
+
+if __name__ == "__main__":
+    _main()

@@ -25,6 +25,7 @@ from dithead.models.autoencoder import FaceAutoencoder
 from dithead.models.dit import DiT, tokens_per_sample
 from dithead.models.mel import FLOOR
 from dithead.models.talking_head import TalkingHead
+from dithead.train.account import training_account
 from dithead.train.data import Source, WeightedClip, choose_clips
 from dithead.train.latents import ClipLatents, cache_clips
 from dithead.train.runtime import (
@@ -232,7 +233,8 @@ def train_dit(
     preview = Preview(sources, head, stage.trainable, run)
     train_loop(run, {"pair": stage.trainable}, Loop(settings.steps, sample_every=1000),
                lambda step: bank.batch(step, seed), stage.update, preview.draw, init)  # fmt: skip
-    return save_model(run.folder / "model", preview.averaged())
+    account = training_account(sources, settings.steps, settings.batch)
+    return save_model(run.folder / "model", preview.averaged(), training=account)
 
 
 def _load_bank(

@@ -41,6 +41,7 @@ class Body:
         self.cloth = surface(head.mesh, head.groups["body"][clothed], len(head.vertices))
         self.tongue = np.unique(head.mesh.faces[head.groups["helper-tongue"]])
         self.lower_teeth = np.unique(head.mesh.faces[head.groups["helper-lower-teeth"]])
+        self.upper_teeth = np.unique(head.mesh.faces[head.groups["helper-upper-teeth"]])
 
 
 class Person:
@@ -50,6 +51,10 @@ class Person:
         self.body, self.identity = body, identity
         head = body.head
         self.base = shaped(head, {**macro_weights(identity), **identity.shape})
+        # MakeHuman's upper teeth hide behind the lip; people show two to four millimetres of them as they speak.
+        self.base[body.upper_teeth, 1] -= np.float32(0.030 + 0.020 * np.sin(identity.seed))
+        self.base[body.lower_teeth, 1] -= np.float32(0.045)
+        self.base[body.tongue, 1] -= np.float32(0.05)
         self.keys = {name: blended(head, name, identity.ancestry) for name in EXPRESSIONS}
         self._parting = self._partings()
         self.coarse = self.base.copy()

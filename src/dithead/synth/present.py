@@ -41,7 +41,7 @@ def present(
     size: int = 512,
     seconds: float = 5.0,
     fps: int = 25,
-    quality: float = 16.0,
+    quality: float = 22.0,
     changes: dict[str, Any] | None = None,
 ) -> PresentResult:
     """Render a synthetic presenter to ``output`` (a video file with sound).

@@ -10,7 +10,8 @@ import pytest
 from dithead.errors import FaceError
 from dithead.face.align import ANCHORS, CANONICAL
 from dithead.face.track import LONGEST_GAP
-from dithead.generate.survey import RAMP, Survey, _Surveyor, head_turn, unusable
+from dithead.generate.run import RAMP, head_turn
+from dithead.generate.survey import Survey, Surveyor, unusable
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoFrame, VideoInfo
 
@@ -33,9 +34,9 @@ def frame(index: int) -> VideoFrame:
 
 
 def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None) -> Survey:
-    surveyor = _Surveyor(64)
+    surveyor = Surveyor(64)
     for k, landmarks in enumerate(faces):
-        surveyor.step(frame(k), landmarks, 0 if shots is None else shots[k])
+        surveyor.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
     return surveyor.finish()
 
 
@@ -99,11 +100,10 @@ def test_no_usable_frame_says_why():
 
 
 def test_many_frames_keep_few_samples():
-    surveyor = _Surveyor(64)
+    surveyor = Surveyor(64)
     for k in range(300):
-        surveyor.step(frame(k), face(), 0)
-    assert surveyor.open is not None
-    assert len(surveyor.open.samples) <= 64
+        surveyor.step(frame(k), {0: face()}, 0)
+    assert len(surveyor.open[0].samples) <= 64
 
 
 def test_round_trip_through_a_file(tmp_path):
@@ -116,3 +116,14 @@ def test_round_trip_through_a_file(tmp_path):
         assert (a.start, a.stop, a.fades_in, a.fades_out) == (b.start, b.stop, b.fades_in, b.fades_out)
         for name in ("transforms", "polygon", "reference"):
             assert np.array_equal(np.stack(getattr(a, name)), np.stack(getattr(b, name)))
+
+
+def test_two_faces_make_two_runs_and_one_of_them_is_enough():
+    surveyor = Surveyor(64)
+    for k in range(10):
+        surveyor.step(frame(k), {1: face(50) if k < 6 else None, 2: face(80) if k > 2 else None}, 0)
+    found = surveyor.finish()
+    assert sorted((r.face, r.start, r.stop) for r in found.runs) == [(1, 0, 6), (2, 3, 10)]
+    assert [r.face for r in found.runs_at(4)] != []
+    assert {r.face for r in found.runs_at(4)} == {1, 2}
+    assert found.faces_missed == 0

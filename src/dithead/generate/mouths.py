@@ -16,22 +16,29 @@ from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 from dithead.types import Mask
 
 if TYPE_CHECKING:
-    from dithead.generate.survey import Run
+    from dithead.generate.run import Run
     from dithead.models.talking_head import TalkingHead
 
 ReferenceMode = Literal["static", "previous"]
 
 
 class MouthMaker:
-    """Draws mouths with one model for one speech track.
+    """Draws mouths with one model.
 
+    features: of the speech of each face by number; that of all others under None.
     reference: ``static`` shows the model one chosen frame of the run all along, so frames are drawn in
     batches; ``previous`` shows it the frame it drew last, as in the paper, one by one. One noise serves the
     whole clip, so the result does not depend on the batch size.
     """
 
     def __init__(
-        self, talker: TalkingHead, features: Tensor, *, seed: int, steps: int | None, reference: ReferenceMode
+        self,
+        talker: TalkingHead,
+        features: dict[int | None, Tensor],
+        *,
+        seed: int,
+        steps: int | None,
+        reference: ReferenceMode,
     ) -> None:
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
@@ -66,7 +73,8 @@ class MouthMaker:
     def _sample(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], latent: Any = None) -> Any:
         masked, mask = frame_conditions(crops, self._mask(run))
         with torch.inference_mode():
-            tokens = self.talker.audio_window(self.features, torch.from_numpy(times))
+            heard = self.features.get(run.face, self.features[None])
+            tokens = self.talker.audio_window(heard, torch.from_numpy(times))
             images, latents = self.talker.generate(
                 masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent
             )

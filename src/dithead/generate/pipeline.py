@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from os import PathLike
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dithead.errors import ConfigError, FaceError, OutputError
+from dithead.generate.follow import Choice
 from dithead.generate.mouths import MouthMaker, ReferenceMode
 from dithead.generate.progress import Progress, silent
 from dithead.generate.render import render
@@ -30,7 +31,7 @@ from dithead.media.encoder import DEFAULT_CRF, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, require_writable, shown
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
-from dithead.media.video import VideoFrame, probe
+from dithead.media.video import VideoFrame, VideoInfo, probe
 from dithead.types import Wave
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 StrPath = str | PathLike[str]
 SPEECH_RATE = 16000
 SEGMENT = 250  # output frames a crash can cost at most
+_KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", "description", "language")
 _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
 
 
@@ -48,6 +50,8 @@ class _Job:
     audio: Path
     output: Path
     wave: Wave
+    voices: dict[int, Wave]
+    choice: Choice | None
     encoding: PictureEncoding
     fit: Fit
     batch: int
@@ -67,6 +71,8 @@ def generate(
     seed: int = 0,
     device: str = "auto",
     reference: ReferenceMode = "static",
+    face: str = "largest",
+    speakers: Mapping[int, StrPath] | None = None,
     fit: Fit = "silence",
     start: float = 0.0,
     end: float | None = None,
@@ -83,6 +89,8 @@ def generate(
 
     model: name, folder, hub id, or a loaded model.  steps: sampler steps, the model's own number when None.
     device: auto, cpu, cuda or mps.  reference: ``static`` or ``previous`` (the paper's; slower).
+    face: which of several in each shot: largest, left, right, all, a number (1 is leftmost), or X,Y in pixels.
+    speakers: speech of its own for each numbered face, while ``audio`` is what is heard.
     fit: what to do when speech and video differ in length, see ``schedule.Fit``.
     start, end: the part of the video to use, in seconds.  crf, codec (h264, hevc), lossless: of the one encode.
 
@@ -95,13 +103,15 @@ def generate(
     wave = read_audio(audio, SPEECH_RATE)
     _check_output(Path(output), clip.path, Path(audio))
     room = max(1, _BATCH_PIXELS // (clip.info.width * clip.info.height))
-    job = _Job(clip, Path(audio), Path(output), wave, encoding, fit, max(1, min(batch, room)))
+    voices = {number: read_audio(path, SPEECH_RATE) for number, path in (speakers or {}).items()}
+    choice = Choice("numbers", frozenset(voices)) if voices else Choice.parse(face)
+    job = _Job(clip, Path(audio), Path(output), wave, voices, choice, encoding, fit, max(1, min(batch, room)))
     talker = _talker(model, device)
     begun = time.perf_counter()
     key = _key(job, talker, {"seed": seed, "steps": steps, "reference": reference})
     with WorkFolder(job.output, key) as work:
         found = _survey(job, talker.size, work, progress)
-        features = talker.encode_audio(torch.from_numpy(wave))
+        features = {n: talker.encode_audio(torch.from_numpy(w)) for n, w in [(None, wave), *voices.items()]}
         maker = MouthMaker(talker, features, seed=seed, steps=steps, reference=reference)
         frames = _write(job, found, maker, work, progress)
     seconds = time.perf_counter() - begun
@@ -161,10 +171,12 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
     for tensor in talker.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in (job.clip.path, job.audio)}
+    voices = {number: hashlib.sha256(wave.tobytes()).hexdigest() for number, wave in job.voices.items()}
+    faces = {"choice": repr(job.choice), "voices": voices}
     part = {"start": job.clip.start, "end": job.clip.end, "fit": job.fit}
     encode = {"crf": job.encoding.crf, "lossless": job.encoding.lossless, "codec": job.encoding.codec}
     model = {"weights": digest.hexdigest(), "device": str(talker.device), "note": synthetic_note()}
-    return {"files": files, "batch": job.batch, **part, **encode, **model, **sampling}
+    return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **sampling}
 
 
 def _survey(job: _Job, size: int, work: WorkFolder, progress: Progress) -> Survey:
@@ -172,7 +184,7 @@ def _survey(job: _Job, size: int, work: WorkFolder, progress: Progress) -> Surve
         return known
     frames = _counted(job.clip.frames(), "finding the face", job.clip.info.frames, progress)
     try:
-        found = survey(frames, size)
+        found = survey(frames, size, job.choice)
     except FaceError as error:
         raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
     work.save_survey(found)
@@ -196,7 +208,7 @@ def _write(job: _Job, found: Survey, maker: MouthMaker, work: WorkFolder, progre
             break
     end = tally.last * job.encoding.time_base + 1 / job.clip.info.fps
     join_segments(
-        work.segments(), job.output, job.encoding, end=end, audio=job.audio, metadata={"comment": synthetic_note()}
+        work.segments(), job.output, job.encoding, end=end, audio=job.audio, metadata=_metadata(job.clip.info)
     )
     return tally.frames
 
@@ -222,6 +234,13 @@ class _Tally:
             self.frames, self.last = self.frames + 1, item.pts
             self.progress("drawing mouths", self.frames, max(self.expected, self.frames))
             yield item
+
+
+def _metadata(info: VideoInfo) -> dict[str, str]:
+    """The source's title, people and dates, and its comment followed by ours: no earlier mark is removed."""
+    tags = {name.lower(): text for name, text in info.metadata.items()}
+    notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
+    return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
 
 
 def synthetic_note() -> str:

@@ -11,8 +11,9 @@ from dithead.face.align import invert, transform_points, transform_scale, warp_c
 from dithead.face.composite import match_colour, paste_patch
 from dithead.face.masks import polygon_mask
 from dithead.generate.mouths import MouthMaker
+from dithead.generate.run import Run
 from dithead.generate.schedule import Shown
-from dithead.generate.survey import Run, Survey
+from dithead.generate.survey import Survey
 from dithead.media.planes import Planes, planes_of
 from dithead.types import RGB, Mask, Similarity
 

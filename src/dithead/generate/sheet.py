@@ -24,14 +24,19 @@ def write_sheet(
 
     The moments are evenly spread over the first video; every row shows the same ones.
     """
-    output = Path(output)
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise OutputError(f"{shown(output)}: write the sheet to a name that ends in .png or .jpg")
     wanted = _moments(rows[0][1], columns)
     lines = [_row(label, video, wanted, height) for label, video in rows]
     width = max(line.shape[1] for line in lines)
     sheet = np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]), (0, 0))) for x in lines])
-    done, data = cv2.imencode(output.suffix, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    return save_picture(sheet, output)
+
+
+def save_picture(picture: RGB, output: str | PathLike[str]) -> Path:
+    """Write (H, W, 3) as PNG or JPEG by suffix; the file appears whole or not at all."""
+    output = Path(output)
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise OutputError(f"{shown(output)}: write the picture to a name that ends in .png or .jpg")
+    done, data = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     assert done
     with replacing(output) as temporary:
         temporary.write_bytes(data.tobytes())

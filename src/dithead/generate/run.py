@@ -1,0 +1,114 @@
+"""A run: the frames of one face in one shot, and what a mouth generator needs to know of them.
+
+A few numbers are kept per frame, and pictures only of a thinned-out sample. Letters: S crop side, K polygon corners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.align import crop_transform, invert, smooth_transforms, transform_points, warp_crop
+from dithead.face.lips import lip_aperture
+from dithead.face.masks import stable_polygon
+from dithead.media.video import VideoFrame
+from dithead.types import RGB, Landmarks, Similarity
+
+SAMPLES = 64  # sampled frames of a run from which its polygon and its reference come
+RAMP = 4  # frames over which a run fades in and out where no cut hides the change
+
+
+@dataclass(eq=False)
+class Run:
+    """Frames ``start`` to ``stop`` (excluded) of one face in one shot."""
+
+    start: int
+    stop: int
+    transforms: list[Similarity]  # one per frame, smoothed
+    polygon: NDArray[np.float32]  # (K, 2) crop pixels
+    reference: RGB  # (S, S, 3)
+    fades_in: bool
+    fades_out: bool
+    face: int = 0  # which of several faces
+
+    def strength(self, index: int) -> float:
+        """How much of the generated mouth shows in frame ``index``: 1 but near an end that must not pop."""
+        into = (index - self.start + 1) / (RAMP + 1) if self.fades_in else 1.0
+        left = (self.stop - index) / (RAMP + 1) if self.fades_out else 1.0
+        return min(1.0, into, left)
+
+
+@dataclass
+class _Sample:
+    landmarks: NDArray[np.float32]  # (478, 2) crop pixels
+    crop: RGB  # (S, S, 3)
+    aperture: float
+    turn: float
+
+
+@dataclass
+class OpenRun:
+    """A run while frames still come; samples are thinned by doubling the stride between them."""
+
+    start: int
+    face: int = 0
+    transforms: list[Similarity | None] = field(default_factory=list)
+    samples: list[_Sample] = field(default_factory=list)
+    stride: int = 1
+    gap: int = 0  # frames since the face was last seen
+
+    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int) -> None:
+        transform = crop_transform(landmarks, size)
+        if len(self.transforms) % self.stride == 0:
+            in_crop = transform_points(landmarks, transform)
+            crop = warp_crop(frame.pixels, transform, size)
+            self.samples.append(_Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks)))
+        self.transforms.append(transform)
+        self.gap = 0
+        if len(self.samples) > SAMPLES:
+            self.samples, self.stride = self.samples[::2], self.stride * 2
+
+    def skip(self) -> None:
+        self.transforms.append(None)
+        self.gap += 1
+
+    def close(self, size: int, fades_in: bool, fades_out: bool) -> Run:
+        transforms = self.transforms[: len(self.transforms) - self.gap]
+        polygon = stable_polygon(np.stack([s.landmarks for s in self.samples]), size)
+        return Run(
+            self.start, self.start + len(transforms), _filled(smooth_transforms(transforms)), polygon,
+            choose_reference(self.samples), fades_in, fades_out, self.face,
+        )  # fmt: skip
+
+
+def head_turn(landmarks: Landmarks) -> float:
+    """Sine of the yaw from the depth of the outer eye corners: 0 is frontal, 1 full profile."""
+    axis = landmarks[263] - landmarks[33]
+    return float(axis[2] / max(float(np.linalg.norm(axis)), 1e-6))
+
+
+def choose_reference(samples: list[_Sample]) -> RGB:
+    """The sampled crop that shows the person best: head as it mostly is, mouth a little open, sharp."""
+    turns = np.array([s.turn for s in samples])
+    apertures = np.array([s.aperture for s in samples])
+    sharpness = np.array([_sharpness(s.crop) for s in samples])
+    wanted = np.quantile(apertures, 0.7)
+    cost = np.abs(turns - np.median(turns)) / 0.1 + np.abs(apertures - wanted) / 0.05
+    cost -= sharpness / max(float(np.median(sharpness)), 1e-6)
+    return samples[int(np.argmin(cost))].crop
+
+
+def _sharpness(crop: RGB) -> float:
+    grey = crop.astype(np.float32).mean(axis=2)
+    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+
+def _filled(transforms: list[Similarity | None]) -> list[Similarity]:
+    """Gaps of a run bridged by straight lines (in crop -> frame form, where the face moves evenly)."""
+    known = np.array([i for i, m in enumerate(transforms) if m is not None])
+    back = np.stack([invert(m).ravel() for m in transforms if m is not None])
+    times = np.arange(len(transforms))
+    lines = np.stack([np.interp(times, known, back[:, c]) for c in range(6)], axis=1).reshape(-1, 2, 3)
+    return [invert(lines[i]) if m is None else m for i, m in enumerate(transforms)]

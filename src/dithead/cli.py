@@ -27,6 +27,7 @@ from dithead.commands.shared import (
     Seed,
     TrainSteps,
     given,
+    numbered,
     out,
     out_fields,
     say,
@@ -73,6 +74,8 @@ def generate(
     seed: Seed = None,
     device: Device = None,
     reference: Annotated[str | None, typer.Option(help="Reference frame: static or previous.")] = None,
+    face: Annotated[str | None, typer.Option(help="largest, left, right, all, a number, or X,Y in pixels.")] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="NUMBER=AUDIO: a face's own speech; repeatable.")] = None,
     fit: Annotated[str | None, typer.Option(help="Unequal lengths: silence, cut, loop, bounce or freeze.")] = None,
     start: Annotated[float | None, typer.Option(help="Use the video from here, in seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="Use the video up to here, in seconds.")] = None,
@@ -87,8 +90,8 @@ def generate(
 
     with terminal_progress() as progress:
         options = given(
-            model=model, steps=steps, seed=seed, device=device, reference=reference, fit=fit, start=start, end=end,
-            crf=crf, codec=codec,
+            model=model, steps=steps, seed=seed, device=device, reference=reference, face=face,
+            speakers=numbered(speaker or []), fit=fit, start=start, end=end, crf=crf, codec=codec,
         )  # fmt: skip
         result = generate(video, audio, output, lossless=lossless, progress=progress, **options)
     if as_json:
@@ -97,6 +100,17 @@ def generate(
     out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
     for stretch in result.passed_through:
         say(f"frames {stretch.first} to {stretch.last} passed through unchanged: {stretch.reason}")
+
+
+@app.command()
+def faces(
+    video: Annotated[Path, typer.Argument(help="The video.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A picture, .png or .jpg.")],
+) -> None:
+    """Draw a still of every shot with its faces numbered, as `generate --face` and `--speaker` count them."""
+    from dithead.generate.who import write_faces
+
+    out(f"{output}  {write_faces(video, output)} faces")
 
 
 @app.command()

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from dithead.errors import ConfigError
+
 Model = Annotated[str | None, typer.Option(help="A shipped name, a model folder or a hub id (org/name@revision).")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same output.")]
@@ -23,6 +25,17 @@ TrainSteps = Annotated[int | None, typer.Option(min=1, help="Training steps, ins
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given on the command line."""
     return {name: value for name, value in options.items() if value not in (None, [], {})}
+
+
+def numbered(entries: list[str]) -> dict[int, Path]:
+    """``NUMBER=FILE`` entries as a mapping. Raises ConfigError for another form or a number twice."""
+    files: dict[int, Path] = {}
+    for entry in entries:
+        number, _, file = entry.partition("=")
+        if not (number.isdecimal() and file) or int(number) in files:
+            raise ConfigError(f"{entry!r}: give each face once, as NUMBER=FILE")
+        files[int(number)] = Path(file)
+    return files
 
 
 def out(line: str) -> None:

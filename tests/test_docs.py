@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from dithead.cli import app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_readme_reaches_a_result_within_30_lines() -> None:
         assert any(needed in line for line in head), needed
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_named_in_a_document_exists(document: Path) -> None:
     named = set(
         re.findall(r"\bdithead ((?:train )?[a-z]+)(?= [-A-Z0-9\\]|`|$)", document.read_text(encoding="utf-8"), re.M)
@@ -51,7 +51,7 @@ def test_every_command_named_in_a_document_exists(document: Path) -> None:
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_named_in_a_document_exists(document: Path) -> None:
     named = re.findall(r"`((?:src|docs|tests|runs|examples|\.ci)/[\w./-]+\.\w+)`", document.read_text(encoding="utf-8"))
     missing = [name for name in named if not (ROOT / name).exists()]

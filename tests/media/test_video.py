@@ -210,3 +210,26 @@ def test_default_quality_keeps_45_db_in_every_plane(tmp_path, pix_fmt):
     read = [planes_of(f.native, pix_fmt, f.encoding) for f in read_frames(tmp_path / "a.mp4")]
     for k in range(3):
         assert min(psnr(a.arrays[k], b.arrays[k]) for a, b in zip(written, read, strict=True)) > 45
+
+
+def test_damaged_frames_show_the_last_good_one(tmp_path):
+    """Frames of a codec without prediction, three of them overwritten with rubbish."""
+    pictures = [picture(64, 48, 5 * k) for k in range(12)]
+    with av.open(str(tmp_path / "a.mkv"), "w") as media:
+        stream = media.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for k, image in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts = k
+            for packet in stream.encode(frame):
+                bad = k in (4, 5, 11)
+                sent = av.Packet(b"rubbish" * 9) if bad else packet
+                sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
+                sent.stream, sent.is_keyframe = stream, True
+                media.mux(sent)
+    frames = list(read_frames(tmp_path / "a.mkv"))
+    assert [f.time for f in frames] == pytest.approx([k / 25 for k in range(12)], abs=1e-3)
+    assert [k for k, f in enumerate(frames) if f.damaged] == [4, 5, 11]
+    shown = [0, 1, 2, 3, 3, 3, 6, 7, 8, 9, 10, 10]
+    for frame, k in zip(frames, shown, strict=True):
+        assert max(range(12), key=lambda j: psnr(frame.pixels, pictures[j])) == k

@@ -20,6 +20,7 @@ import torch
 from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.generate.follow import Choice
 from dithead.generate.mouths import MouthMaker, ReferenceMode
+from dithead.generate.portrait import Portrait, still_video
 from dithead.generate.progress import Progress, silent
 from dithead.generate.render import render
 from dithead.generate.result import GenerateResult
@@ -73,6 +74,7 @@ def generate(
     reference: ReferenceMode = "static",
     face: str = "largest",
     speakers: Mapping[int, StrPath] | None = None,
+    idle: bool = True,
     fit: Fit = "silence",
     start: float = 0.0,
     end: float | None = None,
@@ -91,6 +93,7 @@ def generate(
     device: auto, cpu, cuda or mps.  reference: ``static`` or ``previous`` (the paper's; slower).
     face: which of several in each shot: largest, left, right, all, a number (1 is leftmost), or X,Y in pixels.
     speakers: speech of its own for each numbered face, while ``audio`` is what is heard.
+    idle: let a still picture given as ``video`` sway a little; it lasts as long as the speech.
     fit: what to do when speech and video differ in length, see ``schedule.Fit``.
     start, end: the part of the video to use, in seconds.  crf, codec (h264, hevc), lossless: of the one encode.
 
@@ -98,9 +101,13 @@ def generate(
     existing output is only replaced by a finished one.
     """
     _check_choices(steps, reference, fit)
-    clip = Clip(Path(video), probe(video), start, end)
-    encoding = PictureEncoding(clip.info, crf, lossless, codec_named(codec))
+    info = probe(video)
     wave = read_audio(audio, SPEECH_RATE)
+    if info.still:
+        clip: Clip = Portrait(Path(video), still_video(info), seconds=len(wave) / SPEECH_RATE, idle=idle)
+    else:
+        clip = Clip(Path(video), info, start, end)
+    encoding = PictureEncoding(clip.info, crf, lossless, codec_named(codec))
     _check_output(Path(output), clip.path, Path(audio))
     room = max(1, _BATCH_PIXELS // (clip.info.width * clip.info.height))
     voices = {number: read_audio(path, SPEECH_RATE) for number, path in (speakers or {}).items()}
@@ -125,6 +132,8 @@ def generate(
         model=str(model) if isinstance(model, str | PathLike) else talker.config.name,
         seed=seed,
         passed_through=found.passed_through,
+        damaged=found.damaged,
+        notes=_notes(clip.info),
     )
 
 
@@ -173,7 +182,7 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
     files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in (job.clip.path, job.audio)}
     voices = {number: hashlib.sha256(wave.tobytes()).hexdigest() for number, wave in job.voices.items()}
     faces = {"choice": repr(job.choice), "voices": voices}
-    part = {"start": job.clip.start, "end": job.clip.end, "fit": job.fit}
+    part = {"start": job.clip.start, "end": job.clip.end, "clip": repr(job.clip), "fit": job.fit}
     encode = {"crf": job.encoding.crf, "lossless": job.encoding.lossless, "codec": job.encoding.codec}
     model = {"weights": digest.hexdigest(), "device": str(talker.device), "note": synthetic_note()}
     return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **sampling}
@@ -241,6 +250,17 @@ def _metadata(info: VideoInfo) -> dict[str, str]:
     tags = {name.lower(): text for name, text in info.metadata.items()}
     notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
     return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
+
+
+def _notes(info: VideoInfo) -> list[str]:
+    """What the output leaves out of the source, by rule."""
+    notes = []
+    if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):
+        notes.append("the source's transparency is left out")
+    others = [kind for kind in info.other_streams if kind != "audio"]
+    if others:
+        notes.append(f"the source's other streams are left out: {', '.join(others)}")
+    return notes
 
 
 def synthetic_note() -> str:

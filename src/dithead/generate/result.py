@@ -29,6 +29,8 @@ class GenerateResult:
     model: str
     seed: int
     passed_through: list[Stretch] = field(default_factory=list)
+    damaged: list[Stretch] = field(default_factory=list)  # frames that could not be read
+    notes: list[str] = field(default_factory=list)  # what else was left out or changed
 
     def to_json(self) -> str:
         """One line of JSON."""

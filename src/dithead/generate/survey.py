@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ class Survey:
     stamps: NDArray[np.int64]  # (N,) time stamps of all frames
     runs: list[Run]
     passed_through: list[Stretch]
+    damaged: list[Stretch] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -50,7 +51,7 @@ class Survey:
     def save(self, path: Path) -> None:
         """Write an .npz; the file appears whole or not at all."""
         spans = [(r.start, r.stop, r.fades_in, r.fades_out, r.face) for r in self.runs]
-        reasons = json.dumps([(s.first, s.last, s.reason) for s in self.passed_through])
+        reports = [[(s.first, s.last, s.reason) for s in part] for part in (self.passed_through, self.damaged)]
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
@@ -59,7 +60,7 @@ class Survey:
                 transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
                 polygons=np.stack([r.polygon for r in self.runs]),
                 references=np.stack([r.reference for r in self.runs]),
-                passed_through=np.array(reasons),
+                reports=np.array(json.dumps(reports)),
             )
 
     @staticmethod
@@ -75,8 +76,8 @@ class Survey:
                     spans, moves, data["polygons"], data["references"], strict=True
                 )
             ]
-            passed = [Stretch(*item) for item in json.loads(str(data["passed_through"]))]
-            return Survey(data["stamps"], runs, passed)
+            passed, damaged = ([Stretch(*item) for item in part] for part in json.loads(str(data["reports"])))
+            return Survey(data["stamps"], runs, passed, damaged)
 
 
 def survey(
@@ -115,6 +116,7 @@ class Surveyor:
         self.open: dict[int, OpenRun] = {}
         self.runs: list[Run] = []
         self.missed: list[tuple[int, str]] = []
+        self.damaged: list[tuple[int, str]] = []
 
     def step(self, frame: VideoFrame, faces: dict[int, Landmarks | None], shot: int) -> None:
         """One more frame with the landmarks of each chosen face by its number."""
@@ -125,6 +127,8 @@ class Surveyor:
         reasons = [self._see(index, number, frame, faces.get(number)) for number in faces.keys() | self.open.keys()]
         if all(reasons):
             self.missed.append((index, min(reasons, key=_ORDER.index, default=_ORDER[-1])))
+        if frame.damaged:
+            self.damaged.append((index, "damaged in the source; the last good frame is shown"))
         self.stamps.append(frame.pts)
 
     def finish(self) -> Survey:
@@ -138,7 +142,7 @@ class Surveyor:
         for run in self.runs:
             covered[run.start : run.stop] = True
         missed = [(i, why) for i, why in self.missed if not covered[i]]
-        return Survey(np.array(self.stamps, np.int64), self.runs, _stretches(missed))
+        return Survey(np.array(self.stamps, np.int64), self.runs, _stretches(missed), _stretches(self.damaged))
 
     def _see(self, index: int, number: int, frame: VideoFrame, landmarks: Landmarks | None) -> str:
         """Add a frame to a face's run; returns why it cannot be drawn on, or an empty string."""

@@ -34,10 +34,15 @@ class VideoInfo:
     codec: str = ""
     sample_aspect: Fraction | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    still: bool = False  # a picture, not a video
+    other_streams: tuple[str, ...] = ()  # such as "audio", "subtitle"; the picture itself left out
 
     @property
     def encoding(self) -> Encoding:
         return encoding_of(self.color_space, self.color_range, self.pix_fmt, self.height)
+
+
+PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "webp")
 
 
 def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
@@ -66,6 +71,8 @@ def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
         codec=stream.codec_context.name,
         sample_aspect=stream.sample_aspect_ratio or None,
         metadata=dict(media.metadata),
+        still=media.format.name in PICTURE_FORMATS,
+        other_streams=tuple(s.type for s in media.streams if s.index != stream.index),
     )
 
 

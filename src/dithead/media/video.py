@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from os import PathLike
@@ -37,6 +37,7 @@ class VideoFrame:
     native: Any  # av.VideoFrame as decoded, not yet rotated
     encoding: Encoding
     rotation: int = 0
+    damaged: bool = False  # could not be decoded: shows the last good frame instead
 
     @cached_property
     def pixels(self) -> RGB:
@@ -96,16 +97,15 @@ def _native_frames(path: Path) -> Iterator[VideoFrame]:
         count = _Count()
         info: VideoInfo | None = None
         start = last = index = 0
-        for frame in _decoded(media, stream, count):
+        for frame, stamp, damaged in _mended(_decoded(media, stream, count), count):
             if info is None:
-                info, start = describe(media, stream, frame), frame.pts or 0
+                info, start = describe(media, stream, frame), stamp or 0
                 last = -1
             step = _frame_ticks(info.fps, frame.time_base)
-            pts = frame.pts - start if frame.pts is not None else last + step
+            pts = stamp - start if stamp is not None else last + step
             last = pts = max(pts, last + 1)  # equal or backward stamps would break every writer
-            yield VideoFrame(
-                index, float(pts * frame.time_base), pts, frame.time_base, frame, info.encoding, info.rotation
-            )
+            time = float(pts * frame.time_base)
+            yield VideoFrame(index, time, pts, frame.time_base, frame, info.encoding, info.rotation, damaged)
             index += 1
         _require_whole(path, media, stream, count, index, last)
 
@@ -147,20 +147,36 @@ class _Count:
     """Packets seen by the demuxer, to notice a file that ends before its header says."""
 
     packets: int = 0
-    damaged: bool = False
+    lost: list[int] = field(default_factory=list)  # time stamps of packets that gave an error
+
+
+def _mended(frames: Iterator[Any], count: _Count) -> Iterator[tuple[Any, int | None, bool]]:
+    """(frame, time stamp, is it damaged) with every lost or damaged frame replaced by the last good one."""
+    good: Any = None
+    for frame in frames:
+        while good is not None and count.lost and frame.pts is not None and count.lost[0] < frame.pts:
+            yield good, count.lost.pop(0), True
+        if count.lost and count.lost[0] == frame.pts:
+            count.lost.pop(0)
+        if frame.is_corrupt and good is not None:
+            yield good, frame.pts, True
+        else:
+            good = frame
+            yield frame, frame.pts, False
+    while good is not None and count.lost:
+        yield good, count.lost.pop(0), True
 
 
 def _decoded(media: Any, stream: Any, count: _Count | None = None) -> Iterator[Any]:
-    """Decoded frames of one stream; a damaged last packet counts as damage, not as an error of its own."""
+    """Decoded frames of one stream; packets that cannot be decoded are counted, and left out."""
     count = count or _Count()
     for packet in media.demux(stream):
-        if packet.size:
-            count.packets += 1
-            count.damaged |= packet.is_corrupt
+        count.packets += packet.size > 0
         try:
             yield from packet.decode()
         except av.InvalidDataError:
-            count.damaged = True
+            if packet.pts is not None:
+                count.lost = sorted([*count.lost, packet.pts])
 
 
 def _require_whole(path: Path, media: Any, stream: Any, count: _Count, decoded: int, last: int) -> None:

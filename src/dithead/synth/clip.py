@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from dithead.synth import sound
 from dithead.synth.assets import Floats
-from dithead.synth.camera import Camera, project
+from dithead.synth.camera import Camera
 from dithead.synth.motion import Motion, rotation
 from dithead.synth.person import Person, uniforms
 from dithead.synth.render import Stage
 from dithead.synth.scene import Setting
 from dithead.synth.speech import Phoneme, Speech, Voice, speak
 from dithead.synth.texts import SENTENCES, sample_text
+from dithead.synth.truth import Moment, Witness
 from dithead.synth.visemes import RATE, Style, face_weights, mouth_curves, sample_style
 from dithead.types import RGB, Wave
 
@@ -36,21 +37,6 @@ class Script:
     press: float
     voice: Voice
     text: str
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A picture and what is true of it; positions in pixels."""
-
-    pixels: RGB
-    aperture: float  # gap between the inner lips / distance of the outer eye corners
-    lips: Floats  # (L, 2) inner lip contour
-    eyes: Floats  # (2, 2) outer eye corners
-    visible: bool = True
-
-    def without_pixels(self) -> Moment:
-        """The truth alone."""
-        return replace(self, pixels=np.empty((0, 0, 3), np.uint8))
 
 
 def sample_voice(rng: np.random.Generator, male: float, language: str | None = None) -> Voice:
@@ -118,37 +104,41 @@ def camera_of(person: Person, setting: Setting, shake: Floats) -> Camera:
     return Camera(tuple(float(x) for x in eye), tuple(float(x) for x in target), setting.height)  # type: ignore[arg-type]
 
 
-def perform(stage: Stage, person: Person, setting: Setting, script: Script, motion: Motion,
-            rng: np.random.Generator) -> Iterator[Moment]:  # fmt: skip
+def perform(
+    stage: Stage,
+    person: Person,
+    setting: Setting,
+    script: Script,
+    motion: Motion,
+    rng: np.random.Generator,
+    *,
+    labels: bool = False,
+) -> Iterator[Moment]:
     """The clip's pictures in order; the person must be dressed on the stage."""
-    anatomy = person.body.anatomy
-    corners = list(eye_corners(person))
     lens = Lens(setting, stage.width, stage.height)
+    witness = Witness(person, stage.width, stage.height)
     for index, controls in enumerate(script.controls):
-        speech = face_weights(controls, script.press)
-        weights = dict(speech)
-        for name, curve in motion.weights.items():
-            damp = 1 - 0.9 * float(controls[7]) if name.startswith("mouth") else 1.0
-            weights[name] = weights.get(name, 0.0) + float(curve[index]) * damp
-        weights = person.seal(weights, float(controls[7]))
+        weights = expression(person, script, motion, index)
         yaw, pitch = (float(a) for a in motion.gaze[index])
         person.pose(weights, tongue=float(controls[6]), gaze=(yaw, pitch))
         turn = rotation(*(float(a) for a in motion.head[index]))
         camera = camera_of(person, setting, motion.camera[index])
-        pixels = stage.draw(camera, uniforms(person, setting, turn, motion.shift[index]))
+        scene = uniforms(person, setting, turn, motion.shift[index])
+        pixels = lens.develop(stage.draw(camera, scene), rng)
         matrix = camera.view_projection(stage.width / stage.height)
-        points = np.concatenate([person.coarse[anatomy.mouth], person.base[corners]])
-        world = (points - person.pivot) @ turn.T + person.pivot + motion.shift[index]
-        flat = project(world, matrix, stage.width, stage.height)[:, :2]
-        wide = float(np.linalg.norm(person.base[corners[0]] - person.base[corners[1]]))
-        yield Moment(lens.develop(pixels, rng), person.mouth_state()[1] / wide, flat[:-2], flat[-2:])
+        shown = stage.labels(camera, scene) if labels else None
+        yield witness.look(pixels, turn, motion.shift[index], matrix, shown)
 
 
-def eye_corners(person: Person) -> tuple[int, int]:
-    """The body vertices at the outer corners of the right and left eye."""
-    rest, body = person.body.head.vertices, np.unique(person.body.faces)
-    found = [int(body[np.argmin(np.linalg.norm(rest[body] - (s * 0.475, 7.27, 1.285), axis=1))]) for s in (-1, 1)]
-    return found[0], found[1]
+def expression(person: Person, script: Script, motion: Motion, index: int) -> dict[str, float]:
+    """Key weights of frame ``index``: speech, then smiles and blinks, then lips sealed where speech closes them."""
+    controls = script.controls[index]
+    closure = float(controls[7])
+    weights = face_weights(controls, script.press)
+    for name, curve in motion.weights.items():
+        damp = 1 - 0.9 * closure if name.startswith("mouth") else 1.0
+        weights[name] = weights.get(name, 0.0) + float(curve[index]) * damp
+    return person.seal(weights, closure)
 
 
 class Lens:

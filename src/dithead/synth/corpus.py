@@ -20,8 +20,8 @@ import numpy as np
 from dithead.errors import ConfigError, OutputError
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
-from dithead.synth.assets import Floats, load_head
-from dithead.synth.clip import Moment, Script, loudness, perform, sample_voice, write_script
+from dithead.synth.assets import load_head
+from dithead.synth.clip import Script, loudness, perform, sample_voice, write_script
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import Motion, sample_motion
 from dithead.synth.person import Body, Person
@@ -29,6 +29,7 @@ from dithead.synth.render import Stage
 from dithead.synth.scene import Setting, sample_setting
 from dithead.synth.skin import luminance
 from dithead.synth.sound import RATE
+from dithead.synth.truth import Moment, stack
 
 LICENCE = "CC0-1.0"
 SOURCE = "dithead synth (MakeHuman CC0 head, espeak-ng voice)"
@@ -45,6 +46,7 @@ class Options:
     fps: int = 25
     identity: str | None = None
     language: str | None = None
+    labels: bool = False
 
     @property
     def frames(self) -> int:
@@ -72,15 +74,17 @@ def synth_corpus(
     workers: int = 1,
     identity: str | Path | None = None,
     language: str | None = None,
+    labels: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CorpusResult:
     """Write ``count`` talking clips under ``output/PERSON/``: clip.mp4, truth.npz and clip.json each.
 
     head_model: folder of the parametric head.  seed: of the whole corpus.  size: of the square picture, pixels.
     identity: a JSON record that replaces the random people.  language: an espeak-ng language instead of a mix.
+    labels: also write what each pixel shows (lips, teeth, tongue, skin, hair, ...) into truth.npz.
     progress is called with (clips there, count).  Raises DataError, ConfigError or OutputError.
     """
-    options = Options(str(head_model), seed, size, seconds, fps, str(identity) if identity else None, language)
+    options = Options(str(head_model), seed, size, seconds, fps, str(identity) if identity else None, language, labels)
     if count < 1 or size < 64 or size % 2 or options.frames < 1 or workers < 1:
         raise ConfigError("count, workers and seconds must be positive, and size an even number of at least 64")
     root = Path(output)
@@ -149,7 +153,8 @@ def make_clip(index: int, options: Options, root: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         quality = float(rng.uniform(10, 26))  # as cameras and sites compress
-        moments = write_video(folder / "clip.mp4", perform(stage, person, setting, script, motion, rng), script,
+        pictures = perform(stage, person, setting, script, motion, rng, labels=options.labels)
+        moments = write_video(folder / "clip.mp4", pictures, script,
                               options.fps, quality)  # fmt: skip
         _write_truth(folder, moments, script, motion)
         who.save(folder / "identity.json")
@@ -178,14 +183,8 @@ def _chain(first: Moment, rest: Iterator[Moment]) -> Iterator[Moment]:
 
 
 def _write_truth(folder: Path, moments: list[Moment], script: Script, motion: Motion) -> None:
-    arrays: dict[str, Floats] = {
-        "aperture": np.array([m.aperture for m in moments], np.float32),
-        "lips": np.stack([m.lips for m in moments]).astype(np.float32),
-        "eyes": np.stack([m.eyes for m in moments]).astype(np.float32),
-        "controls": script.controls,
-        "head": motion.head,
-    }
-    np.savez_compressed(folder / "truth.npz", **arrays)  # type: ignore[arg-type]
+    motion_truth = {"controls": script.controls, "head": motion.head}
+    np.savez_compressed(folder / "truth.npz", **stack(moments), **motion_truth)  # type: ignore[arg-type]
 
 
 def _record(index: int, options: Options, script: Script, who: Identity, setting: Setting) -> dict[str, object]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import moderngl
 
 PROGRAMS = ("skin", "mouth", "eye", "hair", "cloth")
+LABELS = ("background", "skin", "lips", "cavity", "teeth", "tongue", "eye", "eyebrows", "hair", "cloth", "glasses",
+          "occluder")  # fmt: skip
 
 
 @dataclass
@@ -92,6 +94,8 @@ class Stage:
         }
         depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
         self._depth = _Program(depth)
+        label = ctx.program(vertex_shader=_source("mesh.vert"), fragment_shader=_source("label.frag"))
+        self._label = _Program(label)
         back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
         self._back = _Program(back)
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
@@ -126,7 +130,8 @@ class Stage:
     def add(self, parts: Sequence[Part]) -> None:
         """Put parts on the stage, drawn in this order."""
         for part in parts:
-            self._drawn.append(_Drawn(self.ctx, part, self._programs[part.program], self._depth))
+            programs = self._programs[part.program], self._depth, self._label
+            self._drawn.append(_Drawn(self.ctx, part, *programs))
 
     def relight(self) -> None:
         """Upload the parts' ``light`` arrays again after a bake."""
@@ -156,6 +161,21 @@ class Stage:
         if self._size == (self.width, self.height):
             return np.ascontiguousarray(large)
         return np.asarray(cv2.resize(large, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def labels(self, camera: Camera, scene: Mapping[str, Any]) -> NDArray[np.uint8]:
+        """What each pixel of the frame just drawn shows: (H, W) numbers into LABELS."""
+        import moderngl
+
+        target = self.ctx.simple_framebuffer((self.width, self.height), components=4)
+        target.use()
+        target.clear(0, 0, 0, 1)
+        view = camera.view_projection(self.width / self.height)
+        for drawn in self._drawn:
+            self.ctx.enable_only(moderngl.DEPTH_TEST | (moderngl.CULL_FACE if drawn.part.solid else 0))
+            drawn.render_label({**scene, **drawn.part.uniforms, "view_projection": view}, self._textures)
+        raw = np.frombuffer(target.read(components=1, alignment=1), np.uint8).reshape(self.height, self.width)
+        target.release()
+        return np.ascontiguousarray(raw[::-1])
 
     def visibility(self, points: Floats, directions: Floats, size: int = 256) -> Floats:
         """How far each point (P, 3) is open towards each unit direction (D, 3): (P, D) in 0..1."""
@@ -210,22 +230,20 @@ def _compare(field: Floats, points: Floats, matrix: Floats, bias: float = 0.006)
 class _Drawn:
     """A part's buffers and vertex arrays."""
 
-    def __init__(self, ctx: moderngl.Context, part: Part, program: _Program, depth: _Program) -> None:
+    def __init__(self, ctx: moderngl.Context, part: Part, program: _Program, depth: _Program, label: _Program) -> None:
         self.part = part
         self.program = program
         self.depth = depth
+        self.label = label
         self._moving = ctx.buffer(self._pack_moving(), dynamic=part.moving)
         self._fixed = ctx.buffer(self._pack_fixed())
         self._index = ctx.buffer(part.triangles.astype(np.int32).tobytes())
-        self._array = ctx.vertex_array(
-            program.program,
-            [
-                (self._moving, "3f 3f", "in_position", "in_normal"),
-                (self._fixed, "2f 4f 4f 3f", "in_uv", "in_mask", "in_light", "in_rest"),
-            ],
-            self._index,
-            skip_errors=True,
-        )
+        layout = [
+            (self._moving, "3f 3f", "in_position", "in_normal"),
+            (self._fixed, "2f 4f 4f 3f", "in_uv", "in_mask", "in_light", "in_rest"),
+        ]
+        self._array = ctx.vertex_array(program.program, layout, self._index, skip_errors=True)
+        self._label_array = ctx.vertex_array(label.program, layout, self._index, skip_errors=True)
         self._depth_array = ctx.vertex_array(
             depth.program,
             [(self._moving, "3f 12x", "in_position"), (self._fixed, "2f 44x", "in_uv")],
@@ -253,6 +271,14 @@ class _Drawn:
             self.program.set(name, value)
         self._array.render()
 
+    def render_label(self, uniforms: Mapping[str, Any], textures: Mapping[str, Any]) -> None:
+        if "albedo_map" in self.part.textures:
+            textures[self.part.textures["albedo_map"]].use(0)
+        number = LABELS.index(self.part.name if self.part.name in LABELS else "eyebrows")
+        for name, value in {**uniforms, "cutoff": self.part.cutoff, "label": number, "albedo_map": 0}.items():
+            self.label.set(name, value)
+        self._label_array.render()
+
     def render_depth(self, matrix: Floats, textures: Mapping[str, Any]) -> None:
         if "albedo_map" in self.part.textures:
             textures[self.part.textures["albedo_map"]].use(0)
@@ -261,7 +287,7 @@ class _Drawn:
         self._depth_array.render()
 
     def release(self) -> None:
-        for resource in (self._array, self._depth_array, self._moving, self._fixed, self._index):
+        for resource in (self._array, self._label_array, self._depth_array, self._moving, self._fixed, self._index):
             resource.release()
 
 

@@ -232,3 +232,33 @@ def test_odd_names_work(good, tmp_path, monkeypatch, capsys, name):
         cli.main()
     assert left.value.code in (0, None), capsys.readouterr().err
     assert len(list(read_frames("out " + name))) == 3
+
+
+@pytest.mark.parametrize("speaker", ["1", "x=a.wav", "1=", "=a.wav"])
+def test_impossible_speakers(refused, speaker):
+    refused("NUMBER=FILE", speaker=speaker)
+
+
+def test_an_unknown_face(refused):
+    refused("unknown face 'nobody'", face="nobody")
+
+
+def test_the_same_speaker_twice(good, tmp_path, monkeypatch, capsys):
+    voices = [f"--speaker=1={good['audio']}"] * 2
+    flags = [f"--{name}={value}" for name, value in good.items()]
+    code, error = run(monkeypatch, capsys, "generate", *flags, *voices, f"--output={tmp_path / 'o.mp4'}")
+    assert (code, len(error.strip().splitlines())) == (2, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_faces_of_nobody(tmp_path, monkeypatch, capsys):
+    wall = write_video(tmp_path / "wall.mp4", [np.full((64, 64, 3), 120, np.uint8)] * 2)
+    code, error = run(monkeypatch, capsys, "faces", wall, "-o", tmp_path / "who.png")
+    assert (code, "wall.mp4: no face" in error) == (2, True)
+    assert list(tmp_path.iterdir()) == [wall]
+
+
+def test_faces_of_a_presenter(good, tmp_path, monkeypatch, capsys):
+    code, error = run(monkeypatch, capsys, "faces", good["video"], "-o", tmp_path / "who.png")
+    assert (code or 0, error) == (0, "")
+    assert (tmp_path / "who.png").stat().st_size > 1000

@@ -54,24 +54,38 @@ def _language_odds() -> NDArray[np.float64]:
 
 def write_script(rng: np.random.Generator, voice: Voice, frames: int, fps: float, *,
                  style: Style | None = None, text: str | None = None, clean: bool = False) -> Script:  # fmt: skip
-    """Speak, listen through a microphone and derive the mouth's movement for ``frames`` pictures."""
-    duration = frames / fps
-    wanted = text or sample_text(rng, voice.language, duration)
+    """Speak, and derive the sound and the mouth's movement for ``frames`` pictures."""
+    wanted = text or sample_text(rng, voice.language, frames / fps)
     silent = text is None and rng.random() < SILENT
-    spoken = hush(duration, voice.language) if silent else speak(wanted, voice)
-    speech = _window(spoken, duration, rng, whole=text is not None)
+    spoken = hush(frames / fps, voice.language) if silent else speak(wanted, voice)
+    speech = _window(spoken, frames / fps, rng, whole=text is not None)
+    return script_of(speech, rng, voice, frames, fps, style=style, clean=clean)
+
+
+def script_of(
+    speech: Speech,
+    rng: np.random.Generator,
+    voice: Voice,
+    frames: int,
+    fps: float,
+    *,
+    style: Style | None = None,
+    clean: bool = False,
+) -> Script:
+    """A speech of the clip's length as a microphone hears it, and the mouth that says it."""
     style = style or sample_style(rng)
-    curves = mouth_curves(speech.phonemes, duration, style)
+    curves = mouth_curves(speech.phonemes, frames / fps, style)
     at = (np.arange(frames) + 0.5) / fps * RATE  # a picture shows the middle of its exposure
-    rows = np.stack([np.interp(at, np.arange(len(curves)), curves[:, i]) for i in range(curves.shape[1])], axis=1)
+    rows = np.stack([np.interp(at, np.arange(len(curves)), curve) for curve in curves.T], axis=1)
     wave = sound.record(speech.wave, speech.rate, rng, clean=clean)
-    return Script(wave, speech.phonemes, rows.astype(np.float32), style.press, voice, wanted)
+    return Script(wave, speech.phonemes, rows.astype(np.float32), style.press, voice, speech.text)
 
 
 def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole: bool) -> Speech:
     """Exactly ``duration`` seconds: a little silence first, or a piece from the middle of a longer speech."""
     length = len(speech.wave) / speech.rate
     lead = 0.25 if whole else float(rng.choice([rng.uniform(0.05, 0.9), -rng.uniform(0, max(length - duration, 0.01))]))
+    lead = min(lead, 0.3 * duration)
     count = round(duration * speech.rate)
     wave = np.zeros(count, np.float32)
     start = round(lead * speech.rate)

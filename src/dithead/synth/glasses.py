@@ -38,10 +38,11 @@ def frame(centres: list[Floats], radius: float, style: int) -> tuple[Floats, Flo
         z = np.linspace(front - 0.35 * x * x, front - 1.25, 10)
         out = x + side * 0.20 * np.sqrt(np.linspace(0, 1, 10))
         tubes.append((np.stack([out, np.full(10, middle + 0.03), z], axis=1), False))
-    return _merge([_tube(path, closed, thick) for path, closed in tubes])
+    return merge([tube(path, closed, thick) for path, closed in tubes])
 
 
-def _tube(path: Floats, closed: bool, thick: float, sides: int = 6) -> tuple[Floats, Floats, Ints]:
+def tube(path: Floats, closed: bool, thick: float, sides: int = 6) -> tuple[Floats, Floats, Ints]:
+    """Points, normals and triangles of a tube of radius ``thick`` along ``path`` (N, 3)."""
     ahead, behind = np.roll(path, -1, axis=0), np.roll(path, 1, axis=0)
     tangent = ahead - behind
     if not closed:
@@ -61,7 +62,8 @@ def _tube(path: Floats, closed: bool, thick: float, sides: int = 6) -> tuple[Flo
     return points.reshape(-1, 3), normal.reshape(-1, 3), triangles.astype(np.int32)
 
 
-def _merge(pieces: list[tuple[Floats, Floats, Ints]]) -> tuple[Floats, Floats, Ints]:
+def merge(pieces: list[tuple[Floats, Floats, Ints]]) -> tuple[Floats, Floats, Ints]:
+    """Several pieces as one mesh."""
     at, triangles = 0, []
     for points, _, faces in pieces:
         triangles.append(faces + at)

@@ -156,6 +156,20 @@ class Stage:
             flags = (moderngl.CULL_FACE if drawn.part.solid else 0) | (moderngl.BLEND if drawn.part.blend else 0)
             ctx.enable_only(moderngl.DEPTH_TEST | flags)
             drawn.render({**shared, **drawn.part.uniforms}, self._textures)
+        return self._read()
+
+    def empty(self) -> RGB:
+        """The background alone (H, W, 3)."""
+        import moderngl
+
+        self._target.use()
+        self._textures["background"].use(0)
+        self._back.set("window", (1, 1, 0, 0))
+        self.ctx.enable_only(moderngl.NOTHING)
+        self._back_array.render(moderngl.TRIANGLE_STRIP)
+        return self._read()
+
+    def _read(self) -> RGB:
         raw = np.frombuffer(self._target.read(components=3, alignment=1), np.uint8)
         large = raw.reshape(self._size[1], self._size[0], 3)[::-1]
         if self._size == (self.width, self.height):

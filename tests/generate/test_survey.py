@@ -114,7 +114,7 @@ def test_round_trip_through_a_file(tmp_path):
     assert np.array_equal(back.stamps, found.stamps)
     for a, b in zip(found.runs, back.runs, strict=True):
         assert (a.start, a.stop, a.fades_in, a.fades_out) == (b.start, b.stop, b.fades_in, b.fades_out)
-        for name in ("transforms", "polygon", "reference"):
+        for name in ("transforms", "polygon", "lips", "reference"):
             assert np.array_equal(np.stack(getattr(a, name)), np.stack(getattr(b, name)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from dithead.face.align import invert, transform_points, transform_scale, warp_crop
 from dithead.face.composite import match_colour, paste_patch
 from dithead.face.masks import polygon_mask
+from dithead.generate.detail import mouth_core, newness
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
 from dithead.generate.schedule import Shown
@@ -50,9 +51,11 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: MouthMaker) 
     crops = np.stack([warp_crop(v.pixels, v.move, size) for v in views])
     drawn = maker.draw(run, crops, np.array([s.time for s in held]))
     whole, soft = polygon_mask(run.polygon, size), polygon_mask(run.polygon, size, feather=FEATHER * size)
+    core = mouth_core(run.lips, size)
     for s, p, view, crop, mouth in zip(held, planes, views, crops, drawn, strict=True):
-        mask = soft * np.float32(run.strength(s.index))
-        _put(p, view, match_colour(mouth, crop, whole), mask)
+        tinted = match_colour(mouth, crop, whole)
+        mask = soft * newness(tinted, crop, core) * np.float32(run.strength(s.index))
+        _put(p, view, tinted, mask)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.align import crop_transform, invert, smooth_transforms, transform_points, warp_crop
-from dithead.face.lips import lip_aperture
+from dithead.face.lips import OUTER_LIPS, lip_aperture
 from dithead.face.masks import stable_polygon
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, Similarity
@@ -28,6 +28,7 @@ class Run:
     stop: int
     transforms: list[Similarity]  # one per frame, smoothed
     polygon: NDArray[np.float32]  # (K, 2) crop pixels
+    lips: NDArray[np.float32]  # (20, 2) crop pixels: the run's median outline of the lips
     reference: RGB  # (S, S, 3)
     fades_in: bool
     fades_out: bool
@@ -76,10 +77,12 @@ class OpenRun:
 
     def close(self, size: int, fades_in: bool, fades_out: bool) -> Run:
         transforms = self.transforms[: len(self.transforms) - self.gap]
-        polygon = stable_polygon(np.stack([s.landmarks for s in self.samples]), size)
+        landmarks = np.stack([s.landmarks for s in self.samples])
+        polygon = stable_polygon(landmarks, size)
+        lips = np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32)
         return Run(
             self.start, self.start + len(transforms), _filled(smooth_transforms(transforms)), polygon,
-            choose_reference(self.samples), fades_in, fades_out, self.face,
+            lips, choose_reference(self.samples), fades_in, fades_out, self.face,
         )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ class Survey:
                 spans=np.array(spans, np.int64),
                 transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
                 polygons=np.stack([r.polygon for r in self.runs]),
+                lips=np.stack([r.lips for r in self.runs]),
                 references=np.stack([r.reference for r in self.runs]),
                 reports=np.array(json.dumps(reports)),
             )
@@ -71,9 +72,9 @@ class Survey:
             cuts = np.cumsum([stop - start for start, stop, *_ in spans])[:-1]
             moves = np.split(data["transforms"], cuts)
             runs = [
-                Run(start, stop, list(m), polygon, reference, bool(fades_in), bool(fades_out), face)
-                for (start, stop, fades_in, fades_out, face), m, polygon, reference in zip(
-                    spans, moves, data["polygons"], data["references"], strict=True
+                Run(start, stop, list(m), polygon, lips, reference, bool(fades_in), bool(fades_out), face)
+                for (start, stop, fades_in, fades_out, face), m, polygon, lips, reference in zip(
+                    spans, moves, data["polygons"], data["lips"], data["references"], strict=True
                 )
             ]
             passed, damaged = ([Stretch(*item) for item in part] for part in json.loads(str(data["reports"])))

@@ -1,0 +1,49 @@
+"""Where the generated picture says the same as the source, the source says it more sharply: keep that.
+
+The generator works on a small crop, so skin, beard, nostrils and ears come out softer than they were, most of all in
+large faces. Only the mouth, and whatever moves with it, has to be new. Letters: S crop side.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.masks import polygon_mask
+from dithead.types import RGB, Mask
+
+SAME, OTHER = 5.0, 13.0  # differences in 8-bit steps below which the source stays, and above which it goes
+_LOOK = 0.012  # sigma at which the two are compared, as a fraction of S: detail the crop cannot hold must not count
+_SPREAD = 0.02  # sigma of the border between them, as a fraction of S
+_STILL = 2.0  # how much more may differ above the mouth: nose and ears do not move with speech
+_MARGIN = 0.05  # around the lips that is new in any case, as a fraction of S
+
+
+def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
+    """(S, S): 1 on the lips (20, 2) of a run and a margin around them, fading outwards."""
+    reach = max(1, round(_MARGIN * size))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    wide = cv2.dilate((polygon_mask(lips, size) > 0.5).astype(np.float32), kernel)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.5 * reach), np.float32)
+
+
+def newness(mouth: RGB, source: RGB, core: Mask) -> Mask:
+    """(S, S): 1 where the generated crop must be shown, 0 where the source may stay (all of side S)."""
+    size = core.shape[0]
+    gap = cv2.GaussianBlur(mouth.astype(np.float32) - source, (0, 0), _LOOK * size)
+    distance = np.abs(gap).max(axis=2)
+    reach = max(1, round(0.02 * size))
+    distance = cv2.dilate(distance, np.ones((2 * reach + 1,) * 2, np.uint8))  # a moving edge needs both its sides
+    new = np.clip((distance / _tolerance(core) - SAME) / (OTHER - SAME), 0, 1)
+    new = cv2.GaussianBlur(new, (0, 0), _SPREAD * size)
+    return np.asarray(np.maximum(new, core), np.float32)
+
+
+def _tolerance(core: Mask) -> NDArray[np.float32]:
+    """(S, 1): 1 from the mouth's upper edge down, rising to ``_STILL`` a twentieth of the crop above it."""
+    size = core.shape[0]
+    rows = np.flatnonzero(core.max(axis=1) > 0.5)
+    top = rows[0] if len(rows) else 0
+    above = np.clip((top - np.arange(size)) / (0.05 * size), 0, 1)
+    return (1 + (_STILL - 1) * above).astype(np.float32)[:, None]

@@ -76,7 +76,7 @@ class DiTTraining(Frozen):
     reference_dropout: float = 0.05
     previous_reference: float = 0.2
     previous_noise: float = 0.3
-    mouth_weight: float = 4.0
+    mouth_weight: float = 8.0
     lip_loss: float = 0.2
     audio_steps: int = 800
     variants: int = 2

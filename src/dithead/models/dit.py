@@ -109,11 +109,12 @@ class DiT(nn.Module):
         self.embed = nn.Linear(3 * config.latent_channels + 1, d)
         self.time = nn.Sequential(nn.Linear(256, d), nn.SiLU(), nn.Linear(d, d))
         self.audio_summary = nn.Linear(config.audio_width, d)
+        self.audio_centre = nn.Linear(config.audio_width, d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(d, elementwise_affine=False, eps=1e-6)
         self.modulation = nn.Linear(d, 2 * d)
         self.out = nn.Linear(d, config.latent_channels)
-        for layer in (self.modulation, self.out):
+        for layer in (self.modulation, self.out, self.audio_centre):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.register_buffer("positions", grid_embedding(config.grid, d), persistent=False)
@@ -138,7 +139,7 @@ class DiT(nn.Module):
         index = every.expand(b, every.shape[-1])  # (B, N)
         tokens = torch.cat([z_t, masked_z, reference_z, mask_z], 1).flatten(2).transpose(1, 2)  # (B, G*G, 3C+1)
         x = self.embed(_pick(tokens, index)) + self.positions[index].to(z_t.dtype)  # (B, N, D)
-        condition = self.time(timestep_embedding(t, 256).to(x.dtype)) + self.audio_summary(audio.mean(1))
+        condition = self.time(timestep_embedding(t, 256).to(x.dtype)) + self._heard(audio)
         for block in self.blocks:
             x = block(x, condition, audio)
         shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
@@ -146,6 +147,11 @@ class DiT(nn.Module):
         grid = prediction.new_zeros(b, g * g, prediction.shape[-1])
         grid.scatter_(1, index[..., None].expand_as(prediction), prediction)
         return grid.transpose(1, 2).unflatten(2, (g, g))
+
+    def _heard(self, audio: Tensor) -> Tensor:
+        """The whole window and its centre, the moment the frame is shown, as a condition: (B, L, A) to (B, D)."""
+        middle = audio.shape[1] // 2
+        return self.audio_summary(audio.mean(1)) + self.audio_centre(audio[:, max(middle - 2, 0) : middle + 2].mean(1))
 
 
 def _pick(tokens: Tensor, index: Tensor) -> Tensor:

@@ -149,15 +149,15 @@ def _smooth(curves: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
 
 
 def face_weights(controls: Floats, press: float) -> dict[str, float]:
-    """One moment's controls (8,) to the head's expression keys."""
+    """One moment's controls (8,) to the head's expression keys; gains set so that apertures match real speech."""
     jaw, rounded, wide, part, protrude, tuck, _, closure = (float(c) for c in controls)
     return {
-        "mouth-open": 0.50 * jaw,
+        "mouth-open": 0.38 * jaw,
         "mouth-pursing": 0.62 * rounded,
         "mouth-protusion": 0.35 * protrude * (1 - closure),
         "mouth-retraction": 0.60 * wide,
-        "mouth-part-later": 0.17 * part,
-        "mouth-parling": 0.70 * part + 0.35 * tuck,
+        "mouth-part-later": 0.13 * part,
+        "mouth-parling": 0.55 * part + 0.35 * tuck,
         "mouth-eversion": -0.75 * tuck - 0.3 * closure * press,
         "mouth-elevation": 0.30 * tuck,
         "mouth-compression": press * closure * 0.5,

@@ -113,7 +113,7 @@ def generate(
     voices = {number: read_audio(path, SPEECH_RATE) for number, path in (speakers or {}).items()}
     choice = Choice("numbers", frozenset(voices)) if voices else Choice.parse(face)
     job = _Job(clip, Path(audio), Path(output), wave, voices, choice, encoding, fit, max(1, min(batch, room)))
-    talker = _talker(model, device)
+    talker = load_talker(model, device)
     begun = time.perf_counter()
     key = _key(job, talker, {"seed": seed, "steps": steps, "reference": reference})
     with WorkFolder(job.output, key) as work:
@@ -154,7 +154,8 @@ def _check_output(output: Path, *inputs: Path) -> None:
     require_writable(output)
 
 
-def _talker(model: StrPath | TalkingHead, device: str) -> TalkingHead:
+def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHead:
+    """The model that a name, folder or hub id stands for, on its device; a loaded model is returned as it is."""
     if not isinstance(model, str | PathLike):
         return model
     from dithead.checkpoint import load_model

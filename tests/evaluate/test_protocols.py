@@ -8,7 +8,7 @@ import pytest
 
 from dithead.checkpoint import build_model
 from dithead.config import PRESETS
-from dithead.errors import OutputError
+from dithead.errors import ConfigError, OutputError
 from dithead.evaluate.protocols import evaluate_model
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
@@ -99,3 +99,14 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
     assert report["metrics"]["lip_correlation"]["failed"] == 1
     assert "text" in report["rows"]["ours_1_steps"]["errors"]
     assert "text" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_baselines_are_taken_over_from_a_report_that_fits(made, clips, model, tmp_path):
+    output, report = made
+    again = evaluate_model(model, clips, tmp_path / "report", steps=(1,), baselines=output)
+    assert not (tmp_path / "report" / "videos" / "frozen_mouth").exists()
+    for row in ("truth", "frozen_mouth", "ours_1_steps"):
+        numbers = [r["rows"][row]["metrics"]["psnr"]["mean"] for r in (report, again)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=0.01)
+    with pytest.raises(ConfigError, match="other protocols"):
+        evaluate_model(model, clips, tmp_path / "other", steps=(1,), protocols=("self",), baselines=output)

@@ -22,6 +22,7 @@ def evaluate(
     seed: Seed = None,
     device: Device = None,
     weights: Weights = None,
+    baselines: Annotated[Path | None, typer.Option(help="An earlier report over the same clips.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on a folder of videos: does the mouth follow its own, another's and no speech?"""
@@ -30,6 +31,7 @@ def evaluate(
     from dithead.hub import DEFAULT_MODEL
 
     options = given(steps=steps, protocols=protocol, seed=seed, device=device, weights=named_paths(weights or []))
+    options |= given(baselines=baselines)
     report = evaluate_model(model or DEFAULT_MODEL, data, output, say=say, **options)
     _print_report(report, output, as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Plan:
     protocols: tuple[str, ...]
     seed: int
     experts: Experts
+    baselines: Path | None
     settings: dict[str, Any]
 
     def video(self, row: str, name: str, protocol: str = "self") -> Path:
@@ -51,6 +53,7 @@ def make_plan(
     seed: int,
     device: str,
     weights: Mapping[str, Path | str] | None,
+    baselines: Path | str | None = None,
 ) -> Plan:
     """Check the request, claim the report's folder, and lay the clips ready.
 
@@ -73,10 +76,23 @@ def make_plan(
         "device": device,
         "weights": {name: str(path) for name, path in experts.weights.items()},
     }
+    earlier = None if baselines is None else _same_measures(Path(baselines), settings)
     claim(output, settings)
     if clips:
         videos = write_held_out(clips, output / "videos" / "input")
-    return Plan(name, talker, videos, drivers, output, tuple(steps), tuple(protocols), seed, experts, settings)
+    return Plan(name, talker, videos, drivers, output, tuple(steps), tuple(protocols), seed, experts, earlier, settings)
+
+
+def _same_measures(report: Path, settings: dict[str, Any]) -> Path:
+    """The earlier report, if it measured the same clips by the same protocols and weights. Raises ConfigError."""
+    try:
+        earlier = json.loads((report / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{report}: no report to take baselines from ({error})") from None
+    for key in ("data", "protocols", "weights"):
+        if earlier.get(key) != settings[key]:
+            raise ConfigError(f"{report}: has other {key}, so its baselines do not fit; leave --baselines out")
+    return report
 
 
 def _check(steps: Sequence[int], protocols: Sequence[str]) -> None:

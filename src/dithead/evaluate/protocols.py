@@ -42,16 +42,18 @@ def evaluate_model(
     seed: int = 0,
     device: str = "auto",
     weights: Mapping[str, Path | str] | None = None,
+    baselines: Path | str | None = None,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Score ``model`` on every video of ``data_dir``; write report.json, .md and .html to ``output``.
 
     ``data_dir`` is a folder of videos or a prepared dataset, of which the held-out people are taken.
     The first of ``steps`` is the headline.  weights: networks for LPIPS, FID and identity (see ``experts``).
+    baselines: an earlier report over the same clips, whose rows that no model touches are taken over.
     Cross-audio drives each clip by the next one's sound, by name.
     Raises ConfigError, DataError or OutputError for the request; a clip that fails is listed and counted.
     """
-    plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device, weights)
+    plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device, weights, baselines)
     records = []
     for i, name in enumerate(plan.videos, 1):
         records.append(_recorded(plan, name))
@@ -89,7 +91,8 @@ def _measured(plan: Plan, name: str) -> ClipRecord:
         return record
     record.curves["source"] = list(source.lips.aperture)
     sheet = {"source": source.crops}
-    _try(record, rows.TRUTH, partial(_baselines, plan, name, source, record))
+    if not _taken_over(plan, name, record):
+        _try(record, rows.TRUTH, partial(_baselines, plan, name, source, record))
     for steps in plan.steps:
         for protocol in plan.protocols:
             made = _try(record, ours(steps), partial(_ours, plan, name, source, steps, protocol, record))
@@ -99,6 +102,20 @@ def _measured(plan: Plan, name: str) -> ClipRecord:
     previews.save_jpeg(plan.output / "stills" / f"{name}.jpg", previews.still_sheet(sheet))
     record.seconds = time.monotonic() - start
     return record
+
+
+def _taken_over(plan: Plan, name: str, record: ClipRecord) -> bool:
+    """Take the rows that no model touches from an earlier report, where it has them all."""
+    path = None if plan.baselines is None else plan.baselines / "clips" / f"{name}.json"
+    if path is None or not path.exists():
+        return False
+    old = ClipRecord.load(path)
+    if set(rows.LABELS) & set(old.errors) or not set(rows.LABELS) <= set(old.rows):
+        return False
+    record.rows |= {row: old.rows[row] for row in rows.LABELS}
+    record.features |= {row: old.features[row] for row in rows.LABELS if row in old.features}
+    record.curves |= {curve: old.curves[curve] for curve in ("driver", "frozen") if curve in old.curves}
+    return True
 
 
 def _baselines(plan: Plan, name: str, source: Observation, record: ClipRecord) -> None:

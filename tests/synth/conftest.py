@@ -25,7 +25,7 @@ def head_folder() -> Path:
 @pytest.fixture(scope="session")
 def body(head_folder: Path):
     from dithead.synth.assets import load_head
-    from dithead.synth.person import Body
+    from dithead.synth.body import Body
 
     return Body(load_head(head_folder))
 

@@ -9,7 +9,7 @@ import pytest
 from dithead.errors import ConfigError, DitheadError
 from dithead.media.video import probe, read_frames
 from dithead.synth.hard import CASES, synth_hard_cases
-from dithead.synth.render import LABELS
+from dithead.synth.parts import LABELS
 
 
 @pytest.fixture(scope="module")

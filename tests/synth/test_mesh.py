@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dithead.synth.assets import Mesh
+from dithead.synth.assets import Key, Mesh
+from dithead.synth.body import lopsided
 from dithead.synth.mesh import catmull_clark, corner_sum, normals, smooth_surface, triangulate, weld
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
@@ -63,3 +64,10 @@ def test_a_surface_is_linear_in_the_base_vertices() -> None:
     moved = surface.matrix @ (CORNERS + np.array([1, 2, 3]))
     np.testing.assert_allclose(moved, surface.matrix @ CORNERS + np.array([1, 2, 3]), rtol=1e-5)
     assert len(surface.triangles) == 48
+
+
+def test_a_lopsided_key_keeps_the_midline() -> None:
+    rest = np.array([[-1, 0, 0], [0, 0, 0], [1, 0, 0]], np.float32)
+    key = Key(np.arange(3, dtype=np.int32), np.tile(np.array([0, -1, 0], np.float32), (3, 1)))
+    drop = lopsided(key, rest, 0.2).delta[:, 1]
+    np.testing.assert_allclose(drop, [-0.8, -1.0, -1.2], atol=1e-3)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dithead.synth.camera import Camera, project
-from dithead.synth.render import Part, Stage, _parallel
+from dithead.synth.parts import Part
+from dithead.synth.render import Stage, _parallel
 
 SCENE = {
     "key_direction": (0, 0, 1), "key_colour": (2, 2, 2), "fill_direction": (0, 0, 1), "fill_colour": (0, 0, 0),

@@ -21,10 +21,11 @@ from dithead.errors import ConfigError, OutputError
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.synth.assets import load_head
+from dithead.synth.body import Body
 from dithead.synth.clip import Script, loudness, perform, sample_voice, write_script
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import Motion, sample_motion
-from dithead.synth.person import Body, Person
+from dithead.synth.person import Person
 from dithead.synth.render import Stage
 from dithead.synth.scene import Setting, sample_setting
 from dithead.synth.skin import luminance

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dithead.synth.assets import Floats, Ints
-from dithead.synth.render import Part
+from dithead.synth.parts import Part
 
 
 @dataclass

@@ -17,14 +17,16 @@ import numpy as np
 
 from dithead.errors import ConfigError, OutputError
 from dithead.synth.assets import load_head
+from dithead.synth.body import Body
 from dithead.synth.clip import Script, hush, loudness, perform, sample_voice, script_of, write_script
 from dithead.synth.corpus import LICENCE, SOURCE, write_video
 from dithead.synth.eyeball import sphere, sphere_triangles
 from dithead.synth.glasses import merge, tube
 from dithead.synth.identity import sample_identity
 from dithead.synth.motion import Motion, sample_motion
-from dithead.synth.person import Body, Person
-from dithead.synth.render import Part, Stage
+from dithead.synth.parts import Part
+from dithead.synth.person import Person
+from dithead.synth.render import Stage
 from dithead.synth.scene import Setting, sample_setting
 from dithead.synth.skin import luminance
 from dithead.synth.truth import Moment, stack

@@ -9,39 +9,16 @@ import numpy as np
 from scipy import sparse
 
 from dithead.synth import skin as paint
-from dithead.synth.anatomy import EYE_GROUPS, study
-from dithead.synth.assets import Floats, HeadModel, Key, load_proxy
+from dithead.synth.anatomy import EYE_GROUPS
+from dithead.synth.assets import Floats, load_proxy
+from dithead.synth.body import EXPRESSIONS, Body, blended, lopsided, shaped
 from dithead.synth.eyeball import Eye, sphere
 from dithead.synth.identity import Identity, macro_weights
 from dithead.synth.lighting import ambience, cone, fibonacci, shadow, unit
-from dithead.synth.mesh import Surface, corner_sum, normals, plain_surface, proxy_surface, smooth_surface
-from dithead.synth.render import Part, Stage
+from dithead.synth.mesh import Surface, corner_sum, normals, proxy_surface
+from dithead.synth.parts import Part
+from dithead.synth.render import Stage
 from dithead.synth.scene import Setting
-
-EXPRESSIONS = ("mouth-open", "mouth-pursing", "mouth-protusion", "mouth-compression", "mouth-retraction",
-               "mouth-part-later", "mouth-parling", "mouth-elevation", "mouth-depression", "mouth-corner-puller",
-               "mouth-depression-retraction", "mouth-upward-retraction", "mouth-eversion",
-               "eye-left-closure", "eye-right-closure", "eye-left-slit", "eye-right-slit",
-               "eye-left-opened-up", "eye-right-opened-up", "eyebrows-left-up", "eyebrows-right-up",
-               "eyebrows-left-inner-up", "eyebrows-right-inner-up", "eyebrows-left-down",
-               "eyebrows-right-down", "neck-platysma", "nose-left-elevation", "nose-right-elevation")  # fmt: skip
-
-
-class Body:
-    """What all people of a head model share: topology, anatomy, subdivision. Build once a process."""
-
-    def __init__(self, head: HeadModel, *, fine: bool = False) -> None:
-        surface = smooth_surface if fine else plain_surface
-        self.head = head
-        self.anatomy = study(head)
-        self.faces = head.mesh.faces[head.groups["body"]]
-        self.gather = corner_sum(self.faces, len(head.vertices))
-        self.skin = surface(head.mesh, head.groups["body"], len(head.vertices))
-        clothed = self.anatomy.clothed[self.faces].all(axis=1)
-        self.cloth = surface(head.mesh, head.groups["body"][clothed], len(head.vertices))
-        self.tongue = np.unique(head.mesh.faces[head.groups["helper-tongue"]])
-        self.lower_teeth = np.unique(head.mesh.faces[head.groups["helper-lower-teeth"]])
-        self.upper_teeth = np.unique(head.mesh.faces[head.groups["helper-upper-teeth"]])
 
 
 class Person:
@@ -55,7 +32,9 @@ class Person:
         self.base[body.upper_teeth, 1] -= np.float32(0.030 + 0.020 * np.sin(identity.seed))
         self.base[body.lower_teeth, 1] -= np.float32(0.045)
         self.base[body.tongue, 1] -= np.float32(0.05)
-        self.keys = {name: blended(head, name, identity.ancestry) for name in EXPRESSIONS}
+        slant = np.random.default_rng([0xA5, identity.seed]).normal(0, 0.13)  # nobody speaks quite straight
+        keys = {name: blended(head, name, identity.ancestry) for name in EXPRESSIONS}
+        self.keys = {n: lopsided(k, head.vertices, slant) if n.startswith("mouth") else k for n, k in keys.items()}
         self._parting = self._partings()
         self.coarse = self.base.copy()
         self.pivot = self.base[body.anatomy.neck].mean(axis=0)
@@ -264,26 +243,6 @@ class Person:
         rest = self.base[anatomy.upper_inner] - self.base[anatomy.lower_inner]
         gap = float((upper - lower)[1] - rest[1])
         return (upper + lower) / 2, max(gap, 0.0)
-
-
-def shaped(head: HeadModel, weights: Mapping[str, float]) -> Floats:
-    """The head's vertices (V, 3) with shape keys added."""
-    vertices = head.vertices.copy()
-    for name, weight in weights.items():
-        key = head.key(name)
-        vertices[key.index] += np.float32(weight) * key.delta
-    return vertices
-
-
-def blended(head: HeadModel, name: str, ancestry: tuple[float, float, float]) -> Key:
-    """One expression key, mixed from the three ancestries' versions."""
-    total = np.zeros_like(head.vertices)
-    for kind, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
-        if part > 0.02:
-            key = head.key(f"expression/{kind}/{name}")
-            total[key.index] += np.float32(part) * key.delta
-    index = np.flatnonzero(np.abs(total).max(axis=1) > 1e-5).astype(np.int32)
-    return Key(index, total[index])
 
 
 def _part(name: str, program: str, surface: Surface, *, moving: bool) -> Part:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from dithead.synth.assets import Floats, load_head
+from dithead.synth.body import Body
 from dithead.synth.clip import loudness, perform, write_script
 from dithead.synth.corpus import write_video
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import sample_motion
-from dithead.synth.person import Body, Person
+from dithead.synth.person import Person
 from dithead.synth.render import Stage
 from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance

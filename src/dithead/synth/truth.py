@@ -29,7 +29,7 @@ class Moment:
     lips: Floats  # (L, 2) inner lip contour
     eyes: Floats  # (2, 2) outer eye corners
     landmarks: Floats  # (468, 2) in MediaPipe FaceMesh's order
-    labels: NDArray[np.uint8] | None = None  # (H, W) numbers into render.LABELS
+    labels: NDArray[np.uint8] | None = None  # (H, W) numbers into parts.LABELS
     visible: bool = True  # a face is in the picture
 
     def without_pixels(self) -> Moment:

@@ -77,9 +77,23 @@ def test_impossible_settings_are_refused(bad: dict[str, float], tmp_path: Path) 
 def test_no_head_model_leaves_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--head-model"):
         synth_corpus(1, tmp_path / "out", head_model=tmp_path)
+    assert not (tmp_path / "out").exists(), "nothing is written"
 
 
-def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unknown_language_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'xx'; there are some in en, "):
+        synth_corpus(1, tmp_path / "out", head_model=tmp_path, language="xx")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named(head_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        synth_corpus(1, tmp_path / "file" / "out", head_model=tmp_path)
+        synth_corpus(1, tmp_path / "file" / "out", head_model=head_folder)
+
+
+def test_the_number_of_workers_changes_nothing(corpus: Path, head_folder: Path, tmp_path: Path) -> None:
+    synth_corpus(2, tmp_path, head_model=head_folder, workers=2, **SMALL)
+    for index in range(2):
+        for file in (corpus / name_of(index)).iterdir():
+            assert (tmp_path / name_of(index) / file.name).read_bytes() == file.read_bytes(), file.name

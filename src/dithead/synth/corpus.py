@@ -22,7 +22,7 @@ from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.synth.assets import load_head
 from dithead.synth.body import Body
-from dithead.synth.clip import Script, loudness, perform, sample_voice, write_script
+from dithead.synth.clip import LANGUAGES, Script, loudness, perform, sample_voice, write_script
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import Motion, sample_motion
 from dithead.synth.person import Person
@@ -88,9 +88,13 @@ def synth_corpus(
     options = Options(str(head_model), seed, size, seconds, fps, str(identity) if identity else None, language, labels)
     if count < 1 or size < 64 or size % 2 or options.frames < 1 or workers < 1:
         raise ConfigError("count, workers and seconds must be positive, and size an even number of at least 64")
+    if language is not None and language not in LANGUAGES:
+        raise ConfigError(f"no sentences in {language!r}; there are some in {', '.join(LANGUAGES)}")
+    load_head(head_model)  # fail here, before anything is written
+    if identity is not None:
+        Identity.load(identity)
     root = Path(output)
     _claim(root, options)
-    load_head(head_model)  # fail here, before workers start
     missing = [i for i in range(count) if not (root / name_of(i) / "clip.json").is_file()]
     done = count - len(missing)
     for _ in _run(missing, options, root, workers):

@@ -74,6 +74,10 @@ def test_saving_what_was_loaded_gives_the_same_bytes(saved: Path, tmp_path: Path
     assert (again / HASHES).read_text() == (saved / HASHES).read_text()
 
 
+def test_who_may_read_one_file_may_read_all(saved: Path) -> None:
+    assert len({file.stat().st_mode for file in saved.iterdir()}) == 1
+
+
 def test_the_card_is_filled_in(saved: Path) -> None:
     card = (saved / "MODEL_CARD.md").read_text()
     assert "none: random weights" in card

@@ -149,6 +149,7 @@ def _write(folder: Path, model: TalkingHead, version: str, training: str, dtype:
     _write_json(folder / CONFIG, content)
     for part in PARTS:
         save_file(_stored(getattr(model, part), dtype), folder / f"{part}.safetensors")
+        (folder / f"{part}.safetensors").chmod((folder / CONFIG).stat().st_mode)  # readable as the rest is
     _write_json(folder / HASHES, {name: _sha256(folder / name) for name in HASHED})
     (folder / CARD).write_text(_card(model, config, version, training), encoding="utf-8")
 

@@ -28,8 +28,8 @@ class ModelConfig(Frozen):
     size: int = 160
     mask: MaskKind = "stable-polygon"
     objective: ObjectiveName = "flow"
-    steps: int = 4
-    guidance: float = 1.0
+    steps: int = 2
+    guidance: float = 1.5
     autoencoder: AutoencoderConfig = AutoencoderConfig()
     dit: DiTConfig = DiTConfig()
     audio: MelEncoderConfig = MelEncoderConfig()

@@ -82,6 +82,7 @@ def generate(
     crf: Annotated[float | None, typer.Option(help="Quality of the one encode; smaller is better.")] = None,
     codec: Annotated[str | None, typer.Option(help="h264 or hevc.")] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Encode without loss.")] = False,
+    idle: Annotated[bool | None, typer.Option("--idle/--no-idle", help="A picture as --video sways a little.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make the person in a video speak a speech track."""
@@ -92,6 +93,7 @@ def generate(
         options = given(
             model=model, steps=steps, seed=seed, device=device, reference=reference, face=face,
             speakers=numbered(speaker or []), fit=fit, start=start, end=end, crf=crf, codec=codec,
+            idle=idle,
         )  # fmt: skip
         result = generate(video, audio, output, lossless=lossless, progress=progress, **options)
     if as_json:

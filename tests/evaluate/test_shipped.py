@@ -1,0 +1,62 @@
+"""The shipped model on a synthetic presenter: a measure that does not put known cases in order fails the build."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from dithead.checkpoint import load_model
+from dithead.evaluate.measure import measure_self
+from dithead.evaluate.observe import observe
+from dithead.evaluate.rows import write_copy, write_frozen
+from dithead.generate.pipeline import generate
+from dithead.hub import DEFAULT_MODEL
+from dithead.media.audio import read_audio, write_audio
+from dithead.media.video import VideoWriter, probe, read_frames
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+RATE = 16000
+FRAMES = 75
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    """Measures by case: the truth, ours, ours driven by another's speech, and the mouth frozen."""
+    folder = tmp_path_factory.mktemp("cases")
+    speaker, stranger = sorted(PRESENTERS.glob("*.mp4"))[:2]
+    clip, info = folder / "clip.mp4", probe(speaker)
+    own, other = (read_audio(path, RATE)[: FRAMES * RATE // 25] for path in (speaker, stranger))
+    small = replace(info, width=info.width // 2, height=info.height // 2)
+    with VideoWriter(clip, small, audio=(own, RATE)) as writer:
+        for frame in islice(read_frames(speaker), FRAMES):
+            writer.write(frame.pixels[::2, ::2])
+    source, model = observe(clip), load_model(DEFAULT_MODEL)
+    made = {
+        "truth": write_copy(source, folder / "truth.mp4", own),
+        "frozen": write_frozen(source, folder / "frozen.mp4", own),
+    }
+    for case, wave in (("ours", own), ("shuffled", other)):
+        write_audio(folder / f"{case}.wav", wave, RATE)
+        made[case] = generate(clip, folder / f"{case}.wav", folder / f"{case}.mp4", model=model).output
+    return {case: measure_self(observe(path, source), source) for case, path in made.items()}
+
+
+def test_following_the_speech_is_told_from_speaking(scores):
+    # Not yet for velocity: on this presenter the shipped model's (0.11) is within what a frozen mouth scores by chance.
+    truth, ours, shuffled, frozen = (scores[c]["lip_correlation"] for c in ("truth", "ours", "shuffled", "frozen"))
+    assert truth > ours > max(shuffled, frozen)
+
+
+@pytest.mark.parametrize("metric", ["psnr_mouth", "ssim"])
+def test_looking_like_the_truth_is_told_from_a_frozen_mouth(scores, metric):
+    assert scores["truth"][metric] > max(scores[case][metric] for case in ("ours", "shuffled", "frozen"))
+
+
+def test_the_lips_move_and_a_frozen_mouth_does_not(scores):
+    assert scores["ours"]["lip_gain"] > 3 * scores["frozen"]["lip_gain"]
+    assert scores["ours"]["lip_lag"] in (-1, 0, 1)
+
+
+def test_every_frame_comes_back(scores):
+    assert all(case["frames_error"] == 0 for case in scores.values())

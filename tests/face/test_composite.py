@@ -46,7 +46,7 @@ def test_only_the_mask_is_touched(placed):
 
 @pytest.mark.parametrize(("size", "least"), [(S, 30), (2 * S, 36)])
 def test_the_round_trip_is_the_frame(presenter, face, size, least):
-    """A crop smaller than the face loses its finest detail; one with more pixels than the face loses next to nothing."""
+    """A crop smaller than the face loses its finest detail; a larger one loses next to nothing."""
     frame, transform = presenter[0], crop_transform(face, size)
     mask = polygon_mask(stable_polygon(transform_points(face, transform)[None], size), size, feather=size // 24)
     result = composite(frame, warp_crop(frame, transform, size), transform, mask)

@@ -1,0 +1,200 @@
+"""Many independent tasks, over processes of this machine or over a Ray cluster, behind one function."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, Literal, TypeVar, get_args
+
+from dithead.errors import ConfigError, DataError, DitheadError, MissingExtraError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Engine = Literal["local", "ray"]
+Finished = Iterator[tuple[int, Result | Exception]]
+
+AHEAD = 2
+"""Tasks handed out per worker: one at work, one waiting, so that no worker idles and memory stays constant."""
+
+
+def map_tasks(
+    function: Callable[[Item], Result], items: Iterable[Item], *, engine: Engine = "local", workers: int
+) -> Iterator[tuple[int, Result | Exception]]:
+    """Yield ``(index, function(item))`` for every item, in order of completion; an exception takes a result's place.
+
+    ``local`` runs one worker in this process and several in processes started afresh; ``ray`` runs tasks on the
+    cluster that ``RAY_ADDRESS`` names or, without one, on a Ray started here with ``workers`` CPUs. ``function``
+    and what it takes and returns must be picklable. At most ``AHEAD * workers`` items are taken before their results
+    are given out, so ``items`` may be endless. A worker that dies costs its own item only: DataError takes its place.
+    Closing the iterator, or Ctrl-C, ends the workers at once: tasks must leave nothing half-written in place.
+
+    Raises:
+        ConfigError: an unknown engine, or fewer than one worker.
+        MissingExtraError: Ray is asked for and not installed.
+    """
+    if engine not in get_args(Engine):
+        raise ConfigError(f"engine: {engine!r} is unknown; there are {' and '.join(get_args(Engine))}")
+    if workers < 1:
+        raise ConfigError(f"workers: {workers} is not a number of processes; give 1 or more")
+    if engine == "ray":
+        return _on_ray(_import_ray(), function, items, workers)
+    if workers == 1:
+        return ((index, _attempt(function, item)) for index, item in enumerate(items))
+    return _in_processes(function, items, workers)
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Result | Exception:
+    """The result, or the exception in a form that survives the way back to the parent."""
+    try:
+        return function(item)
+    except Exception as error:  # noqa: BLE001 - handed to the caller, who knows which ones are worth going on after
+        return _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """``error`` itself when pickling gives it back, else one that says the same; bugs keep their traceback as a note.
+
+    An exception that cannot be unpickled would break the whole pool.
+    """
+    if not isinstance(error, DitheadError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, made on this line
+        if type(back) is type(error) and str(back) == str(error):
+            return error
+    except Exception:  # noqa: BLE001, S110 - whatever pickling trips over, the answer is the same
+        pass
+    if isinstance(error, DitheadError):
+        return DitheadError(str(error))
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+class _Context(SpawnContext):
+    """Starts processes afresh (a fork would copy the threads of networks) and remembers them, to end them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        process = SpawnProcess(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+
+def _die_quietly_on_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class _Pool:
+    """A process pool whose workers can be ended in the middle of their tasks."""
+
+    def __init__(self, workers: int) -> None:
+        self._context = _Context()
+        self._executor = ProcessPoolExecutor(workers, self._context, initializer=_die_quietly_on_interrupt)
+        self.submit = self._executor.submit
+
+    def end(self) -> None:
+        for process in self._context.started:
+            if process.is_alive():
+                process.terminate()
+        self._executor.shutdown(cancel_futures=True)
+
+
+def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Finished[Result]:
+    source, pool = enumerate(items), _Pool(workers)
+    pending: dict[Future[Result | Exception], tuple[int, Item]] = {}
+    try:
+        while True:
+            for index, item in islice(source, AHEAD * workers - len(pending)):
+                pending[pool.submit(_attempt, function, item)] = index, item
+            if not pending:
+                return
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                pool.end()
+                yield from _after_a_death(function, pending)
+                pending, pool = {}, _Pool(workers)
+                continue
+            for future in done:
+                index, _ = pending.pop(future)
+                yield index, future.result()
+    finally:
+        pool.end()
+
+
+def _after_a_death(
+    function: Callable[[Item], Result], pending: dict[Future[Result | Exception], tuple[int, Item]]
+) -> Finished[Result]:
+    """The tasks that were out when a worker died: those without a result again, each in a process of its own."""
+    for future, (index, item) in pending.items():
+        if future.done() and not future.cancelled() and future.exception() is None:
+            yield index, future.result()
+        else:
+            yield index, _alone(function, item)
+
+
+def _alone(function: Callable[[Item], Result], item: Item) -> Result | Exception:
+    pool = _Pool(1)
+    try:
+        return pool.submit(_attempt, function, item).result()
+    except BrokenProcessPool:
+        return DataError(f"{item}: the worker process died over it (out of memory, or a file that crashes its decoder)")
+    finally:
+        pool.end()
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray leaves devices alone, and does not warn
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("ray") from None
+    return ray
+
+
+def _on_ray(ray: Any, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Finished[Result]:
+    ours = not ray.is_initialized()
+    if ours:
+        _start_ray(ray, workers)
+    task = ray.remote(_attempt).options(max_retries=1)
+    shared, source = ray.put(function), enumerate(items)
+    pending: dict[Any, tuple[int, Item]] = {}
+    try:
+        while True:
+            for index, item in islice(source, AHEAD * workers - len(pending)):
+                pending[task.remote(shared, item)] = index, item
+            if not pending:
+                return
+            (first, *_), _ = ray.wait(list(pending), num_returns=1)
+            index, item = pending.pop(first)
+            yield index, _fetched(ray, first, item)
+    finally:
+        for reference in pending:
+            ray.cancel(reference, force=True)
+        if ours:
+            ray.shutdown()
+
+
+def _start_ray(ray: Any, workers: int) -> None:
+    """Join the cluster of ``RAY_ADDRESS``, or start one here."""
+    address = os.environ.get("RAY_ADDRESS")
+    where = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
+    try:
+        ray.init(log_to_driver=False, logging_level="warning", **where)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"no Ray cluster at {address or 'this machine'}: {str(error).splitlines()[0]}") from None
+
+
+def _fetched(ray: Any, reference: Any, item: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError):
+        return DataError(f"{item}: the worker process died over it, twice (out of memory, or a file that crashes it)")

@@ -15,19 +15,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import measure
+from dithead.commands import measure, talk
 from dithead.commands.shared import (
     Data,
     Device,
     Init,
     Json,
-    Model,
     PresetName,
     Run,
     Seed,
     TrainSteps,
     given,
-    numbered,
     out,
     out_fields,
     say,
@@ -64,55 +62,8 @@ train = typer.Typer(help="Train a model: the autoencoder first, then the transfo
 app.add_typer(train, name="train")
 
 
-@app.command()
-def generate(
-    video: Annotated[Path, typer.Option(help="Video (or any container with one) of the person.")],
-    audio: Annotated[Path, typer.Option(help="Speech: an audio file, or a video's sound.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the new video goes.")],
-    model: Model = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own number when absent.")] = None,
-    seed: Seed = None,
-    device: Device = None,
-    reference: Annotated[str | None, typer.Option(help="Reference frame: static or previous.")] = None,
-    face: Annotated[str | None, typer.Option(help="largest, left, right, all, a number, or X,Y in pixels.")] = None,
-    speaker: Annotated[list[str] | None, typer.Option(help="NUMBER=AUDIO: a face's own speech; repeatable.")] = None,
-    fit: Annotated[str | None, typer.Option(help="Unequal lengths: silence, cut, loop, bounce or freeze.")] = None,
-    start: Annotated[float | None, typer.Option(help="Use the video from here, in seconds.")] = None,
-    end: Annotated[float | None, typer.Option(help="Use the video up to here, in seconds.")] = None,
-    crf: Annotated[float | None, typer.Option(help="Quality of the one encode; smaller is better.")] = None,
-    codec: Annotated[str | None, typer.Option(help="h264 or hevc.")] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="Encode without loss.")] = False,
-    idle: Annotated[bool | None, typer.Option("--idle/--no-idle", help="A picture as --video sways a little.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Make the person in a video speak a speech track."""
-    from dithead.generate.pipeline import generate
-    from dithead.generate.progress import terminal_progress
-
-    with terminal_progress() as progress:
-        options = given(
-            model=model, steps=steps, seed=seed, device=device, reference=reference, face=face,
-            speakers=numbered(speaker or []), fit=fit, start=start, end=end, crf=crf, codec=codec,
-            idle=idle,
-        )  # fmt: skip
-        result = generate(video, audio, output, lossless=lossless, progress=progress, **options)
-    if as_json:
-        out(result.to_json())
-        return
-    out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
-    for stretch in result.passed_through:
-        say(f"frames {stretch.first} to {stretch.last} passed through unchanged: {stretch.reason}")
-
-
-@app.command()
-def faces(
-    video: Annotated[Path, typer.Argument(help="The video.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A picture, .png or .jpg.")],
-) -> None:
-    """Draw a still of every shot with its faces numbered, as `generate --face` and `--speaker` count them."""
-    from dithead.generate.who import write_faces
-
-    out(f"{output}  {write_faces(video, output)} faces")
+for _command in (talk.generate, talk.faces):
+    app.command()(_command)
 
 
 @app.command()
@@ -130,6 +81,7 @@ def prepare(
     val_fraction: Annotated[float | None, typer.Option(help="Share of people held out.")] = None,
     val_identity: Annotated[list[str] | None, typer.Option(help="A person to hold out; repeatable.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where they run: local or ray (a cluster).")] = None,
     as_json: Json = False,
 ) -> None:
     """Turn raw videos into a dataset of aligned face crops, landmarks and speech."""
@@ -138,6 +90,7 @@ def prepare(
     options = given(
         size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, sources=sources, source=source,
         licence=licence, identity=identity, val_fraction=val_fraction, val_identities=val_identity, workers=workers,
+        engine=engine,
     )  # fmt: skip
     result = prepare_dataset(raw_dir, output, progress=not as_json, **options)
     if as_json:

@@ -124,6 +124,26 @@ def test_two_workers_make_the_same_bytes(made, raw, tmp_path):
     assert whole(tmp_path / "other") == whole(made[0])
 
 
+@pytest.mark.slow
+def test_a_ray_cluster_makes_the_same_bytes(made, raw, tmp_path):
+    pytest.importorskip("ray")
+    prepare(raw, tmp_path / "other", workers=2, engine="ray")
+    assert whole(tmp_path / "other") == whole(made[0])
+
+
+def test_a_file_that_kills_its_worker_is_rejected_and_tried_again(made, raw, tmp_path, monkeypatch):
+    def dies_over_bob(function, items, **_):
+        for index, item in enumerate(items):
+            yield index, DataError(f"{item.path}: died") if "bob" in item.slug else function(item)
+
+    monkeypatch.setattr(pipeline, "map_tasks", dies_over_bob)
+    prepare(raw, tmp_path / "dataset")
+    assert entry(tmp_path / "dataset", BOB)["reason"].startswith("crashed: ")
+    monkeypatch.undo()
+    assert prepare(raw, tmp_path / "dataset").files_done_before == 6
+    assert whole(tmp_path / "dataset") == whole(made[0])
+
+
 def test_an_interrupted_run_is_resumed(made, raw, tmp_path, monkeypatch):
     calls = []
     real = pipeline.prepare_video

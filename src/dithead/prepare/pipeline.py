@@ -6,19 +6,17 @@ Which worker does which file never shows in the result, and the same command aga
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.prepare.clip import Outcome, prepare_video
 from dithead.prepare.manifest import read_record, replace_text, write_manifest, write_record
@@ -54,6 +52,7 @@ def prepare_dataset(
     val_fraction: float = 0.1,
     val_identities: Sequence[str] = (),
     workers: int = 2,
+    engine: Engine = "local",
     progress: bool = True,
 ) -> PrepareResult:
     """Find the videos below ``raw_dir``, track, align and crop their faces, and write the dataset ``output``.
@@ -62,10 +61,12 @@ def prepare_dataset(
     ``SOURCES.json`` in ``raw_dir``); ``source``, ``licence`` and ``identity`` (``"folder"``, ``"file"``
     or a name) are used where it is silent. People are held
     out for validation by name (``val_identities``) or as a fraction of all. Running the same call again
-    resumes it.
+    resumes it. ``engine`` says where the ``workers`` are: processes of this machine, or a Ray cluster whose
+    machines all see both folders under the same path.
 
     Raises DataError for a folder without videos, ConfigError for settings that are out of range or differ
-    from those the dataset was begun with, OutputError when the dataset cannot be written.
+    from those the dataset was begun with, OutputError when the dataset cannot be written, MissingExtraError
+    when Ray is asked for and not installed.
     """
     raw, dataset = Path(raw_dir), Path(output)
     config = _config(size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds)
@@ -77,7 +78,7 @@ def prepare_dataset(
     before = len(done)
     todo = [s for s in found if s.slug not in done]
     try:
-        for item, outcomes in _shown(_work(todo, dataset, config, workers), len(found), before, progress):
+        for item, outcomes in _shown(_work(todo, dataset, config, workers, engine), len(found), before, progress):
             done[item.slug] = outcomes
     finally:  # an interrupted run leaves a manifest of what is there
         entries = write_manifest(dataset, [(s, done[s.slug]) for s in found if s.slug in done], val, fps)
@@ -121,32 +122,23 @@ def _require_same(path: Path, config: PrepareConfig) -> None:
 
 
 def _work(
-    todo: list[Source], dataset: Path, config: PrepareConfig, workers: int
+    todo: list[Source], dataset: Path, config: PrepareConfig, workers: int, engine: Engine
 ) -> Iterator[tuple[Source, list[Outcome]]]:
-    """Do the files and yield each with its outcomes as it is finished."""
-    if workers < 1:
-        raise ConfigError(f"workers: {workers} is not a number of processes; give 1 or more")
-    if min(workers, len(todo)) <= 1:
-        for source in todo:
-            yield source, _do_one(source, dataset, config)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads of the landmark networks
-    pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_leave_interrupts_to_parent)
-    try:
-        futures = {pool.submit(_do_one, source, dataset, config): source for source in todo}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise DataError(
-            "a worker process died (out of memory, or a file that crashes the decoder); run again to go on, "
-            "with one worker to see at which file"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Do the files and yield each with its outcomes as it is finished.
 
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    A file over which a worker died is rejected and not recorded as done: the next run tries it again.
+    """
+    do = partial(_do_one, dataset=dataset.absolute(), config=config)  # a cluster's workers start in other folders
+    here = [replace(source, path=source.path.absolute()) for source in todo]
+    for index, outcome in map_tasks(do, here, engine=engine, workers=min(workers, max(len(todo), 1))):
+        if isinstance(outcome, DataError):
+            yield todo[index], [Outcome(todo[index].slug, 0, f"crashed: {outcome}")]
+        elif isinstance(outcome, OSError):
+            raise OutputError(f"{dataset}: cannot be written ({outcome.strerror or outcome}); run again to go on")
+        elif isinstance(outcome, Exception):
+            raise outcome
+        else:
+            yield todo[index], outcome
 
 
 _landmarker: Any = None  # one per process: building its networks takes as long as a short clip

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from dithead.errors import ConfigError
+from dithead.checkpoint import save_model
 from dithead.generate.batch import generate_batch, read_jobs
+from dithead.generate.jobs import read_speakers
 from dithead.media.video import probe
 
 
@@ -59,3 +61,74 @@ def test_a_file_that_is_no_list_of_jobs(tmp_path, name, text, says):
 def test_a_missing_file_of_jobs(tmp_path):
     with pytest.raises(ConfigError, match=r"no\.csv"):
         read_jobs(tmp_path / "no.csv")
+
+
+def test_two_rows_with_one_output(footage, pictures, speech, talker, tmp_path):
+    footage(pictures[:2])
+    job = {"video": tmp_path / "source.mkv", "audio": speech, "output": tmp_path / "one.mp4"}
+    first, second = generate_batch([job, job], model=talker)
+    assert first.result.frames == 2
+    assert "is the output of row 1 already" in second.error
+
+
+def test_settings_hold_for_rows_that_say_nothing(footage, pictures, speech, talker, tmp_path):
+    footage(pictures[:3])
+    job = {"video": tmp_path / "source.mkv", "audio": speech}
+    jobs = [job | {"output": tmp_path / "a.mp4"}, job | {"output": tmp_path / "b.mp4", "seed": "9", "lossless": "no"}]
+    made = [o.result for o in generate_batch(jobs, model=talker, seed=4, end=0.05, lossless=True)]
+    assert [(r.seed, r.frames) for r in made] == [(4, 2), (9, 2)]
+
+
+def test_cells_with_quotes_commas_and_line_breaks(tmp_path):
+    (tmp_path / "jobs.csv").write_text('video,audio,output\n"a, ""b"".mp4","c\nd.wav",e.mp4\n')
+    (row,) = read_jobs(tmp_path / "jobs.csv")
+    assert row["video"] == str(tmp_path / 'a, "b".mp4')
+    assert row["audio"] == str(tmp_path / "c\nd.wav")
+
+
+def test_speakers_of_a_row_and_of_a_file(footage, pictures, speech, talker, tmp_path):
+    footage(pictures[:2])
+    (tmp_path / "map.json").write_text('{"1": "speech.wav"}')
+    assert read_speakers(tmp_path / "map.json") == {1: speech}
+    (tmp_path / "jobs.csv").write_text(
+        "video,audio,output,speakers\nsource.mkv,speech.wav,o.mp4,map.json\nsource.mkv,speech.wav,p.mp4,none.json\n"
+    )
+    good, bad = generate_batch(read_jobs(tmp_path / "jobs.csv"), model=talker)
+    assert good.result.frames == 2
+    assert "none.json: cannot be read" in bad.error
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "{}", '{"one": "a.wav"}', '{"0": "a.wav"}', '{"1": 2}'])
+def test_impossible_speaker_files(tmp_path, text):
+    (tmp_path / "map.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"map\.json"):
+        read_speakers(tmp_path / "map.json")
+
+
+def test_a_loaded_model_does_not_travel(talker):
+    with pytest.raises(ConfigError, match="give its name"):
+        next(generate_batch([{}], model=talker, workers=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_two_workers_make_what_one_makes(footage, pictures, speech, talker, tmp_path, engine):
+    if engine == "ray":
+        pytest.importorskip("ray")
+    footage(pictures[:3])
+    model = save_model(tmp_path / "model", talker) or tmp_path / "model"
+
+    def jobs(prefix: str) -> list[dict[str, object]]:
+        job = {"video": tmp_path / "source.mkv", "audio": speech}
+        good = [job | {"output": tmp_path / f"{prefix}{k}.mp4", "seed": k} for k in range(3)]
+        return [*good, job | {"video": tmp_path / "nowhere.mp4", "output": tmp_path / f"{prefix}x.mp4"}]
+
+    alone = {o.row: o for o in generate_batch(jobs("a"), model=model)}
+    spread = {o.row: o for o in generate_batch(jobs("b"), model=model, engine=engine, workers=2)}
+    assert sorted(spread) == [1, 2, 3, 4]
+    assert "no such file" in spread[4].error
+    assert alone[4].error == spread[4].error
+    for k in range(3):
+        assert spread[k + 1].result.frames == 3
+        assert (tmp_path / f"a{k}.mp4").read_bytes() == (tmp_path / f"b{k}.mp4").read_bytes()

@@ -1,29 +1,28 @@
-"""Many jobs with one model load: a CSV or JSON-lines file of rows, where a bad row does not stop the rest."""
+"""Many jobs with one model load per worker, on this machine or a Ray cluster; a bad row does not stop the rest."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DitheadError
+from dithead.generate.jobs import options_of, read_jobs
 from dithead.generate.pipeline import generate, load_talker
 from dithead.generate.progress import Progress, silent
 from dithead.generate.result import GenerateResult
+from dithead.hub import DEFAULT_MODEL, resolve_model
 from dithead.media.files import shown
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-_REQUIRED = ("video", "audio", "output")
-_OPTIONS = {
-    "steps": int, "seed": int, "reference": str, "face": str, "fit": str, "start": float, "end": float,
-    "crf": float, "codec": str,
-}  # fmt: skip
+__all__ = ["JobOutcome", "generate_batch", "read_jobs"]
 
 
 @dataclass(frozen=True)
@@ -38,71 +37,80 @@ class JobOutcome:
         """One line of JSON."""
         if self.result is None:
             return json.dumps({"row": self.row, "error": self.error}, ensure_ascii=False)
-        fields = asdict(self.result) | {"output": str(self.result.output)}
-        return json.dumps({"row": self.row, **fields}, ensure_ascii=False)
-
-
-def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
-    """Rows of a ``.csv`` (with a header) or ``.jsonl`` file; relative paths count from the file's folder.
-
-    Raises ConfigError that names the file and the row when the file as a whole cannot be understood.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise ConfigError(f"{shown(path)}: give jobs as .csv or .jsonl")
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{shown(path)}: cannot be read as text ({error.__class__.__name__})") from None
-    lines = [line for line in text.splitlines() if line.strip()]
-    if path.suffix.lower() == ".csv":
-        rows: list[Any] = [{k: v for k, v in row.items() if v} for row in csv.DictReader(lines)]
-    else:
-        rows = [_parsed(path, number, line) for number, line in enumerate(lines, 1)]
-    if not rows:
-        raise ConfigError(f"{shown(path)}: holds no jobs")
-    for row in rows:
-        row.update({name: str(path.parent / str(row[name])) for name in _REQUIRED if name in row})
-    return rows
+        return json.dumps({"row": self.row, **json.loads(self.result.to_json())}, ensure_ascii=False)
 
 
 def generate_batch(
-    jobs: list[dict[str, Any]], *, model: str | TalkingHead = "small", device: str = "auto", progress: Progress = silent
+    jobs: list[dict[str, Any]],
+    *,
+    model: str | PathLike[str] | TalkingHead = DEFAULT_MODEL,
+    device: str = "auto",
+    engine: Engine = "local",
+    workers: int = 1,
+    progress: Progress = silent,
+    **settings: Any,
 ) -> Iterator[JobOutcome]:
-    """Run ``jobs`` one after the other with one model; yields an outcome for each as it ends.
+    """Run ``jobs`` (see ``read_jobs``); yields an outcome for each as it ends, so not in order with many workers.
 
-    A job is ``video``, ``audio``, ``output`` and any of ``generate``'s simple options.
+    model: loaded once in this process, or once in each of several workers, who need its name rather than the loaded
+    thing.  settings: of ``generate``, for every row that does not set them itself.  progress: of one worker.
+
+    Raises ModelError at once when the model cannot be loaded, and what ``engine.map_tasks`` raises.
     """
-    talker = load_talker(model, device)
+    alone = engine == "local" and workers == 1
+    if not alone and not isinstance(model, str | PathLike):
+        raise ConfigError("several workers load the model themselves: give its name or folder")
+    work = _Worker(model if alone else str(model), device, settings, progress if alone else silent)
+    if alone:
+        work.talker()
+    else:
+        resolve_model(str(model))
+    rows = list(_without_clashes(jobs))
+    for index, outcome in map_tasks(work, rows, engine=engine, workers=workers):
+        yield _outcome(index + 1, outcome)
+
+
+@dataclass
+class _Worker:
+    """What a worker does with a row; it travels to other processes, where the model is loaded when first needed."""
+
+    model: str | PathLike[str] | TalkingHead
+    device: str
+    settings: dict[str, Any]
+    progress: Progress
+
+    def __call__(self, job: dict[str, Any]) -> GenerateResult:
+        if "clash" in job:
+            raise ConfigError(job["clash"])
+        options = options_of(self.settings | job)
+        return generate(**options, model=self.talker(), progress=self.progress)
+
+    def talker(self) -> TalkingHead:
+        if isinstance(self.model, str | PathLike):
+            return _load_once(str(self.model), self.device)
+        return self.model
+
+
+@lru_cache(maxsize=1)
+def _load_once(model: str, device: str) -> TalkingHead:
+    return load_talker(model, device)
+
+
+def _without_clashes(jobs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The jobs; one that would overwrite an earlier one's output becomes an error that says so."""
+    taken: dict[Path, int] = {}
     for row, job in enumerate(jobs, 1):
-        try:
-            options = _options(job)
-            yield JobOutcome(row, generate(**options, model=talker, progress=progress))
-        except DitheadError as error:
-            yield JobOutcome(row, None, " ".join(str(error).splitlines()))
+        output = job.get("output")
+        place = Path(output).absolute() if isinstance(output, str | PathLike) else Path(f"/{row}")
+        if place in taken:
+            yield {"clash": f"{shown(place)}: is the output of row {taken[place]} already"}
+        else:
+            taken[place] = row
+            yield job
 
 
-def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict):
-        raise ConfigError(f"{shown(path)}: line {number} is not a JSON object")
-    return row
-
-
-def _options(job: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of ``generate`` in a row, in their types."""
-    if missing := [name for name in _REQUIRED if not job.get(name)]:
-        raise ConfigError(f"the job lacks {', '.join(missing)}")
-    if unknown := sorted(str(name) for name in job.keys() - _OPTIONS.keys() - set(_REQUIRED)):
-        raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*_REQUIRED, *_OPTIONS))}")
-    options = {name: job[name] for name in _REQUIRED}
-    for name, kind in _OPTIONS.items():
-        if name in job:
-            try:
-                options[name] = kind(job[name])
-            except (TypeError, ValueError):
-                raise ConfigError(f"{name} must be of type {kind.__name__}, not {job[name]!r}") from None
-    return options
+def _outcome(row: int, outcome: GenerateResult | Exception) -> JobOutcome:
+    if not isinstance(outcome, Exception):
+        return JobOutcome(row, outcome)
+    what = "" if isinstance(outcome, DitheadError) else f"unexpected {type(outcome).__name__}: "
+    return JobOutcome(row, None, what + " ".join(str(outcome).splitlines()))

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from dithead.errors import ConfigError
 from dithead.checkpoint import save_model
+from dithead.errors import ConfigError
 from dithead.generate.batch import generate_batch, read_jobs
 from dithead.generate.jobs import read_speakers
 from dithead.media.video import probe

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dithead"
 BASE = {"types", "errors"}
-CORE = BASE | {"engine", "media", "face", "models", "diffusion", "config", "hub", "checkpoint"}
+CORE = BASE | {"engine", "sync", "media", "face", "models", "diffusion", "config", "hub", "checkpoint"}
 
 # What each part may import, besides itself. A part is a top-level module or folder of the package.
 ALLOWED: dict[str, set[str]] = {
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": BASE,
     "diffusion": BASE,
     "synth": BASE | {"media", "face"},
+    "sync": BASE | {"media", "face", "models"},
     "config": BASE | {"media", "face", "models", "diffusion"},
     "hub": BASE | {"config"},
     "checkpoint": CORE - {"checkpoint"},

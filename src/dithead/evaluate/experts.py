@@ -5,6 +5,9 @@ Weights are TorchScript files, the form in which Inception for FID is published;
     lpips      (B, 3, S, S) and (B, 3, S, S) in [-1, 1] -> B distances
     inception  (B, 3, S, S) uint8 -> (B, D) features: FID over full crops and over mouths
     face       (B, 3, 112, 112) in [-1, 1] -> (B, D) embedding: identity, the mean cosine with the truth
+    syncnet    the original SyncNet as safetensors with its own keys, see ``models.syncnet``: LSE-C, LSE-D, offset
+
+Our own sync expert (``sync_*``) comes with the package.
 """
 
 from __future__ import annotations
@@ -21,12 +24,17 @@ import torch
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, ModelError
+from dithead.evaluate import speaking
 from dithead.evaluate.lips import Measures
+from dithead.evaluate.observe import Observation
 from dithead.evaluate.pictures import Crops, mouth_of
+from dithead.models.syncnet import load_syncnet
+from dithead.types import Wave
 
-NETWORKS = ("lpips", "inception", "face")
-_NEEDS = {"lpips": "lpips", "fid": "inception", "fid_mouth": "inception", "identity": "face"}
-_UNBUILT = ("lse_c", "lse_d", "lse_offset")
+NETWORKS = ("lpips", "inception", "face", "syncnet")
+_NEEDS = {"lpips": "lpips", "fid": "inception", "fid_mouth": "inception", "identity": "face"} | dict.fromkeys(
+    speaking.ORIGINAL, "syncnet"
+)
 _FACE = 112  # pixels
 _BATCH = 16
 
@@ -40,12 +48,13 @@ class Experts:
         self.weights = {name: Path(path) for name, path in (weights or {}).items()}
         if unknown := sorted(set(self.weights) - set(NETWORKS)):
             raise ConfigError(f"no expert called {unknown[0]!r}; choose from {', '.join(NETWORKS)}")
-        self.networks = {name: _load(path) for name, path in self.weights.items()}
+        self.networks = {name: _load(name, path) for name, path in self.weights.items()}
 
     def missing(self) -> dict[str, str]:
         """Name -> why it is not measured, for every metric left out."""
         gone = {m: f"no weights given for {n!r}" for m, n in _NEEDS.items() if n not in self.networks}
-        gone |= dict.fromkeys(_UNBUILT, "scoring by SyncNet is not built yet")
+        if (reason := speaking.expert_missing()) is not None:
+            gone |= dict.fromkeys(speaking.OURS, reason)
         if find_spec("torchmetrics") is None:
             gone["ssim"] = "torchmetrics is not installed; pip install 'dithead[evaluate]'"
         return gone
@@ -60,6 +69,10 @@ class Experts:
             cosine = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
             measures["identity"] = float(cosine.mean())
         return measures
+
+    def speech(self, video: Observation, sound: Wave | None = None) -> Measures:
+        """``sync_*`` and, given ``syncnet``, ``lse_*`` of one video with ``sound`` (n,), or else its own."""
+        return speaking.speech_measures(video, sound, self.networks.get("syncnet"))
 
     def features(self, ours: Crops, theirs: Crops) -> Features:
         """What FID is computed from, once all clips are in; empty without ``inception``."""
@@ -89,7 +102,9 @@ def frechet_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(mean @ mean + np.trace(s) + np.trace(t) - 2 * roots.sum())
 
 
-def _load(path: Path) -> Any:
+def _load(name: str, path: Path) -> Any:
+    if name == "syncnet":
+        return load_syncnet(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # no successor reads what is published

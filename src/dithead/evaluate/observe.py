@@ -36,6 +36,7 @@ class Observation:
     transforms: list[Similarity | None]
     crops: NDArray[np.uint8]  # (N, S, S, 3); black where there is no transform
     detail: NDArray[np.float64]  # (N, 2) Laplacian variance and gradient energy of the lip box
+    size: tuple[int, int]  # height and width at which the frames were read: the guide's where there is one
 
     @cached_property
     def lips(self) -> LipSeries:
@@ -73,6 +74,7 @@ def observe(path: Path | str, guide: Observation | None = None) -> Observation:
     transforms: list[Similarity | None] = []
     crops: list[RGB] = []
     details: list[tuple[float, float]] = []
+    size = (info.height, info.width)
     with FaceLandmarker() as landmarker:
         for frame in read_frames(path):
             pixels = frame.pixels if guide is None else _scaled(frame.pixels, guide.info)
@@ -86,8 +88,9 @@ def observe(path: Path | str, guide: Observation | None = None) -> Observation:
             transforms.append(transform)
             crops.append(_crop(pixels, transform))
             details.append(detail(_lip_patch(pixels, place)))
+            size = (pixels.shape[0], pixels.shape[1])
     return Observation(
-        path, info, np.array(times), landmarks, transforms, np.stack(crops), np.array(details, np.float64)
+        path, info, np.array(times), landmarks, transforms, np.stack(crops), np.array(details, np.float64), size
     )
 
 

@@ -141,8 +141,10 @@ def _baselines(plan: Plan, name: str, source: Observation, record: ClipRecord) -
         record.curves["driver"] = list(driver.lips.aperture)
         for row, video in beside:
             record.add(row, "cross", measure.measure_cross(video, source, driver))
+            record.add(row, "cross", plan.experts.speech(video, _given(plan, name, "cross", source)))
         truth = _copied(plan, plan.drivers[name])
         record.add(rows.TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips))
+        record.add(rows.TRUTH, "cross", plan.experts.speech(truth))
 
 
 def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str, record: ClipRecord) -> Observation:
@@ -158,6 +160,7 @@ def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str,
     elif protocol == "cross":
         driver = _source(plan.videos[plan.drivers[name]])
         record.add(row, protocol, measure.measure_cross(made, source, driver, audio))
+        record.add(row, protocol, plan.experts.speech(made))
     else:
         record.add(row, protocol, measure.measure_silent(made, source))
     return made
@@ -165,7 +168,7 @@ def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str,
 
 def _own(plan: Plan, record: ClipRecord, row: str, video: Observation, source: Observation, audio: Wave) -> None:
     """The self-reenactment measures of one row, and what FID needs of it."""
-    record.add(row, "self", measure.measure_self(video, source, audio, plan.experts))
+    record.add(row, "self", measure.measure_self(video, source, audio, plan.experts) | plan.experts.speech(video))
     if features := plan.experts.features(*measure.paired(video, source)):
         record.features[row] = features
 

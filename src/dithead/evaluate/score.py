@@ -59,7 +59,7 @@ def _scored(
         if speakers is None:
             _self(record, ours, source, experts)
         else:
-            _cross(record, ours, source, speakers.get(name))
+            _cross(record, ours, source, speakers.get(name), experts)
         sheet = previews.still_sheet({"truth": source.crops, "generated": ours.crops})
         previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
     except DitheadError as error:
@@ -73,15 +73,16 @@ def _self(record: ClipRecord, ours: Observation, source: Observation, experts: E
     if source.info.has_audio:
         audio = fitted(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
     record.curves[f"{GENERATED}/self"] = list(ours.lips.aperture)
-    record.add(GENERATED, "self", measure.measure_self(ours, source, audio, experts))
+    sound = None if ours.info.has_audio else audio
+    record.add(GENERATED, "self", measure.measure_self(ours, source, audio, experts) | experts.speech(ours, sound))
     if features := experts.features(*measure.paired(ours, source)):
         record.features[GENERATED] = features
 
 
-def _cross(record: ClipRecord, ours: Observation, source: Observation, speaker: Path | None) -> None:
+def _cross(record: ClipRecord, ours: Observation, source: Observation, speaker: Path | None, experts: Experts) -> None:
     if speaker is None:
         raise DataError("no driver's video of this name")
     driver = observe(speaker)
     record.curves["driver"] = list(driver.lips.aperture)
     record.curves[f"{GENERATED}/cross"] = list(ours.lips.aperture)
-    record.add(GENERATED, "cross", measure.measure_cross(ours, source, driver))
+    record.add(GENERATED, "cross", measure.measure_cross(ours, source, driver) | experts.speech(ours))

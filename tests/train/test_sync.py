@@ -1,0 +1,89 @@
+"""A sync expert learns, resumes to the bit, and writes a file that loads; the two experts share no clip."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dithead.errors import ConfigError, DataError, ModelError
+from dithead.models.sync import EXPERTS
+from dithead.prepare.dataset import Dataset
+from dithead.sync import load_expert, offset_of
+from dithead.train import runtime
+from dithead.train import sync as stage
+from dithead.train.sync import SyncTraining, augment_mouths, train_sync
+
+TRAINING = SyncTraining(steps=4, segments=2, frames=8, warmup=1)
+
+
+@pytest.fixture(autouse=True)
+def every_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's dataset has four clips: too few to part them."""
+    monkeypatch.setattr(stage, "_belongs", lambda clip, expert: True)
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(stage, "_belongs", lambda clip, expert: True)
+    made = train_sync([str(dataset)], tmp_path_factory.mktemp("runs") / "sync", training=TRAINING, device="cpu")
+    patch.undo()
+    return made
+
+
+def test_the_weights_load_and_find_an_offset(run: Path, dataset: Path) -> None:
+    clip = Dataset(dataset).clips("val")[0]
+    found = offset_of(clip.frames(), (32.0, 42.0), clip.audio(), load_expert(run))
+    assert -6 <= found.frames <= 6
+    assert found.distance > 0
+
+
+def test_the_log_holds_the_curve_and_the_held_out_numbers(run: Path) -> None:
+    lines = [json.loads(line) for line in (run.parent / "metrics.jsonl").read_text().splitlines()]
+    assert any("pair" in line for line in lines)
+    assert any({"held_out_pair", "held_out_offset"} <= set(line) for line in lines)
+
+
+def test_stopping_and_resuming_gives_the_same_bits(
+    run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, loop = runtime.Run.save, runtime.Loop
+
+    def stop_after_saving(self: runtime.Run, state: dict) -> None:  # type: ignore[type-arg]
+        save(self, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dithead.train.sync.Loop", lambda steps: loop(steps, save_every=2))
+    monkeypatch.setattr(runtime.Run, "save", stop_after_saving)
+    with pytest.raises(KeyboardInterrupt):
+        train_sync([str(dataset)], tmp_path / "sync", training=TRAINING, device="cpu")
+    monkeypatch.setattr(runtime.Run, "save", save)
+    again = train_sync([str(dataset)], tmp_path / "sync", training=TRAINING, device="cpu")
+    assert again.read_bytes() == run.read_bytes()
+
+
+def test_no_clip_is_in_both_experts_data(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    clips = Dataset(dataset).clips()
+    assert all(stage._belongs(clip, "score") != stage._belongs(clip, "loss") for clip in clips)
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_augmentation_repeats_and_keeps_the_networks_shape(name: str) -> None:
+    config, mouths = EXPERTS[name], torch.rand(2, 3, 3, 52, 52) * 2 - 1
+    a, b = (augment_mouths(mouths, config, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert a.shape == (2, 3, 3 if config.colour else 1, config.side, config.side)
+    assert torch.equal(a, b)
+
+
+def test_bad_requests_are_one_clear_line(dataset: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no sync expert called 'best'"):
+        train_sync([str(dataset)], tmp_path / "a", expert="best")
+    with pytest.raises(DataError, match="not a dataset"):
+        train_sync([str(tmp_path)], tmp_path / "b", device="cpu")
+    with pytest.raises(ConfigError, match="other settings"):
+        train_sync([str(dataset)], run.parent, expert="loss", device="cpu")
+    (tmp_path / "text").write_text("no weights")
+    with pytest.raises(ModelError, match="no sync expert"):
+        load_expert(tmp_path / "text")

@@ -1,4 +1,4 @@
-"""Noise paths, what the network predicts on them, and how to sample: rectified flow and the paper's DDPM.
+"""Noise paths, what the network predicts on them, and how to sample: flow, the paper's DDPM, and no noise at all.
 
 Shapes: B batch, C channels, G latent side; x0 clean latent, noise standard normal, t in [0, 1] with 1 = pure noise.
 The network always receives (z_t, t); ``estimate_x0`` turns what it returns into a clean latent.
@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-ObjectiveName = Literal["flow", "ddpm"]
+from dithead.errors import ConfigError
+
+ObjectiveName = Literal["flow", "ddpm", "v", "regression"]
+"""``flow``: rectified flow. ``ddpm``: the paper's noise prediction. ``v``: velocity on the same path.
+``regression``: one step from nothing, no noise path."""
+Weighting = Literal["default", "uniform", "logit-normal", "min-snr"]
+"""How training spreads over the path: ``logit-normal`` times go with flow, ``min-snr`` with ddpm and v."""
 Predictor = Callable[[Tensor, Tensor], Tensor]
 """(z_t (B, C, G, G), t (B,)) to the network's output (B, C, G, G)."""
 
@@ -52,14 +58,17 @@ class RectifiedFlow:
 
     ``pure_noise`` is the share of training samples at t = 1, where few-step sampling starts; ``min_time`` bounds the
     weight 1 / t^2 that turns an x0 error into a velocity error: late in the path the noisy latent shows the mouth, so
-    only the early part teaches the network to listen.
+    only the early part teaches the network to listen. ``logit_normal`` times crowd in the middle (arXiv 2403.03206).
     """
 
     pure_noise: float = 0.4
     min_time: float = 0.7
+    logit_normal: bool = False
 
     def draw_times(self, uniform: Tensor) -> Tensor:
         """Uniform numbers (B,) in [0, 1) to times in (0, 1]."""
+        if self.logit_normal:
+            return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6)).sigmoid()
         spread = (uniform - self.pure_noise) / (1 - self.pure_noise)
         return torch.where(uniform < self.pure_noise, torch.ones_like(uniform), 1 - spread).clamp_min(1e-3)
 
@@ -97,21 +106,31 @@ class Denoising:
     """The paper's path: variance-preserving DDPM, the network predicts the noise, DDIM samples (eta 0).
 
     The schedule (1,000 scaled-linear steps, as in latent diffusion) is our choice; the paper does not give one.
+    ``velocity`` predicts v = a noise - s x0 instead (arXiv 2202.00512). ``snr_bound`` bounds the x0 error's weight, the
+    signal-to-noise ratio (min-SNR, arXiv 2303.09556); 0 leaves the plain mean square of the prediction.
     """
+
+    velocity: bool = False
+    snr_bound: float = 0.0
 
     def draw_times(self, uniform: Tensor) -> Tensor:
         return (uniform * 1000).floor().clamp_max(999) / 999
 
     def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:
-        return PathSample(_ddim().add_noise(x0, noise, self._index(t)), t, noise, torch.ones_like(t))
+        index = self._index(t)
+        target = _ddim().get_velocity(x0, noise, index) if self.velocity else noise
+        return PathSample(_ddim().add_noise(x0, noise, index), t, target, self._weight(t))
 
     def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
-        alpha = _per_sample(_ddim().alphas_cumprod.to(z_t)[self._index(t)])
+        alpha = _per_sample(self._alpha(t).to(z_t))
+        if self.velocity:
+            return alpha.sqrt() * z_t - (1 - alpha).sqrt() * output
         return (z_t - (1 - alpha).sqrt() * output) / alpha.sqrt()
 
     def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor:
         """DDIM from pure noise (B, C, G, G) to a clean latent."""
-        scheduler = type(_ddim()).from_config(_ddim().config)
+        kind = "v_prediction" if self.velocity else "epsilon"
+        scheduler = type(_ddim()).from_config(_ddim().config, prediction_type=kind)
         scheduler.set_timesteps(steps)
         z = noise
         for timestep in scheduler.timesteps:
@@ -119,11 +138,56 @@ class Denoising:
             z = scheduler.step(predict(z, t), timestep, z, eta=0.0).prev_sample
         return z
 
+    def _weight(self, t: Tensor) -> Tensor:
+        if not self.snr_bound:
+            return torch.ones_like(t)
+        alpha = self._alpha(t).to(t)
+        snr = alpha / (1 - alpha)
+        return snr.clamp_max(self.snr_bound) / (snr + 1 if self.velocity else snr)
+
+    def _alpha(self, t: Tensor) -> Tensor:
+        return torch.as_tensor(_ddim().alphas_cumprod.to(t.device)[self._index(t)])
+
     @staticmethod
     def _index(t: Tensor) -> Tensor:
         return (t * 999).round().long()
 
 
-def make_objective(name: ObjectiveName) -> Objective:
-    """The objective of a model's config."""
-    return {"flow": RectifiedFlow, "ddpm": Denoising}[name]()
+@dataclass(frozen=True)
+class Regression:
+    """No noise path: one call of the same network from an empty latent gives x0. The mean of all mouths that fit."""
+
+    def draw_times(self, uniform: Tensor) -> Tensor:
+        return torch.ones_like(uniform)
+
+    def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:  # noqa: ARG002 - the interface
+        return PathSample(torch.zeros_like(x0), t, x0, torch.ones_like(t))
+
+    def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:  # noqa: ARG002 - the interface
+        return output
+
+    def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor:  # noqa: ARG002 - the interface
+        """One call, whatever ``steps`` says and ``noise`` holds but its shape."""
+        return predict(torch.zeros_like(noise), torch.ones(len(noise), device=noise.device, dtype=noise.dtype))
+
+
+SNR_BOUND = 5.0  # min-SNR's own choice
+
+_OBJECTIVES: dict[tuple[ObjectiveName, Weighting], Callable[[], Objective]] = {
+    ("flow", "default"): RectifiedFlow,
+    ("flow", "uniform"): partial(RectifiedFlow, pure_noise=0.0, min_time=0.05),
+    ("flow", "logit-normal"): partial(RectifiedFlow, min_time=0.05, logit_normal=True),
+    ("ddpm", "default"): Denoising,
+    ("ddpm", "min-snr"): partial(Denoising, snr_bound=SNR_BOUND),
+    ("v", "default"): partial(Denoising, velocity=True),
+    ("v", "min-snr"): partial(Denoising, velocity=True, snr_bound=SNR_BOUND),
+    ("regression", "default"): Regression,
+}
+
+
+def make_objective(name: ObjectiveName, weighting: Weighting = "default") -> Objective:
+    """The objective of a model's config; ``weighting`` matters to training only. ConfigError for an unknown pair."""
+    if (name, weighting) not in _OBJECTIVES:
+        fitting = ", ".join(w for n, w in _OBJECTIVES if n == name)
+        raise ConfigError(f"objective {name!r} has no weighting {weighting!r}; it has: {fitting or 'none'}")
+    return _OBJECTIVES[name, weighting]()

@@ -71,7 +71,10 @@ def test_help_names_every_command() -> None:
     assert all(command in text for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*([c] for c in COMMANDS), ["train", "autoencoder"], ["train", "dit"]])
+STAGES = ("autoencoder", "audio", "dit")
+
+
+@pytest.mark.parametrize("command", [*([c] for c in COMMANDS), *(["train", stage] for stage in STAGES)])
 def test_every_command_has_help(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -163,18 +166,26 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == "c  5 clips, 2 of them new\n"
 
 
-@pytest.mark.parametrize("stage", ["autoencoder", "dit"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.config import get_preset
 
     called = stand_in(monkeypatch, f"dithead.train.{stage}.train_{stage}", Path("run"))
-    extra = ["--autoencoder", "ae"] if stage == "dit" else []
+    extra = ["--autoencoder", "ae", "--audio", "heard"] if stage == "dit" else []
     arguments = ["--data", "a:0.7", "--data", "b", "--preset", "tiny", "-o", "run", "--steps", "5", *extra]
     result = run("train", stage, *arguments)
     assert result.exit_code == 0, result.output
-    stage_one = (Path("ae"),) if extra else ()
+    stage_one = (Path("ae"), Path("heard")) if extra else ()
     assert called.arguments == (["a:0.7", "b"], get_preset("tiny"), Path("run"), *stage_one)
     assert called.options == {"steps": 5}
+
+
+def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "dithead.synth.voices.voice_corpus", [Path("v/a"), Path("v/b")])
+    result = run("voices", "2", "-o", "v", "--seconds", "4")
+    assert called.arguments == (2, Path("v"))
+    assert called.options == {"seconds": 4.0}
+    assert result.stdout == "v  2 clips\n"
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:

@@ -24,12 +24,13 @@ def test_from_raw_videos_to_a_talking_video(tmp_path: Path) -> None:
     for name in ("ben", "mia"):
         (tmp_path / "raw" / name).mkdir(parents=True)
         shutil.copy(EXAMPLES / "presenters" / f"{name}.mp4", tmp_path / "raw" / name)
-    data, first, second = tmp_path / "data", tmp_path / "ae", tmp_path / "dit"
+    data, first, heard, second = (tmp_path / name for name in ("data", "ae", "audio", "dit"))
     told = run("prepare", tmp_path / "raw", "-o", data, "--size", "64", "--val-identity", "ben", "--json")
     assert json.loads(told)["identities"] == 2
     stage = ("--data", data, "--preset", "tiny", "--device", "cpu")
     run("train", "autoencoder", *stage, "-o", first)
-    run("train", "dit", *stage, "--autoencoder", first, "-o", second)
+    run("train", "audio", *stage, "-o", heard)
+    run("train", "dit", *stage, "--autoencoder", first, "--audio", heard, "-o", second)
     source, output = EXAMPLES / "presenters" / "ben.mp4", tmp_path / "out.mp4"
     speech = EXAMPLES / "speech" / "spanish.flac"
     told = run("generate", "--video", source, "--audio", speech, "--model", second / "model", "-o", output, "--json")

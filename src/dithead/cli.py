@@ -58,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train = typer.Typer(help="Train a model: the autoencoder first, then the transformer.", no_args_is_help=True)
+train = typer.Typer(help="Train a model: autoencoder, audio encoder, then transformer.", no_args_is_help=True)
 app.add_typer(train, name="train")
 
 
@@ -148,10 +148,30 @@ def train_autoencoder(
     out(str(train_autoencoder(data, get_preset(preset), output, **options)))
 
 
+@train.command("audio")
+def train_audio(
+    data: Data,
+    output: Run,
+    voices: Annotated[Path | None, typer.Option(help="Folder of `dithead voices`: speech without faces.")] = None,
+    preset: PresetName = "small",
+    steps: TrainSteps = None,
+    seed: Seed = None,
+    device: Device = None,
+    init: Init = None,
+) -> None:
+    """The audio encoder: hears what the lips do. Writes audio.safetensors into the run folder."""
+    from dithead.config import get_preset
+    from dithead.train.audio import train_audio
+
+    options = given(voices=voices, steps=steps, seed=seed, device=device, init=init)
+    out(str(train_audio(data, get_preset(preset), output, **options)))
+
+
 @train.command("dit")
 def train_dit(
     data: Data,
     autoencoder: Annotated[Path, typer.Option(help="Run folder of stage one.")],
+    audio: Annotated[Path, typer.Option(help="Run folder of the audio encoder.")],
     output: Run,
     preset: PresetName = "small",
     steps: TrainSteps = None,
@@ -159,12 +179,42 @@ def train_dit(
     device: Device = None,
     init: Init = None,
 ) -> None:
-    """Stage two: the transformer and its audio encoder. Writes the model folder."""
+    """Stage two: the transformer. Writes the model folder."""
     from dithead.config import get_preset
     from dithead.train.dit import train_dit
 
     options = given(steps=steps, seed=seed, device=device, init=init)
-    out(str(train_dit(data, get_preset(preset), output, autoencoder, **options)))
+    out(str(train_dit(data, get_preset(preset), output, autoencoder, audio, **options)))
+
+
+@app.command()
+def voices(
+    count: Annotated[int, typer.Argument(help="How many clips.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; the same command resumes it.")],
+    seconds: Annotated[float | None, typer.Option(help="Longest clip.")] = None,
+    seed: Seed = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
+) -> None:
+    """Speech of many synthetic voices and languages with the mouth movement of its phonemes, for `train audio`."""
+    from dithead.synth.voices import voice_corpus
+
+    made = voice_corpus(count, output, **given(seconds=seconds, seed=seed, workers=workers))
+    out(f"{output}  {len(made)} clips")
+
+
+@train.command("sync")
+def train_sync(
+    data: Data,
+    output: Run,
+    expert: Annotated[str | None, typer.Option(help="score (measures) or loss (trains others against it).")] = None,
+    steps: TrainSteps = None,
+    seed: Seed = None,
+    device: Device = None,
+) -> None:
+    """A sync expert: which speech belongs to which mouth. Writes sync.safetensors into the run folder."""
+    from dithead.train.sync import train_sync
+
+    out(str(train_sync(data, output, **given(expert=expert, steps=steps, seed=seed, device=device))))
 
 
 for _command in (measure.evaluate, measure.score, measure.compare, measure.study):

@@ -12,6 +12,8 @@ from dithead.models.audio import MelEncoderConfig
 from dithead.models.autoencoder import FACTOR, AutoencoderConfig
 from dithead.models.dit import DiTConfig
 
+LIP_TARGETS = 9
+"""Numbers that say what the lips do, in every preset (``train.lipshape.COEFFICIENTS``)."""
 MaskKind = Literal["stable-polygon", "polygon", "box"]
 
 
@@ -40,6 +42,8 @@ class ModelConfig(Frozen):
             raise ValueError(f"size {self.size} must be {FACTOR} times the transformer's grid {self.dit.grid}")
         if self.dit.latent_channels != self.autoencoder.latent_channels or self.dit.audio_width != self.audio.width:
             raise ValueError("dit.latent_channels and dit.audio_width must match the autoencoder and the audio encoder")
+        if self.dit.lip_targets not in (0, self.audio.lip_targets):
+            raise ValueError("dit.lip_targets must be 0 or those of the audio encoder")
         return self
 
 
@@ -62,8 +66,29 @@ class AutoencoderTraining(Frozen):
     frames_per_identity: int = 3000
 
 
+class AudioTraining(Frozen):
+    """The audio encoder. ``voice_share`` of the samples are voices without a face, where there are any; ``voice_lips``
+    is what their opening, known from phonemes, counts against a measured one; ``tempo`` the spread of its change.
+    """
+
+    steps: int = 6_000
+    batch: int = 96
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    decay: float = 0.4
+    ema: float = 0.998
+    clip: float = 1.0
+    voice_share: float = 0.5
+    voice_lips: float = 0.3
+    mouth_loss: float = 3.0
+    tempo: float = 0.1
+    frames_per_identity: int = 30_000
+
+
 class DiTTraining(Frozen):
-    """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference."""
+    """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
+    the most noise on what the transformer is told of the lips.
+    """
 
     steps: int = 4_000
     batch: int = 32
@@ -77,8 +102,7 @@ class DiTTraining(Frozen):
     previous_reference: float = 0.2
     previous_noise: float = 0.3
     mouth_weight: float = 8.0
-    lip_loss: float = 0.2
-    audio_steps: int = 800
+    lip_noise: float = 0.4
     variants: int = 2
     frames_per_identity: int = 30_000
 
@@ -88,14 +112,17 @@ class Preset(Frozen):
 
     model: ModelConfig
     autoencoder: AutoencoderTraining = AutoencoderTraining()
+    audio: AudioTraining = AudioTraining()
     dit: DiTTraining = DiTTraining()
 
 
 def _preset(name: str, size: int, sizes: tuple[int, int, int], training: DiTTraining | None = None) -> Preset:
     """``sizes``: width, depth and heads of the transformer."""
     width, depth, heads = sizes
-    dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads)
-    return Preset(model=ModelConfig(name=name, size=size, dit=dit), dit=training or DiTTraining())
+    dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS)
+    audio = MelEncoderConfig(layers=4, lip_targets=LIP_TARGETS)
+    model = ModelConfig(name=name, size=size, guidance=1.0, dit=dit, audio=audio)
+    return Preset(model=model, dit=training or DiTTraining())
 
 
 def _tiny() -> Preset:
@@ -103,13 +130,14 @@ def _tiny() -> Preset:
     model = ModelConfig(
         name="tiny", size=64, steps=2,
         autoencoder=AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8)),
-        dit=DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16),
-        audio=MelEncoderConfig(window=16, width=16, layers=1),
+        dit=DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16, lip_targets=LIP_TARGETS),
+        audio=MelEncoderConfig(window=16, width=16, layers=1, lip_targets=LIP_TARGETS),
     )  # fmt: skip
     return Preset(
         model=model,
         autoencoder=AutoencoderTraining(steps=20, batch=4, warmup=2, frames_per_identity=50),
-        dit=DiTTraining(steps=20, batch=4, warmup=2, audio_steps=4, variants=1, frames_per_identity=50),
+        audio=AudioTraining(steps=10, batch=8, warmup=2, frames_per_identity=50),
+        dit=DiTTraining(steps=20, batch=4, warmup=2, variants=1, frames_per_identity=50),
     )
 
 

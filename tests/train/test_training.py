@@ -9,6 +9,7 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import AutoencoderTraining, DiTTraining, Preset, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
+from dithead.train.audio import train_audio
 from dithead.train.autoencoder import train_autoencoder
 from dithead.train.data import Source
 from dithead.train.dit import train_dit
@@ -18,12 +19,18 @@ def preset(**changes: int | float) -> Preset:
     tiny = get_preset("tiny")
     both = {"steps": 6, "batch": 2, **changes}
     autoencoder = tiny.autoencoder.model_copy(update=both)
-    return tiny.model_copy(update={"autoencoder": autoencoder, "dit": tiny.dit.model_copy(update=both)})
+    audio, dit = (part.model_copy(update={"steps": both["steps"]}) for part in (tiny.audio, tiny.dit))
+    return tiny.model_copy(update={"autoencoder": autoencoder, "audio": audio, "dit": dit})
 
 
 @pytest.fixture(scope="module")
 def stage_one(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_autoencoder([str(dataset)], preset(), tmp_path_factory.mktemp("runs") / "ae", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def heard(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_audio([str(dataset)], preset(), tmp_path_factory.mktemp("runs") / "audio", device="cpu")
 
 
 def weights(run: Path, part: str) -> dict[str, torch.Tensor]:
@@ -70,18 +77,20 @@ def test_stopping_and_resuming_gives_the_same_bits(
             assert torch.equal(tensor, weights(parts, part)[name]), name
 
 
-def test_stage_two_writes_a_model_folder_that_loads(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
-    folder = train_dit([f"{dataset}:0.5"], preset(), tmp_path / "dit", stage_one, device="cpu")
+def test_stage_two_writes_a_model_folder_that_loads(
+    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path
+) -> None:
+    folder = train_dit([f"{dataset}:0.5"], preset(), tmp_path / "dit", stage_one, heard, device="cpu")
     model = load_model(folder)
     assert model.config.name == "tiny"
     assert list((tmp_path / "dit" / "samples").glob("*.png"))
 
 
-def test_stage_two_resumes_by_the_same_call(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
-    first = train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, device="cpu")
-    before = weights(first.parent, "pair")
-    again = train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, device="cpu")
-    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(again.parent, "pair").items())
+def test_stage_two_resumes_by_the_same_call(dataset: Path, stage_one: Path, heard: Path, tmp_path: Path) -> None:
+    first = train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, heard, device="cpu")
+    before = weights(first.parent, "dit")
+    again = train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, heard, device="cpu")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(again.parent, "dit").items())
 
 
 def test_other_settings_in_the_same_folder_are_refused(dataset: Path, stage_one: Path) -> None:
@@ -91,7 +100,12 @@ def test_other_settings_in_the_same_folder_are_refused(dataset: Path, stage_one:
 
 def test_stage_two_without_stage_one_says_what_to_do(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="dithead train autoencoder"):
-        train_dit([str(dataset)], preset(), tmp_path / "dit", tmp_path / "nowhere", device="cpu")
+        train_dit([str(dataset)], preset(), tmp_path / "dit", tmp_path / "nowhere", tmp_path, device="cpu")
+
+
+def test_stage_two_without_the_audio_encoder_says_what_to_do(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="dithead train audio"):
+        train_dit([str(dataset)], preset(), tmp_path / "dit", stage_one, tmp_path / "nowhere", device="cpu")
 
 
 def test_warm_start_begins_from_the_other_runs_average(dataset: Path, stage_one: Path, tmp_path: Path) -> None:

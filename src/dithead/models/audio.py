@@ -16,11 +16,15 @@ from dithead.models.mel import FLOOR, N_MELS
 
 @dataclass(frozen=True)
 class MelEncoderConfig:
-    """``window`` mel frames (10 ms each) centred on the video frame; two of them make one token of ``width``."""
+    """``window`` mel frames (10 ms each) centred on the video frame; two of them make one token of ``width``.
+
+    ``lip_targets`` numbers say what the lips do (``train.lipshape``).
+    """
 
     window: int = 48
     width: int = 256
     layers: int = 2
+    lip_targets: int = 8
 
     def __post_init__(self) -> None:
         if self.window < 4 or self.window % 2 or self.width < 8 or self.width % 8 or self.layers < 0:
@@ -41,9 +45,9 @@ class ConvBlock(nn.Module):
 
 
 class MelEncoder(nn.Module):
-    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses the lips, for pretraining."""
+    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses what the lips do."""
 
-    def __init__(self, config: MelEncoderConfig, lip_targets: int = 8) -> None:
+    def __init__(self, config: MelEncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.stem = nn.Conv1d(N_MELS, config.width, 3, padding=1)
@@ -53,7 +57,7 @@ class MelEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.silence = nn.Parameter(torch.randn(config.window // 2, config.width) * 0.02)
         width = config.width
-        self.lips = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, lip_targets))
+        self.lips = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, config.lip_targets))
 
     def forward(self, mel: Tensor) -> Tensor:
         x = F.gelu(self.stem((mel.transpose(1, 2) - FLOOR) / 4.0 - 1.0))
@@ -67,7 +71,7 @@ class MelEncoder(nn.Module):
         return self.silence[None].expand(batch, -1, -1)
 
     def guess_lips(self, tokens: Tensor) -> Tensor:
-        """Lip-shape coefficients (B, lip_targets) of the centre frame, for the auxiliary loss."""
+        """Lip-shape coefficients (B, lip_targets) of the centre frame."""
         n = tokens.shape[1]
         middle = tokens[:, n // 2 - 2 : n // 2 + 2].mean(1)
         near = tokens[:, n // 4 : n - n // 4].mean(1)

@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class DiTConfig:
-    """Sizes of the transformer. ``grid`` is the latent side G, ``audio_width`` the width of the audio tokens."""
+    """Sizes of the transformer. ``grid`` is the latent side G, ``audio_width`` the width of the audio tokens.
+
+    ``lip_targets`` above 0 adds an explicit condition: that many numbers which say what the lips do.
+    """
 
     grid: int = 10
     latent_channels: int = 32
@@ -29,6 +32,7 @@ class DiTConfig:
     heads: int = 4
     mlp_ratio: float = 4.0
     audio_width: int = 256
+    lip_targets: int = 0
 
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2 or self.width % 4:
@@ -101,6 +105,8 @@ class DiT(nn.Module):
     """Estimate of the clean latent (or noise, by objective) for the tokens asked for."""
 
     positions: Tensor
+    lip_shift: Tensor
+    lip_gain: Tensor
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -110,6 +116,10 @@ class DiT(nn.Module):
         self.time = nn.Sequential(nn.Linear(256, d), nn.SiLU(), nn.Linear(d, d))
         self.audio_summary = nn.Linear(config.audio_width, d)
         self.audio_centre = nn.Linear(config.audio_width, d)
+        if config.lip_targets:
+            self.lips = nn.Sequential(nn.Linear(config.lip_targets, d), nn.SiLU(), nn.Linear(d, d))
+            self.register_buffer("lip_shift", torch.zeros(config.lip_targets))
+            self.register_buffer("lip_gain", torch.ones(config.lip_targets))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(d, elementwise_affine=False, eps=1e-6)
         self.modulation = nn.Linear(d, 2 * d)
@@ -128,11 +138,13 @@ class DiT(nn.Module):
         reference_z: Tensor,
         audio: Tensor,
         token_index: Tensor | None = None,
+        lips: Tensor | None = None,
     ) -> Tensor:
         """Predict for z_t (B, C, G, G) at time t (B,) in [0, 1].
 
         masked_z and reference_z: (B, C, G, G); mask_z: (B, 1, G, G); audio: (B, L, A). ``token_index`` (N,) or
-        (B, N) lists the positions (row * G + column) to process. Returns (B, C, G, G); positions not listed are zero.
+        (B, N) lists the positions (row * G + column) to process. ``lips`` (B, lip_targets) says what the lips do;
+        absent is the resting mouth. Returns (B, C, G, G); positions not listed are zero.
         """
         g, b = self.config.grid, len(z_t)
         every = torch.arange(g * g, device=z_t.device) if token_index is None else token_index
@@ -140,6 +152,9 @@ class DiT(nn.Module):
         tokens = torch.cat([z_t, masked_z, reference_z, mask_z], 1).flatten(2).transpose(1, 2)  # (B, G*G, 3C+1)
         x = self.embed(_pick(tokens, index)) + self.positions[index].to(z_t.dtype)  # (B, N, D)
         condition = self.time(timestep_embedding(t, 256).to(x.dtype)) + self._heard(audio)
+        if self.config.lip_targets:
+            lips = x.new_zeros(b, self.config.lip_targets) if lips is None else lips
+            condition = condition + self.lips(lips.to(x.dtype))
         for block in self.blocks:
             x = block(x, condition, audio)
         shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
@@ -147,6 +162,17 @@ class DiT(nn.Module):
         grid = prediction.new_zeros(b, g * g, prediction.shape[-1])
         grid.scatter_(1, index[..., None].expand_as(prediction), prediction)
         return grid.transpose(1, 2).unflatten(2, (g, g))
+
+    @torch.no_grad()
+    def set_calibration(self, gain: Tensor, shift: Tensor) -> None:
+        """How guesses of the lips are scaled and moved, each (lip_targets,); nothing for a model not told of lips."""
+        if self.config.lip_targets:
+            self.lip_gain.copy_(gain)
+            self.lip_shift.copy_(shift)
+
+    def calibrated(self, guess: Tensor) -> Tensor:
+        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away."""
+        return guess.float() * self.lip_gain + self.lip_shift
 
     def _heard(self, audio: Tensor) -> Tensor:
         """The whole window and its centre, the moment the frame is shown, as a condition: (B, L, A) to (B, D)."""

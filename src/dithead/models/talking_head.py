@@ -123,19 +123,26 @@ class TalkingHead(nn.Module):
         """Latent (B, C, G, G) of an image (B, 3, S, S), zero outside the window."""
         return window.place(self.autoencoder.encode(window.pixels(image)).to(image.dtype))
 
+    def lips(self, tokens: Tensor) -> Tensor | None:
+        """What the lips do (B, lip_targets) as the audio encoder hears it; None for a model without that condition."""
+        if not self.config.dit.lip_targets:
+            return None
+        return self.dit.calibrated(self.audio.guess_lips(tokens))
+
     def _sample(
         self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, noise: Tensor, index: Tensor,
         steps: int | None, guidance: float | None,
     ) -> Tensor:  # fmt: skip
         scale = self.config.guidance if guidance is None else guidance
         silent = self.audio.unconditional(len(tokens)).to(tokens)
+        lips = self.lips(tokens)
 
         def predict(z: Tensor, t: Tensor) -> Tensor:
-            def run(audio: Tensor) -> Tensor:
-                return self.dit(z, t, masked_z, mask_z, reference_z, audio, index)
+            def run(audio: Tensor, shape: Tensor | None) -> Tensor:
+                return self.dit(z, t, masked_z, mask_z, reference_z, audio, index, shape)
 
-            told = run(tokens)
-            return told if scale == 1.0 else torch.lerp(run(silent), told, scale)
+            told = run(tokens, lips)
+            return told if scale == 1.0 else torch.lerp(run(silent, None), told, scale)
 
         noise = noise.expand(len(masked_z), -1, -1, -1)
         return self.objective.sample(predict, noise, steps or self.config.steps)

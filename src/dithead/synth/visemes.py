@@ -162,3 +162,14 @@ def face_weights(controls: Floats, press: float) -> dict[str, float]:
         "mouth-elevation": 0.30 * tuck,
         "mouth-compression": press * closure * 0.5,
     }
+
+
+# Inner-lip gap of rendered people against their controls, least squares over 120 clips of 120 people (R2 0.87).
+_GAP = np.array([0.154, 0.002, -0.017, 0.069, 0.075, 0.064, 0.002, -0.013])
+_GAP_JAW_CLOSED, _GAP_REST = -0.228, 0.022
+
+
+def lip_gap(controls: Floats) -> Floats:
+    """Opening between the inner lips that controls (..., 8) make, in distances between the outer eye corners."""
+    gap = controls @ _GAP + _GAP_JAW_CLOSED * controls[..., 0] * controls[..., 7] + _GAP_REST
+    return np.asarray(np.maximum(gap, 0), np.float32)

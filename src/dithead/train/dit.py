@@ -1,8 +1,9 @@
-"""Stage two: train the transformer and the audio encoder on cached latents.
+"""Stage two: train the transformer on cached latents.
 
-The loss is the objective's, under the mask, lips counting more; the audio encoder also guesses the lips' shape.
-Conditions are dropped at random, so that guidance works; a share of the samples gets the frame before as reference,
-noised, as in the paper's previous-frame inference.
+The loss is the objective's, under the mask, lips counting more. The audio encoder is trained before (``train.audio``)
+and listens unchanged; what the lips really do, with noise, stands in for its guess. Conditions are dropped at random,
+so that guidance works; a share of the samples gets the frame before as reference, noised, as in the paper's
+previous-frame inference.
 """
 
 from __future__ import annotations
@@ -14,20 +15,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dithead.config import DiTTraining, Preset
 from dithead.diffusion.objectives import Objective, make_objective
 from dithead.errors import ModelError
 from dithead.models.audio import MelEncoder
 from dithead.models.autoencoder import FaceAutoencoder
-from dithead.models.dit import DiT, tokens_per_sample
+from dithead.models.dit import tokens_per_sample
 from dithead.models.mel import FLOOR
 from dithead.models.talking_head import TalkingHead
 from dithead.train.account import training_account
+from dithead.train.audio import load_audio
 from dithead.train.data import Source, WeightedClip, choose_clips
 from dithead.train.latents import ClipLatents, cache_clips
+from dithead.train.lipshape import LipBasis
 from dithead.train.runtime import (
     Batch,
     Loop,
@@ -42,18 +44,17 @@ from dithead.train.runtime import (
 )
 from dithead.train.speech import augment_mel
 
-LIP_COEFFICIENTS = 8
-
 
 class LatentBank:
     """Cached clips in memory; batches are a function of (seed, step) alone."""
 
-    def __init__(self, cached: Sequence[tuple[ClipLatents, float]], settings: DiTTraining, window: int) -> None:
+    def __init__(
+        self, cached: Sequence[tuple[ClipLatents, float]], basis: LipBasis, settings: DiTTraining, window: int
+    ) -> None:
         self.clips = [clip for clip, _ in cached]
         weights = np.array([p for _, p in cached])
         self._cumulative = np.cumsum(weights / weights.sum())
-        self.settings, self.window = settings, window
-        self.basis, self.scale = _lip_basis(self.clips)
+        self.settings, self.window, self.basis = settings, window, basis
 
     def pick(self, rng: np.random.Generator) -> tuple[ClipLatents, int]:
         """A clip by its probability and one of its frames."""
@@ -68,13 +69,6 @@ class LatentBank:
         cut = clip.mel[at.clip(0, len(clip.mel) - 1)].astype(np.float32)
         cut[(at < 0) | (at >= len(clip.mel))] = FLOOR
         return cut if rng is None else augment_mel(rng, cut)
-
-    def speech_batch(self, rng: np.random.Generator, batch: int) -> Batch:
-        """Mel windows (B, W, 80) and lip coefficients (B, 8)."""
-        picks = [self.pick(rng) for _ in range(batch)]
-        mel = np.stack([self.mel(clip, frame, rng) for clip, frame in picks])
-        lips = np.stack([clip.lips[frame] for clip, frame in picks]).astype(np.float32) @ self.basis / self.scale
-        return {"mel": torch.from_numpy(mel), "lips": torch.from_numpy(lips)}
 
     def batch(self, step: int, seed: int) -> Batch:
         """Everything one update needs; random numbers included, so that resuming repeats nothing and skips nothing."""
@@ -96,8 +90,14 @@ class LatentBank:
             "mouth": clip.mouth[frame],
             "reference": self._reference(clip, frame, rng),
             "mel": self.mel(clip, frame, rng),
-            "lips": (clip.lips[frame].astype(np.float32) @ self.basis / self.scale),
+            "lips": self._told(self.basis.coefficients(clip.lips[frame : frame + 1])[0], rng),
         }
+
+    def _told(self, lips: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        """What the transformer is told of the lips (9,): the truth, as uncertain as a guess."""
+        return lips + rng.standard_normal(len(lips)).astype(np.float32) * np.float32(
+            rng.uniform(0, self.settings.lip_noise)
+        )
 
     def _reference(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
         s, kind = self.settings, rng.random()
@@ -109,79 +109,39 @@ class LatentBank:
         return clip.latents[int(rng.integers(len(clip.latents)))]
 
 
-def _lip_basis(clips: Sequence[ClipLatents]) -> tuple[np.ndarray[Any, Any], float]:
-    """Principal lip shapes (80, 8) and the first one's standard deviation."""
-    shapes = np.concatenate([clip.lips[::4] for clip in clips]).astype(np.float32)
-    _, _, directions = np.linalg.svd(shapes[:: max(1, len(shapes) // 20_000)], full_matrices=False)
-    basis = np.zeros((shapes.shape[1], LIP_COEFFICIENTS), np.float32)
-    basis[:, : min(LIP_COEFFICIENTS, len(directions))] = directions[:LIP_COEFFICIENTS].T
-    return basis, float((shapes @ basis[:, :1]).std()) or 1.0
-
-
 @dataclass
 class _Stage:
     settings: DiTTraining
     objective: Objective
     trainable: Trainable
+    audio: MelEncoder
     device: torch.device
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
-        error, lips, mouth = self._losses(batch)
-        (error + s.lip_loss * lips).backward()  # type: ignore[no-untyped-call]
+        error, mouth = self._losses(batch)
+        error.backward()  # type: ignore[no-untyped-call]
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
         norm = self.trainable.step(rate, s.clip)
-        return {"loss": float(error.detach()), "mouth": float(mouth.detach()), "lips": float(lips.detach()),
-                "norm": norm, "rate": rate}  # fmt: skip
+        return {"loss": float(error.detach()), "mouth": float(mouth.detach()), "norm": norm, "rate": rate}
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        dit, encoder = parts_of(self.trainable.module)
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
         with autocast(self.device):
-            tokens = encoder(batch["mel"])
-            guess = encoder.guess_lips(tokens)
-            silent = encoder.unconditional(len(tokens)).to(tokens)
-            told = torch.where(batch["drop_audio"][:, None, None].bool(), silent, tokens)
-            output = dit(sample.z_t, sample.t, batch["masked"], batch["mask"], batch["reference"], told,
-                         tokens_per_sample(batch["mask"]))  # fmt: skip
+            with torch.no_grad():
+                tokens = self.audio(batch["mel"])
+                silent = self.audio.unconditional(len(tokens)).to(tokens)
+            deaf = batch["drop_audio"].bool()
+            told = torch.where(deaf[:, None, None], silent, tokens)
+            lips = batch["lips"].masked_fill(deaf[:, None], 0)
+            pictures = (batch["masked"], batch["mask"], batch["reference"])
+            index = tokens_per_sample(batch["mask"])
+            output = self.trainable.module(sample.z_t, sample.t, *pictures, told, index, lips)
         squared = (output.float() - sample.target).square().mean(1, keepdim=True)  # (B, 1, G, G)
         weight = batch["mask"] * (1 + self.settings.mouth_weight * batch["mouth"])
         each = (squared * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
         mouth = (squared * batch["mouth"]).sum() / batch["mouth"].sum().clamp_min(1e-6)
-        lips = F.smooth_l1_loss(guess.float(), batch["lips"])
-        return (each * sample.weight).mean() / sample.weight.mean(), lips, mouth
-
-
-def parts_of(module: nn.Module) -> tuple[DiT, MelEncoder]:
-    """The transformer and the audio encoder of the trained pair."""
-    dit, audio = module.get_submodule("dit"), module.get_submodule("audio")
-    assert isinstance(dit, DiT)
-    assert isinstance(audio, MelEncoder)
-    return dit, audio
-
-
-def pretrain_audio(encoder: MelEncoder, bank: LatentBank, run: Run, seed: int, device: torch.device) -> None:
-    """Teach the audio encoder to guess lip shapes before the transformer listens to it. Done once per run folder."""
-    from safetensors.torch import load_file, save_file
-
-    path, steps = run.folder / "audio_pretrained.safetensors", bank.settings.audio_steps
-    if path.exists():
-        encoder.load_state_dict(load_file(path))
-        return
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-3, weight_decay=1e-2)
-    for step in range(steps):
-        batch = bank.speech_batch(step_rng(seed, step, 3), 64)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, 1e-3, min(100, steps), 0.5)
-        with autocast(device):
-            guess = encoder.guess_lips(encoder(batch["mel"].to(device)))
-        loss = F.smooth_l1_loss(guess.float(), batch["lips"].to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if step % 100 == 0:
-            run.log(step=step - steps, audio_pretraining=float(loss.detach()))
-    save_file({k: v.cpu() for k, v in encoder.state_dict().items()}, path)
+        return (each * sample.weight).mean() / sample.weight.mean(), mouth
 
 
 def load_autoencoder(folder: Path, preset: Preset) -> FaceAutoencoder:
@@ -203,6 +163,7 @@ def train_dit(
     preset: Preset,
     output: Path,
     autoencoder: Path,
+    audio: Path,
     *,
     seed: int = 0,
     device: str = "auto",
@@ -211,7 +172,8 @@ def train_dit(
 ) -> Path:
     """Train stage two; the same call resumes. Returns the model folder ``output / "model"`` for ``generate``.
 
-    ``autoencoder`` is the run folder of stage one, ``init`` one of stage two to start from.
+    ``autoencoder`` and ``audio`` are the run folders of stage one and of the audio encoder, ``init`` one of stage two
+    to start from.
     Raises DataError, ConfigError and ModelError.
     """
     from dithead.checkpoint import save_model
@@ -220,26 +182,27 @@ def train_dit(
     sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
     settings = preset.dit.model_copy(update={"steps": steps} if steps else {})
     where = pick_device(device)
-    run = Run(Path(output), _config(sources, preset, settings, Path(autoencoder), seed))
+    run = Run(Path(output), _config(sources, preset, settings, Path(autoencoder), Path(audio), seed))
     torch.manual_seed(seed)
     objective = make_objective(preset.model.objective)
     head = TalkingHead(preset.model, objective).to(where)
     head.autoencoder.load_state_dict(load_autoencoder(Path(autoencoder), preset).state_dict())
     head.autoencoder.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-    bank = _load_bank(run, sources, head, settings, seed, where)
-    pretrain_audio(head.audio, bank, run, seed, where)
-    pair = nn.ModuleDict({"dit": head.dit, "audio": head.audio})
-    stage = _Stage(settings, objective, Trainable(pair, settings.learning_rate, settings.ema), where)
+    basis = load_audio(Path(audio), head.audio.requires_grad_(False))
+    head.dit.set_calibration(torch.from_numpy(basis.gain), torch.from_numpy(basis.shift))
+    bank = _load_bank(run, sources, head, basis, settings, seed, where)
+    stage = _Stage(settings, objective, Trainable(head.dit, settings.learning_rate, settings.ema), head.audio, where)
     preview = Preview(sources, head, stage.trainable, run)
-    train_loop(run, {"pair": stage.trainable}, Loop(settings.steps, sample_every=1000),
+    train_loop(run, {"dit": stage.trainable}, Loop(settings.steps, sample_every=1000),
                lambda step: bank.batch(step, seed), stage.update, preview.draw, init)  # fmt: skip
     account = training_account(sources, settings.steps, settings.batch)
     return save_model(run.folder / "model", preview.averaged(), training=account)
 
 
 def _load_bank(
-    run: Run, sources: Sequence[Source], head: TalkingHead, settings: DiTTraining, seed: int, device: torch.device
-) -> LatentBank:
+    run: Run, sources: Sequence[Source], head: TalkingHead, basis: LipBasis, settings: DiTTraining, seed: int,
+    device: torch.device,
+) -> LatentBank:  # fmt: skip
     chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
     people = _frames_per_person(chosen)
     variants = [
@@ -247,7 +210,7 @@ def _load_bank(
         for c in chosen
     ]
     cached = cache_clips(run.folder / "cache", chosen, variants, head.autoencoder, head.size, seed, device)
-    return LatentBank(cached, settings, head.config.audio.window)
+    return LatentBank(cached, basis, settings, head.config.audio.window)
 
 
 def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:
@@ -258,7 +221,7 @@ def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:
 
 
 def _config(
-    sources: Sequence[Source], preset: Preset, settings: DiTTraining, autoencoder: Path, seed: int
+    sources: Sequence[Source], preset: Preset, settings: DiTTraining, autoencoder: Path, audio: Path, seed: int
 ) -> dict[str, Any]:
     return {
         "stage": "dit",
@@ -266,5 +229,6 @@ def _config(
         "model": preset.model.model_dump(mode="json"),
         "training": settings.model_dump(mode="json"),
         "autoencoder": str(autoencoder),
+        "audio": str(audio),
         "seed": seed,
     }

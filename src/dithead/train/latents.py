@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from dithead.face.lips import LIP_INDICES
 from dithead.models.autoencoder import FACTOR, FaceAutoencoder
 from dithead.models.mel import log_mel
 from dithead.models.talking_head import normalise_level
@@ -25,6 +24,7 @@ from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train.augment import draw, identity
 from dithead.train.data import WeightedClip, lip_boxes, region_picture
+from dithead.train.lipshape import lip_shapes
 from dithead.train.runtime import autocast, step_rng
 
 
@@ -36,16 +36,9 @@ class ClipLatents:
     masked: NDArray[np.float16]  # (N, C, G, G)
     mask: NDArray[np.float16]  # (1, G, G) share of each cell under the mask
     mouth: NDArray[np.float16]  # (N, 1, G, G) share of each cell under the lips' box
-    lips: NDArray[np.float16]  # (N, 80) lip landmarks, centred, over the crop's side
+    lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lipshape``
     mel: NDArray[np.float16]  # (T, 80) level-normalised, of the whole clip
     first: NDArray[np.int64]  # () frame of the clip that row 0 shows
-
-
-def lip_shapes(landmarks: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Lip outlines (N, 80) from crop landmarks (N, 478, 2): position and the person's own mean taken away."""
-    lips = landmarks[:, list(LIP_INDICES)] / size  # (N, 40, 2)
-    lips = lips - lips.mean(1, keepdims=True)
-    return np.asarray((lips - np.median(lips, 0, keepdims=True)).reshape(len(lips), -1), np.float32)
 
 
 @torch.no_grad()
@@ -67,7 +60,7 @@ def encode_clip(
         masked=_encode(model, apply_mask(images, mask), window, device),
         mask=_cells(mask[:1])[0],
         mouth=_cells(mouth * mask),
-        lips=lip_shapes(landmarks, side).astype(np.float16),
+        lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
         mel=normalise_level(log_mel(torch.from_numpy(item.clip.audio()))).numpy().astype(np.float16),
         first=np.asarray(item.frames.start, np.int64),
     )

@@ -28,9 +28,7 @@ class Preview:
     def averaged(self) -> TalkingHead:
         """A copy of the model with the moving average in place of the trained weights."""
         head = copy.deepcopy(self.head)
-        average = self.trainable.average.module
-        head.dit.load_state_dict(average.get_submodule("dit").state_dict())
-        head.audio.load_state_dict(average.get_submodule("audio").state_dict())
+        head.dit.load_state_dict(self.trainable.average.module.state_dict())
         return head.eval()
 
     def draw(self, step: int) -> None:

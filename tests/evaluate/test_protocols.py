@@ -52,7 +52,13 @@ def test_every_row_is_there_and_nothing_failed(made):
 
 def test_every_protocol_is_measured(made):
     metrics = made[1]["metrics"]
-    for name in ("lip_correlation", "cross_driver_correlation", "cross_source_partial", "silent_aperture_ratio"):
+    for name in (
+        "lip_correlation",
+        "cross_driver_correlation",
+        "cross_source_partial",
+        "silent_aperture_ratio",
+        "mask_shift",
+    ):
         assert metrics[name]["n"] + metrics[name]["failed"] == 2
     assert metrics["frames_error"]["mean"] == 0
     assert metrics["frames_per_second"]["mean"] > 0

@@ -10,19 +10,21 @@ import typer
 
 from dithead.commands.shared import Device, Json, Model, Seed, given, out, say
 
-Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE or face=FILE; repeatable.")]
+Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE, face=FILE or syncnet=FILE.")]
 
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Videos of people never trained on, or a prepared dataset.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Report folder; the same command resumes it.")],
     model: Model = None,
-    steps: Annotated[list[int] | None, typer.Option(help="Sampling steps; repeatable.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="self, cross or silent; repeatable.")] = None,
+    steps: Annotated[list[int] | None, typer.Option(help="Sampling steps; repeatable; else the model's own.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="self, cross, silent or mask; repeatable.")] = None,
     seed: Seed = None,
     device: Device = None,
     weights: Weights = None,
     baselines: Annotated[Path | None, typer.Option(help="An earlier report over the same clips.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where clips are measured: local or ray (a cluster).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Clips measured at once.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on a folder of videos: does the mouth follow its own, another's and no speech?"""
@@ -31,7 +33,7 @@ def evaluate(
     from dithead.hub import DEFAULT_MODEL
 
     options = given(steps=steps, protocols=protocol, seed=seed, device=device, weights=named_paths(weights or []))
-    options |= given(baselines=baselines)
+    options |= given(baselines=baselines, engine=engine, workers=workers)
     report = evaluate_model(model or DEFAULT_MODEL, data, output, say=say, **options)
     _print_report(report, output, as_json)
 

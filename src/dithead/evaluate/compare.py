@@ -19,7 +19,8 @@ GOAL: dict[str, float] = {
     **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
-    **dict.fromkeys(("source_correlation", "driver_lag"), 0.0),
+    **dict.fromkeys(("source_correlation", "driver_lag", "sync_offset", "lse_offset", "sync_distance", "lse_d"), 0.0),
+    **dict.fromkeys(("mask_shift", "mask_partial", "source_chance", "lpips", "fid", "fid_mouth"), 0.0),
 }
 LEVEL = 0.05  # a p below this is called a difference; five clips or fewer can never reach it
 _FLIPS = 4000

@@ -72,7 +72,8 @@ def compare_cross(generated: LipSeries, driver: LipSeries, source: LipSeries) ->
     """Another clip's audio: do the lips follow ``driver`` (that audio's own video) or still ``source``?
 
     ``coupling`` is what driver and source share by chance. The partial correlations take it out: with the
-    source's lips given the driver's (leak), and with the driver's given the source's.
+    source's lips given the driver's (leak), and with the driver's given the source's. ``source_chance`` is what the
+    former reaches in size once in twenty times by chance: that of the source's lips moved along in time.
     """
     g = generated.aperture
     d, s = driver.on_clock(generated.times).aperture, source.on_clock(generated.times).aperture
@@ -84,6 +85,7 @@ def compare_cross(generated: LipSeries, driver: LipSeries, source: LipSeries) ->
         "driver_gain": spread_ratio(g, d),
         "source_correlation": correlation(g, s),
         "source_partial": partial_correlation(g, s, d),
+        "source_chance": chance_partial(g, s, d),
         "driver_partial": partial_correlation(g, d, s),
         "coupling": correlation(d, s),
         "faces_missed": float(generated.missed),
@@ -95,7 +97,7 @@ def compare_silent(generated: LipSeries, source: LipSeries) -> Measures:
     theirs = source.on_clock(generated.times).aperture
     return {
         "aperture_ratio": spread_ratio(generated.aperture, theirs),
-        "aperture_mean": _mean(generated.aperture),
+        "aperture_mean": mean_of(generated.aperture),
         "source_correlation": correlation(generated.aperture, theirs),
         "faces_missed": float(generated.missed),
     }
@@ -132,6 +134,13 @@ def partial_correlation(a: Series, b: Series, given: Series) -> float:
     return float(np.clip((ab - ag * bg) / np.sqrt(rest), -1, 1))
 
 
+def chance_partial(a: Series, b: Series, given: Series, least: int = FEWEST_FRAMES) -> float:
+    """95th percentile of |partial correlation| over all circular shifts of ``b`` by ``least`` frames or more."""
+    found = [abs(partial_correlation(a, np.roll(b, k), given)) for k in range(least, len(b) - least)]
+    known = [r for r in found if np.isfinite(r)]
+    return float(np.quantile(known, 0.95)) if known else float("nan")
+
+
 def spread_ratio(a: Series, b: Series) -> float:
     """Standard deviation of ``a`` over that of ``b`` on the frames both have; NaN if ``b`` stands still."""
     ok = np.isfinite(a) & np.isfinite(b)
@@ -142,7 +151,7 @@ def spread_ratio(a: Series, b: Series) -> float:
 
 def landmark_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Mean distance of mouth landmarks (N, P, 2), frame by frame, in units of the eyes' distance."""
-    return _mean(np.linalg.norm(a - b, axis=-1))
+    return mean_of(np.linalg.norm(a - b, axis=-1))
 
 
 def jitter_ratio(generated: LipSeries, truth: LipSeries) -> float:
@@ -156,7 +165,7 @@ def acceleration(series: LipSeries) -> float:
     if len(series.times) < 3:
         return float("nan")
     step = float(np.median(np.diff(series.times)))
-    return _mean(np.linalg.norm(np.diff(series.mouth, n=2, axis=0), axis=-1)) / step**2
+    return mean_of(np.linalg.norm(np.diff(series.mouth, n=2, axis=0), axis=-1)) / step**2
 
 
 def _shifted(a: Series, b: Series, lag: int) -> tuple[Series, Series]:
@@ -170,6 +179,7 @@ def _at(times: Series, values: Series, wanted: Series) -> Series:
     return np.interp(wanted, times, values, left=np.nan, right=np.nan)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def mean_of(values: NDArray[np.float64]) -> float:
+    """Mean of what is finite; NaN when nothing is."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")

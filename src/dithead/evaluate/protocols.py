@@ -1,4 +1,4 @@
-"""Run a model over a folder of videos by three protocols, and measure what comes out.
+"""Run a model over a folder of videos by three protocols and a leak test, and measure what comes out.
 
 Everything lies in the report's folder and is made once: the same command again goes on where it stopped.
 """
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dithead.engine import Engine, map_tasks
 from dithead.errors import DitheadError
 from dithead.evaluate import measure, previews, rows
 from dithead.evaluate.corpus import fitted
 from dithead.evaluate.folder import write_reports
-from dithead.evaluate.lips import compare_cross
+from dithead.evaluate.leaks import mask_leak
+from dithead.evaluate.lips import Measures, compare_cross
 from dithead.evaluate.observe import Observation, observe
 from dithead.evaluate.plan import PROTOCOLS, Plan, make_plan
 from dithead.evaluate.report import ClipRecord, build_report
@@ -29,6 +31,7 @@ from dithead.types import Wave
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
+DRIVEN = ("self", "cross", "silent")  # protocols that make a video
 Say = Callable[[str], None]
 
 
@@ -37,28 +40,28 @@ def evaluate_model(
     data_dir: Path | str,
     output: Path | str,
     *,
-    steps: Sequence[int] = (4,),
+    steps: Sequence[int] | None = None,
     protocols: Sequence[str] = PROTOCOLS,
     seed: int = 0,
     device: str = "auto",
     weights: Mapping[str, Path | str] | None = None,
     baselines: Path | str | None = None,
+    engine: Engine = "local",
+    workers: int = 1,
     say: Say | None = None,
 ) -> dict[str, Any]:
     """Score ``model`` on every video of ``data_dir``; write report.json, .md and .html to ``output``.
 
     ``data_dir`` is a folder of videos or a prepared dataset, of which the held-out people are taken.
-    The first of ``steps`` is the headline.  weights: networks for LPIPS, FID and identity (see ``experts``).
+    The first of ``steps`` is the headline; the model's own number when None.
+    weights: networks for LPIPS, FID, identity and the original SyncNet (see ``experts``).
     baselines: an earlier report over the same clips, whose rows that no model touches are taken over.
     Cross-audio drives each clip by the next one's sound, by name.
+    engine: ``local`` or ``ray``, with so many ``workers`` at once, a clip each; a cluster must share ``output``.
     Raises ConfigError, DataError or OutputError for the request; a clip that fails is listed and counted.
     """
     plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device, weights, baselines)
-    records = []
-    for i, name in enumerate(plan.videos, 1):
-        records.append(_recorded(plan, name))
-        if say is not None:
-            say(f"{i}/{len(plan.videos)} {name}: {records[-1].seconds:.0f} s")
+    records = _all_recorded(plan, engine, workers, say)
     labels = dict(rows.LABELS) | {ours(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
     report = build_report(records, labels, ours(plan.steps[0]), plan.settings, plan.experts.missing())
     write_reports(plan.output, report, records)
@@ -68,6 +71,27 @@ def evaluate_model(
 def ours(steps: int) -> str:
     """The name of our row at a step count."""
     return f"ours_{steps}_steps"
+
+
+def _all_recorded(plan: Plan, engine: Engine, workers: int, say: Say | None) -> list[ClipRecord]:
+    """Every clip's record in the order of the plan; one whose worker died is a record of that error."""
+    names = list(plan.videos)
+    records: dict[str, ClipRecord] = {}
+    work = partial(_recorded, plan if (engine, workers) == ("local", 1) else plan.absolute())
+    for done, (index, result) in enumerate(map_tasks(work, names, engine=engine, workers=workers), 1):
+        name = names[index]
+        if isinstance(result, DitheadError):
+            result = ClipRecord(name, errors=_failed(plan, str(result)))
+        elif isinstance(result, Exception):
+            raise result
+        records[name] = result
+        if say is not None:
+            say(f"{done}/{len(names)} {name}: {result.seconds:.0f} s")
+    return [records[name] for name in names]
+
+
+def _failed(plan: Plan, reason: str) -> dict[str, str]:
+    return dict.fromkeys((*rows.LABELS, *map(ours, plan.steps)), reason)
 
 
 def _recorded(plan: Plan, name: str) -> ClipRecord:
@@ -87,18 +111,23 @@ def _measured(plan: Plan, name: str) -> ClipRecord:
     try:
         source = _source(plan.videos[name])
     except DitheadError as error:
-        record.errors = {row: str(error) for row in (*rows.LABELS, *map(ours, plan.steps))}
+        record.errors = _failed(plan, str(error))
         return record
     record.curves["source"] = list(source.lips.aperture)
     sheet = {"source": source.crops}
     if not _taken_over(plan, name, record):
         _try(record, rows.TRUTH, partial(_baselines, plan, name, source, record))
     for steps in plan.steps:
-        for protocol in plan.protocols:
+        for protocol in DRIVEN:
+            if protocol not in plan.protocols:
+                continue
             made = _try(record, ours(steps), partial(_ours, plan, name, source, steps, protocol, record))
             if made is not None and steps == plan.steps[0]:
                 sheet[protocol] = made.crops
                 _preview(plan, name, protocol, source, made)
+    if "mask" in plan.protocols:
+        row = ours(plan.steps[0])
+        _try(record, row, lambda: record.add(row, "mask", _mask_leak(plan, name, source)))
     previews.save_jpeg(plan.output / "stills" / f"{name}.jpg", previews.still_sheet(sheet))
     record.seconds = time.monotonic() - start
     return record
@@ -164,6 +193,10 @@ def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str,
     else:
         record.add(row, protocol, measure.measure_silent(made, source))
     return made
+
+
+def _mask_leak(plan: Plan, name: str, source: Observation) -> Measures:
+    return mask_leak(source, _given(plan, name, "self", source), plan.talker, plan.steps[0], plan.seed)
 
 
 def _own(plan: Plan, record: ClipRecord, row: str, video: Observation, source: Observation, audio: Wave) -> None:

@@ -11,8 +11,8 @@
     missing    NAME -> why it was not measured
     seconds    CLIP -> wall time
 
-Names of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``; the others are of
-self-reenactment.
+Names of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of the test whether the
+mask's shape leaks with ``mask_``; the others are of self-reenactment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dithead.evaluate.experts import Features, fid_of
 from dithead.evaluate.statistics import Summary, summarise
 
 SCHEMA = "dithead.report/1"
-PREFIX = {"self": "", "cross": "cross_", "silent": "silent_"}
+PREFIX = {"self": "", "cross": "cross_", "silent": "silent_", "mask": "mask_"}
 
 # What the tables show first, in this order: name, heading, decimals.
 COLUMNS: tuple[tuple[str, str, int], ...] = (
@@ -40,10 +40,21 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("lip_gain", "gain", 2),
     ("lip_velocity_correlation", "velocity r", 2),
     ("lmd", "LMD", 3),
+    ("sync_confidence", "LSE-C ours", 3),
+    ("sync_distance", "LSE-D ours", 2),
+    ("sync_offset", "sound late", 1),
+    ("lse_c", "LSE-C", 2),
+    ("lse_d", "LSE-D", 2),
+    ("lse_offset", "LSE offset", 1),
     ("cross_driver_correlation", "cross: driver r", 2),
     ("cross_source_correlation", "cross: source r", 2),
     ("cross_source_partial", "cross: source partial", 2),
+    ("cross_source_chance", "by chance", 2),
+    ("cross_sync_confidence", "cross: LSE-C ours", 3),
     ("silent_aperture_ratio", "silent: motion", 2),
+    ("mask_shift", "mask: shift", 2),
+    ("mask_agreement", "mask: agreement", 2),
+    ("mask_partial", "mask: partial", 2),
     ("sharpness", "sharpness", 2),
     ("sharpness_crop", "in the crop", 2),
     ("jitter", "jitter", 2),
@@ -55,6 +66,8 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("fid_mouth", "FID mouth", 2),
     ("identity", "identity", 2),
     ("frames_error", "frames ±", 0),
+    ("duration_error", "seconds ±", 2),
+    ("audio_offset_ms", "sound ± ms", 0),
     ("faces_missed", "missed", 0),
 )
 

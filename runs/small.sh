@@ -14,15 +14,23 @@ dithead prepare "$DATA/grid_s1" -o "$OUT/s1" --source GRID --licence "CC BY 4.0"
 dithead prepare "$DATA/grid_people" -o "$OUT/people" --source GRID --licence "CC BY 4.0" \
   --val-identity s33 --val-identity unkD
 dithead prepare "$DATA/appearance" -o "$OUT/faces" --source HDTF --licence "CC BY 4.0" --val-fraction 0
-dithead synth 100 -o "$OUT/synth-raw" --head-model "$HEAD_MODEL" --seed 1
+dithead synth 240 -o "$OUT/synth-raw" --head-model "$HEAD_MODEL" --seed 1
 dithead prepare "$OUT/synth-raw" -o "$OUT/synth" --source "dithead synth" --licence CC0-1.0 --val-fraction 0.03
+
+# Voices without faces teach the audio encoder more speakers and languages than the faces speak.
+# They come from espeak-ng and, where installed, Festival and Flite (Debian: apt-get install festival flite festvox-*).
+dithead voices 1000 -o "$OUT/voices" --seed 11
 
 # 2. Stage one sees every face there is. The HDTF clips' audio is late, so stage two does not hear them.
 dithead train autoencoder --preset small -o "$OUT/autoencoder" \
   --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
 
-# 3. Stage two.
-dithead train dit --preset small --autoencoder "$OUT/autoencoder" -o "$OUT/dit" \
-  --data "$OUT/s1:0.3" --data "$OUT/people:0.4" --data "$OUT/synth:0.3"
+# 3. The audio encoder.
+dithead train audio --preset small --voices "$OUT/voices" -o "$OUT/audio" \
+  --data "$OUT/s1:0.25" --data "$OUT/people:0.55" --data "$OUT/synth:0.2"
+
+# 4. Stage two.
+dithead train dit --preset small --autoencoder "$OUT/autoencoder" --audio "$OUT/audio" -o "$OUT/dit" \
+  --data "$OUT/s1:0.25" --data "$OUT/people:0.4" --data "$OUT/synth:0.35"
 
 echo "model: $OUT/dit/model"

@@ -48,13 +48,13 @@ def test_the_log_holds_the_curve_and_the_held_out_numbers(run: Path) -> None:
 def test_stopping_and_resuming_gives_the_same_bits(
     run: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, loop = runtime.Run.save, runtime.Loop
+    save = runtime.Run.save
 
     def stop_after_saving(self: runtime.Run, state: dict) -> None:  # type: ignore[type-arg]
         save(self, state)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dithead.train.sync.Loop", lambda steps: loop(steps, save_every=2))
+    monkeypatch.setattr(stage, "SAVE_EVERY", 2)
     monkeypatch.setattr(runtime.Run, "save", stop_after_saving)
     with pytest.raises(KeyboardInterrupt):
         train_sync([str(dataset)], tmp_path / "sync", training=TRAINING, device="cpu")

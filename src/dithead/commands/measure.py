@@ -57,12 +57,17 @@ def score(
 def compare(
     first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
     second: Annotated[Path, typer.Argument(help="Another, over the same clips.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page to write, .html.")] = None,
     as_json: Json = False,
 ) -> None:
     """Put two reports side by side, clip by clip: which is better, and is it more than luck?"""
     from dithead.evaluate.compare import compare_reports, comparison_table
 
     result = compare_reports(first, second)
+    if output is not None:
+        from dithead.evaluate.versus import write_comparison
+
+        write_comparison(result, output)
     out(json.dumps(result, ensure_ascii=False) if as_json else comparison_table(result))
 
 

@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from dithead.evaluate.plots import curve_plot
-from dithead.evaluate.report import COLUMNS, ClipRecord, number
+from dithead.evaluate.plots import curve_plot, strip_plot
+from dithead.evaluate.report import ClipRecord, number, shown_groups
 
 _GLOSSARY = {
     "lip r": "Pearson correlation of the lip aperture (over eye distance) with the truth's, at lag 0.",
@@ -19,57 +19,116 @@ _GLOSSARY = {
     "gain": "standard deviation of the aperture over the truth's.",
     "velocity r": "correlation of the aperture's change from frame to frame.",
     "LMD": "mean distance of the mouth's landmarks from the truth's, in eye distances.",
+    "jitter": "mean acceleration of the mouth's landmarks over the truth's.",
+    "sync C, D, offset": "our scoring expert's confidence (0: the picture does not speak this sound), distance (lower "
+    "is better) and the frames at 25 a second by which the sound runs late. No model was trained against this expert.",
+    "LSE-C, LSE-D": "the same by the original SyncNet, when its weights are given; not comparable with ours.",
     "cross": "driven by another clip's audio: correlation with the lips of that audio's own video (driver), "
     "with the source's lips, and with the source's given the driver's (partial; 0 is no leak).",
+    "by chance": "the size that such a partial correlation reaches once in twenty times without any leak.",
     "silent": "driven by silence: deviation of the aperture over the speaking source's; 0 is at rest.",
+    "mask: shift": "drawn under the mask of the source's widest mouths and under that of its closed ones: difference "
+    "of the mean aperture, in standard deviations of the source's; 0 is no leak.",
+    "mask: agreement, partial": "correlation of the lips under those two masks (1 is no leak), and, each frame under "
+    "the mask of another moment, with that moment's lips given the truth's (0 is no leak).",
     "sharpness": "Laplacian variance in the lips' box over the source's, at the source's resolution.",
     "in the crop": "the same in the aligned crop of 256 pixels: what is seen of the mouth in a small window.",
-    "jitter": "mean acceleration of the mouth's landmarks over the truth's.",
     "PSNR, SSIM": "on the aligned crop of 256 pixels, eyes to chin.",
     "flicker": "change from frame to frame of output minus source above the mask, in grey levels.",
-    "frames ±": "frames more or fewer than the source has.",
+    "frames ±, seconds ±, sound ±": "more frames or seconds than the source has; milliseconds by which the sound in "
+    "the file runs late against what it was driven by.",
     "missed": "frames in which no face was found.",
 }
+
+# The few measures that tell most: name, title, what a reader should know, and the value that cannot be bettered.
+_CARDS = (
+    ("lip_correlation", "Lips follow the speech", "correlation with the true lips", 1.0),
+    ("sync_confidence", "Picture speaks the sound", "our expert's confidence", None),
+    ("cross_driver_correlation", "Follows another's speech", "correlation with that speaker's lips", 1.0),
+    ("cross_source_partial", "Source's lips show through", "partial correlation, another's speech; best is 0", 0.0),
+    ("silent_aperture_ratio", "Moves in silence", "over the speaking source's motion; best is 0", 0.0),
+    ("sharpness", "Sharpness of the mouth", "over the source's", 1.0),
+)
+
+_FACTS = (
+    ("lip_correlation", "lip r", 2), ("lip_lag", "lag", 0), ("lip_gain", "gain", 2), ("sync_confidence", "sync C", 2),
+    ("cross_driver_correlation", "another's speech r", 2), ("silent_aperture_ratio", "motion in silence", 2),
+    ("sharpness", "sharpness", 2), ("psnr", "PSNR", 1),
+)  # fmt: skip
 
 
 def page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> str:
     """The whole page; stills and clips are read from the report's folder."""
     model = escape(str(report["rows"][report["headline"]]["label"]))
-    settings = ", ".join(f"{key} {str(value)[:60]}" for key, value in report["settings"].items())
     body = [
-        f"<h1>Evaluation: {model}</h1><p class=dim>{escape(settings)}; {len(records)} clips</p>",
-        "<h2>Means over clips</h2>" + _rows_table(report),
-        "<p class=dim>Small print under a mean: its 95 % bootstrap interval over clips.</p>",
-        "<h2>Clip by clip</h2>" + _clips_table(report),
+        f"<h1>Evaluation of {model}</h1>{_settings(report, len(records))}",
+        _cards(report),
         _failures(report),
+        "<h2>Means over clips</h2><p class=dim>Small print under a mean: its 95 % bootstrap interval over clips.</p>",
+        *(_group(report, *group) for group in shown_groups(report)),
         "<h2>Clips, the worst first</h2>" + _key(),
         *(_clip(output, report, record) for record in sorted(records, key=lambda r: _score(report, r))),
+        "<h2>Clip by clip</h2>" + _clips_table(report),
         "<h2>What the columns mean</h2>" + _definitions(_GLOSSARY),
-        "<h2>Not measured</h2>" + _definitions(report["missing"]),
+        "<h2>Not measured</h2>" + (_definitions(report["missing"]) if report["missing"] else "<p>Nothing.</p>"),
     ]
+    return document(f"Evaluation of {model}", "".join(body))
+
+
+def document(title: str, body: str) -> str:
+    """A page that needs nothing beside it; ``title`` and ``body`` are HTML already."""
     style = files("dithead.evaluate").joinpath("report.css").read_text("utf-8")
-    head = f'<meta charset=utf-8><meta name=viewport content="width=device-width"><title>{model}</title>'
-    return (
-        f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head><body>{''.join(body)}</body></html>\n"
-    )
+    head = f'<meta charset=utf-8><meta name=viewport content="width=device-width"><title>{title}</title>'
+    return f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head><body>{body}</body></html>\n"
 
 
-def _shown(report: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    return [c for c in COLUMNS if any(c[0] in row["metrics"] for row in report["rows"].values())]
+def _settings(report: Mapping[str, Any], clips: int) -> str:
+    """One line: what was run, on what."""
+    entries = {key: value for key, value in report["settings"].items() if value not in (None, {}, [])}
+    if "model_sha256" in entries:
+        entries["model_sha256"] = str(entries["model_sha256"])[:12]
+    facts = [f"{key.replace('_', ' ')} <b>{escape(_plain(value))}</b>" for key, value in entries.items()]
+    took = sum(report["seconds"].values()) / max(1, clips)
+    return f"<p class=dim>{clips} clips, {took:.0f} s each · {' · '.join(facts)}</p>"
 
 
-def _rows_table(report: Mapping[str, Any]) -> str:
-    columns = _shown(report)
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _cards(report: Mapping[str, Any]) -> str:
+    """The measures that tell most, each with all rows and clips on one scale."""
+    cards = []
+    for name, title, meaning, perfect in _CARDS:
+        rows = {row["label"]: _spread(row, name) for row in report["rows"].values() if name in row["metrics"]}
+        if report["rows"][report["headline"]]["metrics"].get(name, {}).get("mean") is None:
+            continue
+        mean = number(report["metrics"][name]["mean"], 2)
+        cards.append(
+            f"<figure class=card><figcaption><b>{title}</b><span>{mean}</span><small>{meaning}</small></figcaption>"
+            f"{strip_plot(title, rows, perfect)}</figure>"
+        )
+    note = "<p class=dim>Every dot is a clip, the bar their mean; the lowest line is what is measured.</p>"
+    return f"<div class=cards>{''.join(cards)}</div>{note}"
+
+
+def _spread(row: Mapping[str, Any], name: str) -> tuple[float, list[float]]:
+    values = [clip.get(name) for clip in row["clips"].values()]
+    mean = row["metrics"][name]["mean"]
+    return math.nan if mean is None else mean, [v for v in values if v is not None]
+
+
+def _group(report: Mapping[str, Any], title: str, asks: str, columns: list[tuple[str, str, int]]) -> str:
     lines = []
     for name, row in report["rows"].items():
         cells = "".join(f"<td>{_summary(row['metrics'].get(key), digits)}</td>" for key, _, digits in columns)
         mark = " class=ours" if name == report["headline"] else ""
         lines.append(f"<tr{mark}><td>{escape(row['label'])}</td>{cells}</tr>")
-    return _table("row", columns, lines)
+    return f"<section><h3>{title}</h3><p class=dim>{asks}</p>{_table('', columns, lines)}</section>"
 
 
 def _clips_table(report: Mapping[str, Any]) -> str:
-    columns = _shown(report)
+    columns = [column for _, _, columns in shown_groups(report) for column in columns]
     lines = []
     for clip, measures in report["clips"].items():
         cells = "".join(f"<td>{number(measures.get(key), digits)}</td>" for key, _, digits in columns)
@@ -113,11 +172,11 @@ def _key() -> str:
 
 def _clip(output: Path, report: Mapping[str, Any], record: ClipRecord) -> str:
     measures = report["clips"].get(record.clip, {})
-    facts = ", ".join(
-        f"{title} {number(measures[key], digits)}" for key, title, digits in COLUMNS[:10] if key in measures
+    facts = " · ".join(
+        f"{title} <b>{number(measures[key], digits)}</b>" for key, title, digits in _FACTS if key in measures
     )
     return (
-        f"<section class=clip><h3>{escape(record.clip)}</h3><p class=dim>{escape(facts)}</p>"
+        f"<section class=clip><h3>{escape(record.clip)}</h3><p class=dim>{facts}</p>"
         f"<div class=plots>{_plots(report['headline'], record)}</div>{_still(output, record.clip)}"
         f"<div class=plots>{_videos(output, record.clip)}</div></section>"
     )

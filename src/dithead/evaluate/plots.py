@@ -1,4 +1,4 @@
-"""Curves as inline SVG: no script, no library, sharp at any size."""
+"""Curves and strips as inline SVG: no script, no library, sharp at any size."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 _WIDTH, _HEIGHT, _EDGE = 360, 120, 6
+_STRIP = 430
 
 
 def curve_plot(title: str, curves: Mapping[str, Sequence[float]]) -> str:
@@ -31,3 +32,34 @@ def _polylines(name: str, curve: Sequence[float], top: float, frames: int) -> st
         elif runs[-1]:
             runs.append([])
     return "".join(f"<polyline class={name} points='{' '.join(run)}'/>" for run in runs if run)
+
+
+def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], perfect: float | None) -> str:
+    """One line per row: its clips as dots, its mean as a bar. ``rows``: label -> (mean, clips); one scale for all.
+
+    ``perfect``: the value that cannot be bettered, drawn as a line.
+    """
+    values = [v for mean, clips in rows.values() for v in (mean, *clips) if math.isfinite(v)]
+    ends = [*values, *([] if perfect is None else [perfect]), 0.0]
+    low, span = min(ends), max(max(ends) - min(ends), 1e-6)
+    left, right, step = 150, _STRIP - 12, 22
+    height = step * len(rows) + 18
+
+    def x(value: float) -> float:
+        return left + (value - low) / span * (right - left)
+
+    body = [f"<line class=axis x1={x(v):.1f} x2={x(v):.1f} y1=0 y2={height - 16} />" for v in {0.0, perfect or 0.0}]
+    for i, (label, (mean, clips)) in enumerate(rows.items()):
+        y, kind = step * i + 11, "made" if i == len(rows) - 1 else "truth" if i == 0 else "other"
+        body.append(f"<text x=0 y={y + 4}>{escape(_short(label))}</text>")
+        body += [f"<circle class={kind} cx={x(v):.1f} cy={y} r=3 />" for v in clips if math.isfinite(v)]
+        if math.isfinite(mean):
+            body.append(f"<rect class={kind} x={x(mean) - 1.5:.1f} y={y - 8} width=3 height=16 />")
+    edges = ((left, low, "start"), (right, low + span, "end"))
+    scale = "".join(f"<text x={at} y={height - 3} class={side}>{value:.2f}</text>" for at, value, side in edges)
+    aria = escape(title, quote=True)
+    return f"<svg class=strip viewBox='0 0 {_STRIP} {height}' role=img aria-label='{aria}'>{''.join(body)}{scale}</svg>"
+
+
+def _short(label: str, most: int = 24) -> str:
+    return label if len(label) <= most else label[: most - 1] + "…"

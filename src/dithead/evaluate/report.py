@@ -33,43 +33,76 @@ from dithead.evaluate.statistics import Summary, summarise
 SCHEMA = "dithead.report/1"
 PREFIX = {"self": "", "cross": "cross_", "silent": "silent_", "mask": "mask_"}
 
-# What the tables show first, in this order: name, heading, decimals.
-COLUMNS: tuple[tuple[str, str, int], ...] = (
-    ("lip_correlation", "lip r", 2),
-    ("lip_lag", "lag", 1),
-    ("lip_gain", "gain", 2),
-    ("lip_velocity_correlation", "velocity r", 2),
-    ("lmd", "LMD", 3),
-    ("sync_confidence", "LSE-C ours", 3),
-    ("sync_distance", "LSE-D ours", 2),
-    ("sync_offset", "sound late", 1),
-    ("lse_c", "LSE-C", 2),
-    ("lse_d", "LSE-D", 2),
-    ("lse_offset", "LSE offset", 1),
-    ("cross_driver_correlation", "cross: driver r", 2),
-    ("cross_source_correlation", "cross: source r", 2),
-    ("cross_source_partial", "cross: source partial", 2),
-    ("cross_source_chance", "by chance", 2),
-    ("cross_sync_confidence", "cross: LSE-C ours", 3),
-    ("silent_aperture_ratio", "silent: motion", 2),
-    ("mask_shift", "mask: shift", 2),
-    ("mask_agreement", "mask: agreement", 2),
-    ("mask_partial", "mask: partial", 2),
-    ("sharpness", "sharpness", 2),
-    ("sharpness_crop", "in the crop", 2),
-    ("jitter", "jitter", 2),
-    ("psnr", "PSNR", 1),
-    ("ssim", "SSIM", 3),
-    ("flicker", "flicker", 2),
-    ("lpips", "LPIPS", 3),
-    ("fid", "FID", 2),
-    ("fid_mouth", "FID mouth", 2),
-    ("identity", "identity", 2),
-    ("frames_error", "frames ±", 0),
-    ("duration_error", "seconds ±", 2),
-    ("audio_offset_ms", "sound ± ms", 0),
-    ("faces_missed", "missed", 0),
+# What the tables show, in this order: a group's title, what it asks, and its columns (name, heading, decimals).
+GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, int], ...]], ...] = (
+    (
+        "Lips",
+        "Driven by its own sound: do the lips do what the true lips did?",
+        (
+            ("lip_correlation", "lip r", 2),
+            ("lip_lag", "lag", 1),
+            ("lip_gain", "gain", 2),
+            ("lip_velocity_correlation", "velocity r", 2),
+            ("lmd", "LMD", 3),
+            ("jitter", "jitter", 2),
+        ),
+    ),
+    (
+        "Lips and sound",
+        "Does the picture speak what is heard? Two experts, whose numbers may not be mixed.",
+        (
+            ("sync_confidence", "sync C", 3),
+            ("sync_distance", "sync D", 2),
+            ("sync_offset", "sync offset", 1),
+            ("lse_c", "LSE-C", 2),
+            ("lse_d", "LSE-D", 2),
+            ("lse_offset", "LSE offset", 1),
+            ("cross_sync_confidence", "cross: sync C", 3),
+            ("cross_lse_c", "cross: LSE-C", 2),
+        ),
+    ),
+    (
+        "Leaks",
+        "Driven by another's sound, by silence, and under masks of other mouths: what of the source shows through?",
+        (
+            ("cross_driver_correlation", "cross: driver r", 2),
+            ("cross_source_correlation", "cross: source r", 2),
+            ("cross_source_partial", "cross: source partial", 2),
+            ("cross_source_chance", "by chance", 2),
+            ("silent_aperture_ratio", "silent: motion", 2),
+            ("mask_shift", "mask: shift", 2),
+            ("mask_agreement", "mask: agreement", 2),
+            ("mask_partial", "mask: partial", 2),
+        ),
+    ),
+    (
+        "Picture",
+        "Does the mouth look as it should, and is the rest untouched?",
+        (
+            ("sharpness", "sharpness", 2),
+            ("sharpness_crop", "in the crop", 2),
+            ("psnr", "PSNR", 1),
+            ("ssim", "SSIM", 3),
+            ("flicker", "flicker", 2),
+            ("lpips", "LPIPS", 3),
+            ("fid", "FID", 2),
+            ("fid_mouth", "FID mouth", 2),
+            ("identity", "identity", 2),
+        ),
+    ),
+    (
+        "File",
+        "Is the file whole, and its sound in place?",
+        (
+            ("frames_error", "frames ±", 0),
+            ("duration_error", "seconds ±", 2),
+            ("audio_offset_ms", "sound ± ms", 0),
+            ("faces_missed", "missed", 0),
+            ("frames_per_second", "frames/s", 1),
+        ),
+    ),
 )
+COLUMNS = tuple(column for _, _, columns in GROUPS for column in columns)
 
 
 @dataclass
@@ -176,18 +209,28 @@ def _clean(data: object) -> object:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Two tables: the rows' means, and the headline row clip by clip."""
-    shown = [c for c in COLUMNS if any(c[0] in row["metrics"] for row in report["rows"].values())]
-    rows = [
-        [row["label"], *(_mean(row["metrics"].get(name), digits) for name, _, digits in shown)]
-        for row in report["rows"].values()
-    ]
+    """The rows' means, a table a group, and the headline row clip by clip."""
+    parts = []
+    for title, _, columns in shown_groups(report):
+        rows = [
+            [row["label"], *(_mean(row["metrics"].get(name), digits) for name, _, digits in columns)]
+            for row in report["rows"].values()
+        ]
+        parts.append(table([f"{title}: mean over clips", *(heading for _, heading, _ in columns)], rows))
+    shown = [column for _, _, columns in shown_groups(report) for column in columns]
     clips = [
         [clip, *(number(measures.get(name), digits) for name, _, digits in shown)]
         for clip, measures in report["clips"].items()
     ]
-    heads = [title for _, title, _ in shown]
-    return f"{table(['mean over clips', *heads], rows)}\n\n{table(['clip', *heads], clips)}\n"
+    parts.append(table(["clip", *(heading for _, heading, _ in shown)], clips))
+    return "\n\n".join(parts) + "\n"
+
+
+def shown_groups(report: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[str, str, int]]]]:
+    """``GROUPS`` with the columns that some row has; a group without any is left out."""
+    measured = {name for row in report["rows"].values() for name in row["metrics"]}
+    groups = [(title, asks, [c for c in columns if c[0] in measured]) for title, asks, columns in GROUPS]
+    return [group for group in groups if group[2]]
 
 
 def number(value: float | None, digits: int) -> str:

@@ -41,6 +41,7 @@ from dithead.train.runtime import (
 )
 from dithead.train.speech import augment_mel
 
+SAVE_EVERY = 100
 MARGIN = 1.3  # the cached picture's side over the network's, room for augmentation
 
 
@@ -102,7 +103,7 @@ def train_sync(
     def draw(step: int) -> None:
         run.log(step=step, **held_out_numbers(average, held))
 
-    train_loop(run, {"sync": part}, Loop(settings.steps),
+    train_loop(run, {"sync": part}, Loop(settings.steps, save_every=SAVE_EVERY),
                lambda step: bank.batch(settings, seed, step), stage.update, draw)  # fmt: skip
     return save_expert(average, run.folder / "sync.safetensors", expert)
 

@@ -188,6 +188,23 @@ def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == "v  2 clips\n"
 
 
+def test_a_setting_of_the_preset_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "dithead.train.autoencoder.train_autoencoder", Path("run"))
+    begin = ["train", "autoencoder", "--data", "d", "--preset", "tiny", "-o", "run", "--set"]
+    assert run(*begin, "autoencoder.batch=2", "--set", "model.objective=v").exit_code == 0
+    preset = called.arguments[1]
+    assert (preset.autoencoder.batch, preset.model.objective) == (2, "v")
+    for wrong, told in {
+        "batch=2": "there are model",
+        "dit.nosuch=1": "give an existing setting",
+        "dit.batch=many": "dit.batch",
+        "model.size=65": "size 65 must be",
+    }.items():
+        result = run(*begin, wrong)
+        assert result.exit_code == 2
+        assert told in result.stderr
+
+
 def test_an_unknown_preset_lists_those_there_are() -> None:
     result = run("train", "autoencoder", "--data", "d", "--preset", "huge", "-o", "run")
     assert result.exit_code == 2

@@ -24,6 +24,7 @@ from dithead.commands.shared import (
     PresetName,
     Run,
     Seed,
+    Set,
     TrainSteps,
     given,
     out,
@@ -135,6 +136,7 @@ def train_autoencoder(
     data: Data,
     output: Run,
     preset: PresetName = "small",
+    changes: Set = None,
     steps: TrainSteps = None,
     seed: Seed = None,
     device: Device = None,
@@ -145,7 +147,7 @@ def train_autoencoder(
     from dithead.train.autoencoder import train_autoencoder
 
     options = given(steps=steps, seed=seed, device=device, init=init)
-    out(str(train_autoencoder(data, get_preset(preset), output, **options)))
+    out(str(train_autoencoder(data, get_preset(preset, changes or []), output, **options)))
 
 
 @train.command("audio")
@@ -154,6 +156,7 @@ def train_audio(
     output: Run,
     voices: Annotated[Path | None, typer.Option(help="Folder of `dithead voices`: speech without faces.")] = None,
     preset: PresetName = "small",
+    changes: Set = None,
     steps: TrainSteps = None,
     seed: Seed = None,
     device: Device = None,
@@ -164,7 +167,7 @@ def train_audio(
     from dithead.train.audio import train_audio
 
     options = given(voices=voices, steps=steps, seed=seed, device=device, init=init)
-    out(str(train_audio(data, get_preset(preset), output, **options)))
+    out(str(train_audio(data, get_preset(preset, changes or []), output, **options)))
 
 
 @train.command("dit")
@@ -174,17 +177,29 @@ def train_dit(
     audio: Annotated[Path, typer.Option(help="Run folder of the audio encoder.")],
     output: Run,
     preset: PresetName = "small",
+    changes: Set = None,
     steps: TrainSteps = None,
     seed: Seed = None,
     device: Device = None,
     init: Init = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder for latents that several runs share.")] = None,
 ) -> None:
     """Stage two: the transformer. Writes the model folder."""
     from dithead.config import get_preset
     from dithead.train.dit import train_dit
 
-    options = given(steps=steps, seed=seed, device=device, init=init)
-    out(str(train_dit(data, get_preset(preset), output, autoencoder, audio, **options)))
+    options = given(steps=steps, seed=seed, device=device, init=init, cache=cache)
+    out(str(train_dit(data, get_preset(preset, changes or []), output, autoencoder, audio, **options)))
+
+
+@train.command("table")
+def train_table(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what others differ from.")],
+) -> None:
+    """Print finished runs side by side as Markdown: what differs, what came out, what it cost."""
+    from dithead.train.table import runs_table
+
+    out(runs_table(runs))
 
 
 @app.command()

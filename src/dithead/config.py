@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from dithead.diffusion.objectives import ObjectiveName
+from dithead.diffusion.objectives import ObjectiveName, Weighting
 from dithead.errors import ConfigError
 from dithead.models.audio import MelEncoderConfig
 from dithead.models.autoencoder import FACTOR, AutoencoderConfig
@@ -87,7 +89,8 @@ class AudioTraining(Frozen):
 
 class DiTTraining(Frozen):
     """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
-    the most noise on what the transformer is told of the lips.
+    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, or
+    those with the head near and the lips far. ``adversarial_weight`` above 0 adds a critic of the clean estimate.
     """
 
     steps: int = 4_000
@@ -103,6 +106,10 @@ class DiTTraining(Frozen):
     previous_noise: float = 0.3
     mouth_weight: float = 8.0
     lip_noise: float = 0.4
+    weighting: Weighting = "default"
+    reference_choice: Literal["random", "far-mouth"] = "random"
+    adversarial_weight: float = 0.0
+    adversarial_start: float = 0.5
     variants: int = 2
     frames_per_identity: int = 30_000
 
@@ -148,8 +155,35 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def get_preset(name: str) -> Preset:
-    """The preset called ``name``; ConfigError lists the names there are."""
+def get_preset(name: str, changes: Sequence[str] = ()) -> Preset:
+    """The preset called ``name`` with settings changed, each as ``model.objective=ddpm``.
+
+    Raises ConfigError for an unknown name or setting, and for a value that does not fit.
+    """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset '{name}'; choose one of: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if not changes:
+        return PRESETS[name]
+    content = PRESETS[name].model_dump(mode="json")
+    for change in changes:
+        _set(content, change)
+    try:
+        return Preset.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _set(content: dict[str, Any], change: str) -> None:
+    """Change one value of a nested mapping in place."""
+    path, equals, value = change.partition("=")
+    *parents, key = path.split(".")
+    for parent in parents:
+        content = content.get(parent, {})
+    if not equals or not isinstance(content, dict) or key not in content:
+        there = f"; there are {', '.join(content)}" if isinstance(content, dict) and content else ""
+        raise ConfigError(f"{change!r}: give an existing setting as KEY=VALUE, such as model.objective=ddpm{there}")
+    try:
+        content[key] = json.loads(value)
+    except ValueError:
+        content[key] = value

@@ -1,10 +1,13 @@
 """The transformer: identity at the start, tokens, gradients, impossible sizes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from dithead.models.dit import Block, DiT, DiTConfig, tokens_per_sample, tokens_under_mask
+from dithead.models.unet import UNet
 
 CONFIG = DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16)
 
@@ -16,10 +19,19 @@ def inputs(batch: int = 2) -> tuple[Tensor, ...]:
     return z, torch.rand(batch), torch.randn_like(z), mask, torch.randn_like(z), torch.randn(batch, 6, 16)
 
 
-def awake() -> DiT:
-    """A transformer whose zero-initialised layers have been moved."""
+KINDS = {
+    "dit": CONFIG,
+    "concat": replace(CONFIG, audio="concat"),
+    "references": replace(CONFIG, references=3),
+    "lips": replace(CONFIG, lip_targets=5),
+    "unet": replace(CONFIG, backbone="unet", depth=4),
+}
+
+
+def awake(config: DiTConfig = CONFIG) -> DiT | UNet:
+    """A model whose zero-initialised layers have been moved."""
     torch.manual_seed(0)
-    model = DiT(CONFIG)
+    model = UNet(config) if config.backbone == "unet" else DiT(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return model.eval()
@@ -61,14 +73,44 @@ def test_tokens_per_sample_equals_running_each_alone() -> None:
     torch.testing.assert_close(model(z, t, m, mask, r, a, index)[1:], alone, atol=1e-5, rtol=1e-4)
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    model = awake()
-    model(*inputs()).square().mean().backward()
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_gets_a_gradient(kind: str) -> None:
+    model = awake(KINDS[kind])
+    lips = torch.randn(2, 5) if KINDS[kind].lip_targets else None
+    model(*inputs(), lips=lips).square().mean().backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_audio_changes_the_output() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_starts_at_zero_and_lists_its_positions(kind: str) -> None:
+    config = KINDS[kind]
+    fresh = UNet(config) if config.backbone == "unet" else DiT(config)
+    assert not fresh(*inputs()).any()
+    out = awake(config)(*inputs(), torch.tensor([9, 10]))
+    assert out.shape == (2, 8, 4, 4)
+    assert out.flatten(2)[:, :, [9, 10]].abs().min() > 0
+    assert not out.flatten(2)[:, :, [0, 1, 15]].any()
+
+
+def test_one_reference_stands_for_several() -> None:
+    model, (z, t, m, mask, r, a) = awake(KINDS["references"]), inputs()
+    torch.testing.assert_close(model(z, t, m, mask, r, a), model(z, t, m, mask, torch.cat([r, r, r], 1), a))
+
+
+def test_dropping_tokens_outside_the_mask_changes_nothing_where_attention_cannot_see_them() -> None:
+    """Without attention among tokens each is computed for itself: listing some must equal computing all."""
     model, args = awake(), inputs()
+    for block in model.blocks:
+        torch.nn.init.zeros_(block.attention.out.weight)
+        torch.nn.init.zeros_(block.attention.out.bias)
+    index = torch.tensor([9, 10, 13, 14])
+    every, some = (model(*args, i).flatten(2)[:, :, index] for i in (None, index))
+    torch.testing.assert_close(some, every, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_audio_changes_the_output(kind: str) -> None:
+    model, args = awake(KINDS[kind]), inputs()
     assert not torch.allclose(model(*args), model(*args[:-1], torch.randn(2, 6, 16)))
 
 

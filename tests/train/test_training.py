@@ -46,6 +46,18 @@ def test_stage_one_leaves_weights_metrics_and_a_sheet(stage_one: Path) -> None:
     assert list((stage_one / "samples").glob("*.png"))
 
 
+def test_a_run_ends_with_a_page_that_needs_nothing_beside_it(stage_one: Path) -> None:
+    page = (stage_one / "report.html").read_text()
+    for told in ("held_out_psnr", "data:image/png;base64,", "loader rows per second", "trained for", "torch"):
+        assert told in page, told
+    assert "http" not in page
+
+
+def test_a_run_can_be_watched_in_tensorboard(stage_one: Path) -> None:
+    pytest.importorskip("tensorboard")
+    assert list((stage_one / "tensorboard").glob("events.*"))
+
+
 def test_stage_one_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
     run = train_autoencoder([str(dataset)], preset(steps=61, adversarial_start=2.0), tmp_path / "ae", device="cpu")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -117,7 +129,7 @@ def test_warm_start_begins_from_the_other_runs_average(dataset: Path, stage_one:
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not finite at step"):
+    with pytest.raises(DataError, match=r"not finite at step 0 .*the batch was: clip\d frames"):
         train_autoencoder([str(dataset)], preset(detail_weight=float("inf")), tmp_path / "nan", device="cpu")
     assert not (tmp_path / "nan" / "checkpoint.pt").exists()
 

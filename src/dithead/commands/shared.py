@@ -17,6 +17,9 @@ Seed = Annotated[int | None, typer.Option(help="Same seed, same output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Data = Annotated[list[str], typer.Option(help="A prepared dataset, FOLDER or FOLDER:WEIGHT; repeatable.")]
 PresetName = Annotated[str, typer.Option(help="One of those that `dithead presets` lists.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A preset's setting, as model.objective=ddpm; repeatable.")
+]
 Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder; the same command resumes it.")]
 Init = Annotated[Path | None, typer.Option(help="A run folder of the same stage to start from.")]
 TrainSteps = Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")]

@@ -1,4 +1,4 @@
-"""Patch discriminator for the adversarial part of stage one (PatchGAN, as in latent diffusion)."""
+"""Discriminators: of pictures, for stage one (PatchGAN, as in latent diffusion), and of latents, for stage two."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ class PatchDiscriminator(nn.Module):
             h = F.leaky_relu(layer(h), 0.2)
             features.append(h)
         return self.score(h), features
+
+
+class LatentCritic(nn.Module):
+    """Latent (B, C, G, G), what is known of it and the mask (B, 1, G, G) to a score for every position."""
+
+    def __init__(self, latent_channels: int, width: int = 128) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(2 * latent_channels + 1, width, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 1, 3, padding=1),
+        )  # fmt: skip
+
+    def forward(self, latent: Tensor, masked: Tensor, mask: Tensor) -> Tensor:
+        """Scores (B, 1, G, G), higher is more real, zero outside the mask."""
+        return torch.as_tensor(self.layers(torch.cat([latent, masked, mask], 1)) * (mask > 0))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,9 @@ from torch import Tensor, nn
 class DiTConfig:
     """Sizes of the transformer. ``grid`` is the latent side G, ``audio_width`` the width of the audio tokens.
 
-    ``lip_targets`` above 0 adds an explicit condition: that many numbers which say what the lips do.
+    ``lip_targets`` above 0 adds an explicit condition: that many numbers which say what the lips do. ``audio`` is heard
+    by cross-attention, or as more tokens beside the picture's; ``references`` latents are concatenated on channels;
+    ``backbone`` unet is there to compare with (``models.unet``).
     """
 
     grid: int = 10
@@ -33,12 +36,20 @@ class DiTConfig:
     mlp_ratio: float = 4.0
     audio_width: int = 256
     lip_targets: int = 0
+    audio: Literal["cross", "concat"] = "cross"
+    references: int = 1
+    backbone: Literal["dit", "unet"] = "dit"
+
+    @property
+    def inputs(self) -> int:
+        """Channels that go in: noisy latent, masked frame, references, mask."""
+        return (2 + self.references) * self.latent_channels + 1
 
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2 or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of heads {self.heads} (even head size)")
-        if min(self.grid, self.depth, self.latent_channels, self.audio_width) < 1:
-            raise ValueError("grid, depth, latent_channels and audio_width must be positive")
+        if min(self.grid, self.depth, self.latent_channels, self.audio_width, self.references) < 1:
+            raise ValueError("grid, depth, latent_channels, audio_width and references must be positive")
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -78,33 +89,43 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, audio cross-attention and MLP, each gated by adaLN-Zero (identity at the start)."""
+    """Self-attention, audio cross-attention and MLP, each gated by adaLN-Zero (identity at the start).
+
+    Where audio comes as tokens beside the picture's there is no cross-attention.
+    """
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         d, hidden = config.width, int(config.width * config.mlp_ratio)
-        self.norms = nn.ModuleList(nn.LayerNorm(d, elementwise_affine=False, eps=1e-6) for _ in range(3))
+        self.crosses = config.audio == "cross"
         self.attention = Attention(d, config.heads, d)
-        self.cross = Attention(d, config.heads, config.audio_width)
+        if self.crosses:
+            self.cross = Attention(d, config.heads, config.audio_width)
         self.mlp = nn.Sequential(nn.Linear(d, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, d))
-        self.modulation = nn.Linear(d, 9 * d)
+        parts = 3 if self.crosses else 2
+        self.norms = nn.ModuleList(nn.LayerNorm(d, elementwise_affine=False, eps=1e-6) for _ in range(parts))
+        self.modulation = nn.Linear(d, 3 * parts * d)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
         """x (B, N, D), condition (B, D), audio (B, L, A) to (B, N, D)."""
-        shift, scale, gate = self.modulation(F.silu(condition)).view(-1, 3, 3, 1, x.shape[-1]).unbind(2)
-        for i, part in enumerate((self.attention, self.cross, self.mlp)):
-            h = self.norms[i](x) * (1 + scale[:, i]) + shift[:, i]
-            context = (h, audio)[i : i + 1] if i < 2 else ()
-            x = x + gate[:, i] * part(h, *context)
-        return x
+        count, d = len(self.norms), x.shape[-1]
+        shift, scale, gate = self.modulation(F.silu(condition)).view(-1, count, 3, 1, d).unbind(2)
+
+        def normed(i: int, x: Tensor) -> Tensor:
+            return torch.as_tensor(self.norms[i](x) * (1 + scale[:, i]) + shift[:, i])
+
+        h = normed(0, x)
+        x = x + gate[:, 0] * self.attention(h, h)
+        if self.crosses:
+            x = x + gate[:, 1] * self.cross(normed(1, x), audio)
+        return x + gate[:, -1] * self.mlp(normed(count - 1, x))
 
 
-class DiT(nn.Module):
-    """Estimate of the clean latent (or noise, by objective) for the tokens asked for."""
+class Denoiser(nn.Module):
+    """What every backbone knows: the time, the speech as a whole, and what the lips do, as one condition (B, D)."""
 
-    positions: Tensor
     lip_shift: Tensor
     lip_gain: Tensor
 
@@ -112,19 +133,63 @@ class DiT(nn.Module):
         super().__init__()
         self.config = config
         d = config.width
-        self.embed = nn.Linear(3 * config.latent_channels + 1, d)
         self.time = nn.Sequential(nn.Linear(256, d), nn.SiLU(), nn.Linear(d, d))
         self.audio_summary = nn.Linear(config.audio_width, d)
         self.audio_centre = nn.Linear(config.audio_width, d)
+        nn.init.zeros_(self.audio_centre.weight)
+        nn.init.zeros_(self.audio_centre.bias)
         if config.lip_targets:
             self.lips = nn.Sequential(nn.Linear(config.lip_targets, d), nn.SiLU(), nn.Linear(d, d))
             self.register_buffer("lip_shift", torch.zeros(config.lip_targets))
             self.register_buffer("lip_gain", torch.ones(config.lip_targets))
+
+    def condition(self, t: Tensor, audio: Tensor, lips: Tensor | None) -> Tensor:
+        """Time (B,), audio (B, L, A) and lips (B, lip_targets) or None, the resting mouth, to (B, D)."""
+        told: Tensor = self.time(timestep_embedding(t, 256).to(audio.dtype)) + self._heard(audio)
+        if self.config.lip_targets:
+            lips = audio.new_zeros(len(audio), self.config.lip_targets) if lips is None else lips
+            told = told + self.lips(lips.to(audio.dtype))
+        return told
+
+    def picture(self, z_t: Tensor, masked_z: Tensor, reference_z: Tensor, mask_z: Tensor) -> Tensor:
+        """All that is known of the picture on channels (B, inputs, G, G). One reference may stand for several."""
+        missing = self.config.references * self.config.latent_channels // reference_z.shape[1]
+        return torch.cat([z_t, masked_z, reference_z.repeat(1, missing, 1, 1), mask_z], 1)
+
+    @torch.no_grad()
+    def set_calibration(self, gain: Tensor, shift: Tensor) -> None:
+        """How guesses of the lips are scaled and moved, each (lip_targets,); nothing for a model not told of lips."""
+        if self.config.lip_targets:
+            self.lip_gain.copy_(gain)
+            self.lip_shift.copy_(shift)
+
+    def calibrated(self, guess: Tensor) -> Tensor:
+        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away."""
+        return guess.float() * self.lip_gain + self.lip_shift
+
+    def _heard(self, audio: Tensor) -> Tensor:
+        """The whole window and its centre, the moment the frame is shown, as a condition: (B, L, A) to (B, D)."""
+        middle = audio.shape[1] // 2
+        centre: Tensor = self.audio_centre(audio[:, max(middle - 2, 0) : middle + 2].mean(1))
+        return self.audio_summary(audio.mean(1)) + centre
+
+
+class DiT(Denoiser):
+    """Estimate of the clean latent (or noise, by objective) for the tokens asked for."""
+
+    positions: Tensor
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__(config)
+        d = config.width
+        self.embed = nn.Linear(config.inputs, d)
+        if config.audio == "concat":
+            self.audio_tokens = nn.Linear(config.audio_width, d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(d, elementwise_affine=False, eps=1e-6)
         self.modulation = nn.Linear(d, 2 * d)
         self.out = nn.Linear(d, config.latent_channels)
-        for layer in (self.modulation, self.out, self.audio_centre):
+        for layer in (self.modulation, self.out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.register_buffer("positions", grid_embedding(config.grid, d), persistent=False)
@@ -142,42 +207,27 @@ class DiT(nn.Module):
     ) -> Tensor:
         """Predict for z_t (B, C, G, G) at time t (B,) in [0, 1].
 
-        masked_z and reference_z: (B, C, G, G); mask_z: (B, 1, G, G); audio: (B, L, A). ``token_index`` (N,) or
-        (B, N) lists the positions (row * G + column) to process. ``lips`` (B, lip_targets) says what the lips do;
-        absent is the resting mouth. Returns (B, C, G, G); positions not listed are zero.
+        masked_z: (B, C, G, G); reference_z: (B, references * C, G, G), or one for all; mask_z: (B, 1, G, G); audio:
+        (B, L, A). ``token_index`` (N,) or (B, N) lists the positions (row * G + column) to process. ``lips``
+        (B, lip_targets) says what the lips do; absent is the resting mouth. Returns (B, C, G, G); positions not
+        listed are zero.
         """
         g, b = self.config.grid, len(z_t)
         every = torch.arange(g * g, device=z_t.device) if token_index is None else token_index
         index = every.expand(b, every.shape[-1])  # (B, N)
-        tokens = torch.cat([z_t, masked_z, reference_z, mask_z], 1).flatten(2).transpose(1, 2)  # (B, G*G, 3C+1)
+        tokens = self.picture(z_t, masked_z, reference_z, mask_z).flatten(2).transpose(1, 2)  # (B, G*G, inputs)
         x = self.embed(_pick(tokens, index)) + self.positions[index].to(z_t.dtype)  # (B, N, D)
-        condition = self.time(timestep_embedding(t, 256).to(x.dtype)) + self._heard(audio)
-        if self.config.lip_targets:
-            lips = x.new_zeros(b, self.config.lip_targets) if lips is None else lips
-            condition = condition + self.lips(lips.to(x.dtype))
+        condition = self.condition(t, audio.to(x.dtype), lips)
+        if self.config.audio == "concat":
+            x = torch.cat([x, self.audio_tokens(audio).to(x.dtype)], 1)  # (B, N + L, D)
         for block in self.blocks:
             x = block(x, condition, audio)
+        x = x[:, : index.shape[1]]
         shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
         prediction = self.out(self.norm(x) * (1 + scale) + shift)  # (B, N, C)
         grid = prediction.new_zeros(b, g * g, prediction.shape[-1])
         grid.scatter_(1, index[..., None].expand_as(prediction), prediction)
         return grid.transpose(1, 2).unflatten(2, (g, g))
-
-    @torch.no_grad()
-    def set_calibration(self, gain: Tensor, shift: Tensor) -> None:
-        """How guesses of the lips are scaled and moved, each (lip_targets,); nothing for a model not told of lips."""
-        if self.config.lip_targets:
-            self.lip_gain.copy_(gain)
-            self.lip_shift.copy_(shift)
-
-    def calibrated(self, guess: Tensor) -> Tensor:
-        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away."""
-        return guess.float() * self.lip_gain + self.lip_shift
-
-    def _heard(self, audio: Tensor) -> Tensor:
-        """The whole window and its centre, the moment the frame is shown, as a condition: (B, L, A) to (B, D)."""
-        middle = audio.shape[1] // 2
-        return self.audio_summary(audio.mean(1)) + self.audio_centre(audio[:, max(middle - 2, 0) : middle + 2].mean(1))
 
 
 def _pick(tokens: Tensor, index: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from dithead.models.audio import MelEncoder, MelEncoderConfig
 from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
 from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
 from dithead.models.mel import MEL_RATE, log_mel, speech_level, windows
+from dithead.models.unet import UNet
 from dithead.models.window import Window, window_of
 
 TARGET_LEVEL = 2.0
@@ -59,7 +60,7 @@ class TalkingHead(nn.Module):
         self.config = config
         self.objective = objective
         self.autoencoder = FaceAutoencoder(config.autoencoder)
-        self.dit = DiT(config.dit)
+        self.dit: DiT | UNet = UNet(config.dit) if config.dit.backbone == "unet" else DiT(config.dit)
         self.audio = MelEncoder(config.audio)
 
     @property

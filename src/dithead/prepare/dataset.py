@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +97,11 @@ class Dataset:
         if split not in (None, "train", "val"):
             raise DataError(f"no split called {split!r}; there are train and val")
         return [clip for clip in self._clips if split in (None, clip.split)]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What shows that a dataset is another one: its number of accepted clips and a hash of what it lists."""
+        listed = json.dumps([self.config.model_dump(), self.entries], sort_keys=True)
+        return {"clips": len(self._clips), "sha256": hashlib.sha256(listed.encode()).hexdigest()}
 
     def _read_config(self) -> PrepareConfig:
         path = self.path / "config.json"

@@ -27,18 +27,18 @@ from dithead.models.talking_head import normalise_level
 from dithead.prepare.dataset import Clip
 from dithead.train.data import Source, choose_clips
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
+from dithead.train.processes import team
 from dithead.train.runtime import (
     Batch,
     Loop,
-    Run,
     Trainable,
     autocast,
     learning_rate,
-    pick_device,
     step_rng,
     train_loop,
 )
 from dithead.train.speech import augment_mel
+from dithead.train.start import start
 
 MOUTH = 8
 """Controls of a mouth: jaw, round, wide, part, protrude, tuck, tongue, closure (``synth.visemes``)."""
@@ -83,8 +83,7 @@ class AudioBank:
 
     def batch(self, step: int, seed: int) -> Batch:
         """mel (B, W, 80), tokens' lips (B, L, 9) and mouth (B, L, 8), the centre's lips (B, 9), voice (B,) 0 or 1."""
-        rng = step_rng(seed, step, 3)
-        rows = [self._row(rng) for _ in range(self.settings.batch)]
+        rows = [self._row(step_rng(seed, step, 3, row)) for row in team().rows(self.settings.batch)]
         return {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
 
     def _row(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
@@ -227,13 +226,12 @@ def train_audio(
     """
     from safetensors.torch import save_file
 
-    sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
-    settings = preset.audio.model_copy(update={"steps": steps} if steps else {})
-    where = pick_device(device)
-    run = Run(Path(output), _config(sources, voices, preset, settings, seed))
-    torch.manual_seed(seed)
+    begun = start("audio", data, preset.model.audio.__dict__, preset.audio, output, seed=seed, device=device,
+                  steps=steps, voices=str(voices) if voices else None)  # fmt: skip
+    run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
     bank = AudioBank(sources, None if voices is None else Path(voices), settings, preset.model.audio.window)
-    bank.basis.save(run.folder / BASIS)
+    if team().leads:
+        bank.basis.save(run.folder / BASIS)
     listener = Trainable(Listener(preset.model.audio).to(where), settings.learning_rate, settings.ema)
     stage = _Stage(settings, listener, where)
     held_out = [item.clip for item in _held_out(sources)]
@@ -248,11 +246,13 @@ def train_audio(
 
     train_loop(run, {"listener": listener}, Loop(settings.steps), lambda step: bank.batch(step, seed), stage.update,
                score, init)  # fmt: skip
-    truth, heard = (np.concatenate(part) for part in zip(*guesses(averaged(), bank.basis, held_out), strict=True))
-    bank.basis.calibrated_by(truth, heard).save(run.folder / BASIS)
-    part = run.folder / "audio.part"
-    save_file({k: v.contiguous().cpu() for k, v in averaged().state_dict().items()}, part)
-    part.replace(run.folder / WEIGHTS)
+    if team().leads:
+        truth, heard = (np.concatenate(part) for part in zip(*guesses(averaged(), bank.basis, held_out), strict=True))
+        bank.basis.calibrated_by(truth, heard).save(run.folder / BASIS)
+        part = run.folder / "audio.part"
+        save_file({k: v.contiguous().cpu() for k, v in averaged().state_dict().items()}, part)
+        part.replace(run.folder / WEIGHTS)
+    team().wait()
     return run.folder
 
 
@@ -275,16 +275,3 @@ def _held_out(sources: Sequence[Source]) -> list[Any]:
         return choose_clips(sources, "val", 10**9, 0.5)[:24]
     except DataError:
         return choose_clips(sources, "train", 10**9, 0.5)[:8]
-
-
-def _config(
-    sources: Sequence[Source], voices: Path | None, preset: Preset, settings: AudioTraining, seed: int
-) -> dict[str, Any]:
-    return {
-        "stage": "audio",
-        "data": [{"path": str(s.path), "weight": s.weight} for s in sources],
-        "voices": str(voices) if voices else None,
-        "model": preset.model.audio.__dict__,
-        "training": settings.model_dump(mode="json"),
-        "seed": seed,
-    }

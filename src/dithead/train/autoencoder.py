@@ -25,25 +25,25 @@ from dithead.train import losses
 from dithead.train.augment import draw as draw_augmentation
 from dithead.train.augment import identity as no_augmentation
 from dithead.train.data import FrameBank, Source, augmented, stack
+from dithead.train.processes import team
 from dithead.train.runtime import (
     Batch,
     Loop,
-    Run,
     Trainable,
     autocast,
     learning_rate,
-    pick_device,
     step_generator,
     step_rng,
     train_loop,
 )
 from dithead.train.sheet import write_sheet
+from dithead.train.start import start
 
 
-def picture_batch(bank: FrameBank, size: int, batch: int, rng: np.random.Generator, augment: bool = True) -> Batch:
-    """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S)."""
+def picture_batch(bank: FrameBank, size: int, rngs: Sequence[np.random.Generator], augment: bool = True) -> Batch:
+    """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S); a row for each of ``rngs``."""
     samples = []
-    for _ in range(batch):
+    for rng in rngs:
         clip, target, reference = bank.pick(rng)
         side = clip.crops.shape[1]
         change = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
@@ -74,8 +74,9 @@ class _Stage:
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
         output = self._reconstruct(step, batch)
         weight = batch["mask"] * (1 + s.mouth_weight * batch["mouth"])
-        pixel = losses.weighted_mean((output - batch["image"]).abs(), weight)
-        detail = losses.pyramid_loss(output, batch["image"], weight)
+        share = weight.sum() / team().mean(weight.sum())  # of all processes' weight: their mean is the whole batch's
+        pixel = losses.weighted_mean((output - batch["image"]).abs(), weight) * share
+        detail = losses.pyramid_loss(output, batch["image"], weight) * share
         loss, metrics = pixel + s.detail_weight * detail, {"pixel": pixel, "detail": detail}
         adversarial = step >= s.adversarial_start * s.steps
         if adversarial:
@@ -93,8 +94,9 @@ class _Stage:
         assert isinstance(model, FaceAutoencoder)
         with autocast(self.device):
             z = model.encode(batch["image"])
-            noise = torch.randn(z.shape, generator=step_generator(self.seed, step)).to(z)
-            level = torch.rand(len(z), 1, 1, 1, generator=step_generator(self.seed + 1, step)).to(z)
+            rows, batch_size = team().rows(self.settings.batch), self.settings.batch
+            noise = torch.randn(batch_size, *z.shape[1:], generator=step_generator(self.seed, step))[rows].to(z)
+            level = torch.rand(batch_size, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
             z = z + noise * level * self.settings.latent_noise * 2
             return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float()
 
@@ -139,7 +141,7 @@ def measure_statistics(model: FaceAutoencoder, bank: FrameBank, size: int, devic
     """Set the latents' mean and standard deviation from augmented training frames."""
     raw = []
     for step in range(16):
-        batch = picture_batch(bank, size, 16, step_rng(0, step, 9))
+        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)])
         with autocast(device):
             window = _training_window(batch["mask"], step_rng(0, step, 5))
             raw.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
@@ -161,36 +163,53 @@ def train_autoencoder(
     ``data`` are prepared datasets, ``Source`` or ``"FOLDER:WEIGHT"``; ``init`` is a run folder to start from.
     Raises DataError and ConfigError.
     """
-    from safetensors.torch import save_file
-
-    sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
-    settings = preset.autoencoder.model_copy(update={"steps": steps} if steps else {})
-    where, size = pick_device(device), preset.model.size
-    run = Run(Path(output), _config("autoencoder", sources, preset, settings, seed))
-    torch.manual_seed(seed)
-    bank = FrameBank(sources, "train", settings.frames_per_identity)
+    begun = start("autoencoder", data, preset.model.model_dump(mode="json"), preset.autoencoder, output,
+                  seed=seed, device=device, steps=steps)  # fmt: skip
+    run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
+    bank = FrameBank(begun.sources, "train", settings.frames_per_identity)
     stage = _Stage(settings, _trainable(FaceAutoencoder(preset.model.autoencoder), settings, where),
                    _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
     average = stage.autoencoder.average.module
     assert isinstance(average, FaceAutoencoder)
-    held_out = _held_out(sources, bank, size, settings)
+    held_out = _held_out(begun.sources, bank, size, settings)
+
+    def rows(step: int) -> list[np.random.Generator]:
+        return [step_rng(seed, step, 0, row) for row in team().rows(settings.batch)]
 
     def draw(step: int) -> None:
         picture = reconstruct(average, held_out, where)
-        error = losses.weighted_mean((picture - held_out["image"]).abs(), held_out["mouth"].clamp_min(0))
-        run.log(step=step, held_out_mouth_l1=float(error))
-        rows = [held_out[key] for key in ("image", "masked", "reference")]
-        write_sheet(run.folder / "samples" / f"{step:07d}.png", *rows, picture)
+        run.log(step=step, **_held_out_numbers(picture, held_out))
+        sheet = [held_out[key] for key in ("image", "masked", "reference")]
+        write_sheet(run.folder / "samples" / f"{step:07d}.png", *sheet, picture)
 
     train_loop(
         run, {"autoencoder": stage.autoencoder, "discriminator": stage.discriminator}, Loop(settings.steps),
-        lambda step: picture_batch(bank, size, settings.batch, step_rng(seed, step)), stage.update, draw, init,
+        lambda step: picture_batch(bank, size, rows(step)), stage.update, draw, init,
+        lambda step: [bank.name(rng) for rng in rows(step)],
     )  # fmt: skip
     measure_statistics(average, bank, size, where)
-    part = run.folder / "autoencoder.part"
-    save_file({k: v.contiguous().cpu() for k, v in average.state_dict().items()}, part)
-    part.replace(run.folder / "autoencoder.safetensors")
+    if team().leads:
+        _write_weights(average, run.folder)
+    team().wait()
     return run.folder
+
+
+def _write_weights(average: FaceAutoencoder, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    part = folder / "autoencoder.part"
+    save_file({k: v.contiguous().cpu() for k, v in average.state_dict().items()}, part)
+    part.replace(folder / "autoencoder.safetensors")
+
+
+def _held_out_numbers(picture: Tensor, truth: Batch) -> dict[str, float]:
+    """How well frames of held-out people are rebuilt where the mask is: L1 at the mouth, PSNR."""
+    mouth, mask = truth["mouth"], truth["mask"]
+    squared = losses.weighted_mean((picture - truth["image"]).square(), mask)
+    return {
+        "held_out_mouth_l1": float(losses.weighted_mean((picture - truth["image"]).abs(), mouth)),
+        "held_out_psnr": float(10 * torch.log10(4 / squared.clamp_min(1e-10))),
+    }
 
 
 def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device) -> Trainable:
@@ -207,14 +226,4 @@ def _held_out(sources: Sequence[Source], bank: FrameBank, size: int, settings: A
         held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
     except DataError:
         held = bank
-    return picture_batch(held, size, 12, step_rng(0, 0, 7), augment=False)
-
-
-def _config(stage: str, sources: Sequence[Source], preset: Preset, settings: Any, seed: int) -> dict[str, Any]:
-    return {
-        "stage": stage,
-        "data": [{"path": str(s.path), "weight": s.weight} for s in sources],
-        "model": preset.model.model_dump(mode="json"),
-        "training": settings.model_dump(mode="json"),
-        "seed": seed,
-    }
+    return picture_batch(held, size, [step_rng(0, 0, 7, row) for row in range(12)], augment=False)

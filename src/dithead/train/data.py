@@ -76,6 +76,19 @@ def choose_clips(sources: Sequence[Source], split: str, cap: int, power: float) 
     return [_window(clip, share / scale, keep) for clip, share, keep in chosen]
 
 
+def held_out_people(sources: Sequence[Source], count: int) -> list[WeightedClip]:
+    """``count`` clips of people held out, of as many people as there are; of the training people where nobody is."""
+    try:
+        chosen = choose_clips(sources, "val", 10**9, 0.5)
+    except DataError:
+        chosen = choose_clips(sources, "train", 10**9, 0.5)
+    people: dict[str, list[WeightedClip]] = defaultdict(list)
+    for item in chosen:
+        people[item.clip.identity].append(item)
+    turns = [clips[turn] for turn in range(count) for clips in people.values() if turn < len(clips)]
+    return turns[:count]
+
+
 def _window(clip: Clip, probability: float, keep: int) -> WeightedClip:
     """``keep`` frames in a row, so that neighbours stay neighbours, from a place that differs from clip to clip."""
     keep = min(keep, clip.length)
@@ -107,6 +120,7 @@ class ClipFrames:
     crops: NDArray[np.uint8]  # (N, S0, S0, 3)
     polygon: NDArray[np.float32]  # (K, 2)
     boxes: NDArray[np.float32]  # (N, 4)
+    id: str = ""
 
 
 class FrameBank:
@@ -130,11 +144,16 @@ class FrameBank:
         target, reference = rng.choice(len(clip.crops), 2, replace=False)
         return clip, int(target), int(reference)
 
+    def name(self, rng: np.random.Generator) -> str:
+        """What ``pick`` takes with this generator, for people."""
+        clip, target, reference = self.pick(rng)
+        return f"{clip.id} frames {target} and {reference}"
+
 
 def _spread_frames(item: WeightedClip) -> ClipFrames:
     track = item.clip.track()
     index = np.flatnonzero(track.valid)[:: item.stride]
-    return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(track.landmarks[index]))
+    return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(track.landmarks[index]), item.clip.id)
 
 
 def augmented(

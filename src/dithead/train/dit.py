@@ -8,125 +8,77 @@ previous-frame inference.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dithead.config import DiTTraining, Preset
-from dithead.diffusion.objectives import Objective, make_objective
+from dithead.config import DiTTraining, ModelConfig, Preset
+from dithead.diffusion.objectives import Objective, PathSample, make_objective
 from dithead.errors import ModelError
 from dithead.models.audio import MelEncoder
 from dithead.models.autoencoder import FaceAutoencoder
+from dithead.models.discriminator import LatentCritic
 from dithead.models.dit import tokens_per_sample
-from dithead.models.mel import FLOOR
 from dithead.models.talking_head import TalkingHead
 from dithead.train.account import training_account
 from dithead.train.audio import load_audio
-from dithead.train.data import Source, WeightedClip, choose_clips
-from dithead.train.latents import ClipLatents, cache_clips
+from dithead.train.bank import LatentBank
+from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.held_out import held_out_clips
+from dithead.train.latents import cache_clips
 from dithead.train.lipshape import LipBasis
+from dithead.train.losses import hinge_discriminator
+from dithead.train.processes import team
 from dithead.train.runtime import (
     Batch,
     Loop,
-    Run,
     Trainable,
     autocast,
     learning_rate,
-    pick_device,
-    step_generator,
-    step_rng,
     train_loop,
 )
-from dithead.train.speech import augment_mel
+from dithead.train.start import start
 
-
-class LatentBank:
-    """Cached clips in memory; batches are a function of (seed, step) alone."""
-
-    def __init__(
-        self, cached: Sequence[tuple[ClipLatents, float]], basis: LipBasis, settings: DiTTraining, window: int
-    ) -> None:
-        self.clips = [clip for clip, _ in cached]
-        weights = np.array([p for _, p in cached])
-        self._cumulative = np.cumsum(weights / weights.sum())
-        self.settings, self.window, self.basis = settings, window, basis
-
-    def pick(self, rng: np.random.Generator) -> tuple[ClipLatents, int]:
-        """A clip by its probability and one of its frames."""
-        clip = self.clips[min(int(np.searchsorted(self._cumulative, rng.random())), len(self.clips) - 1)]
-        return clip, int(rng.integers(len(clip.latents)))
-
-    def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> np.ndarray[Any, Any]:
-        """Speech around a frame (W, 80), augmented when ``rng`` is given."""
-        centre = round((int(clip.first) + frame) * 4)  # 100 mel frames a second over 25 frames a second
-        start = centre - self.window // 2 + (0 if rng is None else int(rng.integers(-1, 2)))
-        at = np.arange(start, start + self.window)
-        cut = clip.mel[at.clip(0, len(clip.mel) - 1)].astype(np.float32)
-        cut[(at < 0) | (at >= len(clip.mel))] = FLOOR
-        return cut if rng is None else augment_mel(rng, cut)
-
-    def batch(self, step: int, seed: int) -> Batch:
-        """Everything one update needs; random numbers included, so that resuming repeats nothing and skips nothing."""
-        s, rng = self.settings, step_rng(seed, step)
-        rows = [self._row(rng) for _ in range(s.batch)]
-        out = {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
-        generator = step_generator(seed, step)
-        out["noise"] = torch.randn(out["latent"].shape, generator=generator)
-        out["uniform"] = torch.rand(s.batch, generator=generator)
-        out["drop_audio"] = torch.rand(s.batch, generator=generator) < s.audio_dropout
-        return out
-
-    def _row(self, rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
-        clip, frame = self.pick(rng)
-        return {
-            "latent": clip.latents[frame],
-            "masked": clip.masked[frame],
-            "mask": clip.mask,
-            "mouth": clip.mouth[frame],
-            "reference": self._reference(clip, frame, rng),
-            "mel": self.mel(clip, frame, rng),
-            "lips": self._told(self.basis.coefficients(clip.lips[frame : frame + 1])[0], rng),
-        }
-
-    def _told(self, lips: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """What the transformer is told of the lips (9,): the truth, as uncertain as a guess."""
-        return lips + rng.standard_normal(len(lips)).astype(np.float32) * np.float32(
-            rng.uniform(0, self.settings.lip_noise)
-        )
-
-    def _reference(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        s, kind = self.settings, rng.random()
-        if kind < s.reference_dropout:
-            return np.zeros_like(clip.latents[0])
-        if kind < s.reference_dropout + s.previous_reference and frame:
-            noise = rng.standard_normal(clip.latents[0].shape) * rng.uniform(0, s.previous_noise)
-            return (clip.latents[frame - 1] + noise).astype(np.float16)
-        return clip.latents[int(rng.integers(len(clip.latents)))]
+HELD_OUT_CLIPS = 12
 
 
 @dataclass
 class _Stage:
+    """The moving parts of one update. ``critic`` is there where training is adversarial."""
+
     settings: DiTTraining
     objective: Objective
     trainable: Trainable
     audio: MelEncoder
     device: torch.device
+    critic: Trainable | None = None
+
+    @property
+    def parts(self) -> dict[str, Trainable]:
+        return {"dit": self.trainable} | ({"critic": self.critic} if self.critic else {})
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
-        error, mouth = self._losses(batch)
-        error.backward()  # type: ignore[no-untyped-call]
-        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
-        norm = self.trainable.step(rate, s.clip)
-        return {"loss": float(error.detach()), "mouth": float(mouth.detach()), "norm": norm, "rate": rate}
-
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
+        output = self._predict(sample, batch)
+        loss, metrics = self._error(output, sample, batch)
+        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
+        judged = self.critic is not None and step >= s.adversarial_start * s.steps
+        made = self.objective.estimate_x0(output, sample.z_t, sample.t)
+        if judged:
+            metrics["fake"] = -self._score(made, batch)
+            loss = loss + s.adversarial_weight * metrics["fake"]
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = self.trainable.step(rate, s.clip)
+        if judged:
+            metrics["critic"] = self._train_critic(made.detach(), batch, rate)
+        return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
+
+    def _predict(self, sample: PathSample, batch: Batch) -> Tensor:
         with autocast(self.device):
             with torch.no_grad():
                 tokens = self.audio(batch["mel"])
@@ -136,12 +88,32 @@ class _Stage:
             lips = batch["lips"].masked_fill(deaf[:, None], 0)
             pictures = (batch["masked"], batch["mask"], batch["reference"])
             index = tokens_per_sample(batch["mask"])
-            output = self.trainable.module(sample.z_t, sample.t, *pictures, told, index, lips)
-        squared = (output.float() - sample.target).square().mean(1, keepdim=True)  # (B, 1, G, G)
+            output: Tensor = self.trainable.module(sample.z_t, sample.t, *pictures, told, index, lips)
+        return output.float()
+
+    def _error(self, output: Tensor, sample: PathSample, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        squared = (output - sample.target).square().mean(1, keepdim=True)  # (B, 1, G, G)
         weight = batch["mask"] * (1 + self.settings.mouth_weight * batch["mouth"])
         each = (squared * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
         mouth = (squared * batch["mouth"]).sum() / batch["mouth"].sum().clamp_min(1e-6)
-        return (each * sample.weight).mean() / sample.weight.mean(), mouth
+        total = team().mean(sample.weight.mean())  # of the whole batch, however many processes share it
+        loss = (each * sample.weight).mean() / total
+        return loss, {"loss": loss, "mouth": mouth}
+
+    def _score(self, latent: Tensor, batch: Batch) -> Tensor:
+        assert self.critic is not None
+        score: Tensor = self.critic.module(latent, batch["masked"], batch["mask"])
+        return score.sum() / (batch["mask"] > 0).sum()
+
+    def _train_critic(self, made: Tensor, batch: Batch, rate: float) -> Tensor:
+        assert self.critic is not None
+        self.critic.optimizer.zero_grad(set_to_none=True)  # the transformer's pass left gradients here
+        real, fake = (self.critic.module(z, batch["masked"], batch["mask"]) for z in (batch["latent"], made))
+        under = batch["mask"] > 0
+        loss = hinge_discriminator(real[under], fake[under])
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.critic.step(rate, 10.0)
+        return loss
 
 
 def load_autoencoder(folder: Path, preset: Preset) -> FaceAutoencoder:
@@ -169,48 +141,87 @@ def train_dit(
     device: str = "auto",
     steps: int | None = None,
     init: Path | None = None,
+    cache: Path | None = None,
 ) -> Path:
     """Train stage two; the same call resumes. Returns the model folder ``output / "model"`` for ``generate``.
 
     ``autoencoder`` and ``audio`` are the run folders of stage one and of the audio encoder, ``init`` one of stage two
-    to start from.
+    to start from. ``cache`` is a folder for latents that several runs share (default: in the run folder).
     Raises DataError, ConfigError and ModelError.
     """
     from dithead.checkpoint import save_model
     from dithead.train.preview import Preview
 
-    sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
-    settings = preset.dit.model_copy(update={"steps": steps} if steps else {})
-    where = pick_device(device)
-    run = Run(Path(output), _config(sources, preset, settings, Path(autoencoder), Path(audio), seed))
-    torch.manual_seed(seed)
-    objective = make_objective(preset.model.objective)
-    head = TalkingHead(preset.model, objective).to(where)
+    begun = start("dit", data, preset.model.model_dump(mode="json"), preset.dit, output, seed=seed, device=device,
+                  steps=steps, autoencoder=str(autoencoder), audio=str(audio))  # fmt: skip
+    run, settings, where = begun.run, begun.settings, begun.device
+    head = TalkingHead(preset.model, make_objective(preset.model.objective)).to(where)
     head.autoencoder.load_state_dict(load_autoencoder(Path(autoencoder), preset).state_dict())
     head.autoencoder.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
     basis = load_audio(Path(audio), head.audio.requires_grad_(False))
     head.dit.set_calibration(torch.from_numpy(basis.gain), torch.from_numpy(basis.shift))
-    bank = _load_bank(run, sources, head, basis, settings, seed, where)
-    stage = _Stage(settings, objective, Trainable(head.dit, settings.learning_rate, settings.ema), head.audio, where)
-    preview = Preview(sources, head, stage.trainable, run)
-    train_loop(run, {"dit": stage.trainable}, Loop(settings.steps, sample_every=1000),
-               lambda step: bank.batch(step, seed), stage.update, preview.draw, init)  # fmt: skip
-    account = training_account(sources, settings.steps, settings.batch)
-    return save_model(run.folder / "model", preview.averaged(), training=account)
+    at = run.folder / "cache" if cache is None else Path(cache) / cache_key(Path(autoencoder), preset.model, seed)
+    latents = _Latents(at, begun.sources, head, basis, settings, seed, where)
+    bank = latents.training()
+    objective = make_objective(preset.model.objective, settings.weighting)
+    stage = _Stage(settings, objective, Trainable(head.dit, settings.learning_rate, settings.ema), head.audio, where,
+                   _critic(preset, settings, where))  # fmt: skip
+    held_out = held_out_clips(latents.held_out())
+    preview = Preview(begun.sources, head, stage.trainable, run, held_out)
+    train_loop(run, stage.parts, Loop(settings.steps, sample_every=1000),
+               lambda step: bank.batch(step, seed), stage.update, preview.draw, init,
+               lambda step: bank.names(step, seed))  # fmt: skip
+    account = training_account(begun.sources, settings.steps, settings.batch)
+    if team().leads:
+        save_model(run.folder / "model", preview.averaged(), training=account)
+    team().wait()
+    return run.folder / "model"
 
 
-def _load_bank(
-    run: Run, sources: Sequence[Source], head: TalkingHead, basis: LipBasis, settings: DiTTraining, seed: int,
-    device: torch.device,
-) -> LatentBank:  # fmt: skip
-    chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
-    people = _frames_per_person(chosen)
-    variants = [
-        settings.variants if people[c.clip.identity] * settings.variants <= settings.frames_per_identity else 1
-        for c in chosen
-    ]
-    cached = cache_clips(run.folder / "cache", chosen, variants, head.autoencoder, head.size, seed, device)
-    return LatentBank(cached, basis, settings, head.config.audio.window)
+def _critic(preset: Preset, settings: DiTTraining, device: torch.device) -> Trainable | None:
+    if not settings.adversarial_weight:
+        return None
+    critic = LatentCritic(preset.model.dit.latent_channels).to(device)
+    return Trainable(critic, settings.learning_rate, settings.ema, (0.5, 0.9))
+
+
+def cache_key(autoencoder: Path, model: ModelConfig, seed: int) -> str:
+    """What cached latents depend on besides the clips, as a folder's name."""
+    with (autoencoder / "autoencoder.safetensors").open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(f"{weights} {model.size} {model.mask} {seed}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Latents:
+    """Clips as latents in ``folder``, encoded by the model's autoencoder under its kind of mask."""
+
+    folder: Path
+    sources: Sequence[Source]
+    head: TalkingHead
+    basis: LipBasis
+    settings: DiTTraining
+    seed: int
+    device: torch.device
+
+    def training(self) -> LatentBank:
+        """Training people, those with little footage in several augmentations."""
+        s = self.settings
+        chosen = choose_clips(self.sources, "train", s.frames_per_identity, power=0.5)
+        people = _frames_per_person(chosen)
+        few = [people[c.clip.identity] * s.variants <= s.frames_per_identity for c in chosen]
+        return self._bank(self.folder, chosen, [s.variants if yes else 1 for yes in few])
+
+    def held_out(self) -> LatentBank:
+        """A few clips of people held out, of as many people as there are."""
+        chosen = held_out_people(self.sources, HELD_OUT_CLIPS)
+        return self._bank(self.folder / "held_out", chosen, [1] * len(chosen))
+
+    def _bank(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentBank:
+        head, config = self.head, self.head.config
+        assert isinstance(config, ModelConfig)
+        cached = cache_clips(folder, chosen, variants, head.autoencoder, head.size, self.seed, self.device, config.mask)
+        return LatentBank(cached, self.basis, self.settings, config.audio.window, config.dit.references)
 
 
 def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:
@@ -218,17 +229,3 @@ def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:
     for item in chosen:
         people[item.clip.identity] = people.get(item.clip.identity, 0) + item.clip.length
     return people
-
-
-def _config(
-    sources: Sequence[Source], preset: Preset, settings: DiTTraining, autoencoder: Path, audio: Path, seed: int
-) -> dict[str, Any]:
-    return {
-        "stage": "dit",
-        "data": [{"path": str(s.path), "weight": s.weight} for s in sources],
-        "model": preset.model.model_dump(mode="json"),
-        "training": settings.model_dump(mode="json"),
-        "autoencoder": str(autoencoder),
-        "audio": str(audio),
-        "seed": seed,
-    }

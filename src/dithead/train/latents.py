@@ -5,7 +5,7 @@ Letters: N frames of a clip, C latent channels, G latent side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from dithead.config import MaskKind
+from dithead.face.masks import box_polygon, frame_polygon
 from dithead.models.autoencoder import FACTOR, FaceAutoencoder
 from dithead.models.mel import log_mel
 from dithead.models.talking_head import normalise_level
 from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
+from dithead.prepare.dataset import Track
 from dithead.train.augment import draw, identity
 from dithead.train.data import WeightedClip, lip_boxes, region_picture
 from dithead.train.lipshape import lip_shapes
+from dithead.train.processes import team
 from dithead.train.runtime import autocast, step_rng
 
 
@@ -34,36 +38,62 @@ class ClipLatents:
 
     latents: NDArray[np.float16]  # (N, C, G, G)
     masked: NDArray[np.float16]  # (N, C, G, G)
-    mask: NDArray[np.float16]  # (1, G, G) share of each cell under the mask
+    mask: NDArray[np.float16]  # (1, G, G) share of each cell under the mask; (N, 1, G, G) where it moves
     mouth: NDArray[np.float16]  # (N, 1, G, G) share of each cell under the lips' box
     lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lipshape``
     mel: NDArray[np.float16]  # (T, 80) level-normalised, of the whole clip
     first: NDArray[np.int64]  # () frame of the clip that row 0 shows
 
+    def mask_of(self, frame: int) -> NDArray[np.float16]:
+        """The mask (1, G, G) of one frame."""
+        return self.mask if self.mask.ndim == 3 else self.mask[frame]
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """A clip under one augmentation, with its probability in the mixture and its name for people."""
+
+    latents: ClipLatents
+    probability: float
+    name: str
+
 
 @torch.no_grad()
 def encode_clip(
-    item: WeightedClip, model: FaceAutoencoder, size: int, variant: int, seed: int, device: torch.device
-) -> ClipLatents:
-    """Encode the clip's frames under augmentation ``variant`` (0 is none; -1 for held-out clips likewise)."""
+    item: WeightedClip, model: FaceAutoencoder, size: int, variant: int, seed: int, device: torch.device,
+    kind: MaskKind = "stable-polygon",
+) -> ClipLatents:  # fmt: skip
+    """Encode the clip's frames under augmentation ``variant`` (0 is none) and a mask of ``kind``."""
     crops, path = item.clip.frames()[item.frames], item.clip.track()
     landmarks, side = path.landmarks[item.frames], crops.shape[1]
     rng = step_rng(seed, variant, int.from_bytes(item.clip.id.encode()[-7:], "big"))
     change = draw(rng, side, size) if variant > 0 else identity(side, size)
     boxes = lip_boxes(landmarks)
-    regions = np.stack([change.geometry(region_picture(side, path.polygon, box)) for box in boxes])
+    polygons = mask_polygons(kind, path, landmarks, side)
+    regions = np.stack([change.geometry(region_picture(side, p, box)) for p, box in zip(polygons, boxes, strict=True)])
     mask, mouth = (torch.from_numpy(regions[:, None, ..., i] > 127).float() for i in range(2))
     images = to_tensor(np.stack([change.picture(crop) for crop in crops]))
-    window = window_of(F.avg_pool2d(mask[:1], FACTOR))
+    window = window_of(F.avg_pool2d(mask, FACTOR))
     return ClipLatents(
         latents=_encode(model, images, window, device),
         masked=_encode(model, apply_mask(images, mask), window, device),
-        mask=_cells(mask[:1])[0],
+        mask=_cells(mask) if kind == "polygon" else _cells(mask[:1])[0],
         mouth=_cells(mouth * mask),
         lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
         mel=normalise_level(log_mel(torch.from_numpy(item.clip.audio()))).numpy().astype(np.float16),
         first=np.asarray(item.frames.start, np.int64),
     )
+
+
+def mask_polygons(
+    kind: MaskKind, path: Track, landmarks: NDArray[np.float32], side: int
+) -> Iterator[NDArray[np.float32]]:
+    """The mask's polygon for each frame of crop landmarks (N, 478, 2)."""
+    for frame in landmarks:
+        if kind == "polygon":
+            yield frame_polygon(frame, side)
+        else:
+            yield path.polygon if kind == "stable-polygon" else box_polygon(side)
 
 
 def _cells(region: Tensor) -> NDArray[np.float16]:
@@ -82,18 +112,22 @@ def _encode(model: FaceAutoencoder, images: Tensor, window: Window, device: torc
 
 def cache_clips(
     folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int], model: FaceAutoencoder, size: int,
-    seed: int, device: torch.device,
-) -> list[tuple[ClipLatents, float]]:  # fmt: skip
-    """Encode every clip in its variants, or read what an earlier run left; with each array set its probability."""
+    seed: int, device: torch.device, kind: MaskKind = "stable-polygon",
+) -> list[CachedClip]:  # fmt: skip
+    """Encode every clip in its variants, or read what an earlier run left. Several processes share the work."""
     folder.mkdir(parents=True, exist_ok=True)
-    cached = []
-    for item, count in track(list(zip(chosen, variants, strict=True)), description="latents"):
-        for variant in range(count):
-            path = folder / f"{item.clip.folder.parents[1].name}-{item.clip.id}-{variant}.npz"
-            if not path.exists():
-                _write(path, encode_clip(item, model, size, variant, seed, device))
-            cached.append((_read(path), item.probability / count))
-    return cached
+    jobs = [(item, variant, count) for item, count in zip(chosen, variants, strict=True) for variant in range(count)]
+    paths = [folder / f"{item.clip.folder.parents[1].name}-{item.clip.id}-{variant}.npz" for item, variant, _ in jobs]
+    mine = range(team().rank, len(jobs), team().size)
+    for index in track(mine, description="latents", disable=not team().leads):
+        item, variant, _ = jobs[index]
+        if not paths[index].exists():
+            _write(paths[index], encode_clip(item, model, size, variant, seed, device, kind))
+    team().wait()
+    return [
+        CachedClip(_read(path), item.probability / count, f"{item.clip.id} ({variant})")
+        for path, (item, variant, count) in zip(paths, jobs, strict=True)
+    ]
 
 
 def _write(path: Path, clip: ClipLatents) -> None:

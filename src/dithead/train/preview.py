@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dithead.errors import DataError
 from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_tensor
 from dithead.train.augment import identity
-from dithead.train.data import Source, WeightedClip, choose_clips
+from dithead.train.data import Source, WeightedClip, held_out_people
+from dithead.train.held_out import HeldOutClip, held_out_numbers
 from dithead.train.runtime import Run, Trainable, autocast
 from dithead.train.sheet import write_sheet
 
@@ -21,9 +21,12 @@ from dithead.train.sheet import write_sheet
 class Preview:
     """Draws ground truth, masked, reference and prediction for a few held-out clips."""
 
-    def __init__(self, sources: Sequence[Source], head: TalkingHead, trainable: Trainable, run: Run) -> None:
-        self.head, self.trainable, self.run = head, trainable, run
-        self.clips = _spread(sources, 6)
+    def __init__(
+        self, sources: Sequence[Source], head: TalkingHead, trainable: Trainable, run: Run,
+        held_out: Sequence[HeldOutClip],
+    ) -> None:  # fmt: skip
+        self.head, self.trainable, self.run, self.held_out = head, trainable, run, held_out
+        self.clips = held_out_people(sources, 6)
 
     def averaged(self) -> TalkingHead:
         """A copy of the model with the moving average in place of the trained weights."""
@@ -32,8 +35,9 @@ class Preview:
         return head.eval()
 
     def draw(self, step: int) -> None:
-        """Write ``samples/STEP.png``: two frames of each clip."""
+        """Write ``samples/STEP.png``, two frames of each clip, and the held-out numbers."""
         head = self.averaged()
+        self.run.log(step=step, **held_out_numbers(head, self.held_out))
         columns = [self._frames(head, item) for item in self.clips]
         rows = [torch.cat(row) for row in zip(*columns, strict=True)]
         write_sheet(self.run.folder / "samples" / f"{step:07d}.png", *rows)
@@ -51,13 +55,3 @@ class Preview:
             tokens = head.audio_window(speech, torch.from_numpy(index / item.clip.fps))
             image, _ = head.generate(masked, mask, reference, tokens, head.initial_noise(0))
         return to_tensor(small[1:]), masked, reference.expand(2, -1, -1, -1), image.float().cpu()
-
-
-def _spread(sources: Sequence[Source], count: int) -> list[WeightedClip]:
-    """One clip of each of ``count`` people held out; of the training people only where nobody is held out."""
-    try:
-        chosen = choose_clips(sources, "val", 10**9, 0.5)
-    except DataError:
-        chosen = choose_clips(sources, "train", 10**9, 0.5)
-    people = {item.clip.identity: item for item in chosen}
-    return list(people.values())[:count]

@@ -1,28 +1,37 @@
-"""What every training stage shares: device and precision, folders, checkpoints that resume exactly, logs, progress.
+"""What every training stage shares: device and precision, randomness, and the loop.
 
-A run folder holds ``config.json``, ``checkpoint.pt`` (weights, averages, optimiser, step), ``metrics.jsonl`` and
-``samples/``. Running the same command again continues; all randomness derives from (seed, step).
+Running the same command again continues the run in its folder; all randomness derives from (seed, step, row).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import resource
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor
 
-from dithead.errors import ConfigError, DataError
+from dithead.errors import ConfigError, DataError, ModelError
+from dithead.train.folder import Run, read_checkpoint
+from dithead.train.processes import local_device, team
+from dithead.train.report import write_report
+from dithead.train.trainable import Trainable
+
+__all__ = ["Batch", "Loop", "Run", "Trainable", "autocast", "learning_rate", "pick_device", "step_generator",
+           "step_rng", "train_loop"]  # fmt: skip
 
 Batch = dict[str, Tensor]
 
@@ -34,6 +43,8 @@ def pick_device(name: str = "auto") -> torch.device:
         name = next(device for device, there in available.items() if there)
     if not available.get(name.split(":")[0], False):
         raise ConfigError(f"device '{name}' is not available here; use --device auto")
+    if name == "cuda" and team().size > 1:
+        name = f"cuda:{local_device()}"
     return torch.device(name)
 
 
@@ -42,9 +53,9 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type in ("cpu", "cuda"))
 
 
-def step_rng(seed: int, step: int, stream: int = 0) -> np.random.Generator:
-    """NumPy randomness of one step."""
-    return np.random.default_rng([seed, step, stream])
+def step_rng(seed: int, step: int, stream: int = 0, row: int | None = None) -> np.random.Generator:
+    """NumPy randomness of one step, or of one row of its global batch: the same whichever process makes it."""
+    return np.random.default_rng([seed, step, stream] if row is None else [seed, step, stream, row])
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -63,109 +74,49 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int, decay: float)
 
 
 @dataclass
-class Run:
-    """A run folder. Raises ConfigError when it holds a run with another configuration."""
+class Clock:
+    """Where the seconds of a training go: its loader's threads, waiting for them, and the updates."""
 
-    folder: Path
-    config: dict[str, Any]
-    started: float = field(default_factory=time.time)
+    making: float = 0.0
+    waiting: float = 0.0
+    updating: float = 0.0
+    batches: int = 0
 
-    def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "samples").mkdir(exist_ok=True)
-        path = self.folder / "config.json"
-        text = json.dumps(self.config, indent=2, default=str)
-        if path.exists() and json.loads(path.read_text()) != json.loads(text):
-            raise ConfigError(f"{self.folder} holds a run with other settings; choose another -o or delete the folder")
-        path.write_text(text)
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
-    def log(self, **values: float) -> None:
-        """Append one line to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"time": round(time.time() - self.started, 1), **values}) + "\n")
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint beside its name, then rename: a kill while saving leaves the last good one."""
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.checkpoint)
-
-    def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None. Never unpickles code."""
-        if not self.checkpoint.exists():
-            return None
-        state: dict[str, Any] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        return state
-
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Exponential average whose memory grows to ``decay``: the random start is soon forgotten."""
-
-    @torch.no_grad()
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        keep = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - keep)
-
-    return update
-
-
-@dataclass
-class Trainable:
-    """A module with its moving average and optimiser."""
-
-    module: nn.Module
-    rate: float
-    ema_decay: float
-    betas: tuple[float, float] = (0.9, 0.99)
-
-    def __post_init__(self) -> None:
-        self.average = AveragedModel(self.module, multi_avg_fn=moving_average(self.ema_decay))
-        self.optimizer = torch.optim.AdamW(self.module.parameters(), lr=self.rate, betas=self.betas, weight_decay=1e-3)
-
-    def step(self, rate: float, clip: float) -> float:
-        """Clip, update, average. Returns the gradient norm before clipping."""
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.average.update_parameters(self.module)
-        return float(norm)
-
-    def state(self) -> dict[str, Any]:
+    def numbers(self, rows: int) -> dict[str, float]:
+        """Rows a second that the loader could give on its own, and that the updates take."""
         return {
-            "module": self.module.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "loader_rows_per_second": rows * self.batches / max(self.making, 1e-9),
+            "step_rows_per_second": rows * self.batches / max(self.updating, 1e-9),
+            "waiting_share": self.waiting / max(self.waiting + self.updating, 1e-9),
         }
 
-    def warm_start(self, state: dict[str, Any]) -> None:
-        """Begin from another run's average with a fresh optimiser."""
-        self.average.load_state_dict(state["average"])
-        self.module.load_state_dict(self.average.module.state_dict())
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self.module.load_state_dict(state["module"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-
-def prefetch(make: Callable[[int], Batch], first: int, last: int, depth: int = 2) -> Iterator[Batch]:
+def prefetch(
+    make: Callable[[int], Batch], first: int, last: int, depth: int = 2, clock: Clock | None = None
+) -> Iterator[Batch]:
     """Batches of steps ``first`` to ``last - 1``, made ahead in a thread; each depends on its step alone."""
+    clock = clock or Clock()
+
+    def timed(step: int) -> Batch:
+        start = time.perf_counter()
+        batch = make(step)
+        clock.making += time.perf_counter() - start
+        return batch
+
     with ThreadPoolExecutor(1) as pool:
-        queue = [pool.submit(make, step) for step in range(first, min(first + depth, last))]
-        for step in range(first, last):
-            batch = queue.pop(0).result()
-            if step + depth < last:
-                queue.append(pool.submit(make, step + depth))
-            yield batch
+        queue = [pool.submit(timed, step) for step in range(first, min(first + depth, last))]
+        try:
+            for step in range(first, last):
+                start = time.perf_counter()
+                batch = queue.pop(0).result()
+                clock.waiting += time.perf_counter() - start
+                clock.batches += 1
+                if step + depth < last:
+                    queue.append(pool.submit(timed, step + depth))
+                yield batch
+        finally:
+            for job in queue:
+                job.cancel()
 
 
 @dataclass(frozen=True)
@@ -177,6 +128,10 @@ class Loop:
     log_every: int = 20
     sample_every: int = 500
 
+    def due(self, every: int, done: int) -> bool:
+        """True after ``done`` steps when something that happens every so often is to happen, and at the end."""
+        return done % every == 0 or done == self.steps
+
 
 def train_loop(
     run: Run,
@@ -186,49 +141,141 @@ def train_loop(
     update: Callable[[int, Batch], dict[str, float]],
     draw: Callable[[int], None],
     init: Path | None = None,
+    names: Callable[[int], Sequence[str]] | None = None,
 ) -> None:
     """Run ``update(step, batch)`` from the last checkpoint to ``loop.steps``, saving, logging and drawing on the way.
 
-    A run without a checkpoint starts from the averages of the run folder ``init``, when given.
-    A loss that is not finite stops the run before the weights are saved (DataError names the step).
+    A run without a checkpoint starts from the averages of the run folder ``init``, when given. Ctrl-C and SIGTERM end
+    the run after the step at hand, saved; a second one ends it at once. ``names(step)`` says what is in a batch.
+    A loss that is not finite stops the run before the weights are saved (DataError names step and batch).
     """
-    state = run.load()
-    first = 0
-    if state is not None:
-        first = int(state["step"])
-        for name, part in parts.items():
-            part.restore(state[name])
-    elif init is not None:
-        _warm_start(parts, init)
+    first = _begin(run, parts, init)
+    clock = Clock()
 
     def save(step: int) -> None:
-        run.save({"step": step, **{name: part.state() for name, part in parts.items()}})
+        if team().leads:
+            run.save({"step": step, **{name: part.state() for name, part in parts.items()}})
+        team().wait()
 
-    with _progress() as progress:
+    with _progress() as progress, _Interrupts() as interrupts:
         task = progress.add_task(run.folder.name, total=loop.steps, completed=first, note="")
-        for step, batch in zip(range(first, loop.steps), prefetch(make_batch, first, loop.steps), strict=True):
-            metrics = update(step, batch)
-            if not all(math.isfinite(value) for value in metrics.values()):
-                raise DataError(f"loss is not finite at step {step} of {run.folder}; the last good checkpoint is kept")
+        batches = prefetch(make_batch, first, loop.steps, clock=clock)
+        for step, batch in zip(range(first, loop.steps), batches, strict=True):
+            start = time.perf_counter()
+            metrics = team().means(update(step, batch))
+            clock.updating += time.perf_counter() - start
+            _require_finite(run, step, metrics, names)
             if step % loop.log_every == 0:
-                run.log(step=step, **metrics)
+                run.log(step=step + 1, **metrics)
                 progress.update(task, note=" ".join(f"{key} {value:.4f}" for key, value in list(metrics.items())[:3]))
-            if (step + 1) % loop.save_every == 0 or step + 1 == loop.steps:
-                save(step + 1)
-            if (step + 1) % loop.sample_every == 0 or step + 1 == loop.steps:
-                draw(step + 1)
-            progress.update(task, completed=step + 1)
+            done, stop = step + 1, interrupts.asked()
+            if stop or loop.due(loop.save_every, done):
+                save(done)
+            if stop:
+                raise KeyboardInterrupt
+            if loop.due(loop.sample_every, done):
+                _draw(run, draw, done)
+            progress.update(task, completed=done)
+    if first < loop.steps:
+        cost = clock.numbers(_rows(batch) * team().size) | {"peak_memory_gb": peak_memory()}
+        _finish(run, cost | {"steps": loop.steps - first, "processes": team().size})
+    team().wait()
+
+
+def _begin(run: Run, parts: dict[str, Trainable], init: Path | None) -> int:
+    """Bring the parts to where the run stands; returns the step to go on with."""
+    state = run.load()
+    if state is None:
+        if init is not None:
+            _warm_start(parts, init)
+        return 0
+    for name, part in parts.items():
+        part.restore(state[name])
+    run.forget_after(int(state["step"]))
+    return int(state["step"])
+
+
+def _draw(run: Run, draw: Callable[[int], None], step: int) -> None:
+    if team().leads:
+        draw(step)
+        for sheet in (run.folder / "samples").glob(f"{step:07d}*.png"):
+            run.watchers.picture(sheet, step)
+    team().wait()
+
+
+def _finish(run: Run, cost: dict[str, float]) -> None:
+    """``cost.json`` is of this start of the run only, but for its seconds."""
+    if team().leads:
+        (run.folder / "cost.json").write_text(json.dumps({"seconds": round(run.seconds, 1), **cost}, indent=1) + "\n")
+        write_report(run)
+        run.watchers.close()
+
+
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def peak_memory() -> float:
+    """The most memory that was in use at once, in GB: the device's, or the process's where there is none."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _require_finite(
+    run: Run, step: int, metrics: dict[str, float], names: Callable[[int], Sequence[str]] | None
+) -> None:
+    wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if not wrong:
+        return
+    batch = ", ".join(names(step)) if names else "unnamed"
+    raise DataError(
+        f"{' and '.join(wrong)} not finite at step {step} of {run.folder}; the last good checkpoint is kept; "
+        f"the batch was: {batch}"
+    )
+
+
+class _Interrupts:
+    """Ctrl-C and SIGTERM are heard at the end of a step; the second one is obeyed at once."""
+
+    def __init__(self) -> None:
+        self._heard = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, *_: object) -> None:
+        if self._heard:
+            raise KeyboardInterrupt
+        self._heard = True
+
+    def asked(self) -> bool:
+        """True when any process has been asked to stop."""
+        return team().any(self._heard)
 
 
 def _warm_start(parts: dict[str, Trainable], init: Path) -> None:
     path = init / "checkpoint.pt"
     if not path.exists():
         raise DataError(f"{init} has no checkpoint.pt to start from")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_checkpoint(path)
     for name, part in parts.items():
-        part.warm_start(state[name])
+        try:
+            part.warm_start(state[name])
+        except (KeyError, RuntimeError) as error:
+            why = str(error).splitlines()[-1].strip()
+            raise ModelError(f"{path} does not fit this stage and preset ({why}); start from another run") from None
 
 
 def _progress() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-                    TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+               TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    return Progress(*columns, disable=not team().leads)

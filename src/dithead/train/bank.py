@@ -1,0 +1,115 @@
+"""Batches of stage two from cached clips: every row depends on (seed, step, row) alone.
+
+Letters: B batch, W mel frames a window, R references, C latent channels, G latent side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dithead.config import DiTTraining
+from dithead.models.mel import FLOOR
+from dithead.train.latents import CachedClip, ClipLatents
+from dithead.train.lipshape import LipBasis
+from dithead.train.processes import team
+from dithead.train.runtime import Batch, step_generator, step_rng
+from dithead.train.speech import augment_mel
+
+Array = NDArray[Any]
+_CANDIDATES = 8  # references to choose the best of
+
+
+class LatentBank:
+    """Cached clips in memory."""
+
+    def __init__(
+        self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, window: int, references: int = 1
+    ) -> None:
+        self.clips = [item.latents for item in cached]
+        self._names = [item.name for item in cached]
+        weights = np.array([item.probability for item in cached])
+        self._cumulative = np.cumsum(weights / weights.sum())
+        self.settings, self.window, self.basis, self.references = settings, window, basis, references
+
+    def batch(self, step: int, seed: int) -> Batch:
+        """Everything one update needs of this process's rows, its random numbers included: resuming repeats nothing and
+        skips nothing.
+        """
+        s = self.settings
+        share = team().rows(s.batch)
+        rows = [self._row(step_rng(seed, step, 0, row)) for row in share]
+        out = {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
+        generator, own = step_generator(seed, step), slice(share.start, share.stop)
+        out["noise"] = torch.randn(s.batch, *out["latent"].shape[1:], generator=generator)[own]
+        out["uniform"] = torch.rand(s.batch, generator=generator)[own]
+        out["drop_audio"] = (torch.rand(s.batch, generator=generator) < s.audio_dropout)[own]
+        return out
+
+    def names(self, step: int, seed: int) -> list[str]:
+        """What ``batch`` holds, for people."""
+        picks = [self._pick(step_rng(seed, step, 0, row)) for row in team().rows(self.settings.batch)]
+        return [f"{self._names[index]} frame {frame}" for index, frame in picks]
+
+    def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> Array:
+        """Speech around a frame (W, 80), augmented when ``rng`` is given."""
+        centre = round((int(clip.first) + frame) * 4)  # 100 mel frames a second over 25 frames a second
+        start = centre - self.window // 2 + (0 if rng is None else int(rng.integers(-1, 2)))
+        at = np.arange(start, start + self.window)
+        cut = clip.mel[at.clip(0, len(clip.mel) - 1)].astype(np.float32)
+        cut[(at < 0) | (at >= len(clip.mel))] = FLOOR
+        return cut if rng is None else augment_mel(rng, cut)
+
+    def _pick(self, rng: np.random.Generator) -> tuple[int, int]:
+        """A clip by its probability and one of its frames."""
+        index = min(int(np.searchsorted(self._cumulative, rng.random())), len(self.clips) - 1)
+        return index, int(rng.integers(len(self.clips[index].latents)))
+
+    def _row(self, rng: np.random.Generator) -> dict[str, Array]:
+        index, frame = self._pick(rng)
+        clip = self.clips[index]
+        return {
+            "latent": clip.latents[frame],
+            "masked": clip.masked[frame],
+            "mask": clip.mask_of(frame),
+            "mouth": clip.mouth[frame],
+            "reference": self._reference(clip, frame, rng),
+            "mel": self.mel(clip, frame, rng),
+            "lips": self._told(self.basis.coefficients(clip.lips[frame : frame + 1])[0], rng),
+        }
+
+    def _told(self, lips: Array, rng: np.random.Generator) -> Array:
+        """What the transformer is told of the lips (9,): the truth, as uncertain as a guess."""
+        noise = rng.standard_normal(len(lips)).astype(np.float32)
+        return lips + noise * np.float32(rng.uniform(0, self.settings.lip_noise))
+
+    def _reference(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> Array:
+        """References (R * C, G, G): none, the frame before with noise, or other frames of the clip."""
+        s, kind = self.settings, rng.random()
+        if kind < s.reference_dropout:
+            return np.zeros((self.references * clip.latents.shape[1], *clip.latents.shape[2:]), np.float16)
+        if kind < s.reference_dropout + s.previous_reference and frame:
+            noise = rng.standard_normal(clip.latents[0].shape) * rng.uniform(0, s.previous_noise)
+            return np.concatenate([(clip.latents[frame - 1] + noise).astype(np.float16)] * self.references)
+        chosen = [self._other_frame(clip, frame, rng) for _ in range(self.references)]
+        return np.concatenate([clip.latents[index] for index in chosen])
+
+    def _other_frame(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> int:
+        if self.settings.reference_choice == "random":
+            return int(rng.integers(len(clip.latents)))
+        return far_mouth(clip, frame, rng.integers(len(clip.latents), size=_CANDIDATES))
+
+
+def far_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]]) -> int:
+    """Of ``candidates`` the frame whose head is as in ``frame`` and whose lips are not (after MuseTalk 1.5).
+
+    The lips' place in the crop stands for the head's pose, which alignment has taken away but for that.
+    """
+    lips = np.linalg.norm(clip.lips[candidates].astype(np.float32) - clip.lips[frame].astype(np.float32), axis=1)
+    place = np.abs(clip.mouth[candidates].astype(np.float32) - clip.mouth[frame].astype(np.float32)).mean((1, 2, 3))
+    score = lips / max(float(lips.max()), 1e-6) - place / max(float(place.max()), 1e-6)
+    return int(candidates[int(score.argmax())])

@@ -1,0 +1,166 @@
+"""What a training survives: stops, kills, full disks, changed data; and several processes train as one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dithead.errors import ConfigError, DataError, ModelError
+from dithead.train.folder import Run, read_checkpoint
+from dithead.train.processes import Team
+from dithead.train.runtime import Clock, prefetch
+
+TOY = Path(__file__).with_name("toy.py")
+
+
+def toy(folder: Path, steps: int, *how: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    launch = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, *launch, str(TOY), str(folder), str(steps), *how]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    checkpoint = read_checkpoint(folder / "checkpoint.pt")["toy"]
+    return {**checkpoint["module"], **{f"average.{k}": v for k, v in checkpoint["average"].items()}}
+
+
+def losses(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 steps in one process in one go."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    done = toy(folder, 20)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_page_at_the_end_shows_the_curve(whole: Path) -> None:
+    assert "<path d=" in (whole / "report.html").read_text()
+
+
+def assert_same(one: Path, other: Path) -> None:
+    wanted, found = state(one), state(other)
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_stop_and_resume_gives_the_same_bits_and_numbers(whole: Path, tmp_path: Path) -> None:
+    toy(tmp_path / "run", 12)
+    assert toy(tmp_path / "run", 20).returncode == 0
+    assert_same(whole, tmp_path / "run")
+    assert losses(tmp_path / "run") == losses(whole)
+
+
+def test_killed_while_saving_leaves_the_last_good_checkpoint(whole: Path, tmp_path: Path) -> None:
+    assert toy(tmp_path / "run", 20, "die").returncode == -signal.SIGKILL
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 5
+    assert toy(tmp_path / "run", 20).returncode == 0
+    assert_same(whole, tmp_path / "run")
+    assert losses(tmp_path / "run") == losses(whole), "numbers of steps done twice are listed once"
+
+
+def test_a_full_disk_is_told_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
+    done = toy(tmp_path / "run", 20, "full")
+    assert "OutputError" in done.stderr
+    assert "step 10 cannot be written" in done.stderr
+    assert not (tmp_path / "run" / "checkpoint.part").exists()
+    assert toy(tmp_path / "run", 20).returncode == 0
+    assert_same(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_the_step_saved(whole: Path, tmp_path: Path, number: int) -> None:
+    command = [sys.executable, str(TOY), str(tmp_path / "run"), "20", "slow"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while process.stdout.readline() != "6\n":
+        pass
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] >= 7
+    assert toy(tmp_path / "run", 20).returncode == 0
+    assert_same(whole, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_and_one_goes_on_from_two(whole: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    done = toy(tmp_path / "run", 10, processes=2)
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 10
+    assert losses(tmp_path / "run") == pytest.approx(losses(whole)[:10], rel=1e-9)
+    assert toy(tmp_path / "run", 20).returncode == 0
+    assert losses(tmp_path / "run") == pytest.approx(losses(whole), rel=1e-9)
+    for name, tensor in state(whole).items():
+        torch.testing.assert_close(state(tmp_path / "run")[name], tensor, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_two_processes_train_stage_one_as_one_does(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    curves = []
+    for processes in (1, 2):
+        run = tmp_path / str(processes)
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        options = ["--data", str(dataset), "--preset", "tiny", "--steps", "21", "--device", "cpu", "-o", str(run)]
+        begin = [sys.executable, *(launch if processes > 1 else []), "-m", "dithead.cli"]
+        command = [*begin, "train", "autoencoder", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        curves.append([line[key] for line in lines for key in ("pixel", "detail", "held_out_psnr") if key in line])
+    assert curves[1] == pytest.approx(curves[0], rel=0.02)
+
+
+def test_rows_are_shared_out_evenly() -> None:
+    second = Team()
+    second.rank, second.size = 1, 2
+    assert [*Team().rows(4)] == [0, 1, 2, 3]
+    assert [*second.rows(4)] == [2, 3]
+    with pytest.raises(ConfigError, match="batch 5 cannot be shared by 2"):
+        second.rows(5)
+
+
+def test_other_settings_are_named(tmp_path: Path) -> None:
+    Run(tmp_path, {"stage": "dit", "model": {"width": 256, "depth": 8}})
+    with pytest.raises(ConfigError, match=r"model\.width 256 there, 32 now"):
+        Run(tmp_path, {"stage": "dit", "model": {"width": 32, "depth": 8}})
+
+
+def test_a_changed_dataset_is_named(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(dataset, copy)
+    config = {"stage": "toy", "data": [{"path": str(copy), "weight": 1.0}]}
+    Run(tmp_path / "run", config)
+    Run(tmp_path / "run", config)
+    lines = (copy / "manifest.jsonl").read_text().splitlines()
+    (copy / "manifest.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"data has changed since .* \(4 clips then, 3 now\)"):
+        Run(tmp_path / "run", config)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    run = Run(tmp_path, {"stage": "toy"})
+    run.checkpoint.write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(ModelError, match=r"checkpoint\.pt is no checkpoint"):
+        run.load()
+
+
+def test_prefetch_gives_every_batch_in_order_and_knows_its_speed() -> None:
+    clock = Clock()
+    steps = [int(batch["x"]) for batch in prefetch(lambda step: {"x": torch.tensor(step)}, 3, 9, clock=clock)]
+    assert steps == [3, 4, 5, 6, 7, 8]
+    assert clock.batches == 6
+    assert clock.numbers(2)["loader_rows_per_second"] > 0

@@ -1,0 +1,75 @@
+"""A toy training on the real runtime, for tests that need processes of their own: ``python toy.py FOLDER STEPS [HOW]``.
+
+HOW is one of: ``die`` (killed in the middle of the second save), ``full`` (the disk fills up at the second save),
+``slow`` (a step takes 50 ms, a line is printed after each).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dithead.train import runtime
+from dithead.train.processes import team
+from dithead.train.runtime import Batch, Loop, Run, Trainable, step_rng, train_loop
+
+BATCH, SAVE_EVERY = 8, 5
+
+
+def make_batch(step: int) -> Batch:
+    rows = [torch.from_numpy(step_rng(0, step, 0, row).standard_normal(6)) for row in team().rows(BATCH)]
+    x = torch.stack(rows)
+    return {"x": x, "y": x.sin().sum(1, keepdim=True)}
+
+
+def train(folder: Path, steps: int, how: str = "") -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1)).double()
+    part = Trainable(module, 1e-2, 0.9)
+
+    def update(step: int, batch: Batch) -> dict[str, float]:
+        loss = (module(batch["x"]) - batch["y"]).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if how == "slow":
+            time.sleep(0.05)
+            print(step, flush=True)
+        return {"loss": float(loss.detach()), "norm": part.step(1e-2, 1.0)}
+
+    run = Run(folder, {"stage": "toy"})
+    _prepare(how, run)
+    train_loop(run, {"toy": part}, Loop(steps, SAVE_EVERY, log_every=1), make_batch, update, lambda step: None)
+
+
+def _prepare(how: str, run: Run) -> None:
+    save, saves = torch.save, 0
+
+    def dying(state: Any, file: Any) -> None:
+        nonlocal saves
+        saves += 1
+        if saves < 2:
+            save(state, file)
+            return
+        if how == "full":
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            save(state, file)
+            return
+        file.write(b"half a checkpoint")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if how in ("die", "full"):
+        torch.save = dying
+
+
+if __name__ == "__main__":
+    assert runtime
+    train(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -23,6 +23,7 @@ _JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 15
 
 WIDEN = 0.06  # outwards at the jaw, as a fraction of S
 WIDEN_CHIN = 0.10  # below the chin, as a fraction of S
+WIDEN_OWN, WIDEN_OWN_CHIN = -0.08, 0.09  # the same from one frame's own jaw: beyond it the source stays
 _EDGE = 0.01  # the polygon keeps this far from the crop's border
 
 
@@ -42,6 +43,22 @@ def stable_polygon(crop_landmarks: FloatArray, size: int) -> NDArray[np.float32]
 def frame_polygon(landmarks: FloatArray, size: int) -> NDArray[np.float32]:
     """The lower face (K, 2) of one frame's crop landmarks (478, 2), hardly widened: the paper's mask."""
     return _lower_face(np.asarray(landmarks, np.float64)[:, :2], size, 0.01, 0.01)
+
+
+def jaw_line(landmarks: FloatArray) -> NDArray[np.float32]:
+    """The jaw (21, 2) of one frame's crop landmarks (478, 2), from ear to ear through the chin."""
+    return np.asarray(landmarks, np.float32)[list(_JAW), :2]
+
+
+def jaw_mask(jaw: FloatArray, size: int) -> Mask:
+    """(S, S): 1 within a frame's own face, as far as speech can move it, softly 0 beyond: hair, ears, background.
+
+    ``jaw`` (21, 2) is its ``jaw_line``. Cheeks hardly widen with speech, but a chin may drop by a tenth of the crop.
+    """
+    line = np.asarray(jaw, np.float64)
+    mouth = np.array([line[:, 0].mean(), 0.6 * line[:, 1].max() + 0.4 * line[[0, -1], 1].mean()])
+    wide = _from(mouth, line, size, WIDEN_OWN, WIDEN_OWN_CHIN)
+    return np.asarray(cv2.GaussianBlur(polygon_mask(wide, size), (0, 0), 0.02 * size), np.float32)
 
 
 def box_polygon(size: int) -> NDArray[np.float32]:
@@ -79,7 +96,13 @@ def _pushed_out(
     points: NDArray[np.float64], jaw: NDArray[np.float64], size: int, widen: float, chin: float
 ) -> NDArray[np.float64]:
     """Jaw points moved away from the mouth: by ``widen`` at the cheeks, by ``chin`` straight below."""
-    ray = jaw - points[[61, 291]].mean(axis=0)
+    return _from(points[[61, 291]].mean(axis=0), jaw, size, widen, chin)
+
+
+def _from(
+    mouth: NDArray[np.float64], jaw: NDArray[np.float64], size: int, widen: float, chin: float
+) -> NDArray[np.float64]:
+    ray = jaw - mouth
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
     ray[:, 1] = np.maximum(ray[:, 1], 0)  # never up, where the eyes are
     down = np.clip(ray[:, 1:], 0, 1) ** 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 from dithead.types import Mask
 
 if TYPE_CHECKING:
+    from dithead.generate.hearing import Hearing
     from dithead.generate.run import Run
     from dithead.models.talking_head import TalkingHead
 
@@ -34,7 +36,7 @@ class MouthMaker:
     def __init__(
         self,
         talker: TalkingHead,
-        features: dict[int | None, Tensor],
+        features: Mapping[int | None, Tensor | Hearing],
         *,
         seed: int,
         steps: int | None,
@@ -43,6 +45,14 @@ class MouthMaker:
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
         self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
+
+    def begin(self) -> None:
+        """A new part of the work: what one frame hands to the next is kept by run, so nothing is forgotten."""
+
+    def room(self, batch: int, *, first: bool) -> int:
+        """How many frames ``draw`` should get at once, ``first`` in a run or later: it is all one here."""
+        del first
+        return batch
 
     def draw(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> NDArray[np.uint8]:
         """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,) seconds.
@@ -74,7 +84,8 @@ class MouthMaker:
         masked, mask = frame_conditions(crops, self._mask(run))
         with torch.inference_mode():
             heard = self.features.get(run.face, self.features[None])
-            tokens = self.talker.audio_window(heard, torch.from_numpy(times))
+            stretch = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
+            tokens = self.talker.audio_window(*stretch)
             images, latents = self.talker.generate(
                 masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent
             )

@@ -18,28 +18,29 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dithead.errors import ConfigError, FaceError, OutputError
+from dithead.generate.between import Interpolator
 from dithead.generate.follow import Choice
+from dithead.generate.hearing import SpeechFile, speech_seconds
 from dithead.generate.mouths import MouthMaker, ReferenceMode
+from dithead.generate.occlusion import OCCLUSIONS, Lookout, Occlusion
 from dithead.generate.portrait import Portrait, still_video
 from dithead.generate.progress import Progress, silent
-from dithead.generate.render import render
+from dithead.generate.render import Maker, render
 from dithead.generate.result import GenerateResult
 from dithead.generate.schedule import FITS, Clip, Fit, Shown, schedule
 from dithead.generate.survey import Survey, survey
 from dithead.generate.work import WorkFolder
-from dithead.media.audio import read_audio
+from dithead.media.audio import probe_audio
 from dithead.media.encoder import DEFAULT_CRF, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, require_writable, shown
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, VideoInfo, probe
-from dithead.types import Wave
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 StrPath = str | PathLike[str]
-SPEECH_RATE = 16000
 SEGMENT = 250  # output frames a crash can cost at most
 _KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", "description", "language")
 _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
@@ -50,16 +51,13 @@ class _Job:
     clip: Clip
     audio: Path
     output: Path
-    wave: Wave
-    voices: dict[int, Wave]
+    seconds: float  # of speech
+    voices: dict[int, Path]
     choice: Choice | None
     encoding: PictureEncoding
     fit: Fit
     batch: int
-
-    @property
-    def speech_seconds(self) -> float:
-        return len(self.wave) / SPEECH_RATE
+    occlusion: Occlusion
 
 
 def generate(
@@ -75,6 +73,8 @@ def generate(
     face: str = "largest",
     speakers: Mapping[int, StrPath] | None = None,
     idle: bool = True,
+    occlusion: Occlusion = "auto",
+    interpolate: bool = False,
     fit: Fit = "silence",
     start: float = 0.0,
     end: float | None = None,
@@ -94,33 +94,40 @@ def generate(
     face: which of several in each shot: largest, left, right, all, a number (1 is leftmost), or X,Y in pixels.
     speakers: speech of its own for each numbered face, while ``audio`` is what is heard.
     idle: let a still picture given as ``video`` sway a little; it lasts as long as the speech.
+    occlusion: ``auto`` keeps hands and things before the mouth; ``off`` draws over them.
+    interpolate: draw every second mouth and move those between along optical flow: steadier, quicker, less exact.
     fit: what to do when speech and video differ in length, see ``schedule.Fit``.
     start, end: the part of the video to use, in seconds.  crf, codec (h264, hevc), lossless: of the one encode.
 
     Raises MediaError, FaceError, ModelError, OutputError or ConfigError with a message fit for the user; an
     existing output is only replaced by a finished one.
     """
-    _check_choices(steps, reference, fit)
+    _check_choices(steps, reference, fit, occlusion)
     info = probe(video)
-    wave = read_audio(audio, SPEECH_RATE)
+    spoken = speech_seconds(Path(audio))
     if info.still:
-        clip: Clip = Portrait(Path(video), still_video(info), seconds=len(wave) / SPEECH_RATE, idle=idle)
+        clip: Clip = Portrait(Path(video), still_video(info), seconds=spoken, idle=idle)
     else:
         clip = Clip(Path(video), info, start, end)
     encoding = PictureEncoding(clip.info, crf, lossless, codec_named(codec))
     _check_output(Path(output), clip.path, Path(audio))
     room = max(1, _BATCH_PIXELS // (clip.info.width * clip.info.height))
-    voices = {number: read_audio(path, SPEECH_RATE) for number, path in (speakers or {}).items()}
+    voices = {number: Path(path) for number, path in (speakers or {}).items()}
+    for path in voices.values():
+        probe_audio(path)
     choice = Choice("numbers", frozenset(voices)) if voices else Choice.parse(face)
-    job = _Job(clip, Path(audio), Path(output), wave, voices, choice, encoding, fit, max(1, min(batch, room)))
+    job = _Job(
+        clip, Path(audio), Path(output), spoken, voices, choice, encoding, fit, max(1, min(batch, room)), occlusion
+    )
     talker = load_talker(model, device)
     begun = time.perf_counter()
-    key = _key(job, talker, {"seed": seed, "steps": steps, "reference": reference})
+    key = _key(job, talker, {"seed": seed, "steps": steps, "reference": reference, "interpolate": interpolate})
     with WorkFolder(job.output, key) as work:
         found = _survey(job, talker.size, work, progress)
-        features = {n: talker.encode_audio(torch.from_numpy(w)) for n, w in [(None, wave), *voices.items()]}
+        heard = [(None, job.audio), *voices.items()]
+        features = {number: SpeechFile(path, work.features(number or 0)) for number, path in heard}
         maker = MouthMaker(talker, features, seed=seed, steps=steps, reference=reference)
-        frames = _write(job, found, maker, work, progress)
+        frames = _write(job, found, Interpolator(maker) if interpolate else maker, work, progress)
     seconds = time.perf_counter() - begun
     return GenerateResult(
         output=job.output,
@@ -137,13 +144,15 @@ def generate(
     )
 
 
-def _check_choices(steps: int | None, reference: str, fit: str) -> None:
+def _check_choices(steps: int | None, reference: str, fit: str, occlusion: str) -> None:
     if steps is not None and steps < 1:
         raise ConfigError(f"steps must be at least 1, not {steps}")
     if reference not in ("static", "previous"):
         raise ConfigError(f"reference must be 'static' or 'previous', not '{reference}'")
     if fit not in FITS:
         raise ConfigError(f"unknown fit '{fit}'; choose one of: {', '.join(FITS)}")
+    if occlusion not in OCCLUSIONS:
+        raise ConfigError(f"unknown occlusion '{occlusion}'; choose one of: {', '.join(OCCLUSIONS)}")
 
 
 def _check_output(output: Path, *inputs: Path) -> None:
@@ -180,10 +189,17 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
     digest = hashlib.sha256()
     for tensor in talker.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in (job.clip.path, job.audio)}
-    voices = {number: hashlib.sha256(wave.tobytes()).hexdigest() for number, wave in job.voices.items()}
+    paths = (job.clip.path, job.audio, *job.voices.values())
+    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+    voices = {number: str(path.resolve()) for number, path in job.voices.items()}
     faces = {"choice": repr(job.choice), "voices": voices}
-    part = {"start": job.clip.start, "end": job.clip.end, "clip": repr(job.clip), "fit": job.fit}
+    part = {
+        "occlusion": job.occlusion,
+        "start": job.clip.start,
+        "end": job.clip.end,
+        "clip": repr(job.clip),
+        "fit": job.fit,
+    }
     encode = {"crf": job.encoding.crf, "lossless": job.encoding.lossless, "codec": job.encoding.codec}
     model = {"weights": digest.hexdigest(), "device": str(talker.device), "note": synthetic_note()}
     return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **sampling}
@@ -194,17 +210,18 @@ def _survey(job: _Job, size: int, work: WorkFolder, progress: Progress) -> Surve
         return known
     frames = _counted(job.clip.frames(), "finding the face", job.clip.info.frames, progress)
     try:
-        found = survey(frames, size, job.choice)
+        with Lookout() as lookout:
+            found = survey(frames, size, job.choice, lookout=lookout if job.occlusion == "auto" else None)
     except FaceError as error:
         raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
     work.save_survey(found)
     return found
 
 
-def _write(job: _Job, found: Survey, maker: MouthMaker, work: WorkFolder, progress: Progress) -> int:
+def _write(job: _Job, found: Survey, maker: Maker, work: WorkFolder, progress: Progress) -> int:
     """Draw and encode all segments that are not there yet, then join them; returns the number of frames."""
     tally = _Tally(found.frames, progress)
-    played = tally.counted(schedule(job.clip, found.stamps, job.fit, job.speech_seconds))
+    played = tally.counted(schedule(job.clip, found.stamps, job.fit, job.seconds))
     for number in count():
         part = islice(played, SEGMENT)
         if work.segment(number).exists():
@@ -224,7 +241,7 @@ def _write(job: _Job, found: Survey, maker: MouthMaker, work: WorkFolder, progre
 
 
 def _drawn(
-    played: Iterable[Shown], job: _Job, found: Survey, maker: MouthMaker, state: Path
+    played: Iterable[Shown], job: _Job, found: Survey, maker: Maker, state: Path
 ) -> Iterator[tuple[Planes, int]]:
     """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
     for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch):

@@ -4,47 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from dithead.face.align import invert, transform_points, transform_scale, warp_crop
-from dithead.face.composite import match_colour, paste_patch
-from dithead.face.masks import polygon_mask
+from dithead.face.composite import match_colour
+from dithead.face.masks import jaw_mask, polygon_mask
+from dithead.generate.between import Interpolator
 from dithead.generate.detail import mouth_core, newness
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
 from dithead.generate.schedule import Shown
+from dithead.generate.sharpen import detailed_patch
 from dithead.generate.survey import Survey
 from dithead.media.planes import Planes, planes_of
 from dithead.types import RGB, Mask, Similarity
 
+Maker: TypeAlias = MouthMaker | Interpolator
 FEATHER = 0.06  # width of the blend inside the mask's edge, as a fraction of S
 
 
 def render(
-    shown: Iterable[Shown], survey: Survey, maker: MouthMaker, pix_fmt: str, batch: int
+    shown: Iterable[Shown], survey: Survey, maker: Maker, pix_fmt: str, batch: int
 ) -> Iterator[tuple[Shown, Planes]]:
-    """Yield each frame with its new planes, in order; at most ``batch`` frames are held."""
+    """Yield each frame with its new planes, in order; at most ``batch`` frames are held, three if interpolated."""
+    maker.begin()
     held: list[Shown] = []
     runs: list[Run] = []
+    room = maker.room(batch, first=True)
     for item in shown:
         here = survey.runs_at(item.index)
-        if held and (here != runs or len(held) >= batch):
+        if here != runs:
             yield from _flush(held, runs, maker, pix_fmt)
-            held = []
-        runs = here
+            maker.begin()
+            held, runs, room = [], here, maker.room(batch, first=True)
         held.append(item)
+        if len(held) >= room:
+            yield from _flush(held, runs, maker, pix_fmt)
+            held, room = [], maker.room(batch, first=False)
     yield from _flush(held, runs, maker, pix_fmt)
 
 
-def _flush(held: list[Shown], runs: list[Run], maker: MouthMaker, pix_fmt: str) -> Iterator[tuple[Shown, Planes]]:
+def _flush(held: list[Shown], runs: list[Run], maker: Maker, pix_fmt: str) -> Iterator[tuple[Shown, Planes]]:
+    if not held:
+        return
     planes = [planes_of(s.frame.native, pix_fmt, s.frame.encoding, s.frame.rotation) for s in held]
     for run in runs:
         _draw(held, planes, run, maker)
     yield from zip(held, planes, strict=True)
 
 
-def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: MouthMaker) -> None:
+def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker) -> None:
     """Put the mouths of one face into the planes of the held frames."""
     size = maker.talker.size
     views = [_view(p, run.transforms[s.index - run.start], size) for s, p in zip(held, planes, strict=True)]
@@ -54,8 +65,18 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: MouthMaker) 
     core = mouth_core(run.lips, size)
     for s, p, view, crop, mouth in zip(held, planes, views, crops, drawn, strict=True):
         tinted = match_colour(mouth, crop, whole)
-        mask = soft * newness(tinted, crop, core) * np.float32(run.strength(s.index))
-        _put(p, view, tinted, mask)
+        mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
+        _put(p, view, tinted, crop, mask)
+
+
+def _allowed(run: Run, index: int, size: int) -> Mask:
+    """(S, S): how much may be new in a frame: near a run's ends, beyond the face and over what hides it, less."""
+    offset = index - run.start
+    mask = np.full((size, size), run.strength(index), np.float32)
+    if run.jaws is not None:
+        mask *= jaw_mask(run.jaws[offset], size)
+    free = run.covers.free(offset, size)
+    return mask if free is None else mask * free
 
 
 @dataclass
@@ -80,7 +101,7 @@ def _view(planes: Planes, move: Similarity, size: int) -> _View:
     return _View(planes.rgb(top, left, bottom, right), top, left, local)
 
 
-def _put(planes: Planes, view: _View, mouth: RGB, mask: Mask) -> None:
-    patch = paste_patch(view.pixels, mouth, view.move, mask)
+def _put(planes: Planes, view: _View, mouth: RGB, crop: RGB, mask: Mask) -> None:
+    patch = detailed_patch(view.pixels, mouth, crop, view.move, mask)
     if patch is not None:
         planes.add_rgb_difference(patch.difference, view.top + patch.top, view.left + patch.left)

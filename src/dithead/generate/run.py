@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dithead.face.align import crop_transform, invert, smooth_transforms, transform_points, warp_crop
 from dithead.face.lips import OUTER_LIPS, lip_aperture
-from dithead.face.masks import stable_polygon
+from dithead.face.masks import jaw_line, stable_polygon
+from dithead.generate.occlusion import Covers, Look
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, Similarity
 
@@ -33,6 +34,8 @@ class Run:
     fades_in: bool
     fades_out: bool
     face: int = 0  # which of several faces
+    jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
+    covers: Covers = field(default_factory=Covers)
 
     def strength(self, index: int) -> float:
         """How much of the generated mouth shows in frame ``index``: 1 but near an end that must not pop."""
@@ -56,14 +59,19 @@ class OpenRun:
     start: int
     face: int = 0
     transforms: list[Similarity | None] = field(default_factory=list)
+    jaws: list[NDArray[np.float16]] = field(default_factory=list)
     samples: list[_Sample] = field(default_factory=list)
+    covers: Covers = field(default_factory=Covers)
     stride: int = 1
     gap: int = 0  # frames since the face was last seen
 
-    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int) -> None:
+    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, look: Look | None = None) -> None:
         transform = crop_transform(landmarks, size)
+        in_crop = transform_points(landmarks, transform)
+        if look is not None:
+            self.covers.add(len(self.transforms), look)
+        self.jaws.append(jaw_line(in_crop).astype(np.float16))
         if len(self.transforms) % self.stride == 0:
-            in_crop = transform_points(landmarks, transform)
             crop = warp_crop(frame.pixels, transform, size)
             self.samples.append(_Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks)))
         self.transforms.append(transform)
@@ -83,6 +91,7 @@ class OpenRun:
         return Run(
             self.start, self.start + len(transforms), _filled(smooth_transforms(transforms)), polygon,
             lips, choose_reference(self.samples), fades_in, fades_out, self.face,
+            _jaws(transforms, self.jaws), self.covers,
         )  # fmt: skip
 
 
@@ -106,6 +115,12 @@ def choose_reference(samples: list[_Sample]) -> RGB:
 def _sharpness(crop: RGB) -> float:
     grey = crop.astype(np.float32).mean(axis=2)
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+
+def _jaws(transforms: list[Similarity | None], seen: list[NDArray[np.float16]]) -> NDArray[np.float16]:
+    """(N, 21, 2): the jaw lines of all frames; a frame without one takes that of the last before it."""
+    order = np.cumsum([m is not None for m in transforms]) - 1
+    return np.stack(seen)[np.maximum(order, 0)]
 
 
 def _filled(transforms: list[Similarity | None]) -> list[Similarity]:

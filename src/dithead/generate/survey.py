@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
+from dithead.face.align import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.track import LONGEST_GAP, track_faces
 from dithead.generate.follow import Choice, follow_faces
+from dithead.generate.occlusion import BLURRED, HIDDEN, Covers, Look, Lookout
 from dithead.generate.result import Stretch
 from dithead.generate.run import OpenRun, Run, head_turn
 from dithead.media.files import replacing
@@ -61,6 +63,10 @@ class Survey:
                 polygons=np.stack([r.polygon for r in self.runs]),
                 lips=np.stack([r.lips for r in self.runs]),
                 references=np.stack([r.reference for r in self.runs]),
+                jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
+                covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
+                covered=np.array([(k, i, len(d)) for k, r in enumerate(self.runs) for i, d in r.covers.parts.items()]),
+                hidden=np.array([(k, i) for k, r in enumerate(self.runs) for i in sorted(r.covers.whole)]),
                 reports=np.array(json.dumps(reports)),
             )
 
@@ -77,25 +83,33 @@ class Survey:
                     spans, moves, data["polygons"], data["lips"], data["references"], strict=True
                 )
             ]
+            for run, jaws in zip(runs, np.split(data["jaws"], cuts), strict=True):
+                run.jaws = jaws
+            _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
             passed, damaged = ([Stretch(*item) for item in part] for part in json.loads(str(data["reports"])))
             return Survey(data["stamps"], runs, passed, damaged)
 
 
 def survey(
-    frames: Iterable[VideoFrame], size: int, choice: Choice | None = None, landmarker: FaceLandmarker | None = None
+    frames: Iterable[VideoFrame],
+    size: int,
+    choice: Choice | None = None,
+    landmarker: FaceLandmarker | None = None,
+    lookout: Lookout | None = None,
 ) -> Survey:
     """Track the chosen faces through all frames; raise ``FaceError`` when no frame has a usable one.
 
     size: crop side S of the model that will draw the mouths.  choice: None follows the largest face of each shot,
-    several times as quick as any other choice, which has to look for all faces in every frame.
+    several times as quick as any other choice, which has to look for all faces in every frame.  lookout: finds
+    what hides the mouth; without one nothing is taken to.
     """
-    surveyor = Surveyor(size)
+    surveyor = Surveyor(size, lookout)
     current: list[VideoFrame] = []
 
     def pixels() -> Iterator[RGB]:
         for frame in frames:
-            current[:] = [frame]
-            yield frame.quick_pixels
+            current[:], surveyor.picture = [frame], frame.quick_pixels
+            yield surveyor.picture
 
     if choice is None:
         for seen in track_faces(pixels(), landmarker):
@@ -109,8 +123,9 @@ def survey(
 class Surveyor:
     """Takes what was seen frame by frame and makes runs of it."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, lookout: Lookout | None = None) -> None:
+        self.size, self.lookout = size, lookout
+        self.picture: RGB | None = None  # of the present frame
         self.stamps: list[int] = []
         self.shot_start = 0
         self.shot = 0
@@ -142,7 +157,7 @@ class Surveyor:
         covered = np.zeros(len(self.stamps), bool)
         for run in self.runs:
             covered[run.start : run.stop] = True
-        missed = [(i, why) for i, why in self.missed if not covered[i]]
+        missed = [(i, why) for i, why in self.missed if not covered[i] or why in (HIDDEN, BLURRED)]
         return Survey(np.array(self.stamps, np.int64), self.runs, _stretches(missed), _stretches(self.damaged))
 
     def _see(self, index: int, number: int, frame: VideoFrame, landmarks: Landmarks | None) -> str:
@@ -151,12 +166,20 @@ class Surveyor:
         if landmarks is not None and not reason:
             if number not in self.open:
                 self.open[number] = OpenRun(index, number)
-            self.open[number].add(frame, landmarks, self.size)
-        elif number in self.open:
+            look = self._look(number, landmarks)
+            self.open[number].add(frame, landmarks, self.size, look)
+            return look.reason
+        if number in self.open:
             self.open[number].skip()
             if self.open[number].gap > LONGEST_GAP:
                 self._close([number], at_cut=False)
         return reason
+
+    def _look(self, number: int, landmarks: Landmarks) -> Look:
+        if self.lookout is None or self.picture is None:
+            return Look()
+        move = crop_transform(landmarks, self.size)
+        return self.lookout.look(self.picture, transform_points(landmarks, move), move, self.size, number)
 
     def _close(self, numbers: list[int], at_cut: bool) -> None:
         for number in numbers:
@@ -165,7 +188,18 @@ class Surveyor:
             self.runs.append(run.close(self.size, run.start != self.shot_start, fades_out))
 
 
-_ORDER = ("face turned away", "face too small", "no face")  # the most telling reason first
+_ORDER = (HIDDEN, BLURRED, "face turned away", "face too small", "no face")  # the most telling reason first
+
+
+def _load_covers(runs: list[Run], data: bytes, covered: list[list[int]], hidden: list[list[int]]) -> None:
+    for run in runs:
+        run.covers = Covers()
+    place = 0
+    for k, offset, length in covered:
+        runs[k].covers.parts[offset] = data[place : place + length]
+        place += length
+    for k, offset in hidden:
+        runs[k].covers.whole.add(offset)
 
 
 def unusable(landmarks: Landmarks | None) -> str:

@@ -62,6 +62,10 @@ class WorkFolder:
         """Where what the sampler must remember after one segment lies, or will."""
         return self.folder / f"{number:06d}.npz"
 
+    def features(self, number: int) -> Path:
+        """Where the features of one voice lie; written anew by every call."""
+        return self.folder / f"voice{number}.mel"
+
     def segments(self) -> list[Path]:
         """Finished segments, in order."""
         return sorted(self.folder.glob("*.segment"))
@@ -79,7 +83,13 @@ class WorkFolder:
         text = json.dumps(self.job, sort_keys=True, indent=1)
         if path.exists() and path.read_text("utf-8") == text:
             return
-        for old in [path, self.folder / _SURVEY, *self.segments(), *self.folder.glob("[0-9]*.npz")]:
+        for old in [
+            path,
+            self.folder / _SURVEY,
+            *self.segments(),
+            *self.folder.glob("[0-9]*.npz"),
+            *self.folder.glob("voice*.mel"),
+        ]:
             old.unlink(missing_ok=True)
         path.write_text(text, "utf-8")
 

@@ -1,0 +1,83 @@
+"""The frame-interpolation pass: every second mouth is drawn, those between are moved there along optical flow.
+
+It works on crops, so the audio's timing is never touched: a frame between two drawn ones shows the mouth half-way
+between theirs. That steadies a jittery mouth, and loses what lasts a single frame, such as a short p or b. Letters: B
+frames, S crop side.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.generate.mouths import MouthMaker
+from dithead.generate.run import Run
+from dithead.types import RGB
+
+
+class Interpolator:
+    """Draws like a ``MouthMaker``, but only every second frame of a run, its first and its last."""
+
+    def __init__(self, maker: MouthMaker) -> None:
+        self.maker, self.talker = maker, maker.talker
+        self._last: dict[int, tuple[float, RGB]] = {}  # time and mouth of the last frame drawn of each face
+
+    def begin(self) -> None:
+        """Forget what was drawn: the next frame of every face is drawn, not moved."""
+        self._last = {}
+
+    def room(self, batch: int, *, first: bool) -> int:
+        """How many frames the next ``draw`` should get: so many that its last one is drawn in any case."""
+        return max(3, batch - 1 + batch % 2) if first else max(2, batch - batch % 2)
+
+    def save_state(self, path: Path) -> None:
+        """As ``MouthMaker.save_state``: parts of the work begin with a drawn frame, so there is nothing to add."""
+        self.maker.save_state(path)
+
+    def load_state(self, path: Path) -> None:
+        self.maker.load_state(path)
+
+    def draw(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,); the last one is always drawn.
+
+        Calls must follow one another in time, with as many frames as ``room`` says, or fewer at a run's end.
+        """
+        last = self._last.get(run.face)
+        first = 0 if last is None else 1
+        keys = sorted({*range(first, len(crops), 2), len(crops) - 1})
+        drawn = dict(zip(keys, self.maker.draw(run, crops[keys], times[keys]), strict=True))
+        known = {k: (float(times[k]), mouth) for k, mouth in drawn.items()}
+        if last is not None:
+            known[-1] = last
+        self._last[run.face] = known[len(crops) - 1]
+        made = [
+            drawn[k] if k in drawn else between(*known[k - 1], *known[k + 1], float(times[k]))
+            for k in range(len(crops))
+        ]
+        return np.stack(made)
+
+
+def between(time_a: float, a: RGB, time_b: float, b: RGB, time: float) -> RGB:
+    """The picture (S, S, 3) at ``time`` between ``a`` and ``b``: both moved there by their optical flow, and mixed."""
+    share = 0.5 if time_b <= time_a else (time - time_a) / (time_b - time_a)
+    grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
+    there, back = _flow(grey_a, grey_b), _flow(grey_b, grey_a)
+    mixed = (1 - share) * _moved(a, -share * there) + share * _moved(b, -(1 - share) * back)
+    return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+
+
+def _flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(S, S, 2): how far each pixel of ``start`` goes to ``end``."""
+    finder: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(finder.calc(start, end, None), np.float32)
+
+
+def _moved(picture: RGB, flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    size = picture.shape[0]
+    grid = np.dstack(np.meshgrid(np.arange(size), np.arange(size))).astype(np.float32)
+    moved = cv2.remap(picture, grid + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)

@@ -20,8 +20,9 @@ GOAL: dict[str, float] = {
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
     **dict.fromkeys(("source_correlation", "driver_lag", "sync_offset", "lse_offset", "sync_distance", "lse_d"), 0.0),
-    **dict.fromkeys(("mask_shift", "mask_partial", "source_chance", "lpips", "fid", "fid_mouth"), 0.0),
+    **dict.fromkeys(("mask_shift", "mask_partial", "lpips", "fid", "fid_mouth"), 0.0),
 }
+_NO_QUALITY = ("cross_source_chance", "cross_coupling")  # of the clips, not of what was made
 LEVEL = 0.05  # a p below this is called a difference; five clips or fewer can never reach it
 _FLIPS = 4000
 
@@ -37,14 +38,24 @@ def compare_reports(first: Path | str, second: Path | str) -> dict[str, Any]:
     common = [clip for clip in a["clips"] if clip in b["clips"]]
     if not common:
         raise DataError(f"{first} and {second} have no clip in common; compare reports over the same clips")
-    names = [name for name in a["metrics"] if name in b["metrics"]]
+    names = [name for name in a["metrics"] if name in b["metrics"] and name not in _NO_QUALITY]
     metrics = {name: _paired(name, [(a["clips"][c], b["clips"][c]) for c in common]) for name in names}
     return {
-        "first": {"report": str(first), "label": a["rows"][a["headline"]]["label"]},
-        "second": {"report": str(second), "label": b["rows"][b["headline"]]["label"]},
+        **_sides((first, a), (second, b)),
         "clips": common,
         "left_out": sorted({*a["clips"], *b["clips"]} - set(common)),
         "metrics": {name: entry for name, entry in metrics.items() if entry is not None},
+    }
+
+
+def _sides(*reports: tuple[Path | str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """``first`` and ``second``, with the folder's name in the label where both would be called the same."""
+    labels = [report["rows"][report["headline"]]["label"] for _, report in reports]
+    if len(set(labels)) < len(labels):
+        labels = [f"{label} ({Path(path).name})" for label, (path, _) in zip(labels, reports, strict=True)]
+    return {
+        side: {"report": str(path), "label": label}
+        for side, label, (path, _) in zip(("first", "second"), labels, reports, strict=True)
     }
 
 

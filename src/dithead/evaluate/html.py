@@ -100,15 +100,17 @@ def _cards(report: Mapping[str, Any]) -> str:
     """The measures that tell most, each with all rows and clips on one scale."""
     cards = []
     for name, title, meaning, perfect in _CARDS:
-        rows = {row["label"]: _spread(row, name) for row in report["rows"].values() if name in row["metrics"]}
-        if report["rows"][report["headline"]]["metrics"].get(name, {}).get("mean") is None:
+        if report["metrics"].get(name, {}).get("mean") is None:
             continue
+        order = [row for key, row in report["rows"].items() if key != report["headline"]]
+        order.append(report["rows"][report["headline"]])
+        rows = {row["label"]: _spread(row, name) for row in order if name in row["metrics"]}
         mean = number(report["metrics"][name]["mean"], 2)
         cards.append(
             f"<figure class=card><figcaption><b>{title}</b><span>{mean}</span><small>{meaning}</small></figcaption>"
             f"{strip_plot(title, rows, perfect)}</figure>"
         )
-    note = "<p class=dim>Every dot is a clip, the bar their mean; the lowest line is what is measured.</p>"
+    note = "<p class=dim>Every dot is a clip, the bar their mean.</p>"
     return f"<div class=cards>{''.join(cards)}</div>{note}"
 
 

@@ -37,7 +37,7 @@ def _polylines(name: str, curve: Sequence[float], top: float, frames: int) -> st
 def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], perfect: float | None) -> str:
     """One line per row: its clips as dots, its mean as a bar. ``rows``: label -> (mean, clips); one scale for all.
 
-    ``perfect``: the value that cannot be bettered, drawn as a line.
+    The last is what the plot is about, and stands out. ``perfect``: the value that cannot be bettered, drawn as a line.
     """
     values = [v for mean, clips in rows.values() for v in (mean, *clips) if math.isfinite(v)]
     ends = [*values, *([] if perfect is None else [perfect]), 0.0]
@@ -50,7 +50,7 @@ def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], pe
 
     body = [f"<line class=axis x1={x(v):.1f} x2={x(v):.1f} y1=0 y2={height - 16} />" for v in {0.0, perfect or 0.0}]
     for i, (label, (mean, clips)) in enumerate(rows.items()):
-        y, kind = step * i + 11, "made" if i == len(rows) - 1 else "truth" if i == 0 else "other"
+        y, kind = step * i + 11, "made" if i == len(rows) - 1 else "other"
         body.append(f"<text x=0 y={y + 4}>{escape(_short(label))}</text>")
         body += [f"<circle class={kind} cx={x(v):.1f} cy={y} r=3 />" for v in clips if math.isfinite(v)]
         if math.isfinite(mean):

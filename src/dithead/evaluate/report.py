@@ -235,7 +235,7 @@ def shown_groups(report: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[s
 
 def number(value: float | None, digits: int) -> str:
     """A number for a table; a dash where the measurement failed."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+    return "–" if value is None or not math.isfinite(value) else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
 
 
 def _mean(summary: Summary | None, digits: int) -> str:

@@ -1,0 +1,79 @@
+"""Sync numbers of a video: our expert and the original, with random weights in the published form."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dithead.evaluate import speaking
+from dithead.evaluate.experts import Experts
+from dithead.evaluate.observe import observe
+from dithead.media.audio import read_audio
+from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.models.sync import SyncExpert
+from dithead.models.syncnet import SyncNet
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+RATE, FRAMES = 16000, 16
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    source = sorted(PRESENTERS.glob("*.mp4"))[0]
+    path, info = tmp_path_factory.mktemp("clip") / "clip.mp4", probe(source)
+    wave = read_audio(source, RATE)[RATE:][: FRAMES * RATE // 25]
+    with VideoWriter(path, replace(info, width=info.width // 2, height=info.height // 2), audio=(wave, RATE)) as writer:
+        for frame in islice(read_frames(source), 25, 25 + FRAMES):
+            writer.write(frame.pixels[::2, ::2])
+    return observe(path)
+
+
+@pytest.fixture
+def ours(monkeypatch):
+    torch.manual_seed(1)
+    expert = SyncExpert().eval()
+    monkeypatch.setattr(speaking, "shipped_expert", lambda: expert)
+    monkeypatch.setattr("dithead.sync.shipped_expert", lambda: expert)
+
+
+@pytest.mark.usefixtures("ours")
+def test_our_expert_names_its_numbers(video):
+    scores = speaking.speech_measures(video)
+    assert set(scores) == set(speaking.OURS)
+    assert all(np.isfinite(list(scores.values())))
+    assert -8 <= scores["sync_offset"] <= 8
+
+
+@pytest.mark.usefixtures("ours")
+def test_without_sound_or_face_it_fails_and_is_not_zero(video):
+    assert np.isnan(speaking.speech_measures(video, np.zeros(RATE, np.float32))["sync_confidence"])
+    blind = replace(video, transforms=[None] * video.frames, landmarks=[None] * video.frames)
+    assert np.isnan(speaking.speech_measures(blind)["sync_distance"])
+
+
+@pytest.mark.slow
+def test_the_original_measures_when_its_weights_are_given(video, tmp_path):
+    torch.manual_seed(0)
+    save_file(SyncNet().state_dict(), tmp_path / "syncnet.safetensors")
+    experts = Experts({"syncnet": tmp_path / "syncnet.safetensors"})
+    assert not set(speaking.ORIGINAL) & set(experts.missing())
+    scores = experts.speech(video)
+    assert set(speaking.ORIGINAL) <= set(scores)
+    assert np.isfinite(scores["lse_d"])
+
+
+def test_missing_weights_are_missing():
+    assert set(speaking.ORIGINAL) <= set(Experts().missing())
+
+
+def test_syncnets_square_holds_the_whole_face(video):
+    x, y, side = speaking._squares(video)[0]
+    face = video.landmarks[0][:, :2]
+    low, high = face.min(axis=0), face.max(axis=0)
+    assert (low > [x - side / 2, y - side / 2]).all()
+    assert (high < [x + side / 2, y + side / 2]).all()
+    assert side < 2.2 * (high[1] - low[1])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError, model_validator
 
 from dithead.diffusion.objectives import ObjectiveName, Weighting
 from dithead.errors import ConfigError
 from dithead.models.audio import MelEncoderConfig
 from dithead.models.autoencoder import FACTOR, AutoencoderConfig
 from dithead.models.dit import DiTConfig
+from dithead.models.pretrained import KLConfig, SpeechConfig
 
 LIP_TARGETS = 9
 """Numbers that say what the lips do, in every preset (``train.lipshape.COEFFICIENTS``)."""
@@ -25,6 +26,19 @@ class Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _kind(value: Any) -> str:
+    """Which of a union's classes a stored configuration is: ours have no ``kind``."""
+    return str(value.get("kind", "own") if isinstance(value, dict) else getattr(value, "kind", "own"))
+
+
+AnyAutoencoder = Annotated[
+    Annotated[AutoencoderConfig, Tag("own")] | Annotated[KLConfig, Tag("kl")], Discriminator(_kind)
+]
+AnyAudio = Annotated[
+    Annotated[MelEncoderConfig, Tag("own")] | Annotated[SpeechConfig, Tag("speech")], Discriminator(_kind)
+]
+
+
 class ModelConfig(Frozen):
     """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels."""
 
@@ -34,9 +48,9 @@ class ModelConfig(Frozen):
     objective: ObjectiveName = "flow"
     steps: int = 2
     guidance: float = 1.5
-    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    autoencoder: AnyAutoencoder = AutoencoderConfig()
     dit: DiTConfig = DiTConfig()
-    audio: MelEncoderConfig = MelEncoderConfig()
+    audio: AnyAudio = MelEncoderConfig()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> ModelConfig:
@@ -148,10 +162,24 @@ def _tiny() -> Preset:
     )
 
 
+def _paper() -> Preset:
+    """What is known of DiT-Head's design (arXiv 2312.06400); every size, schedule and number of steps is our choice."""
+    dit = DiTConfig(grid=16, latent_channels=16, width=768, depth=12, heads=12, audio_width=768)
+    model = ModelConfig(
+        name="paper", size=256, mask="polygon", objective="ddpm", steps=50, guidance=1.0,
+        autoencoder=KLConfig(), dit=dit, audio=SpeechConfig(width=768),
+    )  # fmt: skip
+    training = DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4, mouth_weight=0.0)
+    return Preset(model=model, dit=training)
+
+
+_LONG = DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4)
 PRESETS: dict[str, Preset] = {
     "tiny": _tiny(),
     "small": _preset("small", 160, (256, 8, 4)),
-    "base": _preset("base", 256, (768, 12, 12), DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4)),
+    "base": _preset("base", 256, (768, 12, 12), _LONG),
+    "paper": _paper(),
+    "hd": _preset("hd", 512, (768, 12, 12), _LONG),
 }
 
 

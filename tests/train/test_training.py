@@ -148,6 +148,29 @@ def test_a_dataset_without_training_clips_is_refused(dataset: Path, tmp_path: Pa
         train_autoencoder([str(tmp_path)], preset(), tmp_path / "run", device="cpu")
 
 
+@pytest.mark.slow
+def test_the_papers_design_trains_on_pretrained_parts(dataset: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    AutoencoderKL(**blocks, block_out_channels=(8,) * 4, norm_num_groups=4).save_pretrained(tmp_path / "kl")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    small = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, **sizes}
+    transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**small)).save_pretrained(tmp_path / "w2v")
+    changes = ("model.size=64", "model.dit.grid=4", "model.dit.width=32", "model.dit.depth=1", "model.dit.heads=2",
+               "model.dit.audio_width=16", "model.audio.width=16", f"model.audio.source={tmp_path / 'w2v'}",
+               "model.steps=2", "dit.batch=2", "dit.steps=4", "dit.variants=1", "audio.batch=4",
+               "audio.steps=4")  # fmt: skip
+    paper = get_preset("paper", changes)
+    audio = train_audio([str(dataset)], paper, tmp_path / "audio", device="cpu")
+    model = load_model(train_dit([str(dataset)], paper, tmp_path / "dit", tmp_path / "kl", audio, device="cpu"))
+    assert (model.config.audio.kind, model.config.autoencoder.kind) == ("speech", "kl")
+    with pytest.raises(ConfigError, match="nothing to train"):
+        train_autoencoder([str(dataset)], paper, tmp_path / "ae", device="cpu")
+
+
 def test_defaults_of_training_settings_are_sane() -> None:
     assert 0 < AutoencoderTraining().adversarial_start < 1
     assert DiTTraining().audio_dropout + DiTTraining().reference_dropout < 0.5

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.mel import FLOOR, N_MELS
+from dithead.models.mel import FLOOR, MEL_RATE, N_MELS
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,20 @@ class ConvBlock(nn.Module):
         return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
 
 
-class MelEncoder(nn.Module):
-    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses what the lips do."""
+class SpeechTokens(nn.Module):
+    """What every audio encoder has: places for its L tokens, tokens for silence, and a guess of the lips.
 
-    def __init__(self, config: MelEncoderConfig) -> None:
+    Features come ``rate`` a second; beyond the ends of the speech they are ``pad``.
+    """
+
+    rate: float
+    pad: float
+
+    def __init__(self, tokens: int, width: int, lip_targets: int) -> None:
         super().__init__()
-        self.config = config
-        self.stem = nn.Conv1d(N_MELS, config.width, 3, padding=1)
-        self.down = nn.Conv1d(config.width, config.width, 4, stride=2, padding=1)
-        self.blocks = nn.ModuleList(ConvBlock(config.width) for _ in range(config.layers))
-        self.position = nn.Parameter(torch.randn(config.window // 2, config.width) * 0.02)
-        self.norm = nn.LayerNorm(config.width)
-        self.silence = nn.Parameter(torch.randn(config.window // 2, config.width) * 0.02)
-        width = config.width
-        self.lips = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, config.lip_targets))
-
-    def forward(self, mel: Tensor) -> Tensor:
-        x = F.gelu(self.stem((mel.transpose(1, 2) - FLOOR) / 4.0 - 1.0))
-        x = self.down(x)  # (B, A, W/2)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x.transpose(1, 2) + self.position)
+        self.position = nn.Parameter(torch.randn(tokens, width) * 0.02)
+        self.silence = nn.Parameter(torch.randn(tokens, width) * 0.02)
+        self.lips = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, lip_targets))
 
     def unconditional(self, batch: int) -> Tensor:
         """Tokens (B, L, A) that stand for "no audio given" in classifier-free guidance."""
@@ -75,4 +68,27 @@ class MelEncoder(nn.Module):
         n = tokens.shape[1]
         middle = tokens[:, n // 2 - 2 : n // 2 + 2].mean(1)
         near = tokens[:, n // 4 : n - n // 4].mean(1)
-        return self.lips(torch.cat([middle, near, tokens.mean(1)], -1))
+        guess: Tensor = self.lips(torch.cat([middle, near, tokens.mean(1)], -1))
+        return guess
+
+
+class MelEncoder(SpeechTokens):
+    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses what the lips do."""
+
+    rate = float(MEL_RATE)
+    pad = FLOOR
+
+    def __init__(self, config: MelEncoderConfig) -> None:
+        super().__init__(config.window // 2, config.width, config.lip_targets)
+        self.config = config
+        self.stem = nn.Conv1d(N_MELS, config.width, 3, padding=1)
+        self.down = nn.Conv1d(config.width, config.width, 4, stride=2, padding=1)
+        self.blocks = nn.ModuleList(ConvBlock(config.width) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        x = F.gelu(self.stem((mel.transpose(1, 2) - FLOOR) / 4.0 - 1.0))
+        x = self.down(x)  # (B, A, W/2)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x.transpose(1, 2) + self.position)

@@ -137,6 +137,14 @@ class FaceAutoencoder(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(1, config.latent_channels, 1, 1))
         self.register_buffer("latent_std", torch.ones(1, config.latent_channels, 1, 1))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.encoder.stem.weight.dtype
+
+    def encode_masked(self, x: Tensor) -> Tensor:
+        """A masked frame (B, 3, S, S) to its latent: the same encoder serves both."""
+        return self.encode(x)
+
     def encode(self, x: Tensor) -> Tensor:
         """Image (B, 3, S, S) to scaled latent (B, C, G, G). Raises ValueError if S is no multiple of 16."""
         if x.shape[-1] % FACTOR or x.shape[-2] % FACTOR:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from dithead.models.audio import MelEncoder, MelEncoderConfig
 from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
 from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
-from dithead.models.mel import MEL_RATE, log_mel, speech_level, windows
+from dithead.models.mel import log_mel, speech_level, windows
+from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
 from dithead.models.unet import UNet
 from dithead.models.window import Window, window_of
 
@@ -32,9 +33,9 @@ class HeadConfig(Protocol):
     size: int
     steps: int
     guidance: float
-    autoencoder: AutoencoderConfig
+    autoencoder: AutoencoderConfig | KLConfig
     dit: DiTConfig
-    audio: MelEncoderConfig
+    audio: MelEncoderConfig | SpeechConfig
 
 
 class Sampler(Protocol):
@@ -52,6 +53,23 @@ def normalise_level(mel: Tensor) -> Tensor:
     return torch.where(mel <= floor, mel, mel + (TARGET_LEVEL - level))
 
 
+def speech_features(audio: MelEncoder | SpeechEncoder, wave: Tensor) -> Tensor:
+    """16 kHz speech (n,) to what ``audio`` hears (T, F), on the CPU."""
+    if isinstance(audio, SpeechEncoder):
+        return audio.features(wave.to(audio.position.device))
+    return normalise_level(log_mel(wave))
+
+
+def make_autoencoder(config: AutoencoderConfig | KLConfig) -> FaceAutoencoder | KLAutoencoder:
+    """Ours, or a Stable-Diffusion one, with random weights."""
+    return KLAutoencoder(config) if isinstance(config, KLConfig) else FaceAutoencoder(config)
+
+
+def make_audio(config: MelEncoderConfig | SpeechConfig) -> MelEncoder | SpeechEncoder:
+    """Ours, or a pretrained speech encoder's shape, with random weights."""
+    return SpeechEncoder(config) if isinstance(config, SpeechConfig) else MelEncoder(config)
+
+
 class TalkingHead(nn.Module):
     """Stage one and stage two together, as a model folder holds them."""
 
@@ -59,9 +77,9 @@ class TalkingHead(nn.Module):
         super().__init__()
         self.config = config
         self.objective = objective
-        self.autoencoder = FaceAutoencoder(config.autoencoder)
+        self.autoencoder = make_autoencoder(config.autoencoder)
         self.dit: DiT | UNet = UNet(config.dit) if config.dit.backbone == "unet" else DiT(config.dit)
-        self.audio = MelEncoder(config.audio)
+        self.audio = make_audio(config.audio)
 
     @property
     def size(self) -> int:
@@ -73,12 +91,12 @@ class TalkingHead(nn.Module):
         return self.autoencoder.latent_mean.device
 
     def encode_audio(self, wave: Tensor) -> Tensor:
-        """16 kHz speech (n,) to level-normalised log-mel (T, 80) on the CPU."""
-        return normalise_level(log_mel(wave))
+        """16 kHz speech (n,) to features on the CPU: level-normalised log-mel (T, 80), or a speech encoder's (T, H)."""
+        return speech_features(self.audio, wave)
 
     def audio_window(self, features: Tensor, times: Tensor) -> Tensor:
         """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds."""
-        cut = windows(features, times.float().cpu() * MEL_RATE, self.config.audio.window)
+        cut = windows(features, times.float().cpu() * self.audio.rate, self.config.audio.window, self.audio.pad)
         return self.audio(cut.to(self.device, self.audio.position.dtype))
 
     def initial_noise(self, seed: int) -> Tensor:
@@ -104,13 +122,13 @@ class TalkingHead(nn.Module):
         masked (B, 3, S, S), mask (B, 1, S, S), reference (B, 3, S, S) or (1, ...), tokens (B, L, A), noise (1 or B, C,
         G, G). ``previous_latent`` (B, C, G, G) replaces the reference's latent: the paper's previous-frame mode.
         """
-        dtype = self.autoencoder.encoder.stem.weight.dtype
+        dtype = self.autoencoder.dtype
         masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
         b = len(masked)
         mask_z = F.avg_pool2d(mask, self.size // self.config.dit.grid).expand(b, -1, -1, -1)
         window, index = window_of(mask_z), tokens_under_mask(mask_z)
         reference_z = self.encode_window(reference, window) if previous_latent is None else previous_latent.to(masked)
-        masked_z = self.encode_window(masked, window)
+        masked_z = self.encode_window(masked, window, masked=True)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
         z = self._sample(masked_z, mask_z, reference_z, tokens, noise.to(masked_z), index, steps, guidance)
         known = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
@@ -120,9 +138,10 @@ class TalkingHead(nn.Module):
         patch = self.autoencoder.decode(window.cells(z).to(dtype), *pictures)
         return window.place_pixels(patch, masked).float(), z.float()
 
-    def encode_window(self, image: Tensor, window: Window) -> Tensor:
-        """Latent (B, C, G, G) of an image (B, 3, S, S), zero outside the window."""
-        return window.place(self.autoencoder.encode(window.pixels(image)).to(image.dtype))
+    def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
+        """Latent (B, C, G, G) of an image (B, 3, S, S), ``masked`` or whole, zero outside the window."""
+        encode = self.autoencoder.encode_masked if masked else self.autoencoder.encode
+        return window.place(encode(window.pixels(image)).to(image.dtype))
 
     def lips(self, tokens: Tensor) -> Tensor | None:
         """What the lips do (B, lip_targets) as the audio encoder hears it; None for a model without that condition."""

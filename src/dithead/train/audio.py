@@ -8,6 +8,7 @@ Letters: B batch, W mel frames a window, L = W / 2 tokens of 20 ms, N frames.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from torch import Tensor, nn
 from dithead.config import AudioTraining, Preset
 from dithead.errors import DataError, ModelError
 from dithead.models.audio import MelEncoder, MelEncoderConfig
-from dithead.models.mel import FLOOR, MEL_RATE, log_mel, windows
-from dithead.models.talking_head import normalise_level
+from dithead.models.mel import FLOOR, log_mel, windows
+from dithead.models.pretrained import SpeechConfig, SpeechEncoder
+from dithead.models.talking_head import normalise_level, speech_features
 from dithead.prepare.dataset import Clip
 from dithead.train.data import Source, choose_clips
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
@@ -44,22 +46,21 @@ MOUTH = 8
 """Controls of a mouth: jaw, round, wide, part, protrude, tuck, tongue, closure (``synth.visemes``)."""
 WEIGHTS, BASIS = "audio.safetensors", "lips.npz"
 _TOKEN = 2  # mel frames a token
-_FRAME = 4  # mel frames a video frame at 25 frames a second
 
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Speech (T, 80) at 100 Hz and what the mouth does in it, every ``spacing`` mel frames."""
+    """Speech (T, 80) at 100 Hz and what the mouth does in it, every ``spacing`` of its frames."""
 
     mel: NDArray[np.float16]
     lips: NDArray[np.float32]  # (N, 9)
     mouth: NDArray[np.float32] | None  # (N, 8) controls; None for a face
-    spacing: int
+    spacing: float
 
     def at(self, values: Floats, moments: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Rows of ``values`` (N, K) at mel frames ``moments`` (M,), interpolated: (M, K)."""
+        """Rows of ``values`` (N, K) at frames ``moments`` (M,), interpolated: (M, K)."""
         place = np.clip(moments / self.spacing, 0, len(values) - 1)
         low = np.minimum(place.astype(int), len(values) - 2)
         part = (place - low)[:, None]
@@ -69,15 +70,23 @@ class Heard:
 class AudioBank:
     """Faces and voices in memory; batches are a function of (seed, step) alone."""
 
-    def __init__(self, sources: Sequence[Source], voices: Path | None, settings: AudioTraining, window: int) -> None:
-        self.settings, self.window = settings, window
+    def __init__(
+        self, sources: Sequence[Source], voices: Path | None, settings: AudioTraining, window: int,
+        encoder: MelEncoder | SpeechEncoder | None = None,
+    ) -> None:  # fmt: skip
+        """``encoder`` says what is heard: log-mel by default."""
+        self.settings, self.window, self.encoder = settings, window, encoder
+        self.rate, self.pad = (MelEncoder.rate, MelEncoder.pad) if encoder is None else (encoder.rate, encoder.pad)
+        pretrained = isinstance(encoder, SpeechEncoder)
+        self.frames_per_token = 1 if pretrained else _TOKEN
+        self._augment = as_it_is if pretrained else augment_mel
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         weights = np.array([item.probability for item in chosen])
         self._cumulative = np.cumsum(weights / weights.sum())
         shapes = [_shapes(item.clip) for item in chosen]
         self.basis = LipBasis.fit(shapes)
-        self.faces = [_face(item.clip, shape, self.basis) for item, shape in zip(chosen, shapes, strict=True)]
-        self.voices = [] if voices is None else [_voice(path, self.basis) for path in sorted(voices.glob("*.npz"))]
+        self.faces = [self._face(item.clip, shape) for item, shape in zip(chosen, shapes, strict=True)]
+        self.voices = [] if voices is None else [self._voice(path) for path in sorted(voices.glob("*.npz"))]
         if voices is not None and not self.voices:
             raise DataError(f"{voices} holds no voices; make some with: dithead voices 1000 -o {voices}")
 
@@ -94,57 +103,64 @@ class AudioBank:
         tempo = float(np.exp(rng.normal(0, self.settings.tempo)))
         centre = rng.uniform(0, len(item.mel) - 1)
         moments = centre + (np.arange(self.window) - self.window / 2) * tempo
-        tokens = centre + (np.arange(self.window // _TOKEN) * _TOKEN + 0.5 - self.window / 2) * tempo
+        each = self.frames_per_token
+        tokens = centre + (np.arange(self.window // each) * each + 0.5 - self.window / 2) * tempo
         zeros = np.zeros((len(tokens), MOUTH), np.float32)
         return {
-            "mel": augment_mel(rng, cut_mel(item.mel, moments)),
+            "mel": self._augment(rng, cut_mel(item.mel, moments, self.pad)),
             "lips": item.at(item.lips, tokens),
             "centre": item.at(item.lips, np.array([centre]))[0],
             "mouth": zeros if item.mouth is None else item.at(item.mouth, tokens),
             "voice": np.float32(item.mouth is not None),
         }
 
+    def _face(self, clip: Clip, shapes: NDArray[np.float32]) -> Heard:
+        return Heard(_heard(self.encoder, clip.audio()), self.basis.coefficients(shapes), None, self.rate / 25)
 
-def cut_mel(mel: NDArray[np.float16], moments: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _voice(self, path: Path) -> Heard:
+        """Of a voice's lips only the opening is known. Raises DataError."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                wave, mouth, gap = stored["wave"], stored["mouth"].astype(np.float32), stored["gap"]
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); delete it and run dithead voices again") from None
+        lips = np.zeros((len(mouth), COEFFICIENTS), np.float32)
+        lips[:, -1] = gap / self.basis.scale[-1]
+        return Heard(_heard(self.encoder, wave / np.float32(32768)), lips, mouth, self.rate / 100)
+
+
+def cut_mel(mel: NDArray[np.float16], moments: NDArray[np.float64], pad: float = FLOOR) -> NDArray[np.float32]:
     """Rows of mel (T, 80) at fractional frames ``moments`` (W,), interpolated; silence beyond the ends."""
     low = np.floor(moments).astype(int)
     part = (moments - low).astype(np.float32)[:, None]
     rows = [mel[at.clip(0, len(mel) - 1)].astype(np.float32) for at in (low, low + 1)]
     out = rows[0] * (1 - part) + rows[1] * part
-    out[(moments < 0) | (moments > len(mel) - 1)] = FLOOR
+    out[(moments < 0) | (moments > len(mel) - 1)] = pad
     return np.asarray(out, np.float32)
 
 
-def _mel(wave: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
-    return normalise_level(log_mel(torch.from_numpy(np.asarray(wave, np.float32)))).numpy().astype(np.float16)
+def as_it_is(_: np.random.Generator, features: Floats) -> Floats:
+    """Features of a network that has heard many voices need no other voices."""
+    return features
+
+
+def _heard(encoder: MelEncoder | SpeechEncoder | None, wave: Floats) -> NDArray[np.float16]:
+    """Features (T, F) of speech; log-mel without an encoder."""
+    samples = torch.from_numpy(np.asarray(wave, np.float32))
+    features = normalise_level(log_mel(samples)) if encoder is None else speech_features(encoder, samples)
+    return features.numpy().astype(np.float16)
 
 
 def _shapes(clip: Clip) -> NDArray[np.float32]:
     return lip_shapes(clip.track().landmarks)
 
 
-def _face(clip: Clip, shapes: NDArray[np.float32], basis: LipBasis) -> Heard:
-    return Heard(_mel(clip.audio()), basis.coefficients(shapes), None, _FRAME)
-
-
-def _voice(path: Path, basis: LipBasis) -> Heard:
-    """Of a voice's lips only the opening is known. Raises DataError."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            wave, mouth, gap = stored["wave"], stored["mouth"].astype(np.float32), stored["gap"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it and run dithead voices again") from None
-    lips = np.zeros((len(mouth), COEFFICIENTS), np.float32)
-    lips[:, -1] = gap / basis.scale[-1]
-    return Heard(_mel(wave / np.float32(32768)), lips, mouth, 1)
-
-
 class Listener(nn.Module):
     """The encoder with heads that only training needs: what each token's moment does with lips and mouth."""
 
-    def __init__(self, config: MelEncoderConfig) -> None:
+    def __init__(self, encoder: MelEncoder | SpeechEncoder) -> None:
         super().__init__()
-        self.encoder = MelEncoder(config)
+        config, self.encoder = encoder.config, encoder
         self.lips = nn.Linear(config.width, COEFFICIENTS)
         self.mouth = nn.Linear(config.width, MOUTH)
 
@@ -186,20 +202,20 @@ def _mean(error: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def hear_lips(encoder: MelEncoder, mel: Tensor, frames: int, fps: float = 25.0) -> NDArray[np.float32]:
+def hear_lips(encoder: MelEncoder | SpeechEncoder, mel: Tensor, frames: int, fps: float = 25.0) -> NDArray[np.float32]:
     """What the encoder takes the lips to do at each of ``frames`` pictures of speech (T, 80): (frames, 9)."""
-    cut = windows(mel, torch.arange(frames) / fps * MEL_RATE, encoder.config.window)
+    cut = windows(mel, torch.arange(frames) / fps * encoder.rate, encoder.config.window, encoder.pad)
     return np.asarray(encoder.guess_lips(encoder(cut)).float().numpy(), np.float32)
 
 
-def guesses(encoder: MelEncoder, basis: LipBasis, clips: Sequence[Clip]) -> list[tuple[Floats, Floats]]:
+def guesses(encoder: MelEncoder | SpeechEncoder, basis: LipBasis, clips: Sequence[Clip]) -> list[tuple[Floats, Floats]]:
     """For each clip the measured and the guessed coefficients, both (N, 9)."""
     truths = [basis.coefficients(_shapes(clip)) for clip in clips]
-    heard = [hear_lips(encoder, torch.from_numpy(_mel(c.audio())).float(), c.length, c.fps) for c in clips]
+    heard = [hear_lips(encoder, torch.from_numpy(_heard(encoder, c.audio())).float(), c.length, c.fps) for c in clips]
     return list(zip(truths, heard, strict=True))
 
 
-def held_out_scores(encoder: MelEncoder, basis: LipBasis, clips: Sequence[Clip]) -> dict[str, float]:
+def held_out_scores(encoder: MelEncoder | SpeechEncoder, basis: LipBasis, clips: Sequence[Clip]) -> dict[str, float]:
     """Mean over clips of the correlation and the gain of the guessed opening against the measured one."""
     scores = []
     for truth, guess in guesses(encoder, basis, clips):
@@ -226,20 +242,22 @@ def train_audio(
     """
     from safetensors.torch import save_file
 
-    begun = start("audio", data, preset.model.audio.__dict__, preset.audio, output, seed=seed, device=device,
+    config = preset.model.audio
+    encoder = SpeechEncoder.load(config) if isinstance(config, SpeechConfig) else MelEncoder(config)
+    begun = start("audio", data, encoder.config.__dict__, preset.audio, output, seed=seed, device=device,
                   steps=steps, voices=str(voices) if voices else None)  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
-    bank = AudioBank(sources, None if voices is None else Path(voices), settings, preset.model.audio.window)
+    bank = AudioBank(sources, None if voices is None else Path(voices), settings, config.window, encoder)
     if team().leads:
         bank.basis.save(run.folder / BASIS)
-    listener = Trainable(Listener(preset.model.audio).to(where), settings.learning_rate, settings.ema)
+    listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema)
     stage = _Stage(settings, listener, where)
     held_out = [item.clip for item in _held_out(sources)]
 
-    def averaged() -> MelEncoder:
-        encoder = listener.average.module.get_submodule("encoder")
-        assert isinstance(encoder, MelEncoder)
-        return encoder
+    def averaged() -> MelEncoder | SpeechEncoder:
+        average = listener.average.module.get_submodule("encoder")
+        assert isinstance(average, MelEncoder | SpeechEncoder)
+        return average
 
     def score(step: int) -> None:
         run.log(step=step, **held_out_scores(averaged(), bank.basis, held_out))
@@ -256,7 +274,20 @@ def train_audio(
     return run.folder
 
 
-def load_audio(folder: Path, encoder: MelEncoder) -> LipBasis:
+def load_encoder(folder: Path, config: MelEncoderConfig | SpeechConfig) -> tuple[MelEncoder | SpeechEncoder, LipBasis]:
+    """The encoder of an audio run and its basis. A pretrained one is built as the run says. Raises ModelError."""
+    if not isinstance(config, SpeechConfig):
+        encoder = MelEncoder(config)
+        return encoder, load_audio(folder, encoder)
+    try:
+        stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
+        speech = SpeechEncoder(SpeechConfig(**stored))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} is no run of `dithead train audio` with a pretrained encoder ({error})") from None
+    return speech, load_audio(folder, speech)
+
+
+def load_audio(folder: Path, encoder: MelEncoder | SpeechEncoder) -> LipBasis:
     """Fill ``encoder`` from an audio run; returns the run's basis. Raises ModelError."""
     from safetensors.torch import load_file
 

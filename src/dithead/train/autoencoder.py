@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dithead.config import AutoencoderTraining, Preset
+from dithead.errors import ConfigError, DataError
 from dithead.models.autoencoder import FACTOR, FaceAutoencoder
 from dithead.models.discriminator import PatchDiscriminator
+from dithead.models.pretrained import KLConfig
 from dithead.models.window import Window
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train import losses
@@ -163,11 +165,17 @@ def train_autoencoder(
     ``data`` are prepared datasets, ``Source`` or ``"FOLDER:WEIGHT"``; ``init`` is a run folder to start from.
     Raises DataError and ConfigError.
     """
+    config = preset.model.autoencoder
+    if isinstance(config, KLConfig):
+        raise ConfigError(
+            f"preset '{preset.model.name}' takes a pretrained autoencoder, there is nothing to train: go on with "
+            f"dithead train dit --autoencoder {config.source}"
+        )
     begun = start("autoencoder", data, preset.model.model_dump(mode="json"), preset.autoencoder, output,
                   seed=seed, device=device, steps=steps)  # fmt: skip
     run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
     bank = FrameBank(begun.sources, "train", settings.frames_per_identity)
-    stage = _Stage(settings, _trainable(FaceAutoencoder(preset.model.autoencoder), settings, where),
+    stage = _Stage(settings, _trainable(FaceAutoencoder(config), settings, where),
                    _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
     average = stage.autoencoder.average.module
     assert isinstance(average, FaceAutoencoder)
@@ -220,8 +228,6 @@ def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device)
 
 def _held_out(sources: Sequence[Source], bank: FrameBank, size: int, settings: AutoencoderTraining) -> Batch:
     """Twelve frames of people held out; of the training people only where nobody is held out."""
-    from dithead.errors import DataError
-
     try:
         held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
     except DataError:

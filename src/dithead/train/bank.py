@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from dithead.config import DiTTraining
-from dithead.models.mel import FLOOR
+from dithead.models.audio import MelEncoder
+from dithead.models.pretrained import SpeechEncoder
+from dithead.train.audio import as_it_is
 from dithead.train.latents import CachedClip, ClipLatents
 from dithead.train.lipshape import LipBasis
 from dithead.train.processes import team
@@ -28,13 +30,16 @@ class LatentBank:
     """Cached clips in memory."""
 
     def __init__(
-        self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, window: int, references: int = 1
-    ) -> None:
+        self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, audio: MelEncoder | SpeechEncoder,
+        references: int = 1,
+    ) -> None:  # fmt: skip
         self.clips = [item.latents for item in cached]
         self._names = [item.name for item in cached]
         weights = np.array([item.probability for item in cached])
         self._cumulative = np.cumsum(weights / weights.sum())
-        self.settings, self.window, self.basis, self.references = settings, window, basis, references
+        self.settings, self.basis, self.references = settings, basis, references
+        self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
+        self._augment = augment_mel if isinstance(audio, MelEncoder) else as_it_is
 
     def batch(self, step: int, seed: int) -> Batch:
         """Everything one update needs of this process's rows, its random numbers included: resuming repeats nothing and
@@ -56,13 +61,13 @@ class LatentBank:
         return [f"{self._names[index]} frame {frame}" for index, frame in picks]
 
     def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> Array:
-        """Speech around a frame (W, 80), augmented when ``rng`` is given."""
-        centre = round((int(clip.first) + frame) * 4)  # 100 mel frames a second over 25 frames a second
+        """Speech around a frame (W, 80), augmented when ``rng`` is given; or a speech encoder's features (W, H)."""
+        centre = round((int(clip.first) + frame) * self.rate / 25)
         start = centre - self.window // 2 + (0 if rng is None else int(rng.integers(-1, 2)))
         at = np.arange(start, start + self.window)
         cut = clip.mel[at.clip(0, len(clip.mel) - 1)].astype(np.float32)
-        cut[(at < 0) | (at >= len(clip.mel))] = FLOOR
-        return cut if rng is None else augment_mel(rng, cut)
+        cut[(at < 0) | (at >= len(clip.mel))] = self.pad
+        return cut if rng is None else self._augment(rng, cut)
 
     def _pick(self, rng: np.random.Generator) -> tuple[int, int]:
         """A clip by its probability and one of its frames."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,9 +23,10 @@ from dithead.models.audio import MelEncoder
 from dithead.models.autoencoder import FaceAutoencoder
 from dithead.models.discriminator import LatentCritic
 from dithead.models.dit import tokens_per_sample
+from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechEncoder
 from dithead.models.talking_head import TalkingHead
 from dithead.train.account import training_account
-from dithead.train.audio import load_audio
+from dithead.train.audio import load_encoder
 from dithead.train.bank import LatentBank
 from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
 from dithead.train.held_out import held_out_clips
@@ -53,7 +54,7 @@ class _Stage:
     settings: DiTTraining
     objective: Objective
     trainable: Trainable
-    audio: MelEncoder
+    audio: MelEncoder | SpeechEncoder
     device: torch.device
     critic: Trainable | None = None
 
@@ -116,13 +117,19 @@ class _Stage:
         return loss
 
 
-def load_autoencoder(folder: Path, preset: Preset) -> FaceAutoencoder:
-    """The autoencoder of a stage-one run. Raises ModelError when there is none or its shape is another."""
+def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KLAutoencoder:
+    """The autoencoder of a stage-one run; for a preset with a Stable-Diffusion one, of a diffusers folder or hub id.
+
+    Raises ModelError when there is none or its shape is another.
+    """
     from safetensors.torch import load_file
 
-    model, path = FaceAutoencoder(preset.model.autoencoder), folder / "autoencoder.safetensors"
+    config = preset.model.autoencoder
+    if isinstance(config, KLConfig):
+        return KLAutoencoder.load(replace(config, source=str(source))).requires_grad_(False)
+    model, path = FaceAutoencoder(config), Path(source) / "autoencoder.safetensors"
     if not path.exists():
-        raise ModelError(f"{path} is missing; train stage one first: dithead train autoencoder ... -o {folder}")
+        raise ModelError(f"{path} is missing; train stage one first: dithead train autoencoder ... -o {source}")
     try:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:
@@ -134,7 +141,7 @@ def train_dit(
     data: Sequence[Source | str],
     preset: Preset,
     output: Path,
-    autoencoder: Path,
+    autoencoder: Path | str,
     audio: Path,
     *,
     seed: int = 0,
@@ -155,13 +162,10 @@ def train_dit(
     begun = start("dit", data, preset.model.model_dump(mode="json"), preset.dit, output, seed=seed, device=device,
                   steps=steps, autoencoder=str(autoencoder), audio=str(audio))  # fmt: skip
     run, settings, where = begun.run, begun.settings, begun.device
-    head = TalkingHead(preset.model, make_objective(preset.model.objective)).to(where)
-    head.autoencoder.load_state_dict(load_autoencoder(Path(autoencoder), preset).state_dict())
-    head.autoencoder.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-    basis = load_audio(Path(audio), head.audio.requires_grad_(False))
+    head, basis = _assemble(preset, autoencoder, Path(audio), where)
     head.dit.set_calibration(torch.from_numpy(basis.gain), torch.from_numpy(basis.shift))
-    at = run.folder / "cache" if cache is None else Path(cache) / cache_key(Path(autoencoder), preset.model, seed)
-    latents = _Latents(at, begun.sources, head, basis, settings, seed, where)
+    at = run.folder / "cache" if cache is None else Path(cache) / cache_key(head, seed)
+    latents = _Latents(at, begun.sources, head, basis, settings, seed)
     bank = latents.training()
     objective = make_objective(preset.model.objective, settings.weighting)
     stage = _Stage(settings, objective, Trainable(head.dit, settings.learning_rate, settings.ema), head.audio, where,
@@ -185,11 +189,28 @@ def _critic(preset: Preset, settings: DiTTraining, device: torch.device) -> Trai
     return Trainable(critic, settings.learning_rate, settings.ema, (0.5, 0.9))
 
 
-def cache_key(autoencoder: Path, model: ModelConfig, seed: int) -> str:
-    """What cached latents depend on besides the clips, as a folder's name."""
-    with (autoencoder / "autoencoder.safetensors").open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{weights} {model.size} {model.mask} {seed}".encode()).hexdigest()[:16]
+def _assemble(
+    preset: Preset, autoencoder: Path | str, audio: Path, device: torch.device
+) -> tuple[TalkingHead, LipBasis]:
+    """The model of the preset with its trained or pretrained parts, and what the lips' numbers mean."""
+    torch_state = torch.get_rng_state()  # however the parts are loaded, the transformer starts the same
+    pictures, (speech, basis) = load_autoencoder(autoencoder, preset), load_encoder(audio, preset.model.audio)
+    torch.set_rng_state(torch_state)
+    config = preset.model.model_copy(update={"autoencoder": pictures.config, "audio": speech.config})
+    head = TalkingHead(ModelConfig.model_validate(config.model_dump()), make_objective(config.objective))
+    head.autoencoder, head.audio = pictures, speech.requires_grad_(False)
+    head.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return head.to(device), basis
+
+
+def cache_key(head: TalkingHead, seed: int) -> str:
+    """What cached latents and features depend on besides the clips, as a folder's name."""
+    config, digest = head.config, hashlib.sha256()
+    for name, tensor in head.autoencoder.state_dict().items():
+        digest.update(f"{name} {tensor.double().sum().item()!r}".encode())
+    source = getattr(config.audio, "source", "mel")
+    digest.update(f"{config.size} {getattr(config, 'mask', '')} {source} {seed}".encode())
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -202,7 +223,6 @@ class _Latents:
     basis: LipBasis
     settings: DiTTraining
     seed: int
-    device: torch.device
 
     def training(self) -> LatentBank:
         """Training people, those with little footage in several augmentations."""
@@ -220,8 +240,8 @@ class _Latents:
     def _bank(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentBank:
         head, config = self.head, self.head.config
         assert isinstance(config, ModelConfig)
-        cached = cache_clips(folder, chosen, variants, head.autoencoder, head.size, self.seed, self.device, config.mask)
-        return LatentBank(cached, self.basis, self.settings, config.audio.window, config.dit.references)
+        cached = cache_clips(folder, chosen, variants, head, self.seed, config.mask)
+        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references)
 
 
 def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:

@@ -5,7 +5,7 @@ Letters: N frames of a clip, C latent channels, G latent side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from torch import Tensor
 
 from dithead.config import MaskKind
 from dithead.face.masks import box_polygon, frame_polygon
-from dithead.models.autoencoder import FACTOR, FaceAutoencoder
-from dithead.models.mel import log_mel
-from dithead.models.talking_head import normalise_level
+from dithead.models.autoencoder import FACTOR
+from dithead.models.talking_head import TalkingHead
 from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.prepare.dataset import Track
@@ -41,7 +40,7 @@ class ClipLatents:
     mask: NDArray[np.float16]  # (1, G, G) share of each cell under the mask; (N, 1, G, G) where it moves
     mouth: NDArray[np.float16]  # (N, 1, G, G) share of each cell under the lips' box
     lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lipshape``
-    mel: NDArray[np.float16]  # (T, 80) level-normalised, of the whole clip
+    mel: NDArray[np.float16]  # (T, 80) level-normalised, or a speech encoder's features (T, H), of the whole clip
     first: NDArray[np.int64]  # () frame of the clip that row 0 shows
 
     def mask_of(self, frame: int) -> NDArray[np.float16]:
@@ -60,10 +59,10 @@ class CachedClip:
 
 @torch.no_grad()
 def encode_clip(
-    item: WeightedClip, model: FaceAutoencoder, size: int, variant: int, seed: int, device: torch.device,
-    kind: MaskKind = "stable-polygon",
-) -> ClipLatents:  # fmt: skip
+    item: WeightedClip, head: TalkingHead, variant: int, seed: int, kind: MaskKind = "stable-polygon"
+) -> ClipLatents:
     """Encode the clip's frames under augmentation ``variant`` (0 is none) and a mask of ``kind``."""
+    model, size, device = head.autoencoder, head.size, head.device
     crops, path = item.clip.frames()[item.frames], item.clip.track()
     landmarks, side = path.landmarks[item.frames], crops.shape[1]
     rng = step_rng(seed, variant, int.from_bytes(item.clip.id.encode()[-7:], "big"))
@@ -75,12 +74,12 @@ def encode_clip(
     images = to_tensor(np.stack([change.picture(crop) for crop in crops]))
     window = window_of(F.avg_pool2d(mask, FACTOR))
     return ClipLatents(
-        latents=_encode(model, images, window, device),
-        masked=_encode(model, apply_mask(images, mask), window, device),
+        latents=_encode(model.encode, images, window, device),
+        masked=_encode(model.encode_masked, apply_mask(images, mask), window, device),
         mask=_cells(mask) if kind == "polygon" else _cells(mask[:1])[0],
         mouth=_cells(mouth * mask),
         lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
-        mel=normalise_level(log_mel(torch.from_numpy(item.clip.audio()))).numpy().astype(np.float16),
+        mel=head.encode_audio(torch.from_numpy(item.clip.audio())).numpy().astype(np.float16),
         first=np.asarray(item.frames.start, np.int64),
     )
 
@@ -100,19 +99,21 @@ def _cells(region: Tensor) -> NDArray[np.float16]:
     return F.avg_pool2d(region, FACTOR).numpy().astype(np.float16)
 
 
-def _encode(model: FaceAutoencoder, images: Tensor, window: Window, device: torch.device) -> NDArray[np.float16]:
+def _encode(
+    encode: Callable[[Tensor], Tensor], images: Tensor, window: Window, device: torch.device
+) -> NDArray[np.float16]:
     """Latents as ``TalkingHead.encode_window`` makes them."""
     parts = []
     for chunk in window.pixels(images).split(25):
         with autocast(device):
-            z = model.encode(chunk.to(device, memory_format=torch.channels_last))
+            z = encode(chunk.to(device, memory_format=torch.channels_last))
         parts.append(window.place(z).half().cpu())
     return np.asarray(torch.cat(parts).numpy(), np.float16)
 
 
 def cache_clips(
-    folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int], model: FaceAutoencoder, size: int,
-    seed: int, device: torch.device, kind: MaskKind = "stable-polygon",
+    folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int], head: TalkingHead, seed: int,
+    kind: MaskKind = "stable-polygon",
 ) -> list[CachedClip]:  # fmt: skip
     """Encode every clip in its variants, or read what an earlier run left. Several processes share the work."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ def cache_clips(
     for index in track(mine, description="latents", disable=not team().leads):
         item, variant, _ = jobs[index]
         if not paths[index].exists():
-            _write(paths[index], encode_clip(item, model, size, variant, seed, device, kind))
+            _write(paths[index], encode_clip(item, head, variant, seed, kind))
     team().wait()
     return [
         CachedClip(_read(path), item.probability / count, f"{item.clip.id} ({variant})")

@@ -129,3 +129,24 @@ def test_unknown_audio_suffix_is_refused(tmp_path):
     with pytest.raises(OutputError, match=r"ends in \.wav or \.flac"):
         write_audio(tmp_path / "a.xyz", chirp(0.1), RATE)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sample_rate_that_changes_on_the_way(tmp_path):
+    """Raw AAC of 16 kHz, followed by raw AAC of 48 kHz: both play at their own pitch, one after the other."""
+    for rate in (16000, 48000):
+        with av.open(str(tmp_path / f"{rate}.aac"), "w", format="adts") as media:
+            stream = media.add_stream("aac", rate=rate, layout="mono")
+            wave = 0.4 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)
+            for start in range(0, len(wave), 1024):
+                part = wave[None, start : start + 1024].astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(part, "fltp", "mono")
+                frame.sample_rate, frame.pts = rate, start
+                media.mux(stream.encode(frame))
+            media.mux(stream.encode(None))
+    parts = [(tmp_path / f"{rate}.aac").read_bytes() for rate in (16000, 48000)]
+    (tmp_path / "both.aac").write_bytes(b"".join(parts))
+    back = read_audio(tmp_path / "both.aac", RATE)
+    assert 3.8 * RATE < len(back) < 4.4 * RATE
+    for second in (0.5, 3.0):
+        piece = back[round(second * RATE) :][:RATE] * np.hanning(RATE)
+        assert np.argmax(np.abs(np.fft.rfft(piece))) == pytest.approx(440, abs=3)

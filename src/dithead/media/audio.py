@@ -20,6 +20,7 @@ from dithead.media.files import create_media, open_media, replacing, shown
 from dithead.media.video import first_frame_time
 from dithead.types import Wave
 
+_COUNTED = ("aac", "mp3", "ac3", "eac3")  # raw streams: the reader counts packets at the first one's sample rate
 _SLACK = 0.04  # seconds a time stamp may be off before samples are moved: containers round stamps
 
 
@@ -44,7 +45,8 @@ def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.fl
     origin = _origin(path)
     with open_media(path) as media:
         stream = _audio_stream(media, path)
-        yield from _Timeline(rate, channels, origin).blocks(_frames(media, stream, path))
+        timeline = _Timeline(rate, channels, origin, raw=media.format.name in _COUNTED)
+        yield from timeline.blocks(_frames(media, stream, path))
 
 
 def _audio_stream(media: Any, path: Path) -> Any:
@@ -76,17 +78,20 @@ def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
 class _Timeline:
     """Lays decoded frames on one time axis and resamples them, one run of equal sample rates at a time."""
 
-    def __init__(self, rate: int, channels: int, origin: float | None) -> None:
+    def __init__(self, rate: int, channels: int, origin: float | None, *, raw: bool = False) -> None:
+        self.raw = raw  # time stamps mean nothing any more once the sample rate has changed
         self.rate, self.channels, self.origin = rate, channels, origin
         self.made = 0  # samples yielded so far, at the output rate
         self.run_start = 0.0  # seconds at which the present run began
         self.run_taken = 0  # source samples of the present run
         self.source_rate = 0
+        self.raw_changed = False
         self.resampler: Any = None
 
     def blocks(self, frames: Iterator[Any]) -> Iterator[NDArray[np.float32]]:
         for frame in frames:
             if frame.sample_rate != self.source_rate:
+                self.raw_changed |= self.raw and self.source_rate > 0
                 yield from self._end_run()
                 self._start_run(frame.sample_rate)
             yield from self._push(self._placed(frame))
@@ -100,7 +105,7 @@ class _Timeline:
     def _placed(self, frame: Any) -> NDArray[np.float32]:
         """(channels, n) samples of the frame, led by silence or cut at its start as its time stamp asks."""
         samples = mix(samples_of(frame), self.channels)
-        if frame.pts is None:
+        if frame.pts is None or self.raw_changed:
             return samples
         stamp = float(frame.pts * frame.time_base)
         if self.origin is None:

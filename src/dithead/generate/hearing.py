@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import MediaError
-from dithead.media.audio import audio_blocks
+from dithead.media.audio import audio_blocks, read_audio
 from dithead.media.files import shown
+from dithead.models.audio import MelEncoder
 from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, log_mel, speech_level
-from dithead.models.talking_head import QUIETEST_SPEECH, TARGET_LEVEL
+from dithead.models.talking_head import QUIETEST_SPEECH, TARGET_LEVEL, TalkingHead
 from dithead.types import Wave
 
 _BLOCK = 4  # mel frames computed at once: 40 ms, so that live speech waits no longer
@@ -78,6 +79,16 @@ def speech_seconds(path: Path) -> float:
 def loudness_of(path: Path) -> float:
     """The speech level of a file, by which its features are normalised."""
     return _level(blocks_of(path))
+
+
+def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing | Tensor:
+    """A file's speech as ``talker`` hears it: from ``store``, in constant memory, if its encoder takes log-mel.
+
+    A pretrained speech encoder listens to the whole track at once, so its features (T, H) are held.
+    """
+    if isinstance(talker.audio, MelEncoder):
+        return SpeechFile(audio, store)
+    return talker.encode_audio(torch.from_numpy(read_audio(audio, SAMPLE_RATE)))
 
 
 class SpeechFile:

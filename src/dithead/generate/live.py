@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dithead.errors import ConfigError
 from dithead.generate.follow import Choice
 from dithead.generate.hearing import MelStream, levelled, shift_for, stretch
 from dithead.generate.mouths import MouthMaker, ReferenceMode
@@ -27,6 +28,7 @@ from dithead.generate.survey import Survey, survey
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
+from dithead.models.audio import MelEncoder
 from dithead.models.mel import MEL_RATE, N_MELS, SAMPLE_RATE, speech_level
 from dithead.types import RGB, Wave
 
@@ -71,6 +73,10 @@ class LiveHead:
         info = probe(video)
         self.clip = Clip(Path(video), info)
         self.talker = load_talker(model, device)
+        if not isinstance(self.talker.audio, MelEncoder):
+            raise ConfigError(
+                "this model needs the whole speech at once; live use takes one that hears log-mel"
+            )
         self.seed, self.steps, self.reference = seed, steps, reference
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         self.found: Survey

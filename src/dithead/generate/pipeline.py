@@ -20,7 +20,7 @@ import torch
 from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.generate.between import Interpolator
 from dithead.generate.follow import Choice
-from dithead.generate.hearing import SpeechFile, speech_seconds
+from dithead.generate.hearing import heard_by, speech_seconds
 from dithead.generate.mouths import MouthMaker, ReferenceMode
 from dithead.generate.occlusion import OCCLUSIONS, Lookout, Occlusion
 from dithead.generate.portrait import Portrait, still_video
@@ -125,7 +125,7 @@ def generate(
     with WorkFolder(job.output, key) as work:
         found = _survey(job, talker.size, work, progress)
         heard = [(None, job.audio), *voices.items()]
-        features = {number: SpeechFile(path, work.features(number or 0)) for number, path in heard}
+        features = {number: heard_by(talker, path, work.features(number or 0)) for number, path in heard}
         maker = MouthMaker(talker, features, seed=seed, steps=steps, reference=reference)
         frames = _write(job, found, Interpolator(maker) if interpolate else maker, work, progress)
     seconds = time.perf_counter() - begun

@@ -250,8 +250,12 @@ def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_presets_are_listed() -> None:
-    assert [line.split()[0] for line in run("presets").stdout.splitlines()] == ["tiny", "small", "base"]
-    assert json.loads(run("presets", "--json").stdout)["tiny"]["model"]["size"] == 64
+    assert [line.split()[0] for line in run("presets").stdout.splitlines()] == ["tiny", "small", "base", "paper", "hd"]
+    told = json.loads(run("presets", "--json").stdout)
+    assert told["tiny"]["model"]["size"] == 64
+    assert told["paper"]["sizes"]["parameters"]["autoencoder"] == pytest.approx(83.7, abs=0.1), "Stable Diffusion's"
+    assert told["paper"]["sizes"]["parameters"]["audio"] > 94
+    assert told["base"]["sizes"]["gflops"] > told["small"]["sizes"]["gflops"]
 
 
 def test_doctor_tells_by_table_and_by_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,20 +17,14 @@ from typer.core import TyperGroup
 
 from dithead.commands import measure, talk
 from dithead.commands.shared import (
-    Data,
-    Device,
-    Init,
     Json,
-    PresetName,
-    Run,
     Seed,
-    Set,
-    TrainSteps,
     given,
     out,
     out_fields,
     say,
 )
+from dithead.commands.train import train
 from dithead.errors import DitheadError
 
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -59,7 +53,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train = typer.Typer(help="Train a model: autoencoder, audio encoder, then transformer.", no_args_is_help=True)
 app.add_typer(train, name="train")
 
 
@@ -131,77 +124,6 @@ def synth(
         out(f"{result.output}  {result.clips} clips, {result.made} of them new")
 
 
-@train.command("autoencoder")
-def train_autoencoder(
-    data: Data,
-    output: Run,
-    preset: PresetName = "small",
-    changes: Set = None,
-    steps: TrainSteps = None,
-    seed: Seed = None,
-    device: Device = None,
-    init: Init = None,
-) -> None:
-    """Stage one: the face autoencoder. Writes autoencoder.safetensors into the run folder."""
-    from dithead.config import get_preset
-    from dithead.train.autoencoder import train_autoencoder
-
-    options = given(steps=steps, seed=seed, device=device, init=init)
-    out(str(train_autoencoder(data, get_preset(preset, changes or []), output, **options)))
-
-
-@train.command("audio")
-def train_audio(
-    data: Data,
-    output: Run,
-    voices: Annotated[Path | None, typer.Option(help="Folder of `dithead voices`: speech without faces.")] = None,
-    preset: PresetName = "small",
-    changes: Set = None,
-    steps: TrainSteps = None,
-    seed: Seed = None,
-    device: Device = None,
-    init: Init = None,
-) -> None:
-    """The audio encoder: hears what the lips do. Writes audio.safetensors into the run folder."""
-    from dithead.config import get_preset
-    from dithead.train.audio import train_audio
-
-    options = given(voices=voices, steps=steps, seed=seed, device=device, init=init)
-    out(str(train_audio(data, get_preset(preset, changes or []), output, **options)))
-
-
-@train.command("dit")
-def train_dit(
-    data: Data,
-    autoencoder: Annotated[Path, typer.Option(help="Run folder of stage one.")],
-    audio: Annotated[Path, typer.Option(help="Run folder of the audio encoder.")],
-    output: Run,
-    preset: PresetName = "small",
-    changes: Set = None,
-    steps: TrainSteps = None,
-    seed: Seed = None,
-    device: Device = None,
-    init: Init = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder for latents that several runs share.")] = None,
-) -> None:
-    """Stage two: the transformer. Writes the model folder."""
-    from dithead.config import get_preset
-    from dithead.train.dit import train_dit
-
-    options = given(steps=steps, seed=seed, device=device, init=init, cache=cache)
-    out(str(train_dit(data, get_preset(preset, changes or []), output, autoencoder, audio, **options)))
-
-
-@train.command("table")
-def train_table(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what others differ from.")],
-) -> None:
-    """Print finished runs side by side as Markdown: what differs, what came out, what it cost."""
-    from dithead.train.table import runs_table
-
-    out(runs_table(runs))
-
-
 @app.command()
 def voices(
     count: Annotated[int, typer.Argument(help="How many clips.")],
@@ -217,36 +139,23 @@ def voices(
     out(f"{output}  {len(made)} clips")
 
 
-@train.command("sync")
-def train_sync(
-    data: Data,
-    output: Run,
-    expert: Annotated[str | None, typer.Option(help="score (measures) or loss (trains others against it).")] = None,
-    steps: TrainSteps = None,
-    seed: Seed = None,
-    device: Device = None,
-) -> None:
-    """A sync expert: which speech belongs to which mouth. Writes sync.safetensors into the run folder."""
-    from dithead.train.sync import train_sync
-
-    out(str(train_sync(data, output, **given(expert=expert, steps=steps, seed=seed, device=device))))
-
-
-for _command in (measure.evaluate, measure.score, measure.compare, measure.study):
-    app.command()(_command)
+for _measure in (measure.evaluate, measure.score, measure.compare, measure.study):
+    app.command()(_measure)
 
 
 @app.command()
 def presets(as_json: Json = False) -> None:
-    """List the presets that `train` takes."""
+    """List the presets that `train` takes: parameters, tokens, operations a frame, memory."""
     from dithead.config import PRESETS
+    from dithead.train.sizes import sizes_of
 
+    told = {name: preset.model_dump(mode="json") | {"sizes": sizes_of(preset.model).to_dict()}
+            for name, preset in PRESETS.items()}  # fmt: skip
     if as_json:
-        out(json.dumps({name: preset.model_dump(mode="json") for name, preset in PRESETS.items()}))
+        out(json.dumps(told))
         return
     for name, preset in PRESETS.items():
-        model, steps = preset.model, f"{preset.autoencoder.steps} + {preset.dit.steps} training steps"
-        out(f"{name:<8} {model.size} px, {model.objective}, {model.dit.depth} x {model.dit.width}; {steps}")
+        out(f"{name:<6} {sizes_of(preset.model).told(preset.model)}")
 
 
 @app.command()

@@ -81,13 +81,23 @@ class Clock:
     waiting: float = 0.0
     updating: float = 0.0
     batches: int = 0
+    first: float = 0.0
+    """Seconds of the first update, which is slower than all others."""
+
+    def updated(self, seconds: float) -> None:
+        """Note one update."""
+        self.first = self.first or seconds
+        self.updating += seconds
 
     def numbers(self, rows: int) -> dict[str, float]:
-        """Rows a second that the loader could give on its own, and that the updates take."""
+        """Rows a second that the loader could give on its own, and that the updates take; seconds a step."""
+        rest = max(self.batches - 1, 1)
+        updating = self.updating - self.first if self.batches > 1 else self.updating
         return {
             "loader_rows_per_second": rows * self.batches / max(self.making, 1e-9),
-            "step_rows_per_second": rows * self.batches / max(self.updating, 1e-9),
+            "step_rows_per_second": rows * rest / max(updating, 1e-9),
             "waiting_share": self.waiting / max(self.waiting + self.updating, 1e-9),
+            "seconds_per_step": updating / rest + self.waiting / max(self.batches, 1),
         }
 
 
@@ -150,7 +160,7 @@ def train_loop(
     A loss that is not finite stops the run before the weights are saved (DataError names step and batch).
     """
     first = _begin(run, parts, init)
-    clock = Clock()
+    clock, preparing = Clock(), time.time() - run.started
 
     def save(step: int) -> None:
         if team().leads:
@@ -163,7 +173,7 @@ def train_loop(
         for step, batch in zip(range(first, loop.steps), batches, strict=True):
             start = time.perf_counter()
             metrics = team().means(update(step, batch))
-            clock.updating += time.perf_counter() - start
+            clock.updated(time.perf_counter() - start)
             _require_finite(run, step, metrics, names)
             if step % loop.log_every == 0:
                 run.log(step=step + 1, **metrics)
@@ -177,7 +187,7 @@ def train_loop(
                 _draw(run, draw, done)
             progress.update(task, completed=done)
     if first < loop.steps:
-        cost = clock.numbers(_rows(batch) * team().size) | {"peak_memory_gb": peak_memory()}
+        cost = clock.numbers(_rows(batch) * team().size) | {"peak_memory_gb": peak_memory(), "preparing": preparing}
         _finish(run, cost | {"steps": loop.steps - first, "processes": team().size})
     team().wait()
 

@@ -1,0 +1,128 @@
+"""What a run will cost on this machine, found by running a little of it: a few steps on a few clips, then arithmetic.
+
+Nothing is guessed about the machine: the same code trains for a moment in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dithead.config import Preset
+from dithead.prepare.dataset import Clip, Dataset
+from dithead.train.data import Source
+
+TRIAL_STEPS = 12
+_PEOPLE = 3  # clips of so many people, and one held out, make the trial
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of a whole run. ``seconds`` are ``preparing`` (reading, encoding) and ``training``."""
+
+    steps: int
+    seconds_per_step: float
+    preparing: float
+    training: float
+    memory_gb: float
+    checkpoint_gb: float
+
+    @property
+    def seconds(self) -> float:
+        return self.preparing + self.training
+
+    def told(self) -> str:
+        """One line for people."""
+        return (
+            f"about {_duration(self.seconds)}: {_duration(self.preparing)} to read and encode the data, "
+            f"{self.steps} steps of {self.seconds_per_step:.2f} s; {self.memory_gb:.1f} GB of memory, "
+            f"checkpoints of {self.checkpoint_gb:.2f} GB"
+        )
+
+
+def estimate(
+    train: Callable[..., Path], data: Sequence[Source | str], steps: int, frames_per_identity: int, bytes_per_frame: int
+) -> Estimate:
+    """Try ``train(data, output, steps)`` on a few clips and scale up to ``steps`` and all of ``data``.
+
+    ``bytes_per_frame`` is what a frame costs in memory once read. Raises what ``train`` raises.
+    """
+    sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
+    with tempfile.TemporaryDirectory(prefix="dithead-estimate-") as folder:
+        small = [_sample(source, Path(folder) / f"data{i}") for i, source in enumerate(sources)]
+        run = Path(folder) / "run"
+        train(small, run, TRIAL_STEPS)
+        cost: dict[str, Any] = json.loads((run / "cost.json").read_text("utf-8"))
+        checkpoint = (run / "checkpoint.pt").stat().st_size / 1e9
+        tried, every = (_frames(chosen, frames_per_identity) for chosen in (small, sources))
+    per_step = float(cost["seconds_per_step"])
+    return Estimate(
+        steps=steps,
+        seconds_per_step=per_step,
+        preparing=float(cost["preparing"]) * every.read / max(tried.read, 1),
+        training=steps * per_step,
+        memory_gb=float(cost["peak_memory_gb"]) + (every.kept - tried.kept) * bytes_per_frame / 1e9,
+        checkpoint_gb=checkpoint,
+    )
+
+
+@dataclass(frozen=True)
+class _Frames:
+    read: int
+    kept: int  # after the cap for each person
+
+
+def _frames(sources: Sequence[Source], cap: int) -> _Frames:
+    people: dict[str, int] = {}
+    for source in sources:
+        for clip in Dataset(source.path).clips("train"):
+            people[clip.identity] = people.get(clip.identity, 0) + clip.length
+    return _Frames(sum(people.values()), sum(min(count, cap) for count in people.values()))
+
+
+def _sample(source: Source, folder: Path) -> Source:
+    """A dataset of a few of the source's clips, its files where they are."""
+    dataset = Dataset(source.path)
+    chosen = _few(dataset.clips("train"), _PEOPLE) + _few(dataset.clips("val"), 1)
+    ids = {clip.id for clip in chosen}
+    folder.mkdir(parents=True)
+    (folder / "clips").symlink_to((Path(source.path) / "clips").absolute(), target_is_directory=True)
+    (folder / "config.json").write_text(dataset.config.model_dump_json())
+    lines = [json.dumps(entry) + "\n" for entry in dataset.entries if entry["id"] in ids]
+    (folder / "manifest.jsonl").write_text("".join(lines))
+    return Source(folder, source.weight)
+
+
+def _few(clips: Sequence[Clip], count: int) -> list[Clip]:
+    people = {clip.identity: clip for clip in reversed(clips)}
+    return list(people.values())[:count]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def estimate_stage(
+    stage: str, train: Callable[..., Path], data: Sequence[Source | str], preset: Preset, *parts: Path,
+    steps: int | None = None, cache: Path | None = None, **options: Any,
+) -> Estimate:  # fmt: skip
+    """The cost of ``train(data, preset, output, *parts, steps=..., **options)``, a stage with settings in the preset.
+
+    A shared ``cache`` of latents is not looked at: what it holds already is counted as if it had to be made.
+    """
+    settings = getattr(preset, stage)
+
+    def trial(chosen: Sequence[Source], output: Path, count: int) -> Path:
+        return train(chosen, preset, output, *parts, steps=count, **options)
+
+    del cache
+    size = preset.model.size
+    cells = preset.model.dit.grid**2 * (2 * preset.model.dit.latent_channels + 2) * 2
+    per_frame = {"autoencoder": size * size * 3, "dit": cells, "audio": 4 * 80 * 2}[stage]
+    return estimate(trial, data, steps or settings.steps, settings.frames_per_identity, per_frame)

@@ -1,0 +1,46 @@
+"""What a run costs, said beforehand, and what runs gave, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dithead.config import PRESETS, get_preset
+from dithead.errors import DataError
+from dithead.train.autoencoder import train_autoencoder
+from dithead.train.estimate import estimate_stage
+from dithead.train.sizes import sizes_of
+from dithead.train.table import runs_table
+
+
+def test_an_estimate_comes_from_the_code_itself(dataset: Path, tmp_path: Path) -> None:
+    preset = get_preset("tiny", ["autoencoder.batch=2"])
+    cost = estimate_stage("autoencoder", train_autoencoder, [str(dataset)], preset, steps=1000, device="cpu")
+    assert cost.steps == 1000
+    assert cost.training == pytest.approx(1000 * cost.seconds_per_step)
+    assert 0 < cost.seconds_per_step < 60
+    assert 0.1 < cost.memory_gb < 10
+    assert "1000 steps of" in cost.told()
+
+
+def test_runs_stand_side_by_side(dataset: Path, tmp_path: Path) -> None:
+    for name, changes in {"one": [], "two": ["autoencoder.detail_weight=1.0"]}.items():
+        preset = get_preset("tiny", ["autoencoder.batch=2", *changes])
+        train_autoencoder([str(dataset)], preset, tmp_path / name, steps=3, device="cpu")
+    lines = runs_table([tmp_path / "one", tmp_path / "two"]).splitlines()
+    assert lines[0].startswith("| run | differs in | mouth l1 | psnr |")
+    assert lines[2].startswith("| one | – |")
+    assert lines[3].startswith("| two | detail_weight 1.0 |")
+    with pytest.raises(DataError, match="no finished run"):
+        runs_table([tmp_path])
+
+
+def test_sizes_are_counted_on_the_code() -> None:
+    small, hd = sizes_of(PRESETS["small"].model), sizes_of(PRESETS["hd"].model)
+    assert small.grid == 10
+    assert 0 < small.tokens < 100
+    assert hd.tokens > 9 * small.tokens / 2
+    assert small.training_gb == pytest.approx(small.parameters["dit"] * 20e-3)
+    guided = PRESETS["small"].model.model_copy(update={"guidance": 2.0})
+    assert sizes_of(guided).gflops > 1.3 * small.gflops

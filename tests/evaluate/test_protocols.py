@@ -1,14 +1,17 @@
 """A whole evaluation with an untrained model: every row, every protocol, resumed and refused."""
 
+import pickle
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from dithead.checkpoint import build_model
+from dithead.checkpoint import build_model, save_model
 from dithead.config import PRESETS
-from dithead.errors import ConfigError, OutputError
+from dithead.errors import ConfigError, DataError, OutputError
+from dithead.evaluate.folder import fingerprint
+from dithead.evaluate.plan import make_plan
 from dithead.evaluate.protocols import evaluate_model
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
@@ -116,3 +119,46 @@ def test_baselines_are_taken_over_from_a_report_that_fits(made, clips, model, tm
         assert numbers[0] == pytest.approx(numbers[1], abs=0.01)
     with pytest.raises(ConfigError, match="other protocols"):
         evaluate_model(model, clips, tmp_path / "other", steps=(1,), protocols=("self",), baselines=output)
+
+
+def test_the_models_own_number_of_steps_is_the_default(clips, model, tmp_path):
+    plan = make_plan(model, clips, tmp_path / "report", None, ("self",), 0, "cpu", None)
+    assert plan.steps == (model.config.steps,)
+    with pytest.raises(ConfigError, match="one positive number"):
+        make_plan(model, clips, tmp_path / "other", (0,), ("self",), 0, "cpu", None)
+
+
+def test_a_plan_travels_without_its_networks(clips, model, tmp_path):
+    save_model(tmp_path / "model", model)
+    plan = make_plan(str(tmp_path / "model"), clips, tmp_path / "report", None, ("self",), 0, "cpu", None)
+    assert plan.talker is not None
+    sent = pickle.dumps(plan.absolute())
+    assert len(sent) < 5000
+    assert fingerprint(pickle.loads(sent).talker) == plan.settings["model_sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "workers"), [("local", 2), ("ray", 2)])
+def test_other_processes_measure_the_same(made, clips, model, tmp_path, engine, workers):
+    if engine == "ray":
+        pytest.importorskip("ray")
+    save_model(tmp_path / "model", model)
+    plain = evaluate_model(tmp_path / "model", clips, tmp_path / "one", protocols=("self",))
+    output = tmp_path / "many"
+    again = evaluate_model(tmp_path / "model", clips, output, protocols=("self",), engine=engine, workers=workers)
+    assert list(again["clips"]) == list(plain["clips"])
+    for clip, measures in plain["clips"].items():
+        assert again["clips"][clip]["psnr"] == pytest.approx(measures["psnr"], abs=0.05)
+
+
+def test_a_dead_worker_costs_its_clip_and_the_same_command_measures_it(clips, model, tmp_path, monkeypatch):
+    def dying(work, names, *, engine, workers):
+        yield 0, DataError("the worker process died over it")
+        yield 1, work(names[1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dithead.evaluate.protocols.map_tasks", dying)
+        report = evaluate_model(model, clips, tmp_path / "report", steps=(1,), protocols=("self",))
+    assert report["metrics"]["psnr"]["failed"] == 1
+    again = evaluate_model(model, clips, tmp_path / "report", steps=(1,), protocols=("self",))
+    assert again["metrics"]["psnr"]["failed"] == 0

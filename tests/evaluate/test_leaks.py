@@ -1,0 +1,86 @@
+"""The mask's leak, with models that are known to listen to it and not to: the ruler must tell them apart."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dithead.checkpoint import build_model
+from dithead.config import PRESETS
+from dithead.errors import FaceError
+from dithead.evaluate import leaks
+from dithead.evaluate.lips import chance_partial, partial_correlation
+from dithead.evaluate.observe import observe
+from dithead.media.audio import read_audio
+from dithead.media.video import VideoWriter, probe, read_frames
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+RATE, START, FRAMES = 16000, 25, 30
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    speaker = sorted(PRESENTERS.glob("*.mp4"))[0]
+    path, info = tmp_path_factory.mktemp("clip") / "clip.mp4", probe(speaker)
+    wave = read_audio(speaker, RATE)[START * RATE // 25 :][: FRAMES * RATE // 25]
+    with VideoWriter(path, replace(info, width=info.width // 2, height=info.height // 2), audio=(wave, RATE)) as writer:
+        for frame in islice(read_frames(speaker), START, START + FRAMES):
+            writer.write(frame.pixels[::2, ::2])
+    return observe(path), wave
+
+
+@pytest.fixture(scope="module")
+def talker():
+    return build_model(PRESETS["tiny"].model)
+
+
+def drawing(monkeypatch, draw):
+    monkeypatch.setattr(leaks.MouthMaker, "draw", draw)
+
+
+def test_a_model_that_ignores_the_mask_leaks_nothing(clip, talker, monkeypatch):
+    drawing(monkeypatch, lambda self, run, crops, times: crops)
+    scores = leaks.mask_leak(*clip, talker, 1)
+    assert scores["shift"] == pytest.approx(0, abs=1e-6)
+    assert scores["agreement"] == pytest.approx(1)
+    assert abs(scores["partial"]) < 0.05
+
+
+def test_a_model_that_copies_the_masks_depth_is_caught(clip, talker, monkeypatch):
+    def listening(self, run, crops, times):
+        """Stretches the mouth by how far down the mask reaches."""
+        low = float(run.polygon[:, 1].max()) / crops.shape[1]
+        return np.stack([stretched(crop, 1 + 6 * (low - 0.9)) for crop in crops])
+
+    drawing(monkeypatch, listening)
+    scores = leaks.mask_leak(*clip, talker, 1)
+    assert abs(scores["shift"]) > 0.3
+
+
+def stretched(crop, factor):
+    side = crop.shape[0]
+    top = round(0.45 * side)
+    rows = np.clip(top + (np.arange(side - top) / factor), 0, side - 1).astype(np.float32)
+    low = cv2.remap(crop, *np.meshgrid(np.arange(side, dtype=np.float32), rows), cv2.INTER_LINEAR)
+    return np.concatenate([crop[:top], low])
+
+
+def test_a_face_that_is_missing_is_an_error_and_not_zero(clip, talker):
+    source, wave = clip
+    blind = replace(source, landmarks=[None, *source.landmarks[1:]])
+    with pytest.raises(FaceError, match="is not tested"):
+        leaks.mask_leak(blind, wave, talker, 1)
+
+
+def test_the_chance_level_is_passed_by_a_leak_and_seldom_without_one():
+    passed = {"leaking": 0, "honest": 0}
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        source, driver, other = (np.convolve(rng.normal(size=200), np.ones(6) / 6, "same") for _ in range(3))
+        for case, lips in (("leaking", driver + 0.6 * source), ("honest", driver + 0.6 * other)):
+            passed[case] += abs(partial_correlation(lips, source, driver)) > chance_partial(lips, source, driver)
+    assert passed["leaking"] == 40
+    assert passed["honest"] <= 6  # one in twenty is expected

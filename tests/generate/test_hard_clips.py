@@ -159,3 +159,22 @@ def test_killed_and_called_again_it_ends_the_same(pictures, footage, speech, tal
     assert start("cut.mp4").wait() == 0
     assert (tmp_path / "cut.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert not work.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [2, 60, 160])
+def test_a_file_system_that_is_full(kilobytes, pictures, footage, speech, talker, tmp_path):
+    """The limit stands in for the disk: early in the work, in a segment, in the output. One line; then it goes on."""
+    source, model = footage([*pictures, *pictures[::-1]] * 2), tmp_path / "model"
+    save_model(model, talker)
+    command = f'ulimit -f {kilobytes}; exec "$@"' if kilobytes else 'exec "$@"'
+    call = [sys.executable, "-m", "dithead.cli", "generate", "--video", source, "--audio", speech, "--model", model]
+    call += ["--lossless", "-o", tmp_path / "out.mp4"]
+    full = subprocess.run(["bash", "-c", command, "bash", *call], capture_output=True, text=True, check=False)
+    assert full.returncode == 2
+    assert len(full.stderr.strip().splitlines()) == 1, full.stderr
+    assert "the disk is full" in full.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    assert not list(tmp_path.glob("*.part"))
+    assert subprocess.run(call, capture_output=True, check=False).returncode == 0
+    assert len(list(read_frames(tmp_path / "out.mp4"))) == 48

@@ -74,9 +74,7 @@ class LiveHead:
         self.clip = Clip(Path(video), info)
         self.talker = load_talker(model, device)
         if not isinstance(self.talker.audio, MelEncoder):
-            raise ConfigError(
-                "this model needs the whole speech at once; live use takes one that hears log-mel"
-            )
+            raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
         self.seed, self.steps, self.reference = seed, steps, reference
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         self.found: Survey

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
-from dithead.media.files import replacing
+from dithead.media.files import save_arrays
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 from dithead.types import Mask
 
@@ -71,8 +71,7 @@ class MouthMaker:
     def save_state(self, path: Path) -> None:
         """Write what the next frame depends on, for ``load_state`` after a crash."""
         names = {f"{face}_{start}": z.float().cpu().numpy() for (face, start), z in self._latents.items()}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **names)
+        save_arrays(path, **names)
 
     def load_state(self, path: Path) -> None:
         """Go on where ``save_state`` was called."""

@@ -21,7 +21,7 @@ from dithead.generate.follow import Choice, follow_faces
 from dithead.generate.occlusion import BLURRED, HIDDEN, Covers, Look, Lookout
 from dithead.generate.result import Stretch
 from dithead.generate.run import OpenRun, Run, head_turn
-from dithead.media.files import replacing
+from dithead.media.files import save_arrays
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks
 
@@ -54,21 +54,20 @@ class Survey:
         """Write an .npz; the file appears whole or not at all."""
         spans = [(r.start, r.stop, r.fades_in, r.fades_out, r.face) for r in self.runs]
         reports = [[(s.first, s.last, s.reason) for s in part] for part in (self.passed_through, self.damaged)]
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                stamps=self.stamps,
-                spans=np.array(spans, np.int64),
-                transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
-                polygons=np.stack([r.polygon for r in self.runs]),
-                lips=np.stack([r.lips for r in self.runs]),
-                references=np.stack([r.reference for r in self.runs]),
-                jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
-                covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
-                covered=np.array([(k, i, len(d)) for k, r in enumerate(self.runs) for i, d in r.covers.parts.items()]),
-                hidden=np.array([(k, i) for k, r in enumerate(self.runs) for i in sorted(r.covers.whole)]),
-                reports=np.array(json.dumps(reports)),
-            )
+        save_arrays(
+            path,
+            stamps=self.stamps,
+            spans=np.array(spans, np.int64),
+            transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
+            polygons=np.stack([r.polygon for r in self.runs]),
+            lips=np.stack([r.lips for r in self.runs]),
+            references=np.stack([r.reference for r in self.runs]),
+            jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
+            covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
+            covered=np.array([(k, i, len(d)) for k, r in enumerate(self.runs) for i, d in r.covers.parts.items()]),
+            hidden=np.array([(k, i) for k, r in enumerate(self.runs) for i in sorted(r.covers.whole)]),
+            reports=np.array(json.dumps(reports)),
+        )
 
     @staticmethod
     def load(path: Path) -> Survey:

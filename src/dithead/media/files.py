@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from dithead.errors import MediaError, OutputError
 
@@ -99,6 +101,15 @@ def require_writable(path: Path) -> None:
 def temporary_beside(path: Path) -> Path:
     """A fresh hidden name in the same folder, so that the final rename is atomic."""
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.part")
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """Write an .npz; the file appears whole or not at all. It is packed in memory: on a full disk numpy would complain
+    a second time, out of anybody's reach."""
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
 
 
 @contextmanager

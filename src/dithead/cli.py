@@ -98,6 +98,18 @@ def prepare(
 
 
 @app.command()
+def shard(
+    dataset: Annotated[Path, typer.Argument(help="A prepared dataset's folder.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder or URL, such as s3://bucket/people.")],
+    clips: Annotated[int | None, typer.Option(min=1, help="Clips in a tar.")] = None,
+) -> None:
+    """Pack a dataset into tar files that training reads from any place fsspec knows."""
+    from dithead.prepare.shards import write_shards
+
+    out(f"{output}  {write_shards(dataset, output, **given(clips_per_shard=clips))} shards")
+
+
+@app.command()
 def synth(
     count: Annotated[int, typer.Argument(help="How many clips, each of another person.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder; the same command resumes it.")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dithead.errors import DataError
 from dithead.prepare.settings import PrepareConfig
+from dithead.prepare.shards import SHARDS, Place, ShardStore
 from dithead.types import Wave
 
 
@@ -30,7 +31,10 @@ class Track:
 
 @dataclass(frozen=True)
 class Clip:
-    """One accepted clip of a dataset; its files are read when asked for."""
+    """One accepted clip of a dataset; its files are read when asked for, and fetched first where they are packed.
+
+    Reading raises DataError, ShardError when the clip's shard is damaged.
+    """
 
     id: str
     identity: str
@@ -39,7 +43,20 @@ class Clip:
     licence: str
     length: int  # N
     fps: int
-    folder: Path
+    home: Path | ShardStore = field(repr=False)
+    shard: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the clip's files are on this machine."""
+        if isinstance(self.home, ShardStore):
+            return self.home.clip(self.shard, self.id)
+        return self.home / "clips" / self.id
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset it is from."""
+        return (self.home.folder if isinstance(self.home, ShardStore) else self.home).name
 
     def frames(self) -> NDArray[np.uint8]:
         """All crops (N, S, S, 3)."""
@@ -71,22 +88,28 @@ class Clip:
 
 
 class Dataset:
-    """A folder written by ``prepare_dataset``.
+    """A folder written by ``prepare_dataset``, or a folder or URL of shards written by ``write_shards``.
 
     Raises DataError when it is missing, unfinished or not a dataset.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = str(path)
+        self._place = Place(self.path)
         self.config = self._read_config()
         self.entries = self._read_manifest()
+
+    @cached_property
+    def home(self) -> Path | ShardStore:
+        """Where the clips are."""
+        return ShardStore(self._place) if self._place.exists(SHARDS) else Path(self.path)
 
     @cached_property
     def _clips(self) -> list[Clip]:
         return [
             Clip(
                 id=e["id"], identity=e["identity"], split=e["split"], source=e["source"],
-                licence=e["licence"], length=e["frames"], fps=e["fps"], folder=self.path / "clips" / e["id"],
+                licence=e["licence"], length=e["frames"], fps=e["fps"], home=self.home, shard=e.get("shard", ""),
             )
             for e in self.entries
             if e["status"] == "ok"
@@ -104,19 +127,19 @@ class Dataset:
         return {"clips": len(self._clips), "sha256": hashlib.sha256(listed.encode()).hexdigest()}
 
     def _read_config(self) -> PrepareConfig:
-        path = self.path / "config.json"
         try:
-            return PrepareConfig(**json.loads(path.read_text("utf-8")))
+            return PrepareConfig(**json.loads(self._place.read_text("config.json")))
         except FileNotFoundError:
             raise DataError(
                 f"{self.path}: not a dataset (no config.json); make one with: dithead prepare RAW_DIR -o {self.path}"
             ) from None
         except (OSError, ValueError, TypeError) as error:
-            raise DataError(f"{path}: cannot be understood ({str(error).splitlines()[0]})") from None
+            raise DataError(f"{self.path}/config.json: cannot be understood ({str(error).splitlines()[0]})") from None
 
     def _read_manifest(self) -> list[dict[str, Any]]:
-        path = self.path / "manifest.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+            return [json.loads(line) for line in self._place.read_text("manifest.jsonl").splitlines() if line]
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read ({error}); run dithead prepare again to rebuild it") from None
+            raise DataError(
+                f"{self.path}/manifest.jsonl: cannot be read ({error}); run dithead prepare again to rebuild it"
+            ) from None

@@ -26,7 +26,7 @@ from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train import losses
 from dithead.train.augment import draw as draw_augmentation
 from dithead.train.augment import identity as no_augmentation
-from dithead.train.data import FrameBank, Source, augmented, stack
+from dithead.train.data import ClipFrames, FrameBank, Source, augmented, stack
 from dithead.train.processes import team
 from dithead.train.runtime import (
     Batch,
@@ -40,13 +40,19 @@ from dithead.train.runtime import (
 )
 from dithead.train.sheet import write_sheet
 from dithead.train.start import start
+from dithead.train.stream import FrameStream, is_sharded
 
 
-def picture_batch(bank: FrameBank, size: int, rngs: Sequence[np.random.Generator], augment: bool = True) -> Batch:
-    """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S); a row for each of ``rngs``."""
+def picture_batch(
+    bank: FrameBank | FrameStream, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0
+) -> Batch:
+    """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S); a row for each of ``rngs``.
+
+    ``place`` is where the first row stands in the whole training.
+    """
     samples = []
-    for rng in rngs:
-        clip, target, reference = bank.pick(rng)
+    for row, rng in enumerate(rngs):
+        clip, target, reference = bank.pick(rng, place + row)
         side = clip.crops.shape[1]
         change = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
         samples.append(augmented(clip, target, reference, change))
@@ -139,11 +145,11 @@ def reconstruct(model: FaceAutoencoder, batch: Batch, device: torch.device) -> T
 
 
 @torch.no_grad()
-def measure_statistics(model: FaceAutoencoder, bank: FrameBank, size: int, device: torch.device) -> None:
+def measure_statistics(model: FaceAutoencoder, bank: FrameBank | FrameStream, size: int, device: torch.device) -> None:
     """Set the latents' mean and standard deviation from augmented training frames."""
     raw = []
     for step in range(16):
-        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)])
+        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)], place=step * 16)
         with autocast(device):
             window = _training_window(batch["mask"], step_rng(0, step, 5))
             raw.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
@@ -174,7 +180,9 @@ def train_autoencoder(
     begun = start("autoencoder", data, preset.model.model_dump(mode="json"), preset.autoencoder, output,
                   seed=seed, device=device, steps=steps)  # fmt: skip
     run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
-    bank = FrameBank(begun.sources, "train", settings.frames_per_identity)
+    packed = is_sharded(begun.sources)
+    bank = (FrameStream(begun.sources, "train", seed) if packed
+            else FrameBank(begun.sources, "train", settings.frames_per_identity))  # fmt: skip
     stage = _Stage(settings, _trainable(FaceAutoencoder(config), settings, where),
                    _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
     average = stage.autoencoder.average.module
@@ -184,6 +192,9 @@ def train_autoencoder(
     def rows(step: int) -> list[np.random.Generator]:
         return [step_rng(seed, step, 0, row) for row in team().rows(settings.batch)]
 
+    def place(step: int) -> int:
+        return step * settings.batch + team().rows(settings.batch).start
+
     def draw(step: int) -> None:
         picture = reconstruct(average, held_out, where)
         run.log(step=step, **_held_out_numbers(picture, held_out))
@@ -192,14 +203,18 @@ def train_autoencoder(
 
     train_loop(
         run, {"autoencoder": stage.autoencoder, "discriminator": stage.discriminator}, Loop(settings.steps),
-        lambda step: picture_batch(bank, size, rows(step)), stage.update, draw, init,
-        lambda step: [bank.name(rng) for rng in rows(step)],
+        lambda step: picture_batch(bank, size, rows(step), place=place(step)), stage.update, draw, init,
+        lambda step: [_name(*bank.pick(rng, place(step) + row)) for row, rng in enumerate(rows(step))],
     )  # fmt: skip
     measure_statistics(average, bank, size, where)
     if team().leads:
         _write_weights(average, run.folder)
     team().wait()
     return run.folder
+
+
+def _name(clip: ClipFrames, target: int, reference: int) -> str:
+    return f"{clip.id} frames {target} and {reference}"
 
 
 def _write_weights(average: FaceAutoencoder, folder: Path) -> None:
@@ -226,8 +241,11 @@ def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device)
     return Trainable(module, settings.learning_rate, settings.ema, betas)
 
 
-def _held_out(sources: Sequence[Source], bank: FrameBank, size: int, settings: AutoencoderTraining) -> Batch:
+def _held_out(
+    sources: Sequence[Source], bank: FrameBank | FrameStream, size: int, settings: AutoencoderTraining
+) -> Batch:
     """Twelve frames of people held out; of the training people only where nobody is held out."""
+    held: FrameBank | FrameStream
     try:
         held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
     except DataError:

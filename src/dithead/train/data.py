@@ -22,13 +22,14 @@ from dithead.face.lips import OUTER_LIPS
 from dithead.face.masks import polygon_mask
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.augment import Augmentation
+from dithead.train.damaged import Damaged
 
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset and its weight in the mixture. ``A:0.7`` on the command line."""
+    """A dataset, a folder or URL, and its weight in the mixture. ``A:0.7`` on the command line."""
 
-    path: Path
+    path: Path | str
     weight: float = 1.0
 
     @classmethod
@@ -38,10 +39,14 @@ class Source:
         try:
             weight = float(tail) if colon else 1.0
         except ValueError:
-            return cls(Path(text))  # a colon inside a path
+            return cls(_place(text))  # a colon inside a path
         if weight <= 0:
             raise DataError(f"the weight in '{text}' must be positive")
-        return cls(Path(head if colon else text), weight)
+        return cls(_place(head if colon else text), weight)
+
+
+def _place(text: str) -> Path | str:
+    return text if "://" in text else Path(text)
 
 
 @dataclass(frozen=True)
@@ -128,29 +133,31 @@ class FrameBank:
 
     def __init__(self, sources: Sequence[Source], split: str, cap: int) -> None:
         chosen = choose_clips(sources, split, cap, power=0.5)
+        damaged = Damaged(len(chosen))
         with ThreadPoolExecutor(2) as pool:
-            loaded = pool.map(_spread_frames, chosen)
-            pairs = [(frames, w.probability) for frames, w in zip(loaded, chosen, strict=True) if len(frames.crops) > 1]
+            loaded = pool.map(lambda w: damaged.read(w.clip, lambda: spread_frames(w)), chosen)
+            found = [(frames, w.probability) for frames, w in zip(loaded, chosen, strict=True) if frames is not None]
+        pairs = [(frames, probability) for frames, probability in found if len(frames.crops) > 1]
         if not pairs:
             raise DataError("no clip has two usable frames; stage one needs a frame and a reference")
         self.clips = [frames for frames, _ in pairs]
         weights = np.array([p for _, p in pairs])
         self._cumulative = np.cumsum(weights / weights.sum())
 
-    def pick(self, rng: np.random.Generator) -> tuple[ClipFrames, int, int]:
+    def pick(self, rng: np.random.Generator, place: int = 0) -> tuple[ClipFrames, int, int]:  # noqa: ARG002 - a stream's
         """A clip, a target frame and another frame of the clip as reference."""
         index = min(int(np.searchsorted(self._cumulative, rng.random())), len(self.clips) - 1)
         clip = self.clips[index]
-        target, reference = rng.choice(len(clip.crops), 2, replace=False)
-        return clip, int(target), int(reference)
-
-    def name(self, rng: np.random.Generator) -> str:
-        """What ``pick`` takes with this generator, for people."""
-        clip, target, reference = self.pick(rng)
-        return f"{clip.id} frames {target} and {reference}"
+        return clip, *two_frames(clip, rng)
 
 
-def _spread_frames(item: WeightedClip) -> ClipFrames:
+def two_frames(clip: ClipFrames, rng: np.random.Generator) -> tuple[int, int]:
+    """A target and another frame."""
+    target, reference = rng.choice(len(clip.crops), 2, replace=False)
+    return int(target), int(reference)
+
+
+def spread_frames(item: WeightedClip) -> ClipFrames:
     track = item.clip.track()
     index = np.flatnonzero(track.valid)[:: item.stride]
     return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(track.landmarks[index]), item.clip.id)

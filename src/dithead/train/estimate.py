@@ -89,8 +89,9 @@ def _sample(source: Source, folder: Path) -> Source:
     dataset = Dataset(source.path)
     chosen = _few(dataset.clips("train"), _PEOPLE) + _few(dataset.clips("val"), 1)
     ids = {clip.id for clip in chosen}
-    folder.mkdir(parents=True)
-    (folder / "clips").symlink_to((Path(source.path) / "clips").absolute(), target_is_directory=True)
+    (folder / "clips").mkdir(parents=True)
+    for clip in chosen:
+        (folder / "clips" / clip.id).symlink_to(clip.folder.absolute(), target_is_directory=True)
     (folder / "config.json").write_text(dataset.config.model_dump_json())
     lines = [json.dumps(entry) + "\n" for entry in dataset.entries if entry["id"] in ids]
     (folder / "manifest.jsonl").write_text("".join(lines))

@@ -25,6 +25,7 @@ from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.prepare.dataset import Track
 from dithead.train.augment import draw, identity
+from dithead.train.damaged import Damaged
 from dithead.train.data import WeightedClip, lip_boxes, region_picture
 from dithead.train.lipshape import lip_shapes
 from dithead.train.processes import team
@@ -118,16 +119,20 @@ def cache_clips(
     """Encode every clip in its variants, or read what an earlier run left. Several processes share the work."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(item, variant, count) for item, count in zip(chosen, variants, strict=True) for variant in range(count)]
-    paths = [folder / f"{item.clip.folder.parents[1].name}-{item.clip.id}-{variant}.npz" for item, variant, _ in jobs]
+    paths = [folder / f"{item.clip.dataset}-{item.clip.id}-{variant}.npz" for item, variant, _ in jobs]
     mine = range(team().rank, len(jobs), team().size)
+    damaged = Damaged(len(jobs))
     for index in track(mine, description="latents", disable=not team().leads):
         item, variant, _ = jobs[index]
         if not paths[index].exists():
-            _write(paths[index], encode_clip(item, head, variant, seed, kind))
+            made = damaged.read(item.clip, lambda: encode_clip(item, head, variant, seed, kind))  # noqa: B023 - at once
+            if made is not None:
+                _write(paths[index], made)
     team().wait()
     return [
         CachedClip(_read(path), item.probability / count, f"{item.clip.id} ({variant})")
         for path, (item, variant, count) in zip(paths, jobs, strict=True)
+        if path.exists()
     ]
 
 

@@ -1,0 +1,137 @@
+"""Datasets in tars: the same clips from a folder or a URL, in an order that resumes, whole or told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dithead.config import get_preset
+from dithead.errors import DataError
+from dithead.prepare.dataset import Clip, Dataset
+from dithead.prepare.shards import CACHE_VARIABLE, ShardError, shuffled, write_shards
+from dithead.train.autoencoder import train_autoencoder
+from dithead.train.damaged import Damaged
+from dithead.train.data import Source
+from dithead.train.stream import FrameStream, is_sharded
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "shards-cache"))
+
+
+@pytest.fixture
+def packed(dataset: Path, tmp_path: Path) -> Path:
+    assert write_shards(dataset, str(tmp_path / "packed"), clips_per_shard=2) == 3  # two of training, one held out
+    return tmp_path / "packed"
+
+
+def test_a_packed_dataset_is_the_same_dataset(dataset: Path, packed: Path) -> None:
+    one, other = Dataset(dataset), Dataset(packed)
+    assert [clip.id for clip in one.clips()] == [clip.id for clip in other.clips()]
+    for a, b in zip(one.clips(), other.clips(), strict=True):
+        np.testing.assert_array_equal(a.frames(), b.frames())
+        np.testing.assert_array_equal(a.audio(), b.audio())
+        np.testing.assert_array_equal(a.track().landmarks, b.track().landmarks)
+
+
+def test_packing_again_gives_the_same_bytes(dataset: Path, packed: Path, tmp_path: Path) -> None:
+    write_shards(dataset, str(tmp_path / "again"), clips_per_shard=2)
+    for file in packed.iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
+
+
+def test_training_reads_shards_at_a_url(dataset: Path, tmp_path: Path) -> None:
+    write_shards(dataset, "memory://bucket/people", clips_per_shard=1)
+    assert is_sharded([Source.parse("memory://bucket/people:0.5")])
+    preset = get_preset("tiny", ["autoencoder.batch=2"])
+    run = train_autoencoder(["memory://bucket/people:0.5"], preset, tmp_path / "run", steps=3, device="cpu")
+    assert json.loads((run / "config.json").read_text())["data"] == [{"path": "memory://bucket/people", "weight": 0.5}]
+    assert (run / "autoencoder.safetensors").exists()
+
+
+def test_the_order_of_an_epoch_is_a_shuffle_that_keeps_shards_together() -> None:
+    shards = {f"s{i}": list(range(10 * i, 10 * i + 10)) for i in range(20)}
+    order = list(shuffled(shards, seed=1, epoch=0, together=4))
+    assert sorted(order) == list(range(200))
+    assert order == list(shuffled(shards, seed=1, epoch=0, together=4))
+    assert order != list(shuffled(shards, seed=1, epoch=1, together=4))
+    for first in range(0, 200, 40):
+        assert len({clip // 10 for clip in order[first : first + 40]}) == 4
+    assert len({clip // 10 for clip in order[:10]}) > 1
+
+
+def test_a_stream_goes_on_in_the_middle_of_an_epoch(packed: Path) -> None:
+    def clips(first: int, last: int) -> list[str]:
+        stream = FrameStream([Source(packed)], "train", seed=3)
+        return [stream.pick(np.random.default_rng(place), place)[0].id for place in range(first, last)]
+
+    whole = clips(0, 9)
+    assert whole[4:] == clips(4, 9)
+    for epoch in range(3):
+        assert sorted(whole[3 * epoch : 3 * epoch + 3]) == ["clip0", "clip1", "clip2"]
+
+
+def damage(packed: Path, clip: Clip) -> None:
+    content = bytearray((packed / clip.shard).read_bytes())
+    content[len(content) // 2] ^= 1
+    (packed / clip.shard).write_bytes(content)
+
+
+def test_a_damaged_shard_is_named_and_stops_a_run_that_loses_too_much(packed: Path, tmp_path: Path) -> None:
+    clip = Dataset(packed).clips("train")[0]
+    damage(packed, clip)
+    with pytest.raises(ShardError, match=rf"{clip.shard}: does not match its SHA-256"):
+        Dataset(packed).clips("train")[0].frames()
+    with pytest.raises(DataError, match="more than 1%"):
+        train_autoencoder([str(packed)], get_preset("tiny"), tmp_path / "run", steps=3, device="cpu")
+
+
+def test_a_missing_shard_is_a_damaged_one(packed: Path) -> None:
+    clip = Dataset(packed).clips("val")[0]
+    (packed / clip.shard).unlink()
+    with pytest.raises(ShardError, match=clip.shard):
+        clip.track()
+
+
+def test_few_damaged_clips_are_left_out_and_counted(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clips = Dataset(packed).clips("train")
+    damage(packed, clips[0])
+    damaged = Damaged(total=1000)
+    found = [damaged.read(clip, clip.frames) for clip in clips]
+    lost = sum(clip.shard == clips[0].shard for clip in clips)
+    assert [frames is None for frames in found] == [clip.shard == clips[0].shard for clip in clips]
+    assert damaged.shards == {clips[0].shard: lost}
+    assert caplog.text.count("left out") == 1
+
+
+def test_a_stream_passes_over_what_is_damaged(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = Dataset(packed).clips("train")
+    damage(packed, clips[0])
+    monkeypatch.setattr("dithead.train.damaged.TOLERATED", 1.0)
+    stream = FrameStream([Source(packed)], "train")
+    good = {clip.id for clip in clips if clip.shard != clips[0].shard}
+    assert {stream.pick(np.random.default_rng(0), place)[0].id for place in range(6)} == good
+
+
+def test_old_shards_are_forgotten(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dithead.prepare.shards.KEEP", 1)
+    clips = Dataset(packed).clips()
+    folders = [clip.folder for clip in clips]
+    assert sum(folder.exists() for folder in folders) < len(folders)
+    assert all(clip.folder.exists() for clip in clips), "and fetched again when asked for"
+
+
+def test_an_unknown_protocol_says_what_is_missing() -> None:
+    with pytest.raises(DataError, match="nosuch://"):
+        Dataset("nosuch://bucket/people")
+
+
+def test_a_packed_dataset_can_be_moved(packed: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.move(packed, moved)
+    assert Dataset(moved).clips()[0].frames().shape == (12, 64, 64, 3)

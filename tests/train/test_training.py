@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from dithead.config import AutoencoderTraining, DiTTraining, Preset, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.train.audio import train_audio
 from dithead.train.autoencoder import train_autoencoder
-from dithead.train.data import Source
+from dithead.train.data import Mixture, Source
 from dithead.train.dit import train_dit
 
 
@@ -137,8 +138,27 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(dataset: Path, tmp_
 def test_sources_are_parsed() -> None:
     assert Source.parse("a/b:0.25") == Source(Path("a/b"), 0.25)
     assert Source.parse("a/b") == Source(Path("a/b"), 1.0)
-    with pytest.raises(DataError, match="positive"):
-        Source.parse("a:-1")
+    assert Source.parse("a:0.7..0.2") == Source(Path("a"), 0.7, 0.2)
+    assert Source.parse("s3://bucket/people") == Source("s3://bucket/people")
+    for wrong in ("a:-1", "a:0", "a:1..-1"):
+        with pytest.raises(DataError, match="positive"):
+            Source.parse(wrong)
+
+
+def test_a_mixture_changes_evenly_over_the_training() -> None:
+    rng, mixture = np.random.default_rng(0), Mixture([3.0, 1.0], [0.0, 1.0])
+    for progress, share in ((0.0, 0.75), (0.5, 0.375), (1.0, 0.0)):
+        picks = [mixture.pick(rng, progress) for _ in range(4000)]
+        assert picks.count(0) / 4000 == pytest.approx(share, abs=0.03)
+    with pytest.raises(DataError, match="weight 0"):
+        Mixture([0.0], [1.0])
+
+
+def test_the_mixture_is_part_of_the_configuration(dataset: Path, tmp_path: Path) -> None:
+    run = train_autoencoder([f"{dataset}:0.7..0.2"], preset(steps=2), tmp_path / "run", device="cpu")
+    assert json.loads((run / "config.json").read_text())["data"] == [
+        {"path": str(dataset), "weight": 0.7, "final": 0.2}
+    ]
 
 
 def test_a_dataset_without_training_clips_is_refused(dataset: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from dithead.models.mel import FLOOR, log_mel, windows
 from dithead.models.pretrained import SpeechConfig, SpeechEncoder
 from dithead.models.talking_head import normalise_level, speech_features
 from dithead.prepare.dataset import Clip
-from dithead.train.data import Source, choose_clips
+from dithead.train.data import Mixture, Source, choose_clips
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.processes import team
 from dithead.train.runtime import (
@@ -81,8 +81,7 @@ class AudioBank:
         self.frames_per_token = 1 if pretrained else _TOKEN
         self._augment = as_it_is if pretrained else augment_mel
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
-        weights = np.array([item.probability for item in chosen])
-        self._cumulative = np.cumsum(weights / weights.sum())
+        self._mixture = Mixture([item.probability for item in chosen], [item.final for item in chosen])
         shapes = [_shapes(item.clip) for item in chosen]
         self.basis = LipBasis.fit(shapes)
         self.faces = [self._face(item.clip, shape) for item, shape in zip(chosen, shapes, strict=True)]
@@ -92,14 +91,17 @@ class AudioBank:
 
     def batch(self, step: int, seed: int) -> Batch:
         """mel (B, W, 80), tokens' lips (B, L, 9) and mouth (B, L, 8), the centre's lips (B, 9), voice (B,) 0 or 1."""
-        rows = [self._row(step_rng(seed, step, 3, row)) for row in team().rows(self.settings.batch)]
+        rows = [
+            self._row(step_rng(seed, step, 3, row), step / self.settings.steps)
+            for row in team().rows(self.settings.batch)
+        ]
         return {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
 
-    def _row(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def _row(self, rng: np.random.Generator, progress: float) -> dict[str, NDArray[Any]]:
         if self.voices and rng.random() < self.settings.voice_share:
             item = self.voices[int(rng.integers(len(self.voices)))]
         else:
-            item = self.faces[min(int(np.searchsorted(self._cumulative, rng.random())), len(self.faces) - 1)]
+            item = self.faces[self._mixture.pick(rng, progress)]
         tempo = float(np.exp(rng.normal(0, self.settings.tempo)))
         centre = rng.uniform(0, len(item.mel) - 1)
         moments = centre + (np.arange(self.window) - self.window / 2) * tempo

@@ -149,7 +149,7 @@ def measure_statistics(model: FaceAutoencoder, bank: FrameBank | FrameStream, si
     """Set the latents' mean and standard deviation from augmented training frames."""
     raw = []
     for step in range(16):
-        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)], place=step * 16)
+        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)])
         with autocast(device):
             window = _training_window(batch["mask"], step_rng(0, step, 5))
             raw.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
@@ -181,8 +181,9 @@ def train_autoencoder(
                   seed=seed, device=device, steps=steps)  # fmt: skip
     run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
     packed = is_sharded(begun.sources)
-    bank = (FrameStream(begun.sources, "train", seed) if packed
-            else FrameBank(begun.sources, "train", settings.frames_per_identity))  # fmt: skip
+    places = settings.steps * settings.batch
+    bank = (FrameStream(begun.sources, "train", seed, places) if packed
+            else FrameBank(begun.sources, "train", settings.frames_per_identity, places))  # fmt: skip
     stage = _Stage(settings, _trainable(FaceAutoencoder(config), settings, where),
                    _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
     average = stage.autoencoder.average.module

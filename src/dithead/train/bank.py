@@ -16,6 +16,7 @@ from dithead.config import DiTTraining
 from dithead.models.audio import MelEncoder
 from dithead.models.pretrained import SpeechEncoder
 from dithead.train.audio import as_it_is
+from dithead.train.data import Mixture
 from dithead.train.latents import CachedClip, ClipLatents
 from dithead.train.lipshape import LipBasis
 from dithead.train.processes import team
@@ -35,8 +36,7 @@ class LatentBank:
     ) -> None:  # fmt: skip
         self.clips = [item.latents for item in cached]
         self._names = [item.name for item in cached]
-        weights = np.array([item.probability for item in cached])
-        self._cumulative = np.cumsum(weights / weights.sum())
+        self._mixture = Mixture([item.probability for item in cached], [item.final for item in cached])
         self.settings, self.basis, self.references = settings, basis, references
         self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
         self._augment = augment_mel if isinstance(audio, MelEncoder) else as_it_is
@@ -47,7 +47,7 @@ class LatentBank:
         """
         s = self.settings
         share = team().rows(s.batch)
-        rows = [self._row(step_rng(seed, step, 0, row)) for row in share]
+        rows = [self._row(step_rng(seed, step, 0, row), step / s.steps) for row in share]
         out = {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
         generator, own = step_generator(seed, step), slice(share.start, share.stop)
         out["noise"] = torch.randn(s.batch, *out["latent"].shape[1:], generator=generator)[own]
@@ -57,7 +57,8 @@ class LatentBank:
 
     def names(self, step: int, seed: int) -> list[str]:
         """What ``batch`` holds, for people."""
-        picks = [self._pick(step_rng(seed, step, 0, row)) for row in team().rows(self.settings.batch)]
+        done = step / self.settings.steps
+        picks = [self._pick(step_rng(seed, step, 0, row), done) for row in team().rows(self.settings.batch)]
         return [f"{self._names[index]} frame {frame}" for index, frame in picks]
 
     def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> Array:
@@ -69,13 +70,13 @@ class LatentBank:
         cut[(at < 0) | (at >= len(clip.mel))] = self.pad
         return cut if rng is None else self._augment(rng, cut)
 
-    def _pick(self, rng: np.random.Generator) -> tuple[int, int]:
+    def _pick(self, rng: np.random.Generator, progress: float) -> tuple[int, int]:
         """A clip by its probability and one of its frames."""
-        index = min(int(np.searchsorted(self._cumulative, rng.random())), len(self.clips) - 1)
+        index = self._mixture.pick(rng, progress)
         return index, int(rng.integers(len(self.clips[index].latents)))
 
-    def _row(self, rng: np.random.Generator) -> dict[str, Array]:
-        index, frame = self._pick(rng)
+    def _row(self, rng: np.random.Generator, progress: float) -> dict[str, Array]:
+        index, frame = self._pick(rng, progress)
         clip = self.clips[index]
         return {
             "latent": clip.latents[frame],

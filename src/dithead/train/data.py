@@ -27,22 +27,50 @@ from dithead.train.damaged import Damaged
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset, a folder or URL, and its weight in the mixture. ``A:0.7`` on the command line."""
+    """A dataset, a folder or URL, and its weight in the mixture: ``A:0.7`` on the command line.
+
+    With a ``final`` weight, ``A:0.7..0.2``, it changes evenly over the training.
+    """
 
     path: Path | str
     weight: float = 1.0
+    final: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> Source:
-        """``FOLDER`` or ``FOLDER:WEIGHT``. Raises DataError for a weight that is not positive."""
+        """``FOLDER``, ``FOLDER:WEIGHT`` or ``FOLDER:WEIGHT..FINAL``. Raises DataError for weights that are none."""
         head, colon, tail = text.rpartition(":")
+        first, _, last = tail.partition("..")
         try:
-            weight = float(tail) if colon else 1.0
+            weight, final = (float(first), float(last) if last else None) if colon else (1.0, None)
         except ValueError:
             return cls(_place(text))  # a colon inside a path
-        if weight <= 0:
+        if min(weight, weight if final is None else final) < 0 or not weight + (final or 0):
             raise DataError(f"the weight in '{text}' must be positive")
-        return cls(_place(head if colon else text), weight)
+        return cls(_place(head if colon else text), weight, final)
+
+    def describe(self) -> dict[str, Any]:
+        """As a run's configuration records it."""
+        told: dict[str, Any] = {"path": str(self.path), "weight": self.weight}
+        return told if self.final is None else told | {"final": self.final}
+
+
+class Mixture:
+    """What is drawn how often, at the start of a training and at its end; between them in proportion."""
+
+    def __init__(self, start: Sequence[float], end: Sequence[float]) -> None:
+        """Raises DataError when nothing has a weight at the start or at the end."""
+        self._cumulative = []
+        for weights in (np.array(start, np.float64), np.array(end, np.float64)):
+            if not weights.sum() > 0:
+                raise DataError("all datasets have weight 0 at one end of the training; give one of them more")
+            self._cumulative.append(np.cumsum(weights / weights.sum()))
+
+    def pick(self, rng: np.random.Generator, progress: float = 0.0) -> int:
+        """The number of one item when ``progress`` of the training, 0 to 1, is done."""
+        which, draw = rng.random(2)
+        cumulative = self._cumulative[int(which < progress)]
+        return min(int(np.searchsorted(cumulative, draw)), len(cumulative) - 1)
 
 
 def _place(text: str) -> Path | str:
@@ -51,10 +79,11 @@ def _place(text: str) -> Path | str:
 
 @dataclass(frozen=True)
 class WeightedClip:
-    """A clip with its probability in the mixture and the frames of it that are used."""
+    """A clip with its probability in the mixture, at the end too, and the frames of it that are used."""
 
     clip: Clip
     probability: float
+    final: float
     frames: slice
     stride: int
 
@@ -64,21 +93,24 @@ def choose_clips(sources: Sequence[Source], split: str, cap: int, power: float) 
 
     Raises DataError when there is none.
     """
-    chosen: list[tuple[Clip, float, int]] = []
+    chosen: list[tuple[Clip, float, float, int]] = []
     for source in sources:
+        last = source.weight if source.final is None else source.final
         people: dict[str, list[Clip]] = defaultdict(list)
         for clip in Dataset(source.path).clips(split):
             people[clip.identity].append(clip)
         counts = {who: sum(c.length for c in clips) for who, clips in people.items()}
         total = sum(min(n, cap) ** power for n in counts.values())
         for who, clips in people.items():
-            share = source.weight * min(counts[who], cap) ** power / total
+            share = min(counts[who], cap) ** power / total
             keep = min(1.0, cap / counts[who])
-            chosen += [(c, share * c.length / counts[who], max(2, round(c.length * keep))) for c in clips]
+            for clip in clips:
+                part = share * clip.length / counts[who]
+                chosen.append((clip, source.weight * part, last * part, max(2, round(clip.length * keep))))
     if not chosen:
         raise DataError(f"no clip of split '{split}' in: {', '.join(str(s.path) for s in sources)}")
-    scale = sum(share for _, share, _ in chosen)
-    return [_window(clip, share / scale, keep) for clip, share, keep in chosen]
+    scale, end = sum(item[1] for item in chosen), sum(item[2] for item in chosen)
+    return [_window(clip, share / scale, last / max(end, 1e-12), keep) for clip, share, last, keep in chosen]
 
 
 def held_out_people(sources: Sequence[Source], count: int) -> list[WeightedClip]:
@@ -94,11 +126,11 @@ def held_out_people(sources: Sequence[Source], count: int) -> list[WeightedClip]
     return turns[:count]
 
 
-def _window(clip: Clip, probability: float, keep: int) -> WeightedClip:
+def _window(clip: Clip, probability: float, final: float, keep: int) -> WeightedClip:
     """``keep`` frames in a row, so that neighbours stay neighbours, from a place that differs from clip to clip."""
     keep = min(keep, clip.length)
     first = zlib.crc32(clip.id.encode()) % (clip.length - keep + 1)
-    return WeightedClip(clip, probability, slice(first, first + keep), max(1, clip.length // keep))
+    return WeightedClip(clip, probability, final, slice(first, first + keep), max(1, clip.length // keep))
 
 
 def lip_boxes(landmarks: NDArray[np.float32], grow: float = 0.35) -> NDArray[np.float32]:
@@ -131,23 +163,22 @@ class ClipFrames:
 class FrameBank:
     """The frames of stage one, in memory: spread over each clip, identities balanced."""
 
-    def __init__(self, sources: Sequence[Source], split: str, cap: int) -> None:
-        chosen = choose_clips(sources, split, cap, power=0.5)
+    def __init__(self, sources: Sequence[Source], split: str, cap: int, places: int = 1) -> None:
+        """``places`` is how many rows the whole training has."""
+        chosen, self._places = choose_clips(sources, split, cap, power=0.5), places
         damaged = Damaged(len(chosen))
         with ThreadPoolExecutor(2) as pool:
             loaded = pool.map(lambda w: damaged.read(w.clip, lambda: spread_frames(w)), chosen)
-            found = [(frames, w.probability) for frames, w in zip(loaded, chosen, strict=True) if frames is not None]
-        pairs = [(frames, probability) for frames, probability in found if len(frames.crops) > 1]
+            found = [(frames, w) for frames, w in zip(loaded, chosen, strict=True) if frames is not None]
+        pairs = [(frames, w) for frames, w in found if len(frames.crops) > 1]
         if not pairs:
             raise DataError("no clip has two usable frames; stage one needs a frame and a reference")
         self.clips = [frames for frames, _ in pairs]
-        weights = np.array([p for _, p in pairs])
-        self._cumulative = np.cumsum(weights / weights.sum())
+        self._mixture = Mixture([w.probability for _, w in pairs], [w.final for _, w in pairs])
 
-    def pick(self, rng: np.random.Generator, place: int = 0) -> tuple[ClipFrames, int, int]:  # noqa: ARG002 - a stream's
-        """A clip, a target frame and another frame of the clip as reference."""
-        index = min(int(np.searchsorted(self._cumulative, rng.random())), len(self.clips) - 1)
-        clip = self.clips[index]
+    def pick(self, rng: np.random.Generator, place: int = 0) -> tuple[ClipFrames, int, int]:
+        """A clip, a target frame and another frame of the clip as reference, for the training's row ``place``."""
+        clip = self.clips[self._mixture.pick(rng, place / self._places)]
         return clip, *two_frames(clip, rng)
 
 

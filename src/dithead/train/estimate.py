@@ -95,7 +95,7 @@ def _sample(source: Source, folder: Path) -> Source:
     (folder / "config.json").write_text(dataset.config.model_dump_json())
     lines = [json.dumps(entry) + "\n" for entry in dataset.entries if entry["id"] in ids]
     (folder / "manifest.jsonl").write_text("".join(lines))
-    return Source(folder, source.weight)
+    return Source(folder, source.weight, source.final)
 
 
 def _few(clips: Sequence[Clip], count: int) -> list[Clip]:

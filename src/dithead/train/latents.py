@@ -51,10 +51,11 @@ class ClipLatents:
 
 @dataclass(frozen=True)
 class CachedClip:
-    """A clip under one augmentation, with its probability in the mixture and its name for people."""
+    """A clip under one augmentation, with its probability in the mixture, at the end too, and its name for people."""
 
     latents: ClipLatents
     probability: float
+    final: float
     name: str
 
 
@@ -130,7 +131,7 @@ def cache_clips(
                 _write(paths[index], made)
     team().wait()
     return [
-        CachedClip(_read(path), item.probability / count, f"{item.clip.id} ({variant})")
+        CachedClip(_read(path), item.probability / count, item.final / count, f"{item.clip.id} ({variant})")
         for path, (item, variant, count) in zip(paths, jobs, strict=True)
         if path.exists()
     ]

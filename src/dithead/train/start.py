@@ -48,7 +48,7 @@ def start(
     settings = settings.model_copy(update={"steps": steps} if steps else {})
     config = {
         "stage": stage,
-        "data": [{"path": str(s.path), "weight": s.weight} for s in sources],
+        "data": [source.describe() for source in sources],
         "model": dict(model),
         "training": settings.model_dump(mode="json"),
         **more,

@@ -16,7 +16,7 @@ from dithead.errors import DataError
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import ShardStore, shuffled
 from dithead.train.damaged import Damaged
-from dithead.train.data import ClipFrames, Source, WeightedClip, spread_frames, two_frames
+from dithead.train.data import ClipFrames, Mixture, Source, WeightedClip, spread_frames, two_frames
 
 _KEEP = 256  # decoded clips in memory
 
@@ -24,11 +24,12 @@ _KEEP = 256  # decoded clips in memory
 class FrameStream:
     """Frames of sharded datasets. Clips come in the shards' shuffled order, so people count by their footage."""
 
-    def __init__(self, sources: Sequence[Source], split: str, seed: int = 0) -> None:
-        self.seed = seed
-        self.sources = [_Packed(Dataset(source.path), split, source.weight) for source in sources]
-        weights = np.array([source.weight for source in self.sources])
-        self._cumulative = np.cumsum(weights / weights.sum())
+    def __init__(self, sources: Sequence[Source], split: str, seed: int = 0, places: int = 1) -> None:
+        """``places`` is how many rows the whole training has."""
+        self.seed, self._places = seed, places
+        self.sources = [_Packed(Dataset(source.path), split) for source in sources]
+        ends = [source.weight if source.final is None else source.final for source in sources]
+        self._mixture = Mixture([source.weight for source in sources], ends)
         self._damaged = Damaged(sum(len(source.clips) for source in self.sources))
         self._recent: OrderedDict[str, ClipFrames | None] = OrderedDict()
         self._lock = Lock()
@@ -38,8 +39,7 @@ class FrameStream:
 
         A clip in a damaged shard, or with a single frame, is passed over for the next one.
         """
-        number = min(int(np.searchsorted(self._cumulative, rng.random())), len(self.sources) - 1)
-        source = self.sources[number]
+        source = self.sources[self._mixture.pick(rng, place / self._places)]
         for further in range(2 * len(source.clips)):  # any two epochs in a row hold every clip
             frames = self._frames(source.at(place + further, self.seed))
             if frames is not None and len(frames.crops) > 1:
@@ -52,7 +52,7 @@ class FrameStream:
             if key in self._recent:
                 self._recent.move_to_end(key)
                 return self._recent[key]
-        whole = WeightedClip(clip, 1.0, slice(0, clip.length), 1)
+        whole = WeightedClip(clip, 1.0, 1.0, slice(0, clip.length), 1)
         frames = self._damaged.read(clip, lambda: spread_frames(whole))
         with self._lock:
             self._recent[key] = frames
@@ -64,8 +64,8 @@ class FrameStream:
 class _Packed:
     """One sharded dataset and its order."""
 
-    def __init__(self, dataset: Dataset, split: str, weight: float) -> None:
-        self.name, self.weight, self.clips = dataset.path, weight, dataset.clips(split)
+    def __init__(self, dataset: Dataset, split: str) -> None:
+        self.name, self.clips = dataset.path, dataset.clips(split)
         if not self.clips:
             raise DataError(f"no clip of split '{split}' in: {dataset.path}")
         self._shards: dict[str, list[int]] = {}

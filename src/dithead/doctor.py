@@ -19,7 +19,8 @@ from dithead.errors import DitheadError
 Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
-EXTRAS = {"synth": "moderngl", "evaluate": "torchmetrics", "train": "accelerate", "ray": "ray"}  # extra -> the module that shows it is there
+# extra -> the module that shows it is there
+EXTRAS = {"synth": "moderngl", "evaluate": "torchmetrics", "train": "accelerate", "ray": "ray"}
 
 
 @dataclass(frozen=True)

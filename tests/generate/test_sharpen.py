@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dithead.face.composite import paste_patch
-from dithead.generate.sharpen import detailed_patch
+from dithead.generate.sharpen import crispened, detailed_patch
 
 SIZE, SCALE = 96, 4
 MOVE = np.array([[1 / SCALE, 0, 0], [0, 1 / SCALE, 0]])
@@ -60,3 +60,14 @@ def test_small_faces_are_left_alone():
     mask = np.ones((SIZE, SIZE), np.float32)
     a, b = paste_patch(frame, frame, still, mask), detailed_patch(frame, frame, frame, still, mask)
     assert np.array_equal(a.difference, b.difference)
+
+
+def test_a_soft_mouth_gets_the_contrast_of_the_reference_where_it_is_drawn():
+    reference = small(scene())
+    soft, core = cv2.GaussianBlur(reference, (0, 0), 0.6), np.zeros((SIZE, SIZE), np.float32)
+    core[30:70, 20:80] = 1
+    made = crispened(soft, reference, core)
+    fine = [grain_of(p[30:70, 20:80]) for p in (soft, made, reference)]
+    assert fine[0] < fine[1] < 1.15 * fine[2]
+    assert np.array_equal(made[:29], soft[:29])
+    assert np.abs(crispened(reference, soft, core).astype(int) - reference).max() == 0  # nothing is made softer

@@ -38,6 +38,7 @@ def generate(
     idle: Annotated[bool | None, typer.Option("--idle/--no-idle", help="A picture as --video sways a little.")] = None,
     occlusion: Annotated[str | None, typer.Option(help="auto keeps hands and things before the mouth; off.")] = None,
     interpolate: Annotated[bool, typer.Option("--interpolate", help="Draw every second mouth: steadier.")] = False,
+    sharpen: Annotated[bool, typer.Option("--sharpen", help="Crisper mouths; no truer ones.")] = False,
     engine: Annotated[str | None, typer.Option(help="Where --jobs run: local, or ray (a cluster).")] = None,
     workers: Annotated[int | None, typer.Option(help="How many of --jobs run at once.")] = None,
     as_json: Json = False,
@@ -46,7 +47,7 @@ def generate(
     settings = given(
         steps=steps, seed=seed, reference=reference, face=face, speakers=_voices(speaker, speakers), fit=fit,
         start=start, end=end, crf=crf, codec=codec, idle=idle,
-        occlusion=occlusion, interpolate=interpolate or None,
+        occlusion=occlusion, interpolate=interpolate or None, sharpen=sharpen or None,
     )  # fmt: skip
     settings |= given(model=model, device=device) | {"lossless": lossless}
     if jobs is not None:

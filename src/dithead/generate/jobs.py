@@ -15,7 +15,8 @@ from dithead.media.files import shown
 REQUIRED = ("video", "audio", "output")
 OPTIONS = {
     "steps": int, "seed": int, "reference": str, "face": str, "speakers": str, "fit": str, "start": float,
-    "end": float, "crf": float, "codec": str, "occlusion": str, "interpolate": bool, "lossless": bool, "idle": bool,
+    "end": float, "crf": float, "codec": str, "occlusion": str, "interpolate": bool, "sharpen": bool,
+    "lossless": bool, "idle": bool,
 }  # fmt: skip
 """Settings of ``generate`` that a row may hold, each with its type."""
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

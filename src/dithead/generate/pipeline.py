@@ -19,6 +19,7 @@ import torch
 
 from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.generate.between import Interpolator
+from dithead.generate.carried import kept_metadata, left_out, synthetic_note
 from dithead.generate.follow import Choice
 from dithead.generate.hearing import heard_by, speech_seconds
 from dithead.generate.mouths import MouthMaker, ReferenceMode
@@ -35,14 +36,13 @@ from dithead.media.encoder import DEFAULT_CRF, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, require_writable, shown
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
-from dithead.media.video import VideoFrame, VideoInfo, probe
+from dithead.media.video import VideoFrame, probe
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 StrPath = str | PathLike[str]
 SEGMENT = 250  # output frames a crash can cost at most
-_KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", "description", "language")
 _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
 
 
@@ -58,6 +58,7 @@ class _Job:
     fit: Fit
     batch: int
     occlusion: Occlusion
+    sharpen: bool
 
 
 def generate(
@@ -75,6 +76,7 @@ def generate(
     idle: bool = True,
     occlusion: Occlusion = "auto",
     interpolate: bool = False,
+    sharpen: bool = False,
     fit: Fit = "silence",
     start: float = 0.0,
     end: float | None = None,
@@ -96,6 +98,7 @@ def generate(
     idle: let a still picture given as ``video`` sway a little; it lasts as long as the speech.
     occlusion: ``auto`` keeps hands and things before the mouth; ``off`` draws over them.
     interpolate: draw every second mouth and move those between along optical flow: steadier, quicker, less exact.
+    sharpen: give the drawn mouth the fine contrast of the person's own; crisper, and no truer.
     fit: what to do when speech and video differ in length, see ``schedule.Fit``.
     start, end: the part of the video to use, in seconds.  crf, codec (h264, hevc), lossless: of the one encode.
 
@@ -117,7 +120,17 @@ def generate(
         probe_audio(path)
     choice = Choice("numbers", frozenset(voices)) if voices else Choice.parse(face)
     job = _Job(
-        clip, Path(audio), Path(output), spoken, voices, choice, encoding, fit, max(1, min(batch, room)), occlusion
+        clip,
+        Path(audio),
+        Path(output),
+        spoken,
+        voices,
+        choice,
+        encoding,
+        fit,
+        max(1, min(batch, room)),
+        occlusion,
+        sharpen,
     )
     talker = load_talker(model, device)
     begun = time.perf_counter()
@@ -140,7 +153,7 @@ def generate(
         seed=seed,
         passed_through=found.passed_through,
         damaged=found.damaged,
-        notes=_notes(clip.info),
+        notes=left_out(clip.info),
     )
 
 
@@ -195,6 +208,7 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
     faces = {"choice": repr(job.choice), "voices": voices}
     part = {
         "occlusion": job.occlusion,
+        "sharpen": job.sharpen,
         "start": job.clip.start,
         "end": job.clip.end,
         "clip": repr(job.clip),
@@ -235,7 +249,7 @@ def _write(job: _Job, found: Survey, maker: Maker, work: WorkFolder, progress: P
             break
     end = tally.last * job.encoding.time_base + 1 / job.clip.info.fps
     join_segments(
-        work.segments(), job.output, job.encoding, end=end, audio=job.audio, metadata=_metadata(job.clip.info)
+        work.segments(), job.output, job.encoding, end=end, audio=job.audio, metadata=kept_metadata(job.clip.info)
     )
     return tally.frames
 
@@ -244,7 +258,7 @@ def _drawn(
     played: Iterable[Shown], job: _Job, found: Survey, maker: Maker, state: Path
 ) -> Iterator[tuple[Planes, int]]:
     """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
-    for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch):
+    for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch, sharpen=job.sharpen):
         yield planes, item.pts
     maker.save_state(state)
 
@@ -261,31 +275,6 @@ class _Tally:
             self.frames, self.last = self.frames + 1, item.pts
             self.progress("drawing mouths", self.frames, max(self.expected, self.frames))
             yield item
-
-
-def _metadata(info: VideoInfo) -> dict[str, str]:
-    """The source's title, people and dates, and its comment followed by ours: no earlier mark is removed."""
-    tags = {name.lower(): text for name, text in info.metadata.items()}
-    notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
-    return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
-
-
-def _notes(info: VideoInfo) -> list[str]:
-    """What the output leaves out of the source, by rule."""
-    notes = []
-    if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):
-        notes.append("the source's transparency is left out")
-    others = [kind for kind in info.other_streams if kind != "audio"]
-    if others:
-        notes.append(f"the source's other streams are left out: {', '.join(others)}")
-    return notes
-
-
-def synthetic_note() -> str:
-    """What the container's ``comment`` tag says of every output."""
-    from dithead import __version__
-
-    return f"AI-generated: lips re-synthesised by dithead {__version__}"
 
 
 def _counted(frames: Iterable[VideoFrame], what: str, total: int | None, progress: Progress) -> Iterator[VideoFrame]:

@@ -16,7 +16,7 @@ from dithead.generate.detail import mouth_core, newness
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
 from dithead.generate.schedule import Shown
-from dithead.generate.sharpen import detailed_patch
+from dithead.generate.sharpen import crispened, detailed_patch
 from dithead.generate.survey import Survey
 from dithead.media.planes import Planes, planes_of
 from dithead.types import RGB, Mask, Similarity
@@ -26,9 +26,12 @@ FEATHER = 0.06  # width of the blend inside the mask's edge, as a fraction of S
 
 
 def render(
-    shown: Iterable[Shown], survey: Survey, maker: Maker, pix_fmt: str, batch: int
+    shown: Iterable[Shown], survey: Survey, maker: Maker, pix_fmt: str, batch: int, *, sharpen: bool = False
 ) -> Iterator[tuple[Shown, Planes]]:
-    """Yield each frame with its new planes, in order; at most ``batch`` frames are held, three if interpolated."""
+    """Yield each frame with its new planes, in order; at most ``batch`` frames are held, three if interpolated.
+
+    sharpen: give drawn mouths the fine contrast of their run's reference.
+    """
     maker.begin()
     held: list[Shown] = []
     runs: list[Run] = []
@@ -36,35 +39,37 @@ def render(
     for item in shown:
         here = survey.runs_at(item.index)
         if here != runs:
-            yield from _flush(held, runs, maker, pix_fmt)
+            yield from _flush(held, runs, maker, pix_fmt, sharpen)
             maker.begin()
             held, runs, room = [], here, maker.room(batch, first=True)
         held.append(item)
         if len(held) >= room:
-            yield from _flush(held, runs, maker, pix_fmt)
+            yield from _flush(held, runs, maker, pix_fmt, sharpen)
             held, room = [], maker.room(batch, first=False)
-    yield from _flush(held, runs, maker, pix_fmt)
+    yield from _flush(held, runs, maker, pix_fmt, sharpen)
 
 
-def _flush(held: list[Shown], runs: list[Run], maker: Maker, pix_fmt: str) -> Iterator[tuple[Shown, Planes]]:
+def _flush(
+    held: list[Shown], runs: list[Run], maker: Maker, pix_fmt: str, sharpen: bool
+) -> Iterator[tuple[Shown, Planes]]:
     if not held:
         return
     planes = [planes_of(s.frame.native, pix_fmt, s.frame.encoding, s.frame.rotation) for s in held]
     for run in runs:
-        _draw(held, planes, run, maker)
+        _draw(held, planes, run, maker, sharpen)
     yield from zip(held, planes, strict=True)
 
 
-def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker) -> None:
+def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, sharpen: bool) -> None:
     """Put the mouths of one face into the planes of the held frames."""
     size = maker.talker.size
     views = [_view(p, run.transforms[s.index - run.start], size) for s, p in zip(held, planes, strict=True)]
     crops = np.stack([warp_crop(v.pixels, v.move, size) for v in views])
+    core = mouth_core(run.lips, size)
     drawn = maker.draw(run, crops, np.array([s.time for s in held]))
     whole, soft = polygon_mask(run.polygon, size), polygon_mask(run.polygon, size, feather=FEATHER * size)
-    core = mouth_core(run.lips, size)
     for s, p, view, crop, mouth in zip(held, planes, views, crops, drawn, strict=True):
-        tinted = match_colour(mouth, crop, whole)
+        tinted = match_colour(crispened(mouth, run.reference, core) if sharpen else mouth, crop, whole)
         mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
         _put(p, view, tinted, crop, mask)
 

@@ -43,6 +43,17 @@ def kinship(mouth: RGB, source: RGB) -> Kinship:
     return Kinship(flow, cv2.GaussianBlur(share, (0, 0), 0.01 * size).astype(np.float32))
 
 
+def crispened(mouth: RGB, reference: RGB, core: Mask) -> RGB:
+    """``mouth`` with the fine contrast that ``reference`` has in ``core`` (all of side S), at most doubled.
+
+    The decoder loses a fifth of it. It can be given back, not made true: see ``docs/generate.md``.
+    """
+    here = core > 0.5
+    fine, wanted = _fine(mouth), float(_fine(reference)[here].std())
+    gain = np.clip(wanted / max(float(fine[here].std()), 1e-3) - 1, 0, 1)
+    return np.asarray(np.clip(np.rint(mouth + gain * core[..., None] * fine), 0, 255), np.uint8)
+
+
 def detailed_patch(frame: RGB, mouth: RGB, source: RGB, move: Similarity, mask: Mask) -> Patch | None:
     """``paste_patch`` of ``mouth`` (S, S, 3) with the detail that ``source``, the frame's own crop, has lost."""
     patch = paste_patch(frame, mouth, move, mask)
@@ -62,6 +73,11 @@ def detailed_patch(frame: RGB, mouth: RGB, source: RGB, move: Similarity, mask: 
     detail = cv2.remap(detail, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     detail *= (enlarged(kin.share) * enlarged(mask))[..., None]
     return Patch(patch.difference + detail, patch.top, patch.left)
+
+
+def _fine(picture: RGB) -> NDArray[np.float32]:
+    whole = picture.astype(np.float32)
+    return np.asarray(whole - cv2.GaussianBlur(whole, (0, 0), picture.shape[0] / 110), np.float32)
 
 
 def _grid(height: int, width: int) -> NDArray[np.float32]:

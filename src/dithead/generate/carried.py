@@ -1,0 +1,32 @@
+"""What of a source besides its picture comes along, by rule: some tags do; other streams and transparency do not."""
+
+from __future__ import annotations
+
+from dithead.media.info import VideoInfo
+
+_KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", "description", "language")
+
+
+def kept_metadata(info: VideoInfo) -> dict[str, str]:
+    """The source's title, people and dates, and its comment followed by ours: no earlier mark is removed."""
+    tags = {name.lower(): text for name, text in info.metadata.items()}
+    notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
+    return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
+
+
+def left_out(info: VideoInfo) -> list[str]:
+    """What the output leaves out of the source, by rule."""
+    notes = []
+    if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):
+        notes.append("the source's transparency is left out")
+    others = [kind for kind in info.other_streams if kind != "audio"]
+    if others:
+        notes.append(f"the source's other streams are left out: {', '.join(others)}")
+    return notes
+
+
+def synthetic_note() -> str:
+    """What the container's ``comment`` tag says of every output."""
+    from dithead import __version__
+
+    return f"AI-generated: lips re-synthesised by dithead {__version__}"

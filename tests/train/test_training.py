@@ -97,6 +97,9 @@ def test_stage_two_writes_a_model_folder_that_loads(
     model = load_model(folder)
     assert model.config.name == "tiny"
     assert list((tmp_path / "dit" / "samples").glob("*.png"))
+    by_clip = json.loads((tmp_path / "dit" / "held_out.json").read_text())["error"]
+    assert list(by_clip) == ["person3: clip3 (0)"]
+    assert "person3: clip3" in (tmp_path / "dit" / "report.html").read_text()
 
 
 def test_stage_two_resumes_by_the_same_call(dataset: Path, stage_one: Path, heard: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from dithead.train.speech import augment_mel
 
 Array = NDArray[Any]
 _CANDIDATES = 8  # references to choose the best of
+_OPEN_OF = 3  # frames to choose the most open of
 
 
 class LatentBank:
@@ -35,7 +36,7 @@ class LatentBank:
         references: int = 1,
     ) -> None:  # fmt: skip
         self.clips = [item.latents for item in cached]
-        self._names = [item.name for item in cached]
+        self.names_of = [item.name for item in cached]
         self._mixture = Mixture([item.probability for item in cached], [item.final for item in cached])
         self.settings, self.basis, self.references = settings, basis, references
         self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
@@ -59,7 +60,7 @@ class LatentBank:
         """What ``batch`` holds, for people."""
         done = step / self.settings.steps
         picks = [self._pick(step_rng(seed, step, 0, row), done) for row in team().rows(self.settings.batch)]
-        return [f"{self._names[index]} frame {frame}" for index, frame in picks]
+        return [f"{self.names_of[index]} frame {frame}" for index, frame in picks]
 
     def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> Array:
         """Speech around a frame (W, 80), augmented when ``rng`` is given; or a speech encoder's features (W, H)."""
@@ -73,7 +74,11 @@ class LatentBank:
     def _pick(self, rng: np.random.Generator, progress: float) -> tuple[int, int]:
         """A clip by its probability and one of its frames."""
         index = self._mixture.pick(rng, progress)
-        return index, int(rng.integers(len(self.clips[index].latents)))
+        clip = self.clips[index]
+        frames = rng.integers(len(clip.latents), size=_OPEN_OF)
+        if rng.random() < self.settings.open_share:  # mouths are closed most of the time
+            return index, int(frames[np.argmax(clip.lips[frames, -1])])
+        return index, int(frames[0])
 
     def _row(self, rng: np.random.Generator, progress: float) -> dict[str, Array]:
         index, frame = self._pick(rng, progress)

@@ -27,6 +27,7 @@ class HeldOutClip:
     mouth: Tensor  # (K, 1, G, G)
     reference: Tensor  # (1, references * C, G, G)
     mel: Tensor  # (K, W, 80)
+    name: str = ""
 
 
 def held_out_clips(bank: LatentBank, count: int = 12, frames: int = 16) -> list[HeldOutClip]:
@@ -45,6 +46,7 @@ def _clip(bank: LatentBank, index: int, frames: int) -> HeldOutClip:
         mouth=torch.from_numpy(clip.mouth[: len(rows)]).float(),
         reference=torch.cat([torch.from_numpy(clip.latents[row]) for row in last])[None].float(),
         mel=torch.stack([torch.from_numpy(bank.mel(clip, row, None)) for row in rows]),
+        name=bank.names_of[index],
     )
 
 
@@ -67,6 +69,13 @@ def held_out_numbers(head: TalkingHead, clips: Sequence[HeldOutClip], previous: 
         "held_out_gain": _spread(own, clips) / max(_spread(truth, clips), 1e-9),
         "held_out_jitter": _change(own, clips) / max(_change(truth, clips), 1e-9),
     }
+
+
+@torch.no_grad()
+def held_out_by_clip(head: TalkingHead, clips: Sequence[HeldOutClip]) -> dict[str, float]:
+    """The error of each clip by its name, the worst first: which people suffer."""
+    errors = {clip.name: _error([_sample(head, clip, clip.mel, False)], [clip]) for clip in clips}
+    return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 
 def _sample(head: TalkingHead, clip: HeldOutClip, mel: Tensor, previous: bool) -> Tensor:

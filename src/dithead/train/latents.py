@@ -131,10 +131,14 @@ def cache_clips(
                 _write(paths[index], made)
     team().wait()
     return [
-        CachedClip(_read(path), item.probability / count, item.final / count, f"{item.clip.id} ({variant})")
+        CachedClip(_read(path), item.probability / count, item.final / count, _name(item, variant))
         for path, (item, variant, count) in zip(paths, jobs, strict=True)
         if path.exists()
     ]
+
+
+def _name(item: WeightedClip, variant: int) -> str:
+    return f"{item.clip.identity}: {item.clip.id} ({variant})"
 
 
 def _write(path: Path, clip: ClipLatents) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_tensor
 from dithead.train.augment import identity
 from dithead.train.data import Source, WeightedClip, held_out_people
-from dithead.train.held_out import HeldOutClip, held_out_numbers
+from dithead.train.held_out import HeldOutClip, held_out_by_clip, held_out_numbers
 from dithead.train.runtime import Run, Trainable, autocast
 from dithead.train.sheet import write_sheet
 
@@ -38,6 +39,8 @@ class Preview:
         """Write ``samples/STEP.png``, two frames of each clip, and the held-out numbers."""
         head = self.averaged()
         self.run.log(step=step, **held_out_numbers(head, self.held_out))
+        by_clip = held_out_by_clip(head, self.held_out)
+        (self.run.folder / "held_out.json").write_text(json.dumps({"step": step, "error": by_clip}, indent=1) + "\n")
         columns = [self._frames(head, item) for item in self.clips]
         rows = [torch.cat(row) for row in zip(*columns, strict=True)]
         write_sheet(self.run.folder / "samples" / f"{step:07d}.png", *rows)

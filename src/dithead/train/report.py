@@ -37,7 +37,7 @@ svg {{ background: #fafafa; border: 1px solid #ddd }} text {{ font-size: 10px; f
 </style>
 <h1>{title}</h1>
 <h2>Numbers</h2>{numbers}
-<h2>Cost</h2>{cost}
+{people}<h2>Cost</h2>{cost}
 <h2>Curves</h2>{curves}
 <h2>Samples</h2>{samples}
 <h2>Settings</h2><pre>{config}</pre>
@@ -52,6 +52,7 @@ def write_report(run: Run) -> Path:
     page = _PAGE.format(
         title=html.escape(f"{stage}: {run.folder.name}"),
         numbers=_table({name: _short(values[-1][1]) for name, values in series.items()}),
+        people=_people(run.folder / "held_out.json"),
         cost=_table(_cost(run)),
         curves="".join(_curve(name, values) for name, values in series.items() if len(values) > 1),
         samples=_samples(sorted((run.folder / "samples").glob("*.png"))),
@@ -101,6 +102,14 @@ def _cost(run: Run) -> dict[str, str]:
         "code": commit(),
         **{name.replace("_", " "): _short(value) for name, value in known.items()},
     }
+
+
+def _people(path: Path) -> str:
+    """Errors of held-out clips, the worst first."""
+    if not path.exists():
+        return ""
+    errors: dict[str, float] = json.loads(path.read_text("utf-8"))["error"]
+    return f"<h2>Held-out error by clip</h2>{_table({name: _short(value) for name, value in errors.items()})}"
 
 
 def _table(rows: dict[str, str]) -> str:

@@ -29,7 +29,8 @@ def test_flow_times_cover_the_unit_interval_and_favour_pure_noise() -> None:
     t = RectifiedFlow().draw_times(torch.linspace(0, 0.9999, 1001))
     assert 0 < t.min() < 0.01
     assert t.max() == 1
-    assert 0.35 < (t == 1).float().mean() < 0.45
+    assert 0.7 < (t == 1).float().mean() < 0.8
+    assert 0.35 < (RectifiedFlow(pure_noise=0.4).draw_times(torch.linspace(0, 0.9999, 1001)) == 1).float().mean() < 0.45
 
 
 def test_flow_sampler_reproduces_mean_and_spread_of_a_gaussian() -> None:

@@ -61,7 +61,7 @@ class RectifiedFlow:
     only the early part teaches the network to listen. ``logit_normal`` times crowd in the middle (arXiv 2403.03206).
     """
 
-    pure_noise: float = 0.4
+    pure_noise: float = 0.75
     min_time: float = 0.7
     logit_normal: bool = False
 

@@ -55,6 +55,7 @@ def estimate(
     with tempfile.TemporaryDirectory(prefix="dithead-estimate-") as folder:
         small = [_sample(source, Path(folder) / f"data{i}") for i, source in enumerate(sources)]
         run = Path(folder) / "run"
+        train(small, Path(folder) / "first", 2)  # the first start of anything loads libraries and fills caches
         train(small, run, TRIAL_STEPS)
         cost: dict[str, Any] = json.loads((run / "cost.json").read_text("utf-8"))
         checkpoint = (run / "checkpoint.pt").stat().st_size / 1e9

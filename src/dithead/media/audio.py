@@ -21,6 +21,7 @@ from dithead.media.video import first_frame_time
 from dithead.types import Wave
 
 _COUNTED = ("aac", "mp3", "ac3", "eac3")  # raw streams: the reader counts packets at the first one's sample rate
+_PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "s64p": "<i8", "fltp": "<f4", "dblp": "<f8"}
 _SLACK = 0.04  # seconds a time stamp may be off before samples are moved: containers round stamps
 
 
@@ -143,9 +144,12 @@ class _Timeline:
 
 def samples_of(frame: Any) -> NDArray[np.float32]:
     """(channels, n) samples in [-1, 1] of a decoded frame in any sample format."""
-    raw = frame.to_ndarray()
-    if not frame.format.is_planar:
-        raw = raw.reshape(-1, len(frame.layout.channels) or 1).T
+    if frame.format.is_planar:  # PyAV's own way counts planes up to a null pointer: beyond eight it runs off the end
+        kind = _PLANAR[frame.format.name]
+        planes = frame.planes[: frame.layout.nb_channels]
+        raw = np.stack([np.frombuffer(plane, kind, count=frame.samples) for plane in planes])
+    else:
+        raw = frame.to_ndarray().reshape(-1, len(frame.layout.channels) or 1).T
     if raw.dtype == np.uint8:
         return (raw.astype(np.float32) - 128) / 128
     if np.issubdtype(raw.dtype, np.integer):

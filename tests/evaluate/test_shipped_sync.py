@@ -1,0 +1,58 @@
+"""The shipped scoring expert on rendered presenters, who are in nobody's training data: offsets, and order of cases."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dithead.errors import ModelError
+from dithead.evaluate.observe import observe
+from dithead.evaluate.rows import write_frozen
+from dithead.evaluate.speaking import speech_measures
+from dithead.media.audio import read_audio
+from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.sync import shipped_expert
+
+PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
+RATE, FRAMES = 16000, 100
+
+
+def shifted(wave, late):
+    n = late * RATE // 25
+    return np.pad(wave, (n, 0))[: len(wave)] if n >= 0 else np.pad(wave[-n:], (0, -n))
+
+
+@pytest.fixture(scope="module", params=PRESENTERS, ids=lambda path: path.stem)
+def case(request, tmp_path_factory):
+    path, info = tmp_path_factory.mktemp("clip") / "clip.mp4", probe(request.param)
+    wave = read_audio(request.param, RATE)[: FRAMES * RATE // 25]
+    with VideoWriter(path, info, audio=(wave, RATE)) as writer:
+        for frame in islice(read_frames(request.param), FRAMES):
+            writer.write(frame.pixels)
+    return observe(path), wave
+
+
+@pytest.mark.parametrize("late", range(-5, 6))
+def test_sound_shifted_by_k_frames_is_offset_k(case, late):
+    video, wave = case
+    assert speech_measures(video, shifted(wave, late))["sync_offset"] == pytest.approx(late, abs=1)
+
+
+def test_the_truth_is_told_from_another_voice_and_a_frozen_mouth(case, tmp_path):
+    video, wave = case
+    others = [read_audio(path, RATE)[: len(wave)] for path in PRESENTERS]
+    other = next(o for o in others if len(o) != len(wave) or not np.allclose(o, wave, atol=1e-3))
+    frozen = observe(write_frozen(video, tmp_path / "frozen.mp4", wave), video)
+    truth, strange, still = speech_measures(video), speech_measures(video, other), speech_measures(frozen)
+    assert truth["sync_confidence"] > 2 * max(strange["sync_confidence"], still["sync_confidence"])
+    assert truth["sync_distance"] < min(strange["sync_distance"], still["sync_distance"])
+
+
+def test_the_expert_is_small():
+    assert sum(p.numel() for p in shipped_expert().parameters()) < 1.5e6
+
+
+def test_one_that_is_not_there_is_named():
+    with pytest.raises(ModelError, match="'other' is missing"):
+        shipped_expert("other")

@@ -6,6 +6,7 @@ Nothing is guessed about the machine: the same code trains for a moment in a tem
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from dithead.config import Preset
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data import Source
 
-TRIAL_STEPS = 12
+TRIAL_STEPS, TRIAL_SECONDS = 12, 8.0
 _PEOPLE = 3  # clips of so many people, and one held out, make the trial
 
 
@@ -57,7 +58,11 @@ def estimate(
         run = Path(folder) / "run"
         train(small, Path(folder) / "first", 2)  # the first start of anything loads libraries and fills caches
         train(small, run, TRIAL_STEPS)
-        cost: dict[str, Any] = json.loads((run / "cost.json").read_text("utf-8"))
+        per_step = float(_cost(run)["seconds_per_step"])
+        if TRIAL_STEPS * per_step < TRIAL_SECONDS:  # quick steps vary much: take more of them
+            run = Path(folder) / "longer"
+            train(small, run, math.ceil(TRIAL_SECONDS / max(per_step, 1e-3)))
+        cost = _cost(run)
         checkpoint = (run / "checkpoint.pt").stat().st_size / 1e9
         tried, every = (_frames(chosen, frames_per_identity) for chosen in (small, sources))
     per_step = float(cost["seconds_per_step"])
@@ -69,6 +74,10 @@ def estimate(
         memory_gb=float(cost["peak_memory_gb"]) + (every.kept - tried.kept) * bytes_per_frame / 1e9,
         checkpoint_gb=checkpoint,
     )
+
+
+def _cost(run: Path) -> dict[str, Any]:
+    return dict(json.loads((run / "cost.json").read_text("utf-8")))
 
 
 @dataclass(frozen=True)

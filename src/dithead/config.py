@@ -40,7 +40,9 @@ AnyAudio = Annotated[
 
 
 class ModelConfig(Frozen):
-    """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels."""
+    """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels. ``opening`` is how far the
+    opening of the lips spreads, in distances between the outer eye corners, when the model speaks by itself;
+    ``generate`` moves lips as widely as the source's person does. 0: always as learned."""
 
     name: str = "small"
     size: int = 160
@@ -48,6 +50,7 @@ class ModelConfig(Frozen):
     objective: ObjectiveName = "flow"
     steps: int = 2
     guidance: float = 1.5
+    opening: float = 0.0
     autoencoder: AnyAutoencoder = AutoencoderConfig()
     dit: DiTConfig = DiTConfig()
     audio: AnyAudio = MelEncoderConfig()
@@ -144,7 +147,7 @@ def _preset(name: str, size: int, sizes: tuple[int, int, int], training: DiTTrai
     width, depth, heads = sizes
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS)
     audio = MelEncoderConfig(layers=4, lip_targets=LIP_TARGETS)
-    model = ModelConfig(name=name, size=size, guidance=1.0, dit=dit, audio=audio)
+    model = ModelConfig(name=name, size=size, steps=1, opening=0.035, dit=dit, audio=audio)
     return Preset(model=model, dit=training or DiTTraining())
 
 

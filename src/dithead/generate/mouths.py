@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 ReferenceMode = Literal["static", "previous"]
 
 
+STILL_MOUTH = 0.012  # spread of the aperture below which a source says nothing about how its person speaks
+_EXPRESSION = (0.6, 3.5)
+
+
+def expression(source: float, learned: float) -> float:
+    """How widely to move the lips, from the spread of the source's aperture and that of the model by itself.
+
+    It is one number for a whole run, so that the mouth opens as this person's does and yet by the new speech alone.
+    """
+    if learned <= 0 or source < STILL_MOUTH:
+        return 1.0
+    return float(np.clip(source / learned, *_EXPRESSION))
+
+
 class MouthMaker:
     """Draws mouths with one model.
 
@@ -86,8 +100,9 @@ class MouthMaker:
             stretch = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
             tokens = self.talker.audio_window(*stretch)
             images, latents = self.talker.generate(
-                masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent
-            )
+                masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent,
+                expression=expression(run.opening, self.talker.config.opening),
+            )  # fmt: skip
         return to_pixels(images), latents
 
     def _mask(self, run: Run) -> Mask:

@@ -36,6 +36,7 @@ class Run:
     face: int = 0  # which of several faces
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     covers: Covers = field(default_factory=Covers)
+    opening: float = 0.0  # standard deviation of the source's lip aperture: how widely this person's mouth moves
 
     def strength(self, index: int) -> float:
         """How much of the generated mouth shows in frame ``index``: 1 but near an end that must not pop."""
@@ -91,7 +92,7 @@ class OpenRun:
         return Run(
             self.start, self.start + len(transforms), _filled(smooth_transforms(transforms)), polygon,
             lips, choose_reference(self.samples), fades_in, fades_out, self.face,
-            _jaws(transforms, self.jaws), self.covers,
+            _jaws(transforms, self.jaws), self.covers, float(np.std([s.aperture for s in self.samples])),
         )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ class Survey:
             transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
             polygons=np.stack([r.polygon for r in self.runs]),
             lips=np.stack([r.lips for r in self.runs]),
+            openings=np.array([r.opening for r in self.runs]),
             references=np.stack([r.reference for r in self.runs]),
             jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
             covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
@@ -82,8 +83,8 @@ class Survey:
                     spans, moves, data["polygons"], data["lips"], data["references"], strict=True
                 )
             ]
-            for run, jaws in zip(runs, np.split(data["jaws"], cuts), strict=True):
-                run.jaws = jaws
+            for run, jaws, opening in zip(runs, np.split(data["jaws"], cuts), data["openings"].tolist(), strict=True):
+                run.jaws, run.opening = jaws, opening
             _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
             passed, damaged = ([Stretch(*item) for item in part] for part in json.loads(str(data["reports"])))
             return Survey(data["stamps"], runs, passed, damaged)

@@ -128,6 +128,7 @@ class Denoiser(nn.Module):
 
     lip_shift: Tensor
     lip_gain: Tensor
+    lip_centre: Tensor
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -142,6 +143,7 @@ class Denoiser(nn.Module):
             self.lips = nn.Sequential(nn.Linear(config.lip_targets, d), nn.SiLU(), nn.Linear(d, d))
             self.register_buffer("lip_shift", torch.zeros(config.lip_targets))
             self.register_buffer("lip_gain", torch.ones(config.lip_targets))
+            self.register_buffer("lip_centre", torch.zeros(config.lip_targets))
 
     def condition(self, t: Tensor, audio: Tensor, lips: Tensor | None) -> Tensor:
         """Time (B,), audio (B, L, A) and lips (B, lip_targets) or None, the resting mouth, to (B, D)."""
@@ -157,15 +159,20 @@ class Denoiser(nn.Module):
         return torch.cat([z_t, masked_z, reference_z.repeat(1, missing, 1, 1), mask_z], 1)
 
     @torch.no_grad()
-    def set_calibration(self, gain: Tensor, shift: Tensor) -> None:
+    def set_calibration(self, gain: Tensor, shift: Tensor, centre: Tensor) -> None:
         """How guesses of the lips are scaled and moved, each (lip_targets,); nothing for a model not told of lips."""
         if self.config.lip_targets:
             self.lip_gain.copy_(gain)
             self.lip_shift.copy_(shift)
+            self.lip_centre.copy_(centre)
 
-    def calibrated(self, guess: Tensor) -> Tensor:
-        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away."""
-        return guess.float() * self.lip_gain + self.lip_shift
+    def calibrated(self, guess: Tensor, expression: float = 1.0) -> Tensor:
+        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away.
+
+        ``expression`` is how widely a person's lips move, against those the model learned from; their mean stays.
+        """
+        lips = guess.float() * self.lip_gain + self.lip_shift
+        return self.lip_centre + (lips - self.lip_centre) * expression
 
     def _heard(self, audio: Tensor) -> Tensor:
         """The whole window and its centre, the moment the frame is shown, as a condition: (B, L, A) to (B, D)."""

@@ -33,6 +33,7 @@ class HeadConfig(Protocol):
     size: int
     steps: int
     guidance: float
+    opening: float
     autoencoder: AutoencoderConfig | KLConfig
     dit: DiTConfig
     audio: MelEncoderConfig | SpeechConfig
@@ -116,11 +117,13 @@ class TalkingHead(nn.Module):
         steps: int | None = None,
         previous_latent: Tensor | None = None,
         guidance: float | None = None,
+        expression: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Frames (B, 3, S, S) and their latents (B, C, G, G).
 
         masked (B, 3, S, S), mask (B, 1, S, S), reference (B, 3, S, S) or (1, ...), tokens (B, L, A), noise (1 or B, C,
         G, G). ``previous_latent`` (B, C, G, G) replaces the reference's latent: the paper's previous-frame mode.
+        ``expression``: how widely this person's lips move, against those the model learned from.
         """
         dtype = self.autoencoder.dtype
         masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
@@ -130,7 +133,8 @@ class TalkingHead(nn.Module):
         reference_z = self.encode_window(reference, window) if previous_latent is None else previous_latent.to(masked)
         masked_z = self.encode_window(masked, window, masked=True)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
-        z = self._sample(masked_z, mask_z, reference_z, tokens, noise.to(masked_z), index, steps, guidance)
+        lips, start = self.lips(tokens, expression), noise.to(masked_z)
+        z = self._sample(masked_z, mask_z, reference_z, tokens, lips, start, index, steps, guidance)
         known = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         known[index] = False
         z = torch.where(known.view(1, 1, *z.shape[-2:]), masked_z, z)
@@ -143,19 +147,18 @@ class TalkingHead(nn.Module):
         encode = self.autoencoder.encode_masked if masked else self.autoencoder.encode
         return window.place(encode(window.pixels(image)).to(image.dtype))
 
-    def lips(self, tokens: Tensor) -> Tensor | None:
+    def lips(self, tokens: Tensor, expression: float = 1.0) -> Tensor | None:
         """What the lips do (B, lip_targets) as the audio encoder hears it; None for a model without that condition."""
         if not self.config.dit.lip_targets:
             return None
-        return self.dit.calibrated(self.audio.guess_lips(tokens))
+        return self.dit.calibrated(self.audio.guess_lips(tokens), expression)
 
     def _sample(
-        self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, noise: Tensor, index: Tensor,
-        steps: int | None, guidance: float | None,
+        self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, lips: Tensor | None, noise: Tensor,
+        index: Tensor, steps: int | None, guidance: float | None,
     ) -> Tensor:  # fmt: skip
         scale = self.config.guidance if guidance is None else guidance
         silent = self.audio.unconditional(len(tokens)).to(tokens)
-        lips = self.lips(tokens)
 
         def predict(z: Tensor, t: Tensor) -> Tensor:
             def run(audio: Tensor, shape: Tensor | None) -> Tensor:

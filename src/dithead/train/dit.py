@@ -163,7 +163,7 @@ def train_dit(
                   steps=steps, autoencoder=str(autoencoder), audio=str(audio))  # fmt: skip
     run, settings, where = begun.run, begun.settings, begun.device
     head, basis = _assemble(preset, autoencoder, Path(audio), where)
-    head.dit.set_calibration(torch.from_numpy(basis.gain), torch.from_numpy(basis.shift))
+    head.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
     at = run.folder / "cache" if cache is None else Path(cache) / cache_key(head, seed)
     latents = _Latents(at, begun.sources, head, basis, settings, seed)
     bank = latents.training()

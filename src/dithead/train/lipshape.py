@@ -8,7 +8,7 @@ opening between the inner lips; coefficients are its principal components and th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,15 @@ def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 class LipBasis:
     """Principal lip shapes (80, 8) and what one unit of each coefficient (9,) is.
 
-    Guesses are milder than the truth; ``gain`` and ``shift`` (9,) give them its spread and mean (``calibrated_by``).
+    Guesses are milder than the truth; ``gain`` and ``shift`` (9,) give them its spread and mean, ``centre``
+    (``calibrated_by``).
     """
 
     directions: NDArray[np.float32]
     scale: NDArray[np.float32]
     gain: NDArray[np.float32] = field(default_factory=lambda: np.ones(COEFFICIENTS, np.float32))
     shift: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COEFFICIENTS, np.float32))
+    centre: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COEFFICIENTS, np.float32))
 
     @classmethod
     def fit(cls, shapes: Sequence[Floats]) -> LipBasis:
@@ -76,19 +78,21 @@ class LipBasis:
         r = np.array([np.corrcoef(truth[:, k], guess[:, k])[0, 1] for k in range(COEFFICIENTS)])
         trust = np.clip((np.nan_to_num(r) - 0.3) / 0.3, 0, 1)
         gain = 1 + (truth.std(0) / np.maximum(guess.std(0), 1e-3) - 1).clip(0, 1) * trust
+        centre = truth.mean(0)
+        shift = centre - gain * guess.mean(0)
         return replace(
-            self, gain=gain.astype(np.float32), shift=(truth.mean(0) - gain * guess.mean(0)).astype(np.float32)
+            self, **{k: v.astype(np.float32) for k, v in {"gain": gain, "shift": shift, "centre": centre}.items()}
         )
 
     def save(self, path: Path) -> None:
         with path.open("wb") as file:
-            np.savez(file, directions=self.directions, scale=self.scale, gain=self.gain, shift=self.shift)
+            np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> LipBasis:
         """Raises ModelError when ``path`` is missing or not a basis."""
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return cls(*(stored[name] for name in ("directions", "scale", "gain", "shift")))
+                return cls(**{f.name: stored[f.name] for f in fields(cls)})
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{path}: no lip basis ({error}); train the audio encoder: dithead train audio") from None

@@ -125,3 +125,24 @@ def test_ring_adds_the_cells_around() -> None:
     mask[0, 0, 2, 2] = 0.1
     assert tokens_under_mask(mask).tolist() == [10]
     assert tokens_under_mask(mask, ring=1).tolist() == [5, 6, 7, 9, 10, 11, 13, 14, 15]
+
+
+def test_expression_scales_the_lips_about_their_mean() -> None:
+    dit = DiT(DiTConfig(grid=2, width=16, depth=1, heads=2, audio_width=8, lip_targets=2))
+    dit.set_calibration(torch.tensor([2.0, 1.0]), torch.tensor([0.5, 0.0]), torch.tensor([1.0, -1.0]))
+    guess = torch.tensor([[0.25, -1.0], [1.0, 3.0]])
+    torch.testing.assert_close(dit.calibrated(guess), torch.tensor([[1.0, -1.0], [2.5, 3.0]]))
+    torch.testing.assert_close(dit.calibrated(guess, 2.0), torch.tensor([[1.0, -1.0], [4.0, 7.0]]))
+
+
+def test_what_the_lips_do_reaches_the_picture_once_trained() -> None:
+    torch.manual_seed(0)
+    dit = DiT(DiTConfig(grid=2, latent_channels=4, width=16, depth=1, heads=2, audio_width=8, lip_targets=3))
+    for parameter in dit.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    z, mask, audio = torch.randn(1, 4, 2, 2), torch.ones(1, 1, 2, 2), torch.randn(1, 6, 8)
+    told = [
+        dit(z, torch.ones(1), z, mask, z, audio, None, lips) for lips in (None, torch.zeros(1, 3), torch.ones(1, 3))
+    ]
+    torch.testing.assert_close(told[0], told[1])
+    assert (told[1] - told[2]).abs().max() > 1e-3

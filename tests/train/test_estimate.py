@@ -42,5 +42,6 @@ def test_sizes_are_counted_on_the_code() -> None:
     assert 0 < small.tokens < 100
     assert hd.tokens > 9 * small.tokens / 2
     assert small.training_gb == pytest.approx(small.parameters["dit"] * 20e-3)
-    plain, guided = (PRESETS["small"].model.model_copy(update={"guidance": scale}) for scale in (1.0, 2.0))
+    four = PRESETS["small"].model.model_copy(update={"steps": 4})  # in one step the autoencoder is most of the work
+    plain, guided = (four.model_copy(update={"guidance": scale}) for scale in (1.0, 2.0))
     assert sizes_of(guided).gflops > 1.3 * sizes_of(plain).gflops

@@ -92,3 +92,18 @@ def test_bad_requests_are_one_clear_line(dataset: Path, run: Path, tmp_path: Pat
     (tmp_path / "text").write_text("no weights")
     with pytest.raises(ModelError, match="no sync expert"):
         load_expert(tmp_path / "text")
+
+
+def test_training_starts_from_an_experts_file_and_refuses_another_kind(
+    run: Path, dataset: Path, tmp_path: Path
+) -> None:
+    begun = stage._first(EXPERTS["score"], run)
+    stored = load_expert(run)
+    assert all(torch.equal(a, b) for a, b in zip(begun.parameters(), stored.parameters(), strict=True))
+    assert all(p.requires_grad for p in begun.parameters())
+    one = SyncTraining(steps=1, segments=2, frames=8)
+    again = load_expert(train_sync([str(dataset)], tmp_path / "on", training=one, device="cpu", init=run))
+    moved = max(float((a - b).abs().max()) for a, b in zip(again.parameters(), stored.parameters(), strict=True))
+    assert 0 < moved < 0.01
+    with pytest.raises(ModelError, match="another architecture"):
+        train_sync([str(dataset)], tmp_path / "loss", expert="loss", training=one, device="cpu", init=run)

@@ -106,11 +106,12 @@ def sync(
     steps: TrainSteps = None,
     seed: Seed = None,
     device: Device = None,
+    init: Annotated[Path | None, typer.Option(help="A run folder, or an expert's file, to start from.")] = None,
 ) -> None:
     """A sync expert: which speech belongs to which mouth. Writes sync.safetensors into the run folder."""
     from dithead.train.sync import train_sync
 
-    out(str(train_sync(data, output, **given(expert=expert, steps=steps, seed=seed, device=device))))
+    out(str(train_sync(data, output, **given(expert=expert, steps=steps, seed=seed, device=device, init=init))))
 
 
 @train.command("table")

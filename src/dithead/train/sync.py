@@ -22,10 +22,10 @@ from rich.progress import track as progress
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dithead.errors import ConfigError, DataError
+from dithead.errors import ConfigError, DataError, ModelError
 from dithead.models.sync import EXPERTS, FPS, MEL_PER_FRAME, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
 from dithead.prepare.dataset import Clip
-from dithead.sync import REGION, as_input, lip_centre, mouth_pictures, speech_of
+from dithead.sync import REGION, as_input, lip_centre, load_expert, mouth_pictures, speech_of
 from dithead.train.data import Source, WeightedClip, choose_clips
 from dithead.train.runtime import (
     Batch,
@@ -47,7 +47,10 @@ MARGIN = 1.3  # the cached picture's side over the network's, room for augmentat
 
 @dataclass(frozen=True)
 class SyncTraining:
-    """Times are in steps; a batch is ``segments`` x ``frames`` pairs. ``within``: weight of the loss inside clips."""
+    """Times are in steps; a batch is ``segments`` x ``frames`` pairs. ``within``: weight of the loss inside clips.
+
+    ``warmup`` is never more than an eighth of the steps.
+    """
 
     steps: int = 3000
     segments: int = 24
@@ -78,12 +81,14 @@ def train_sync(
     seed: int | None = None,
     device: str = "auto",
     steps: int | None = None,
+    init: Path | None = None,
     training: SyncTraining | None = None,
 ) -> Path:
     """Train the expert called ``expert`` ("score" or "loss"); the same call resumes. Returns its weights' file.
 
     ``data`` are prepared datasets at 25 fps, ``Source`` or ``"FOLDER:WEIGHT"``. Without a ``seed`` each expert has its
-    own.  Raises DataError and ConfigError.
+    own. ``init``: a run folder of the same expert, or an expert's file, to start from.
+    Raises DataError, ConfigError and ModelError.
     """
     if expert not in EXPERTS:
         raise ConfigError(f"no sync expert called {expert!r}; choose from {', '.join(EXPERTS)}")
@@ -95,7 +100,7 @@ def train_sync(
     held = _held_out(run.folder / "features", sources, expert, settings, config)
     torch.manual_seed(seed)
     where = pick_device(device)
-    part = Trainable(SyncExpert(config).to(where), settings.learning_rate, settings.ema)
+    part = Trainable(_first(config, init).to(where), settings.learning_rate, settings.ema)
     stage = _Stage(config, settings, part, where)
     average = part.average.module
     assert isinstance(average, SyncExpert)
@@ -104,8 +109,19 @@ def train_sync(
         run.log(step=step, **held_out_numbers(average, held))
 
     train_loop(run, {"sync": part}, Loop(settings.steps, save_every=SAVE_EVERY),
-               lambda step: bank.batch(settings, seed, step), stage.update, draw)  # fmt: skip
+               lambda step: bank.batch(settings, seed, step), stage.update, draw,
+               init if init is not None and init.is_dir() else None)  # fmt: skip
     return save_expert(average, run.folder / "sync.safetensors", expert)
+
+
+def _first(config: SyncConfig, init: Path | None) -> SyncExpert:
+    """The expert that training begins with: that in the file ``init``, or a new one."""
+    if init is None or init.is_dir():
+        return SyncExpert(config)
+    expert = load_expert(init)
+    if expert.config != config:
+        raise ModelError(f"{init} is an expert of another architecture; start from one of the same kind")
+    return expert.train().requires_grad_(True)
 
 
 def save_expert(expert: SyncExpert, path: Path, name: str) -> Path:
@@ -234,7 +250,9 @@ class _Stage:
             seen, heard = module.see(batch["mouths"].to(self.device)), module.hear(batch["mel"].to(self.device))
         wide, near = contrast(seen, heard, module.scale)
         (wide + s.within * near).backward()
-        norm = self.part.step(learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay), s.clip)
+        norm = self.part.step(
+            learning_rate(step, s.steps, s.learning_rate, min(s.warmup, s.steps // 8), s.decay), s.clip
+        )
         with torch.no_grad():
             pair = pair_loss(seen, heard, module.scale)
             values = {"pair": pair, "near": near.detach(), "wide": wide.detach(), "scale": module.scale}

@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "face": BASE,
     "models": BASE,
     "diffusion": BASE,
-    "synth": BASE | {"media", "face"},
+    "synth": BASE | {"engine", "media", "face"},
     "sync": BASE | {"media", "face", "models"},
     "config": BASE | {"media", "face", "models", "diffusion"},
     "hub": BASE | {"config"},

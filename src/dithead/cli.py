@@ -15,10 +15,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import measure, talk
+from dithead.commands import measure, people, talk
 from dithead.commands.shared import (
     Json,
-    Seed,
     given,
     out,
     out_fields,
@@ -68,6 +67,9 @@ def prepare(
     fps: Annotated[int | None, typer.Option(help="Frame rate of the dataset.")] = None,
     min_seconds: Annotated[float | None, typer.Option(help="Shorter clips are rejected.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Longer clips are cut.")] = None,
+    correct_offset: Annotated[bool | None, typer.Option(help="Move late or early sound to where the lips are.")] = None,
+    offset_confidence: Annotated[float | None, typer.Option(help="Of the sync expert, from which it is moved.")] = None,
+    min_confidence: Annotated[float | None, typer.Option(help="Reject clips whose picture speaks less surely.")] = None,
     sources: Annotated[Path | None, typer.Option(help="JSON: who is in which folder, which licence.")] = None,
     source: Annotated[str | None, typer.Option(help="Where the videos come from, if SOURCES.json is silent.")] = None,
     licence: Annotated[str | None, typer.Option(help="Their licence, if SOURCES.json is silent.")] = None,
@@ -82,7 +84,8 @@ def prepare(
     from dithead.prepare.pipeline import prepare_dataset
 
     options = given(
-        size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, sources=sources, source=source,
+        size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, correct_offset=correct_offset,
+        offset_confidence=offset_confidence, min_confidence=min_confidence, sources=sources, source=source,
         licence=licence, identity=identity, val_fraction=val_fraction, val_identities=val_identity, workers=workers,
         engine=engine,
     )  # fmt: skip
@@ -93,7 +96,7 @@ def prepare(
         rejected = ", ".join(f"{count} {reason}" for reason, count in result.rejected.items()) or "none"
         out(
             f"{output}  {result.clips} clips of {result.identities} people, {result.seconds / 60:.1f} min; "
-            f"rejected: {rejected}"
+            f"rejected: {rejected}; sound moved in {result.corrected}"
         )
 
 
@@ -109,46 +112,8 @@ def shard(
     out(f"{output}  {write_shards(dataset, output, **given(clips_per_shard=clips))} shards")
 
 
-@app.command()
-def synth(
-    count: Annotated[int, typer.Argument(help="How many clips, each of another person.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder; the same command resumes it.")],
-    head_model: Annotated[Path, typer.Option(help="Folder of the parametric head (MakeHuman's assets).")],
-    seed: Seed = None,
-    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length of a clip.")] = None,
-    fps: Annotated[int | None, typer.Option(help="Frame rate.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
-    identity: Annotated[Path | None, typer.Option(help="JSON of one person, instead of random people.")] = None,
-    language: Annotated[str | None, typer.Option(help="An espeak-ng language, instead of a mix.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Render synthetic people who talk, with exact mouth truth."""
-    from dithead.synth.corpus import synth_corpus
-
-    options = given(
-        seed=seed, size=size, seconds=seconds, fps=fps, workers=workers, identity=identity, language=language
-    )
-    result = synth_corpus(count, output, head_model=head_model, **options)
-    if as_json:
-        out_fields(result)
-    else:
-        out(f"{result.output}  {result.clips} clips, {result.made} of them new")
-
-
-@app.command()
-def voices(
-    count: Annotated[int, typer.Argument(help="How many clips.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; the same command resumes it.")],
-    seconds: Annotated[float | None, typer.Option(help="Longest clip.")] = None,
-    seed: Seed = None,
-    workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
-) -> None:
-    """Speech of many synthetic voices and languages with the mouth movement of its phonemes, for `train audio`."""
-    from dithead.synth.voices import voice_corpus
-
-    made = voice_corpus(count, output, **given(seconds=seconds, seed=seed, workers=workers))
-    out(f"{output}  {len(made)} clips")
+for _people in (people.synth, people.voices):
+    app.command()(_people)
 
 
 for _measure in (measure.evaluate, measure.score, measure.compare, measure.study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -31,12 +32,21 @@ SILENT = 0.05  # share of clips in which nobody speaks: lips must learn to rest
 class Script:
     """What is said, how, and the mouth that says it, cut to the clip's length."""
 
-    wave: Wave  # 16 kHz mono
-    phonemes: tuple[Phoneme, ...]
+    wave: Wave  # 16 kHz mono, as the microphone hears it
+    speech: Speech  # as it was spoken
     controls: Floats  # (N, 8) at the frame times
     press: float
     voice: Voice
-    text: str
+
+    @property
+    def phonemes(self) -> tuple[Phoneme, ...]:
+        """What sounds when."""
+        return self.speech.phonemes
+
+    @property
+    def text(self) -> str:
+        """The words, where they are known."""
+        return self.speech.text
 
 
 def sample_voice(rng: np.random.Generator, male: float, language: str | None = None) -> Voice:
@@ -78,7 +88,7 @@ def script_of(
     at = (np.arange(frames) + 0.5) / fps * RATE  # a picture shows the middle of its exposure
     rows = np.stack([np.interp(at, np.arange(len(curves)), curve) for curve in curves.T], axis=1)
     wave = sound.record(speech.wave, speech.rate, rng, clean=clean)
-    return Script(wave, speech.phonemes, rows.astype(np.float32), style.press, voice, speech.text)
+    return Script(wave, speech, rows.astype(np.float32), style.press, voice)
 
 
 def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole: bool) -> Speech:
@@ -127,8 +137,12 @@ def perform(
     rng: np.random.Generator,
     *,
     labels: bool = False,
+    rest: bool = False,
 ) -> Iterator[Moment]:
-    """The clip's pictures in order; the person must be dressed on the stage."""
+    """The clip's pictures in order; the person must be dressed on the stage.
+
+    ``labels``: tell also what each pixel shows.  ``rest``: draw each picture once more with the mouth at rest.
+    """
     lens = Lens(setting, stage.width, stage.height)
     witness = Witness(person, stage.width, stage.height)
     for index, controls in enumerate(script.controls):
@@ -138,10 +152,22 @@ def perform(
         turn = rotation(*(float(a) for a in motion.head[index]))
         camera = camera_of(person, setting, motion.camera[index])
         scene = uniforms(person, setting, turn, motion.shift[index])
+        grain = copy.deepcopy(rng) if rest else rng
         pixels = lens.develop(stage.draw(camera, scene), rng)
         matrix = camera.view_projection(stage.width / stage.height)
         shown = stage.labels(camera, scene) if labels else None
-        yield witness.look(pixels, turn, motion.shift[index], matrix, shown)
+        moment = witness.look(pixels, turn, motion.shift[index], matrix, shown)
+        moment = replace(moment, head=np.concatenate([motion.head[index], motion.shift[index]]), controls=controls)
+        if rest:
+            person.pose(expression(person, at_rest(script), motion, index), gaze=(yaw, pitch))
+            scene = uniforms(person, setting, turn, motion.shift[index])
+            moment = replace(moment, rest=lens.develop(stage.draw(camera, scene), grain))
+        yield moment
+
+
+def at_rest(script: Script) -> Script:
+    """The same script with a mouth that says nothing."""
+    return replace(script, controls=np.zeros_like(script.controls))
 
 
 def expression(person: Person, script: Script, motion: Motion, index: int) -> dict[str, float]:

@@ -1,36 +1,34 @@
 """A corpus of synthetic people: one folder a person, each clip with the truth beside it.
 
-Clip ``i`` of seed ``s`` depends on (s, i) alone, so any number of workers makes the same corpus, and running the
-same command again makes only what is missing.
+Clip ``i`` of seed ``s`` depends on (s, i) alone, so any number of workers, on this machine or a cluster, makes the
+same corpus, and running the same command again makes only what is missing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from fractions import Fraction
-from functools import lru_cache
-from multiprocessing import get_context
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dithead.errors import ConfigError, OutputError
-from dithead.media.info import VideoInfo
-from dithead.media.writer import VideoWriter
+from dithead.engine import Engine, map_tasks
+from dithead.errors import ConfigError, DataError, DitheadError, MediaError, OutputError
 from dithead.synth.assets import load_head
 from dithead.synth.body import Body
-from dithead.synth.clip import LANGUAGES, Script, loudness, perform, sample_voice, write_script
+from dithead.synth.clip import LANGUAGES, loudness, sample_voice, write_script
+from dithead.synth.features import ONE_PERSON, ONE_VOICE, known, leave_out
 from dithead.synth.identity import Identity, sample_identity
-from dithead.synth.motion import Motion, sample_motion
+from dithead.synth.motion import sample_motion
 from dithead.synth.person import Person
 from dithead.synth.render import Stage
-from dithead.synth.scene import Setting, sample_setting
+from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance
-from dithead.synth.sound import RATE
-from dithead.synth.truth import Moment, stack
+from dithead.synth.take import Take
+from dithead.synth.write import write_take
 
 LICENCE = "CC0-1.0"
 SOURCE = "dithead synth (MakeHuman CC0 head, espeak-ng voice)"
@@ -48,6 +46,8 @@ class Options:
     identity: str | None = None
     language: str | None = None
     labels: bool = False
+    rest: bool = False
+    without: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -73,19 +73,26 @@ def synth_corpus(
     seconds: float = 3.0,
     fps: int = 25,
     workers: int = 1,
+    engine: Engine = "local",
     identity: str | Path | None = None,
     language: str | None = None,
     labels: bool = False,
+    rest: bool = False,
+    without: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> CorpusResult:
-    """Write ``count`` talking clips under ``output/PERSON/``: clip.mp4, truth.npz and clip.json each.
+    """Write ``count`` talking clips under ``output/PERSON/``: clip.mp4, truth.npz, identity.json and clip.json each.
 
     head_model: folder of the parametric head.  seed: of the whole corpus.  size: of the square picture, pixels.
+    engine: where the ``workers`` are, processes of this machine or a Ray cluster that sees both folders.
     identity: a JSON record that replaces the random people.  language: an espeak-ng language instead of a mix.
     labels: also write what each pixel shows (lips, teeth, tongue, skin, hair, ...) into truth.npz.
+    rest: also write ``.rest.mp4``, the same pictures with the mouth at rest (hidden, so that it is no clip).
+    without: features of realism to leave out, see `features.FEATURES`.
     progress is called with (clips there, count).  Raises DataError, ConfigError or OutputError.
     """
-    options = Options(str(head_model), seed, size, seconds, fps, str(identity) if identity else None, language, labels)
+    options = Options(str(head_model), seed, size, seconds, fps, str(identity) if identity else None, language, labels,
+                      rest, known(without))  # fmt: skip
     if count < 1 or size < 64 or size % 2 or options.frames < 1 or workers < 1:
         raise ConfigError("count, workers and seconds must be positive, and size an even number of at least 64")
     if language is not None and language not in LANGUAGES:
@@ -97,7 +104,7 @@ def synth_corpus(
     _claim(root, options)
     missing = [i for i in range(count) if not (root / name_of(i) / "clip.json").is_file()]
     done = count - len(missing)
-    for _ in _run(missing, options, root, workers):
+    for _ in _run(missing, options, root, workers, engine):
         done += 1
         if progress:
             progress(done, count)
@@ -112,23 +119,52 @@ def name_of(index: int) -> str:
 def _claim(root: Path, options: Options) -> None:
     """Make the folder, or check that the one there was made with the same options."""
     config = root / "config.json"
-    record = json.dumps(asdict(options) | {"licence": LICENCE, "source": SOURCE}, indent=1, sort_keys=True) + "\n"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if config.is_file() and config.read_text() != record:
+        if config.is_file() and _stored(config) != json.loads(json.dumps(asdict(options))):
             raise ConfigError(f"{root} holds a corpus made with other options; choose another folder")
-        config.write_text(record)
+        _replace(config, asdict(options) | {"licence": LICENCE, "source": SOURCE})
+        _replace(root / "SOURCES.json", {".": {"licence": LICENCE, "source": SOURCE}})
     except OSError as error:
         raise OutputError(f"{root}: cannot write there ({error.strerror or error})") from error
 
 
-def _run(indices: list[int], options: Options, root: Path, workers: int) -> Iterator[int]:
-    if workers == 1 or len(indices) < 2:
-        for index in indices:
-            yield make_clip(index, options, root)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(make_clip, indices, [options] * len(indices), [root] * len(indices))
+def _stored(config: Path) -> dict[str, Any]:
+    """The options a corpus was begun with; those it does not know of have their defaults."""
+    try:
+        record = json.loads(config.read_text("utf-8"))
+        names = [field.name for field in fields(Options)]
+        return json.loads(json.dumps(asdict(Options(**{k: record[k] for k in names if k in record}))))  # type: ignore[no-any-return]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{config}: cannot be understood ({error}); choose another folder") from None
+
+
+def _replace(path: Path, record: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", "utf-8")
+    part.replace(path)
+
+
+def _run(indices: list[int], options: Options, root: Path, workers: int, engine: Engine) -> Iterator[int]:
+    """Make the clips and yield each one's number; clips that cannot be made are told of after all others."""
+    here = _absolute(options)
+    do = partial(make_clip, options=here, root=root.absolute())
+    failed: list[str] = []
+    for position, result in map_tasks(do, indices, engine=engine, workers=max(1, min(workers, len(indices)))):
+        if isinstance(result, DataError | MediaError):
+            failed.append(f"{name_of(indices[position])}: {result}")
+        elif isinstance(result, Exception):
+            raise result
+        else:
+            yield result
+    if failed:
+        raise DataError(f"{len(failed)} of {len(indices)} clips were not made, among them {failed[0]}")
+
+
+def _absolute(options: Options) -> Options:
+    """The same with whole paths: a cluster's workers start in other folders."""
+    identity = options.identity and str(Path(options.identity).absolute())
+    return replace(options, head_model=str(Path(options.head_model).absolute()), identity=identity)
 
 
 @lru_cache(maxsize=1)
@@ -141,62 +177,49 @@ def _stage(size: int) -> Stage:
     return Stage(size, size, supersample=1.15)
 
 
-def make_clip(index: int, options: Options, root: Path) -> int:
-    """Render and write clip ``index``; clip.json comes last and marks it complete."""
-    body = _body(options.head_model)
+def plan_take(index: int, options: Options, body: Body) -> Take:
+    """Clip ``index`` before anything of it is drawn."""
     rng = np.random.default_rng([options.seed, index])
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
-    who = Identity.load(options.identity) if options.identity else sample_identity(person_seed, body.head.key_names)
-    person, setting = Person(body, who), sample_setting(person_seed, tone=luminance(who.tone))
+    who = _who(person_seed, options, body)
+    setting = sample_setting(person_seed, tone=luminance(who.tone))
     voice = sample_voice(rng, who.male, options.language)
+    if "voices" in options.without:
+        voice = ONE_VOICE
     script = write_script(rng, voice, options.frames, options.fps)
     level = loudness(script.wave, options.frames, options.fps)
     motion = sample_motion(rng, options.frames, options.fps, level, handheld=setting.handheld)
-    stage = _stage(options.size)
-    person.dress(stage, setting, rng)
-    folder = root / name_of(index)
+    quality = float(np.random.default_rng([options.seed, index, 2]).uniform(10, 26))  # as cameras and sites compress
+    return leave_out(Take(Person(body, who), setting, script, motion, rng, quality=quality), options.without)
+
+
+def _who(seed: int, options: Options, body: Body) -> Identity:
+    if options.identity:
+        return Identity.load(options.identity)
+    return sample_identity(ONE_PERSON if "people" in options.without else seed, body.head.key_names)
+
+
+def make_clip(index: int, options: Options, root: Path) -> int:
+    """Render and write clip ``index``; clip.json comes last and marks it complete."""
+    take = plan_take(index, options, _body(options.head_model))
+    pictures = take.perform(_stage(options.size), labels=options.labels, rest=options.rest)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        quality = float(rng.uniform(10, 26))  # as cameras and sites compress
-        pictures = perform(stage, person, setting, script, motion, rng, labels=options.labels)
-        moments = write_video(folder / "clip.mp4", pictures, script,
-                              options.fps, quality)  # fmt: skip
-        _write_truth(folder, moments, script, motion)
-        who.save(folder / "identity.json")
-        (folder / "clip.json").write_text(json.dumps(_record(index, options, script, who, setting), indent=1) + "\n")
+        write_take(root / name_of(index), take, pictures, options.fps, _record(index, options, take))
+    except DitheadError:
+        raise
     except OSError as error:
-        raise OutputError(f"{folder}: cannot write ({error.strerror or error})") from error
+        raise OutputError(
+            f"{root / name_of(index)}: cannot write ({error.strerror or error}); run again to go on"
+        ) from error
     return index
 
 
-def write_video(path: Path, moments: Iterator[Moment], script: Script, fps: int, quality: float) -> list[Moment]:
-    """Encode the pictures with the script's sound; returns the moments without their pixels."""
-    kept: list[Moment] = []
-    first = next(moments)
-    height, width = first.pixels.shape[:2]
-    like = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
-    with VideoWriter(path, like, crf=quality, audio=(script.wave, RATE)) as writer:
-        for moment in _chain(first, moments):
-            writer.write(moment.pixels)
-            kept.append(moment.without_pixels())
-    return kept
-
-
-def _chain(first: Moment, rest: Iterator[Moment]) -> Iterator[Moment]:
-    yield first
-    yield from rest
-
-
-def _write_truth(folder: Path, moments: list[Moment], script: Script, motion: Motion) -> None:
-    motion_truth = {"controls": script.controls, "head": motion.head}
-    np.savez_compressed(folder / "truth.npz", **stack(moments), **motion_truth)  # type: ignore[arg-type]
-
-
-def _record(index: int, options: Options, script: Script, who: Identity, setting: Setting) -> dict[str, object]:
+def _record(index: int, options: Options, take: Take) -> dict[str, object]:
+    script, setting = take.script, take.setting
     return {
         "id": name_of(index), "identity": name_of(index), "source": SOURCE, "licence": LICENCE,
         "seed": options.seed, "index": index, "frames": options.frames, "fps": options.fps,
         "voice": asdict(script.voice), "text": script.text,
         "phonemes": [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes],
-        "person": who.seed, "distance": round(setting.distance, 3), "height": round(setting.height, 3),
+        "person": take.person.identity.seed, "distance": round(setting.distance, 3), "height": round(setting.height, 3),
     }  # fmt: skip

@@ -7,9 +7,8 @@ dark, harsh: extreme light.  silence: nobody speaks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +17,30 @@ import numpy as np
 from dithead.errors import ConfigError, OutputError
 from dithead.synth.assets import load_head
 from dithead.synth.body import Body
-from dithead.synth.clip import Script, hush, loudness, perform, sample_voice, script_of, write_script
-from dithead.synth.corpus import LICENCE, SOURCE, write_video
+from dithead.synth.clip import hush, loudness, sample_voice, script_of, write_script
+from dithead.synth.corpus import LICENCE, SOURCE
 from dithead.synth.eyeball import sphere, sphere_triangles
 from dithead.synth.glasses import merge, tube
 from dithead.synth.identity import sample_identity
-from dithead.synth.motion import Motion, sample_motion
+from dithead.synth.motion import sample_motion
 from dithead.synth.parts import Part
 from dithead.synth.person import Person
 from dithead.synth.render import Stage
-from dithead.synth.scene import Setting, sample_setting
+from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance
-from dithead.synth.truth import Moment, stack
+from dithead.synth.take import Take
+from dithead.synth.truth import Moment
+from dithead.synth.write import write_take
 
 FPS = 25
 
 
-@dataclass
-class Take:
-    """One person in one setting with something to say, ready to be performed."""
+@dataclass(frozen=True)
+class HardResult:
+    """Where the cases are and what they are called."""
 
-    person: Person
-    setting: Setting
-    script: Script
-    motion: Motion
-    rng: np.random.Generator
-    extra: tuple[Part, ...] = ()
-
-    def perform(self, stage: Stage) -> Iterator[Moment]:
-        """Dress the person on ``stage`` and play."""
-        self.person.dress(stage, self.setting, self.rng)
-        stage.add(self.extra)
-        yield from perform(stage, self.person, self.setting, self.script, self.motion, self.rng, labels=True)
+    output: Path
+    cases: list[str]
 
 
 def synth_hard_cases(
@@ -84,7 +75,7 @@ def cast(body: Body, seed: int, frames: int, *, silent: bool = False) -> Take:
 def _absent(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
     """Gone for the middle third."""
     count = len(take.script.controls)
-    for index, moment in enumerate(take.perform(stage)):
+    for index, moment in enumerate(take.perform(stage, labels=True)):
         gone = count // 3 <= index < 2 * count // 3
         yield _empty(stage, moment) if gone else moment
 
@@ -97,28 +88,28 @@ def _empty(stage: Stage, moment: Moment) -> Moment:
 def _two(stage: Stage, body: Body, take: Take) -> Iterator[Moment]:
     """A listener to the right; the truth is the speaker's, who sits on the left."""
     listener = cast(body, take.person.identity.seed + 5000, len(take.script.controls), silent=True)
-    beside = [moment.pixels for moment in listener.perform(stage)]
-    for moment, other in zip(take.perform(stage), beside, strict=True):
+    beside = [moment.pixels for moment in listener.perform(stage, labels=True)]
+    for moment, other in zip(take.perform(stage, labels=True), beside, strict=True):
         labels = np.zeros(other.shape[:2], np.uint8)
         both = np.hstack([moment.labels if moment.labels is not None else labels, labels])
         yield replace(moment, pixels=np.hstack([moment.pixels, other]), labels=both)
 
 
 def _profile(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
-    return replace(take, setting=replace(take.setting, azimuth=1.35)).perform(stage)
+    return replace(take, setting=replace(take.setting, azimuth=1.35)).perform(stage, labels=True)
 
 
 def _microphone(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
-    return replace(take, extra=(microphone(take.person),)).perform(stage)
+    return replace(take, extra=(microphone(take.person),)).perform(stage, labels=True)
 
 
 def _cut(stage: Stage, body: Body, take: Take) -> Iterator[Moment]:
     """The first half of one take, the second half of another."""
     half = len(take.script.controls) // 2
     other = cast(body, take.person.identity.seed + 7000, len(take.script.controls))
-    first = [moment for _, moment in zip(range(half), take.perform(stage), strict=False)]
+    first = [moment for _, moment in zip(range(half), take.perform(stage, labels=True), strict=False)]
     yield from first
-    for index, moment in enumerate(replace(other, script=replace(take.script)).perform(stage)):
+    for index, moment in enumerate(replace(other, script=replace(take.script)).perform(stage, labels=True)):
         if index >= half:
             yield moment
 
@@ -130,7 +121,7 @@ def _lit(**changes: float) -> Callable[[Stage, Body, Take], Iterator[Moment]]:
             name: tuple(factor * c for c in getattr(light, name)) for name, factor in changes.items()
         }
         setting = replace(take.setting, light=replace(light, **scaled), noise=6.0)
-        return replace(take, setting=setting).perform(stage)
+        return replace(take, setting=setting).perform(stage, labels=True)
 
     return case
 
@@ -138,7 +129,7 @@ def _lit(**changes: float) -> Callable[[Stage, Body, Take], Iterator[Moment]]:
 def _silence(stage: Stage, body: Body, take: Take) -> Iterator[Moment]:
     quiet = cast(body, take.person.identity.seed, len(take.script.controls), silent=True)
     take.script = quiet.script
-    return quiet.perform(stage)
+    return quiet.perform(stage, labels=True)
 
 
 _DIM = {"key_colour": 0.06, "fill_colour": 0.06, "rim_colour": 0.06, "ambient_up": 0.06, "ambient_down": 0.06}
@@ -166,12 +157,14 @@ def microphone(person: Person) -> Part:
 
 
 def _write(folder: Path, name: str, moments: Iterator[Moment], take: Take) -> Path:
+    script = take.script
+    record = {
+        "id": name, "identity": name, "case": name, "source": SOURCE, "licence": LICENCE,
+        "frames": len(script.controls), "fps": FPS, "voice": asdict(script.voice), "text": script.text,
+        "phonemes": [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes],
+    }  # fmt: skip
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = write_video(folder / "clip.mp4", moments, take.script, FPS, 16.0)
-        np.savez_compressed(folder / "truth.npz", **stack(kept))  # type: ignore[arg-type]
-        record = {"id": name, "source": SOURCE, "licence": LICENCE, "text": take.script.text, "case": name}
-        (folder / "clip.json").write_text(json.dumps(record, indent=1) + "\n")
+        write_take(folder, take, moments, FPS, record)
     except OSError as error:
         raise OutputError(f"{folder}: cannot write ({error.strerror or error})") from error
     return folder

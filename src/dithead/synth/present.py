@@ -11,7 +11,6 @@ import numpy as np
 from dithead.synth.assets import Floats, load_head
 from dithead.synth.body import Body
 from dithead.synth.clip import loudness, perform, write_script
-from dithead.synth.corpus import write_video
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import sample_motion
 from dithead.synth.person import Person
@@ -20,6 +19,7 @@ from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance
 from dithead.synth.speech import Voice
 from dithead.synth.visemes import Style
+from dithead.synth.write import write_video
 
 
 @dataclass(frozen=True)

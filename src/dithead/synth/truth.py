@@ -31,10 +31,13 @@ class Moment:
     landmarks: Floats  # (468, 2) in MediaPipe FaceMesh's order
     labels: NDArray[np.uint8] | None = None  # (H, W) numbers into parts.LABELS
     visible: bool = True  # a face is in the picture
+    rest: RGB | None = None  # the same picture with the mouth at rest
+    head: Floats | None = None  # (6,) yaw, pitch, roll in radians, shift in decimetres
+    controls: Floats | None = None  # (8,) what the mouth was told, see visemes
 
     def without_pixels(self) -> Moment:
         """The truth alone."""
-        return replace(self, pixels=np.empty((0, 0, 3), np.uint8))
+        return replace(self, pixels=np.empty((0, 0, 3), np.uint8), rest=None)
 
 
 @lru_cache(maxsize=1)
@@ -88,6 +91,8 @@ def stack(moments: Iterable[Moment]) -> dict[str, NDArray[np.generic]]:
         "landmarks": np.stack([m.landmarks for m in kept]).astype(np.float32),
         "visible": np.array([m.visible for m in kept]),
     }
-    if all(m.labels is not None for m in kept):
-        arrays["labels"] = np.stack([m.labels for m in kept if m.labels is not None])
+    for name in ("head", "controls", "labels"):
+        values = [getattr(m, name) for m in kept]
+        if all(value is not None for value in values):
+            arrays[name] = np.stack(values)
     return arrays

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
 from dithead.synth.clip import sample_voice
 from dithead.synth.festival import Reader, installed_readers, read_aloud
@@ -54,11 +53,12 @@ class VoiceClip:
 
 
 def voice_corpus(
-    count: int, output: str | Path, *, seed: int = 0, seconds: float = 10.0, workers: int = 1,
+    count: int, output: str | Path, *, seed: int = 0, seconds: float = 10.0, workers: int = 1, engine: Engine = "local",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write ``count`` clips of about ``seconds`` as ``voice_NNNNNN.npz``; what is there already stays.
 
+    engine: where the ``workers`` are, processes of this machine or a Ray cluster that sees the folder.
     progress is called with (clips there, count).  Raises ConfigError or OutputError.
     """
     if count < 1 or seconds <= 0 or workers < 1:
@@ -70,11 +70,15 @@ def voice_corpus(
         raise OutputError(f"{root}: cannot write there ({error.strerror or error})") from error
     paths = [root / f"voice_{i:06d}.npz" for i in range(count)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        made = pool.map(_make, missing, [seed] * len(missing), [seconds] * len(missing), [root] * len(missing))
-        for done, _ in enumerate(made, start=count - len(missing) + 1):
-            if progress:
-                progress(done, count)
+    do = partial(_make, seed=seed, seconds=seconds, root=root.absolute())
+    tasks = map_tasks(do, missing, engine=engine, workers=max(1, min(workers, len(missing))))
+    for done, (_, result) in enumerate(tasks, start=count - len(missing) + 1):
+        if isinstance(result, OSError):
+            raise OutputError(f"{root}: cannot write there ({result.strerror or result}); run again to go on")
+        if isinstance(result, Exception):
+            raise result
+        if progress:
+            progress(done, count)
     return paths
 
 

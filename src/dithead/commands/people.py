@@ -1,0 +1,81 @@
+"""Sub-commands that make material to train on and to test with: synth and voices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dithead.commands.shared import Json, Seed, given, out, out_fields
+from dithead.errors import ConfigError
+
+Engine = Annotated[str | None, typer.Option(help="Where they run: local or ray (a cluster).")]
+Workers = Annotated[int | None, typer.Option(help="Processes.")]
+
+
+def synth(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder; the same command resumes it.")],
+    head_model: Annotated[Path, typer.Option(help="Folder of the parametric head (MakeHuman's assets).")],
+    count: Annotated[int | None, typer.Argument(help="How many clips, each of another person.")] = None,
+    seed: Seed = None,
+    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a clip.")] = None,
+    fps: Annotated[int | None, typer.Option(help="Frame rate.")] = None,
+    workers: Workers = None,
+    engine: Engine = None,
+    identity: Annotated[Path | None, typer.Option(help="JSON of one person, instead of random people.")] = None,
+    language: Annotated[str | None, typer.Option(help="An espeak-ng language, instead of a mix.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Tell also what each pixel shows.")] = False,
+    rest: Annotated[bool, typer.Option("--rest", help="Also the same pictures with the mouth at rest.")] = False,
+    without: Annotated[list[str] | None, typer.Option(help="A feature to leave out; repeatable.")] = None,
+    hard: Annotated[bool, typer.Option("--hard", help="One clip of each hard case instead, for tests.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Render synthetic people who talk, with exact mouth truth."""
+    shared = given(seed=seed, size=size, seconds=seconds)
+    other = given(fps=fps, workers=workers, engine=engine, identity=identity, language=language, without=without)
+    other |= given(labels=labels or None, rest=rest or None)
+    if hard:
+        _hard_cases(count, output, head_model, shared, other, as_json)
+        return
+    if count is None:
+        raise ConfigError("say how many clips, as in: dithead synth 200 -o CORPUS --head-model HEAD")
+    from dithead.synth.corpus import synth_corpus
+
+    result = synth_corpus(count, output, head_model=head_model, **shared, **other)
+    if as_json:
+        out_fields(result)
+    else:
+        out(f"{result.output}  {result.clips} clips, {result.made} of them new")
+
+
+def _hard_cases(
+    count: int | None, output: Path, head_model: Path, shared: dict[str, Any], other: dict[str, Any], as_json: bool
+) -> None:
+    if count is not None or other:
+        what = ", ".join(["a count"] * (count is not None) + [f"--{name}" for name in other])
+        raise ConfigError(f"--hard makes one clip of each case, with labels; it takes no {what}")
+    from dithead.synth.hard import HardResult, synth_hard_cases
+
+    folders = synth_hard_cases(output, head_model=head_model, **shared)
+    result = HardResult(output, [folder.name for folder in folders])
+    if as_json:
+        out_fields(result)
+    else:
+        out(f"{output}  {', '.join(result.cases)}")
+
+
+def voices(
+    count: Annotated[int, typer.Argument(help="How many clips.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; the same command resumes it.")],
+    seconds: Annotated[float | None, typer.Option(help="Longest clip.")] = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    engine: Engine = None,
+) -> None:
+    """Speech of many synthetic voices and languages with the mouth movement of its phonemes, for `train audio`."""
+    from dithead.synth.voices import voice_corpus
+
+    made = voice_corpus(count, output, **given(seconds=seconds, seed=seed, workers=workers, engine=engine))
+    out(f"{output}  {len(made)} clips")

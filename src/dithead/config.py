@@ -14,10 +14,10 @@ from dithead.models.audio import MelEncoderConfig
 from dithead.models.autoencoder import FACTOR, AutoencoderConfig
 from dithead.models.dit import DiTConfig
 from dithead.models.pretrained import KLConfig, SpeechConfig
+from dithead.types import MaskKind
 
 LIP_TARGETS = 9
 """Numbers that say what the lips do, in every preset (``train.lipshape.COEFFICIENTS``)."""
-MaskKind = Literal["stable-polygon", "polygon", "box"]
 
 
 class Frozen(BaseModel):

@@ -1,6 +1,7 @@
-"""Peak memory and speed of ``generate``: python tests/generate/measure_memory.py SECONDS FPS FOLDER.
+"""Peak memory and speed of ``generate``: python tests/generate/measure_memory.py SECONDS FPS FOLDER [MODEL].
 
 Writes a presenter's video of that length with as much speech into the folder, and gives it to a process of its own.
+What lies there from an earlier call is used again, so that a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -32,21 +33,42 @@ def make(seconds: int, fps: int, video: Path, speech: Path) -> None:
     write_audio(speech, np.resize(wave, seconds * 16000), 16000)
 
 
-def measure(video: Path, speech: Path, output: Path) -> None:
+def measure(video: Path, speech: Path, output: Path, model: str) -> None:
     from dithead.generate.pipeline import generate
 
-    begun = time.process_time()
-    result = generate(video, speech, output)
+    begun, seen = time.process_time(), Peaks()
+    result = generate(video, speech, output, model=model, progress=seen)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     speed = result.frames / (time.process_time() - begun)
-    print(f"{result.frames} frames, peak {peak:.0f} MB, {speed:.1f} frames per second of processor time")
+    print(f"{result.frames} frames, peak {peak:.0f} MB, {speed:.1f} frames per second of processor time; {seen}")
+
+
+class Peaks:
+    """The peak so far, in MB, at the end of each stage, and at each tenth of it on the terminal."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, int] = {}
+        self._told = 0
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if total and done * 10 // total != self._told:
+            self._told = done * 10 // total
+            self.stages[stage] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            held = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize() // 2**20
+            print(f"{stage} {done} of {total}: {held} MB now, {self.stages[stage]} MB at most", flush=True)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{stage} {peak} MB" for stage, peak in self.stages.items())
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 5:
-        measure(*map(Path, sys.argv[2:]))
+    if sys.argv[1] == "measure":
+        measure(*map(Path, sys.argv[2:5]), sys.argv[5])
     else:
         seconds, fps, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-        files = [folder / f"{name}{seconds}{kind}" for name, kind in (("v", ".mp4"), ("s", ".flac"), ("o", ".mp4"))]
-        make(seconds, fps, *files[:2])
-        subprocess.run([sys.executable, __file__, "measure", *files], check=True)
+        names = (("v", ".mp4"), ("s", ".flac"), ("o", ".mp4"))
+        files = [folder / f"{name}{seconds}x{fps}{kind}" for name, kind in names]
+        if not files[1].exists():
+            make(seconds, fps, *files[:2])
+        model = sys.argv[4] if len(sys.argv) > 4 else "small"
+        subprocess.run([sys.executable, __file__, "measure", *files, model], check=True)

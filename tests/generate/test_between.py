@@ -40,7 +40,8 @@ class Counting:
     def __init__(self) -> None:
         self.drawn: list[int] = []
 
-    def draw(self, run, crops, times):
+    def draw(self, run, crops, times, frames):
+        assert list(frames) == [int(c[0, 0, 0]) for c in crops]
         self.drawn += [int(c[0, 0, 0]) for c in crops]
         return crops
 
@@ -58,7 +59,8 @@ def test_every_second_frame_the_first_and_the_last_are_drawn(batch, count):
     made = []
     while done < count:
         room = pass_.room(batch, first=done == 0)
-        made += list(pass_.draw(OneRun, crops[done : done + room], np.arange(done, min(done + room, count)) / 25))
+        these = range(done, min(done + room, count))
+        made += list(pass_.draw(OneRun, crops[done : done + room], np.array(these) / 25, these))
         done += room
     assert maker.drawn == sorted({*range(0, count, 2), count - 1})
     assert [int(m[16, 16, 0]) for m in made] == list(range(count))

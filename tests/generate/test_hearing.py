@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.generate.hearing import SpeechFile, loudness_of, mel_blocks, shift_for, speech_seconds
-from dithead.media.audio import write_audio
+from dithead.generate.hearing import EncodedFile, SpeechFile, loudness_of, mel_blocks, shift_for, speech_seconds
+from dithead.media.audio import read_audio, write_audio
 from dithead.models.mel import FLOOR, log_mel, windows
+from dithead.models.pretrained import SpeechConfig, SpeechEncoder
 from dithead.models.talking_head import normalise_level
 
 
@@ -55,3 +56,48 @@ def test_silence_is_not_made_louder(tmp_path):
     features, _ = heard.around(np.array([0.2]))
     assert heard.shift == 0
     assert (features == FLOOR).all()
+
+
+@pytest.fixture(params=["wav2vec2", "hubert", "whisper"])
+def encoder(request, tmp_path):
+    """A tiny random network in its own format on disk, loaded as real ones are."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    small = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, **sizes}
+    if request.param == "whisper":
+        config = transformers.WhisperConfig(
+            d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+            encoder_ffn_dim=32, decoder_ffn_dim=32, vocab_size=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+            decoder_start_token_id=3, max_source_positions=1500,
+        )  # fmt: skip
+        transformers.WhisperModel(config).save_pretrained(tmp_path / "net")
+    elif request.param == "hubert":
+        transformers.HubertModel(transformers.HubertConfig(**small)).save_pretrained(tmp_path / "net")
+    else:
+        transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**small)).save_pretrained(tmp_path / "net")
+    return SpeechEncoder.load(SpeechConfig(str(tmp_path / "net"), window=8, width=16))
+
+
+def test_a_pretrained_encoder_hears_a_file_as_training_hears_the_whole(encoder, tmp_path):
+    wave = noise(16_000 * 45 + 77)
+    write_audio(tmp_path / "a.wav", wave, 16000)
+    heard = EncodedFile(encoder, tmp_path / "a.wav", tmp_path / "a.features")
+    whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav", 16000)))
+    assert heard.store.frames == len(whole) == 2250
+    assert whole.std() > 0.1
+    for times in (np.array([0.0, 0.04]), np.array([19.96, 20.0, 20.04]), np.array([44.96, 47.0])):
+        features, moved = heard.around(times)
+        here = windows(features, moved.float() * 50, 8, 0.0)
+        there = windows(whole, torch.from_numpy(times).float() * 50, 8, 0.0)
+        torch.testing.assert_close(here, there, atol=1e-6, rtol=0)
+        assert len(features) < 140
+
+
+def test_a_pretrained_encoder_never_listens_to_more_than_22_seconds(encoder, monkeypatch):
+    lengths, block = [], encoder._block
+    monkeypatch.setattr(encoder, "_block", lambda wave: lengths.append(len(wave)) or block(wave))
+    made = sum(len(part) for part in encoder.feature_blocks(torch.zeros(1600) for _ in range(700)))
+    assert made == 3500
+    assert len(lengths) == 4
+    assert max(lengths) <= 22 * 16_000

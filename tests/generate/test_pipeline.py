@@ -138,11 +138,11 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
     drawn: list[int] = []
     draw = pipeline.MouthMaker.draw
 
-    def counted(self, run, crops, times):
+    def counted(self, run, crops, times, frames):
         drawn.append(len(crops))
         if sum(drawn) > 6:
             raise KeyboardInterrupt
-        return draw(self, run, crops, times)
+        return draw(self, run, crops, times, frames)
 
     monkeypatch.setattr(pipeline.MouthMaker, "draw", counted)
     with pytest.raises(KeyboardInterrupt):

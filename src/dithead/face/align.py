@@ -36,6 +36,7 @@ CANONICAL: NDArray[np.float64] = np.array(
 # closed chin lands at 0.81 S and even a long face with the jaw dropped stays inside.
 EYE_DISTANCE = 0.41  # outer eye corners, as a fraction of S
 EYE_LINE = 0.26  # height of the eye line, as a fraction of S
+_SMOOTHED_AT_ONCE = 4096
 
 
 def crop_transform(landmarks: Landmarks, size: int) -> Similarity:
@@ -61,17 +62,19 @@ def smooth_transforms(transforms: Sequence[Similarity | None], sigma: float = 1.
 
     Frames with None stay None and lend no weight to their neighbours.
     """
-    known = [i for i, m in enumerate(transforms) if m is not None]
-    if not known or sigma <= 0:
+    if not transforms or sigma <= 0:
         return list(transforms)
-    times = np.array(known, np.float64)
-    values = np.array([_inverse_parameters(m) for m in transforms if m is not None])  # (n, 4)
-    smoothed: list[Similarity | None] = [None] * len(transforms)
-    reach = 4 * sigma
-    for i in known:
-        low, high = np.searchsorted(times, [i - reach, i + reach + 1e-9])
-        weights = np.exp(-0.5 * ((times[low:high] - i) / sigma) ** 2)
-        smoothed[i] = _from_inverse_parameters(weights @ values[low:high] / weights.sum())
+    moves = np.stack([np.full((2, 3), np.nan) if m is None else m for m in transforms])
+    return [move if np.isfinite(move[0, 0]) else None for move in smooth_moves(moves, sigma)]
+
+
+def smooth_moves(moves: NDArray[np.float64], sigma: float = 1.5) -> NDArray[np.float64]:
+    """The same for transforms (N, 2, 3) with NaN where there is none; holds little besides them."""
+    smoothed, reach = np.empty_like(moves), int(4 * sigma + 1e-9)
+    for start in range(0, len(moves), _SMOOTHED_AT_ONCE):
+        stop = min(start + _SMOOTHED_AT_ONCE, len(moves))
+        low = max(0, start - reach)
+        smoothed[start:stop] = _smoothed(moves[low : stop + reach], sigma, reach)[start - low : stop - low]
     return smoothed
 
 
@@ -97,10 +100,11 @@ def transform_points(points: FloatArray, transform: Similarity) -> NDArray[np.fl
 
 
 def invert(transform: Similarity) -> Similarity:
-    """The transform (2, 3) that goes the other way, crop pixels to frame pixels."""
-    (a, b), (c, d) = transform[:, :2]
-    linear = np.array([(d, -b), (-c, a)]) / (a * d - b * c)
-    return np.column_stack([linear, -linear @ transform[:, 2]])
+    """The transform (2, 3), or each of (..., 2, 3), that goes the other way, crop pixels to frame pixels."""
+    a, b, c, d = (transform[..., i, j] for i in (0, 1) for j in (0, 1))
+    linear = np.stack([d, -b, -c, a], axis=-1).reshape(*transform.shape[:-1], 2)
+    linear /= (a * d - b * c)[..., None, None]
+    return np.concatenate([linear, -linear @ transform[..., 2:]], axis=-1)
 
 
 def transform_scale(transform: Similarity) -> float:
@@ -125,14 +129,16 @@ def _nearest_rotation(block: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([[c, -s], [s, c]])
 
 
-def _inverse_parameters(transform: Similarity) -> NDArray[np.float64]:
-    """(a, b, x, y) of the crop -> frame similarity: smoothing there keeps the face in place, not the origin."""
-    back = invert(transform)
-    return np.array([back[0, 0], back[1, 0], back[0, 2], back[1, 2]])
-
-
-def _from_inverse_parameters(p: NDArray[np.float64]) -> Similarity:
-    return invert(np.array([[p[0], -p[1], p[2]], [p[1], p[0], p[3]]]))
+def _smoothed(moves: NDArray[np.float64], sigma: float, reach: int) -> NDArray[np.float64]:
+    """Smoothed as crop -> frame similarities (N, 2, 3): that keeps the face in place, not the origin."""
+    back = invert(moves).reshape(-1, 6)
+    seen = np.isfinite(back[:, 0])
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    columns = [*np.where(seen[:, None], back, 0).T, seen.astype(np.float64)]
+    *sums, weight = (np.convolve(column, kernel)[reach : reach + len(moves)] for column in columns)
+    mean = np.full_like(back, np.nan)
+    mean[seen] = (np.stack(sums, axis=1)[seen]) / weight[seen, None]
+    return invert(mean.reshape(-1, 2, 3))
 
 
 def _source_window(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, Similarity]:

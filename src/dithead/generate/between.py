@@ -7,6 +7,7 @@ frames, S crop side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +42,28 @@ class Interpolator:
     def load_state(self, path: Path) -> None:
         self.maker.load_state(path)
 
-    def draw(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> NDArray[np.uint8]:
+    def draw(
+        self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int]
+    ) -> NDArray[np.uint8]:
         """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,); the last one is always drawn.
 
-        Calls must follow one another in time, with as many frames as ``room`` says, or fewer at a run's end.
+        frames: see ``MouthMaker.draw``. Calls must follow one another in time, with as many frames as ``room`` says,
+        or fewer at a run's end.
         """
         last = self._last.get(run.face)
         first = 0 if last is None else 1
         keys = sorted({*range(first, len(crops), 2), len(crops) - 1})
-        drawn = dict(zip(keys, self.maker.draw(run, crops[keys], times[keys]), strict=True))
+        made = self.maker.draw(run, crops[keys], times[keys], [frames[k] for k in keys])
+        drawn = dict(zip(keys, made, strict=True))
         known = {k: (float(times[k]), mouth) for k, mouth in drawn.items()}
         if last is not None:
             known[-1] = last
         self._last[run.face] = known[len(crops) - 1]
-        made = [
+        every = [
             drawn[k] if k in drawn else between(*known[k - 1], *known[k + 1], float(times[k]))
             for k in range(len(crops))
         ]
-        return np.stack(made)
+        return np.stack(every)
 
 
 def between(time_a: float, a: RGB, time_b: float, b: RGB, time: float) -> RGB:

@@ -1,11 +1,12 @@
-"""Speech as the model hears it, in constant memory: log-mel computed in small blocks and read back where it is needed.
+"""Speech as the model hears it, in constant memory: features made in blocks, kept on disk, read where they are needed.
 
 Blocks always cover the same samples, so speech that arrives in chunks gives the very numbers that a file gives.
-Letters: n samples, T mel frames (100 a second).
+Letters: n samples, T feature frames (100 a second of log-mel, 50 of a pretrained encoder), F numbers in each.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import MediaError
-from dithead.media.audio import audio_blocks, read_audio
+from dithead.media.audio import audio_blocks
 from dithead.media.files import shown
 from dithead.models.audio import MelEncoder
 from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, log_mel, speech_level
+from dithead.models.pretrained import SpeechEncoder
 from dithead.models.talking_head import QUIETEST_SPEECH, TARGET_LEVEL, TalkingHead
 from dithead.types import Wave
 
@@ -33,7 +35,7 @@ class Hearing(Protocol):
     """Speech features around moments in time."""
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """Features (t, 80) of a stretch that holds all ``times`` (B,) seconds, and these counted from its beginning."""
+        """Features (t, F) of a stretch that holds all ``times`` (B,) seconds, and these counted from its beginning."""
         ...
 
 
@@ -78,36 +80,65 @@ def speech_seconds(path: Path) -> float:
 
 def loudness_of(path: Path) -> float:
     """The speech level of a file, by which its features are normalised."""
-    return _level(blocks_of(path))
+    means = array("f")
+    for block in blocks_of(path):
+        means.extend(block.mean(axis=1))
+    return _level(means)
 
 
-def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing | Tensor:
-    """A file's speech as ``talker`` hears it: from ``store``, in constant memory, if its encoder takes log-mel.
+def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing:
+    """A file's speech as ``talker`` hears it, in constant memory, kept in ``store``."""
+    ear = talker.audio
+    return SpeechFile(audio, store) if isinstance(ear, MelEncoder) else EncodedFile(ear, audio, store)
 
-    A pretrained speech encoder listens to the whole track at once, so its features (T, H) are held.
-    """
-    if isinstance(talker.audio, MelEncoder):
-        return SpeechFile(audio, store)
-    return talker.encode_audio(torch.from_numpy(read_audio(audio, SAMPLE_RATE)))
+
+class Store:
+    """Rows of features in a file, (T, ``width``)."""
+
+    def __init__(self, path: Path, width: int, blocks: Iterable[MelArray]) -> None:
+        self.path, self.width, self.frames = path, width, 0
+        with path.open("wb") as file:
+            for block in blocks:
+                file.write(block.astype("<f4").tobytes())
+                self.frames += len(block)
+
+    def rows(self, first: int, stop: int) -> MelArray:
+        found = np.fromfile(self.path, "<f4", (stop - first) * self.width, offset=first * self.width * 4)
+        return found.reshape(-1, self.width).astype(np.float32)
 
 
 class SpeechFile:
-    """Features of a file's speech, kept in another file."""
+    """Log-mel of a file's speech, kept in another file."""
 
     def __init__(self, audio: Path, store: Path) -> None:
-        self.store, self.frames, levels = store, 0, []
-        with store.open("wb") as file:
-            for block in blocks_of(audio):
-                file.write(block.astype("<f4").tobytes())
-                self.frames += len(block)
-                levels.append(block.mean(axis=1))
-        self.shift = shift_for(speech_level(torch.from_numpy(np.concatenate(levels)[:, None])))
+        self._means = array("f")
+        self.store = Store(store, N_MELS, map(self._noted, blocks_of(audio)))
+        self.shift = shift_for(_level(self._means))
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """See ``Hearing``."""
-        first, stop, moved = stretch(times, self.frames)
-        found = np.fromfile(self.store, "<f4", (stop - first) * N_MELS, offset=first * N_MELS * 4)
-        return levelled(found.reshape(-1, N_MELS).astype(np.float32), self.shift), moved
+        first, stop, moved = stretch(times, self.store.frames)
+        return levelled(self.store.rows(first, stop), self.shift), moved
+
+    def _noted(self, block: MelArray) -> MelArray:
+        self._means.extend(block.mean(axis=1))
+        return block
+
+
+class EncodedFile:
+    """What a pretrained speech encoder hears in a file, kept in another file."""
+
+    def __init__(self, encoder: SpeechEncoder, audio: Path, store: Path) -> None:
+        self.rate, self.reach = encoder.rate, encoder.config.window
+        device = encoder.position.device
+        waves = (torch.from_numpy(block[:, 0]).to(device) for block in audio_blocks(audio, SAMPLE_RATE, channels=1))
+        blocks = (block.numpy() for block in encoder.feature_blocks(waves))
+        self.store = Store(store, encoder.features_width, blocks)
+
+    def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+        """See ``Hearing``."""
+        first, stop, moved = stretch(times, self.store.frames, self.reach, self.rate)
+        return torch.from_numpy(self.store.rows(first, stop)), moved
 
 
 def blocks_of(path: Path) -> Iterator[MelArray]:
@@ -134,14 +165,16 @@ def levelled(mel: MelArray, shift: float) -> Tensor:
     return torch.where(found <= FLOOR, found, found + shift)
 
 
-def stretch(times: NDArray[np.float64], frames: int, reach: int = REACH) -> tuple[int, int, Tensor]:
-    """First and last (excluded) of ``frames`` mel frames around ``times`` (B,), and these counted from the first."""
-    centres = np.floor(np.asarray(times, np.float64) * MEL_RATE + 0.5).astype(np.int64)
+def stretch(
+    times: NDArray[np.float64], frames: int, reach: int = REACH, rate: float = MEL_RATE
+) -> tuple[int, int, Tensor]:
+    """First and last (excluded) of ``frames`` frames around ``times`` (B,), and these counted from the first."""
+    centres = np.floor(np.asarray(times, np.float64) * rate + 0.5).astype(np.int64)
     first = int(np.clip(centres.min() - reach, 0, max(frames - 1, 0)))
     stop = int(np.clip(centres.max() + reach, first + 1, max(frames, first + 1)))
-    return first, stop, torch.from_numpy((centres - first) / MEL_RATE)
+    return first, stop, torch.from_numpy((centres - first) / rate)
 
 
-def _level(blocks: Iterable[MelArray]) -> float:
-    means = np.concatenate([block.mean(axis=1) for block in blocks])
-    return speech_level(torch.from_numpy(means[:, None]))
+def _level(means: array[float]) -> float:
+    """The speech level of log-mel frames with these means (T,)."""
+    return speech_level(torch.from_numpy(np.frombuffer(means, np.float32).copy()[:, None]))

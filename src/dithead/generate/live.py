@@ -80,7 +80,8 @@ class LiveHead:
         self.found: Survey
         with Lookout() as lookout:
             look = lookout if occlusion == "auto" else None
-            self.found = survey(self.clip.frames(), self.talker.size, Choice.parse(face), lookout=look)
+            mask = self.talker.config.mask
+            self.found = survey(self.clip.frames(), self.talker.size, Choice.parse(face), lookout=look, mask=mask)
 
     @property
     def reach(self) -> int:

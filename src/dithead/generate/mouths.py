@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor
 from dithead.face.masks import polygon_mask
 from dithead.media.files import save_arrays
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
-from dithead.types import Mask
 
 if TYPE_CHECKING:
     from dithead.generate.hearing import Hearing
@@ -68,18 +67,22 @@ class MouthMaker:
         del first
         return batch
 
-    def draw(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> NDArray[np.uint8]:
+    def draw(
+        self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int] | None = None
+    ) -> NDArray[np.uint8]:
         """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,) seconds.
 
+        frames: their numbers, for a mask that follows the face; without them the mask is ``run.polygon``.
         In ``previous`` mode the calls must follow one another in time.
         """
-        if self.reference == "static":
-            return self._sample(run, crops, times)[0]
-        key, drawn = (run.face, run.start), []
+        follows = frames is not None and run.outlines is not None
+        masks = [run.mask_polygon(i) for i in frames] if follows and frames else [run.polygon]
+        if self.reference == "static" and not follows:
+            return self._sample(run, crops, times, masks[0])[0]
+        drawn = []
         for i in range(len(crops)):
-            image, latent = self._sample(run, crops[i : i + 1], times[i : i + 1], self._latents.get(key))
-            self._latents = {k: v for k, v in self._latents.items() if k[0] != run.face} | {key: latent}
-            drawn.append(image)
+            one, mask = slice(i, i + 1), masks[i % len(masks)]
+            drawn.append(self._drawn_after_last(run, crops[one], times[one], mask))
         return np.concatenate(drawn)
 
     def save_state(self, path: Path) -> None:
@@ -93,8 +96,25 @@ class MouthMaker:
             pairs = {tuple(map(int, name.split("_"))): torch.from_numpy(data[name]) for name in data.files}
         self._latents = {(face, start): z.to(self.talker.device) for (face, start), z in pairs.items()}
 
-    def _sample(self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], latent: Any = None) -> Any:
-        masked, mask = frame_conditions(crops, self._mask(run))
+    def _drawn_after_last(
+        self, run: Run, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """One frame (1, S, S, 3), which in ``previous`` mode sees the last one of its run."""
+        key = (run.face, run.start)
+        image, latent = self._sample(run, crop, time, polygon, self._latents.get(key))
+        if self.reference == "previous":
+            self._latents = {k: v for k, v in self._latents.items() if k[0] != run.face} | {key: latent}
+        return np.asarray(image, np.uint8)
+
+    def _sample(
+        self,
+        run: Run,
+        crops: NDArray[np.uint8],
+        times: NDArray[np.float64],
+        polygon: NDArray[np.float32],
+        latent: Tensor | None = None,
+    ) -> tuple[NDArray[np.uint8], Tensor]:
+        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.talker.size))
         with torch.inference_mode():
             heard = self.features.get(run.face, self.features[None])
             stretch = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
@@ -104,6 +124,3 @@ class MouthMaker:
                 expression=expression(run.opening, self.talker.config.opening),
             )  # fmt: skip
         return to_pixels(images), latents
-
-    def _mask(self, run: Run) -> Mask:
-        return polygon_mask(run.polygon, self.talker.size)

@@ -136,7 +136,7 @@ def generate(
     begun = time.perf_counter()
     key = _key(job, talker, {"seed": seed, "steps": steps, "reference": reference, "interpolate": interpolate})
     with WorkFolder(job.output, key) as work:
-        found = _survey(job, talker.size, work, progress)
+        found = _survey(job, talker, work, progress)
         heard = [(None, job.audio), *voices.items()]
         features = {number: heard_by(talker, path, work.features(number or 0)) for number, path in heard}
         maker = MouthMaker(talker, features, seed=seed, steps=steps, reference=reference)
@@ -215,17 +215,19 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
         "fit": job.fit,
     }
     encode = {"crf": job.encoding.crf, "lossless": job.encoding.lossless, "codec": job.encoding.codec}
-    model = {"weights": digest.hexdigest(), "device": str(talker.device), "note": synthetic_note()}
-    return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **sampling}
+    model = {"weights": digest.hexdigest(), "config": repr(talker.config), "device": str(talker.device)}
+    note = {"note": synthetic_note()}
+    return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **note, **sampling}
 
 
-def _survey(job: _Job, size: int, work: WorkFolder, progress: Progress) -> Survey:
+def _survey(job: _Job, talker: TalkingHead, work: WorkFolder, progress: Progress) -> Survey:
     if (known := work.load_survey()) is not None:
         return known
     frames = _counted(job.clip.frames(), "finding the face", job.clip.info.frames, progress)
     try:
         with Lookout() as lookout:
-            found = survey(frames, size, job.choice, lookout=lookout if job.occlusion == "auto" else None)
+            look = lookout if job.occlusion == "auto" else None
+            found = survey(frames, talker.size, job.choice, lookout=look, mask=talker.config.mask)
     except FaceError as error:
         raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
     work.save_survey(found)

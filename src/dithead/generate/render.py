@@ -66,12 +66,19 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, sharp
     views = [_view(p, run.transforms[s.index - run.start], size) for s, p in zip(held, planes, strict=True)]
     crops = np.stack([warp_crop(v.pixels, v.move, size) for v in views])
     core = mouth_core(run.lips, size)
-    drawn = maker.draw(run, crops, np.array([s.time for s in held]))
-    whole, soft = polygon_mask(run.polygon, size), polygon_mask(run.polygon, size, feather=FEATHER * size)
-    for s, p, view, crop, mouth in zip(held, planes, views, crops, drawn, strict=True):
+    drawn = maker.draw(run, crops, np.array([s.time for s in held]), [s.index for s in held])
+    masks = _masks(held, run, size)
+    for s, p, view, crop, mouth, (whole, soft) in zip(held, planes, views, crops, drawn, masks, strict=True):
         tinted = match_colour(crispened(mouth, run.reference, core) if sharpen else mouth, crop, whole)
         mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
         _put(p, view, tinted, crop, mask)
+
+
+def _masks(held: list[Shown], run: Run, size: int) -> list[tuple[Mask, Mask]]:
+    """Each held frame's mask (S, S), hard-edged and feathered."""
+    polygons = [run.polygon] if run.outlines is None else [run.mask_polygon(s.index) for s in held]
+    masks = [(polygon_mask(p, size), polygon_mask(p, size, feather=FEATHER * size)) for p in polygons]
+    return masks * (len(held) // len(masks))
 
 
 def _allowed(run: Run, index: int, size: int) -> Mask:

@@ -5,17 +5,18 @@ A few numbers are kept per frame, and pictures only of a thinned-out sample. Let
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.align import crop_transform, invert, smooth_transforms, transform_points, warp_crop
+from dithead.face.align import crop_transform, invert, smooth_moves, transform_points, warp_crop
 from dithead.face.lips import OUTER_LIPS, lip_aperture
-from dithead.face.masks import jaw_line, stable_polygon
+from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.generate.occlusion import Covers, Look
 from dithead.media.video import VideoFrame
-from dithead.types import RGB, Landmarks, Similarity
+from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
 SAMPLES = 64  # sampled frames of a run from which its polygon and its reference come
 RAMP = 4  # frames over which a run fades in and out where no cut hides the change
@@ -27,8 +28,8 @@ class Run:
 
     start: int
     stop: int
-    transforms: list[Similarity]  # one per frame, smoothed
-    polygon: NDArray[np.float32]  # (K, 2) crop pixels
+    transforms: NDArray[np.float64]  # (N, 2, 3), smoothed
+    polygon: NDArray[np.float32]  # (K, 2) crop pixels: the mask, unless it follows each frame's own face
     lips: NDArray[np.float32]  # (20, 2) crop pixels: the run's median outline of the lips
     reference: RGB  # (S, S, 3)
     fades_in: bool
@@ -37,6 +38,13 @@ class Run:
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     covers: Covers = field(default_factory=Covers)
     opening: float = 0.0  # standard deviation of the source's lip aperture: how widely this person's mouth moves
+    outlines: NDArray[np.float32] | None = None  # (N, K, 2) frame pixels: masks that follow the face, if wanted
+
+    def mask_polygon(self, index: int) -> NDArray[np.float32]:
+        """The mask's polygon (K, 2) in the crop of frame ``index``."""
+        if self.outlines is None:
+            return self.polygon
+        return transform_points(self.outlines[index - self.start], self.transforms[index - self.start])
 
     def strength(self, index: int) -> float:
         """How much of the generated mouth shows in frame ``index``: 1 but near an end that must not pop."""
@@ -59,8 +67,11 @@ class OpenRun:
 
     start: int
     face: int = 0
-    transforms: list[Similarity | None] = field(default_factory=list)
-    jaws: list[NDArray[np.float16]] = field(default_factory=list)
+    mask: MaskKind = "stable-polygon"
+    frames: int = 0
+    moves: array[float] = field(default_factory=lambda: array("d"))  # (N, 2, 3), NaN where the face was not seen
+    jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one again where it was not seen
+    outlines: bytearray = field(default_factory=bytearray)  # (N, K, 2) float32, or nothing
     samples: list[_Sample] = field(default_factory=list)
     covers: Covers = field(default_factory=Covers)
     stride: int = 1
@@ -70,30 +81,41 @@ class OpenRun:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         if look is not None:
-            self.covers.add(len(self.transforms), look)
-        self.jaws.append(jaw_line(in_crop).astype(np.float16))
-        if len(self.transforms) % self.stride == 0:
+            self.covers.add(self.frames, look)
+        self._keep(transform, in_crop, size)
+        if self.frames % self.stride == 0:
             crop = warp_crop(frame.pixels, transform, size)
             self.samples.append(_Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks)))
-        self.transforms.append(transform)
-        self.gap = 0
+        self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.samples, self.stride = self.samples[::2], self.stride * 2
 
     def skip(self) -> None:
-        self.transforms.append(None)
-        self.gap += 1
+        """A frame in which the face was not seen."""
+        self.moves.extend([np.nan] * 6)
+        for kept in (self.jaws, self.outlines):
+            kept += kept[-(len(kept) // self.frames) :]
+        self.frames, self.gap = self.frames + 1, self.gap + 1
 
     def close(self, size: int, fades_in: bool, fades_out: bool) -> Run:
-        transforms = self.transforms[: len(self.transforms) - self.gap]
+        count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
-        polygon = stable_polygon(landmarks, size)
+        polygon = box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size)
         lips = np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32)
+        moves = np.frombuffer(self.moves).reshape(-1, 2, 3)[:count]
         return Run(
-            self.start, self.start + len(transforms), _filled(smooth_transforms(transforms)), polygon,
-            lips, choose_reference(self.samples), fades_in, fades_out, self.face,
-            _jaws(transforms, self.jaws), self.covers, float(np.std([s.aperture for s in self.samples])),
+            self.start, self.start + count, _filled(smooth_moves(moves)), polygon, lips,
+            choose_reference(self.samples), fades_in, fades_out, self.face,
+            np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
+            self.covers, float(np.std([s.aperture for s in self.samples])),
+            np.frombuffer(self.outlines, np.float32).reshape(self.frames, -1, 2)[:count] if self.outlines else None,
         )  # fmt: skip
+
+    def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
+        self.moves.extend(transform.ravel())
+        self.jaws += jaw_line(in_crop).astype(np.float16).tobytes()
+        if self.mask == "polygon":
+            self.outlines += transform_points(frame_polygon(in_crop, size), invert(transform)).tobytes()
 
 
 def head_turn(landmarks: Landmarks) -> float:
@@ -118,16 +140,13 @@ def _sharpness(crop: RGB) -> float:
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
 
 
-def _jaws(transforms: list[Similarity | None], seen: list[NDArray[np.float16]]) -> NDArray[np.float16]:
-    """(N, 21, 2): the jaw lines of all frames; a frame without one takes that of the last before it."""
-    order = np.cumsum([m is not None for m in transforms]) - 1
-    return np.stack(seen)[np.maximum(order, 0)]
-
-
-def _filled(transforms: list[Similarity | None]) -> list[Similarity]:
+def _filled(moves: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaps of a run bridged by straight lines (in crop -> frame form, where the face moves evenly)."""
-    known = np.array([i for i, m in enumerate(transforms) if m is not None])
-    back = np.stack([invert(m).ravel() for m in transforms if m is not None])
-    times = np.arange(len(transforms))
-    lines = np.stack([np.interp(times, known, back[:, c]) for c in range(6)], axis=1).reshape(-1, 2, 3)
-    return [invert(lines[i]) if m is None else m for i, m in enumerate(transforms)]
+    known = np.flatnonzero(np.isfinite(moves[:, 0, 0]))
+    if len(known) == len(moves):
+        return moves
+    back = invert(moves[known]).reshape(-1, 6)
+    missing = np.flatnonzero(~np.isfinite(moves[:, 0, 0]))
+    lines = np.stack([np.interp(missing, known, back[:, c]) for c in range(6)], axis=1)
+    moves[missing] = invert(lines.reshape(-1, 2, 3))
+    return moves

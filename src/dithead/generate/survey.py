@@ -6,8 +6,10 @@ Memory stays constant in practice, see ``run``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from dithead.generate.result import Stretch
 from dithead.generate.run import OpenRun, Run, head_turn
 from dithead.media.files import save_arrays
 from dithead.media.video import VideoFrame
-from dithead.types import RGB, Landmarks
+from dithead.types import RGB, Landmarks, MaskKind
 
 SMALLEST_EYES = 16.0  # pixels between the outer eye corners; below, there is no mouth to draw
 WIDEST_TURN = 0.72  # |yaw| from which half the mouth is hidden
@@ -58,12 +60,13 @@ class Survey:
             path,
             stamps=self.stamps,
             spans=np.array(spans, np.int64),
-            transforms=np.concatenate([np.stack(r.transforms) for r in self.runs]),
+            transforms=np.concatenate([r.transforms for r in self.runs]),
             polygons=np.stack([r.polygon for r in self.runs]),
             lips=np.stack([r.lips for r in self.runs]),
             openings=np.array([r.opening for r in self.runs]),
             references=np.stack([r.reference for r in self.runs]),
             jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
+            outlines=np.concatenate([np.zeros((0, 2)) if r.outlines is None else r.outlines for r in self.runs]),
             covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
             covered=np.array([(k, i, len(d)) for k, r in enumerate(self.runs) for i, d in r.covers.parts.items()]),
             hidden=np.array([(k, i) for k, r in enumerate(self.runs) for i in sorted(r.covers.whole)]),
@@ -78,13 +81,16 @@ class Survey:
             cuts = np.cumsum([stop - start for start, stop, *_ in spans])[:-1]
             moves = np.split(data["transforms"], cuts)
             runs = [
-                Run(start, stop, list(m), polygon, lips, reference, bool(fades_in), bool(fades_out), face)
+                Run(start, stop, m, polygon, lips, reference, bool(fades_in), bool(fades_out), face)
                 for (start, stop, fades_in, fades_out, face), m, polygon, lips, reference in zip(
                     spans, moves, data["polygons"], data["lips"], data["references"], strict=True
                 )
             ]
             for run, jaws, opening in zip(runs, np.split(data["jaws"], cuts), data["openings"].tolist(), strict=True):
                 run.jaws, run.opening = jaws, opening
+            if len(data["outlines"]):
+                for run, outlines in zip(runs, np.split(data["outlines"], cuts), strict=True):
+                    run.outlines = outlines
             _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
             passed, damaged = ([Stretch(*item) for item in part] for part in json.loads(str(data["reports"])))
             return Survey(data["stamps"], runs, passed, damaged)
@@ -96,14 +102,15 @@ def survey(
     choice: Choice | None = None,
     landmarker: FaceLandmarker | None = None,
     lookout: Lookout | None = None,
+    mask: MaskKind = "stable-polygon",
 ) -> Survey:
     """Track the chosen faces through all frames; raise ``FaceError`` when no frame has a usable one.
 
     size: crop side S of the model that will draw the mouths.  choice: None follows the largest face of each shot,
     several times as quick as any other choice, which has to look for all faces in every frame.  lookout: finds
-    what hides the mouth; without one nothing is taken to.
+    what hides the mouth; without one nothing is taken to.  mask: the kind that model learned with.
     """
-    surveyor = Surveyor(size, lookout)
+    surveyor = Surveyor(size, lookout, mask)
     current: list[VideoFrame] = []
 
     def pixels() -> Iterator[RGB]:
@@ -123,16 +130,16 @@ def survey(
 class Surveyor:
     """Takes what was seen frame by frame and makes runs of it."""
 
-    def __init__(self, size: int, lookout: Lookout | None = None) -> None:
-        self.size, self.lookout = size, lookout
+    def __init__(self, size: int, lookout: Lookout | None = None, mask: MaskKind = "stable-polygon") -> None:
+        self.size, self.lookout, self.mask = size, lookout, mask
         self.picture: RGB | None = None  # of the present frame
-        self.stamps: list[int] = []
+        self.stamps = array("q")
         self.shot_start = 0
         self.shot = 0
         self.open: dict[int, OpenRun] = {}
         self.runs: list[Run] = []
-        self.missed: list[tuple[int, str]] = []
-        self.damaged: list[tuple[int, str]] = []
+        self.missed = bytearray()  # for each frame 0, or 1 + the place of the reason in ``_ORDER``
+        self.damaged = bytearray()  # 0 or 1
 
     def step(self, frame: VideoFrame, faces: dict[int, Landmarks | None], shot: int) -> None:
         """One more frame with the landmarks of each chosen face by its number."""
@@ -141,31 +148,31 @@ class Surveyor:
             self._close(list(self.open), at_cut=True)
             self.shot, self.shot_start = shot, index
         reasons = [self._see(index, number, frame, faces.get(number)) for number in faces.keys() | self.open.keys()]
-        if all(reasons):
-            self.missed.append((index, min(reasons, key=_ORDER.index, default=_ORDER[-1])))
-        if frame.damaged:
-            self.damaged.append((index, "damaged in the source; the last good frame is shown"))
+        why = min(map(_ORDER.index, reasons), default=len(_ORDER) - 1) if all(reasons) else -1
+        self.missed.append(1 + why)
+        self.damaged.append(frame.damaged)
         self.stamps.append(frame.pts)
 
     def finish(self) -> Survey:
         """What the frames so far amount to."""
         self._close(list(self.open), at_cut=True)
+        missed = np.frombuffer(self.missed, np.uint8)
         if not self.runs:
-            reasons = [why for _, why in self.missed]
-            why = max(set(reasons), key=reasons.count)
+            why = _ORDER[int(np.bincount(missed, minlength=2)[1:].argmax())]
             raise FaceError(f"no usable face in any of its {len(self.stamps)} frames ({why})")
-        covered = np.zeros(len(self.stamps), bool)
         for run in self.runs:
-            covered[run.start : run.stop] = True
-        missed = [(i, why) for i, why in self.missed if not covered[i] or why in (HIDDEN, BLURRED)]
-        return Survey(np.array(self.stamps, np.int64), self.runs, _stretches(missed), _stretches(self.damaged))
+            part = missed[run.start : run.stop]
+            part[part > len(_IN_RUNS)] = 0  # bridged: the face was away for a moment only
+        damaged = np.frombuffer(self.damaged, np.uint8)
+        stamps = np.frombuffer(self.stamps, np.int64)
+        return Survey(stamps, self.runs, _stretches(missed, _ORDER), _stretches(damaged, (DAMAGED,)))
 
     def _see(self, index: int, number: int, frame: VideoFrame, landmarks: Landmarks | None) -> str:
         """Add a frame to a face's run; returns why it cannot be drawn on, or an empty string."""
         reason = unusable(landmarks)
         if landmarks is not None and not reason:
             if number not in self.open:
-                self.open[number] = OpenRun(index, number)
+                self.open[number] = OpenRun(index, number, self.mask)
             look = self._look(number, landmarks)
             self.open[number].add(frame, landmarks, self.size, look)
             return look.reason
@@ -188,7 +195,9 @@ class Surveyor:
             self.runs.append(run.close(self.size, run.start != self.shot_start, fades_out))
 
 
-_ORDER = (HIDDEN, BLURRED, "face turned away", "face too small", "no face")  # the most telling reason first
+DAMAGED = "damaged in the source; the last good frame is shown"
+_IN_RUNS = (HIDDEN, BLURRED)  # the face is followed all the same
+_ORDER = (*_IN_RUNS, "face turned away", "face too small", "no face")  # the most telling reason first
 
 
 def _load_covers(runs: list[Run], data: bytes, covered: list[list[int]], hidden: list[list[int]]) -> None:
@@ -213,11 +222,8 @@ def unusable(landmarks: Landmarks | None) -> str:
     return ""
 
 
-def _stretches(missed: list[tuple[int, str]]) -> list[Stretch]:
-    found: list[Stretch] = []
-    for index, reason in missed:
-        if found and found[-1].last == index - 1 and found[-1].reason == reason:
-            found[-1] = Stretch(found[-1].first, index, reason)
-        else:
-            found.append(Stretch(index, index, reason))
-    return found
+def _stretches(codes: NDArray[np.uint8], reasons: Sequence[str]) -> list[Stretch]:
+    """Codes (N,), one a frame, 0 or 1 + the place of its reason, as stretches of equal ones."""
+    edges = np.flatnonzero(np.diff(codes, prepend=0, append=0))
+    parts = [(int(a), int(b) - 1) for a, b in pairwise(edges) if codes[a]]
+    return [Stretch(first, last, reasons[codes[first] - 1]) for first, last in parts]

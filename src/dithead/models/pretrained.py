@@ -9,7 +9,7 @@ W frames a window, A token width.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -181,16 +181,24 @@ class SpeechEncoder(SpeechTokens):
         encoder.backbone.load_state_dict((model.encoder if encoder.whisper else model).state_dict())
         return encoder
 
-    @torch.no_grad()
     def features(self, wave: Tensor) -> Tensor:
         """Speech (n,) at 16 kHz to features (T, H) on the CPU, in blocks, so that long speech fits."""
-        parts = []
-        for start in range(0, max(len(wave), 1), _BLOCK):
+        return torch.cat(list(self.feature_blocks([wave])))
+
+    @torch.no_grad()
+    def feature_blocks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The same features, in order, of speech that comes in chunks (n,) of any length; about 40 s are held."""
+        held, before = torch.zeros(0), 0  # ``before`` of the held samples are the margin of a block already made
+        for part in _gathered(chunks, _BLOCK):
+            held = torch.cat([held.to(part), part])
+            while len(held) - before >= _BLOCK + _MARGIN:
+                yield self._block(held[: before + _BLOCK + _MARGIN])[before // 320 :][: _BLOCK // 320]
+                held, before = held[before + _BLOCK - _MARGIN :], _MARGIN
+        for start in range(before, max(len(held), before + 1), _BLOCK):
             first = max(0, start - _MARGIN)
-            made = self._block(wave[first : start + _BLOCK + _MARGIN])
+            made = self._block(held[first : start + _BLOCK + _MARGIN])
             skip = (start - first) // 320
-            parts.append(made[skip : skip + min(_BLOCK, len(wave) - start) // 320])
-        return torch.cat(parts)
+            yield made[skip : skip + min(_BLOCK, len(held) - start) // 320]
 
     def _block(self, wave: Tensor) -> Tensor:
         """One frame for every 320 samples, whatever the network's own count is at the end."""
@@ -215,3 +223,15 @@ class SpeechEncoder(SpeechTokens):
     def forward(self, features: Tensor) -> Tensor:
         """Windows of features (B, W, H) to tokens (B, W, A)."""
         return self.norm(self.project(features) + self.position)  # type: ignore[no-any-return]
+
+
+def _gathered(chunks: Iterable[Tensor], least: int) -> Iterator[Tensor]:
+    """Chunks (n,) joined to such of ``least`` samples or a little more."""
+    parts: list[Tensor] = []
+    for chunk in chunks:
+        parts.append(chunk)
+        if sum(map(len, parts)) >= least:
+            yield torch.cat(parts)
+            parts = []
+    if parts:
+        yield torch.cat(parts)

@@ -19,6 +19,7 @@ from dithead.models.mel import log_mel, speech_level, windows
 from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
 from dithead.models.unet import UNet
 from dithead.models.window import Window, window_of
+from dithead.types import MaskKind
 
 TARGET_LEVEL = 2.0
 """Loudness every speech track is brought to before the encoder (units of ``speech_level``)."""
@@ -34,6 +35,7 @@ class HeadConfig(Protocol):
     steps: int
     guidance: float
     opening: float
+    mask: MaskKind
     autoencoder: AutoencoderConfig | KLConfig
     dit: DiTConfig
     audio: MelEncoderConfig | SpeechConfig
@@ -71,6 +73,11 @@ def make_audio(config: MelEncoderConfig | SpeechConfig) -> MelEncoder | SpeechEn
     return SpeechEncoder(config) if isinstance(config, SpeechConfig) else MelEncoder(config)
 
 
+def make_denoiser(config: DiTConfig) -> DiT | UNet:
+    """The backbone that the configuration asks for, with random weights."""
+    return UNet(config) if config.backbone == "unet" else DiT(config)
+
+
 class TalkingHead(nn.Module):
     """Stage one and stage two together, as a model folder holds them."""
 
@@ -79,7 +86,7 @@ class TalkingHead(nn.Module):
         self.config = config
         self.objective = objective
         self.autoencoder = make_autoencoder(config.autoencoder)
-        self.dit: DiT | UNet = UNet(config.dit) if config.dit.backbone == "unet" else DiT(config.dit)
+        self.dit = make_denoiser(config.dit)
         self.audio = make_audio(config.audio)
 
     @property

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from dithead.config import MaskKind
 from dithead.face.masks import box_polygon, frame_polygon
 from dithead.models.autoencoder import FACTOR
 from dithead.models.talking_head import TalkingHead
@@ -30,6 +29,7 @@ from dithead.train.data import WeightedClip, lip_boxes, region_picture
 from dithead.train.lipshape import lip_shapes
 from dithead.train.processes import team
 from dithead.train.runtime import autocast, step_rng
+from dithead.types import MaskKind
 
 
 @dataclass(frozen=True)

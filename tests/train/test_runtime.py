@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from dithead.checkpoint import load_model
+from dithead.config import get_preset
 from dithead.errors import ConfigError, DataError, ModelError
+from dithead.train.audio import train_audio
+from dithead.train.autoencoder import train_autoencoder
 from dithead.train.folder import Run, read_checkpoint
 from dithead.train.processes import Team
 from dithead.train.runtime import Clock, prefetch
@@ -21,10 +25,17 @@ from dithead.train.runtime import Clock, prefetch
 TOY = Path(__file__).with_name("toy.py")
 
 
-def toy(folder: Path, steps: int, *how: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+def toy(
+    folder: Path, steps: int, *how: str, processes: int = 1, fsdp: bool = False
+) -> subprocess.CompletedProcess[str]:
     launch = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *launch, str(TOY), str(folder), str(steps), *how]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.run(command, capture_output=True, text=True, env=environment(fsdp))
+
+
+def environment(fsdp: bool) -> dict[str, str]:
+    """One thread a process; FSDP as ``accelerate launch --use_fsdp`` asks for it."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"} | ({"ACCELERATE_USE_FSDP": "true"} if fsdp else {})
 
 
 def state(folder: Path) -> dict[str, torch.Tensor]:
@@ -108,6 +119,21 @@ def test_two_processes_train_as_one_and_one_goes_on_from_two(whole: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_two_split_processes_train_as_one_and_runs_change_hands(whole: Path, tmp_path: Path) -> None:
+    """FSDP: each process holds a part of weights, average and moments; one goes on from two, and two from one."""
+    pytest.importorskip("accelerate")
+    done = toy(tmp_path / "run", 10, processes=2, fsdp=True)
+    assert done.returncode == 0, done.stderr
+    assert all(part in done.stderr for part in ("holds 56 of 129", "holds 73 of 129")), done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(whole)[:10], rel=1e-9)
+    assert toy(tmp_path / "run", 15).returncode == 0
+    assert toy(tmp_path / "run", 20, processes=2, fsdp=True).returncode == 0
+    assert losses(tmp_path / "run") == pytest.approx(losses(whole), rel=1e-9)
+    for name, tensor in state(whole).items():
+        torch.testing.assert_close(state(tmp_path / "run")[name], tensor, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
 def test_two_processes_train_stage_one_as_one_does(dataset: Path, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     curves = []
@@ -122,6 +148,28 @@ def test_two_processes_train_stage_one_as_one_does(dataset: Path, tmp_path: Path
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         curves.append([line[key] for line in lines for key in ("pixel", "detail", "held_out_psnr") if key in line])
     assert curves[1] == pytest.approx(curves[0], rel=0.02)
+
+
+@pytest.mark.slow
+def test_accelerate_launches_a_split_stage_two_that_trains_as_one_process(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    tiny = get_preset("tiny")
+    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", steps=3, device="cpu")
+    audio = train_audio([str(dataset)], tiny, tmp_path / "audio", steps=3, device="cpu")
+    launch = ["accelerate.commands.launch", "--use_fsdp", "--fsdp_version=2", "--num_processes=2", "--num_machines=1",
+              "--mixed_precision=no", "--dynamo_backend=no", "-m"]  # fmt: skip
+    runs = []
+    for how in ([], launch):
+        runs.append(tmp_path / f"dit{len(how)}")
+        options = ["--data", str(dataset), "--preset", "tiny", "--steps", "21", "--device", "cpu", "-o", str(runs[-1]),
+                   "--autoencoder", str(autoencoder), "--audio", str(audio)]  # fmt: skip
+        command = [sys.executable, "-m", *how, "dithead.cli", "train", "dit", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(fsdp=False))
+        assert done.returncode == 0, done.stderr
+    assert json.loads((runs[1] / "cost.json").read_text())["processes"] == 2
+    assert losses(runs[1]) == pytest.approx(losses(runs[0]), rel=0.01)
+    one, two = (load_model(run / "model").dit.state_dict() for run in runs)
+    assert all(torch.allclose(one[name], two[name], atol=0.01) for name in one)
 
 
 def test_rows_are_shared_out_evenly() -> None:

@@ -33,7 +33,11 @@ def make_batch(step: int) -> Batch:
 def train(folder: Path, steps: int, how: str = "") -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1)).double()
-    part = Trainable(module, 1e-2, 0.9)
+    part = Trainable(module, 1e-2, 0.9, may_split=True)
+    if part.split:
+        held = sum(p.to_local().numel() for p in module.parameters())  # type: ignore[attr-defined]
+        whole = sum(p.numel() for p in module.parameters())
+        print(f"holds {held} of {whole}", file=sys.stderr, flush=True)
 
     def update(step: int, batch: Batch) -> dict[str, float]:
         loss = (module(batch["x"]) - batch["y"]).square().mean()

@@ -234,7 +234,7 @@ class DiT(Denoiser):
         prediction = self.out(self.norm(x) * (1 + scale) + shift)  # (B, N, C)
         grid = prediction.new_zeros(b, g * g, prediction.shape[-1])
         grid.scatter_(1, index[..., None].expand_as(prediction), prediction)
-        return grid.transpose(1, 2).unflatten(2, (g, g))
+        return grid.transpose(1, 2).unflatten(2, (g, g)).contiguous()  # FSDP takes no views
 
 
 def _pick(tokens: Tensor, index: Tensor) -> Tensor:

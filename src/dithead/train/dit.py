@@ -168,8 +168,8 @@ def train_dit(
     latents = _Latents(at, begun.sources, head, basis, settings, seed)
     bank = latents.training()
     objective = make_objective(preset.model.objective, settings.weighting)
-    stage = _Stage(settings, objective, Trainable(head.dit, settings.learning_rate, settings.ema), head.audio, where,
-                   _critic(preset, settings, where))  # fmt: skip
+    trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True)
+    stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where))
     held_out = held_out_clips(latents.held_out())
     preview = Preview(begun.sources, head, stage.trainable, run, held_out)
     train_loop(run, stage.parts, Loop(settings.steps, sample_every=1000),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dithead.face.masks import polygon_mask
-from dithead.models.talking_head import TalkingHead
+from dithead.models.talking_head import TalkingHead, make_denoiser
 from dithead.prepare.conditions import frame_conditions, to_tensor
 from dithead.train.augment import identity
 from dithead.train.data import Source, WeightedClip, held_out_people
@@ -30,10 +30,10 @@ class Preview:
         self.clips = held_out_people(sources, 6)
 
     def averaged(self) -> TalkingHead:
-        """A copy of the model with the moving average in place of the trained weights."""
-        head = copy.deepcopy(self.head)
-        head.dit.load_state_dict(self.trainable.average.module.state_dict())
-        return head.eval()
+        """A model of its own with the moving average in place of the trained weights."""
+        dit = make_denoiser(self.head.config.dit).to(self.head.device)
+        dit.load_state_dict(self.trainable.averaged())
+        return copy.deepcopy(self.head, {id(self.head.dit): dit}).eval()  # a split transformer cannot be copied
 
     def draw(self, step: int) -> None:
         """Write ``samples/STEP.png``, two frames of each clip, and the held-out numbers."""

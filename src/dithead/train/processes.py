@@ -1,8 +1,8 @@
 """One training over one process or many: who does which rows, and what they tell each other.
 
-Several processes are started by ``accelerate launch`` or ``torchrun``, on one machine or many. Every process holds the
-whole model and makes its own rows of each batch; gradients are averaged before every update, so N processes train as
-one would with the same global batch.
+Several processes are started by ``accelerate launch`` or ``torchrun``, on one machine or many. Each makes its own rows
+of every batch and gradients are averaged before every update, so N processes train as one would with the same global
+batch. Every process holds the whole model, or, where accelerate is told to use FSDP, its part of the transformer.
 """
 
 from __future__ import annotations
@@ -42,6 +42,14 @@ class Team:
     def average_gradients(self, module: nn.Module) -> None:
         """Replace every gradient by its mean over the processes."""
 
+    def split(self, *modules: nn.Module) -> bool:
+        """Where FSDP is asked for, leave each process a part of the modules' weights; True when that was done.
+
+        A split module averages its gradients by itself, and only its ``forward`` may be called.
+        """
+        del modules
+        return False
+
     def wait(self) -> None:
         """Until all processes are here."""
 
@@ -74,6 +82,19 @@ class Crowd(Team):
             for gradient, part in zip(group, mean.split([g.numel() for g in group]), strict=True):
                 gradient.copy_(part.view_as(gradient))
 
+    def split(self, *modules: nn.Module) -> bool:
+        if not _fsdp_wanted():
+            return False
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh(self._accelerator.device.type, (self.size,))
+        for module in modules:
+            for block in getattr(module, "blocks", ()):  # gathered one at a time, in forward and in backward
+                fully_shard(block, mesh=mesh)
+            fully_shard(module, mesh=mesh)
+        return True
+
     def wait(self) -> None:
         self._accelerator.wait_for_everyone()
 
@@ -95,6 +116,11 @@ def team() -> Team:
     except ImportError:
         raise MissingExtraError("train", "accelerate") from None
     return Crowd(Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no"))
+
+
+def _fsdp_wanted() -> bool:
+    """What ``accelerate launch --use_fsdp`` tells its processes. accelerate itself would only split on GPUs."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
 
 
 def local_device() -> int:

@@ -163,8 +163,9 @@ def train_loop(
     clock, preparing = Clock(), time.time() - run.started
 
     def save(step: int) -> None:
+        state = {"step": step, **{name: part.state() for name, part in parts.items()}}
         if team().leads:
-            run.save({"step": step, **{name: part.state() for name, part in parts.items()}})
+            run.save(state)
         team().wait()
 
     with _progress() as progress, _Interrupts() as interrupts:
@@ -184,8 +185,9 @@ def train_loop(
             if stop:
                 raise KeyboardInterrupt
             if loop.due(loop.sample_every, done):
-                _draw(run, draw, done)
+                _draw(run, parts, draw, done)
             progress.update(task, completed=done)
+    _gather(parts)
     if first < loop.steps:
         cost = clock.numbers(_rows(batch) * team().size) | {"peak_memory_gb": peak_memory(), "preparing": preparing}
         _finish(run, cost | {"steps": loop.steps - first, "processes": team().size})
@@ -205,7 +207,13 @@ def _begin(run: Run, parts: dict[str, Trainable], init: Path | None) -> int:
     return int(state["step"])
 
 
-def _draw(run: Run, draw: Callable[[int], None], step: int) -> None:
+def _gather(parts: dict[str, Trainable]) -> None:
+    for part in parts.values():
+        part.gather()
+
+
+def _draw(run: Run, parts: dict[str, Trainable], draw: Callable[[int], None], step: int) -> None:
+    _gather(parts)
     if team().leads:
         draw(step)
         for sheet in (run.folder / "samples").glob(f"{step:07d}*.png"):

@@ -57,7 +57,11 @@ def av_offset(clip: SpeakingClip, expert: SyncExpert | None = None) -> tuple[int
 def offset_of(crops: Crops, centre: tuple[float, float], wave: Wave, expert: SyncExpert | None = None) -> Offset:
     """What the expert (the shipped one when absent) says of crops (N, S, S, 3) at 25 fps and samples at 16 kHz."""
     expert = expert or shipped_expert()
-    mouths = mouth_pictures(crops, centre, expert.config.side)
+    return offset_of_mouths(mouth_pictures(crops, centre, expert.config.side), wave, expert)
+
+
+def offset_of_mouths(mouths: Crops, wave: Wave, expert: SyncExpert) -> Offset:
+    """The same of ``mouth_pictures`` (N, K, K, 3) of the expert's own side."""
     with torch.inference_mode():
         return find_offset(expert.see(as_input(mouths[None]))[0], expert.hear(speech_of(wave, len(mouths))[None])[0])
 

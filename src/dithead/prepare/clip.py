@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.errors import DitheadError, FaceError, MediaError
 from dithead.face.align import crop_transform, smooth_transforms, transform_points, warp_crop
@@ -23,6 +24,7 @@ from dithead.face.track import FaceObservation, face_runs, fill_gaps, track_face
 from dithead.media.audio import read_audio, write_audio
 from dithead.media.video import VideoInfo, VideoWriter, probe, read_frames
 from dithead.prepare.settings import PrepareConfig
+from dithead.prepare.speech import Listener, Speech
 from dithead.types import Similarity, Wave
 
 
@@ -33,6 +35,7 @@ class Outcome:
     id: str
     frames: int
     reason: str = ""  # empty: the clip was written
+    speech: Speech | None = None  # None: not measured
 
     @property
     def status(self) -> str:
@@ -63,7 +66,8 @@ def prepare_video(
             return [Outcome(slug, len(seen), "no face")]
         outcomes = {p.id: Outcome(p.id, len(p.seen), _reject(p, wave, config)) for p in pieces}
         good = [p for p in pieces if not outcomes[p.id].reason]
-        _write_pieces(path, info, good, wave, clips, config)
+        for outcome in _write_pieces(path, info, good, wave, clips, config):
+            outcomes[outcome.id] = outcome
         return list(outcomes.values())
     except MediaError as error:
         return [Outcome(slug, 0, f"unreadable: {_without_path(error, path)}")]
@@ -109,33 +113,42 @@ def _reject(piece: _Piece, wave: Wave, config: PrepareConfig) -> str:
     return ""
 
 
-def _sound(piece: _Piece, wave: Wave, config: PrepareConfig) -> Wave:
-    """Exactly the piece's samples; silence where the track has ended."""
+def _sound(piece: _Piece, wave: Wave, config: PrepareConfig, late: int = 0) -> Wave:
+    """Exactly the piece's samples, of a sound that is ``late`` frames late; silence where the track has none."""
     per_frame = config.sample_rate / config.fps
-    start, count = round(piece.start * per_frame), round(len(piece.seen) * per_frame)
-    cut = wave[start : start + count]
-    return np.pad(cut, (0, count - len(cut)))
+    start, count = round((piece.start + late) * per_frame), round(len(piece.seen) * per_frame)
+    cut = wave[max(start, 0) : max(start + count, 0)]
+    before = min(max(-start, 0), count)
+    return np.pad(cut, (before, count - before - len(cut)))
 
 
 def _write_pieces(
     path: Path, info: VideoInfo, pieces: list[_Piece], wave: Wave, clips: Path, config: PrepareConfig
-) -> None:
+) -> Iterator[Outcome]:
     """Second pass over the video: every piece in its own folder, which appears whole or not at all."""
     frames = _frames(path, config)
     for piece in pieces:  # in order of time
-        temporary = clips / f".{piece.id}.part"
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary, final = clips / f".{piece.id}.part", clips / piece.id
+        for folder in (temporary, final):
+            shutil.rmtree(folder, ignore_errors=True)
         temporary.mkdir(parents=True)
-        transforms = _write_track(temporary, piece, config)
-        _write_crops(temporary / "crop.mp4", frames, piece.start, transforms, config)
-        write_audio(temporary / "audio.flac", _sound(piece, wave, config), config.sample_rate)
-        _write_meta(temporary / "meta.json", path, info, piece, config)
-        final = clips / piece.id
-        shutil.rmtree(final, ignore_errors=True)
+        transforms, landmarks = _write_track(temporary, piece, config)
+        listener = Listener(landmarks, config)
+        _write_crops(temporary / "crop.mp4", frames, piece.start, transforms, config, listener)
+        speech = listener.hear(_sound(piece, wave, config))
+        outcome = Outcome(piece.id, len(piece.seen), listener.reject(speech), speech)
+        yield outcome
+        if outcome.reason:
+            shutil.rmtree(temporary)
+            continue
+        late = speech.offset if speech is not None and speech.corrected else 0
+        write_audio(temporary / "audio.flac", _sound(piece, wave, config, late), config.sample_rate)
+        _write_meta(temporary / "meta.json", path, info, piece, outcome, config)
         temporary.rename(final)
 
 
-def _write_track(folder: Path, piece: _Piece, config: PrepareConfig) -> list[Similarity]:
+def _write_track(folder: Path, piece: _Piece, config: PrepareConfig) -> tuple[list[Similarity], NDArray[np.float32]]:
+    """Write the track; returns what maps each frame to its crop, and the landmarks (N, 478, 2) there."""
     landmarks, valid = fill_gaps([o.landmarks for o in piece.seen])
     raw = [crop_transform(face, config.size) for face in landmarks]
     transforms = [m for m in smooth_transforms(raw, config.smooth_frames) if m is not None]
@@ -147,12 +160,13 @@ def _write_track(folder: Path, piece: _Piece, config: PrepareConfig) -> list[Sim
         valid=valid,  # (N,)
         polygon=stable_polygon(in_crop[valid], config.size),  # (K, 2)
     )
-    return transforms
+    return transforms, in_crop
 
 
 def _write_crops(
-    path: Path, frames: Iterator[Any], start: int, transforms: list[Similarity], config: PrepareConfig
-) -> None:
+    path: Path, frames: Iterator[Any], start: int, transforms: list[Similarity], config: PrepareConfig,
+    listener: Listener,
+) -> None:  # fmt: skip
     """Crops of ``frames`` (already somewhere before ``start``) as H.264 with full colour resolution."""
     like = VideoInfo(
         config.size, config.size, Fraction(config.fps), pix_fmt="yuv444p", color_range=1, color_space=1,
@@ -162,15 +176,19 @@ def _write_crops(
         for frame in frames:
             if frame.index < start:
                 continue
-            writer.write(warp_crop(frame.pixels, transforms[frame.index - start], config.size))
+            crop = warp_crop(frame.pixels, transforms[frame.index - start], config.size)
+            writer.write(crop)
+            listener.see(crop)
             if frame.index - start == len(transforms) - 1:
                 return
     raise MediaError(f"{path}: the video gave fewer frames the second time; copy it again")
 
 
-def _write_meta(path: Path, source: Path, info: VideoInfo, piece: _Piece, config: PrepareConfig) -> None:
+def _write_meta(
+    path: Path, source: Path, info: VideoInfo, piece: _Piece, outcome: Outcome, config: PrepareConfig
+) -> None:
     found = [o.landmarks for o in piece.seen if o.landmarks is not None]
-    meta = asdict(Outcome(piece.id, len(piece.seen))) | {
+    meta = asdict(outcome) | {
         "file": source.name,
         "start_seconds": piece.start / config.fps,
         "fps": config.fps,

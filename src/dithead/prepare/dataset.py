@@ -123,7 +123,8 @@ class Dataset:
 
     def fingerprint(self) -> dict[str, Any]:
         """What shows that a dataset is another one: its number of accepted clips and a hash of what it lists."""
-        listed = json.dumps([self.config.model_dump(), self.entries], sort_keys=True)
+        settings = self.config.model_dump(exclude_unset=True)  # as stored: a later version's settings change nothing
+        listed = json.dumps([settings, self.entries], sort_keys=True)
         return {"clips": len(self._clips), "sha256": hashlib.sha256(listed.encode()).hexdigest()}
 
     def _read_config(self) -> PrepareConfig:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dithead.prepare.clip import Outcome
 from dithead.prepare.sources import Source
+from dithead.prepare.speech import Speech
 
 MANIFEST = "manifest.jsonl"
 
@@ -28,7 +30,7 @@ def write_record(dataset: Path, source: Source, outcomes: list[Outcome]) -> None
     record = {
         "file": source.relative,
         "fingerprint": fingerprint(source),
-        "outcomes": [{"id": o.id, "frames": o.frames, "reason": o.reason} for o in outcomes],
+        "outcomes": [asdict(o) for o in outcomes],
     }
     path = _record_path(dataset, source)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,12 +41,16 @@ def read_record(dataset: Path, source: Source) -> list[Outcome] | None:
     """The outcomes of a file that is done and unchanged, its clips still there; else None."""
     try:
         record = json.loads(_record_path(dataset, source).read_text("utf-8"))
-        outcomes = [Outcome(**o) for o in record["outcomes"]]
+        outcomes = [_outcome(**o) for o in record["outcomes"]]
         same = record["fingerprint"] == fingerprint(source)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     whole = all(o.reason or (dataset / "clips" / o.id / "meta.json").is_file() for o in outcomes)
     return outcomes if same and whole else None
+
+
+def _outcome(*, speech: dict[str, Any] | None = None, **rest: Any) -> Outcome:
+    return Outcome(**rest, speech=None if speech is None else Speech(**speech))
 
 
 def write_manifest(
@@ -63,6 +69,7 @@ def write_manifest(
             "fps": fps,
             "status": o.status,
             "reason": o.reason,
+            "speech": None if o.speech is None else asdict(o.speech),
         }
         for s, outcomes in done
         for o in outcomes

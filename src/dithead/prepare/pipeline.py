@@ -35,6 +35,7 @@ class PrepareResult:
     seconds: float  # of accepted clips
     identities: int
     rejected: dict[str, int]  # reason, without its details -> clips
+    corrected: int  # clips whose sound was moved to where the lips are
 
 
 def prepare_dataset(
@@ -45,6 +46,9 @@ def prepare_dataset(
     fps: int = PrepareConfig.model_fields["fps"].default,
     min_seconds: float = PrepareConfig.model_fields["min_seconds"].default,
     max_seconds: float = PrepareConfig.model_fields["max_seconds"].default,
+    correct_offset: bool = PrepareConfig.model_fields["correct_offset"].default,
+    offset_confidence: float = PrepareConfig.model_fields["offset_confidence"].default,
+    min_confidence: float = PrepareConfig.model_fields["min_confidence"].default,
     sources: str | PathLike[str] | None = None,
     source: str | None = None,
     licence: str | None = None,
@@ -61,15 +65,20 @@ def prepare_dataset(
     ``SOURCES.json`` in ``raw_dir``); ``source``, ``licence`` and ``identity`` (``"folder"``, ``"file"``
     or a name) are used where it is silent. People are held
     out for validation by name (``val_identities``) or as a fraction of all. Running the same call again
-    resumes it. ``engine`` says where the ``workers`` are: processes of this machine, or a Ray cluster whose
-    machines all see both folders under the same path.
+    resumes it. The sync expert measures by how many frames the sound of each clip is late and how sure that is;
+    ``correct_offset`` moves the sound where it is as sure as ``offset_confidence``, and a clip below
+    ``min_confidence``, whose picture does not speak, is rejected. ``engine`` says where the ``workers`` are: processes
+    of this machine, or a Ray cluster whose machines all see both folders under the same path.
 
     Raises DataError for a folder without videos, ConfigError for settings that are out of range or differ
     from those the dataset was begun with, OutputError when the dataset cannot be written, MissingExtraError
     when Ray is asked for and not installed.
     """
     raw, dataset = Path(raw_dir), Path(output)
-    config = _config(size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds)
+    config = _config(
+        size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, correct_offset=correct_offset,
+        offset_confidence=offset_confidence, min_confidence=min_confidence,
+    )  # fmt: skip
     table = Path(sources) if sources else None
     found = find_sources(raw, dataset, table, source=source, licence=licence, identity=identity)
     val = choose_val((s.identity for s in found), val_fraction, val_identities)
@@ -184,4 +193,5 @@ def _result(dataset: Path, files: int, before: int, entries: list[dict[str, Any]
         seconds=sum(e["frames"] for e in good) / fps,
         identities=len({e["identity"] for e in good}),
         rejected=dict(Counter(e["reason"].split(":")[0] for e in entries if e["reason"])),
+        corrected=sum(bool(e["speech"] and e["speech"]["corrected"]) for e in good),
     )

@@ -19,3 +19,6 @@ class PrepareConfig(BaseModel):
     min_eye_distance: float = Field(24.0, ge=0)  # pixels in the source
     smooth_frames: float = Field(1.5, ge=0)  # Gaussian sigma of the crop's motion
     crf: float = Field(12.0, ge=0, le=18)  # H.264 quality of the crops
+    correct_offset: bool = True  # move the sound of clips of two seconds or more to where the lips are
+    offset_confidence: float = Field(0.12, ge=0)  # of the sync expert: below it no sound is moved
+    min_confidence: float = Field(0.0, ge=0)  # below it the picture does not speak, and the clip is rejected

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from dithead.evaluate import pictures
 
@@ -22,15 +23,22 @@ def test_psnr_of_equals_is_the_cap():
 
 
 def test_ssim_is_one_for_equals_and_falls_with_blur():
-    pytest.importorskip("torchmetrics")
-    sharp = textured(n=17)  # more than one batch
+    sharp = textured(n=17)
     scores = [pictures.ssim(np.stack([cv2.GaussianBlur(f, (0, 0), s) for f in sharp]), sharp) for s in (0.5, 1, 2)]
     assert pictures.ssim(sharp, sharp) == pytest.approx(1)
     assert 1 > scores[0] > scores[1] > scores[2] > 0
 
 
+def test_ssim_is_that_of_an_independent_implementation():
+    measure = pytest.importorskip("torchmetrics.functional.image").structural_similarity_index_measure
+    sharp = textured(side=96)
+    for sigma in (0.5, 1, 2):
+        soft = np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in sharp])
+        ours, theirs = (torch.from_numpy(x @ np.array([0.299, 0.587, 0.114]))[:, None] for x in (soft, sharp))
+        assert pictures.ssim(soft, sharp) == pytest.approx(float(measure(ours, theirs, data_range=255.0)), abs=5e-3)
+
+
 def test_ssim_of_flat_pictures_is_its_luminance_term():
-    pytest.importorskip("torchmetrics")
     a, b = (np.full((1, 32, 32, 3), grey, np.uint8) for grey in (100, 150))
     x, y, c = 100 / 255, 150 / 255, 0.01**2
     assert pictures.ssim(a, b) == pytest.approx((2 * x * y + c) / (x**2 + y**2 + c), abs=1e-3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dithead.errors import MediaError, MissingExtraError
+from dithead.errors import MediaError
 from dithead.evaluate import pictures
 from dithead.evaluate.experts import Experts
 from dithead.evaluate.lips import Measures, compare, compare_cross, compare_silent, jitter_ratio
@@ -30,7 +30,7 @@ def measure_self(
         **compare(generated.lips, truth.lips),
         "psnr": pictures.psnr(ours, theirs),
         "psnr_mouth": pictures.psnr(pictures.mouth_of(ours), pictures.mouth_of(theirs)),
-        "ssim": _ssim(ours, theirs),
+        "ssim": pictures.ssim(ours, theirs),
         **({} if experts is None else experts.measure(ours, theirs)),
         **_common(generated, truth, audio),
     }
@@ -88,10 +88,3 @@ def paired(generated: Observation, source: Observation) -> tuple[pictures.Crops,
         i for i, j in enumerate(nearest) if generated.transforms[i] is not None and source.transforms[j] is not None
     ]
     return generated.crops[known], source.crops[nearest[known]]
-
-
-def _ssim(ours: pictures.Crops, theirs: pictures.Crops) -> float:
-    try:
-        return pictures.ssim(ours, theirs)
-    except MissingExtraError:  # the report lists it under `missing`
-        return float("nan")

@@ -40,6 +40,9 @@ class Counting:
     def __init__(self) -> None:
         self.drawn: list[int] = []
 
+    def room(self, batch, *, first):
+        return max(1, batch)
+
     def draw(self, run, crops, times, frames):
         assert list(frames) == [int(c[0, 0, 0]) for c in crops]
         self.drawn += [int(c[0, 0, 0]) for c in crops]

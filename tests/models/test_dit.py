@@ -25,6 +25,7 @@ KINDS = {
     "references": replace(CONFIG, references=3),
     "lips": replace(CONFIG, lip_targets=5),
     "unet": replace(CONFIG, backbone="unet", depth=4),
+    "temporal": replace(CONFIG, temporal=4),
 }
 
 
@@ -114,7 +115,41 @@ def test_audio_changes_the_output(kind: str) -> None:
     assert not torch.allclose(model(*args), model(*args[:-1], torch.randn(2, 6, 16)))
 
 
-@pytest.mark.parametrize("change", [{"width": 30}, {"heads": 3}, {"depth": 0}, {"grid": 0}])
+def test_attention_over_time_adds_nothing_at_the_start() -> None:
+    plain, config = awake(), KINDS["temporal"]
+    temporal = DiT(config)
+    missing = temporal.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing
+    assert all(".temporal." in name for name in missing)
+    args = inputs(8)
+    torch.testing.assert_close(temporal.eval()(*args, frames=4), plain(*args))
+
+
+def test_frames_of_a_chunk_see_one_another_and_nobody_else() -> None:
+    model, args = awake(KINDS["temporal"]), inputs(8)
+    changed = (args[0].clone(), *args[1:])
+    changed[0][1] += 1  # the second frame of the first chunk
+    before, after = model(*args, frames=4), model(*changed, frames=4)
+    moved = (before - after).abs().amax((1, 2, 3))
+    assert (moved[:4] > 1e-6).all()
+    assert not moved[4:].any()
+
+
+def test_a_chunk_alone_is_as_in_a_batch() -> None:
+    model, args = awake(KINDS["temporal"]), inputs(8)
+    alone = model(*(x[4:] for x in args), frames=4)
+    torch.testing.assert_close(model(*args, frames=4)[4:], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_of_a_chunk_are_those_under_any_of_its_masks() -> None:
+    mask = torch.zeros(4, 1, 4, 4)
+    for frame, row in enumerate((0, 1, 3, 3)):
+        mask[frame, 0, row, 0] = 1
+    index = tokens_per_sample(mask, frames=2)
+    assert index.sort(1).values.tolist() == [[0, 4], [0, 4], [0, 12], [0, 12]]
+
+
+@pytest.mark.parametrize("change", [{"width": 30}, {"heads": 3}, {"depth": 0}, {"grid": 0}, {"temporal": 2}])
 def test_impossible_sizes_raise(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         DiTConfig(**{**CONFIG.__dict__, **change})

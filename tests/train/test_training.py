@@ -109,6 +109,24 @@ def test_stage_two_resumes_by_the_same_call(dataset: Path, stage_one: Path, hear
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(again.parent, "dit").items())
 
 
+def test_frames_are_learned_together_from_a_run_that_draws_each_by_itself(
+    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path
+) -> None:
+    parts = (stage_one, heard)
+    plain = train_dit([str(dataset)], preset(), tmp_path / "plain", *parts, device="cpu").parent
+    together = get_preset("tiny", ["model.dit.temporal=4", "dit.batch=8", "dit.learning_rate=0", "dit.steps=2"])
+    folder = train_dit([str(dataset)], together, tmp_path / "together", *parts, device="cpu", init=plain)
+    old, new = torch.load(plain / "checkpoint.pt", weights_only=True)["dit"], weights(folder.parent, "dit")
+    assert {name for name in new if f"module.{name}" not in old["average"]} == {n for n in new if ".temporal." in n}
+    for name, tensor in new.items():
+        if ".temporal." not in name:
+            torch.testing.assert_close(tensor, old["average"][f"module.{name}"])
+    assert load_model(folder).config.dit.temporal == 4
+    uneven = get_preset("tiny", ["model.dit.temporal=3", "dit.batch=8"])
+    with pytest.raises(ConfigError, match="8 rows a process are no multiple of 3 frames drawn together"):
+        train_dit([str(dataset)], uneven, tmp_path / "uneven", *parts, device="cpu")
+
+
 def test_other_settings_in_the_same_folder_are_refused(dataset: Path, stage_one: Path) -> None:
     with pytest.raises(ConfigError, match="other settings"):
         train_autoencoder([str(dataset)], preset(batch=3), stage_one, device="cpu")

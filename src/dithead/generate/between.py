@@ -33,7 +33,8 @@ class Interpolator:
 
     def room(self, batch: int, *, first: bool) -> int:
         """How many frames the next ``draw`` should get: so many that its last one is drawn in any case."""
-        return max(3, batch - 1 + batch % 2) if first else max(2, batch - batch % 2)
+        drawn = self.maker.room((batch + first) // 2, first=first)
+        return max(3, 2 * drawn - 1) if first else max(2, 2 * drawn)
 
     def save_state(self, path: Path) -> None:
         """As ``MouthMaker.save_state``: parts of the work begin with a drawn frame, so there is nothing to add."""

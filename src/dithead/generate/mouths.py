@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dithead.face.masks import polygon_mask
 from dithead.media.files import save_arrays
+from dithead.models.chunks import CONTEXT, stride
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 
 if TYPE_CHECKING:
@@ -37,6 +38,27 @@ def expression(source: float, learned: float) -> float:
     return float(np.clip(source / learned, *_EXPRESSION))
 
 
+class _Before(NamedTuple):
+    """The last frames of a chunk: crops (K, S, S, 3), times (K,), mask polygons (K, P, 2), latents (K, C, G, G)."""
+
+    crops: NDArray[np.uint8]
+    times: NDArray[np.float64]
+    polygons: NDArray[np.float32]
+    latents: NDArray[np.float32]
+
+    def and_then(self, new: _Before) -> _Before:
+        """These frames and new ones, whose latents are not known yet."""
+        return _Before(
+            np.concatenate([self.crops, new.crops]),
+            np.concatenate([self.times, new.times]),
+            np.concatenate([self.polygons, new.polygons]),
+            self.latents,
+        )
+
+    def last(self, count: int) -> _Before:
+        return _Before(self.crops[-count:], self.times[-count:], self.polygons[-count:], self.latents[-count:])
+
+
 class MouthMaker:
     """Draws mouths with one model.
 
@@ -58,14 +80,16 @@ class MouthMaker:
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
         self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
+        self._before: dict[tuple[int, int], _Before] = {}  # what the next chunk of each run is shown
 
     def begin(self) -> None:
         """A new part of the work: what one frame hands to the next is kept by run, so nothing is forgotten."""
 
     def room(self, batch: int, *, first: bool) -> int:
-        """How many frames ``draw`` should get at once, ``first`` in a run or later: it is all one here."""
+        """How many frames ``draw`` should get at once, ``first`` in a run or later: whole chunks."""
         del first
-        return batch
+        step = stride(self.talker.config.dit.temporal)
+        return max(step, batch - batch % step)
 
     def draw(
         self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int] | None = None
@@ -77,6 +101,8 @@ class MouthMaker:
         """
         follows = frames is not None and run.outlines is not None
         masks = [run.mask_polygon(i) for i in frames] if follows and frames else [run.polygon]
+        if self.reference == "static" and self.talker.config.dit.temporal:
+            return self._drawn_together(run, crops, times, masks * (1 if follows else len(crops)))
         if self.reference == "static" and not follows:
             return self._sample(run, crops, times, masks[0])[0]
         drawn = []
@@ -88,13 +114,41 @@ class MouthMaker:
     def save_state(self, path: Path) -> None:
         """Write what the next frame depends on, for ``load_state`` after a crash."""
         names = {f"{face}_{start}": z.float().cpu().numpy() for (face, start), z in self._latents.items()}
+        for (face, start), before in self._before.items():
+            names |= {f"{face}_{start}_{field}": part for field, part in before._asdict().items()}
         save_arrays(path, **names)
 
     def load_state(self, path: Path) -> None:
         """Go on where ``save_state`` was called."""
         with np.load(path, allow_pickle=False) as data:
-            pairs = {tuple(map(int, name.split("_"))): torch.from_numpy(data[name]) for name in data.files}
-        self._latents = {(face, start): z.to(self.talker.device) for (face, start), z in pairs.items()}
+            stored = {tuple(name.split("_")): data[name] for name in data.files}
+        keys = {(int(face), int(start)) for face, start, *_ in stored}
+        one, many = ({k: v for k, v in stored.items() if len(k) == length} for length in (2, 3))
+        self._latents = {(int(f), int(s)): torch.from_numpy(z).to(self.talker.device) for (f, s), z in one.items()}
+        self._before = {
+            (f, s): _Before(*(many[str(f), str(s), field] for field in _Before._fields))
+            for f, s in keys if (str(f), str(s), "times") in many
+        }  # fmt: skip
+
+    def _drawn_together(
+        self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], masks: Sequence[NDArray[np.float32]]
+    ) -> NDArray[np.uint8]:
+        """(B, S, S, 3), a chunk after the other, each shown the last frames of the one before."""
+        key, step = (run.face, run.start), stride(self.talker.config.dit.temporal)
+        drawn = []
+        for first in range(0, len(crops), step):
+            part, before = slice(first, first + step), self._before.get(key)
+            new = _Before(crops[part], times[part], np.stack(masks[part]), np.zeros(0, np.float32))
+            shown = new if before is None else before.and_then(new)
+            known = None if before is None else torch.from_numpy(before.latents)
+            images, latents = self._sample(
+                run, shown.crops, shown.times, shown.polygons, known=known, together=len(shown.times)
+            )
+            made = latents.float().cpu() if known is None else torch.cat([known, latents.float().cpu()])
+            last = shown._replace(latents=made.numpy()).last(CONTEXT)
+            self._before = {k: v for k, v in self._before.items() if k[0] != run.face} | {key: last}
+            drawn.append(images)
+        return np.concatenate(drawn)
 
     def _drawn_after_last(
         self, run: Run, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
@@ -113,14 +167,19 @@ class MouthMaker:
         times: NDArray[np.float64],
         polygon: NDArray[np.float32],
         latent: Tensor | None = None,
+        known: Tensor | None = None,
+        together: int = 1,
     ) -> tuple[NDArray[np.uint8], Tensor]:
-        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.talker.size))
+        """``polygon`` (K, 2) of all frames, or (B, K, 2) of each; the first ones' latents may be ``known``."""
+        polygons = polygon if polygon.ndim == 3 else polygon[None]
+        masks = np.stack([polygon_mask(each, self.talker.size) for each in polygons])
+        masked, mask = frame_conditions(crops, masks)
         with torch.inference_mode():
             heard = self.features.get(run.face, self.features[None])
             stretch = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
             tokens = self.talker.audio_window(*stretch)
             images, latents = self.talker.generate(
                 masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent,
-                expression=expression(run.opening, self.talker.config.opening),
+                expression=expression(run.opening, self.talker.config.opening), frames=together, known=known,
             )  # fmt: skip
         return to_pixels(images), latents

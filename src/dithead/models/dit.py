@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dithead.models.chunks import CONTEXT
+
 
 @dataclass(frozen=True)
 class DiTConfig:
@@ -25,7 +27,8 @@ class DiTConfig:
 
     ``lip_targets`` above 0 adds an explicit condition: that many numbers which say what the lips do. ``audio`` is heard
     by cross-attention, or as more tokens beside the picture's; ``references`` latents are concatenated on channels;
-    ``backbone`` unet is there to compare with (``models.unet``).
+    ``backbone`` unet is there to compare with (``models.unet``). ``temporal`` is how many frames are drawn together,
+    with attention over time (``models.chunks``); 0: each by itself.
     """
 
     grid: int = 10
@@ -39,6 +42,7 @@ class DiTConfig:
     audio: Literal["cross", "concat"] = "cross"
     references: int = 1
     backbone: Literal["dit", "unet"] = "dit"
+    temporal: int = 0
 
     @property
     def inputs(self) -> int:
@@ -50,6 +54,8 @@ class DiTConfig:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of heads {self.heads} (even head size)")
         if min(self.grid, self.depth, self.latent_channels, self.audio_width, self.references) < 1:
             raise ValueError("grid, depth, latent_channels, audio_width and references must be positive")
+        if self.temporal and (self.temporal <= CONTEXT or self.backbone != "dit"):
+            raise ValueError(f"temporal must be 0 or at least {CONTEXT + 1} frames, and is for the backbone dit only")
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -88,10 +94,33 @@ class Attention(nn.Module):
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d))
 
 
+class TemporalAttention(nn.Module):
+    """Every position looks at itself in the other frames of its chunk.
+
+    It adds nothing at the start, so a model without it begins as one with it.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.attention = Attention(width, heads, width)
+        nn.init.zeros_(self.attention.out.weight)
+        nn.init.zeros_(self.attention.out.bias)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """What is added to x (B, N, D), whose B samples are chunks of ``frames`` in a row."""
+        b, n, d = x.shape
+        h = self.norm(x).view(-1, frames, n, d).transpose(1, 2).reshape(-1, frames, d)  # (B / frames * N, frames, D)
+        h = h + timestep_embedding(torch.arange(frames, device=x.device) / 1000.0, d).to(h.dtype)
+        h = self.attention(h, h).view(-1, n, frames, d)
+        return h.transpose(1, 2).reshape(b, n, d)
+
+
 class Block(nn.Module):
     """Self-attention, audio cross-attention and MLP, each gated by adaLN-Zero (identity at the start).
 
-    Where audio comes as tokens beside the picture's there is no cross-attention.
+    Where audio comes as tokens beside the picture's there is no cross-attention. Frames drawn together look at one
+    another after the self-attention.
     """
 
     def __init__(self, config: DiTConfig) -> None:
@@ -101,6 +130,7 @@ class Block(nn.Module):
         self.attention = Attention(d, config.heads, d)
         if self.crosses:
             self.cross = Attention(d, config.heads, config.audio_width)
+        self.temporal = TemporalAttention(d, config.heads) if config.temporal else None
         self.mlp = nn.Sequential(nn.Linear(d, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, d))
         parts = 3 if self.crosses else 2
         self.norms = nn.ModuleList(nn.LayerNorm(d, elementwise_affine=False, eps=1e-6) for _ in range(parts))
@@ -108,7 +138,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, audio: Tensor, frames: int = 1) -> Tensor:
         """x (B, N, D), condition (B, D), audio (B, L, A) to (B, N, D)."""
         count, d = len(self.norms), x.shape[-1]
         shift, scale, gate = self.modulation(F.silu(condition)).view(-1, count, 3, 1, d).unbind(2)
@@ -118,6 +148,8 @@ class Block(nn.Module):
 
         h = normed(0, x)
         x = x + gate[:, 0] * self.attention(h, h)
+        if self.temporal is not None:
+            x = x + self.temporal(x, frames)
         if self.crosses:
             x = x + gate[:, 1] * self.cross(normed(1, x), audio)
         return x + gate[:, -1] * self.mlp(normed(count - 1, x))
@@ -211,13 +243,14 @@ class DiT(Denoiser):
         audio: Tensor,
         token_index: Tensor | None = None,
         lips: Tensor | None = None,
+        frames: int = 1,
     ) -> Tensor:
         """Predict for z_t (B, C, G, G) at time t (B,) in [0, 1].
 
         masked_z: (B, C, G, G); reference_z: (B, references * C, G, G), or one for all; mask_z: (B, 1, G, G); audio:
         (B, L, A). ``token_index`` (N,) or (B, N) lists the positions (row * G + column) to process. ``lips``
-        (B, lip_targets) says what the lips do; absent is the resting mouth. Returns (B, C, G, G); positions not
-        listed are zero.
+        (B, lip_targets) says what the lips do; absent is the resting mouth. The B samples are chunks of ``frames`` in a
+        row, for attention over time. Returns (B, C, G, G); positions not listed are zero.
         """
         g, b = self.config.grid, len(z_t)
         every = torch.arange(g * g, device=z_t.device) if token_index is None else token_index
@@ -228,7 +261,7 @@ class DiT(Denoiser):
         if self.config.audio == "concat":
             x = torch.cat([x, self.audio_tokens(audio).to(x.dtype)], 1)  # (B, N + L, D)
         for block in self.blocks:
-            x = block(x, condition, audio)
+            x = block(x, condition, audio, frames)
         x = x[:, : index.shape[1]]
         shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
         prediction = self.out(self.norm(x) * (1 + scale) + shift)  # (B, N, C)
@@ -242,12 +275,15 @@ def _pick(tokens: Tensor, index: Tensor) -> Tensor:
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
-def tokens_per_sample(mask_z: Tensor) -> Tensor:
+def tokens_per_sample(mask_z: Tensor, frames: int = 1) -> Tensor:
     """For each sample its positions under the mask: (B, 1, G, G) to (B, N), N that of the largest mask.
 
-    Smaller masks are filled up with positions outside, which do no harm.
+    Smaller masks are filled up with positions outside, which do no harm. Samples of a chunk of ``frames`` get the
+    positions under any of their masks.
     """
     touched = (mask_z > 0).flatten(1)  # (B, G*G)
+    if frames > 1:
+        touched = touched.unflatten(0, (-1, frames)).any(1).repeat_interleave(frames, 0)
     order = torch.argsort(touched.to(torch.int8), dim=1, descending=True, stable=True)
     return order[:, : int(touched.sum(1).max())]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dithead.models.audio import MelEncoder, MelEncoderConfig
 from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
+from dithead.models.chunks import knowing
 from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
 from dithead.models.mel import log_mel, speech_level, windows
 from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
@@ -125,12 +126,16 @@ class TalkingHead(nn.Module):
         previous_latent: Tensor | None = None,
         guidance: float | None = None,
         expression: float = 1.0,
+        frames: int = 1,
+        known: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Frames (B, 3, S, S) and their latents (B, C, G, G).
 
         masked (B, 3, S, S), mask (B, 1, S, S), reference (B, 3, S, S) or (1, ...), tokens (B, L, A), noise (1 or B, C,
         G, G). ``previous_latent`` (B, C, G, G) replaces the reference's latent: the paper's previous-frame mode.
-        ``expression``: how widely this person's lips move, against those the model learned from.
+        ``expression``: how widely this person's lips move, against those the model learned from. ``frames``: how many
+        in a row are drawn together, by a model with attention over time; with ``known`` (K, C, G, G), the latents of
+        the first K frames, only the B - K others are drawn and returned.
         """
         dtype = self.autoencoder.dtype
         masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
@@ -141,13 +146,14 @@ class TalkingHead(nn.Module):
         masked_z = self.encode_window(masked, window, masked=True)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
         lips, start = self.lips(tokens, expression), noise.to(masked_z)
-        z = self._sample(masked_z, mask_z, reference_z, tokens, lips, start, index, steps, guidance)
-        known = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
-        known[index] = False
-        z = torch.where(known.view(1, 1, *z.shape[-2:]), masked_z, z)
-        pictures = (window.pixels(x) for x in (masked, mask, reference))
-        patch = self.autoencoder.decode(window.cells(z).to(dtype), *pictures)
-        return window.place_pixels(patch, masked).float(), z.float()
+        z = self._sample(masked_z, mask_z, reference_z, tokens, lips, start, index, steps, guidance, frames, known)
+        outside = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
+        outside[index] = False
+        z = torch.where(outside.view(1, 1, *z.shape[-2:]), masked_z, z)
+        new = slice(0 if known is None else len(known), None)
+        pictures = (window.pixels(x[new]) for x in (masked, mask, reference))
+        patch = self.autoencoder.decode(window.cells(z[new]).to(dtype), *pictures)
+        return window.place_pixels(patch, masked[new]).float(), z[new].float()
 
     def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
         """Latent (B, C, G, G) of an image (B, 3, S, S), ``masked`` or whole, zero outside the window."""
@@ -162,17 +168,19 @@ class TalkingHead(nn.Module):
 
     def _sample(
         self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, lips: Tensor | None, noise: Tensor,
-        index: Tensor, steps: int | None, guidance: float | None,
+        index: Tensor, steps: int | None, guidance: float | None, frames: int, known: Tensor | None,
     ) -> Tensor:  # fmt: skip
         scale = self.config.guidance if guidance is None else guidance
         silent = self.audio.unconditional(len(tokens)).to(tokens)
 
         def predict(z: Tensor, t: Tensor) -> Tensor:
             def run(audio: Tensor, shape: Tensor | None) -> Tensor:
-                return self.dit(z, t, masked_z, mask_z, reference_z, audio, index, shape)
+                return self.dit(z, t, masked_z, mask_z, reference_z, audio, index, shape, frames)
 
             told = run(tokens, lips)
             return told if scale == 1.0 else torch.lerp(run(silent, None), told, scale)
 
         noise = noise.expand(len(masked_z), -1, -1, -1)
-        return self.objective.sample(predict, noise, steps or self.config.steps)
+        if known is None:
+            return self.objective.sample(predict, noise, steps or self.config.steps)
+        return self.objective.sample(knowing(predict, known), noise, steps or self.config.steps)

@@ -77,6 +77,7 @@ class UNet(Denoiser):
         audio: Tensor,
         token_index: Tensor | None = None,
         lips: Tensor | None = None,
+        frames: int = 1,  # noqa: ARG002 - the interface; it draws every frame by itself
     ) -> Tensor:
         """As ``DiT.forward``."""
         h = self.stem(self.picture(z_t, masked_z, reference_z, mask_z))  # (B, W, G, G)

@@ -1,6 +1,6 @@
 """Batches of stage two from cached clips: every row depends on (seed, step, row) alone.
 
-Letters: B batch, W mel frames a window, R references, C latent channels, G latent side.
+Letters: B batch, W mel frames a window, R references, C latent channels, G latent side, F frames drawn together.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dithead.config import DiTTraining
+from dithead.errors import ConfigError
 from dithead.models.audio import MelEncoder
+from dithead.models.chunks import CONTEXT
 from dithead.models.pretrained import SpeechEncoder
 from dithead.train.audio import as_it_is
 from dithead.train.data import Mixture
@@ -26,6 +29,7 @@ from dithead.train.speech import augment_mel
 Array = NDArray[Any]
 _CANDIDATES = 8  # references to choose the best of
 _OPEN_OF = 3  # frames to choose the most open of
+_KNOWN_SHARE = 0.75  # of the chunks begin with frames of the one before
 
 
 class LatentBank:
@@ -33,12 +37,13 @@ class LatentBank:
 
     def __init__(
         self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, audio: MelEncoder | SpeechEncoder,
-        references: int = 1,
+        references: int = 1, together: int = 1,
     ) -> None:  # fmt: skip
+        """``together``: frames that are drawn together, F."""
         self.clips = [item.latents for item in cached]
         self.names_of = [item.name for item in cached]
         self._mixture = Mixture([item.probability for item in cached], [item.final for item in cached])
-        self.settings, self.basis, self.references = settings, basis, references
+        self.settings, self.basis, self.references, self.together = settings, basis, references, together
         self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
         self._augment = augment_mel if isinstance(audio, MelEncoder) else as_it_is
 
@@ -46,21 +51,35 @@ class LatentBank:
         """Everything one update needs of this process's rows, its random numbers included: resuming repeats nothing and
         skips nothing.
         """
-        s = self.settings
-        share = team().rows(s.batch)
-        rows = [self._row(step_rng(seed, step, 0, row), step / s.steps) for row in share]
+        s, each = self.settings, self.together
+        chunks = self._chunks()
+        rows = [row for chunk in chunks for row in self._rows(step_rng(seed, step, 0, chunk), step / s.steps)]
         out = {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
-        generator, own = step_generator(seed, step), slice(share.start, share.stop)
-        out["noise"] = torch.randn(s.batch, *out["latent"].shape[1:], generator=generator)[own]
-        out["uniform"] = torch.rand(s.batch, generator=generator)[own]
-        out["drop_audio"] = (torch.rand(s.batch, generator=generator) < s.audio_dropout)[own]
+        generator, own, count = step_generator(seed, step), slice(chunks.start, chunks.stop), s.batch // each
+
+        def spread(value: Tensor) -> Tensor:
+            return value[own].repeat_interleave(each, 0)  # the frames of a chunk share it
+
+        out["noise"] = spread(torch.randn(count, *out["latent"].shape[1:], generator=generator))
+        out["uniform"] = spread(torch.rand(count, generator=generator))
+        out["drop_audio"] = spread(torch.rand(count, generator=generator) < s.audio_dropout)
+        if each > 1:
+            begun = spread(torch.rand(count, generator=generator) < _KNOWN_SHARE)
+            out["known"] = begun & (torch.arange(len(rows)) % each < CONTEXT)
         return out
 
     def names(self, step: int, seed: int) -> list[str]:
         """What ``batch`` holds, for people."""
         done = step / self.settings.steps
-        picks = [self._pick(step_rng(seed, step, 0, row), done) for row in team().rows(self.settings.batch)]
+        picks = [self._pick(step_rng(seed, step, 0, chunk), done) for chunk in self._chunks()]
         return [f"{self.names_of[index]} frame {frame}" for index, frame in picks]
+
+    def _chunks(self) -> range:
+        """Which of the global batch's chunks are this process's. ConfigError when they cannot be shared out."""
+        share, each = team().rows(self.settings.batch), self.together
+        if len(share) % each:
+            raise ConfigError(f"dit.batch: {len(share)} rows a process are no multiple of {each} frames drawn together")
+        return range(share.start // each, share.stop // each)
 
     def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> Array:
         """Speech around a frame (W, 80), augmented when ``rng`` is given; or a speech encoder's features (W, H)."""
@@ -80,16 +99,27 @@ class LatentBank:
             return index, int(frames[np.argmax(clip.lips[frames, -1])])
         return index, int(frames[0])
 
-    def _row(self, rng: np.random.Generator, progress: float) -> dict[str, Array]:
-        index, frame = self._pick(rng, progress)
+    def _rows(self, rng: np.random.Generator, progress: float) -> list[dict[str, Array]]:
+        """The frames of one chunk around a chosen one; they share the reference and the voice."""
+        index, chosen = self._pick(rng, progress)
         clip = self.clips[index]
+        if self.together == 1:
+            return [self._row(clip, chosen, self._reference(clip, chosen, rng), rng, rng)]
+        first = max(0, min(chosen - self.together // 2, len(clip.latents) - self.together))
+        reference, voice = self._reference(clip, first, rng), int(rng.integers(2**62))
+        frames = [min(first + k, len(clip.latents) - 1) for k in range(self.together)]
+        return [self._row(clip, frame, reference, np.random.default_rng(voice), rng) for frame in frames]
+
+    def _row(
+        self, clip: ClipLatents, frame: int, reference: Array, voice: np.random.Generator, rng: np.random.Generator
+    ) -> dict[str, Array]:
         return {
             "latent": clip.latents[frame],
             "masked": clip.masked[frame],
             "mask": clip.mask_of(frame),
             "mouth": clip.mouth[frame],
-            "reference": self._reference(clip, frame, rng),
-            "mel": self.mel(clip, frame, rng),
+            "reference": reference,
+            "mel": self.mel(clip, frame, voice),
             "lips": self._told(self.basis.coefficients(clip.lips[frame : frame + 1])[0], rng),
         }
 

@@ -44,7 +44,8 @@ from dithead.train.runtime import (
 )
 from dithead.train.start import start
 
-HELD_OUT_CLIPS = 12
+HELD_OUT_CLIPS = 18
+KNOWN_NOISE = 0.1  # deviations of the latent, on frames that are known
 
 
 @dataclass
@@ -57,6 +58,8 @@ class _Stage:
     audio: MelEncoder | SpeechEncoder
     device: torch.device
     critic: Trainable | None = None
+    together: int = 1
+    """Frames drawn together."""
 
     @property
     def parts(self) -> dict[str, Trainable]:
@@ -65,6 +68,7 @@ class _Stage:
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
         sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
+        sample = _with_known(sample, batch)
         output = self._predict(sample, batch)
         loss, metrics = self._error(output, sample, batch)
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
@@ -88,8 +92,10 @@ class _Stage:
             told = torch.where(deaf[:, None, None], silent, tokens)
             lips = batch["lips"].masked_fill(deaf[:, None], 0)
             pictures = (batch["masked"], batch["mask"], batch["reference"])
-            index = tokens_per_sample(batch["mask"])
-            output: Tensor = self.trainable.module(sample.z_t, sample.t, *pictures, told, index, lips)
+            index = tokens_per_sample(batch["mask"], self.together)
+            output: Tensor = self.trainable.module(
+                sample.z_t, sample.t, *pictures, told, index, lips, frames=self.together
+            )
         return output.float()
 
     def _error(self, output: Tensor, sample: PathSample, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -115,6 +121,20 @@ class _Stage:
         loss.backward()  # type: ignore[no-untyped-call]
         self.critic.step(rate, 10.0)
         return loss
+
+
+def _with_known(sample: PathSample, batch: Batch) -> PathSample:
+    """In chunks that begin with known frames, these are seen nearly clean, as at sampling, and not learned."""
+    if "known" not in batch:
+        return sample
+    known = batch["known"].bool()
+    nearly = batch["latent"] + KNOWN_NOISE * batch["noise"]
+    return PathSample(
+        z_t=torch.where(known.view(-1, 1, 1, 1), nearly, sample.z_t),
+        t=sample.t.masked_fill(known, 0.0),
+        target=sample.target,
+        weight=sample.weight.masked_fill(known, 0.0),
+    )
 
 
 def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KLAutoencoder:
@@ -169,7 +189,8 @@ def train_dit(
     bank = latents.training()
     objective = make_objective(preset.model.objective, settings.weighting)
     trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True)
-    stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where))
+    stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where),
+                   latents.together)  # fmt: skip
     held_out = held_out_clips(latents.held_out())
     preview = Preview(begun.sources, head, stage.trainable, run, held_out)
     train_loop(run, stage.parts, Loop(settings.steps, sample_every=1000),
@@ -224,6 +245,11 @@ class _Latents:
     settings: DiTTraining
     seed: int
 
+    @property
+    def together(self) -> int:
+        """Frames drawn together."""
+        return max(1, self.head.config.dit.temporal)
+
     def training(self) -> LatentBank:
         """Training people, those with little footage in several augmentations."""
         s = self.settings
@@ -241,7 +267,7 @@ class _Latents:
         head, config = self.head, self.head.config
         assert isinstance(config, ModelConfig)
         cached = cache_clips(folder, chosen, variants, head, self.seed, config.mask)
-        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references)
+        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references, self.together)
 
 
 def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dithead.models.chunks import chunks, knowing
 from dithead.models.dit import tokens_per_sample
 from dithead.models.talking_head import TalkingHead
 from dithead.train.bank import LatentBank
@@ -84,23 +85,40 @@ def _sample(head: TalkingHead, clip: HeldOutClip, mel: Tensor, previous: bool) -
     with autocast(head.device):
         tokens = head.audio(mel[:count].to(head.device))
         if not previous:
-            return _denoise(head, clip, slice(0, count), clip.reference, tokens)
+            return _in_chunks(head, clip, tokens)
         made = [_denoise(head, clip, slice(0, 1), clip.reference, tokens[:1])]
         for k in range(1, count):
             made.append(_denoise(head, clip, slice(k, k + 1), made[-1], tokens[k : k + 1]))
         return torch.cat(made)
 
 
-def _denoise(head: TalkingHead, clip: HeldOutClip, rows: slice, reference: Tensor, tokens: Tensor) -> Tensor:
+def _in_chunks(head: TalkingHead, clip: HeldOutClip, tokens: Tensor) -> Tensor:
+    """All at once, or by a model with attention over time a chunk after the other."""
+    together = head.config.dit.temporal
+    if not together:
+        return _denoise(head, clip, slice(0, len(tokens)), clip.reference, tokens)
+    made = clip.latent[:0]
+    for start, first, stop in chunks(len(tokens), together):
+        rows = slice(start, stop)
+        new = _denoise(head, clip, rows, clip.reference, tokens[rows], made[start:first], stop - start)
+        made = torch.cat([made, new[first - start :]])
+    return made
+
+
+def _denoise(
+    head: TalkingHead, clip: HeldOutClip, rows: slice, reference: Tensor, tokens: Tensor, known: Tensor | None = None,
+    frames: int = 1,
+) -> Tensor:  # fmt: skip
     masked, mask = (x[rows].to(head.device) for x in (clip.masked, clip.mask))
     reference = reference.to(head.device).expand(len(masked), -1, -1, -1)
-    index, lips = tokens_per_sample(mask), head.lips(tokens)
+    index, lips = tokens_per_sample(mask, frames), head.lips(tokens)
 
     def predict(z: Tensor, t: Tensor) -> Tensor:
-        return head.dit(z, t, masked, mask, reference, tokens, index, lips).float()
+        return head.dit(z, t, masked, mask, reference, tokens, index, lips, frames).float()
 
     noise = head.initial_noise(0).to(head.device).expand(len(masked), -1, -1, -1)
-    made = head.objective.sample(predict, noise, head.config.steps)
+    told = predict if known is None else knowing(predict, known.to(head.device))
+    made = head.objective.sample(told, noise, head.config.steps)
     return torch.where(mask > 0, made, masked).float().cpu()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Trainable:
     """A module with its moving average and optimiser.
 
     ``may_split``: where FSDP is asked for, each process keeps a part of all three. Checkpoints are whole in any case,
-    so a run goes on in any number of processes.
+    so a run goes on in any number of processes. ``slow`` parameters learn at ``slow_rate`` of the rate.
     """
 
     module: nn.Module
@@ -39,12 +39,19 @@ class Trainable:
     ema_decay: float
     betas: tuple[float, float] = (0.9, 0.99)
     may_split: bool = False
+    slow: Sequence[nn.Parameter] = ()
+    slow_rate: float = 1.0
 
     def __post_init__(self) -> None:
         self.average = AveragedModel(self.module, multi_avg_fn=moving_average(self.ema_decay))
         self.split = self.may_split and team().split(self.module, self.average.module)
-        self.optimizer = torch.optim.AdamW(self.module.parameters(), lr=self.rate, betas=self.betas, weight_decay=1e-3)
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=self.rate, betas=self.betas, weight_decay=1e-3)
         self._gathered: dict[str, Any] | None = None
+
+    def _groups(self) -> list[dict[str, Any]]:
+        slow = {id(p) for p in self.slow}
+        fast = {"params": [p for p in self.module.parameters() if id(p) not in slow], "share": 1.0}
+        return [fast, {"params": list(self.slow), "share": self.slow_rate}] if slow else [fast]
 
     def step(self, rate: float, clip: float) -> float:
         """Clip, update, average. Returns the gradient norm before clipping."""
@@ -52,7 +59,7 @@ class Trainable:
             team().average_gradients(self.module)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update_parameters(self.module)
@@ -75,8 +82,12 @@ class Trainable:
         return self._gathered or self.average.module.state_dict()
 
     def warm_start(self, state: dict[str, Any]) -> None:
-        """Begin from another run's average with a fresh optimiser."""
-        _load(self.average, state["average"])
+        """Begin from another run's average with a fresh optimiser.
+
+        A run without attention over time can be gone on from with it, for it adds nothing at first.
+        """
+        fresh = {name: value for name, value in self.average.state_dict().items() if ".temporal." in name}
+        _load(self.average, state["average"], fresh)
         self.module.load_state_dict(self.average.module.state_dict())
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -88,10 +99,10 @@ class Trainable:
         self.optimizer.load_state_dict({**stored, "state": moments})
 
 
-def _load(module: nn.Module, state: dict[str, Any]) -> None:
-    """Fill a module, split or not, from whole tensors."""
+def _load(module: nn.Module, state: dict[str, Any], absent: dict[str, Any] | None = None) -> None:
+    """Fill a module, split or not, from whole tensors; ``absent`` are its own, for names that ``state`` lacks."""
     own = module.state_dict()
-    module.load_state_dict({name: _as(own.get(name), value) for name, value in state.items()})
+    module.load_state_dict((absent or {}) | {name: _as(own.get(name), value) for name, value in state.items()})
 
 
 def _as(like: Any, value: Any) -> Any:

@@ -12,6 +12,7 @@ from dithead.diffusion.objectives import ObjectiveName, Weighting
 from dithead.errors import ConfigError
 from dithead.models.audio import MelEncoderConfig
 from dithead.models.autoencoder import FACTOR, AutoencoderConfig
+from dithead.models.context import ContextEncoderConfig
 from dithead.models.dit import DiTConfig
 from dithead.models.pretrained import KLConfig, SpeechConfig
 from dithead.types import MaskKind
@@ -35,7 +36,10 @@ AnyAutoencoder = Annotated[
     Annotated[AutoencoderConfig, Tag("own")] | Annotated[KLConfig, Tag("kl")], Discriminator(_kind)
 ]
 AnyAudio = Annotated[
-    Annotated[MelEncoderConfig, Tag("own")] | Annotated[SpeechConfig, Tag("speech")], Discriminator(_kind)
+    Annotated[MelEncoderConfig, Tag("own")]
+    | Annotated[ContextEncoderConfig, Tag("context")]
+    | Annotated[SpeechConfig, Tag("speech")],
+    Discriminator(_kind),
 ]
 
 
@@ -88,9 +92,10 @@ class AutoencoderTraining(Frozen):
 class AudioTraining(Frozen):
     """The audio encoder. ``voice_share`` of the samples are voices without a face, where there are any; ``voice_lips``
     is what their opening, known from phonemes, counts against a measured one; ``tempo`` the spread of its change.
+    ``pretrained_rate``: how fast parts that come from another network learn, against the rest.
     """
 
-    steps: int = 6_000
+    steps: int = 4_000
     batch: int = 96
     learning_rate: float = 1e-3
     warmup: int = 200
@@ -101,6 +106,7 @@ class AudioTraining(Frozen):
     voice_lips: float = 0.3
     mouth_loss: float = 3.0
     tempo: float = 0.1
+    pretrained_rate: float = 0.05
     frames_per_identity: int = 30_000
 
 
@@ -108,7 +114,9 @@ class DiTTraining(Frozen):
     """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
     the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, or
     those with the head near and the lips far. ``open_share`` of the samples are the most open mouth of three, because
-    mouths are closed most of the time. ``adversarial_weight`` above 0 adds a critic of the clean estimate.
+    mouths are closed most of the time. ``adversarial_weight`` above 0 adds a critic of the clean estimate,
+    ``sync_weight`` a sync expert that watches and hears ``sync_windows`` short windows a step; both begin after a share
+    of the steps.
     """
 
     steps: int = 4_000
@@ -129,6 +137,9 @@ class DiTTraining(Frozen):
     reference_choice: Literal["random", "far-mouth"] = "random"
     adversarial_weight: float = 0.0
     adversarial_start: float = 0.5
+    sync_weight: float = 0.0
+    sync_start: float = 0.3
+    sync_windows: int = 4
     variants: int = 2
     frames_per_identity: int = 30_000
 
@@ -146,7 +157,7 @@ def _preset(name: str, size: int, sizes: tuple[int, int, int], training: DiTTrai
     """``sizes``: width, depth and heads of the transformer."""
     width, depth, heads = sizes
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS)
-    audio = MelEncoderConfig(layers=4, lip_targets=LIP_TARGETS)
+    audio = ContextEncoderConfig(lip_targets=LIP_TARGETS)
     model = ModelConfig(name=name, size=size, steps=1, opening=0.035, dit=dit, audio=audio)
     return Preset(model=model, dit=training or DiTTraining())
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from dithead.errors import MediaError
 from dithead.media.audio import audio_blocks
 from dithead.media.files import shown
-from dithead.models.audio import MelEncoder
-from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, log_mel, speech_level
+from dithead.models.audio import MelListener
+from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, log_mel, speech_level
 from dithead.models.pretrained import SpeechEncoder
 from dithead.models.talking_head import QUIETEST_SPEECH, TARGET_LEVEL, TalkingHead
 from dithead.types import Wave
@@ -42,7 +42,8 @@ class Hearing(Protocol):
 class MelStream:
     """Samples in, mel frames out, as soon as they are certain."""
 
-    def __init__(self) -> None:
+    def __init__(self, scale: MelScale) -> None:
+        self._scale: MelScale = scale
         self._wave: Wave = np.zeros(0, np.float32)
         self._start = 0  # the mel frame at whose centre the kept samples begin
         self._made = 0
@@ -63,7 +64,7 @@ class MelStream:
     def _block(self, count: int) -> MelArray:
         first = self._made - self._start
         stop = (first + count + _MARGIN) * HOP
-        mel = log_mel(torch.from_numpy(self._wave[:stop]))[first : first + count]
+        mel = log_mel(torch.from_numpy(self._wave[:stop]), self._scale)[first : first + count]
         self._made += count
         keep = max(0, self._made - _MARGIN - self._start)
         self._wave, self._start = self._wave[keep * HOP :], self._start + keep
@@ -78,10 +79,10 @@ def speech_seconds(path: Path) -> float:
     return count / SAMPLE_RATE
 
 
-def loudness_of(path: Path) -> float:
-    """The speech level of a file, by which its features are normalised."""
+def loudness_of(path: Path, scale: MelScale = "own") -> float:
+    """The speech level of a file, by which its features are normalised; ``scale``: the model's ``audio.scale``."""
     means = array("f")
-    for block in blocks_of(path):
+    for block in blocks_of(path, scale):
         means.extend(block.mean(axis=1))
     return _level(means)
 
@@ -89,7 +90,7 @@ def loudness_of(path: Path) -> float:
 def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing:
     """A file's speech as ``talker`` hears it, in constant memory, kept in ``store``."""
     ear = talker.audio
-    return SpeechFile(audio, store) if isinstance(ear, MelEncoder) else EncodedFile(ear, audio, store)
+    return SpeechFile(audio, store, ear.scale) if isinstance(ear, MelListener) else EncodedFile(ear, audio, store)
 
 
 class Store:
@@ -110,9 +111,9 @@ class Store:
 class SpeechFile:
     """Log-mel of a file's speech, kept in another file."""
 
-    def __init__(self, audio: Path, store: Path) -> None:
+    def __init__(self, audio: Path, store: Path, scale: MelScale) -> None:
         self._means = array("f")
-        self.store = Store(store, N_MELS, map(self._noted, blocks_of(audio)))
+        self.store = Store(store, N_MELS, map(self._noted, blocks_of(audio, scale)))
         self.shift = shift_for(_level(self._means))
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -141,14 +142,14 @@ class EncodedFile:
         return torch.from_numpy(self.store.rows(first, stop)), moved
 
 
-def blocks_of(path: Path) -> Iterator[MelArray]:
+def blocks_of(path: Path, scale: MelScale) -> Iterator[MelArray]:
     """Mel blocks (4, 80), the last one shorter, of a file's speech."""
-    return mel_blocks(block[:, 0] for block in audio_blocks(path, SAMPLE_RATE, channels=1))
+    return mel_blocks((block[:, 0] for block in audio_blocks(path, SAMPLE_RATE, channels=1)), scale)
 
 
-def mel_blocks(chunks: Iterable[Wave]) -> Iterator[MelArray]:
+def mel_blocks(chunks: Iterable[Wave], scale: MelScale) -> Iterator[MelArray]:
     """Mel blocks of 16 kHz samples that come in chunks (n,) of any length."""
-    stream = MelStream()
+    stream = MelStream(scale)
     for chunk in chunks:
         yield from stream.push(chunk)
     yield from stream.finish()

@@ -28,8 +28,8 @@ from dithead.generate.survey import Survey, survey
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
-from dithead.models.audio import MelEncoder
-from dithead.models.mel import MEL_RATE, N_MELS, SAMPLE_RATE, speech_level
+from dithead.models.audio import MelListener
+from dithead.models.mel import MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, speech_level
 from dithead.types import RGB, Wave
 
 if TYPE_CHECKING:
@@ -73,9 +73,10 @@ class LiveHead:
         info = probe(video)
         self.clip = Clip(Path(video), info)
         self.talker = load_talker(model, device)
-        if not isinstance(self.talker.audio, MelEncoder):
+        if not isinstance(self.talker.audio, MelListener):
             raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
         self.seed, self.steps, self.reference = seed, steps, reference
+        self.scale: MelScale = self.talker.audio.scale
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         self.found: Survey
         with Lookout() as lookout:
@@ -99,7 +100,7 @@ class LiveHead:
         The video is repeated as often as needed. loudness: of the speech (``hearing.loudness_of``), if it is known;
         otherwise it is estimated from what has been heard so far.
         """
-        ear = LiveSpeech(chunks, loudness, self.reach)
+        ear = LiveSpeech(chunks, loudness, self.reach, self.scale)
         maker = MouthMaker(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
         endless = schedule(self.clip, self.found.stamps, "loop", float("inf"))
         for index, (item, planes) in enumerate(render(_while_heard(endless, ear), self.found, maker, self.pix_fmt, 1)):
@@ -109,9 +110,9 @@ class LiveHead:
 class LiveSpeech:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
-    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int) -> None:
+    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, scale: MelScale) -> None:
         self.reach = reach
-        self._chunks, self._stream = iter(chunks), MelStream()
+        self._chunks, self._stream = iter(chunks), MelStream(scale)
         self._shift = None if loudness is None else shift_for(loudness)
         self._kept: NDArray[np.float32] = np.zeros((0, N_MELS), np.float32)
         self._first = 0  # number of the first mel frame kept

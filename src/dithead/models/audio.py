@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.mel import FLOOR, MEL_RATE, N_MELS
+from dithead.models.mel import FLOOR, MEL_RATE, N_MELS, MelScale
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,16 @@ class SpeechTokens(nn.Module):
         return guess
 
 
-class MelEncoder(SpeechTokens):
-    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses what the lips do."""
+class MelListener(SpeechTokens):
+    """An encoder of log-mel windows (B, W, 80), with bands of ``scale``."""
 
     rate = float(MEL_RATE)
     pad = FLOOR
+    scale: MelScale = "own"
+
+
+class MelEncoder(MelListener):
+    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses what the lips do."""
 
     def __init__(self, config: MelEncoderConfig) -> None:
         super().__init__(config.window // 2, config.width, config.lip_targets)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +13,10 @@ SAMPLE_RATE = 16_000
 HOP = 160
 WINDOW = 400
 N_FFT = 512
+N_FFT_WHISPER = 400
 N_MELS = 80
+MelScale = Literal["own", "whisper"]
+"""``whisper``: the bands of Radford et al. 2022 (Slaney's, of equal area), 100 times stronger: as loud as ours."""
 MEL_RATE = SAMPLE_RATE / HOP
 """Mel frames a second."""
 FLOOR = -4.0
@@ -22,26 +27,41 @@ def _hz_to_mel(hz: Tensor) -> Tensor:
     return 2595.0 * torch.log10(1.0 + hz / 700.0)
 
 
-@lru_cache(maxsize=1)
-def mel_filters() -> Tensor:
-    """Triangular filters (N_MELS, N_FFT // 2 + 1) from 50 Hz to 7.6 kHz on the HTK mel scale."""
+def _htk_edges() -> Tensor:
+    """Edges of the bands (N_MELS + 2,) in Hz, from 50 Hz to 7.6 kHz on the HTK mel scale."""
     low, high = _hz_to_mel(torch.tensor([50.0, 7600.0])).tolist()
-    edges = torch.linspace(low, high, N_MELS + 2)
-    hz = 700.0 * (10 ** (edges / 2595.0) - 1.0)
-    bins = torch.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)
+    return 700.0 * (10 ** (torch.linspace(low, high, N_MELS + 2) / 2595.0) - 1.0)
+
+
+def _slaney_edges() -> Tensor:
+    """The same from 0 to 8 kHz on Slaney's scale: 200/3 Hz a mel up to 1 kHz, logarithmic above."""
+    top = 15.0 + 27.0 * math.log(SAMPLE_RATE / 2 / 1000.0) / math.log(6.4)
+    mels = torch.linspace(0.0, top, N_MELS + 2)
+    above = 1000.0 * torch.exp((mels - 15.0) * (math.log(6.4) / 27.0))
+    return torch.where(mels < 15.0, mels * 200.0 / 3.0, above)
+
+
+@lru_cache(maxsize=2)
+def mel_filters(scale: MelScale = "own") -> Tensor:
+    """Triangular filters (N_MELS, F): F is N_FFT // 2 + 1 frequencies, of height 1, or Whisper's."""
+    whisper = scale == "whisper"
+    hz = _slaney_edges() if whisper else _htk_edges()
+    bins = torch.linspace(0, SAMPLE_RATE / 2, (N_FFT_WHISPER if whisper else N_FFT) // 2 + 1)
     rising = (bins[None] - hz[:-2, None]) / (hz[1:-1] - hz[:-2])[:, None]
     falling = (hz[2:, None] - bins[None]) / (hz[2:] - hz[1:-1])[:, None]
-    return torch.minimum(rising, falling).clamp_min(0.0)
+    filters = torch.minimum(rising, falling).clamp_min(0.0)
+    return filters * (200.0 / (hz[2:] - hz[:-2]))[:, None] if whisper else filters
 
 
-def log_mel(wave: Tensor) -> Tensor:
+def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
     """Speech (n,) in [-1, 1] to log-mel (T, 80) with T = n // 160 + 1; frame i is centred on sample 160 * i.
 
     Values are log10 power plus 4, floored at -4 (digital silence), so speech lies roughly in [-2, 6].
     """
-    spectrum = torch.stft(wave.float(), N_FFT, HOP, WINDOW, torch.hann_window(WINDOW), center=True,
+    n_fft = N_FFT_WHISPER if scale == "whisper" else N_FFT
+    spectrum = torch.stft(wave.float(), n_fft, HOP, WINDOW, torch.hann_window(WINDOW), center=True,
                           pad_mode="constant", return_complex=True)  # fmt: skip
-    power = mel_filters() @ spectrum.abs().square()  # (80, T)
+    power = mel_filters(scale) @ spectrum.abs().square()  # (80, T)
     return (power.clamp_min(1e-8).log10() - FLOOR).clamp_min(FLOOR).T
 
 

@@ -149,6 +149,12 @@ def _transformers() -> Any:
     return transformers
 
 
+def load_whisper(source: str) -> Any:
+    """The encoder of a transformers Whisper, by hub id or folder. Raises ModelError."""
+    model: Any = fetched(source, lambda: _transformers().WhisperModel.from_pretrained(source))
+    return model.encoder.eval()
+
+
 class SpeechEncoder(SpeechTokens):
     """A frozen speech encoder and a trained layer that makes tokens of its frames."""
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dithead.models.audio import MelEncoder, MelEncoderConfig
 from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
 from dithead.models.chunks import knowing
+from dithead.models.context import ContextEncoder, ContextEncoderConfig
 from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
 from dithead.models.mel import log_mel, speech_level, windows
 from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
@@ -22,6 +23,8 @@ from dithead.models.unet import UNet
 from dithead.models.window import Window, window_of
 from dithead.types import MaskKind
 
+AudioEncoder = MelEncoder | ContextEncoder | SpeechEncoder
+AudioConfig = MelEncoderConfig | ContextEncoderConfig | SpeechConfig
 TARGET_LEVEL = 2.0
 """Loudness every speech track is brought to before the encoder (units of ``speech_level``)."""
 QUIETEST_SPEECH = -1.5
@@ -39,7 +42,7 @@ class HeadConfig(Protocol):
     mask: MaskKind
     autoencoder: AutoencoderConfig | KLConfig
     dit: DiTConfig
-    audio: MelEncoderConfig | SpeechConfig
+    audio: AudioConfig
 
 
 class Sampler(Protocol):
@@ -57,11 +60,11 @@ def normalise_level(mel: Tensor) -> Tensor:
     return torch.where(mel <= floor, mel, mel + (TARGET_LEVEL - level))
 
 
-def speech_features(audio: MelEncoder | SpeechEncoder, wave: Tensor) -> Tensor:
+def speech_features(audio: AudioEncoder, wave: Tensor) -> Tensor:
     """16 kHz speech (n,) to what ``audio`` hears (T, F), on the CPU."""
     if isinstance(audio, SpeechEncoder):
         return audio.features(wave.to(audio.position.device))
-    return normalise_level(log_mel(wave))
+    return normalise_level(log_mel(wave, audio.scale))
 
 
 def make_autoencoder(config: AutoencoderConfig | KLConfig) -> FaceAutoencoder | KLAutoencoder:
@@ -69,8 +72,10 @@ def make_autoencoder(config: AutoencoderConfig | KLConfig) -> FaceAutoencoder | 
     return KLAutoencoder(config) if isinstance(config, KLConfig) else FaceAutoencoder(config)
 
 
-def make_audio(config: MelEncoderConfig | SpeechConfig) -> MelEncoder | SpeechEncoder:
-    """Ours, or a pretrained speech encoder's shape, with random weights."""
+def make_audio(config: AudioConfig) -> AudioEncoder:
+    """One of ours, or a pretrained speech encoder's shape, with random weights."""
+    if isinstance(config, ContextEncoderConfig):
+        return ContextEncoder(config)
     return SpeechEncoder(config) if isinstance(config, SpeechConfig) else MelEncoder(config)
 
 

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dithead.config import AudioTraining, Preset
-from dithead.errors import DataError, ModelError
-from dithead.models.audio import MelEncoder, MelEncoderConfig
+from dithead.errors import ConfigError, DataError, ModelError
+from dithead.models.audio import MelEncoder
+from dithead.models.context import ContextEncoder
 from dithead.models.mel import FLOOR, log_mel, windows
-from dithead.models.pretrained import SpeechConfig, SpeechEncoder
-from dithead.models.talking_head import normalise_level, speech_features
+from dithead.models.pretrained import SpeechConfig, SpeechEncoder, load_whisper
+from dithead.models.talking_head import AudioConfig, AudioEncoder, make_audio, normalise_level, speech_features
 from dithead.prepare.dataset import Clip
 from dithead.train.data import Mixture, Source, choose_clips
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
@@ -72,13 +73,14 @@ class AudioBank:
 
     def __init__(
         self, sources: Sequence[Source], voices: Path | None, settings: AudioTraining, window: int,
-        encoder: MelEncoder | SpeechEncoder | None = None,
+        encoder: AudioEncoder | None = None,
     ) -> None:  # fmt: skip
         """``encoder`` says what is heard: log-mel by default."""
         self.settings, self.window, self.encoder = settings, window, encoder
         self.rate, self.pad = (MelEncoder.rate, MelEncoder.pad) if encoder is None else (encoder.rate, encoder.pad)
         pretrained = isinstance(encoder, SpeechEncoder)
         self.frames_per_token = 1 if pretrained else _TOKEN
+        self.tokens = window // self.frames_per_token if encoder is None else len(encoder.position)
         self._augment = as_it_is if pretrained else augment_mel
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         self._mixture = Mixture([item.probability for item in chosen], [item.final for item in chosen])
@@ -106,7 +108,7 @@ class AudioBank:
         centre = rng.uniform(0, len(item.mel) - 1)
         moments = centre + (np.arange(self.window) - self.window / 2) * tempo
         each = self.frames_per_token
-        tokens = centre + (np.arange(self.window // each) * each + 0.5 - self.window / 2) * tempo
+        tokens = centre + ((np.arange(self.tokens) - self.tokens / 2) * each + 0.5) * tempo
         zeros = np.zeros((len(tokens), MOUTH), np.float32)
         return {
             "mel": self._augment(rng, cut_mel(item.mel, moments, self.pad)),
@@ -146,7 +148,7 @@ def as_it_is(_: np.random.Generator, features: Floats) -> Floats:
     return features
 
 
-def _heard(encoder: MelEncoder | SpeechEncoder | None, wave: Floats) -> NDArray[np.float16]:
+def _heard(encoder: AudioEncoder | None, wave: Floats) -> NDArray[np.float16]:
     """Features (T, F) of speech; log-mel without an encoder."""
     samples = torch.from_numpy(np.asarray(wave, np.float32))
     features = normalise_level(log_mel(samples)) if encoder is None else speech_features(encoder, samples)
@@ -160,7 +162,7 @@ def _shapes(clip: Clip) -> NDArray[np.float32]:
 class Listener(nn.Module):
     """The encoder with heads that only training needs: what each token's moment does with lips and mouth."""
 
-    def __init__(self, encoder: MelEncoder | SpeechEncoder) -> None:
+    def __init__(self, encoder: AudioEncoder) -> None:
         super().__init__()
         config, self.encoder = encoder.config, encoder
         self.lips = nn.Linear(config.width, COEFFICIENTS)
@@ -204,20 +206,20 @@ def _mean(error: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def hear_lips(encoder: MelEncoder | SpeechEncoder, mel: Tensor, frames: int, fps: float = 25.0) -> NDArray[np.float32]:
+def hear_lips(encoder: AudioEncoder, mel: Tensor, frames: int, fps: float = 25.0) -> NDArray[np.float32]:
     """What the encoder takes the lips to do at each of ``frames`` pictures of speech (T, 80): (frames, 9)."""
     cut = windows(mel, torch.arange(frames) / fps * encoder.rate, encoder.config.window, encoder.pad)
     return np.asarray(encoder.guess_lips(encoder(cut)).float().numpy(), np.float32)
 
 
-def guesses(encoder: MelEncoder | SpeechEncoder, basis: LipBasis, clips: Sequence[Clip]) -> list[tuple[Floats, Floats]]:
+def guesses(encoder: AudioEncoder, basis: LipBasis, clips: Sequence[Clip]) -> list[tuple[Floats, Floats]]:
     """For each clip the measured and the guessed coefficients, both (N, 9)."""
     truths = [basis.coefficients(_shapes(clip)) for clip in clips]
     heard = [hear_lips(encoder, torch.from_numpy(_heard(encoder, c.audio())).float(), c.length, c.fps) for c in clips]
     return list(zip(truths, heard, strict=True))
 
 
-def held_out_scores(encoder: MelEncoder | SpeechEncoder, basis: LipBasis, clips: Sequence[Clip]) -> dict[str, float]:
+def held_out_scores(encoder: AudioEncoder, basis: LipBasis, clips: Sequence[Clip]) -> dict[str, float]:
     """Mean over clips of the correlation and the gain of the guessed opening against the measured one."""
     scores = []
     for truth, guess in guesses(encoder, basis, clips):
@@ -233,6 +235,7 @@ def train_audio(
     output: Path,
     *,
     voices: Path | None = None,
+    speech: str | None = None,
     seed: int = 0,
     device: str = "auto",
     steps: int | None = None,
@@ -240,25 +243,31 @@ def train_audio(
 ) -> Path:
     """Train the audio encoder; the same call resumes. Returns the run folder; stage two reads its weights and basis.
 
-    ``voices`` is a folder of `dithead voices`, ``init`` an audio run to start from. Raises DataError and ConfigError.
+    ``voices`` is a folder of `dithead voices`, ``init`` an audio run to start from; ``speech`` a Whisper, by hub id or
+    folder, whose first layers the encoder starts from. Raises DataError, ConfigError and ModelError.
     """
     from safetensors.torch import save_file
 
     config = preset.model.audio
-    encoder = SpeechEncoder.load(config) if isinstance(config, SpeechConfig) else MelEncoder(config)
+    encoder = SpeechEncoder.load(config) if isinstance(config, SpeechConfig) else make_audio(config)
+    if speech is not None:
+        start_from_whisper(encoder, speech)
     begun = start("audio", data, encoder.config.__dict__, preset.audio, output, seed=seed, device=device,
-                  steps=steps, voices=str(voices) if voices else None)  # fmt: skip
+                  steps=steps, voices=str(voices) if voices else None,
+                  **({"speech": speech} if speech else {}))  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
     bank = AudioBank(sources, None if voices is None else Path(voices), settings, config.window, encoder)
     if team().leads:
         bank.basis.save(run.folder / BASIS)
-    listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema)
+    slow = encoder.from_elsewhere() if isinstance(encoder, ContextEncoder) and speech is not None else ()
+    listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema,
+                         slow=slow, slow_rate=settings.pretrained_rate)  # fmt: skip
     stage = _Stage(settings, listener, where)
     held_out = [item.clip for item in _held_out(sources)]
 
-    def averaged() -> MelEncoder | SpeechEncoder:
+    def averaged() -> AudioEncoder:
         average = listener.average.module.get_submodule("encoder")
-        assert isinstance(average, MelEncoder | SpeechEncoder)
+        assert isinstance(average, MelEncoder | ContextEncoder | SpeechEncoder)
         return average
 
     def score(step: int) -> None:
@@ -276,10 +285,21 @@ def train_audio(
     return run.folder
 
 
-def load_encoder(folder: Path, config: MelEncoderConfig | SpeechConfig) -> tuple[MelEncoder | SpeechEncoder, LipBasis]:
+def start_from_whisper(encoder: AudioEncoder, source: str) -> None:
+    """Fill ``encoder`` from the Whisper that ``source`` names. Raises ConfigError and ModelError."""
+    if not isinstance(encoder, ContextEncoder):
+        raise ConfigError("only an audio encoder of kind 'context' starts from a Whisper; leave --speech out")
+    whisper = load_whisper(source)
+    try:
+        encoder.take_from(whisper)
+    except RuntimeError as error:
+        raise ModelError(f"{source} does not fit the preset: {str(error).splitlines()[0]}") from None
+
+
+def load_encoder(folder: Path, config: AudioConfig) -> tuple[AudioEncoder, LipBasis]:
     """The encoder of an audio run and its basis. A pretrained one is built as the run says. Raises ModelError."""
     if not isinstance(config, SpeechConfig):
-        encoder = MelEncoder(config)
+        encoder = make_audio(config)
         return encoder, load_audio(folder, encoder)
     try:
         stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
@@ -289,7 +309,7 @@ def load_encoder(folder: Path, config: MelEncoderConfig | SpeechConfig) -> tuple
     return speech, load_audio(folder, speech)
 
 
-def load_audio(folder: Path, encoder: MelEncoder | SpeechEncoder) -> LipBasis:
+def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
     """Fill ``encoder`` from an audio run; returns the run's basis. Raises ModelError."""
     from safetensors.torch import load_file
 

@@ -1,0 +1,84 @@
+"""The audio encoder that starts from a Whisper: its layers, its bands, and what it may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+from dithead.errors import ModelError
+from dithead.models.context import ContextEncoder, ContextEncoderConfig
+from dithead.models.mel import log_mel, mel_filters
+from dithead.models.pretrained import load_whisper
+from dithead.models.talking_head import speech_features
+from dithead.train.trainable import Trainable
+
+SMALL = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=2)
+
+
+@pytest.fixture
+def whisper(tmp_path: Path) -> Path:
+    """A random Whisper as the hub has it."""
+    config = WhisperConfig(
+        d_model=24, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=96, num_mel_bins=80,
+        max_source_positions=40, decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=8, vocab_size=8,
+        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
+    )  # fmt: skip
+    WhisperModel(config).save_pretrained(tmp_path / "whisper")
+    return tmp_path / "whisper"
+
+
+def test_layers_are_whispers(whisper: Path) -> None:
+    encoder, source = ContextEncoder(SMALL).eval(), load_whisper(str(whisper))
+    encoder.take_from(source)
+    x = torch.randn(2, 16, 24)
+    for mine, theirs in zip(encoder.blocks, source.layers, strict=False):
+        found = theirs(x, attention_mask=None)
+        assert torch.allclose(mine(x), found[0] if isinstance(found, tuple) else found, atol=1e-5)
+    assert torch.equal(encoder.place, source.embed_positions.weight[-16:])
+
+
+def test_bands_are_whispers() -> None:
+    theirs = WhisperFeatureExtractor(feature_size=80).mel_filters
+    assert np.allclose(mel_filters("whisper").numpy(), 100 * theirs.T, atol=1e-4)
+
+
+def test_speech_comes_as_whisper_prepares_it() -> None:
+    """A loud and a quiet take of the same noise bursts: the same features, near those of Whisper's own preparation."""
+    rng = np.random.default_rng(0)
+    envelope = np.repeat(rng.uniform(0, 1, 50) ** 2, 640)
+    wave = (rng.standard_normal(32000) * envelope).astype(np.float32)
+    encoder = ContextEncoder(ContextEncoderConfig())
+    heard = [speech_features(encoder, torch.from_numpy(wave * gain)) for gain in (0.2, 0.02)]
+    assert (heard[0] - heard[1]).abs().mean() < 0.05
+    loud = wave / wave.std()
+    theirs = WhisperFeatureExtractor(feature_size=80)(loud, sampling_rate=16000, padding=False).input_features[0]
+    mine = ((heard[0].numpy().T + 1.4) / 4).clip(-0.125)[:, : theirs.shape[1]]
+    assert np.corrcoef(mine.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
+
+
+def test_only_the_window_is_heard() -> None:
+    encoder = ContextEncoder(SMALL).eval()
+    assert encoder(torch.randn(3, 32, 80)).shape == (3, 12, 16)
+    assert encoder.guess_lips(encoder(torch.randn(3, 32, 80))).shape == (3, 9)
+
+
+def test_what_was_trained_elsewhere_learns_slowly() -> None:
+    encoder = ContextEncoder(SMALL)
+    trainable = Trainable(encoder, 1e-2, 0.9, slow=encoder.from_elsewhere(), slow_rate=0.0)
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    encoder.guess_lips(encoder(log_mel(torch.randn(16000), "whisper")[None, :32])).square().sum().backward()
+    trainable.step(1e-2, 1.0)
+    changed = {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])}
+    assert changed
+    assert not any(name.startswith(("conv", "blocks", "place")) for name in changed)
+
+
+def test_another_width_is_refused(whisper: Path) -> None:
+    from dithead.train.audio import start_from_whisper
+
+    with pytest.raises(ModelError, match="does not fit"):
+        start_from_whisper(ContextEncoder(ContextEncoderConfig()), str(whisper))

@@ -26,6 +26,7 @@ def synth(
     engine: Engine = None,
     identity: Annotated[Path | None, typer.Option(help="JSON of one person, instead of random people.")] = None,
     language: Annotated[str | None, typer.Option(help="An espeak-ng language, instead of a mix.")] = None,
+    speech: Annotated[Path | None, typer.Option(help="Folder of recordings to speak, instead of espeak-ng.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Tell also what each pixel shows.")] = False,
     rest: Annotated[bool, typer.Option("--rest", help="Also the same pictures with the mouth at rest.")] = False,
     without: Annotated[list[str] | None, typer.Option(help="A feature to leave out; repeatable.")] = None,
@@ -34,13 +35,12 @@ def synth(
 ) -> None:
     """Render synthetic people who talk, with exact mouth truth."""
     shared = given(seed=seed, size=size, seconds=seconds)
-    other = given(fps=fps, workers=workers, engine=engine, identity=identity, language=language, without=without)
+    other = given(fps=fps, workers=workers, engine=engine, identity=identity, language=language, without=without,
+                  speech=speech)  # fmt: skip
     other |= given(labels=labels or None, rest=rest or None)
     if hard:
         _hard_cases(count, output, head_model, shared, other, as_json)
         return
-    if count is None:
-        raise ConfigError("say how many clips, as in: dithead synth 200 -o CORPUS --head-model HEAD")
     from dithead.synth.corpus import synth_corpus
 
     result = synth_corpus(count, output, head_model=head_model, **shared, **other)

@@ -16,6 +16,7 @@ from dithead.synth.assets import Floats
 from dithead.synth.camera import Camera
 from dithead.synth.motion import Motion, rotation
 from dithead.synth.person import Person, uniforms
+from dithead.synth.recorded import Recording
 from dithead.synth.render import Stage
 from dithead.synth.scene import Setting
 from dithead.synth.speech import Phoneme, Speech, Voice, speak
@@ -36,7 +37,7 @@ class Script:
     speech: Speech  # as it was spoken
     controls: Floats  # (N, 8) at the frame times
     press: float
-    voice: Voice
+    voice: Voice | None  # None: a recording
 
     @property
     def phonemes(self) -> tuple[Phoneme, ...]:
@@ -85,10 +86,33 @@ def script_of(
     """A speech of the clip's length as a microphone hears it, and the mouth that says it."""
     style = style or sample_style(rng)
     curves = mouth_curves(speech.phonemes, frames / fps, style)
-    at = (np.arange(frames) + 0.5) / fps * RATE  # a picture shows the middle of its exposure
-    rows = np.stack([np.interp(at, np.arange(len(curves)), curve) for curve in curves.T], axis=1)
     wave = sound.record(speech.wave, speech.rate, rng, clean=clean)
-    return Script(wave, speech, rows.astype(np.float32), style.press, voice)
+    return Script(wave, speech, _at_frames(curves, frames, fps), style.press, voice)
+
+
+def _at_frames(curves: Floats, frames: int, fps: float) -> Floats:
+    """Curves (T, 8) at the middle of each picture's exposure: (N, 8)."""
+    at = (np.arange(frames) + 0.5) / fps * RATE
+    rows = [np.interp(at, np.arange(len(curves)), curve) for curve in curves.T]
+    return np.stack(rows, axis=1).astype(np.float32)
+
+
+def recorded_script(recording: Recording, rng: np.random.Generator, frames: int, fps: float) -> Script:
+    """A piece of a recording, or with 0 ``frames`` all of it, its sound unchanged, and the mouth that says it."""
+    style, length = sample_style(rng), len(recording.speech.wave) / recording.speech.rate
+    start = float(rng.uniform(0, max(length - frames / fps, 0))) if frames else 0.0
+    frames = frames or max(round(length * fps), 1)
+    speech = _cut(recording.speech, start, frames / fps)
+    curves = recording.curves(start, frames / fps, style)
+    return Script(speech.wave, speech, _at_frames(curves, frames, fps), style.press, None)
+
+
+def _cut(speech: Speech, start: float, duration: float) -> Speech:
+    """``duration`` seconds from ``start``; silence beyond the end."""
+    wave = speech.wave[round(start * speech.rate) :][: round(duration * speech.rate)]
+    wave = np.pad(wave, (0, round(duration * speech.rate) - len(wave)))
+    moved = [replace(p, start=p.start - start, end=p.end - start) for p in speech.phonemes]
+    return replace(speech, wave=wave, phonemes=tuple(p for p in moved if p.end > -0.2 and p.start < duration + 0.2))
 
 
 def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole: bool) -> Speech:

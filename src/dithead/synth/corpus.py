@@ -16,19 +16,20 @@ from typing import Any
 import numpy as np
 
 from dithead.engine import Engine, map_tasks
-from dithead.errors import ConfigError, DataError, DitheadError, MediaError, OutputError
+from dithead.errors import ConfigError, DataError, MediaError, OutputError
 from dithead.synth.assets import load_head
 from dithead.synth.body import Body
-from dithead.synth.clip import LANGUAGES, loudness, sample_voice, write_script
+from dithead.synth.clip import LANGUAGES, Script, loudness, recorded_script, sample_voice, write_script
 from dithead.synth.features import ONE_PERSON, ONE_VOICE, known, leave_out
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import sample_motion
 from dithead.synth.person import Person
+from dithead.synth.recorded import LANGUAGE, find_recordings, licence_of, read_recording
 from dithead.synth.render import Stage
 from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance
 from dithead.synth.take import Take
-from dithead.synth.write import write_take
+from dithead.synth.write import RECORD, write_take
 
 LICENCE = "CC0-1.0"
 SOURCE = "dithead synth (MakeHuman CC0 head, espeak-ng voice)"
@@ -48,10 +49,31 @@ class Options:
     labels: bool = False
     rest: bool = False
     without: tuple[str, ...] = ()
+    speech: str | None = None
 
     @property
     def frames(self) -> int:
+        """Of each clip; 0: as many as its recording has."""
         return round(self.seconds * self.fps)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Where pictures and sound come from, and under which licence."""
+        if self.speech is None:
+            return {"source": SOURCE, "licence": LICENCE}
+        sound = licence_of(Path(self.speech))
+        return {
+            "source": "dithead synth (MakeHuman CC0 head, given recordings)",
+            "licence": f"{LICENCE}; sound: {sound}",
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """One clip to make: its number, and what is spoken in it where recordings are given."""
+
+    index: int
+    recording: Path | None
 
 
 @dataclass(frozen=True)
@@ -64,13 +86,13 @@ class CorpusResult:
 
 
 def synth_corpus(
-    count: int,
+    count: int | None,
     output: str | Path,
     *,
     head_model: str | Path,
     seed: int = 0,
     size: int = 288,
-    seconds: float = 3.0,
+    seconds: float | None = None,
     fps: int = 25,
     workers: int = 1,
     engine: Engine = "local",
@@ -79,11 +101,14 @@ def synth_corpus(
     labels: bool = False,
     rest: bool = False,
     without: Collection[str] = (),
+    speech: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CorpusResult:
     """Write ``count`` talking clips under ``output/PERSON/``: clip.mp4, truth.npz, identity.json and clip.json each.
 
     head_model: folder of the parametric head.  seed: of the whole corpus.  size: of the square picture, pixels.
+    seconds: of each clip, 3 by default.  speech: a folder of recordings to speak instead, in turn (see `recorded`);
+    clips are then as long as those, and as many, where ``seconds`` and ``count`` are None.
     engine: where the ``workers`` are, processes of this machine or a Ray cluster that sees both folders.
     identity: a JSON record that replaces the random people.  language: an espeak-ng language instead of a mix.
     labels: also write what each pixel shows (lips, teeth, tongue, skin, hair, ...) into truth.npz.
@@ -91,24 +116,44 @@ def synth_corpus(
     without: features of realism to leave out, see `features.FEATURES`.
     progress is called with (clips there, count).  Raises DataError, ConfigError or OutputError.
     """
-    options = Options(str(head_model), seed, size, seconds, fps, str(identity) if identity else None, language, labels,
-                      rest, known(without))  # fmt: skip
-    if count < 1 or size < 64 or size % 2 or options.frames < 1 or workers < 1:
-        raise ConfigError("count, workers and seconds must be positive, and size an even number of at least 64")
-    if language is not None and language not in LANGUAGES:
-        raise ConfigError(f"no sentences in {language!r}; there are some in {', '.join(LANGUAGES)}")
-    load_head(head_model)  # fail here, before anything is written
-    if identity is not None:
-        Identity.load(identity)
+    options = Options(str(head_model), seed, size, _seconds(seconds, speech), fps, str(identity) if identity else None,
+                      language, labels, rest, known(without), str(speech) if speech else None)  # fmt: skip
+    _check(options, seconds, workers)
+    if count is None and speech is not None:
+        count = len(find_recordings(Path(speech)))
+    if count is None or count < 1:
+        raise ConfigError("say how many clips, one or more, as in: dithead synth 200 -o CORPUS --head-model HEAD")
     root = Path(output)
     _claim(root, options)
-    missing = [i for i in range(count) if not (root / name_of(i) / "clip.json").is_file()]
+    spoken = find_recordings(Path(speech).absolute()) if speech else [None]
+    tasks = [Task(i, spoken[i % len(spoken)]) for i in range(count)]
+    missing = [task for task in tasks if not (root / name_of(task.index) / RECORD).is_file()]
     done = count - len(missing)
     for _ in _run(missing, options, root, workers, engine):
         done += 1
         if progress:
             progress(done, count)
     return CorpusResult(root, count, len(missing))
+
+
+def _seconds(wanted: float | None, speech: object) -> float:
+    return wanted if wanted is not None else 3.0 if speech is None else 0.0
+
+
+def _check(options: Options, seconds: float | None, workers: int) -> None:
+    """Fail before anything is written."""
+    empty = options.frames < 1 and (options.speech is None or seconds is not None)
+    if options.size < 64 or options.size % 2 or options.fps < 1 or empty or workers < 1:
+        raise ConfigError("workers, fps and seconds must be positive, and size an even number of at least 64")
+    if options.speech is not None:
+        if odd := {"voices", "microphone"} & set(options.without):
+            raise ConfigError(f"given recordings are used as they are: --without {min(odd)} does not go with --speech")
+        find_recordings(Path(options.speech))
+    elif options.language is not None and options.language not in LANGUAGES:
+        raise ConfigError(f"no sentences in {options.language!r}; there are some in {', '.join(LANGUAGES)}")
+    load_head(options.head_model)
+    if options.identity is not None:
+        Identity.load(options.identity)
 
 
 def name_of(index: int) -> str:
@@ -123,8 +168,8 @@ def _claim(root: Path, options: Options) -> None:
         root.mkdir(parents=True, exist_ok=True)
         if config.is_file() and _stored(config) != json.loads(json.dumps(asdict(options))):
             raise ConfigError(f"{root} holds a corpus made with other options; choose another folder")
-        _replace(config, asdict(options) | {"licence": LICENCE, "source": SOURCE})
-        _replace(root / "SOURCES.json", {".": {"licence": LICENCE, "source": SOURCE}})
+        _replace(config, asdict(options) | options.source)
+        _replace(root / "SOURCES.json", {".": options.source})
     except OSError as error:
         raise OutputError(f"{root}: cannot write there ({error.strerror or error})") from error
 
@@ -145,26 +190,28 @@ def _replace(path: Path, record: dict[str, Any]) -> None:
     part.replace(path)
 
 
-def _run(indices: list[int], options: Options, root: Path, workers: int, engine: Engine) -> Iterator[int]:
+def _run(tasks: list[Task], options: Options, root: Path, workers: int, engine: Engine) -> Iterator[int]:
     """Make the clips and yield each one's number; clips that cannot be made are told of after all others."""
     here = _absolute(options)
     do = partial(make_clip, options=here, root=root.absolute())
     failed: list[str] = []
-    for position, result in map_tasks(do, indices, engine=engine, workers=max(1, min(workers, len(indices)))):
+    for position, result in map_tasks(do, tasks, engine=engine, workers=max(1, min(workers, len(tasks)))):
         if isinstance(result, DataError | MediaError):
-            failed.append(f"{name_of(indices[position])}: {result}")
+            failed.append(f"{name_of(tasks[position].index)}: {result}")
         elif isinstance(result, Exception):
             raise result
         else:
             yield result
     if failed:
-        raise DataError(f"{len(failed)} of {len(indices)} clips were not made, among them {failed[0]}")
+        raise DataError(f"{len(failed)} of {len(tasks)} clips were not made, among them {failed[0]}")
 
 
 def _absolute(options: Options) -> Options:
     """The same with whole paths: a cluster's workers start in other folders."""
     identity = options.identity and str(Path(options.identity).absolute())
-    return replace(options, head_model=str(Path(options.head_model).absolute()), identity=identity)
+    speech = options.speech and str(Path(options.speech).absolute())
+    head = str(Path(options.head_model).absolute())
+    return replace(options, head_model=head, identity=identity, speech=speech)
 
 
 @lru_cache(maxsize=1)
@@ -177,20 +224,30 @@ def _stage(size: int) -> Stage:
     return Stage(size, size, supersample=1.15)
 
 
-def plan_take(index: int, options: Options, body: Body) -> Take:
-    """Clip ``index`` before anything of it is drawn."""
+def plan_take(task: Task, options: Options, body: Body) -> Take:
+    """A clip before anything of it is drawn."""
+    index = task.index
     rng = np.random.default_rng([options.seed, index])
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
     who = _who(person_seed, options, body)
     setting = sample_setting(person_seed, tone=luminance(who.tone))
+    script = _script(task, rng, who, options)
+    frames = len(script.controls)
+    level = loudness(script.wave, frames, options.fps)
+    motion = sample_motion(rng, frames, options.fps, level, handheld=setting.handheld)
+    quality = float(np.random.default_rng([options.seed, index, 2]).uniform(10, 26))  # as cameras and sites compress
+    return leave_out(Take(Person(body, who), setting, script, motion, rng, quality=quality), options.without)
+
+
+def _script(task: Task, rng: np.random.Generator, who: Identity, options: Options) -> Script:
+    if task.recording is not None:
+        return recorded_script(
+            read_recording(task.recording, options.language or LANGUAGE), rng, options.frames, options.fps
+        )
     voice = sample_voice(rng, who.male, options.language)
     if "voices" in options.without:
         voice = ONE_VOICE
-    script = write_script(rng, voice, options.frames, options.fps)
-    level = loudness(script.wave, options.frames, options.fps)
-    motion = sample_motion(rng, options.frames, options.fps, level, handheld=setting.handheld)
-    quality = float(np.random.default_rng([options.seed, index, 2]).uniform(10, 26))  # as cameras and sites compress
-    return leave_out(Take(Person(body, who), setting, script, motion, rng, quality=quality), options.without)
+    return write_script(rng, voice, options.frames, options.fps)
 
 
 def _who(seed: int, options: Options, body: Body) -> Identity:
@@ -199,27 +256,27 @@ def _who(seed: int, options: Options, body: Body) -> Identity:
     return sample_identity(ONE_PERSON if "people" in options.without else seed, body.head.key_names)
 
 
-def make_clip(index: int, options: Options, root: Path) -> int:
-    """Render and write clip ``index``; clip.json comes last and marks it complete."""
-    take = plan_take(index, options, _body(options.head_model))
+def make_clip(task: Task, options: Options, root: Path) -> int:
+    """Render and write one clip; clip.json comes last and marks it complete."""
+    take = plan_take(task, options, _body(options.head_model))
     pictures = take.perform(_stage(options.size), labels=options.labels, rest=options.rest)
+    folder = root / name_of(task.index)
     try:
-        write_take(root / name_of(index), take, pictures, options.fps, _record(index, options, take))
-    except DitheadError:
-        raise
+        write_take(folder, take, pictures, options.fps, _record(task, options, take))
     except OSError as error:
-        raise OutputError(
-            f"{root / name_of(index)}: cannot write ({error.strerror or error}); run again to go on"
-        ) from error
-    return index
+        raise OutputError(f"{folder}: cannot write ({error.strerror or error}); run again to go on") from error
+    return task.index
 
 
-def _record(index: int, options: Options, take: Take) -> dict[str, object]:
+def _record(task: Task, options: Options, take: Take) -> dict[str, object]:
     script, setting = take.script, take.setting
+    spoken: dict[str, object] = {"voice": asdict(script.voice)} if script.voice else {}
+    if task.recording is not None and options.speech is not None:
+        spoken = {"recording": task.recording.absolute().relative_to(options.speech).as_posix()}
     return {
-        "id": name_of(index), "identity": name_of(index), "source": SOURCE, "licence": LICENCE,
-        "seed": options.seed, "index": index, "frames": options.frames, "fps": options.fps,
-        "voice": asdict(script.voice), "text": script.text,
+        "id": name_of(task.index), "identity": name_of(task.index), **options.source,
+        "seed": options.seed, "index": task.index, "frames": len(script.controls), "fps": options.fps,
+        **spoken, "text": script.text,
         "phonemes": [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes],
         "person": take.person.identity.seed, "distance": round(setting.distance, 3), "height": round(setting.height, 3),
     }  # fmt: skip

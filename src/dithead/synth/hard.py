@@ -160,7 +160,7 @@ def _write(folder: Path, name: str, moments: Iterator[Moment], take: Take) -> Pa
     script = take.script
     record = {
         "id": name, "identity": name, "case": name, "source": SOURCE, "licence": LICENCE,
-        "frames": len(script.controls), "fps": FPS, "voice": asdict(script.voice), "text": script.text,
+        "frames": len(script.controls), "fps": FPS, "voice": script.voice and asdict(script.voice), "text": script.text,
         "phonemes": [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes],
     }  # fmt: skip
     try:

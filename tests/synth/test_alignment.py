@@ -1,0 +1,53 @@
+"""A text is found in a recording of it by another voice, and pauses stay pauses."""
+
+import numpy as np
+import pytest
+
+from dithead.errors import DataError
+from dithead.synth.alignment import _at_16k, align, cepstra, quiet, warp
+from dithead.synth.speech import Voice, speak
+
+TEXT = "Maybe people film those five views from above."
+
+
+def test_the_same_sound_is_aligned_to_itself() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 8)).astype(np.float32)
+    assert warp(features, features).tolist() == list(range(60))
+    slow = np.repeat(features, 2, axis=0)
+    assert warp(slow, features).tolist() == np.repeat(np.arange(60), 2).tolist()
+
+
+def test_a_text_much_longer_than_the_speech_is_refused() -> None:
+    with pytest.raises(DataError, match="is it the text"):
+        warp(np.zeros((10, 4), np.float32), np.zeros((30, 4), np.float32))
+
+
+def test_another_voice_at_another_pace(espeak: None) -> None:
+    """Against exact times of espeak-ng's own: a woman, slower, with a pause of half a second put in."""
+    said = speak(TEXT, Voice("en", "f2", 130, 60))
+    wave = _at_16k(said)
+    cut = round(said.phonemes[9].end * 16000)
+    wave = np.concatenate([wave[:cut], np.zeros(8000, np.float32), wave[cut:]])
+    truth = [(p.ipa, p.start + (0.5 if i > 9 else 0)) for i, p in enumerate(said.phonemes) if p.ipa]
+    found = [(p.ipa, p.start) for p in align(wave, TEXT, "en").phonemes if p.ipa]
+    assert [ipa for ipa, _ in found] == [ipa for ipa, _ in truth]
+    errors = np.abs([a - b for (_, a), (_, b) in zip(found, truth, strict=True)])
+    assert np.median(errors) < 0.03
+    assert np.quantile(errors, 0.9) < 0.09
+
+
+def test_quiet_is_where_nothing_sounds() -> None:
+    tone = 0.3 * np.sin(np.arange(8000) * 0.3).astype(np.float32)
+    wave = np.concatenate([np.zeros(8000, np.float32), tone, np.zeros(8000, np.float32)])
+    silent = quiet(wave)
+    assert silent[:45].all()
+    assert not silent[55:95].any()
+    assert silent[110:].all()
+    assert quiet(np.zeros(16000, np.float32)).all()
+
+
+def test_features_are_standardised() -> None:
+    features = cepstra(np.random.default_rng(1).normal(size=16000).astype(np.float32))
+    assert features.shape == (101, 26)
+    np.testing.assert_allclose(features.mean(0), 0, atol=1e-3)

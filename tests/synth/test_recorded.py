@@ -1,0 +1,120 @@
+"""Given recordings are spoken as they are; what lies beside them says how the mouth moves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dithead.errors import ConfigError, DataError, MediaError
+from dithead.media.audio import write_audio
+from dithead.media.video import probe
+from dithead.synth.alignment import _at_16k
+from dithead.synth.clip import recorded_script
+from dithead.synth.corpus import name_of, synth_corpus
+from dithead.synth.listening import hear_mouth
+from dithead.synth.recorded import find_recordings, licence_of, read_recording
+from dithead.synth.speech import Speech, Voice, speak
+from dithead.synth.visemes import CONTROLS, Style, lip_gap, mouth_curves
+
+TEXT = "Maybe people film those five views from above."
+JAW, CLOSURE = CONTROLS.index("jaw"), -1
+
+
+@pytest.fixture(scope="module")
+def said(espeak: None) -> Speech:
+    return speak(TEXT, Voice("en", "f3", 150, 60))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, said: Speech) -> Path:
+    for name in ("sound", "text", "times"):
+        write_audio(tmp_path / f"{name}.flac", _at_16k(said), 16000)
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "times.json").write_text(json.dumps([[p.ipa, p.start, p.end] for p in said.phonemes]))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "least"), [("times", 0.98), ("text", 0.8), ("sound", 0.5)])
+def test_the_mouth_follows_what_is_known(folder: Path, said: Speech, name: str, least: float) -> None:
+    recording = read_recording(folder / f"{name}.flac")
+    duration = len(recording.speech.wave) / 16000
+    truth = lip_gap(mouth_curves(said.phonemes, duration, Style()))
+    found = lip_gap(recording.curves(0.0, duration, Style()))
+    assert np.corrcoef(found, truth)[0, 1] > least
+
+
+def test_lips_of_an_aligned_text_close_on_labials(folder: Path) -> None:
+    curves = read_recording(folder / "text.flac").curves(0.0, 2.0, Style())
+    closed = curves[:, CLOSURE] > 0.99
+    assert closed.any()
+    assert curves[closed, JAW].max() < 1e-6
+
+
+def test_silence_leaves_the_mouth_at_rest() -> None:
+    assert hear_mouth(np.zeros(16000, np.float32)).max() == 0
+    noise = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 1e-5
+    assert lip_gap(hear_mouth(noise)).max() < 0.06
+
+
+def test_a_piece_has_the_recordings_own_samples(folder: Path) -> None:
+    recording = read_recording(folder / "sound.flac")
+    whole = recorded_script(recording, np.random.default_rng(1), 0, 25)
+    np.testing.assert_array_equal(whole.wave[: len(recording.speech.wave)], recording.speech.wave[: len(whole.wave)])
+    piece = recorded_script(recording, np.random.default_rng(1), 20, 25).wave
+    assert len(piece) == 12800
+    places = np.flatnonzero(np.isclose(recording.speech.wave, piece[6000]))
+    assert any(np.array_equal(recording.speech.wave[i - 6000 : i + 6800], piece) for i in places if i >= 6000)
+    longer = recorded_script(recording, np.random.default_rng(1), 250, 25)
+    assert not longer.wave[-16000:].any(), "silence beyond its end"
+    assert lip_gap(longer.controls[-25:]).max() < 0.06
+
+
+def test_recordings_are_found_in_order_and_their_licence_told(folder: Path) -> None:
+    assert [path.stem for path in find_recordings(folder)] == ["sound", "text", "times"]
+    assert licence_of(folder) == "unknown"
+    (folder / "SOURCES.json").write_text('{".": {"licence": "CC BY 4.0"}}')
+    assert licence_of(folder) == "CC BY 4.0"
+
+
+def test_a_video_without_sound_is_named(tmp_path: Path, silent_video: Path) -> None:
+    with pytest.raises(MediaError, match="no audio track"):
+        read_recording(silent_video)
+
+
+def test_wrong_requests_fail_before_anything_is_written(tmp_path: Path, head_folder: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        synth_corpus(1, tmp_path / "out", head_model=head_folder, speech=tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no recording"):
+        synth_corpus(1, tmp_path / "out", head_model=head_folder, speech=tmp_path / "empty")
+    write_audio(tmp_path / "empty" / "a.wav", np.zeros(800, np.float32), 16000)
+    with pytest.raises(ConfigError, match="--without voices"):
+        synth_corpus(1, tmp_path / "o", head_model=head_folder, speech=tmp_path / "empty", without=["voices"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_corpus_speaks_the_recordings(folder: Path, head_folder: Path, tmp_path: Path, silent_video: Path) -> None:
+    out, silent_copy = tmp_path / "corpus", folder / "z.mp4"
+    result = synth_corpus(None, out, head_model=head_folder, speech=folder, seconds=0.4, size=96)
+    assert (result.clips, result.made) == (3, 3)
+    record = json.loads((out / name_of(1) / "clip.json").read_text())
+    assert (record["recording"], record["text"]) == ("text.flac", TEXT)
+    assert "sound: unknown" in record["licence"]
+    assert probe(out / name_of(1) / "clip.mp4").has_audio
+    silent_copy.write_bytes(silent_video.read_bytes())
+    with pytest.raises(DataError, match=r"1 of 1 clips .* synth_000003: .*no audio track"):
+        synth_corpus(4, out, head_model=head_folder, speech=folder, seconds=0.4, size=96)
+
+
+@pytest.fixture(scope="module")
+def silent_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from fractions import Fraction
+
+    from dithead.media.info import VideoInfo
+    from dithead.media.writer import VideoWriter
+
+    path = tmp_path_factory.mktemp("silent") / "mute.mp4"
+    with VideoWriter(path, VideoInfo(64, 64, Fraction(25))) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    return path

@@ -1,7 +1,7 @@
 """Peak memory and speed of ``generate``: python tests/generate/measure_memory.py SECONDS FPS FOLDER [MODEL].
 
 Writes a presenter's video of that length with as much speech into the folder, and gives it to a process of its own.
-What lies there from an earlier call is used again, so that a run that was killed goes on.
+FPS may be a fraction. What lies there from an earlier call is used again, so that a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def make(seconds: int, fps: int, video: Path, speech: Path) -> None:
+def make(seconds: int, fps: Fraction, video: Path, speech: Path) -> None:
     from dithead.media.audio import read_audio, write_audio
     from dithead.media.video import VideoInfo, VideoWriter, read_frames
 
     seen = islice(read_frames(EXAMPLES / "presenters" / "mia.mp4"), 48)
     frames = [cv2.resize(f.pixels, (256, 256), interpolation=cv2.INTER_AREA) for f in seen]
-    with VideoWriter(video, VideoInfo(256, 256, Fraction(fps))) as writer:
-        for frame in islice(cycle([*frames, *frames[-2:0:-1]]), seconds * fps):
+    with VideoWriter(video, VideoInfo(256, 256, fps)) as writer:
+        for frame in islice(cycle([*frames, *frames[-2:0:-1]]), int(seconds * fps)):
             writer.write(frame)
     wave = read_audio(EXAMPLES / "speech" / "english.flac")
     write_audio(speech, np.resize(wave, seconds * 16000), 16000)
@@ -65,9 +65,9 @@ if __name__ == "__main__":
     if sys.argv[1] == "measure":
         measure(*map(Path, sys.argv[2:5]), sys.argv[5])
     else:
-        seconds, fps, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+        seconds, fps, folder = int(sys.argv[1]), Fraction(sys.argv[2]), Path(sys.argv[3])
         names = (("v", ".mp4"), ("s", ".flac"), ("o", ".mp4"))
-        files = [folder / f"{name}{seconds}x{fps}{kind}" for name, kind in names]
+        files = [folder / f"{name}{seconds}x{fps.numerator}_{fps.denominator}{kind}" for name, kind in names]
         if not files[1].exists():
             make(seconds, fps, *files[:2])
         model = sys.argv[4] if len(sys.argv) > 4 else "small"

@@ -11,9 +11,10 @@ from dithead.face.align import crop_transform, transform_points, warp_crop
 from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line, polygon_mask
-from dithead.generate.occlusion import Covers, Look, detail_share, thing_before_lips
+from dithead.generate.occlusion import Look, Watch, detail_share
 from dithead.generate.pipeline import generate
 from dithead.generate.survey import Survey
+from dithead.generate.things import CHEEKS, thing_before_lips, thing_beside_lips, tints_away, unlike_skin
 from dithead.media.video import read_frames
 
 SIZE = 160
@@ -34,14 +35,16 @@ def with_ball(picture, centre, radius, colour=(15, 15, 18)):
 
 def test_a_free_mouth_is_free(seen):
     crop, points, _ = seen
-    assert not thing_before_lips(crop, points).any()
+    unlike = unlike_skin(crop, points[list(CHEEKS)])
+    assert not thing_before_lips(unlike, points).any()
+    assert not thing_beside_lips(unlike, points).sure
 
 
 @pytest.mark.parametrize("colour", [(15, 15, 18), (40, 60, 160), (60, 160, 60)], ids=["black", "blue", "green"])
 def test_a_thing_before_the_lower_lip_is_found_whole(seen, colour):
     crop, points, _ = seen
     centre, radius = points[17] + (0, 8), 22
-    found = thing_before_lips(with_ball(crop, centre, radius, colour), points)
+    found = thing_before_lips(unlike_skin(with_ball(crop, centre, radius, colour), points[list(CHEEKS)]), points)
     truth = with_ball(np.zeros_like(crop), centre, radius, (255,) * 3)[..., 0] > 128
     assert (found & truth).sum() / truth.sum() > 0.9
     face = polygon_mask(jaw_line(points), SIZE) > 0.5  # beyond it the source stays in any case
@@ -62,16 +65,88 @@ def test_a_hand_is_a_mask():
     assert not hand_mask([], 64).any()
 
 
+def watched(looks: dict[int, Look], frames: int):
+    watch = Watch()
+    for k in range(frames):
+        watch.add(looks.get(k, Look()))
+    return watch.close()
+
+
+def spot(place: slice) -> np.ndarray:
+    found = np.zeros((80, 80), bool)
+    found[place, place] = True
+    return found
+
+
 def test_covers_come_and_go_over_a_few_frames():
-    covers, spot = Covers(), np.zeros((80, 80), bool)
-    spot[30:50, 30:50] = True
-    covers.add(10, Look(spot))
-    covers.add(30, Look(reason="mouth covered"))
+    covers = watched({10: Look(spot(slice(30, 50))), 30: Look(reason="mouth covered")}, 40)
     shown = [covers.free(k, 64) for k in range(40)]
     assert shown[5] is None
     assert [round(float(1 - shown[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
     assert shown[10][5, 5] == 1
     assert [round(float(shown[k].max()), 1) for k in (26, 28, 30, 33)] == [0.8, 0.4, 0.0, 0.6]
+
+
+BESIDE = {
+    "microphone": lambda p, w: ("ball", p[[61, 291]].mean(0) * 0.1 + p[152] * 0.9 - (0.75 * w, 0), 0.6 * w),
+    "straw": lambda p, w: ("line", p[14], p[14] + (0.6 * w, 2.2 * w)),
+    "boom": lambda p, w: ("line", p[291] + (0.1 * w, 0.3 * w), p[454] + (0.3 * w, 0)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_thing_beside_the_lips_is_found(seen, name):
+    crop, points, _ = seen
+    kind, start, end = BESIDE[name](points, float(np.linalg.norm(points[61] - points[291])))
+    if kind == "ball":
+        truth = cv2.circle(np.zeros_like(crop), start.astype(int).tolist(), int(end), (255,) * 3, -1)[..., 0] > 0
+    else:
+        truth = cv2.line(np.zeros_like(crop), start.astype(int).tolist(), end.astype(int).tolist(), (255,) * 3, 4)
+        truth = truth[..., 0] > 0
+    picture = crop.copy()
+    picture[truth] = (15, 15, 18)
+    found = thing_beside_lips(unlike_skin(picture, points[list(CHEEKS)]), points)
+    assert found.sure
+    face = polygon_mask(jaw_line(points), SIZE) > 0.5
+    assert (found.thing & truth & face).sum() / (truth & face).sum() > 0.7
+    assert (found.thing & ~truth & face).sum() / (truth & face).sum() < 0.6
+
+
+def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
+    beside = {k: Look(beside=spot(slice(10, 20)), sure=k == 60) for k in range(100)}
+    covers = watched(beside, 100)
+    assert (min(covers.parts), max(covers.parts)) == (36, 85)
+    assert covers.haunted
+    bearded = {k: Look(beside=spot(slice(10, 20)), sure=k == 60, bearded=k % 3 == 0) for k in range(100)}
+    assert watched(bearded, 100).parts == {}
+    assert watched({k: Look(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
+
+
+def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
+    rng = np.random.default_rng(0)
+    tints = rng.normal((-4, 14, 5), 1.5, (900, 3)).astype(np.float32)
+    assert not tints_away(tints).any()
+    tints[400:460] = rng.normal(0, 1.5, (60, 3))
+    tints[500] = np.nan
+    assert np.flatnonzero(tints_away(tints)).tolist() == list(range(400, 460))
+    often = np.where(rng.random(900)[:, None] < 0.4, 0.0, (-4.0, 14.0, 5.0)).astype(np.float32)
+    assert not tints_away(often).any()  # too often to be a thing
+    looks = {k: Look(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
+    looks[20] = Look(tint=(0.0, 0.0, 0.0))
+    assert watched(looks, 440).whole == {20}
+
+
+def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
+    crop, points, _ = seen
+    place = points[152] * 0.5 + points[14] * 0.5 - (16, 0)
+    covers = watched({k: Look(beside=spot(slice(20, 75)), sure=True) for k in range(5)}, 5)
+    drawn, cheeks = with_ball(crop, place, 6), points[list(CHEEKS)]
+    shown = covers.ghostless(drawn, crop, cheeks)
+    x, y = place.astype(int)
+    assert shown[y, x] < 0.1
+    assert shown[int(points[14][1]) - 30, 80] == 1
+    assert (covers.ghostless(crop, crop, cheeks) == 1).all()
+    assert (covers.ghostless(drawn, drawn, cheeks) == 1).all()
 
 
 @pytest.fixture
@@ -102,6 +177,26 @@ def test_a_covered_mouth_passes_through_and_is_reported(made):
     assert min(c.max() for c in changes[4:8]) > 20
 
 
+def test_a_finger_on_the_lips_passes_through_and_is_reported(footage, pictures, speech, talker, tmp_path, seen):
+    """A finger of skin, which MediaPipe does not take for a hand."""
+    face = seen[2][:, :2]
+    width, mouth = np.linalg.norm(face[61] - face[291]), face[[61, 291]].mean(axis=0)
+    x, y = face[50].astype(int)
+    skin = cv2.resize(pictures[4][y - 5 : y + 5, x - 5 : x + 5], (256, 256), interpolation=cv2.INTER_CUBIC)
+    where = np.zeros((256, 256), np.uint8)
+    reach = np.array([0.25, 0.0]) * width
+    ends = (mouth - reach, mouth + reach)
+    cv2.line(where, *(end.astype(int).tolist() for end in ends), 1, int(0.7 * width))
+    frames = [np.where(where[..., None] > 0, skin, p) if k in (6, 7) else p for k, p in enumerate(pictures)]
+    source = footage(frames)
+    result = generate(source, speech, tmp_path / "out.mkv", model=talker, lossless=True)
+    assert [(s.first, s.last, s.reason) for s in result.passed_through] == [(6, 7, "mouth covered")]
+    pairs = zip(read_frames(source), read_frames(result.output), strict=True)
+    changes = [np.abs(a.pixels.astype(int) - b.pixels).max() for a, b in pairs]
+    assert changes[6] == changes[7] == 0
+    assert min(changes[0], changes[-1]) > 20
+
+
 def test_unknown_ways_are_refused(footage, pictures, speech, tmp_path):
     with pytest.raises(ConfigError, match="occlusion"):
         generate(footage(pictures[:2]), speech, tmp_path / "o.mp4", occlusion="maybe")
@@ -118,4 +213,5 @@ def test_covers_survive_on_disk(footage, pictures, tmp_path, seen):
     back = Survey.load(tmp_path / "s.npz")
     assert found.runs[0].covers.parts
     assert back.runs[0].covers == found.runs[0].covers
+    assert np.array_equal(back.runs[0].cheeks, found.runs[0].cheeks)
     assert np.array_equal(back.runs[0].jaws, found.runs[0].jaws)

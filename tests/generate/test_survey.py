@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -38,6 +39,25 @@ def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None) -> 
     for k, landmarks in enumerate(faces):
         surveyor.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
     return surveyor.finish()
+
+
+def test_a_frame_costs_few_bytes(monkeypatch):
+    """Two hours at 25 fps are 180 000 frames: what is kept of each must be small, at the end of the run too."""
+    monkeypatch.setattr("dithead.generate.run.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
+    surveyor, landmarks, picture = Surveyor(64), face(), frame(0)
+    for _ in range(400):  # the samples are full, and what is made once is made
+        surveyor.step(picture, {0: landmarks}, 0)
+    tracemalloc.start()
+    for _ in range(4000):
+        surveyor.step(picture, {0: landmarks}, 0)
+    kept, _ = tracemalloc.get_traced_memory()
+    found = surveyor.finish()
+    closed, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.frames == found.runs[0].stop == 4400
+    assert kept / 4000 < 240
+    assert closed / 4400 < 300
+    assert peak / 4400 < 900
 
 
 def test_one_run_from_end_to_end_does_not_fade():

@@ -1,14 +1,14 @@
 """What hides the mouth: hands, things before the lips, heavy blur. There the source must stay.
 
-Hands come from MediaPipe Hands. Anything else is judged by colour: the lower lip is never bearded, and never as dark
-or as differently tinted as a microphone compared with the same frame's cheeks, so where a good part of it is, something
-lies over it; the thing is all that is joined to it and coloured unlike skin. Measured in ``docs/generate.md``.
+Hands come from MediaPipe Hands, anything else is judged by colour (``things``). Measured in ``docs/generate.md``.
 Letters: S crop side, T side of a kept mask.
 """
 
 from __future__ import annotations
 
 import zlib
+from array import array
+from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from dithead.face.align import warp_crop
 from dithead.face.hands import HandFinder, hand_mask
-from dithead.face.masks import jaw_line
+from dithead.generate.things import (
+    CHEEKS,
+    LIPS,
+    inside,
+    lip_tint,
+    thing_before_lips,
+    thing_beside_lips,
+    tints_away,
+    unlike_skin,
+)
 from dithead.types import RGB, Mask, Similarity
 
 Occlusion = Literal["auto", "off"]
@@ -28,21 +37,27 @@ OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
 
 HIDDEN, BLURRED = "mouth covered", "too blurred"
 _SIDE = 80  # T
+HAUNTED = _SIDE * _SIDE // 8  # bytes of ``Covers.haunted``
 _WIDE, _WIDE_SIDE = 0.6, 256  # crop pixels to pixels of the wider view in which hands are looked for, and its side
-_LIP_HIDDEN = 0.3  # share of the lower lip unlike lips from which something lies over it; real clips stay below 0.15
 _ALL_HIDDEN = 0.7  # share of the lips that is covered from which no part of the mouth is worth drawing
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more
-_LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95, 78)
-_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-_CHEEKS = (50, 280, 205, 425, 195, 117, 346, 4)
+_NEAR_SURE = 25  # frames around one with a sure thing beside the lips in which less is taken for it too
+_BEARDED = 0.25  # share of a run's frames that look bearded from which on nothing beside the lips is believed
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a mouth found: ``cover`` (T, T) of what hides it, or None, and why not to draw at all."""
+    """What one look at a mouth found: ``cover`` (T, T) of what hides it, or None, and why not to draw at all.
+
+    beside, sure, bearded: see ``things.Beside``.  tint: of the lips, see ``things.lip_tint``.
+    """
 
     cover: NDArray[np.bool_] | None = None
     reason: str = ""
+    beside: NDArray[np.bool_] | None = None
+    sure: bool = False
+    bearded: bool = False
+    tint: tuple[float, ...] = (np.nan,) * 3
 
 
 class Lookout:
@@ -65,12 +80,20 @@ class Lookout:
         crop = warp_crop(picture, move, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return Look(reason=BLURRED)
-        cover = self._hands(picture, move, size, face) | thing_before_lips(crop, points)
-        lips = _inside(points[list(_LIPS)], size)
+        unlike = unlike_skin(crop, points[list(CHEEKS)])
+        cover = self._hands(picture, move, size, face) | thing_before_lips(unlike, points)
+        lips = inside(points[list(LIPS)], size)
         if cover[lips].mean() > _ALL_HIDDEN:
             return Look(reason=HIDDEN)
-        touches = cover[_inside(points[list(_LIPS)], size, grow=size // 5)].any()
-        return Look(cv2.resize(cover.astype(np.uint8), (_SIDE, _SIDE)) > 0 if touches else None)
+        touches = cover[inside(points[list(LIPS)], size, grow=size // 5)].any()
+        found = thing_beside_lips(unlike, points)
+        return Look(
+            cover=_small(cover) if touches else None,
+            beside=_small(found.thing) if found.thing.any() else None,
+            sure=found.sure,
+            bearded=found.bearded,
+            tint=tuple(lip_tint(crop, points).tolist()),
+        )
 
     def _hands(self, picture: RGB, move: Similarity, size: int, face: int) -> NDArray[np.bool_]:
         scale = _WIDE * _WIDE_SIDE / size
@@ -81,30 +104,8 @@ class Lookout:
         return hand_mask(back, size) > 0
 
 
-def thing_before_lips(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(S, S): what lies over the lips of a crop with landmarks ``points`` (478, 2); nothing where that is not sure."""
-    size = crop.shape[0]
-    near = _inside(jaw_line(points), size, grow=size // 10)  # beyond it the source stays in any case
-    unlike = unlike_skin(crop, points) & near
-    lower = _inside(points[list(_LOWER_LIP)], size)
-    if not lower.any() or unlike[lower].mean() < _LIP_HIDDEN:
-        return np.zeros((size, size), bool)
-    reach = max(1, size // 50)
-    whole = cv2.morphologyEx(unlike.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((2 * reach + 1,) * 2, np.uint8))
-    _, parts = cv2.connectedComponents(whole)
-    over = np.unique(parts[lower & (whole > 0)])
-    return np.isin(parts, over[over > 0])
-
-
-def unlike_skin(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(S, S): pixels far darker than the cheeks, far brighter, or of a tint that neither skin nor lips have."""
-    soft = cv2.GaussianBlur(crop, (0, 0), crop.shape[0] / 160).astype(np.float32) / 255
-    lab = cv2.cvtColor(soft, cv2.COLOR_RGB2Lab)
-    spots = [_around(lab, point) for point in points[list(_CHEEKS)]]
-    skin = np.median(np.concatenate(spots), axis=0)
-    light, red, yellow = np.moveaxis(lab - skin, 2, 0)
-    dark = lab[..., 0] < 0.42 * skin[0]
-    return np.asarray(dark | (light > 30) | (red < -10) | (np.abs(yellow) > 24))
+def _small(cover: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return cv2.resize(cover.astype(np.uint8), (_SIDE, _SIDE)) > 0
 
 
 def detail_share(crop: RGB) -> float:
@@ -121,12 +122,7 @@ class Covers:
 
     parts: dict[int, bytes] = field(default_factory=dict)  # packed (T, T) masks
     whole: set[int] = field(default_factory=set)  # frames in which nothing is drawn
-
-    def add(self, offset: int, look: Look) -> None:
-        if look.reason:
-            self.whole.add(offset)
-        elif look.cover is not None:
-            self.parts[offset] = zlib.compress(np.packbits(look.cover).tobytes(), 1)
+    haunted: bytes = b""  # bits (T, T): wherever in the run a thing was beside the lips; the model may draw it again
 
     def free(self, offset: int, size: int) -> Mask | None:
         """(S, S): how much of the drawn mouth may show in a frame, or None for all of it.
@@ -139,27 +135,76 @@ class Covers:
             return None
         cover = np.full((size, size), hidden, np.float32)
         for weight, k in near:
-            cover = np.maximum(cover, weight * self._soft(k, size))
+            cover = np.maximum(cover, weight * _softened(_unpacked(self.parts[k]), size))
         return 1 - cover
 
-    def _soft(self, offset: int, size: int) -> Mask:
-        """The cover of one frame, a little wider and soft at its edge."""
-        bits = np.frombuffer(zlib.decompress(self.parts[offset]), np.uint8)
-        mask = np.unpackbits(bits, count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
-        wide = cv2.dilate(mask, np.ones((3, 3), np.uint8)).astype(np.float32)
-        soft = cv2.resize(cv2.GaussianBlur(wide, (0, 0), 1.0), (size, size), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(np.clip(1.5 * soft, 0, 1), np.float32)
+    def ghostless(self, mouth: RGB, source: RGB, cheeks: NDArray[np.float32]) -> Mask | None:
+        """(S, S): 0 where the drawn crop shows a thing that the source's (both (S, S, 3)) has not there; else 1."""
+        if not self.haunted:
+            return None
+        size = mouth.shape[0]
+        once = np.unpackbits(np.frombuffer(self.haunted, np.uint8), count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
+        near = cv2.resize(cv2.dilate(once, np.ones((9, 9), np.uint8)), (size, size)) > 0
+        ghost = near & unlike_skin(mouth, cheeks, skin_of=source) & ~unlike_skin(source, cheeks)
+        wide = cv2.dilate(ghost.astype(np.float32), np.ones((size // 16 + 1,) * 2, np.uint8))
+        return 1 - np.asarray(cv2.GaussianBlur(wide, (0, 0), size / 60), np.float32)
 
 
-def _inside(corners: NDArray[np.float32], size: int, grow: int = 0) -> NDArray[np.bool_]:
-    mask = np.zeros((size, size), np.uint8)
-    cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
-    if grow:
-        mask = cv2.dilate(mask, np.ones((2 * grow + 1,) * 2, np.uint8))
-    return mask > 0
+class Watch:
+    """Collects looks at the frames of a run while they come, and makes covers of them."""
+
+    def __init__(self) -> None:
+        self._covers = Covers()
+        self._frames, self._bearded = 0, 0
+        self._tints = array("f")
+        self._beside: dict[int, bytes] = {}  # what may lie beside the lips, around the frames in which it surely does
+        self._waiting: deque[tuple[int, bytes]] = deque(maxlen=_NEAR_SURE)
+        self._sure_until = -1
+
+    def add(self, look: Look | None) -> None:
+        """The next frame; None: it was not looked at."""
+        offset, self._frames = self._frames, self._frames + 1
+        look = look or Look()
+        if look.reason:
+            self._covers.whole.add(offset)
+        elif look.cover is not None:
+            self._covers.parts[offset] = _packed(look.cover)
+        self._tints.extend(look.tint if look.cover is None and not look.reason else (np.nan,) * 3)
+        self._bearded += look.bearded
+        if look.sure:
+            self._sure_until = offset + _NEAR_SURE
+        if look.beside is not None:
+            self._waiting.append((offset, _packed(look.beside)))
+        if offset <= self._sure_until:
+            near = [item for item in self._waiting if item[0] > offset - _NEAR_SURE]
+            self._beside.update(near)
+            self._waiting.clear()
+
+    def close(self) -> Covers:
+        """What hides the mouth in the frames so far."""
+        if self._beside and self._bearded <= _BEARDED * self._frames:
+            anywhere = np.zeros((_SIDE, _SIDE), np.uint8)
+            for offset, data in self._beside.items():
+                anywhere |= _unpacked(data)
+                known = self._covers.parts.get(offset)
+                self._covers.parts[offset] = data if known is None else _packed(_unpacked(data) | _unpacked(known))
+            self._covers.haunted = np.packbits(anywhere).tobytes()
+        away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
+        self._covers.whole.update(int(k) for k in np.flatnonzero(away) if k not in self._covers.parts)
+        return self._covers
 
 
-def _around(picture: NDArray[np.float32], point: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 3): the pixels within two of a point, or the nearest ones to it."""
-    row, column = (int(np.clip(v, 2, picture.shape[0] - 3)) for v in (point[1], point[0]))
-    return picture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3)
+def _packed(cover: NDArray[np.bool_] | NDArray[np.uint8]) -> bytes:
+    return zlib.compress(np.packbits(cover.astype(bool)).tobytes(), 1)
+
+
+def _unpacked(data: bytes) -> NDArray[np.uint8]:
+    bits = np.frombuffer(zlib.decompress(data), np.uint8)
+    return np.unpackbits(bits, count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
+
+
+def _softened(cover: NDArray[np.uint8], size: int) -> Mask:
+    """A cover (T, T) as (S, S), a little wider and soft at its edge."""
+    wide = cv2.dilate(cover, np.ones((3, 3), np.uint8)).astype(np.float32)
+    soft = cv2.resize(cv2.GaussianBlur(wide, (0, 0), 1.0), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(1.5 * soft, 0, 1), np.float32)

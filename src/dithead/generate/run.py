@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from dithead.face.align import crop_transform, invert, smooth_moves, transform_points, warp_crop
 from dithead.face.lips import OUTER_LIPS, lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
-from dithead.generate.occlusion import Covers, Look
+from dithead.generate.occlusion import Covers, Look, Watch
+from dithead.generate.things import CHEEKS
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
@@ -38,6 +39,7 @@ class Run:
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     covers: Covers = field(default_factory=Covers)
     opening: float = 0.0  # standard deviation of the source's lip aperture: how widely this person's mouth moves
+    cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where its skin is
     outlines: NDArray[np.float32] | None = None  # (N, K, 2) frame pixels: masks that follow the face, if wanted
 
     def mask_polygon(self, index: int) -> NDArray[np.float32]:
@@ -73,15 +75,14 @@ class OpenRun:
     jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one again where it was not seen
     outlines: bytearray = field(default_factory=bytearray)  # (N, K, 2) float32, or nothing
     samples: list[_Sample] = field(default_factory=list)
-    covers: Covers = field(default_factory=Covers)
+    watch: Watch = field(default_factory=Watch)
     stride: int = 1
     gap: int = 0  # frames since the face was last seen
 
     def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, look: Look | None = None) -> None:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
-        if look is not None:
-            self.covers.add(self.frames, look)
+        self.watch.add(look)
         self._keep(transform, in_crop, size)
         if self.frames % self.stride == 0:
             crop = warp_crop(frame.pixels, transform, size)
@@ -95,6 +96,7 @@ class OpenRun:
         self.moves.extend([np.nan] * 6)
         for kept in (self.jaws, self.outlines):
             kept += kept[-(len(kept) // self.frames) :]
+        self.watch.add(None)
         self.frames, self.gap = self.frames + 1, self.gap + 1
 
     def close(self, size: int, fades_in: bool, fades_out: bool) -> Run:
@@ -107,7 +109,8 @@ class OpenRun:
             self.start, self.start + count, _filled(smooth_moves(moves)), polygon, lips,
             choose_reference(self.samples), fades_in, fades_out, self.face,
             np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
-            self.covers, float(np.std([s.aperture for s in self.samples])),
+            self.watch.close(), float(np.std([s.aperture for s in self.samples])),
+            np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             np.frombuffer(self.outlines, np.float32).reshape(self.frames, -1, 2)[:count] if self.outlines else None,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from dithead.face.align import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.track import LONGEST_GAP, track_faces
 from dithead.generate.follow import Choice, follow_faces
-from dithead.generate.occlusion import BLURRED, HIDDEN, Covers, Look, Lookout
+from dithead.generate.occlusion import BLURRED, HAUNTED, HIDDEN, Covers, Look, Lookout
 from dithead.generate.result import Stretch
 from dithead.generate.run import OpenRun, Run, head_turn
 from dithead.media.files import save_arrays
@@ -64,12 +64,14 @@ class Survey:
             polygons=np.stack([r.polygon for r in self.runs]),
             lips=np.stack([r.lips for r in self.runs]),
             openings=np.array([r.opening for r in self.runs]),
+            cheeks=np.stack([r.cheeks for r in self.runs if r.cheeks is not None]),
             references=np.stack([r.reference for r in self.runs]),
             jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
             outlines=np.concatenate([np.zeros((0, 2)) if r.outlines is None else r.outlines for r in self.runs]),
             covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
             covered=np.array([(k, i, len(d)) for k, r in enumerate(self.runs) for i, d in r.covers.parts.items()]),
             hidden=np.array([(k, i) for k, r in enumerate(self.runs) for i in sorted(r.covers.whole)]),
+            haunted=np.array([list(r.covers.haunted.ljust(HAUNTED, b"\0")) for r in self.runs], np.uint8),
             reports=np.array(json.dumps(reports)),
         )
 
@@ -86,12 +88,15 @@ class Survey:
                     spans, moves, data["polygons"], data["lips"], data["references"], strict=True
                 )
             ]
-            for run, jaws, opening in zip(runs, np.split(data["jaws"], cuts), data["openings"].tolist(), strict=True):
-                run.jaws, run.opening = jaws, opening
+            rest = zip(runs, np.split(data["jaws"], cuts), data["openings"].tolist(), data["cheeks"], strict=True)
+            for run, jaws, opening, cheeks in rest:
+                run.jaws, run.opening, run.cheeks = jaws, opening, cheeks
             if len(data["outlines"]):
                 for run, outlines in zip(runs, np.split(data["outlines"], cuts), strict=True):
                     run.outlines = outlines
             _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
+            for run, haunted in zip(runs, data["haunted"], strict=True):
+                run.covers.haunted = haunted.tobytes() if haunted.any() else b""
             passed, damaged = ([Stretch(*item) for item in part] for part in json.loads(str(data["reports"])))
             return Survey(data["stamps"], runs, passed, damaged)
 
@@ -163,9 +168,20 @@ class Surveyor:
         for run in self.runs:
             part = missed[run.start : run.stop]
             part[part > len(_IN_RUNS)] = 0  # bridged: the face was away for a moment only
+        self._report_hidden(missed)
         damaged = np.frombuffer(self.damaged, np.uint8)
         stamps = np.frombuffer(self.stamps, np.int64)
         return Survey(stamps, self.runs, _stretches(missed, _ORDER), _stretches(damaged, (DAMAGED,)))
+
+    def _report_hidden(self, missed: NDArray[np.uint8]) -> None:
+        """Frames in which every mouth turned out to be hidden only when its whole run was known."""
+        drawn, hidden = np.zeros(len(missed), bool), np.zeros(len(missed), bool)
+        for run in self.runs:
+            whole = np.zeros(run.stop - run.start, bool)
+            whole[[k for k in run.covers.whole if k < len(whole)]] = True
+            hidden[run.start : run.stop] |= whole
+            drawn[run.start : run.stop] |= ~whole
+        missed[hidden & ~drawn & (missed == 0)] = 1 + _ORDER.index(HIDDEN)
 
     def _see(self, index: int, number: int, frame: VideoFrame, landmarks: Landmarks | None) -> str:
         """Add a frame to a face's run; returns why it cannot be drawn on, or an empty string."""

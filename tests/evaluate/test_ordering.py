@@ -11,6 +11,7 @@ from dithead.errors import DataError
 from dithead.evaluate.lips import LipSeries, compare, compare_cross, compare_silent
 from dithead.evaluate.measure import audio_offset, measure_self
 from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.report import failures
 from dithead.evaluate.rows import write_copy, write_frozen
 from dithead.evaluate.ruler import lip_series
 from dithead.evaluate.score import score_folders
@@ -146,9 +147,39 @@ def test_score_counts_what_is_missing(clip, frames, wave, tmp_path):
     assert {p.name for p in (tmp_path / "report").iterdir()} >= {"report.json", "report.md", "report.html"}
 
 
+def test_score_tells_what_is_odd(clip, frames, wave, tmp_path):
+    truth, made = tmp_path / "truth", tmp_path / "mine"
+    truth.mkdir()
+    made.mkdir()
+    few, info = frames[:15], replace(probe(clip), width=frames[0].shape[1] // 2, height=frames[0].shape[0] // 2)
+    for name in ("wide", "mute", "half"):
+        written(truth / f"{name}.mp4", few, clip, wave[: 15 * 640])
+    written(made / "wide.mp4", [f[60:-60] for f in few], clip, wave[: 15 * 640])
+    with VideoWriter(made / "mute.mp4", info) as writer:
+        for frame in few[:10]:
+            writer.write(np.ascontiguousarray(frame[::2, ::2]))
+    (made / "half_wav2lip.mp4").symlink_to(truth / "half.mp4")
+    (made / "other.mp4").symlink_to(truth / "half.mp4")
+    report = score_folders(made, truth, tmp_path / "report")
+    notes = "\n".join(report["notes"])
+    for told in (
+        "half_wav2lip.mp4: left out, no truth is called 'half_wav2lip'; is it half? Then rename it",
+        "other.mp4: left out, no truth is called 'other'\n",
+        "mute: the generated video has no sound",
+        "mute: 0.40 s long where the truth has 0.60 s",
+        "another shape than the truth's",
+    ):
+        assert told in notes + "\n", notes
+    assert report["rows"]["generated"]["label"] == "mine"
+    assert failures(report) == ["mine, half: no generated video of this name"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<h2>Notes</h2>" in page
+    assert "rename it" in page
+
+
 def test_score_needs_a_common_name(clip, tmp_path):
     for folder, name in (("truth", "a"), ("made", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.mp4").symlink_to(clip)
-    with pytest.raises(DataError, match="match them by name"):
+    with pytest.raises(DataError, match=r"match them by name .*there are b and a"):
         score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")

@@ -75,6 +75,23 @@ def test_no_difference_counts_half(folders, tmp_path):
     assert result["overall"]["theirs"]["rate"] == 0.5
 
 
+def test_a_pair_that_could_not_be_played_does_not_count(folders, tmp_path):
+    make_study(folders, tmp_path / "study")
+    file = answers(tmp_path, side_of("ours"))
+    content = json.loads(file.read_text())
+    content["answers"][0]["broken"] = True
+    file.write_text(json.dumps(content))
+    result = study_results(tmp_path / "study", [file])
+    assert (result["broken"], result["overall"]["ours"]["n"]) == (1, 5)
+
+
+def test_what_browsers_do_not_play_is_named(folders, tmp_path):
+    (folders["ours"] / "a.mp4").rename(folders["ours"] / "a.mpg")
+    with pytest.raises(DataError, match=r"a\.mpg: browsers do not play \.mpg"):
+        make_study(folders, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
 def test_wilson_interval_by_hand():
     low, high = win_rate([1.0] * 8 + [0.0] * 2)["ci"]
     assert (low, high) == (pytest.approx(0.490, abs=1e-3), pytest.approx(0.943, abs=1e-3))

@@ -87,8 +87,10 @@ def study(
 
 
 def _print_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
-    from dithead.evaluate.report import markdown
+    from dithead.evaluate.report import failures, markdown
 
+    for line in (*(f"failed: {failure}" for failure in failures(report)), *report["notes"]):
+        say(line)
     out((output / "report.json").read_text("utf-8").rstrip() if as_json else markdown(report))
     if not as_json:
         out(f"{output / 'report.html'}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.evaluate.plots import curve_plot, strip_plot
-from dithead.evaluate.report import ClipRecord, number, shown_groups
+from dithead.evaluate.report import ClipRecord, failures, number, shown_groups
 
 _GLOSSARY = {
     "lip r": "Pearson correlation of the lip aperture (over eye distance) with the truth's, at lag 0.",
@@ -156,12 +156,12 @@ def _summary(summary: Mapping[str, Any] | None, digits: int) -> str:
 
 
 def _failures(report: Mapping[str, Any]) -> str:
-    items = [
-        f"<li>{escape(row['label'])}, {escape(clip)}: {escape(message)}</li>"
-        for row in report["rows"].values()
-        for clip, message in row["errors"].items()
-    ]
-    return f"<h2 class=failed>Failed</h2><ul>{''.join(items)}</ul>" if items else "<p>No clip failed.</p>"
+    failed = _listed("<h2 class=failed>Failed</h2>", failures(report)) or "<p>No clip failed.</p>"
+    return failed + _listed("<h2>Notes</h2>", report.get("notes", []))
+
+
+def _listed(heading: str, items: Sequence[str]) -> str:
+    return f"{heading}<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>" if items else ""
 
 
 def _key() -> str:

@@ -68,7 +68,7 @@ def observe(path: Path | str, guide: Observation | None = None) -> Observation:
     Raises MediaError when the file cannot be read to its end.
     """
     path, info = Path(path), probe(Path(path))
-    guide = guide if guide is not None and _same_shape(info, guide.info) else None
+    guide = guide if guide is not None and same_shape(info, guide.info) else None
     times: list[float] = []
     landmarks: list[Landmarks | None] = []
     transforms: list[Similarity | None] = []
@@ -94,7 +94,8 @@ def observe(path: Path | str, guide: Observation | None = None) -> Observation:
     )
 
 
-def _same_shape(a: VideoInfo, b: VideoInfo) -> bool:
+def same_shape(a: VideoInfo, b: VideoInfo) -> bool:
+    """Whether one picture is the other scaled."""
     return abs(a.width * b.height / (a.height * b.width) - 1) < _SAME_ASPECT
 
 

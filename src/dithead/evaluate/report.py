@@ -9,6 +9,7 @@
     clips      CLIP -> NAME -> number or null             null: the measurement failed
     rows       ROW -> {label, metrics, clips, errors}     truth, copy_input, frozen_mouth, ours_..., generated
     missing    NAME -> why it was not measured
+    notes      what a reader should know of single files: one without sound, one that has no counterpart
     seconds    CLIP -> wall time
 
 Names of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of the test whether the
@@ -110,6 +111,7 @@ class ClipRecord:
     """Everything measured on one clip.
 
     ``curves``: aperture by row and protocol, for the plots.  ``features``: by row, what FID over all clips needs.
+    ``notes``: oddities that made nothing fail.
     """
 
     clip: str
@@ -117,6 +119,7 @@ class ClipRecord:
     errors: dict[str, str] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     features: dict[str, Features] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, row: str, protocol: str, measures: Mapping[str, float]) -> None:
@@ -137,7 +140,8 @@ class ClipRecord:
         nan = float("nan")
         rows = {row: {k: nan if v is None else v for k, v in table.items()} for row, table in data["rows"].items()}
         curves = {name: [nan if v is None else v for v in curve] for name, curve in data["curves"].items()}
-        return cls(data["clip"], rows, data["errors"], curves, _features(path.with_suffix(".npz")), data["seconds"])
+        features, notes = _features(path.with_suffix(".npz")), data.get("notes", [])
+        return cls(data["clip"], rows, data["errors"], curves, features, notes, data["seconds"])
 
 
 def build_report(
@@ -146,8 +150,12 @@ def build_report(
     headline: str,
     settings: Mapping[str, Any],
     missing: Mapping[str, str],
+    notes: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Join clip records into the report; rows in the order of ``labels``. Raises DataError without a clip."""
+    """Join clip records into the report; rows in the order of ``labels``. ``notes`` go before those of the clips.
+
+    Raises DataError without a clip.
+    """
     records = list(records)
     if not records:
         raise DataError("no clip was measured, so there is nothing to report; check the data folder")
@@ -160,6 +168,7 @@ def build_report(
         "clips": rows[headline]["clips"],
         "rows": rows,
         "missing": dict(missing),
+        "notes": [*notes, *(f"{record.clip}: {note}" for record in records for note in record.notes)],
         "seconds": {record.clip: round(record.seconds, 1) for record in records},
     }
 
@@ -206,6 +215,15 @@ def _clean(data: object) -> object:
     if isinstance(data, float):
         return round(data, 6) if math.isfinite(data) else None
     return data
+
+
+def failures(report: Mapping[str, Any]) -> list[str]:
+    """One line for every row and reason, with the clips that failed for it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in report["rows"].values():
+        for clip, reason in row["errors"].items():
+            found.setdefault((row["label"], reason), []).append(clip)
+    return [f"{label}, {', '.join(clips)}: {reason}" for (label, reason), clips in found.items()]
 
 
 def markdown(report: Mapping[str, Any]) -> str:

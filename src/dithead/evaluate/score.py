@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from dithead.evaluate import measure, previews
 from dithead.evaluate.corpus import fitted, videos_in
 from dithead.evaluate.experts import Experts
 from dithead.evaluate.folder import claim, write_reports
-from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.observe import Observation, observe, same_shape
 from dithead.evaluate.report import ClipRecord, build_report
 from dithead.media.audio import read_audio
 
 GENERATED = "generated"
+_LENGTH = 0.1  # seconds by which a video may be longer or shorter before it is told
 
 
 def score_folders(
@@ -36,14 +37,69 @@ def score_folders(
     made, true = videos_in(generated), videos_in(truth)
     speakers = None if drivers is None else videos_in(drivers)
     if not set(made) & set(true):
-        raise DataError(f"{generated}: no video is named like one in {truth}; match them by name without suffix")
+        raise DataError(
+            f"{generated}: no video is named like one in {truth}; match them by name without suffix"
+            f" ({_example(made, true)})"
+        )
     experts = Experts(weights)
     settings = {"generated": str(generated), "truth": str(truth), "drivers": drivers and str(drivers)}
     claim(Path(output), settings)
     records = [_scored(name, made.get(name), path, speakers, experts, Path(output)) for name, path in true.items()]
-    report = build_report(records, {GENERATED: str(generated)}, GENERATED, settings, experts.missing())
+    label = Path(generated).resolve().name
+    report = build_report(
+        records, {GENERATED: label}, GENERATED, settings, experts.missing(), _left_out(made, true, Path(generated))
+    )
     write_reports(Path(output), report, records)
     return report
+
+
+def _example(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
+    """What to rename, shown on one video."""
+    for name, path in made.items():
+        if near := _nearest(name, true):
+            return f"{path.name} should be {near}{path.suffix}"
+    return f"there are {', '.join(list(made)[:3])} and {', '.join(list(true)[:3])}"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    """The longest of ``names`` that is part of ``name``, or of which it is a part."""
+    return max((n for n in names if n in name or name in n), key=len, default=None)
+
+
+def _left_out(made: Mapping[str, Path], true: Mapping[str, Path], folder: Path) -> list[str]:
+    """Videos without a truth of their name: told, so that nobody believes they were measured."""
+    lost = [name for name in true if name not in made]
+    notes = []
+    for name, path in made.items():
+        if name not in true:
+            near = _nearest(name, lost)
+            hint = f"; is it {near}? Then rename it" if near else ""
+            notes.append(f"{folder.name}/{path.name}: left out, no truth is called {name!r}{hint}")
+    return notes
+
+
+def _odd(ours: Observation, source: Observation) -> list[str]:
+    """What is odd about a video though it can be measured."""
+    notes = []
+    if not ours.info.has_audio:
+        notes.append("the generated video has no sound; the truth's is taken for it where lips and sound are compared")
+    if not source.info.has_audio:
+        notes.append("the true video has no sound; whether the sound is in place is not measured")
+    if abs(ours.duration - source.duration) > _LENGTH:
+        notes.append(
+            f"{ours.duration:.2f} s long where the truth has {source.duration:.2f} s; the part both have counts"
+        )
+    if ours.info.fps != source.info.fps:
+        notes.append(f"{float(ours.info.fps):g} frames a second where the truth has {float(source.info.fps):g}")
+    (h, w), (height, width) = ((v.info.height, v.info.width) for v in (ours, source))
+    if not same_shape(ours.info, source.info):
+        notes.append(
+            f"{w} x {h} pixels, another shape than the truth's {width} x {height}: cut out or padded, so each face is"
+            " aligned by itself, and PSNR, SSIM and sharpness are rough"
+        )
+    elif (h, w) != (height, width):
+        notes.append(f"{w} x {h} pixels, scaled to the truth's {width} x {height}: sharpness is that of the scaled")
+    return notes
 
 
 def _scored(
@@ -55,6 +111,7 @@ def _scored(
             raise DataError("no generated video of this name")
         source = observe(truth)
         ours = observe(made, source)
+        record.notes = _odd(ours, source)
         record.curves["source"] = list(source.lips.aperture)
         if speakers is None:
             _self(record, ours, source, experts)

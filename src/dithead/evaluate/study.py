@@ -23,6 +23,7 @@ from dithead.evaluate.corpus import videos_in
 from dithead.evaluate.report import write_json
 
 QUESTION = "In which video do the lips fit the speech better?"
+PLAYED = frozenset({".m4v", ".mov", ".mp4", ".ogv", ".webm"})  # by browsers
 _CHOICES = ("left", "right", "same")
 _Z = 1.96  # 95 %
 
@@ -33,13 +34,17 @@ def make_study(
     """Write the study of every pair of ``folders`` (name -> folder of videos) on the clips all have.
 
     Returns the page. The key lies beside the folder, as NAME.key.json: send the folder, keep the key.
-    Raises DataError for fewer than two folders or no common clip, OutputError when ``output`` is there already.
+    Raises DataError for fewer than two folders, no common clip or videos that browsers do not play, OutputError when
+    ``output`` is there already.
     """
     output = Path(output)
     videos = {name: videos_in(folder) for name, folder in folders.items()}
     clips = sorted(set.intersection(*(set(v) for v in videos.values()))) if len(videos) > 1 else []
     if not clips:
         raise DataError("a study needs two folders or more with a clip name in common")
+    for path in (videos[name][clip] for name in videos for clip in clips):
+        if path.suffix.lower() not in PLAYED:
+            raise DataError(f"{path}: browsers do not play {path.suffix}; give MP4 or WebM")
     if output.exists():
         raise OutputError(f"{output}: is there already; choose a new folder")
     rng, names = np.random.default_rng(seed), _hidden_names(videos, clips, seed)
@@ -69,10 +74,10 @@ def key_path(output: Path) -> Path:
 def study_results(output: Path | str, answers: Iterable[Path | str]) -> dict[str, Any]:
     """Win rates from answer files: ``pairs`` and, over all its pairs, each name's own.
 
-    A tie counts half to either side; intervals are Wilson's at 95 %. Raises DataError for a file of another study
-    or one that is no answer file.
+    A tie counts half to either side; intervals are Wilson's at 95 %. An answer to a pair that could not be played is
+    left out, and counted as ``broken``. Raises DataError for a file of another study or one that is no answer file.
     """
-    key = _read(key_path(Path(output)))
+    key, broken = _read(key_path(Path(output))), 0
     wins: dict[tuple[str, str], list[float]] = {}
     for file in answers:
         content = _read(Path(file))
@@ -82,12 +87,16 @@ def study_results(output: Path | str, answers: Iterable[Path | str]) -> dict[str
             trial = key["trials"].get(answer.get("trial"))
             if trial is None or answer.get("choice") not in _CHOICES:
                 raise DataError(f"{file}: damaged (trial {answer.get('trial')!r}); ask for it again")
+            if answer.get("broken"):
+                broken += 1
+                continue
             first, second = sorted((trial["left"], trial["right"]))
             chosen = trial.get(answer["choice"])
             wins.setdefault((first, second), []).append(0.5 if chosen is None else float(chosen == first))
     pairs = [{"first": a, "second": b, **win_rate(w)} for (a, b), w in sorted(wins.items())]
     names = sorted({name for pair in wins for name in pair})
-    return {"study": key["study"], "pairs": pairs, "overall": {name: win_rate(_of(name, wins)) for name in names}}
+    overall = {name: win_rate(_of(name, wins)) for name in names}
+    return {"study": key["study"], "pairs": pairs, "overall": overall, "broken": broken}
 
 
 def win_rate(wins: list[float]) -> dict[str, Any]:

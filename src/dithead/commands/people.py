@@ -30,6 +30,7 @@ def synth(
     labels: Annotated[bool, typer.Option("--labels", help="Tell also what each pixel shows.")] = False,
     rest: Annotated[bool, typer.Option("--rest", help="Also the same pictures with the mouth at rest.")] = False,
     without: Annotated[list[str] | None, typer.Option(help="A feature to leave out; repeatable.")] = None,
+    skin_from: Annotated[Path | None, typer.Option(help="A prepared dataset whose people's skins are worn.")] = None,
     hard: Annotated[bool, typer.Option("--hard", help="One clip of each hard case instead, for tests.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -37,12 +38,16 @@ def synth(
     shared = given(seed=seed, size=size, seconds=seconds)
     other = given(fps=fps, workers=workers, engine=engine, identity=identity, language=language, without=without,
                   speech=speech)  # fmt: skip
-    other |= given(labels=labels or None, rest=rest or None)
+    other |= given(labels=labels or None, rest=rest or None, skin_from=skin_from)
     if hard:
         _hard_cases(count, output, head_model, shared, other, as_json)
         return
     from dithead.synth.corpus import synth_corpus
 
+    if skin_from:
+        from dithead.prepare.dataset import Dataset
+
+        other["skin_from"] = Dataset(skin_from).clips()
     result = synth_corpus(count, output, head_model=head_model, **shared, **other)
     if as_json:
         out_fields(result)

@@ -7,7 +7,7 @@ same corpus, and running the same command again makes only what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +28,8 @@ from dithead.synth.recorded import LANGUAGE, find_recordings, licence_of, read_r
 from dithead.synth.render import Stage
 from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance
+from dithead.synth.skin_source import FOLDER, make_skins, skin_names, wear, worn_by
+from dithead.synth.skin_views import Footage
 from dithead.synth.take import Take
 from dithead.synth.write import RECORD, write_take
 
@@ -50,6 +52,8 @@ class Options:
     rest: bool = False
     without: tuple[str, ...] = ()
     speech: str | None = None
+    skins: tuple[str, ...] = ()  # whose real skins are worn
+    skins_from: str = ""  # and where those come from, under which licence
 
     @property
     def frames(self) -> int:
@@ -59,13 +63,11 @@ class Options:
     @property
     def source(self) -> dict[str, str]:
         """Where pictures and sound come from, and under which licence."""
-        if self.speech is None:
-            return {"source": SOURCE, "licence": LICENCE}
-        sound = licence_of(Path(self.speech))
-        return {
-            "source": "dithead synth (MakeHuman CC0 head, given recordings)",
-            "licence": f"{LICENCE}; sound: {sound}",
-        }
+        source, licence = SOURCE, LICENCE
+        if self.speech is not None:
+            source = "dithead synth (MakeHuman CC0 head, given recordings)"
+            licence += f"; sound: {licence_of(Path(self.speech))}"
+        return {"source": source, "licence": licence + (f"; skin: {self.skins_from}" if self.skins else "")}
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def synth_corpus(
     rest: bool = False,
     without: Collection[str] = (),
     speech: str | Path | None = None,
+    skin_from: Sequence[Footage] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> CorpusResult:
     """Write ``count`` talking clips under ``output/PERSON/``: clip.mp4, truth.npz, identity.json and clip.json each.
@@ -114,10 +117,12 @@ def synth_corpus(
     labels: also write what each pixel shows (lips, teeth, tongue, skin, hair, ...) into truth.npz.
     rest: also write ``.rest.mp4``, the same pictures with the mouth at rest (hidden, so that it is no clip).
     without: features of realism to leave out, see `features.FEATURES`.
+    skin_from: clips of a prepared dataset whose people's skins are worn in turn (`skin_source`); their licences hold.
     progress is called with (clips there, count).  Raises DataError, ConfigError or OutputError.
     """
     options = Options(str(head_model), seed, size, _seconds(seconds, speech), fps, str(identity) if identity else None,
-                      language, labels, rest, known(without), str(speech) if speech else None)  # fmt: skip
+                      language, labels, rest, known(without), str(speech) if speech else None,
+                      *skin_names(skin_from))  # fmt: skip
     _check(options, seconds, workers)
     if count is None and speech is not None:
         count = len(find_recordings(Path(speech)))
@@ -125,6 +130,8 @@ def synth_corpus(
         raise ConfigError("say how many clips, one or more, as in: dithead synth 200 -o CORPUS --head-model HEAD")
     root = Path(output)
     _claim(root, options)
+    if skin_from:
+        make_skins(skin_from, root, _body(str(head_model)))
     spoken = find_recordings(Path(speech).absolute()) if speech else [None]
     tasks = [Task(i, spoken[i % len(spoken)]) for i in range(count)]
     missing = [task for task in tasks if not (root / name_of(task.index) / RECORD).is_file()]
@@ -224,19 +231,21 @@ def _stage(size: int) -> Stage:
     return Stage(size, size, supersample=1.15)
 
 
-def plan_take(task: Task, options: Options, body: Body) -> Take:
-    """A clip before anything of it is drawn."""
+def plan_take(task: Task, options: Options, body: Body, skins: Path) -> Take:
+    """A clip before anything of it is drawn; ``skins``: the folder of real skins, where any are worn."""
     index = task.index
     rng = np.random.default_rng([options.seed, index])
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
     who = _who(person_seed, options, body)
+    if worn := worn_by(skins, options.skins, index):
+        who = wear(who, worn)
     setting = sample_setting(person_seed, tone=luminance(who.tone))
     script = _script(task, rng, who, options)
     frames = len(script.controls)
     level = loudness(script.wave, frames, options.fps)
     motion = sample_motion(rng, frames, options.fps, level, handheld=setting.handheld)
     quality = float(np.random.default_rng([options.seed, index, 2]).uniform(10, 26))  # as cameras and sites compress
-    return leave_out(Take(Person(body, who), setting, script, motion, rng, quality=quality), options.without)
+    return leave_out(Take(Person(body, who, skins), setting, script, motion, rng, quality=quality), options.without)
 
 
 def _script(task: Task, rng: np.random.Generator, who: Identity, options: Options) -> Script:
@@ -258,7 +267,7 @@ def _who(seed: int, options: Options, body: Body) -> Identity:
 
 def make_clip(task: Task, options: Options, root: Path) -> int:
     """Render and write one clip; clip.json comes last and marks it complete."""
-    take = plan_take(task, options, _body(options.head_model))
+    take = plan_take(task, options, _body(options.head_model), root / FOLDER)
     pictures = take.perform(_stage(options.size), labels=options.labels, rest=options.rest)
     folder = root / name_of(task.index)
     try:
@@ -269,7 +278,7 @@ def make_clip(task: Task, options: Options, root: Path) -> int:
 
 
 def _record(task: Task, options: Options, take: Take) -> dict[str, object]:
-    script, setting = take.script, take.setting
+    script, setting, who = take.script, take.setting, take.person.identity
     spoken: dict[str, object] = {"voice": asdict(script.voice)} if script.voice else {}
     if task.recording is not None and options.speech is not None:
         spoken = {"recording": task.recording.absolute().relative_to(options.speech).as_posix()}
@@ -278,5 +287,6 @@ def _record(task: Task, options: Options, take: Take) -> dict[str, object]:
         "seed": options.seed, "index": task.index, "frames": len(script.controls), "fps": options.fps,
         **spoken, "text": script.text,
         "phonemes": [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes],
-        "person": take.person.identity.seed, "distance": round(setting.distance, 3), "height": round(setting.height, 3),
+        "person": who.seed, "skin": who.photo,
+        "distance": round(setting.distance, 3), "height": round(setting.height, 3),
     }  # fmt: skip

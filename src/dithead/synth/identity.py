@@ -32,7 +32,7 @@ FEMALE_HAIR = ("ponytail01", "braid01", "long01", "ponytail01", "short01", "afro
 # Shape keys that come as opposite pairs; the stem takes one signed value.
 _PAIRS = ("decr/incr", "in/out", "down/up", "backward/forward", "concave/convex", "compress/uncompress")
 _HEAD_SHAPES = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
-_SPREAD = {"head": 0.13, "neck": 0.12, "forehead": 0.22, "ears": 0.3, "eyes": 0.17, "nose": 0.17,
+SPREAD = {"head": 0.13, "neck": 0.12, "forehead": 0.22, "ears": 0.3, "eyes": 0.17, "nose": 0.17,
            "mouth": 0.13, "chin": 0.19, "cheek": 0.22, "eyebrows": 0.2}  # fmt: skip
 _FROZEN = re.compile(r"head/head-(trans|age|fat|back)|neck/neck-(trans|double|scale-vert)|breast|trunk|dimples")
 
@@ -68,6 +68,7 @@ class Identity:
     lip_gloss: float
     glasses: int  # 0 none, else frame style
     eye_makeup: float
+    photo: str = ""  # name of the real skin worn (`skin_source`), instead of a painted one
 
     def save(self, path: str | Path) -> None:
         """Write the record as JSON."""
@@ -78,6 +79,7 @@ class Identity:
         """Read a record `save` wrote; raises DataError when it is not one."""
         try:
             record = json.loads(Path(path).read_text())
+            record = {"photo": "", **record}  # records from before there were real skins
             return Identity(**{f.name: _tupled(record[f.name]) for f in fields(Identity)})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: not an identity file ({error})") from error
@@ -195,18 +197,12 @@ def _shape(rng: RNG, key_names: frozenset[str]) -> dict[str, float]:
     """Random detail weights: paired keys take one signed value, left and right nearly the same one."""
     weights: dict[str, float] = {}
     shared: dict[str, float] = {}
-    for name in sorted(key_names):
-        folder = name.split("/")[0]
-        if folder not in _SPREAD or _FROZEN.search(name):
-            continue
-        for pair in _PAIRS:
-            low, high = pair.split("/")
-            if name.endswith(f"-{low}") and f"{name[: -len(low)]}{high}" in key_names:
-                stem = name[: -len(low)]
-                twin = re.sub(r"/[lr]-", "/", stem)
-                value = shared.setdefault(twin, float(rng.normal(0, _SPREAD[folder])))
-                value += float(rng.normal(0, 0.06)) if twin != stem else 0.0
-                weights[stem + (high if value > 0 else low)] = round(min(abs(value), 0.9), 4)
+    for less, more in key_pairs(key_names):
+        folder, stem = less.split("/")[0], less[: less.rindex("-") + 1]
+        twin = re.sub(r"/[lr]-", "/", stem)
+        value = shared.setdefault(twin, float(rng.normal(0, SPREAD[folder])))
+        value += float(rng.normal(0, 0.06)) if twin != stem else 0.0
+        weights[more if value > 0 else less] = round(min(abs(value), 0.9), 4)
     chosen = f"head/head-{rng.choice(_HEAD_SHAPES)}"
     weights[chosen] = round(float(rng.uniform(0, 0.4)), 4)
     for name in sorted(n for n in key_names if n.startswith("asym/") and not _FROZEN.search(n)):
@@ -215,18 +211,32 @@ def _shape(rng: RNG, key_names: frozenset[str]) -> dict[str, float]:
     return {n: w for n, w in weights.items() if n in key_names}
 
 
+def key_pairs(key_names: frozenset[str]) -> list[tuple[str, str]]:
+    """Shape keys that are each other's opposite, (less, more), of the parts that differ from person to person."""
+    found = []
+    for name in sorted(key_names):
+        if name.split("/")[0] in SPREAD and not _FROZEN.search(name):
+            for low, high in (pair.split("/") for pair in _PAIRS):
+                if name.endswith(f"-{low}") and f"{name[: -len(low)]}{high}" in key_names:
+                    found.append((name, name[: -len(low)] + high))
+    return found
+
+
 def macro_weights(identity: Identity) -> dict[str, float]:
     """MakeHuman's macro keys (ancestry x sex x age, weight) for this person."""
-    sexes = {"female": 1 - identity.male, "male": identity.male}
-    ages = {"young": 1 - identity.age, "old": identity.age}
+    return macro_keys(identity.ancestry, identity.male, identity.age, identity.weight)
+
+
+def macro_keys(ancestry: tuple[float, float, float], male: float, age: float, weight: float) -> dict[str, float]:
+    """`macro_weights` of somebody of whom only these four facts are known."""
     weights: dict[str, float] = {}
-    heavy = "maxweight" if identity.weight > 0 else "minweight"
-    for sex, of_sex in sexes.items():
-        for age, of_age in ages.items():
-            for name, part in zip(("african", "asian", "caucasian"), identity.ancestry, strict=True):
-                weights[f"macro/{name}-{sex}-{age}"] = part * of_sex * of_age
-            body = f"macro/universal-{sex}-{age}-averagemuscle-{heavy}"
-            weights[body] = abs(identity.weight) * of_sex * of_age
+    heavy = "maxweight" if weight > 0 else "minweight"
+    for sex, of_sex in (("female", 1 - male), ("male", male)):
+        for years, of_age in (("young", 1 - age), ("old", age)):
+            for name, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
+                weights[f"macro/{name}-{sex}-{years}"] = part * of_sex * of_age
+            body = f"macro/universal-{sex}-{years}-averagemuscle-{heavy}"
+            weights[body] = abs(weight) * of_sex * of_age
     return {n: w for n, w in weights.items() if w > 1e-4}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from dithead.errors import DataError
 from dithead.synth import skin as paint
 from dithead.synth.anatomy import EYE_GROUPS
 from dithead.synth.assets import Floats, load_proxy
@@ -24,8 +26,10 @@ from dithead.synth.scene import Setting
 class Person:
     """A drawable person. `dress` puts it on a stage; `pose` moves the face; `parts` are what is drawn."""
 
-    def __init__(self, body: Body, identity: Identity) -> None:
+    def __init__(self, body: Body, identity: Identity, skins: Path | None = None) -> None:
+        """skins: the folder of real skins, needed when ``identity.photo`` names one."""
         self.body, self.identity = body, identity
+        self.skins = skins
         head = body.head
         self.base = shaped(head, {**macro_weights(identity), **identity.shape})
         # MakeHuman's upper teeth hide behind the lip; people show two to four millimetres of them as they speak.
@@ -58,7 +62,7 @@ class Person:
             self._skin(),
             self._proxy("teeth", who.teeth, "mouth"),
             self._proxy("tongue", "tongue01", "mouth"),
-            self._proxy("eyebrows", who.brows, "hair"),
+            *([] if who.photo else [self._proxy("eyebrows", who.brows, "hair")]),  # a photo brings its own
             self._proxy("eyelashes", who.lashes, "hair"),
         ]
         self.parts = [part for part, _ in surfaces]
@@ -100,6 +104,7 @@ class Person:
         part.uniforms = {
             "lip_colour": who.lip_colour, "lip_strength": who.lip_strength, "lip_gloss": who.lip_gloss,
             "gloss": who.gloss, "blush": who.blush, "stubble": who.stubble, "relief": 0.006,
+            "painted": 0.0 if who.photo else 1.0,
             "stubble_colour": tuple(0.9 * c + 0.06 * t for c, t in zip(who.hair_colour, who.tone, strict=True)),
         }  # fmt: skip
         return part, surface
@@ -222,7 +227,7 @@ class Person:
         stage.picture("background", setting.background)
         stage.picture("detail", paint.detail_picture(), repeat=True)
         stage.picture("plain", np.full((4, 4, 4), (128, 128, 128, 255), np.uint8))
-        stage.picture("skin", paint.paint_skin(who, self.body.head.folder, rng))
+        stage.picture("skin", self._painted(rng))
         stage.picture("eye", paint.eye_picture(textures / "eyes" / f"{who.eyes}_eye.png", float(rng.random())))
         stage.picture("eyebrows", paint.hair_picture(textures / "eyebrows" / f"{who.brows}.png"))
         stage.picture("eyelashes", paint.hair_picture(textures / "eyelashes" / "eyelashes01.png"))
@@ -235,6 +240,15 @@ class Person:
         next(p for p in self.parts if p.name == "skin").uniforms["neckline"] = setting.cloth["neckline"]
         stage.add(self.parts)
         self.bake(stage, setting)
+
+    def _painted(self, rng: np.random.Generator) -> paint.Picture:
+        from dithead.synth.skin_source import load_skin
+
+        if not self.identity.photo:
+            return paint.paint_skin(self.identity, self.body.head.folder, rng)
+        if self.skins is None:
+            raise DataError(f"this person wears the real skin {self.identity.photo!r}; say which folder holds it")
+        return load_skin(self.skins, self.identity.photo)[0]
 
     def mouth_state(self) -> tuple[Floats, float]:
         """Centre of the lips in head space (3,) and the gap between the inner lips in decimetres."""

@@ -62,10 +62,11 @@ def detail_picture(size: int = 512) -> Picture:
     pores = 0.5 + 0.18 * (fractal(rng, size, 64, 3) - 1.2 * _dots(rng, size, 2600, 1.3))
     stubble = 1.3 * _strokes(rng, size, 5200)
     blotches = 0.5 + 0.16 * fractal(rng, size, 16, 3)
-    return _quantise(np.stack([low, pores, stubble, blotches], axis=-1))
+    return quantise(np.stack([low, pores, stubble, blotches], axis=-1))
 
 
-def _quantise(x: NDArray[np.floating[Any]]) -> Picture:
+def quantise(x: NDArray[np.floating[Any]]) -> Picture:
+    """Values 0..1 as bytes."""
     return np.asarray(np.clip(x * 255 + 0.5, 0, 255), np.uint8)
 
 
@@ -86,7 +87,7 @@ def _strokes(rng: np.random.Generator, size: int, count: int) -> Floats:
     return field.astype(np.float32) / 255
 
 
-def _window(texture: Picture) -> Floats:
+def window(texture: Picture) -> Floats:
     """The head's island of the body texture, enlarged, as linear reflectance with relief in alpha."""
     height, width = texture.shape[:2]
     cut = texture[int((1 - V_MAX) * height) :, int(U_MIN * width) :, :3].astype(np.float32) / 255
@@ -96,7 +97,7 @@ def _window(texture: Picture) -> Floats:
 
 def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Picture:
     """(1024, 1024, 4) square root of the reflectance of this person; alpha is fine relief around mid-grey."""
-    base = _window(read_picture(folder / "textures" / "skin" / f"{identity.skin}.png"))
+    base = window(read_picture(folder / "textures" / "skin" / f"{identity.skin}.png"))
     face = base[250:620, 540:900].reshape(-1, 3)
     ratio = np.maximum(base, 0.002) / np.median(face, axis=0)
     grey = ratio.mean(axis=-1, keepdims=True)
@@ -111,7 +112,7 @@ def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Pi
     relief = luminance - cv2.GaussianBlur(luminance, (0, 0), 9)
     grain = fractal(rng, size, 170, 2) * 0.02
     alpha = 0.5 + np.clip(relief * (0.8 + identity.age), -0.3, 0.3) + grain
-    return _quantise(np.dstack([np.sqrt(np.clip(skin, 0, 1)), alpha]))
+    return quantise(np.dstack([np.sqrt(np.clip(skin, 0, 1)), alpha]))
 
 
 def _marks(skin: Floats, identity: Identity, rng: np.random.Generator) -> Floats:
@@ -143,7 +144,7 @@ def hair_picture(path: Path) -> Picture:
     covered = alpha > 0.5
     mean = float(grey[covered].mean()) if covered.any() else 0.5
     relative = np.where(alpha > 0.2, ((grey + 0.04) / (mean + 0.04)) ** 0.8, 1.0)
-    return _quantise(np.dstack([np.repeat(np.clip(relative / 2, 0, 1)[..., None], 3, axis=2), alpha]))
+    return quantise(np.dstack([np.repeat(np.clip(relative / 2, 0, 1)[..., None], 3, axis=2), alpha]))
 
 
 def eye_picture(path: Path, redness: float) -> Picture:

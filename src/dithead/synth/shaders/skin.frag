@@ -6,7 +6,7 @@ uniform float lip_strength, lip_gloss, gloss, stubble;
 uniform vec3 stubble_colour;
 uniform vec3 mouth_centre;      // cavity falls dark behind this point
 uniform float mouth_open;
-uniform float relief, blush;
+uniform float relief, blush, painted;   // painted: 0 for a real skin, which has its own blemishes
 uniform vec4 neckline;
 #include neck
 void main() {
@@ -18,13 +18,13 @@ void main() {
     float lips = smoothstep(0.25, 0.75, mask.x + (fine.r - 0.5) * 0.25);
     float cavity = smoothstep(0.3, 0.8, mask.z);
     vec3 albedo = base.rgb * base.rgb;
-    albedo *= 1.0 + (fine.a - 0.5) * 0.22 + (pore.g - 0.5) * 0.16 * (1.0 - lips);
+    albedo *= 1.0 + painted * ((fine.a - 0.5) * 0.22 + (pore.g - 0.5) * 0.16 * (1.0 - lips));
     float lines = mask.x > 0.01 ? textureLod(detail_map, vec2(uv.y * 60.0, uv.x * 6.0), 1.0).r : 0.5;
     vec3 p = vec3(abs(rest.x), rest.yz);
     float flush = blush * (exp(-dot(p.xy - vec2(0.47, 6.93), p.xy - vec2(0.47, 6.93)) * 14.0) + 0.7 * exp(-dot(p - vec3(0.0, 6.93, 1.65), p - vec3(0.0, 6.93, 1.65)) * 25.0)) * smoothstep(0.6, 1.0, rest.z);
     float tired = exp(-dot((p.xy - vec2(0.30, 7.13)) * vec2(1.0, 2.2), (p.xy - vec2(0.30, 7.13)) * vec2(1.0, 2.2)) * 40.0) + 0.6 * exp(-dot(p.xy - vec2(0.2, 7.38), p.xy - vec2(0.2, 7.38)) * 60.0);
     albedo *= mix(vec3(1.0), vec3(1.05, 0.70, 0.68), clamp(flush, 0.0, 0.9));
-    albedo *= mix(vec3(1.0), vec3(0.80, 0.70, 0.72), 0.5 * clamp(tired, 0.0, 1.0) * step(0.6, rest.z));
+    albedo *= mix(vec3(1.0), vec3(0.80, 0.70, 0.72), painted * 0.5 * clamp(tired, 0.0, 1.0) * step(0.6, rest.z));
     vec3 lip_albedo = mix(albedo, lip_colour, lip_strength) * (0.86 + 0.28 * lines);
     albedo = mix(albedo, lip_albedo, lips);
     float hair = 0.0;

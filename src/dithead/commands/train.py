@@ -78,11 +78,12 @@ def autoencoder(common: Common) -> None:
 def audio(
     common: Common,
     voices: Annotated[Path | None, typer.Option(help="Folder of `dithead voices`: speech without faces.")] = None,
+    speech: Annotated[str | None, typer.Option(help="A Whisper to start from: hub id or folder.")] = None,
 ) -> None:
     """The audio encoder: hears what the lips do. Writes audio.safetensors into the run folder."""
     from dithead.train.audio import train_audio
 
-    common.run("audio", train_audio, voices=voices)
+    common.run("audio", train_audio, voices=voices, **given(speech=speech))
 
 
 @_command("dit")
@@ -91,11 +92,14 @@ def dit(
     autoencoder: Annotated[str, typer.Option(help="Run folder of stage one; for paper a diffusers folder or id.")],
     audio: Annotated[Path, typer.Option(help="Run folder of the audio encoder.")],
     cache: Annotated[Path | None, typer.Option(help="Folder for latents that several runs share.")] = None,
+    sync_expert: Annotated[
+        Path | None, typer.Option(help="File of `train sync --expert loss`, with --set dit.sync_weight=0.1.")
+    ] = None,
 ) -> None:
     """Stage two: the transformer. Writes the model folder."""
     from dithead.train.dit import train_dit
 
-    common.run("dit", train_dit, Path(autoencoder), audio, cache=cache)
+    common.run("dit", train_dit, Path(autoencoder), audio, cache=cache, sync_expert=sync_expert)
 
 
 @train.command("sync")

@@ -30,6 +30,12 @@ class Augmentation:
         warped = cv2.remap(image, self.map_x, self.map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(warped, np.uint8)
 
+    def where(self, point: tuple[float, float]) -> tuple[float, float]:
+        """The pixel (x, y) of the result that shows ``point`` (x, y) of the stored crop."""
+        far = (self.map_x - point[0]) ** 2 + (self.map_y - point[1]) ** 2
+        row, column = np.unravel_index(int(far.argmin()), far.shape)
+        return float(column), float(row)
+
     def picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Warp and recolour an RGB crop (S0, S0, 3) to (S, S, 3)."""
         levels = np.linspace(0, 1, 256) ** self.gamma * 255

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from dithead.config import DiTTraining
 from dithead.errors import ConfigError
-from dithead.models.audio import MelEncoder
+from dithead.models.audio import MelListener
 from dithead.models.chunks import CONTEXT
-from dithead.models.pretrained import SpeechEncoder
+from dithead.models.talking_head import AudioEncoder
 from dithead.train.audio import as_it_is
 from dithead.train.data import Mixture
 from dithead.train.latents import CachedClip, ClipLatents
@@ -36,16 +36,16 @@ class LatentBank:
     """Cached clips in memory."""
 
     def __init__(
-        self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, audio: MelEncoder | SpeechEncoder,
+        self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, audio: AudioEncoder,
         references: int = 1, together: int = 1,
     ) -> None:  # fmt: skip
         """``together``: frames that are drawn together, F."""
-        self.clips = [item.latents for item in cached]
+        self.cached, self.clips = cached, [item.latents for item in cached]
         self.names_of = [item.name for item in cached]
         self._mixture = Mixture([item.probability for item in cached], [item.final for item in cached])
         self.settings, self.basis, self.references, self.together = settings, basis, references, together
         self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
-        self._augment = augment_mel if isinstance(audio, MelEncoder) else as_it_is
+        self._augment = augment_mel if isinstance(audio, MelListener) else as_it_is
 
     def batch(self, step: int, seed: int) -> Batch:
         """Everything one update needs of this process's rows, its random numbers included: resuming repeats nothing and
@@ -81,6 +81,20 @@ class LatentBank:
             raise ConfigError(f"dit.batch: {len(share)} rows a process are no multiple of {each} frames drawn together")
         return range(share.start // each, share.stop // each)
 
+    def stretch(
+        self, rng: np.random.Generator, progress: float, count: int
+    ) -> tuple[int, int, int, list[dict[str, Array]]]:
+        """``count`` frames in a row of one clip, with another of its frames as reference and nothing of the speech
+        changed: the clip's number, the first frame, the reference, and a row for each frame.
+        """
+        index, chosen = self._pick(rng, progress)
+        clip = self.clips[index]
+        first = max(0, min(chosen - count // 2, len(clip.latents) - count))
+        other = self._other_frame(clip, first, rng)
+        reference = np.concatenate([clip.latents[other]] * self.references)
+        frames = [min(first + k, len(clip.latents) - 1) for k in range(count)]
+        return index, first, other, [self._row(clip, frame, reference, None, rng) for frame in frames]
+
     def mel(self, clip: ClipLatents, frame: int, rng: np.random.Generator | None) -> Array:
         """Speech around a frame (W, 80), augmented when ``rng`` is given; or a speech encoder's features (W, H)."""
         centre = round((int(clip.first) + frame) * self.rate / 25)
@@ -111,7 +125,12 @@ class LatentBank:
         return [self._row(clip, frame, reference, np.random.default_rng(voice), rng) for frame in frames]
 
     def _row(
-        self, clip: ClipLatents, frame: int, reference: Array, voice: np.random.Generator, rng: np.random.Generator
+        self,
+        clip: ClipLatents,
+        frame: int,
+        reference: Array,
+        voice: np.random.Generator | None,
+        rng: np.random.Generator,
     ) -> dict[str, Array]:
         return {
             "latent": clip.latents[frame],

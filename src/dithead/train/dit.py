@@ -19,12 +19,11 @@ from torch import Tensor
 from dithead.config import DiTTraining, ModelConfig, Preset
 from dithead.diffusion.objectives import Objective, PathSample, make_objective
 from dithead.errors import ModelError
-from dithead.models.audio import MelEncoder
 from dithead.models.autoencoder import FaceAutoencoder
 from dithead.models.discriminator import LatentCritic
 from dithead.models.dit import tokens_per_sample
-from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechEncoder
-from dithead.models.talking_head import TalkingHead
+from dithead.models.pretrained import KLAutoencoder, KLConfig
+from dithead.models.talking_head import AudioEncoder, TalkingHead
 from dithead.train.account import training_account
 from dithead.train.audio import load_encoder
 from dithead.train.bank import LatentBank
@@ -42,6 +41,7 @@ from dithead.train.runtime import (
     learning_rate,
     train_loop,
 )
+from dithead.train.speaking import SpokenLoss, SpokenWindows, loss_expert
 from dithead.train.start import start
 
 HELD_OUT_CLIPS = 18
@@ -55,11 +55,12 @@ class _Stage:
     settings: DiTTraining
     objective: Objective
     trainable: Trainable
-    audio: MelEncoder | SpeechEncoder
+    audio: AudioEncoder
     device: torch.device
     critic: Trainable | None = None
     together: int = 1
     """Frames drawn together."""
+    spoken: SpokenLoss | None = None
 
     @property
     def parts(self) -> dict[str, Trainable]:
@@ -69,9 +70,12 @@ class _Stage:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
         sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
         sample = _with_known(sample, batch)
-        output = self._predict(sample, batch)
+        output = self._predict(sample, batch, self.together)
         loss, metrics = self._error(output, sample, batch)
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
+        if self.spoken is not None and step >= s.sync_start * s.steps:
+            metrics["sync"] = self.spoken(self._estimate, batch)
+            loss = loss + s.sync_weight * metrics["sync"]
         judged = self.critic is not None and step >= s.adversarial_start * s.steps
         made = self.objective.estimate_x0(output, sample.z_t, sample.t)
         if judged:
@@ -83,7 +87,14 @@ class _Stage:
             metrics["critic"] = self._train_critic(made.detach(), batch, rate)
         return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
 
-    def _predict(self, sample: PathSample, batch: Batch) -> Tensor:
+    def _estimate(self, batch: Batch) -> Tensor:
+        """Clean latents of windows whose frames belong together, in one step."""
+        sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
+        batch = batch | {"drop_audio": torch.zeros_like(batch["uniform"])}
+        frames = self.spoken.frames if self.spoken is not None and self.together > 1 else 1
+        return self.objective.estimate_x0(self._predict(sample, batch, frames), sample.z_t, sample.t)
+
+    def _predict(self, sample: PathSample, batch: Batch, frames: int) -> Tensor:
         with autocast(self.device):
             with torch.no_grad():
                 tokens = self.audio(batch["mel"])
@@ -92,10 +103,8 @@ class _Stage:
             told = torch.where(deaf[:, None, None], silent, tokens)
             lips = batch["lips"].masked_fill(deaf[:, None], 0)
             pictures = (batch["masked"], batch["mask"], batch["reference"])
-            index = tokens_per_sample(batch["mask"], self.together)
-            output: Tensor = self.trainable.module(
-                sample.z_t, sample.t, *pictures, told, index, lips, frames=self.together
-            )
+            index = tokens_per_sample(batch["mask"], frames)
+            output: Tensor = self.trainable.module(sample.z_t, sample.t, *pictures, told, index, lips, frames=frames)
         return output.float()
 
     def _error(self, output: Tensor, sample: PathSample, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -169,38 +178,64 @@ def train_dit(
     steps: int | None = None,
     init: Path | None = None,
     cache: Path | None = None,
+    sync_expert: Path | None = None,
 ) -> Path:
     """Train stage two; the same call resumes. Returns the model folder ``output / "model"`` for ``generate``.
 
     ``autoencoder`` and ``audio`` are the run folders of stage one and of the audio encoder, ``init`` one of stage two
-    to start from. ``cache`` is a folder for latents that several runs share (default: in the run folder).
+    or a model folder to start from. ``cache`` is a folder for latents that several runs share (default: in the run
+    folder), ``sync_expert`` a file of ``train sync --expert loss`` where ``dit.sync_weight`` is set.
     Raises DataError, ConfigError and ModelError.
     """
     from dithead.checkpoint import save_model
     from dithead.train.preview import Preview
 
+    expert = loss_expert(preset.dit, sync_expert)
+    more = {"sync_expert": str(sync_expert)} if sync_expert else {}
     begun = start("dit", data, preset.model.model_dump(mode="json"), preset.dit, output, seed=seed, device=device,
-                  steps=steps, autoencoder=str(autoencoder), audio=str(audio))  # fmt: skip
+                  steps=steps, autoencoder=str(autoencoder), audio=str(audio), **more)  # fmt: skip
     run, settings, where = begun.run, begun.settings, begun.device
     head, basis = _assemble(preset, autoencoder, Path(audio), where)
+    init = _from_model(head, init)
     head.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
     at = run.folder / "cache" if cache is None else Path(cache) / cache_key(head, seed)
     latents = _Latents(at, begun.sources, head, basis, settings, seed)
     bank = latents.training()
     objective = make_objective(preset.model.objective, settings.weighting)
     trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True)
+    windows = None if expert is None else SpokenWindows(bank, head, expert.config.frames, seed)
+    spoken = None if expert is None else SpokenLoss(expert.to(where), head, expert.config.frames)
     stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where),
-                   latents.together)  # fmt: skip
+                   latents.together, spoken)  # fmt: skip
+
+    def make_batch(step: int) -> Batch:
+        due = windows is not None and step >= settings.sync_start * settings.steps
+        return bank.batch(step, seed) | (windows.batch(step) if windows is not None and due else {})
+
     held_out = held_out_clips(latents.held_out())
     preview = Preview(begun.sources, head, stage.trainable, run, held_out)
     train_loop(run, stage.parts, Loop(settings.steps, sample_every=1000),
-               lambda step: bank.batch(step, seed), stage.update, preview.draw, init,
+               make_batch, stage.update, preview.draw, init,
                lambda step: bank.names(step, seed))  # fmt: skip
     account = training_account(begun.sources, settings.steps, settings.batch)
     if team().leads:
         save_model(run.folder / "model", preview.averaged(), training=account)
     team().wait()
     return run.folder / "model"
+
+
+def _from_model(head: TalkingHead, init: Path | None) -> Path | None:
+    """Start the transformer from a model folder; another run's folder is given back for the loop. Raises ModelError."""
+    from safetensors.torch import load_file
+
+    weights = None if init is None else Path(init) / "dit.safetensors"
+    if weights is None or not weights.exists():
+        return init
+    try:
+        head.dit.load_state_dict(load_file(weights))
+    except RuntimeError as error:
+        raise ModelError(f"{weights} does not fit the preset: {str(error).splitlines()[0]}") from None
+    return None
 
 
 def _critic(preset: Preset, settings: DiTTraining, device: torch.device) -> Trainable | None:
@@ -229,7 +264,7 @@ def cache_key(head: TalkingHead, seed: int) -> str:
     config, digest = head.config, hashlib.sha256()
     for name, tensor in head.autoencoder.state_dict().items():
         digest.update(f"{name} {tensor.double().sum().item()!r}".encode())
-    source = getattr(config.audio, "source", "mel")
+    source = getattr(config.audio, "source", getattr(config.audio, "kind", "mel"))
     digest.update(f"{config.size} {getattr(config, 'mask', '')} {source} {seed}".encode())
     return digest.hexdigest()[:16]
 

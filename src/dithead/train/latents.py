@@ -23,7 +23,7 @@ from dithead.models.talking_head import TalkingHead
 from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.prepare.dataset import Track
-from dithead.train.augment import draw, identity
+from dithead.train.augment import Augmentation, draw, identity
 from dithead.train.damaged import Damaged
 from dithead.train.data import WeightedClip, lip_boxes, region_picture
 from dithead.train.lipshape import lip_shapes
@@ -57,6 +57,8 @@ class CachedClip:
     probability: float
     final: float
     name: str
+    item: WeightedClip
+    variant: int
 
 
 @torch.no_grad()
@@ -67,8 +69,7 @@ def encode_clip(
     model, size, device = head.autoencoder, head.size, head.device
     crops, path = item.clip.frames()[item.frames], item.clip.track()
     landmarks, side = path.landmarks[item.frames], crops.shape[1]
-    rng = step_rng(seed, variant, int.from_bytes(item.clip.id.encode()[-7:], "big"))
-    change = draw(rng, side, size) if variant > 0 else identity(side, size)
+    change = augmentation_of(item, variant, seed, side, size)
     boxes = lip_boxes(landmarks)
     polygons = mask_polygons(kind, path, landmarks, side)
     regions = np.stack([change.geometry(region_picture(side, p, box)) for p, box in zip(polygons, boxes, strict=True)])
@@ -84,6 +85,12 @@ def encode_clip(
         mel=head.encode_audio(torch.from_numpy(item.clip.audio())).numpy().astype(np.float16),
         first=np.asarray(item.frames.start, np.int64),
     )
+
+
+def augmentation_of(item: WeightedClip, variant: int, seed: int, side: int, size: int) -> Augmentation:
+    """How a clip's crops of ``side`` become pictures of ``size`` in augmentation ``variant``; 0 is none."""
+    rng = step_rng(seed, variant, int.from_bytes(item.clip.id.encode()[-7:], "big"))
+    return draw(rng, side, size) if variant > 0 else identity(side, size)
 
 
 def mask_polygons(
@@ -131,7 +138,7 @@ def cache_clips(
                 _write(paths[index], made)
     team().wait()
     return [
-        CachedClip(_read(path), item.probability / count, item.final / count, _name(item, variant))
+        CachedClip(_read(path), item.probability / count, item.final / count, _name(item, variant), item, variant)
         for path, (item, variant, count) in zip(paths, jobs, strict=True)
         if path.exists()
     ]

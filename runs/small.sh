@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${DATA:?folder with grid_s1, grid_people and appearance}" "${HEAD_MODEL:?folder of the parametric head}"
-OUT=${OUT:-out/small}
+OUT=${OUT:-out/small} SPEECH=${SPEECH:-openai/whisper-tiny}
 export OMP_WAIT_POLICY=active  # two threads that sleep between kernels lose half of their time waking up
 
 # 1. Data: real lips (s1 is one man for 50 minutes), real faces, synthetic people. Two speakers are held out.
@@ -17,20 +17,17 @@ dithead prepare "$DATA/appearance" -o "$OUT/faces" --source HDTF --licence "CC B
 dithead synth 240 -o "$OUT/synth-raw" --head-model "$HEAD_MODEL" --seed 1
 dithead prepare "$OUT/synth-raw" -o "$OUT/synth" --source "dithead synth" --licence CC0-1.0 --val-fraction 0.03
 
-# Voices without faces teach the audio encoder more speakers and languages than the faces speak.
-# They come from espeak-ng and, where installed, Festival and Flite (Debian: apt-get install festival flite festvox-*).
-dithead voices 1000 -o "$OUT/voices" --seed 11
-
-# 2. Stage one sees every face there is. The HDTF clips' audio is late, so stage two does not hear them.
+# 2. Stage one sees every face there is.
 dithead train autoencoder --preset small -o "$OUT/autoencoder" \
   --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
 
-# 3. The audio encoder.
-dithead train audio --preset small --voices "$OUT/voices" -o "$OUT/audio" \
-  --data "$OUT/s1:0.25" --data "$OUT/people:0.55" --data "$OUT/synth:0.2"
+# 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice.
+#    Without a connection to the hub: SPEECH=out/whisper, made by runs/whisper_from_smart_turn.py (what 0.3 started from).
+dithead train audio --preset small --speech "$SPEECH" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
+  --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 
 # 4. Stage two.
 dithead train dit --preset small --autoencoder "$OUT/autoencoder" --audio "$OUT/audio" -o "$OUT/dit" \
-  --data "$OUT/s1:0.25" --data "$OUT/people:0.4" --data "$OUT/synth:0.35"
+  --data "$OUT/s1:0.25" --data "$OUT/people:0.45" --data "$OUT/faces:0.1" --data "$OUT/synth:0.2"
 
 echo "model: $OUT/dit/model"

@@ -59,7 +59,7 @@ def _hard_cases(
     count: int | None, output: Path, head_model: Path, shared: dict[str, Any], other: dict[str, Any], as_json: bool
 ) -> None:
     if count is not None or other:
-        what = ", ".join(["a count"] * (count is not None) + [f"--{name}" for name in other])
+        what = ", ".join(["count"] * (count is not None) + [f"--{name}" for name in other])
         raise ConfigError(f"--hard makes one clip of each case, with labels; it takes no {what}")
     from dithead.synth.hard import HardResult, synth_hard_cases
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -178,6 +179,20 @@ def read_obj(path: Path) -> tuple[Floats, Mesh, dict[str, Ints]]:
             corners.append([int(p[1] or 1) - 1 for p in parts])
     mesh = Mesh(np.array(faces, np.int32), np.array(corners, np.int32), np.array(uv or [[0, 0]], np.float32))
     return np.array(vertices, np.float32), mesh, {n: np.array(f, np.int32) for n, f in groups.items()}
+
+
+@lru_cache(maxsize=256)
+def find_texture(folder: Path, kind: str, name: str) -> Path:
+    """``textures/KIND/NAME``, or wherever below ``KIND`` or ``KINDs`` MakeHuman's own folders have it.
+
+    Raises DataError naming what is missing.
+    """
+    if (path := folder / "textures" / kind / name).is_file():
+        return path
+    below = (path for place in (kind, f"{kind}s") for path in sorted((folder / place).rglob(name)))
+    if found := next(below, None):
+        return found
+    raise DataError(f"{folder}: texture {name} missing, neither in textures/{kind} nor below {kind}")
 
 
 def load_proxy(head: HeadModel, kind: str, name: str) -> Proxy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from scipy import sparse
 from dithead.errors import DataError
 from dithead.synth import skin as paint
 from dithead.synth.anatomy import EYE_GROUPS
-from dithead.synth.assets import Floats, load_proxy
+from dithead.synth.assets import Floats, find_texture, load_proxy
 from dithead.synth.body import EXPRESSIONS, Body, blended, lopsided, shaped
 from dithead.synth.eyeball import Eye, sphere
 from dithead.synth.identity import Identity, macro_weights
@@ -222,20 +223,20 @@ class Person:
 
     def dress(self, stage: Stage, setting: Setting, rng: np.random.Generator) -> None:
         """Put this person on ``stage``, painted and lit for ``setting``."""
-        who, textures = self.identity, self.body.head.folder / "textures"
+        who, texture = self.identity, partial(find_texture, self.body.head.folder)
         stage.clear()
         stage.picture("background", setting.background)
         stage.picture("detail", paint.detail_picture(), repeat=True)
         stage.picture("plain", np.full((4, 4, 4), (128, 128, 128, 255), np.uint8))
         stage.picture("skin", self._painted(rng))
-        stage.picture("eye", paint.eye_picture(textures / "eyes" / f"{who.eyes}_eye.png", float(rng.random())))
-        stage.picture("eyebrows", paint.hair_picture(textures / "eyebrows" / f"{who.brows}.png"))
-        stage.picture("eyelashes", paint.hair_picture(textures / "eyelashes" / "eyelashes01.png"))
-        stage.picture("teeth", paint.read_picture(textures / "teeth" / "teeth.png")[..., :3])
-        stage.picture("tongue", paint.read_picture(textures / "tongue" / "tongue01_diffuse.png"))
+        stage.picture("eye", paint.eye_picture(texture("eyes", f"{who.eyes}_eye.png"), float(rng.random())))
+        stage.picture("eyebrows", paint.hair_picture(texture("eyebrows", f"{who.brows}.png")))
+        stage.picture("eyelashes", paint.hair_picture(texture("eyelashes", "eyelashes01.png")))
+        stage.picture("teeth", paint.read_picture(texture("teeth", "teeth.png"))[..., :3])
+        stage.picture("tongue", paint.read_picture(texture("tongue", "tongue01_diffuse.png")))
         if who.hair:
             file = "afro_diffuse.png" if who.hair == "afro01" else f"{who.hair}_diffuse.png"
-            stage.picture("hair", paint.hair_picture(textures / "hair" / file))
+            stage.picture("hair", paint.hair_picture(texture("hair", file)))
         next(p for p in self.parts if p.name == "cloth").uniforms = dict(setting.cloth)
         next(p for p in self.parts if p.name == "skin").uniforms["neckline"] = setting.cloth["neckline"]
         stage.add(self.parts)

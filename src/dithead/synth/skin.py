@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DataError
-from dithead.synth.assets import Floats
+from dithead.synth.assets import Floats, find_texture
 from dithead.synth.identity import Colour, Identity
 
 Picture = NDArray[np.uint8]
@@ -97,7 +97,7 @@ def window(texture: Picture) -> Floats:
 
 def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Picture:
     """(1024, 1024, 4) square root of the reflectance of this person; alpha is fine relief around mid-grey."""
-    base = window(read_picture(folder / "textures" / "skin" / f"{identity.skin}.png"))
+    base = window(read_picture(find_texture(folder, "skin", f"{identity.skin}.png")))
     face = base[250:620, 540:900].reshape(-1, 3)
     ratio = np.maximum(base, 0.002) / np.median(face, axis=0)
     grey = ratio.mean(axis=-1, keepdims=True)

@@ -59,7 +59,7 @@ class Trainable:
             team().average_gradients(self.module)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate * group.get("share", 1.0)  # absent in checkpoints of earlier versions
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update_parameters(self.module)
@@ -94,7 +94,7 @@ class Trainable:
         _load(self.module, state["module"])
         _load(self.average, state["average"])
         stored = state["optimizer"]
-        parameters = dict(enumerate(self.module.parameters()))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         moments = {i: {k: _as(parameters[i], v) for k, v in of.items()} for i, of in stored["state"].items()}
         self.optimizer.load_state_dict({**stored, "state": moments})
 

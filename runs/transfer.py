@@ -1,6 +1,7 @@
 """What is a corpus worth on people it does not show? Three small networks are trained on it and measured on strangers.
 
     python runs/transfer.py measure -o OUT/base --train CORPUS [--train OTHER] --test NAME=DATASET[:val] ... [--seed 1]
+    python runs/transfer.py clean-sound --corpus RAW --dataset DATA -o OUT/data/without-microphone
     python runs/transfer.py table OUT/base OUT/other ... > table.md
 
 All three learn in one loop from the same batches: ``sync`` (which speech belongs to which mouth), ``hear`` (the lips'
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dithead.face.lips import lip_aperture
+from dithead.media.audio import write_audio
 from dithead.models.sync import MEL_PER_FRAME, SyncConfig, SyncExpert, contrast
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.sync import as_input
+from dithead.synth.assets import load_head
+from dithead.synth.body import Body
+from dithead.synth.corpus import Options, Task, plan_take
+from dithead.synth.skin_source import FOLDER
 from dithead.train.runtime import step_generator, step_rng
 from dithead.train.speech import augment_mel
 from dithead.train.sync import Speaking, augment_mouths, held_out_numbers, inner, speaking
@@ -168,6 +175,18 @@ def table(runs: Sequence[Path]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def without_microphone(corpus: Path, dataset: Path, output: Path) -> None:
+    """A copy of ``dataset``, prepared from ``corpus``, in which voices sound as they were made: same pictures."""
+    stored = json.loads((corpus / "config.json").read_text("utf-8"))
+    known = {field.name: stored[field.name] for field in fields(Options) if field.name in stored}
+    options = Options(**known | {"without": ("microphone",)})
+    body = Body(load_head(options.head_model))
+    shutil.copytree(dataset, output, dirs_exist_ok=True)
+    for clip in Dataset(output).clips():
+        take = plan_take(Task(int(clip.identity.rpartition("_")[2]), None), options, body, corpus / FOLDER)
+        write_audio(clip.folder / "audio.flac", take.script.wave[: len(clip.audio())], 16000)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -177,10 +196,17 @@ def main() -> None:
     one.add_argument("--test", action="append", required=True, help="NAME=FOLDER[:SPLIT][,FOLDER...]")
     one.add_argument("--steps", type=int, default=600)
     one.add_argument("--seed", type=int, default=0)
+    two = verbs.add_parser("clean-sound")
+    two.add_argument("--corpus", type=Path, required=True)
+    two.add_argument("--dataset", type=Path, required=True)
+    two.add_argument("-o", "--output", type=Path, required=True)
     verbs.add_parser("table").add_argument("runs", nargs="+", type=Path)
     args = parser.parse_args()
     if args.verb == "table":
         print(table(args.runs))
+        return
+    if args.verb == "clean-sound":
+        without_microphone(args.corpus, args.dataset, args.output)
         return
     torch.set_num_threads(1)
     cache = args.output.parent / "features"

@@ -39,7 +39,7 @@ class Experts:
 
     def missing(self) -> dict[str, str]:
         """Name -> why it is not measured, for every metric left out."""
-        gone = {m: f"no weights given for {n!r}" for m, n in _NEEDS.items() if n not in self.networks}
+        gone = {m: f"no weights given; add --weights {n}=FILE" for m, n in _NEEDS.items() if n not in self.networks}
         if (reason := speaking.expert_missing()) is not None:
             gone |= dict.fromkeys(speaking.OURS, reason)
         return gone

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.evaluate.plots import curve_plot, strip_plot
-from dithead.evaluate.report import ClipRecord, failures, number, shown_groups
+from dithead.evaluate.report import DRIVEN_BY, ClipRecord, failures, number, shown_groups
 
 _GLOSSARY = {
     "lip r": "Pearson correlation of the lip aperture (over eye distance) with the truth's, at lag 0.",
@@ -70,7 +70,7 @@ def page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord])
         *(_clip(output, report, record) for record in sorted(records, key=lambda r: _score(report, r))),
         "<h2>Clip by clip</h2>" + _clips_table(report),
         "<h2>What the columns mean</h2>" + _definitions(_GLOSSARY),
-        "<h2>Not measured</h2>" + (_definitions(report["missing"]) if report["missing"] else "<p>Nothing.</p>"),
+        "<h2>Not measured</h2>" + (_missing(report["missing"]) if report["missing"] else "<p>Nothing.</p>"),
     ]
     return document(f"Evaluation of {model}", "".join(body))
 
@@ -188,38 +188,52 @@ def _plots(row: str, record: ClipRecord) -> str:
     curves = record.curves
     source = curves.get("source", [])
     wanted = (
-        ("own audio", "self", {"truth": source}),
-        ("another's audio", "cross", {"truth": curves.get("driver", []), "other": source}),
-        ("silence", "silent", {"other": source}),
+        ("self", {"truth": source}),
+        ("cross", {"truth": curves.get("driver", []), "other": source}),
+        ("silent", {"other": source}),
     )
     return "".join(
-        curve_plot(title, lines | {"made": curves[f"{row}/{protocol}"]})
-        for title, protocol, lines in wanted
+        curve_plot(DRIVEN_BY[protocol], lines | {"made": curves[f"{row}/{protocol}"]})
+        for protocol, lines in wanted
         if f"{row}/{protocol}" in curves
     )
 
 
 def _still(output: Path, clip: str) -> str:
     path = output / "stills" / f"{clip}.jpg"
-    return f"<p><img alt='stills of {escape(clip)}' src='{_inline(path, 'image/jpeg')}'></p>" if path.exists() else ""
+    if not path.exists():
+        return ""
+    return f"<div class='scroll sheet'><img alt='stills of {escape(clip)}' src='{_inline(path, 'image/jpeg')}'></div>"
 
 
 def _videos(output: Path, clip: str) -> str:
     found = [(p, output / "previews" / f"{clip}_{p}.mp4") for p in ("self", "cross")]
     return "".join(
-        f"<figure><video controls loop preload=metadata src='{_inline(path, 'video/mp4')}'></video>"
-        f"<figcaption>source | output ({protocol})</figcaption></figure>"
+        f"<figure><video controls loop preload=metadata{_poster(path)} src='{_inline(path, 'video/mp4')}'></video>"
+        f"<figcaption>source | output, {DRIVEN_BY[protocol]}</figcaption></figure>"
         for protocol, path in found
         if path.exists()
     )
+
+
+def _poster(video: Path) -> str:
+    path = video.with_suffix(".jpg")
+    return f" poster='{_inline(path, 'image/jpeg')}'" if path.exists() else ""
 
 
 def _inline(path: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+def _missing(reasons: Mapping[str, str]) -> str:
+    together: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        together.setdefault(reason, []).append(name)
+    return _definitions({", ".join(names): reason for reason, names in together.items()})
+
+
 def _definitions(entries: Mapping[str, str]) -> str:
-    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items()) + "</dl>"
+    return "<dl class=two>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items()) + "</dl>"
 
 
 def _score(report: Mapping[str, Any], record: ClipRecord) -> float:

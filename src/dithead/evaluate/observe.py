@@ -42,6 +42,10 @@ class Observation:
     def lips(self) -> LipSeries:
         return series_of(self.landmarks, self.times)
 
+    def aperture_at(self, times: Series) -> list[float]:
+        """The lips' aperture at other times (M,), for curves that lie over another video's; NaN outside."""
+        return [float(value) for value in self.lips.on_clock(times).aperture]
+
     @property
     def frames(self) -> int:
         return len(self.times)

@@ -42,7 +42,7 @@ def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], pe
     values = [v for mean, clips in rows.values() for v in (mean, *clips) if math.isfinite(v)]
     ends = [*values, *([] if perfect is None else [perfect]), 0.0]
     low, span = min(ends), max(max(ends) - min(ends), 1e-6)
-    left, right, step = 150, _STRIP - 12, 22
+    left, right, step = 168, _STRIP - 12, 22
     height = step * len(rows) + 18
 
     def x(value: float) -> float:
@@ -61,5 +61,5 @@ def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], pe
     return f"<svg class=strip viewBox='0 0 {_STRIP} {height}' role=img aria-label='{aria}'>{''.join(body)}{scale}</svg>"
 
 
-def _short(label: str, most: int = 24) -> str:
+def _short(label: str, most: int = 28) -> str:
     return label if len(label) <= most else label[: most - 1] + "…"

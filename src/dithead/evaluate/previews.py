@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,7 +22,7 @@ Crops = NDArray[np.uint8]  # (N, S, S, 3)
 
 
 def still_sheet(rows: dict[str, Crops], columns: int = STILLS, side: int = _SIDE) -> RGB:
-    """One labelled row of pictures per entry, evenly spaced in time:."""
+    """One labelled row of pictures per entry, evenly spaced in time."""
     return np.concatenate([_strip(label, crops, columns, side) for label, crops in rows.items()])
 
 
@@ -36,12 +37,18 @@ def save_jpeg(path: Path, picture: RGB, quality: int = 88) -> None:
 
 
 def side_by_side(path: Path, crops: list[Crops], fps: Fraction, audio: tuple[Wave, int] | None) -> None:
-    """A small video with the given crops next to one another, as long as the shortest."""
+    """A small video with the given crops next to one another, as long as the shortest, and its middle as .jpg."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    middle = min(map(len, crops)) // 2
+    save_jpeg(path.with_suffix(".jpg"), _beside([c[middle] for c in crops]), 80)
     like = VideoInfo(width=_SIDE * len(crops), height=_SIDE, fps=fps, pix_fmt="yuv420p")
     with VideoWriter(path, like, crf=_CRF, audio=audio) as writer:
         for pictures in zip(*crops, strict=False):
-            writer.write(np.concatenate([_small(picture, _SIDE) for picture in pictures], axis=1))
+            writer.write(_beside(pictures))
+
+
+def _beside(pictures: Sequence[RGB]) -> RGB:
+    return np.concatenate([_small(picture, _SIDE) for picture in pictures], axis=1)
 
 
 def _strip(label: str, crops: Crops, columns: int, side: int) -> RGB:

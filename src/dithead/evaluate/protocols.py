@@ -22,7 +22,7 @@ from dithead.evaluate.leaks import mask_leak
 from dithead.evaluate.lips import Measures, compare_cross
 from dithead.evaluate.observe import Observation, observe
 from dithead.evaluate.plan import PROTOCOLS, Plan, make_plan
-from dithead.evaluate.report import ClipRecord, build_report
+from dithead.evaluate.report import DRIVEN_BY, ClipRecord, build_report
 from dithead.generate.pipeline import generate
 from dithead.generate.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
@@ -31,7 +31,6 @@ from dithead.types import Wave
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-DRIVEN = ("self", "cross", "silent")  # protocols that make a video
 Say = Callable[[str], None]
 
 
@@ -118,12 +117,12 @@ def _measured(plan: Plan, name: str) -> ClipRecord:
     if not _taken_over(plan, name, record):
         _try(record, rows.TRUTH, partial(_baselines, plan, name, source, record))
     for steps in plan.steps:
-        for protocol in DRIVEN:
+        for protocol in DRIVEN_BY:
             if protocol not in plan.protocols:
                 continue
             made = _try(record, ours(steps), partial(_ours, plan, name, source, steps, protocol, record))
             if made is not None and steps == plan.steps[0]:
-                sheet[protocol] = made.crops
+                sheet[DRIVEN_BY[protocol]] = made.crops
                 _preview(plan, name, protocol, source, made)
     if "mask" in plan.protocols:
         row = ours(plan.steps[0])
@@ -167,7 +166,7 @@ def _baselines(plan: Plan, name: str, source: Observation, record: ClipRecord) -
             record.add(row, "silent", measure.measure_silent(video, source))
     if "cross" in plan.protocols:
         driver = _source(plan.videos[plan.drivers[name]])
-        record.curves["driver"] = list(driver.lips.aperture)
+        record.curves["driver"] = driver.aperture_at(source.times)
         for row, video in beside:
             record.add(row, "cross", measure.measure_cross(video, source, driver))
             record.add(row, "cross", plan.experts.speech(video, _given(plan, name, "cross", source)))

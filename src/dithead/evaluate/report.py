@@ -33,6 +33,7 @@ from dithead.evaluate.statistics import Summary, summarise
 
 SCHEMA = "dithead.report/1"
 PREFIX = {"self": "", "cross": "cross_", "silent": "silent_", "mask": "mask_"}
+DRIVEN_BY = {"self": "own sound", "cross": "another's sound", "silent": "silence"}
 
 # What the tables show, in this order: a group's title, what it asks, and its columns (name, heading, decimals).
 GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, int], ...]], ...] = (

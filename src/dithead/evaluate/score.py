@@ -42,7 +42,12 @@ def score_folders(
             f" ({_example(made, true)})"
         )
     experts = Experts(weights)
-    settings = {"generated": str(generated), "truth": str(truth), "drivers": drivers and str(drivers)}
+    settings: dict[str, Any] = {
+        "generated": str(generated),
+        "truth": str(truth),
+        "drivers": drivers and str(drivers),
+        "weights": {name: str(path) for name, path in experts.weights.items()},
+    }
     claim(Path(output), settings)
     records = [_scored(name, made.get(name), path, speakers, experts, Path(output)) for name, path in true.items()]
     label = Path(generated).resolve().name
@@ -117,19 +122,32 @@ def _scored(
             _self(record, ours, source, experts)
         else:
             _cross(record, ours, source, speakers.get(name), experts)
-        sheet = previews.still_sheet({"truth": source.crops, "generated": ours.crops})
-        previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
+        _show(output, name, ours, source, "self" if speakers is None else "cross")
     except DitheadError as error:
         record.errors[GENERATED] = str(error)
     record.seconds = time.monotonic() - start
     return record
 
 
+def _show(output: Path, name: str, ours: Observation, source: Observation, protocol: str) -> None:
+    """Stills of the same moments, and a short clip with the generated video's sound, or else the truth's."""
+    truth = source.crops[source.nearest(ours.times)]
+    sheet = previews.still_sheet({"truth": truth, "generated": ours.crops})
+    previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
+    heard = next((video for video in (ours, source) if video.info.has_audio), None)
+    sound = (
+        None
+        if heard is None
+        else (fitted(read_audio(heard.path, measure.RATE), ours.duration, measure.RATE), measure.RATE)
+    )
+    previews.side_by_side(output / "previews" / f"{name}_{protocol}.mp4", [truth, ours.crops], ours.info.fps, sound)
+
+
 def _self(record: ClipRecord, ours: Observation, source: Observation, experts: Experts) -> None:
     audio = None
     if source.info.has_audio:
         audio = fitted(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
-    record.curves[f"{GENERATED}/self"] = list(ours.lips.aperture)
+    record.curves[f"{GENERATED}/self"] = ours.aperture_at(source.times)
     sound = None if ours.info.has_audio else audio
     record.add(GENERATED, "self", measure.measure_self(ours, source, audio, experts) | experts.speech(ours, sound))
     if features := experts.features(*measure.paired(ours, source)):
@@ -140,6 +158,6 @@ def _cross(record: ClipRecord, ours: Observation, source: Observation, speaker: 
     if speaker is None:
         raise DataError("no driver's video of this name")
     driver = observe(speaker)
-    record.curves["driver"] = list(driver.lips.aperture)
-    record.curves[f"{GENERATED}/cross"] = list(ours.lips.aperture)
+    record.curves["driver"] = driver.aperture_at(source.times)
+    record.curves[f"{GENERATED}/cross"] = ours.aperture_at(source.times)
     record.add(GENERATED, "cross", measure.measure_cross(ours, source, driver) | experts.speech(ours))

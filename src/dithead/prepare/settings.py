@@ -21,4 +21,4 @@ class PrepareConfig(BaseModel):
     crf: float = Field(12.0, ge=0, le=18)  # H.264 quality of the crops
     correct_offset: bool = True  # move the sound of clips of two seconds or more to where the lips are
     offset_confidence: float = Field(0.12, ge=0)  # of the sync expert: below it no sound is moved
-    min_confidence: float = Field(0.0, ge=0)  # below it the picture does not speak, and the clip is rejected
+    min_confidence: float = Field(0.03, ge=0)  # below it the picture does not speak, and the clip is rejected; 0: never

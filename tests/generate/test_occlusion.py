@@ -113,9 +113,9 @@ def test_a_thing_beside_the_lips_is_found(seen, name):
 
 
 def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
-    beside = {k: Look(beside=spot(slice(10, 20)), sure=k == 60) for k in range(100)}
-    covers = watched(beside, 100)
-    assert (min(covers.parts), max(covers.parts)) == (36, 85)
+    beside = {k: Look(beside=spot(slice(10, 20)), sure=k == 400) for k in range(1000)}
+    covers = watched(beside, 1000)
+    assert (min(covers.parts), max(covers.parts)) == (151, 650)
     assert covers.haunted
     bearded = {k: Look(beside=spot(slice(10, 20)), sure=k == 60, bearded=k % 3 == 0) for k in range(100)}
     assert watched(bearded, 100).parts == {}

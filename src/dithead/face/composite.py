@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dithead.face.align import invert, transform_points, transform_scale
 from dithead.types import RGB, Mask, Similarity
 
-RING = 0.05  # width of the ring around the mask in which colours are compared, as a fraction of S
-REACH = 0.12  # how far a colour difference at the edge is carried into the mask, as a fraction of S
-_LARGEST_SHIFT = 32.0  # a larger difference is another object, not another tint
+BAND = 0.06  # width of the band inside the mask in which colours are compared, as a fraction of S
+_OTHER, _FEWEST = 24, 50  # a larger difference is another thing, not another tint; pixels that make a median
+_UNSEEN = 1.5  # of a tint stays: it changes that much from frame to frame, and following it would be seen
 
 
 @dataclass(frozen=True)
@@ -63,28 +63,25 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
 
 
 def match_colour(crop: RGB, source: RGB, mask: Mask) -> RGB:
-    """``crop`` tinted so that it continues ``source`` (S, S, 3) at the mask's edge.
+    """``crop`` without the tint that its decoder gives to everything it draws.
 
-    In a ring outside the mask both should show the same; their difference there is spread inwards, smoothly
-    and fading. So ``crop`` must be the decoder's own picture there, not a copy of the source.
+    Just inside the mask's edge both show mostly the same skin as ``source`` (S, S, 3); the median of what they differ
+    by there, where they differ little, is taken out of all that is drawn. (Outside it a decoder may copy.)
     """
-    size = mask.shape[0]
-    weight = _ring(mask)[..., None]
-    gap = source.astype(np.float32) - crop
-    weight = weight * (np.abs(gap).max(axis=2, keepdims=True) < _LARGEST_SHIFT)
-    sigma = REACH * size
-    share = cv2.GaussianBlur(weight, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)[..., None]
-    tint = cv2.GaussianBlur(gap * weight, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    floor = 0.05 * max(float(share.max()), 1e-6)  # far from the ring the tint fades to nothing
-    return np.asarray(np.clip(np.rint(crop + tint / (share + floor)), 0, 255), np.uint8)
+    gap = (source.astype(np.int16) - crop)[_band(mask)]
+    alike = gap[np.abs(gap).max(axis=1, initial=0) < _OTHER]
+    if len(alike) < _FEWEST:
+        return crop
+    tint = np.median(alike, axis=0)
+    tint = np.sign(tint) * np.maximum(np.abs(tint) - _UNSEEN, 0)
+    return np.asarray(np.clip(np.rint(crop + tint * (mask > 0)[..., None]), 0, 255), np.uint8)
 
 
-def _ring(mask: Mask) -> NDArray[np.float32]:
-    """(S, S) 1 in a band just outside the mask."""
-    hard = (mask > 0).astype(np.uint8)
-    reach = max(2, round(RING * mask.shape[0]))
-    wide = cv2.dilate(hard, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2))
-    return np.asarray(wide - hard, np.float32)
+def _band(mask: Mask) -> NDArray[np.bool_]:
+    """(S, S): just inside the mask."""
+    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * mask.shape[0]))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    return np.asarray(hard > cv2.erode(hard, kernel))
 
 
 def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:

@@ -41,7 +41,7 @@ HAUNTED = _SIDE * _SIDE // 8  # bytes of ``Covers.haunted``
 _WIDE, _WIDE_SIDE = 0.6, 256  # crop pixels to pixels of the wider view in which hands are looked for, and its side
 _ALL_HIDDEN = 0.7  # share of the lips that is covered from which no part of the mouth is worth drawing
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more
-_NEAR_SURE = 25  # frames around one with a sure thing beside the lips in which less is taken for it too
+_NEAR_SURE = 250  # frames around one with a sure thing beside the lips in which less is taken for it too
 _BEARDED = 0.25  # share of a run's frames that look bearded from which on nothing beside the lips is believed
 
 
@@ -80,20 +80,7 @@ class Lookout:
         crop = warp_crop(picture, move, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return Look(reason=BLURRED)
-        unlike = unlike_skin(crop, points[list(CHEEKS)])
-        cover = self._hands(picture, move, size, face) | thing_before_lips(unlike, points)
-        lips = inside(points[list(LIPS)], size)
-        if cover[lips].mean() > _ALL_HIDDEN:
-            return Look(reason=HIDDEN)
-        touches = cover[inside(points[list(LIPS)], size, grow=size // 5)].any()
-        found = thing_beside_lips(unlike, points)
-        return Look(
-            cover=_small(cover) if touches else None,
-            beside=_small(found.thing) if found.thing.any() else None,
-            sure=found.sure,
-            bearded=found.bearded,
-            tint=tuple(lip_tint(crop, points).tolist()),
-        )
+        return seen_in(crop, points, self._hands(picture, move, size, face))
 
     def _hands(self, picture: RGB, move: Similarity, size: int, face: int) -> NDArray[np.bool_]:
         scale = _WIDE * _WIDE_SIDE / size
@@ -102,6 +89,24 @@ class Lookout:
         hands = self._finders.setdefault(face, HandFinder()).find(warp_crop(picture, wide, _WIDE_SIDE))
         back = [(hand - (1 - _WIDE) / 2 * _WIDE_SIDE) / scale for hand in hands]
         return hand_mask(back, size) > 0
+
+
+def seen_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> Look:
+    """What hides the mouth in a crop (S, S, 3) with landmarks ``points`` (478, 2) and ``hands`` (S, S) found in it."""
+    size, unlike = crop.shape[0], unlike_skin(crop, points[list(CHEEKS)])
+    cover = hands | thing_before_lips(unlike, points)
+    lips = inside(points[list(LIPS)], size)
+    if cover[lips].mean() > _ALL_HIDDEN:
+        return Look(reason=HIDDEN)
+    touches = cover[inside(points[list(LIPS)], size, grow=size // 5)].any()
+    found = thing_beside_lips(unlike, points)
+    return Look(
+        cover=_small(cover) if touches else None,
+        beside=_small(found.thing) if found.thing.any() else None,
+        sure=found.sure,
+        bearded=found.bearded,
+        tint=tuple(lip_tint(crop, points).tolist()),
+    )
 
 
 def _small(cover: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -190,7 +195,7 @@ class Watch:
                 self._covers.parts[offset] = data if known is None else _packed(_unpacked(data) | _unpacked(known))
             self._covers.haunted = np.packbits(anywhere).tobytes()
         away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
-        self._covers.whole.update(int(k) for k in np.flatnonzero(away) if k not in self._covers.parts)
+        self._covers.whole.update(np.flatnonzero(away).tolist())
         return self._covers
 
 

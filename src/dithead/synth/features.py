@@ -28,11 +28,15 @@ FEATURES = {
     "camera": "no blur, noise, vignette or colour cast, light compression",
     "motion": "head and camera still, face to the front",
     "expression": "no smile, blink, brow or gaze",
+    "hairline": "hair ends in a line, without strands",
+    "folds": "no folds with a smile or raised brows",
+    "lids": "no shadow and no wet rim of the lids on the eyes",
     "inside": "no teeth and no tongue",
     "visemes": "the jaw follows the loudness and lips do nothing else",
     "voices": "one voice in one language",
     "microphone": "the voice as it was made: no room, noise or equaliser",
 }
+_OFF = {"hairline": {"hairline": 0.0, "strands": 0.0}, "folds": {"folds": 0.0}, "lids": {"lid_shadow": 0.0}}
 ONE_PERSON = 1_000_003
 ONE_VOICE = Voice("en", "m3", 165, 50, 50)
 _PLAIN_LIGHT = Light(
@@ -55,6 +59,9 @@ def leave_out(take: Take, without: Collection[str]) -> Take:
     if "skin" in without:
         skin = next(part for part in take.person.parts if part.name == "skin")
         skin.uniforms |= {"relief": 0.0, "gloss": 0.0, "lip_gloss": 0.0}
+    for name in sorted(_OFF.keys() & set(without)):
+        for part in take.person.parts:
+            part.uniforms |= {k: v for k, v in _OFF[name].items() if k in part.uniforms}
     if "inside" in without:
         take.person.parts = [part for part in take.person.parts if part.name not in ("teeth", "tongue")]
     if "motion" in without:

@@ -15,6 +15,7 @@ from dithead.synth import skin as paint
 from dithead.synth.anatomy import EYE_GROUPS
 from dithead.synth.assets import Floats, find_texture, load_proxy
 from dithead.synth.body import EXPRESSIONS, Body, blended, lopsided, shaped
+from dithead.synth.details import FULL, creases, growing, hair_mask, hair_normals, lid_line, lid_vertices
 from dithead.synth.eyeball import Eye, sphere
 from dithead.synth.identity import Identity, macro_weights
 from dithead.synth.lighting import ambience, cone, fibonacci, shadow, unit
@@ -44,6 +45,7 @@ class Person:
         self.coarse = self.base.copy()
         self.pivot = self.base[body.anatomy.neck].mean(axis=0)
         self.eyes = [self._eye(group) for group in EYE_GROUPS]
+        self._lids = lid_vertices(body)
         self.parts: list[Part] = []
         self._moving: list[tuple[Part, slice]] = []
         self._build()
@@ -75,6 +77,10 @@ class Person:
         for part in self.parts[1:]:
             part.normal = _own_normals(part)
         self.parts += [eye.part() for eye in self.eyes] + [self._cloth()]
+        for part in self.parts:
+            if part.name == "eye":
+                part.uniforms["lid_shadow"] = 1.0
+        self._tell_details({})
         if who.hair:
             self.parts.append(self._hair(who.hair))
         if who.glasses:
@@ -86,6 +92,11 @@ class Person:
         part.normal = hair_normals(part.position, _own_normals(part))
         part.rest, part.moving, part.occludes = part.position.copy(), False, True
         part.light[:, 2] = np.clip((part.position[:, 1] - 5.7) / 0.6, 0, 1)
+        part.textures["detail_map"] = "detail"
+        part.uniforms |= {"strands": 1.0, "hairline": 0.0 if name in FULL else 1.0}
+        rest = self.body.head.vertices
+        own = np.asarray(surface.matrix @ rest) + surface.offset
+        part.mask[:, :3] = hair_mask(own, part.triangles, np.asarray(self.body.skin.matrix @ rest))
         return part
 
     def _skin(self) -> tuple[Part, Surface]:
@@ -99,13 +110,18 @@ class Person:
         part.uv = paint.head_uv(surface.uv)
         part.solid = part.occludes = True
         part.mask[:, :3] = fine[:, :3]
+        if who.hair:
+            hair = proxy_surface(load_proxy(self.body.head, "hair", who.hair), self.base)
+            part.mask[:, 3] = growing(self.body, self.base, np.asarray(hair.matrix @ self.base) + hair.offset)
         part.light[:, 2] = np.clip(fine[:, 3], 0, 1)
         part.rest = np.asarray(surface.matrix @ self.body.head.vertices, np.float32)
         part.textures = {"albedo_map": "skin", "detail_map": "detail"}
         part.uniforms = {
             "lip_colour": who.lip_colour, "lip_strength": who.lip_strength, "lip_gloss": who.lip_gloss,
             "gloss": who.gloss, "blush": who.blush, "stubble": who.stubble, "relief": 0.006,
-            "painted": 0.0 if who.photo else 1.0,
+            "painted": 0.0 if who.photo else 1.0, "hairline": 1.0,
+            "hair_colour": tuple(min(0.6 * h, 0.7 * t) for h, t in zip(who.hair_colour, who.tone, strict=True)),
+            "folds": (0.30 if who.photo else 0.45) + 0.9 * who.age, "creased": (0.0, 0.0, 0.0),
             "stubble_colour": tuple(0.9 * c + 0.06 * t for c, t in zip(who.hair_colour, who.tone, strict=True)),
         }  # fmt: skip
         return part, surface
@@ -116,16 +132,16 @@ class Person:
         part = _part(kind, program, surface, moving=True)
         part.textures = {"albedo_map": kind}
         if kind == "teeth":
-            part.uniforms, part.solid = {"tint": who.tooth_colour}, True
+            part.uniforms, part.solid = {"tint": who.tooth_colour, "tongue": 0.0}, True
         elif kind == "tongue":
-            part.uniforms = {"tint": (0.27, 0.15, 0.145)}
+            part.uniforms = {"tint": (0.42, 0.29, 0.28), "tongue": 1.0}
         else:
             colour = {"eyebrows": who.brow_colour, "hair": who.hair_colour}.get(kind, (0.008, 0.006, 0.005))
             part.cutoff = {"hair": 0.25, "eyebrows": 0.02, "eyelashes": 0.02}[kind]
             part.blend = True
             density = {"hair": 1.3, "eyebrows": 1.15, "eyelashes": 0.75}[kind]
             part.uniforms = {"tint": colour, "density": density, "shine": 1.0 if kind == "hair" else 0.1,
-                             "flatness": 0.0 if kind == "hair" else 1.0}  # fmt: skip
+                             "flatness": 0.0 if kind == "hair" else 1.0, "strands": 0.0}  # fmt: skip
         return part, surface
 
     def _cloth(self) -> Part:
@@ -151,7 +167,8 @@ class Person:
                     np.zeros((count, 4), np.float32), _lit(count), position.copy())  # fmt: skip
         part.textures = {"albedo_map": "plain"}
         shade = [(0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05)]
-        part.uniforms = {"tint": shade[self.identity.glasses % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0}
+        part.uniforms = {"tint": shade[self.identity.glasses % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0,
+                         "strands": 0.0}  # fmt: skip
         return part
 
     def pose(self, weights: Mapping[str, float], *, tongue: float = 0.0, gaze: tuple[float, float] = (0, 0)) -> None:
@@ -173,6 +190,14 @@ class Person:
                 part.normal = fine[rows, 3:]
         for eye, part in zip(self.eyes, (p for p in self.parts if p.name == "eye"), strict=False):
             eye.aim(part, *gaze)
+        self._tell_details(weights)
+
+    def _tell_details(self, weights: Mapping[str, float]) -> None:
+        """Tell the skin how far it folds now, and the eyes where their lids are."""
+        who = self.identity
+        self.parts[0].uniforms["creased"] = creases(weights, 0.0 if who.photo else 0.3 * who.age)
+        for part, places in zip((p for p in self.parts if p.name == "eye"), self._lids, strict=False):
+            part.uniforms["lids"] = lid_line(self.coarse[places])
 
     def seal(self, weights: Mapping[str, float], closure: float) -> dict[str, float]:
         """The same expression with the inner lips together as far as ``closure`` (0..1): the jaw makes up the rest."""
@@ -198,7 +223,7 @@ class Person:
         low, high = points[:, 2].min(), points[:, 2].max()
         tip = np.clip((points[:, 2] - low) / (high - low), 0, 1)[:, None]
         ride = jaw * np.array([1.0, 0.9, 0.6], np.float32) * np.minimum(1, 0.35 + 0.9 * tip)
-        lift = np.array([0.0, 0.16, 0.05], np.float32) * raised * tip**2 - 0.75 * raised * ride * tip**2
+        lift = np.array([0.0, 0.16, 0.11], np.float32) * raised * tip**2 - 0.75 * raised * ride * tip**2
         coarse[self.body.tongue] = points + ride + lift
 
     def bake(self, stage: Stage, setting: Setting) -> None:
@@ -273,14 +298,6 @@ def _own_normals(part: Part) -> Floats:
 
 def _lit(count: int) -> Floats:
     return np.ones((count, 4), np.float32)
-
-
-def hair_normals(position: Floats, own: Floats) -> Floats:
-    """Cards of hair shade like the volume they form: mostly outwards from the skull."""
-    centre = np.array([0, min(7.45, float(position[:, 1].mean()) + 0.1), 0.45], np.float32)
-    out = unit(position - centre)
-    flip = np.where((own * out).sum(axis=1, keepdims=True) < 0, -1, 1)
-    return unit(0.65 * out + 0.35 * own * flip).astype(np.float32)
 
 
 def uniforms(person: Person, setting: Setting, rotation: Floats, shift: Floats) -> dict[str, Any]:

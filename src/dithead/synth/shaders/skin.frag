@@ -1,4 +1,4 @@
-// mask: lips, beard, cavity, wrinkle/brow zone
+// mask: lips, beard, cavity, roots of the hair
 uniform sampler2D albedo_map;   // sRGB-encoded skin of this person
 uniform sampler2D detail_map;   // tileable: low noise, pores, stubble, blotches
 uniform vec3 lip_colour;
@@ -7,8 +7,32 @@ uniform vec3 stubble_colour;
 uniform vec3 mouth_centre;      // cavity falls dark behind this point
 uniform float mouth_open;
 uniform float relief, blush, painted;   // painted: 0 for a real skin, which has its own blemishes
+uniform vec3 hair_colour;
+uniform float hairline;         // hair thins out towards the face instead of ending in a line
+uniform float folds;            // how far expression folds the skin, 0: not at all
+uniform vec3 creased;           // now: beside the mouth, across the forehead, beside the eyes
 uniform vec4 neckline;
 #include neck
+
+// Height of the folds that expression makes, and how dark they lie (y), at a point of the neutral head.
+vec2 fold(vec3 p) {
+    if (p.z < 0.5) return vec2(0.0);
+    float t = clamp((6.94 - p.y) / 0.40, 0.0, 1.0), off = p.x - (0.195 + 0.19 * pow(t, 0.8));
+    float ends = smoothstep(0.02, 0.25, t) * (1.0 - smoothstep(0.70, 1.0, t)) * step(p.y, 6.95);
+    float groove = exp(-off * off / 0.0007), bulge = exp(-(off - 0.075) * (off - 0.075) / 0.0030);
+    vec2 h = creased.x * ends * vec2(0.7 * bulge - groove, groove);
+    float brow = smoothstep(7.48, 7.56, p.y) * (1.0 - smoothstep(7.74, 7.86, p.y)) * (1.0 - smoothstep(0.35, 0.60, p.x));
+    float line = 0.5 + 0.5 * sin((p.y + 0.03 * cos(p.x * 7.0)) * 78.0);
+    line *= line * line;
+    h += creased.y * brow * vec2(-line, 0.5 * line);
+    vec2 q = p.xy - vec2(0.50, 7.275);
+    float slope = q.y / max(q.x, 0.01);
+    float corner = smoothstep(0.02, 0.07, q.x) * (1.0 - smoothstep(0.10, 0.20, q.x)) * (1.0 - smoothstep(0.45, 0.9, abs(slope)));
+    float ray = 0.5 + 0.5 * cos(slope * 14.0);
+    ray *= ray * ray;
+    return h + creased.z * corner * vec2(-0.6 * ray, 0.5 * ray);
+}
+
 void main() {
     if (below_neckline(rest) > 0.16) discard;   // covered by clothes
     vec3 n = normalize(normal), v = normalize(eye - position);
@@ -27,15 +51,21 @@ void main() {
     albedo *= mix(vec3(1.0), vec3(0.80, 0.70, 0.72), painted * 0.5 * clamp(tired, 0.0, 1.0) * step(0.6, rest.z));
     vec3 lip_albedo = mix(albedo, lip_colour, lip_strength) * (0.86 + 0.28 * lines);
     albedo = mix(albedo, lip_albedo, lips);
+    vec2 crease = folds > 0.0 ? folds * fold(p) : vec2(0.0);
+    albedo *= mix(vec3(1.0), vec3(0.74, 0.62, 0.60), clamp(0.55 * crease.y, 0.0, 1.0));
     float hair = 0.0;
     if (mask.y * stubble > 0.01) {
         float strokes = textureLod(detail_map, uv * 14.0, 0.5).b + 0.5 * textureLod(detail_map, uv * 7.0 + 0.31, 0.5).b;
         hair = clamp(mask.y * (0.42 + strokes), 0.0, 1.0);
     }
     albedo = mix(albedo, stubble_colour, clamp(hair * stubble, 0.0, 0.93));
+    if (mask.w * hairline > 0.01) {
+        float strand = textureLod(detail_map, vec2(uv.y * 31.0, uv.x * 5.0), 0.5).r;
+        albedo = mix(albedo, hair_colour, 0.8 * hairline * smoothstep(0.25, 1.0, mask.w + (strand - 0.5) * 0.9));
+    }
     albedo = mix(albedo, vec3(0.13, 0.032, 0.03), cavity);
 
-    float height = (pore.g - 0.5) * 0.5 + (fine.r - 0.5) * 0.7 + (lines - 0.5) * 1.4 * lips + base.a * 2.0 + hair * stubble;
+    float height = (pore.g - 0.5) * 0.5 + (fine.r - 0.5) * 0.7 + (lines - 0.5) * 1.4 * lips + base.a * 2.0 + hair * stubble + 5.0 * crease.x;
     vec3 dx = dFdx(position), dy = dFdy(position);
     vec3 r1 = cross(dy, n), r2 = cross(n, dx);
     float det = dot(dx, r1);

@@ -3,7 +3,7 @@
     python tests/evaluate/measure_offsets.py DATASET[:val] ... [--expert sync.safetensors]
 
 The sound of every clip is moved by -5 to 5 frames; a shift counts as found when it adds to the offset that the clip
-has by itself (``--zero``: to none), to one frame and exactly. Confidence is compared with that in the next clip's sound.
+has by itself (``--zero``: to none), to one frame and exactly. Confidence is set beside that in the next clip's sound.
 """
 
 from __future__ import annotations

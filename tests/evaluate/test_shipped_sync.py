@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dithead.errors import ModelError
 from dithead.evaluate.observe import observe
 from dithead.evaluate.rows import write_frozen
-from dithead.evaluate.speaking import speech_measures
+from dithead.evaluate.speaking import _lips, speech_measures
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
-from dithead.sync import shipped_expert
+from dithead.models.sync import EXPERTS
+from dithead.sync import lip_centre, offset_of, shipped_expert
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
 RATE, FRAMES = 16000, 100
@@ -49,8 +51,30 @@ def test_the_truth_is_told_from_another_voice_and_a_frozen_mouth(case, tmp_path)
     assert truth["sync_distance"] < min(strange["sync_distance"], still["sync_distance"])
 
 
-def test_the_expert_is_small():
-    assert sum(p.numel() for p in shipped_expert().parameters()) < 1.5e6
+@pytest.mark.parametrize("late", [-4, 0, 3])
+def test_the_one_for_losses_finds_offsets_too(case, late):
+    video, wave = case
+    found = offset_of(video.crops, lip_centre(_lips(video)), shifted(wave, late), shipped_expert("loss"))
+    assert found.frames == pytest.approx(late, abs=1)
+    assert found.confidence > 0.1
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_the_experts_are_small_and_of_the_architecture_they_are_named_for(name):
+    expert = shipped_expert(name)
+    assert sum(p.numel() for p in expert.parameters()) < 1.5e6
+    assert expert.config == EXPERTS[name]
+
+
+def test_likeness_to_the_loss_expert_pulls_pixels_towards_the_speech():
+    """Five frames are enough for it, and its gradient reaches every one of them."""
+    expert, generator = shipped_expert("loss"), torch.Generator().manual_seed(0)
+    mouths = (torch.rand(1, 5, 3, 40, 40, generator=generator) * 2 - 1).requires_grad_()
+    mel = torch.randn(1, 20, 80, generator=generator)
+    before = expert.likeness(mouths, mel).mean()
+    (gradient,) = torch.autograd.grad(before, mouths)
+    assert (gradient.abs().amax(dim=(2, 3, 4)) > 0).all()
+    assert expert.likeness(mouths + 0.05 * gradient.sign(), mel).mean() > before + 0.01
 
 
 def test_one_that_is_not_there_is_named():

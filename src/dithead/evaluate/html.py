@@ -177,8 +177,9 @@ def _clip(output: Path, report: Mapping[str, Any], record: ClipRecord) -> str:
     facts = " · ".join(
         f"{title} <b>{number(measures[key], digits)}</b>" for key, title, digits in _FACTS if key in measures
     )
+    failed = "".join(f"<p class=failed>{escape(reason)}</p>" for reason in sorted(set(record.errors.values())))
     return (
-        f"<section class=clip><h3>{escape(record.clip)}</h3><p class=dim>{facts}</p>"
+        f"<section class=clip><h3>{escape(record.clip)}</h3><p class=dim>{facts}</p>{failed}"
         f"<div class=plots>{_plots(report['headline'], record)}</div>{_still(output, record.clip)}"
         f"<div class=plots>{_videos(output, record.clip)}</div></section>"
     )

@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -21,6 +24,7 @@ from dithead.train.autoencoder import train_autoencoder
 from dithead.train.folder import Run, read_checkpoint
 from dithead.train.processes import Team
 from dithead.train.runtime import Clock, prefetch
+from dithead.train.watch import Watchers
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -179,6 +183,43 @@ def test_rows_are_shared_out_evenly() -> None:
     assert [*second.rows(4)] == [2, 3]
     with pytest.raises(ConfigError, match="batch 5 cannot be shared by 2"):
         second.rows(5)
+
+
+def test_a_watcher_that_does_not_start_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "wandb.py").write_text("raise SystemError('a build for another protobuf')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("WANDB_PROJECT", "dithead")
+    Run(tmp_path / "run", {"stage": "toy"}).log(step=1, loss=0.5)
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["loss"] == 0.5
+    assert "wandb is installed but does not start (a build for another protobuf)" in caplog.text
+
+
+def test_wandb_is_told_numbers_and_pictures_where_a_project_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    session = SimpleNamespace(log=lambda *a, **k: told.append((a, k)), finish=lambda: told.append("finish"))
+    fake = SimpleNamespace(init=lambda **k: told.append(k) or session, Image=lambda path: f"picture {path}",
+                           __spec__=object())  # fmt: skip
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    Watchers(tmp_path).numbers({"step": 3, "loss": 0.5})
+    assert told == [], "numbers leave the machine only when a project is named"
+    monkeypatch.setenv("WANDB_PROJECT", "dithead")
+    watchers = Watchers(tmp_path)
+    watchers.numbers({"step": 3, "loss": 0.5})
+    watchers.picture(_picture(tmp_path / "0000003.png"), 3)
+    watchers.close()
+    assert told[0]["dir"] == tmp_path  # type: ignore[index]
+    assert told[1] == (({"loss": 0.5},), {"step": 3})
+    assert told[2] == (({"samples": f"picture {tmp_path / '0000003.png'}"},), {"step": 3})
+    assert told[3] == "finish"
+
+
+def _picture(path: Path) -> Path:
+    cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+    return path
 
 
 def test_other_settings_are_named(tmp_path: Path) -> None:

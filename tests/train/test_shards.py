@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dithead.config import get_preset
 from dithead.errors import DataError
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import CACHE_VARIABLE, ShardError, shuffled, write_shards
+from dithead.train.audio import train_audio
 from dithead.train.autoencoder import train_autoencoder
 from dithead.train.damaged import Damaged
 from dithead.train.data import Source
+from dithead.train.dit import train_dit
+from dithead.train.folder import Run, read_checkpoint
 from dithead.train.stream import FrameStream, is_sharded
 
 
@@ -52,6 +56,35 @@ def test_training_reads_shards_at_a_url(dataset: Path, tmp_path: Path) -> None:
     run = train_autoencoder(["memory://bucket/people:0.5"], preset, tmp_path / "run", steps=3, device="cpu")
     assert json.loads((run / "config.json").read_text())["data"] == [{"path": "memory://bucket/people", "weight": 0.5}]
     assert (run / "autoencoder.safetensors").exists()
+
+
+def test_stage_two_from_shards_is_stage_two_from_the_folder_and_resumes(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Latents are encoded from the clips as their shards are fetched; from then on nothing differs, to the bit."""
+    write_shards(dataset, "memory://bucket/faces", clips_per_shard=2)
+    tiny, options = get_preset("tiny"), {"device": "cpu"}
+    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", steps=2, **options)
+    audio = train_audio(["memory://bucket/faces"], tiny, tmp_path / "audio", steps=2, **options)
+
+    def train(source: str, name: str) -> Path:
+        return train_dit([source], tiny, tmp_path / name, autoencoder, audio, steps=4, **options).parent
+
+    folder = train(str(dataset), "folder")
+    save, full = Run.save, train_dit.__globals__["Loop"]
+    monkeypatch.setitem(train_dit.__globals__, "Loop", lambda steps, **more: full(steps, save_every=2))
+
+    def save_and_stop(run: Run, state: dict[str, object]) -> None:
+        save(run, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train("memory://bucket/faces", "packed")
+    monkeypatch.setattr(Run, "save", save)
+    packed = train("memory://bucket/faces", "packed")
+    one, other = (read_checkpoint(run / "checkpoint.pt")["dit"]["module"] for run in (folder, packed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_the_order_of_an_epoch_is_a_shuffle_that_keeps_shards_together() -> None:

@@ -28,7 +28,7 @@ from dithead.models.mel import FLOOR, log_mel, windows
 from dithead.models.pretrained import SpeechConfig, SpeechEncoder, load_whisper
 from dithead.models.talking_head import AudioConfig, AudioEncoder, make_audio, normalise_level, speech_features
 from dithead.prepare.dataset import Clip
-from dithead.train.data import Mixture, Source, choose_clips
+from dithead.train.data import Mixture, Source, WeightedClip, choose_clips, held_out_split
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.processes import team
 from dithead.train.runtime import (
@@ -323,8 +323,6 @@ def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
     return LipBasis.load(folder / BASIS)
 
 
-def _held_out(sources: Sequence[Source]) -> list[Any]:
-    try:
-        return choose_clips(sources, "val", 10**9, 0.5)[:24]
-    except DataError:
-        return choose_clips(sources, "train", 10**9, 0.5)[:8]
+def _held_out(sources: Sequence[Source]) -> list[WeightedClip]:
+    split = held_out_split(sources)
+    return choose_clips(sources, split, 10**9, 0.5)[: 24 if split == "val" else 8]

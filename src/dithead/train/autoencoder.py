@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dithead.config import AutoencoderTraining, Preset
-from dithead.errors import ConfigError, DataError
+from dithead.errors import ConfigError
 from dithead.models.autoencoder import FACTOR, FaceAutoencoder
 from dithead.models.discriminator import PatchDiscriminator
 from dithead.models.pretrained import KLConfig
@@ -26,7 +26,7 @@ from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train import losses
 from dithead.train.augment import draw as draw_augmentation
 from dithead.train.augment import identity as no_augmentation
-from dithead.train.data import ClipFrames, FrameBank, Source, augmented, stack
+from dithead.train.data import ClipFrames, FrameBank, Source, augmented, held_out_split, stack
 from dithead.train.processes import team
 from dithead.train.runtime import (
     Batch,
@@ -246,9 +246,7 @@ def _held_out(
     sources: Sequence[Source], bank: FrameBank | FrameStream, size: int, settings: AutoencoderTraining
 ) -> Batch:
     """Twelve frames of people held out; of the training people only where nobody is held out."""
-    held: FrameBank | FrameStream
-    try:
+    held: FrameBank | FrameStream = bank
+    if held_out_split(sources) == "val":
         held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
-    except DataError:
-        held = bank
     return picture_batch(held, size, [step_rng(0, 0, 7, row) for row in range(12)], augment=False)

@@ -113,14 +113,15 @@ def choose_clips(sources: Sequence[Source], split: str, cap: int, power: float) 
     return [_window(clip, share / scale, last / max(end, 1e-12), keep) for clip, share, last, keep in chosen]
 
 
+def held_out_split(sources: Sequence[Source]) -> str:
+    """The split to measure on: ``val``, people held out; ``train`` where nobody is held out in any source."""
+    return "val" if any(Dataset(source.path).clips("val") for source in sources) else "train"
+
+
 def held_out_people(sources: Sequence[Source], count: int) -> list[WeightedClip]:
     """``count`` clips of people held out, of as many people as there are; of the training people where nobody is."""
-    try:
-        chosen = choose_clips(sources, "val", 10**9, 0.5)
-    except DataError:
-        chosen = choose_clips(sources, "train", 10**9, 0.5)
     people: dict[str, list[WeightedClip]] = defaultdict(list)
-    for item in chosen:
+    for item in choose_clips(sources, held_out_split(sources), 10**9, 0.5):
         people[item.clip.identity].append(item)
     turns = [clips[turn] for turn in range(count) for clips in people.values() if turn < len(clips)]
     return turns[:count]

@@ -1,17 +1,22 @@
 """Watching a run while it trains: TensorBoard and Weights & Biases, where they are installed.
 
-TensorBoard's files go to the run folder; W&B is told only when ``WANDB_PROJECT`` is set, for it sends numbers away.
+TensorBoard's files go to the run folder; W&B is told only when ``WANDB_PROJECT`` is set, for it sends numbers away
+(``WANDB_MODE=offline`` keeps them in the run folder). One that cannot start is told about and left out.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dithead.train.processes import team
+
+_log = logging.getLogger(__name__)
 
 
 class Watchers:
@@ -50,16 +55,29 @@ class Watchers:
 
     @cached_property
     def _board(self) -> Any:
-        if not team().leads or find_spec("tensorboard") is None:
-            return None
+        return _started("tensorboard", self._open_board)
+
+    @cached_property
+    def _wandb(self) -> Any:
+        return _started("wandb", self._open_wandb) if "WANDB_PROJECT" in os.environ else None
+
+    def _open_board(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
         return SummaryWriter(str(self.folder / "tensorboard"))  # type: ignore[no-untyped-call]
 
-    @cached_property
-    def _wandb(self) -> Any:
-        if not team().leads or "WANDB_PROJECT" not in os.environ or find_spec("wandb") is None:
-            return None
+    def _open_wandb(self) -> Any:
         import wandb
 
         return wandb.init(dir=self.folder, name=self.folder.name, resume="allow")
+
+
+def _started(package: str, start: Callable[[], Any]) -> Any:
+    """What ``start`` gives, in the leading process; None where the package is missing or does not work."""
+    if not team().leads or find_spec(package) is None:
+        return None
+    try:
+        return start()
+    except Exception as error:  # noqa: BLE001 - whatever it trips over, the training matters more
+        _log.warning("%s is installed but does not start (%s); the run goes on without it", package, error)
+        return None

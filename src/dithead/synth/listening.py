@@ -2,7 +2,7 @@
 
 For recordings without words. The map was fitted by ridge regression to voices whose phonemes are known:
 
-    dithead voices 400 -o VOICES --seconds 6 --seed 3
+    dithead voices 160 -o VOICES --seconds 5 --seed 3
     python -m dithead.synth.listening VOICES src/dithead/synth/listening.npz
 """
 

@@ -166,6 +166,23 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == "c  5 clips, 2 of them new\n"
 
 
+def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "dithead.synth.corpus.synth_corpus", CorpusResult(Path("c"), 2, 2))
+    more = ["--speech", "heard", "--without", "skin", "--without", "light", "--labels", "--rest", "--engine", "ray"]
+    assert run("synth", "-o", "c", "--head-model", "head", *more).exit_code == 0
+    assert called.arguments == (None, Path("c"))
+    assert called.options == {"head_model": Path("head"), "speech": Path("heard"), "without": ["skin", "light"],
+                              "labels": True, "rest": True, "engine": "ray"}  # fmt: skip
+
+
+def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "dithead.synth.hard.synth_hard_cases", [Path("c/two"), Path("c/cut")])
+    result = run("synth", "--hard", "-o", "c", "--head-model", "head", "--seed", "3")
+    assert called.arguments == (Path("c"),)
+    assert called.options == {"head_model": Path("head"), "seed": 3}
+    assert result.stdout == "c  two, cut\n"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.config import get_preset

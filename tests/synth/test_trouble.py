@@ -95,6 +95,20 @@ def test_wrong_requests_end_with_one_line(arguments: list[str], says: str, head_
     assert result.stderr.count("\n") == 1
 
 
+def test_no_espeak_ends_with_one_line_and_no_clip(
+    head_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise DitheadError("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng")
+
+    monkeypatch.setattr("dithead.synth.clip.speak", missing)
+    given = ["synth", "1", "-o", str(tmp_path), "--head-model", str(head_folder), "--size", "64", "--seconds", "0.2"]
+    result = CliRunner().invoke(app, given)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "apt-get install espeak-ng" in result.stderr
+    assert not list(tmp_path.glob("*/clip.json"))
+
+
 @pytest.mark.slow
 def test_ray_makes_the_same_people_and_voices(made: Path, head_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")

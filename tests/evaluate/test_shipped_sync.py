@@ -56,7 +56,7 @@ def test_the_one_for_losses_finds_offsets_too(case, late):
     video, wave = case
     found = offset_of(video.crops, lip_centre(_lips(video)), shifted(wave, late), shipped_expert("loss"))
     assert found.frames == pytest.approx(late, abs=1)
-    assert found.confidence > 0.1
+    assert found.confidence > 0.05  # an unmoving mouth reads 0.03
 
 
 @pytest.mark.parametrize("name", EXPERTS)

@@ -89,7 +89,7 @@ def _settings(report: Mapping[str, Any], clips: int) -> str:
         entries["model_sha256"] = str(entries["model_sha256"])[:12]
     facts = [f"{key.replace('_', ' ')} <b>{escape(_plain(value))}</b>" for key, value in entries.items()]
     took = sum(report["seconds"].values()) / max(1, clips)
-    return f"<p class=dim>{clips} clips, {took:.0f} s each · {' · '.join(facts)}</p>"
+    return f"<p class=dim>{clips} clip{'s' * (clips != 1)}, {took:.0f} s each · {' · '.join(facts)}</p>"
 
 
 def _plain(value: Any) -> str:
@@ -168,7 +168,7 @@ def _key() -> str:
     return (
         "<p class=key>lip aperture:<b style='background:var(--truth)'></b>truth"
         "<b style='background:var(--made)'></b>output"
-        "<b style='background:var(--dim)'></b>source's lips while another drives</p>"
+        "<b style='border-top:2px dashed var(--dim);height:0'></b>source's lips while another drives</p>"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from dithead.errors import DataError
 from dithead.train.autoencoder import train_autoencoder
 from dithead.train.estimate import estimate_stage
 from dithead.train.sizes import sizes_of
-from dithead.train.table import runs_table
+from dithead.train.table import people_table, runs_table
 
 
 def test_an_estimate_comes_from_the_code_itself(dataset: Path, tmp_path: Path) -> None:
@@ -34,6 +35,18 @@ def test_runs_stand_side_by_side(dataset: Path, tmp_path: Path) -> None:
     assert lines[3].startswith("| two | detail_weight 1.0 |")
     with pytest.raises(DataError, match="no finished run"):
         runs_table([tmp_path])
+
+
+def test_people_stand_below_one_another_the_worst_first(tmp_path: Path) -> None:
+    errors = {"one": {"ann: a (0)": 0.2, "ann: b (0)": 0.4, "bob: c (0)": 0.5}, "two": {"bob: c (0)": 0.1}}
+    for name, error in errors.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "held_out.json").write_text(json.dumps({"step": 1, "error": error}))
+    lines = people_table([tmp_path / "one", tmp_path / "two"]).splitlines()
+    assert lines[0] == "| person | clips | one | two |"
+    assert lines[2:] == ["| bob | 1 | 0.500 | 0.100 |", "| ann | 2 | 0.300 |  |"]
+    with pytest.raises(DataError, match="no finished run"):
+        people_table([tmp_path])
 
 
 def test_sizes_are_counted_on_the_code() -> None:

@@ -121,8 +121,9 @@ def sync(
 @train.command("table")
 def table(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what others differ from.")],
+    people: Annotated[bool, typer.Option("--people", help="The held-out error of each person instead.")] = False,
 ) -> None:
     """Print finished runs side by side as Markdown: what differs, what came out, what it cost."""
-    from dithead.train.table import runs_table
+    from dithead.train.table import people_table, runs_table
 
-    out(runs_table(runs))
+    out(people_table(runs) if people else runs_table(runs))

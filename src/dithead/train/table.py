@@ -26,6 +26,27 @@ def runs_table(runs: Sequence[Path]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def people_table(runs: Sequence[Path]) -> str:
+    """A Markdown table of the held-out error of each person in each stage-two run, those of the first worst first.
+
+    Raises DataError for a folder without held-out numbers by clip.
+    """
+    means = [_people(_read(run / "held_out.json")["error"]) for run in runs]
+    people = sorted({who for run in means for who in run}, key=lambda who: -means[0].get(who, (0.0, 0))[0])
+    clips = {who: next(run[who][1] for run in means if who in run) for who in people}
+    rows = [[who, str(clips[who]), *(f"{run[who][0]:.3f}" if who in run else "" for run in means)] for who in people]
+    lines = [["person", "clips", *(run.name for run in runs)], ["---", "---:", *["---:"] * len(runs)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _people(errors: dict[str, float]) -> dict[str, tuple[float, int]]:
+    """Errors of clips, named ``person: clip (variant)``, to each person's mean and number of clips."""
+    grouped: dict[str, list[float]] = {}
+    for name, error in errors.items():
+        grouped.setdefault(name.partition(":")[0], []).append(error)
+    return {who: (sum(values) / len(values), len(values)) for who, values in grouped.items()}
+
+
 def _row(run: Path, first: Any) -> dict[str, str]:
     changed = [line for line in differences(first, _read(run / "config.json")) if not line.startswith("data")]
     series = read_metrics(run / "metrics.jsonl")

@@ -147,13 +147,13 @@ def test_generate_says_what_passed_through(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = PrepareResult(Path("d"), 3, 0, 2, 9.0, 1, {"no face": 1})
+    answer = PrepareResult(Path("d"), 3, 0, 2, 9.0, 1, {"no face": 1}, 4)
     called = stand_in(monkeypatch, "dithead.prepare.pipeline.prepare_dataset", answer)
     result = run("prepare", "raw", "-o", "d", "--val-identity", "s1", "--val-identity", "s2")
     assert called.arguments == (Path("raw"), Path("d"))
     assert called.options == {"progress": True, "val_identities": ["s1", "s2"]}
     assert "2 clips of 1 people" in result.stdout
-    assert "1 no face" in result.stdout
+    assert "1 no face; sound moved in 4" in result.stdout
     assert json.loads(run("prepare", "raw", "-o", "d", "--json").stdout)["rejected"] == {"no face": 1}
 
 

@@ -106,7 +106,11 @@ def test_other_rates_and_short_clips_are_left_alone() -> None:
     short = Listener(landmarks, PrepareConfig(offset_confidence=0, min_confidence=9))
     for _ in range(FEWEST - 1):
         short.see(crop)
-    speech = short.hear(np.ones(2 * RATE, np.float32))
+    wave = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
+    speech = short.hear(wave)
     assert speech is not None
     assert not speech.corrected
-    assert short.reject(speech) == ""
+    assert short.reject(speech, wave) == ""
+    short.see(crop)  # long enough now
+    assert "does not speak" in short.reject(speech, wave)
+    assert short.reject(speech, wave / 1000) == ""  # nothing is said: a mouth at rest is right

@@ -135,8 +135,9 @@ def _write_pieces(
         transforms, landmarks = _write_track(temporary, piece, config)
         listener = Listener(landmarks, config)
         _write_crops(temporary / "crop.mp4", frames, piece.start, transforms, config, listener)
-        speech = listener.hear(_sound(piece, wave, config))
-        outcome = Outcome(piece.id, len(piece.seen), listener.reject(speech), speech)
+        sound = _sound(piece, wave, config)
+        speech = listener.hear(sound)
+        outcome = Outcome(piece.id, len(piece.seen), listener.reject(speech, sound), speech)
         yield outcome
         if outcome.reason:
             shutil.rmtree(temporary)

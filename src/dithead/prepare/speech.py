@@ -20,6 +20,7 @@ from dithead.types import RGB, Wave
 if TYPE_CHECKING:
     from dithead.models.sync import SyncExpert
 
+QUIET = 0.002  # root mean square of the samples: -54 dB of full scale; below it nothing is said
 FEWEST = 50  # frames: two seconds; what is shorter is measured, but neither moved nor rejected for it
 
 
@@ -68,10 +69,15 @@ class Listener:
         move = settings.correct_offset and sure and found.frames != 0
         return Speech(found.frames, round(found.confidence, 3), move)
 
-    def reject(self, speech: Speech | None) -> str:
-        """Why a clip is none because of what was heard, or an empty string."""
+    def reject(self, speech: Speech | None, wave: Wave) -> str:
+        """Why a clip is none because of what was heard in ``wave`` (n,), or an empty string.
+
+        A mouth that rests while nothing is said does as it should, and is kept.
+        """
         least = self._config.min_confidence
         if speech is None or self._mouths is None or len(self._mouths) < FEWEST or speech.confidence >= least:
+            return ""
+        if float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) < QUIET:
             return ""
         return f"the picture does not speak: confidence {speech.confidence:.3f}, at least {least:g} is needed"
 

@@ -131,7 +131,7 @@ class DiTTraining(Frozen):
     previous_reference: float = 0.2
     previous_noise: float = 0.3
     mouth_weight: float = 14.0
-    lip_noise: float = 0.4
+    lip_noise: float = 0.25
     open_share: float = 0.6
     weighting: Weighting = "default"
     reference_choice: Literal["random", "far-mouth"] = "random"

@@ -26,6 +26,7 @@ ReferenceMode = Literal["static", "previous"]
 
 STILL_MOUTH = 0.012  # spread of the aperture below which a source says nothing about how its person speaks
 _EXPRESSION = (0.6, 3.5)
+_MOST_GUIDED = 1.6
 
 
 def expression(source: float, learned: float) -> float:
@@ -36,6 +37,14 @@ def expression(source: float, learned: float) -> float:
     if learned <= 0 or source < STILL_MOUTH:
         return 1.0
     return float(np.clip(source / learned, *_EXPRESSION))
+
+
+def guidance_for(wide: float, usual: float) -> float:
+    """Guidance for lips that move ``wide`` times as widely as those learned from.
+
+    The transformer hardly draws mouths wider than it has seen; guidance carries it on (``docs/training.md``).
+    """
+    return usual * float(np.clip(wide, 1.0, _MOST_GUIDED))
 
 
 class _Before(NamedTuple):
@@ -178,8 +187,9 @@ class MouthMaker:
             heard = self.features.get(run.face, self.features[None])
             stretch = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
             tokens = self.talker.audio_window(*stretch)
+            wide = expression(run.opening, self.talker.config.opening)
             images, latents = self.talker.generate(
                 masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent,
-                expression=expression(run.opening, self.talker.config.opening), frames=together, known=known,
+                guidance=guidance_for(wide, self.talker.config.guidance), expression=wide, frames=together, known=known,
             )  # fmt: skip
         return to_pixels(images), latents

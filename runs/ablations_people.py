@@ -1,0 +1,68 @@
+"""What one run of runs/ablations.sh is like person by person, with the frame before as reference, and interpolated.
+
+Usage: python runs/ablations_people.py OUT RUN DATA, where OUT/RUN is a finished run with the mask of base and DATA the
+dataset it was made of.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dithead.checkpoint import load_model
+from dithead.config import get_preset
+from dithead.train import held_out
+from dithead.train.bank import LatentBank
+from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.latents import cache_clips
+from dithead.train.lipshape import LipBasis
+
+CLIPS = 3  # of each person trained on
+
+
+def between(made: Tensor) -> Tensor:
+    """Latents (K, C, G, G) of which every second one is the mean of its neighbours."""
+    mixed = made.clone()
+    mixed[1:-1:2] = (made[0:-2:2] + made[2::2]) / 2
+    return mixed
+
+
+def told(name: str, made: list[Tensor], clips: list[held_out.HeldOutClip]) -> None:
+    truth = [clip.latent for clip in clips]
+    gain = held_out._spread(made, clips) / held_out._spread(truth, clips)
+    jitter = held_out._change(made, clips) / held_out._change(truth, clips)
+    print(f"{name}: error {held_out._error(made, clips):.3f}, gain {gain:.3f}, jitter {jitter:.3f}")
+
+
+def main(out: Path, run: str, data: Path) -> None:
+    sources, head = [Source(data)], load_model(out / run / "model")
+    basis, settings = LipBasis.load(out / "audio" / "lips.npz"), get_preset("tiny").dit
+    cache = min((out / "latents").iterdir(), key=lambda path: (path / "held_out").stat().st_mtime)  # base's, the first
+
+    def clips_of(folder: Path, chosen: list[WeightedClip]) -> list[held_out.HeldOutClip]:
+        cached = cache_clips(folder, chosen, [1] * len(chosen), head, 0)
+        return held_out.held_out_clips(LatentBank(cached, basis, settings, head.audio), len(chosen))
+
+    clips = clips_of(cache / "held_out", held_out_people(sources, 18))[:12]
+    with torch.no_grad():
+        plain = [held_out._sample(head, clip, clip.mel, False) for clip in clips]
+        told("plain", plain, clips)
+        told("interpolated", [between(made) for made in plain], clips)
+        told("previous frame as reference", [held_out._sample(head, c, c.mel, True) for c in clips], clips)
+    people: dict[str, list[WeightedClip]] = defaultdict(list)
+    for item in choose_clips(sources, "train", 1000, 0.5):
+        people[item.clip.identity].append(item)
+    chosen = [item for items in people.values() for item in items[:CLIPS]]
+    errors: dict[str, list[float]] = defaultdict(list)
+    for name, error in held_out.held_out_by_clip(head, clips_of(cache, chosen)).items():
+        errors[name.partition(":")[0]].append(error)
+    for who, values in sorted(errors.items(), key=lambda item: -sum(item[1]) / len(item[1])):
+        print(f"{who} ({len(people[who])} clips in training): {sum(values) / len(values):.3f}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

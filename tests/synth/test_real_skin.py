@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from dithead.errors import DataError, DitheadError, FaceError
+from dithead.cli import app
+from dithead.errors import ConfigError, DataError, DitheadError, FaceError
 from dithead.synth import skin as paint
 from dithead.synth.clip import camera_of
+from dithead.synth.corpus import synth_corpus
 from dithead.synth.identity import Identity, macro_keys, sample_identity
 from dithead.synth.motion import rotation
 from dithead.synth.person import Person, uniforms
@@ -224,6 +228,8 @@ def test_a_damaged_skin_is_told(made: Path, tmp_path: Path) -> None:
     (tmp_path / "someone.png").write_bytes((made / "someone.png").read_bytes())
     with pytest.raises(DataError, match="not a skin"):
         load_skin(tmp_path, "someone")
+    with pytest.raises(DataError, match="--skin-from"):
+        load_skin(tmp_path, "nobody")
 
 
 def test_closed_lips_and_other_sides_are_chosen(shot: tuple[Footage, np.ndarray]) -> None:
@@ -246,3 +252,27 @@ def test_a_fit_that_is_far_off_is_refused(body: Any, shot: tuple[Footage, np.nda
     torn = replace(shot[0], landmarks=shot[0].landmarks + rng.normal(0, 12, shot[0].landmarks.shape))
     with pytest.raises(FaceError, match="does not fit"):
         make_skin(Atlas(body), "torn", [torn])
+
+
+def test_a_corpus_wears_real_skins_and_keeps_their_licence(
+    head_folder: Path, espeak: None, shot: tuple[Footage, np.ndarray], made: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made, tmp_path / "corpus" / "skins")  # made before: only the rest is made
+    options: dict[str, Any] = {"head_model": head_folder, "size": 64, "seconds": 0.12, "skin_from": [shot[0]]}
+    result = synth_corpus(1, tmp_path / "corpus", **options)
+    folder = tmp_path / "corpus" / "synth_000000"
+    record, who = json.loads((folder / "clip.json").read_text()), Identity.load(folder / "identity.json")
+    assert (result.made, record["skin"], who.photo) == (1, "someone", "someone")
+    assert "CC BY 4.0" in record["licence"]
+    assert "CC BY 4.0" in json.loads((tmp_path / "corpus" / "SOURCES.json").read_text())["."]["licence"]
+    assert synth_corpus(1, tmp_path / "corpus", **options).made == 0
+    with pytest.raises(ConfigError, match="other options"):
+        synth_corpus(1, tmp_path / "corpus", **options | {"skin_from": [replace(shot[0], identity="other")]})
+
+
+def test_a_dataset_that_is_none_is_named(head_folder: Path, tmp_path: Path) -> None:
+    arguments = ["synth", "1", "-o", str(tmp_path / "out"), "--head-model", str(head_folder)]
+    result = CliRunner().invoke(app, [*arguments, "--skin-from", str(tmp_path / "nowhere")])
+    assert result.exit_code != 0
+    assert "nowhere" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -237,7 +237,8 @@ def plan_take(task: Task, options: Options, body: Body, skins: Path) -> Take:
     rng = np.random.default_rng([options.seed, index])
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
     who = _who(person_seed, options, body)
-    if worn := worn_by(skins, options.skins, index):
+    worn = worn_by(skins, options.skins, index)
+    if worn and not who.photo:  # an identity from a file may bring its own
         who = wear(who, worn)
     setting = sample_setting(person_seed, tone=luminance(who.tone))
     script = _script(task, rng, who, options)

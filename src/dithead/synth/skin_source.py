@@ -98,6 +98,8 @@ def _write(folder: Path, picture: Picture, record: SkinRecord) -> None:
 def load_skin(folder: str | Path, name: str) -> tuple[Picture, SkinRecord]:
     """A skin `make_skins` wrote; raises DataError when it is missing or damaged."""
     path = Path(folder) / f"{name}.json"
+    if not path.is_file():
+        raise DataError(f"{folder}: no skin called {name!r}; pass --skin-from the dataset of the person it is from")
     try:
         stored = json.loads(path.read_text())
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}

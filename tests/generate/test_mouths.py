@@ -14,7 +14,7 @@ from dithead.generate.run import Run
 
 
 def test_the_spread_of_the_source_over_that_of_the_model() -> None:
-    assert expression(0.07, 0.035) == pytest.approx(2)
+    assert expression(0.049, 0.035) == pytest.approx(1.4)
     assert expression(0.03, 0.035) == pytest.approx(0.857, abs=1e-3)
 
 
@@ -24,14 +24,14 @@ def test_a_still_source_and_a_model_without_a_spread_leave_it_as_learned() -> No
 
 
 def test_extremes_are_bounded() -> None:
-    assert expression(5.0, 0.035) == 3.5
+    assert expression(5.0, 0.035) == 1.6
     assert expression(0.013, 0.035) == 0.6
 
 
 def test_only_wide_mouths_are_guided_more_and_not_without_end() -> None:
     assert guidance_for(0.7, 1.5) == 1.5
     assert guidance_for(1.2, 1.0) == pytest.approx(1.2)
-    assert guidance_for(3.0, 1.0) == 1.6
+    assert guidance_for(3.0, 1.0) == 1.25
 
 
 def maker() -> MouthMaker:

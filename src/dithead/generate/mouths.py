@@ -25,8 +25,8 @@ ReferenceMode = Literal["static", "previous"]
 
 
 STILL_MOUTH = 0.012  # spread of the aperture below which a source says nothing about how its person speaks
-_EXPRESSION = (0.6, 3.5)
-_MOST_GUIDED = 1.6
+_EXPRESSION = (0.6, 1.6)
+_MOST_GUIDED = 1.25
 
 
 def expression(source: float, learned: float) -> float:

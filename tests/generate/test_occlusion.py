@@ -10,7 +10,9 @@ from dithead.errors import ConfigError
 from dithead.face.align import crop_transform, transform_points, warp_crop
 from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
+from dithead.face.lips import OUTER_LIPS
 from dithead.face.masks import jaw_line, polygon_mask
+from dithead.generate.detail import mouth_core
 from dithead.generate.occlusion import Look, Watch, detail_share
 from dithead.generate.pipeline import generate
 from dithead.generate.survey import Survey
@@ -113,11 +115,13 @@ def test_a_thing_beside_the_lips_is_found(seen, name):
 
 
 def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
-    beside = {k: Look(beside=spot(slice(10, 20)), sure=k == 400) for k in range(1000)}
+    beside = {k: Look(beside=spot(slice(10, 20)), sure=k in (400, 401)) for k in range(1000)}
     covers = watched(beside, 1000)
-    assert (min(covers.parts), max(covers.parts)) == (151, 650)
+    assert (min(covers.parts), max(covers.parts)) == (151, 651)
     assert covers.haunted
-    bearded = {k: Look(beside=spot(slice(10, 20)), sure=k == 60, bearded=k % 3 == 0) for k in range(100)}
+    once = {k: Look(beside=spot(slice(10, 20)), sure=k == 60) for k in range(100)}
+    assert watched(once, 100).parts == {}
+    bearded = {k: Look(beside=spot(slice(10, 20)), sure=k > 60, bearded=k % 3 == 0) for k in range(100)}
     assert watched(bearded, 100).parts == {}
     assert watched({k: Look(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
 
@@ -138,15 +142,17 @@ def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
 
 def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
     crop, points, _ = seen
-    place = points[152] * 0.5 + points[14] * 0.5 - (16, 0)
+    place = points[152] * 0.9 + points[14] * 0.1 - (16, 0)
     covers = watched({k: Look(beside=spot(slice(20, 75)), sure=True) for k in range(5)}, 5)
-    drawn, cheeks = with_ball(crop, place, 6), points[list(CHEEKS)]
-    shown = covers.ghostless(drawn, crop, cheeks)
+    drawn, cheeks, core = with_ball(crop, place, 6), points[list(CHEEKS)], mouth_core(points[list(OUTER_LIPS)], SIZE)
+    shown = covers.ghostless(drawn, crop, cheeks, core)
     x, y = place.astype(int)
     assert shown[y, x] < 0.1
     assert shown[int(points[14][1]) - 30, 80] == 1
-    assert (covers.ghostless(crop, crop, cheeks) == 1).all()
-    assert (covers.ghostless(drawn, drawn, cheeks) == 1).all()
+    assert (covers.ghostless(crop, crop, cheeks, core) == 1).all()
+    assert (covers.ghostless(drawn, drawn, cheeks, core) == 1).all()
+    opened = with_ball(crop, points[14] + (0, 3), 9)
+    assert (covers.ghostless(opened, crop, cheeks, core) == 1).all()
 
 
 @pytest.fixture

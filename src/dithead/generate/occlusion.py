@@ -143,16 +143,20 @@ class Covers:
             cover = np.maximum(cover, weight * _softened(_unpacked(self.parts[k]), size))
         return 1 - cover
 
-    def ghostless(self, mouth: RGB, source: RGB, cheeks: NDArray[np.float32]) -> Mask | None:
-        """(S, S): 0 where the drawn crop shows a thing that the source's (both (S, S, 3)) has not there; else 1."""
+    def ghostless(self, mouth: RGB, source: RGB, cheeks: NDArray[np.float32], core: Mask) -> Mask | None:
+        """(S, S): 0 where the drawn crop shows a thing that the source's (both (S, S, 3)) has not there; else 1.
+
+        core (S, S): the lips and a margin; an opened mouth is dark, and no thing.
+        """
         if not self.haunted:
             return None
         size = mouth.shape[0]
         once = np.unpackbits(np.frombuffer(self.haunted, np.uint8), count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
         near = cv2.resize(cv2.dilate(once, np.ones((9, 9), np.uint8)), (size, size)) > 0
-        ghost = near & unlike_skin(mouth, cheeks, skin_of=source) & ~unlike_skin(source, cheeks)
+        lips = cv2.dilate((core > 0.05).astype(np.uint8), np.ones((size // 10 + 1,) * 2, np.uint8)) > 0
+        ghost = near & ~lips & unlike_skin(mouth, cheeks, skin_of=source) & ~unlike_skin(source, cheeks)
         wide = cv2.dilate(ghost.astype(np.float32), np.ones((size // 16 + 1,) * 2, np.uint8))
-        return 1 - np.asarray(cv2.GaussianBlur(wide, (0, 0), size / 60), np.float32)
+        return 1 - np.asarray(cv2.GaussianBlur(wide, (0, 0), size / 60) * (1 - core), np.float32)
 
 
 class Watch:
@@ -164,7 +168,7 @@ class Watch:
         self._tints = array("f")
         self._beside: dict[int, bytes] = {}  # what may lie beside the lips, around the frames in which it surely does
         self._waiting: deque[tuple[int, bytes]] = deque(maxlen=_NEAR_SURE)
-        self._sure_until = -1
+        self._sure, self._sure_until = 0, -1
 
     def add(self, look: Look | None) -> None:
         """The next frame; None: it was not looked at."""
@@ -177,7 +181,7 @@ class Watch:
         self._tints.extend(look.tint if look.cover is None and not look.reason else (np.nan,) * 3)
         self._bearded += look.bearded
         if look.sure:
-            self._sure_until = offset + _NEAR_SURE
+            self._sure, self._sure_until = self._sure + 1, offset + _NEAR_SURE
         if look.beside is not None:
             self._waiting.append((offset, _packed(look.beside)))
         if offset <= self._sure_until:
@@ -187,7 +191,7 @@ class Watch:
 
     def close(self) -> Covers:
         """What hides the mouth in the frames so far."""
-        if self._beside and self._bearded <= _BEARDED * self._frames:
+        if self._sure > 1 and self._bearded <= _BEARDED * self._frames:
             anywhere = np.zeros((_SIDE, _SIDE), np.uint8)
             for offset, data in self._beside.items():
                 anywhere |= _unpacked(data)

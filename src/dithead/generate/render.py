@@ -71,7 +71,7 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, sharp
     for s, p, view, crop, mouth, (whole, soft) in zip(held, planes, views, crops, drawn, masks, strict=True):
         tinted = match_colour(crispened(mouth, run.reference, core) if sharpen else mouth, crop, whole)
         mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
-        if run.cheeks is not None and (real := run.covers.ghostless(mouth, crop, run.cheeks)) is not None:
+        if run.cheeks is not None and (real := run.covers.ghostless(mouth, crop, run.cheeks, core)) is not None:
             mask *= real
         _put(p, view, tinted, crop, mask)
 

@@ -23,7 +23,7 @@ CHEEKS = (50, 280, 205, 425, 195, 117, 346, 4)
 _LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95, 78)
 _OPENING = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 _LIP_HIDDEN = 0.3  # share of the lower lip unlike lips from which something lies over it; real clips stay below 0.15
-_DEEP, _DEEP_SHARE = 0.7, 0.01  # how near to the mouth a thing beside it reaches, and the share of that part it fills
+_DEEP, _DEEP_SHARE = 0.7, 0.03  # how near to the mouth a thing beside it reaches, and the share of that part it fills
 _BEARD = 0.08  # share unlike skin of the barer side of that part from which on a beard hides what is a thing
 _TINT_AWAY = 9.0  # how far (in Lab) the lips' colour goes when covered; by itself it went 6.7 at most in real clips
 _TINT_SPAN, _TINT_RARE = 250, 0.25  # frames over which a colour is usual; covers more often seen than that are none
@@ -67,7 +67,10 @@ def thing_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) ->
     if sure:
         lips &= ~inside(points[list(_OPENING)], size, grow=1)
         thing |= _joined(around & (lips | thing), thing, 1)
-    return Beside(thing & face, sure)
+    # beyond the face too, where a chin may be drawn: next to what is well inside it
+    shrunk = cv2.erode(face.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, size // 50))
+    beyond = cv2.dilate(thing.astype(np.uint8) & shrunk, np.ones((size // 4 + 1,) * 2, np.uint8))
+    return Beside(thing & (face | (beyond > 0)), sure)
 
 
 def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = None) -> NDArray[np.bool_]:

@@ -26,7 +26,8 @@ dithead train autoencoder --preset small -o "$OUT/autoencoder" \
 dithead train audio --preset small --speech "$SPEECH" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 
-# 4. Stage two.
+# 4. Stage two. (0.3 went on from 0.2's transformer for 1,800 steps: --init MODEL_FOLDER --steps 1800
+#    --set dit.learning_rate=4e-4 --set dit.frames_per_identity=11300.)
 dithead train dit --preset small --autoencoder "$OUT/autoencoder" --audio "$OUT/audio" -o "$OUT/dit" \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.45" --data "$OUT/faces:0.1" --data "$OUT/synth:0.2"
 

@@ -8,9 +8,8 @@ previous-frame inference.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,20 +17,17 @@ from torch import Tensor
 
 from dithead.config import DiTTraining, ModelConfig, Preset
 from dithead.diffusion.objectives import Objective, PathSample, make_objective
-from dithead.errors import ModelError
-from dithead.models.autoencoder import FaceAutoencoder
 from dithead.models.discriminator import LatentCritic
 from dithead.models.dit import tokens_per_sample
-from dithead.models.pretrained import KLAutoencoder, KLConfig
 from dithead.models.talking_head import AudioEncoder, TalkingHead
 from dithead.train.account import training_account
-from dithead.train.audio import load_encoder
 from dithead.train.bank import LatentBank
 from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
 from dithead.train.held_out import held_out_clips
 from dithead.train.latents import cache_clips
 from dithead.train.lipshape import LipBasis
 from dithead.train.losses import hinge_discriminator
+from dithead.train.parts import assemble, cache_key, from_model
 from dithead.train.processes import team
 from dithead.train.runtime import (
     Batch,
@@ -146,26 +142,6 @@ def _with_known(sample: PathSample, batch: Batch) -> PathSample:
     )
 
 
-def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KLAutoencoder:
-    """The autoencoder of a stage-one run; for a preset with a Stable-Diffusion one, of a diffusers folder or hub id.
-
-    Raises ModelError when there is none or its shape is another.
-    """
-    from safetensors.torch import load_file
-
-    config = preset.model.autoencoder
-    if isinstance(config, KLConfig):
-        return KLAutoencoder.load(replace(config, source=str(source))).requires_grad_(False)
-    model, path = FaceAutoencoder(config), Path(source) / "autoencoder.safetensors"
-    if not path.exists():
-        raise ModelError(f"{path} is missing; train stage one first: dithead train autoencoder ... -o {source}")
-    try:
-        model.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not fit preset '{preset.model.name}': {str(error).splitlines()[0]}") from None
-    return model.eval().requires_grad_(False)
-
-
 def train_dit(
     data: Sequence[Source | str],
     preset: Preset,
@@ -195,8 +171,8 @@ def train_dit(
     begun = start("dit", data, preset.model.model_dump(mode="json"), preset.dit, output, seed=seed, device=device,
                   steps=steps, autoencoder=str(autoencoder), audio=str(audio), **more)  # fmt: skip
     run, settings, where = begun.run, begun.settings, begun.device
-    head, basis = _assemble(preset, autoencoder, Path(audio), where)
-    init = _from_model(head, init)
+    head, basis = assemble(preset, autoencoder, Path(audio), where)
+    init = from_model(head, init)
     head.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
     at = run.folder / "cache" if cache is None else Path(cache) / cache_key(head, seed)
     latents = _Latents(at, begun.sources, head, basis, settings, seed)
@@ -224,49 +200,11 @@ def train_dit(
     return run.folder / "model"
 
 
-def _from_model(head: TalkingHead, init: Path | None) -> Path | None:
-    """Start the transformer from a model folder; another run's folder is given back for the loop. Raises ModelError."""
-    from safetensors.torch import load_file
-
-    weights = None if init is None else Path(init) / "dit.safetensors"
-    if weights is None or not weights.exists():
-        return init
-    try:
-        head.dit.load_state_dict(load_file(weights))
-    except RuntimeError as error:
-        raise ModelError(f"{weights} does not fit the preset: {str(error).splitlines()[0]}") from None
-    return None
-
-
 def _critic(preset: Preset, settings: DiTTraining, device: torch.device) -> Trainable | None:
     if not settings.adversarial_weight:
         return None
     critic = LatentCritic(preset.model.dit.latent_channels).to(device)
     return Trainable(critic, settings.learning_rate, settings.ema, (0.5, 0.9))
-
-
-def _assemble(
-    preset: Preset, autoencoder: Path | str, audio: Path, device: torch.device
-) -> tuple[TalkingHead, LipBasis]:
-    """The model of the preset with its trained or pretrained parts, and what the lips' numbers mean."""
-    torch_state = torch.get_rng_state()  # however the parts are loaded, the transformer starts the same
-    pictures, (speech, basis) = load_autoencoder(autoencoder, preset), load_encoder(audio, preset.model.audio)
-    torch.set_rng_state(torch_state)
-    config = preset.model.model_copy(update={"autoencoder": pictures.config, "audio": speech.config})
-    head = TalkingHead(ModelConfig.model_validate(config.model_dump()), make_objective(config.objective))
-    head.autoencoder, head.audio = pictures, speech.requires_grad_(False)
-    head.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return head.to(device), basis
-
-
-def cache_key(head: TalkingHead, seed: int) -> str:
-    """What cached latents and features depend on besides the clips, as a folder's name."""
-    config, digest = head.config, hashlib.sha256()
-    for name, tensor in head.autoencoder.state_dict().items():
-        digest.update(f"{name} {tensor.double().sum().item()!r}".encode())
-    source = getattr(config.audio, "source", getattr(config.audio, "kind", "mel"))
-    digest.update(f"{config.size} {getattr(config, 'mask', '')} {source} {seed}".encode())
-    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

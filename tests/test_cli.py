@@ -231,7 +231,7 @@ def test_an_unknown_preset_lists_those_there_are() -> None:
 @pytest.fixture
 def report(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "report.json").write_text('{"schema": "dithead.report/1"}\n')
-    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "settings": {}}
+    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "settings": {}, "notes": []}
 
 
 def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:

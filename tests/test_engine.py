@@ -92,7 +92,7 @@ def test_ctrl_c_ends_parent_and_workers() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "0\n"
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert errors.count("Traceback") == 1, "the workers go quietly"
 

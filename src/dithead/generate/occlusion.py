@@ -153,7 +153,7 @@ class Covers:
         size = mouth.shape[0]
         once = np.unpackbits(np.frombuffer(self.haunted, np.uint8), count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
         near = cv2.resize(cv2.dilate(once, np.ones((9, 9), np.uint8)), (size, size)) > 0
-        lips = cv2.dilate((core > 0.05).astype(np.uint8), np.ones((size // 10 + 1,) * 2, np.uint8)) > 0
+        lips = cv2.dilate((core > 0.05).astype(np.uint8), np.ones((size // 40 + 1,) * 2, np.uint8)) > 0
         ghost = near & ~lips & unlike_skin(mouth, cheeks, skin_of=source) & ~unlike_skin(source, cheeks)
         wide = cv2.dilate(ghost.astype(np.float32), np.ones((size // 16 + 1,) * 2, np.uint8))
         return 1 - np.asarray(cv2.GaussianBlur(wide, (0, 0), size / 60) * (1 - core), np.float32)

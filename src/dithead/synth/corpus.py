@@ -123,11 +123,11 @@ def synth_corpus(
     options = Options(str(head_model), seed, size, _seconds(seconds, speech), fps, str(identity) if identity else None,
                       language, labels, rest, known(without), str(speech) if speech else None,
                       *skin_names(skin_from))  # fmt: skip
-    _check(options, seconds, workers)
     if count is None and speech is not None:
         count = len(find_recordings(Path(speech)))
     if count is None or count < 1:
         raise ConfigError("say how many clips, one or more, as in: dithead synth 200 -o CORPUS --head-model HEAD")
+    _check(options, seconds, workers)
     root = Path(output)
     _claim(root, options)
     if skin_from:

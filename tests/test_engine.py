@@ -87,8 +87,9 @@ def test_ctrl_c_ends_parent_and_workers() -> None:
         "    for index, _ in map_tasks(time.sleep, [0.0, 600.0, 600.0], workers=2): print(index, flush=True)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite run in the background ignores it
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "0\n"
     os.killpg(process.pid, signal.SIGINT)

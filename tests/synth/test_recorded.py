@@ -95,7 +95,7 @@ def test_wrong_requests_fail_before_anything_is_written(tmp_path: Path, head_fol
 
 
 def test_a_corpus_speaks_the_recordings(folder: Path, head_folder: Path, tmp_path: Path, silent_video: Path) -> None:
-    out, silent_copy = tmp_path / "corpus", folder / "z.mp4"
+    out, silent_copy = tmp_path.with_name(f"{tmp_path.name}-corpus"), folder / "z.mp4"
     result = synth_corpus(None, out, head_model=head_folder, speech=folder, seconds=0.4, size=96)
     assert (result.clips, result.made) == (3, 3)
     record = json.loads((out / name_of(1) / "clip.json").read_text())

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from dithead.cli import app
 from dithead.errors import ConfigError, DataError, DitheadError, FaceError
 from dithead.synth import skin as paint
+from dithead.synth.assets import load_head
+from dithead.synth.body import Body
 from dithead.synth.clip import camera_of
 from dithead.synth.corpus import synth_corpus
 from dithead.synth.identity import Identity, macro_keys, sample_identity
@@ -196,6 +198,13 @@ def test_skins_repeat_to_the_byte_and_are_made_once(
     (again / "someone.png").write_bytes(b"kept")
     assert make_skins([shot[0]], tmp_path, body) == ("someone",)
     assert (again / "someone.png").read_bytes() == b"kept"
+
+
+def test_makehumans_own_layout_gives_the_same_skin(
+    official: Path, shot: tuple[Footage, np.ndarray], made: Path, tmp_path: Path
+) -> None:
+    make_skins([shot[0]], tmp_path, Body(load_head(official)))
+    assert (tmp_path / "skins" / "someone.png").read_bytes() == (made / "someone.png").read_bytes()
 
 
 def test_a_skin_is_worn(body: Any, made: Path, tmp_path: Path) -> None:

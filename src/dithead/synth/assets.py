@@ -5,7 +5,7 @@ Lengths are MakeHuman's decimetres, y up, z towards the viewer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -183,16 +183,24 @@ def read_obj(path: Path) -> tuple[Floats, Mesh, dict[str, Ints]]:
 
 @lru_cache(maxsize=256)
 def find_texture(folder: Path, kind: str, name: str) -> Path:
-    """``textures/KIND/NAME``, or wherever below ``KIND`` or ``KINDs`` MakeHuman's own folders have it.
-
-    Raises DataError naming what is missing.
-    """
-    if (path := folder / "textures" / kind / name).is_file():
-        return path
-    below = (path for place in (kind, f"{kind}s") for path in sorted((folder / place).rglob(name)))
-    if found := next(below, None):
+    """The texture of that name, in either layout; raises DataError naming what is missing."""
+    if found := next(_textures(folder, kind, name), None):
         return found
     raise DataError(f"{folder}: texture {name} missing, neither in textures/{kind} nor below {kind}")
+
+
+def find_textures(folder: Path, kind: str, pattern: str) -> list[Path]:
+    """The textures whose names match ``pattern``, each name once, by name; raises DataError when there is none."""
+    if found := {path.name: path for path in reversed(list(_textures(folder, kind, pattern)))}:
+        return [found[name] for name in sorted(found)]
+    raise DataError(f"{folder}: no texture {pattern}, neither in textures/{kind} nor below {kind}")
+
+
+def _textures(folder: Path, kind: str, pattern: str) -> Iterator[Path]:
+    """First those in ``textures/KIND``, then wherever below ``KIND`` or ``KINDs`` MakeHuman's own folders have them."""
+    yield from sorted((folder / "textures" / kind).glob(pattern))
+    for place in (kind, f"{kind}s"):
+        yield from sorted((folder / place).rglob(pattern))
 
 
 def load_proxy(head: HeadModel, kind: str, name: str) -> Proxy:

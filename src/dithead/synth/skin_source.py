@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DataError, FaceError, OutputError
-from dithead.synth.assets import Floats, HeadModel
+from dithead.synth.assets import Floats, HeadModel, find_textures
 from dithead.synth.body import Body
 from dithead.synth.identity import FEMALE_HAIR, MALE_HAIR, SKIN_TONES, Colour, Identity
 from dithead.synth.skin import Picture, fractal, luminance, quantise, read_picture, window
@@ -177,8 +177,7 @@ def _best_stock(head: HeadModel, photo: Floats, known: Floats) -> Floats:
         off = logs - np.log(np.maximum(cv2.resize(skin, (128, 128), interpolation=cv2.INTER_AREA), 0.004))
         return float((weight * (off - (weight * off).sum((0, 1)) / weight.sum()) ** 2).sum())
 
-    folder = head.folder / "textures" / "skin"
-    skins = [window(read_picture(path)) for path in sorted(folder.glob("*_diffuse*.png"))]
+    skins = [window(read_picture(path)) for path in find_textures(head.folder, "skin", "*_diffuse*.png")]
     return min(skins, key=unlike)
 
 

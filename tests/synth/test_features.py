@@ -9,11 +9,9 @@ from dithead.errors import ConfigError
 from dithead.media.video import read_frames
 from dithead.prepare.sources import find_sources
 from dithead.synth.corpus import Options, Task, name_of, plan_take, synth_corpus
-from dithead.synth.features import FEATURES, jaw_alone, known
+from dithead.synth.features import DETAILS, FEATURES, jaw_alone, known
 from dithead.synth.take import Take
 from dithead.synth.visemes import CONTROLS
-
-DETAILS = {"hairline": {"hairline", "strands"}, "folds": {"folds"}, "lids": {"lid_shadow"}}
 
 
 @pytest.fixture(scope="module")

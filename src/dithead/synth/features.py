@@ -36,7 +36,7 @@ FEATURES = {
     "voices": "one voice in one language",
     "microphone": "the voice as it was made: no room, noise or equaliser",
 }
-_OFF = {"hairline": {"hairline": 0.0, "strands": 0.0}, "folds": {"folds": 0.0}, "lids": {"lid_shadow": 0.0}}
+DETAILS = {"hairline": {"hairline": 0.0, "strands": 0.0}, "folds": {"folds": 0.0}, "lids": {"lid_shadow": 0.0}}
 ONE_PERSON = 1_000_003
 ONE_VOICE = Voice("en", "m3", 165, 50, 50)
 _PLAIN_LIGHT = Light(
@@ -59,9 +59,9 @@ def leave_out(take: Take, without: Collection[str]) -> Take:
     if "skin" in without:
         skin = next(part for part in take.person.parts if part.name == "skin")
         skin.uniforms |= {"relief": 0.0, "gloss": 0.0, "lip_gloss": 0.0}
-    for name in sorted(_OFF.keys() & set(without)):
+    for name in sorted(DETAILS.keys() & set(without)):
         for part in take.person.parts:
-            part.uniforms |= {k: v for k, v in _OFF[name].items() if k in part.uniforms}
+            part.uniforms |= {k: v for k, v in DETAILS[name].items() if k in part.uniforms}
     if "inside" in without:
         take.person.parts = [part for part in take.person.parts if part.name not in ("teeth", "tongue")]
     if "motion" in without:

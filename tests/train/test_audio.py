@@ -9,13 +9,19 @@ import torch
 
 from dithead.config import AudioTraining, get_preset
 from dithead.errors import DataError, ModelError
-from dithead.models.audio import MelEncoder
+from dithead.models.audio import MelEncoder, MelEncoderConfig
 from dithead.models.mel import FLOOR
-from dithead.train.audio import AudioBank, Heard, cut_mel, load_audio, train_audio
+from dithead.train.audio import AudioBank, Heard, cut_mel, train_audio
 from dithead.train.data import Source
 from dithead.train.lipshape import COEFFICIENTS, LipBasis
+from dithead.train.parts import load_audio
 
 TINY = get_preset("tiny")
+
+
+def listener() -> MelEncoder:
+    assert isinstance(TINY.model.audio, MelEncoderConfig)
+    return MelEncoder(TINY.model.audio)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def test_training_hears_the_mouth_and_resumes(dataset: Path, voices: Path, tmp_p
 
 
 def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> None:
-    banks = [AudioBank([Source(dataset)], voices, AudioTraining(batch=6), 16) for _ in range(2)]
+    banks = [AudioBank([Source(dataset)], voices, AudioTraining(batch=6), listener()) for _ in range(2)]
     first, second, other = banks[0].batch(3, 1), banks[1].batch(3, 1), banks[0].batch(4, 1)
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["mel"], other["mel"])
@@ -60,7 +66,7 @@ def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> N
 
 def test_a_folder_without_voices_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dithead voices"):
-        AudioBank([Source(dataset)], tmp_path, AudioTraining(), 16)
+        AudioBank([Source(dataset)], tmp_path, AudioTraining(), listener())
 
 
 def test_a_missing_basis_says_what_to_do(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Both stages on the tiny preset: they learn, they resume to the bit, and what they write is a model folder."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from dithead.train.audio import train_audio
 from dithead.train.autoencoder import train_autoencoder
 from dithead.train.data import Mixture, Source
 from dithead.train.dit import train_dit
+from dithead.train.lipshape import LipBasis
 
 
 def preset(**changes: int | float) -> Preset:
@@ -125,6 +128,38 @@ def test_frames_are_learned_together_from_a_run_that_draws_each_by_itself(
     uneven = get_preset("tiny", ["model.dit.temporal=3", "dit.batch=8"])
     with pytest.raises(ConfigError, match="8 rows a process are no multiple of 3 frames drawn together"):
         train_dit([str(dataset)], uneven, tmp_path / "uneven", *parts, device="cpu")
+
+
+def test_stage_two_starts_from_a_model_folder_with_and_without_time(
+    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path
+) -> None:
+    parts = (stage_one, heard)
+    model = train_dit([str(dataset)], preset(), tmp_path / "plain", *parts, device="cpu")
+    begun = load_model(model).dit.state_dict()
+    for name, changes in {"alone": [], "together": ["model.dit.temporal=4"]}.items():
+        still = get_preset("tiny", ["dit.batch=8", "dit.learning_rate=0", "dit.steps=1", *changes])
+        folder = train_dit([str(dataset)], still, tmp_path / name, *parts, device="cpu", init=model)
+        made = load_model(folder).dit.state_dict()
+        assert set(begun) == {n for n in made if ".temporal." not in n}
+        assert all(torch.equal(made[n], tensor) for n, tensor in begun.items())
+    with pytest.raises(ModelError, match="does not fit the preset"):  # trained with time, gone on from without it
+        train_dit([str(dataset)], preset(), tmp_path / "back", *parts, device="cpu", init=folder)
+    (model / "dit.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="SHA-256"):
+        train_dit([str(dataset)], preset(), tmp_path / "damaged", *parts, device="cpu", init=model)
+
+
+def test_a_start_from_elsewhere_keeps_the_calibration_of_the_audio_encoder_at_hand(
+    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path
+) -> None:
+    first = train_dit([str(dataset)], preset(), tmp_path / "first", stage_one, heard, device="cpu")
+    shutil.copytree(heard, tmp_path / "audio")
+    basis = LipBasis.load(heard / "lips.npz")
+    replace(basis, gain=basis.gain * 2).save(tmp_path / "audio" / "lips.npz")
+    for init in (first, first.parent):
+        other = tmp_path / f"from-{init.name}"
+        folder = train_dit([str(dataset)], preset(), other, stage_one, tmp_path / "audio", device="cpu", init=init)
+        np.testing.assert_allclose(load_model(folder).dit.get_buffer("lip_gain"), basis.gain * 2)
 
 
 def test_other_settings_in_the_same_folder_are_refused(dataset: Path, stage_one: Path) -> None:

@@ -21,7 +21,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="A preset's setting, as model.objective=ddpm; repeatable.")
 ]
 Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder; the same command resumes it.")]
-Init = Annotated[Path | None, typer.Option(help="A run folder of the same stage to start from.")]
+Init = Annotated[Path | None, typer.Option(help="Run of the same stage to start from; for dit a model folder, too.")]
 TrainSteps = Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")]
 
 

@@ -8,7 +8,6 @@ Letters: B batch, W mel frames a window, L = W / 2 tokens of 20 ms, N frames.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,9 @@ from dithead.config import AudioTraining, Preset
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.models.audio import MelEncoder
 from dithead.models.context import ContextEncoder
-from dithead.models.mel import FLOOR, log_mel, windows
+from dithead.models.mel import FLOOR, windows
 from dithead.models.pretrained import SpeechConfig, SpeechEncoder, load_whisper
-from dithead.models.talking_head import AudioConfig, AudioEncoder, make_audio, normalise_level, speech_features
+from dithead.models.talking_head import AudioEncoder, make_audio, speech_features
 from dithead.prepare.dataset import Clip
 from dithead.train.data import Mixture, Source, WeightedClip, choose_clips, held_out_split
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
@@ -72,15 +71,12 @@ class AudioBank:
     """Faces and voices in memory; batches are a function of (seed, step) alone."""
 
     def __init__(
-        self, sources: Sequence[Source], voices: Path | None, settings: AudioTraining, window: int,
-        encoder: AudioEncoder | None = None,
-    ) -> None:  # fmt: skip
-        """``encoder`` says what is heard: log-mel by default."""
-        self.settings, self.window, self.encoder = settings, window, encoder
-        self.rate, self.pad = (MelEncoder.rate, MelEncoder.pad) if encoder is None else (encoder.rate, encoder.pad)
+        self, sources: Sequence[Source], voices: Path | None, settings: AudioTraining, encoder: AudioEncoder
+    ) -> None:
+        """``encoder`` says what is heard: log-mel, or a pretrained network's features."""
+        self.settings, self.encoder = settings, encoder
         pretrained = isinstance(encoder, SpeechEncoder)
         self.frames_per_token = 1 if pretrained else _TOKEN
-        self.tokens = window // self.frames_per_token if encoder is None else len(encoder.position)
         self._augment = as_it_is if pretrained else augment_mel
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         self._mixture = Mixture([item.probability for item in chosen], [item.final for item in chosen])
@@ -106,12 +102,12 @@ class AudioBank:
             item = self.faces[self._mixture.pick(rng, progress)]
         tempo = float(np.exp(rng.normal(0, self.settings.tempo)))
         centre = rng.uniform(0, len(item.mel) - 1)
-        moments = centre + (np.arange(self.window) - self.window / 2) * tempo
-        each = self.frames_per_token
-        tokens = centre + ((np.arange(self.tokens) - self.tokens / 2) * each + 0.5) * tempo
+        window, count, each = self.encoder.config.window, len(self.encoder.position), self.frames_per_token
+        moments = centre + (np.arange(window) - window / 2) * tempo
+        tokens = centre + ((np.arange(count) - count / 2) * each + 0.5) * tempo
         zeros = np.zeros((len(tokens), MOUTH), np.float32)
         return {
-            "mel": self._augment(rng, cut_mel(item.mel, moments, self.pad)),
+            "mel": self._augment(rng, cut_mel(item.mel, moments, self.encoder.pad)),
             "lips": item.at(item.lips, tokens),
             "centre": item.at(item.lips, np.array([centre]))[0],
             "mouth": zeros if item.mouth is None else item.at(item.mouth, tokens),
@@ -119,7 +115,7 @@ class AudioBank:
         }
 
     def _face(self, clip: Clip, shapes: NDArray[np.float32]) -> Heard:
-        return Heard(_heard(self.encoder, clip.audio()), self.basis.coefficients(shapes), None, self.rate / 25)
+        return Heard(_heard(self.encoder, clip.audio()), self.basis.coefficients(shapes), None, self.encoder.rate / 25)
 
     def _voice(self, path: Path) -> Heard:
         """Of a voice's lips only the opening is known. Raises DataError."""
@@ -130,7 +126,7 @@ class AudioBank:
             raise DataError(f"{path}: cannot be read ({error}); delete it and run dithead voices again") from None
         lips = np.zeros((len(mouth), COEFFICIENTS), np.float32)
         lips[:, -1] = gap / self.basis.scale[-1]
-        return Heard(_heard(self.encoder, wave / np.float32(32768)), lips, mouth, self.rate / 100)
+        return Heard(_heard(self.encoder, wave / np.float32(32768)), lips, mouth, self.encoder.rate / 100)
 
 
 def cut_mel(mel: NDArray[np.float16], moments: NDArray[np.float64], pad: float = FLOOR) -> NDArray[np.float32]:
@@ -148,11 +144,9 @@ def as_it_is(_: np.random.Generator, features: Floats) -> Floats:
     return features
 
 
-def _heard(encoder: AudioEncoder | None, wave: Floats) -> NDArray[np.float16]:
-    """Features (T, F) of speech; log-mel without an encoder."""
-    samples = torch.from_numpy(np.asarray(wave, np.float32))
-    features = normalise_level(log_mel(samples)) if encoder is None else speech_features(encoder, samples)
-    return features.numpy().astype(np.float16)
+def _heard(encoder: AudioEncoder, wave: Floats) -> NDArray[np.float16]:
+    """Features (T, F) of speech."""
+    return speech_features(encoder, torch.from_numpy(np.asarray(wave, np.float32))).numpy().astype(np.float16)
 
 
 def _shapes(clip: Clip) -> NDArray[np.float32]:
@@ -256,7 +250,7 @@ def train_audio(
                   steps=steps, voices=str(voices) if voices else None,
                   **({"speech": speech} if speech else {}))  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
-    bank = AudioBank(sources, None if voices is None else Path(voices), settings, config.window, encoder)
+    bank = AudioBank(sources, None if voices is None else Path(voices), settings, encoder)
     if team().leads:
         bank.basis.save(run.folder / BASIS)
     slow = encoder.from_elsewhere() if isinstance(encoder, ContextEncoder) and speech is not None else ()
@@ -294,33 +288,6 @@ def start_from_whisper(encoder: AudioEncoder, source: str) -> None:
         encoder.take_from(whisper)
     except RuntimeError as error:
         raise ModelError(f"{source} does not fit the preset: {str(error).splitlines()[0]}") from None
-
-
-def load_encoder(folder: Path, config: AudioConfig) -> tuple[AudioEncoder, LipBasis]:
-    """The encoder of an audio run and its basis. A pretrained one is built as the run says. Raises ModelError."""
-    if not isinstance(config, SpeechConfig):
-        encoder = make_audio(config)
-        return encoder, load_audio(folder, encoder)
-    try:
-        stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
-        speech = SpeechEncoder(SpeechConfig(**stored))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} is no run of `dithead train audio` with a pretrained encoder ({error})") from None
-    return speech, load_audio(folder, speech)
-
-
-def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
-    """Fill ``encoder`` from an audio run; returns the run's basis. Raises ModelError."""
-    from safetensors.torch import load_file
-
-    path = folder / WEIGHTS
-    if not path.exists():
-        raise ModelError(f"{path} is missing; train the audio encoder first: dithead train audio ... -o {folder}")
-    try:
-        encoder.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not fit the preset: {str(error).splitlines()[0]}") from None
-    return LipBasis.load(folder / BASIS)
 
 
 def _held_out(sources: Sequence[Source]) -> list[WeightedClip]:

@@ -41,6 +41,8 @@ from dithead.train.speaking import SpokenLoss, SpokenWindows, loss_expert
 from dithead.train.start import start
 
 HELD_OUT_CLIPS = 18
+CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
+"""Of the audio encoder at hand, not of the one that a run started from had."""
 KNOWN_NOISE = 0.1  # deviations of the latent, on frames that are known
 
 
@@ -178,7 +180,7 @@ def train_dit(
     latents = _Latents(at, begun.sources, head, basis, settings, seed)
     bank = latents.training()
     objective = make_objective(preset.model.objective, settings.weighting)
-    trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True)
+    trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True, kept=CALIBRATION)
     windows = None if expert is None else SpokenWindows(bank, head, expert.config.frames, seed)
     spoken = None if expert is None else SpokenLoss(expert.to(where), head, expert.config.frames)
     stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where),

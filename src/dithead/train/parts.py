@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from dithead.checkpoint import verify_folder
 from dithead.config import ModelConfig, Preset
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ModelError
 from dithead.models.autoencoder import FaceAutoencoder
-from dithead.models.pretrained import KLAutoencoder, KLConfig
-from dithead.models.talking_head import TalkingHead
-from dithead.train.audio import load_encoder
+from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
+from dithead.models.talking_head import AudioConfig, AudioEncoder, TalkingHead, make_audio
+from dithead.train.audio import BASIS, WEIGHTS
 from dithead.train.lipshape import LipBasis
+from dithead.train.weights import fill
 
 
 def assemble(
@@ -37,32 +40,40 @@ def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KL
 
     Raises ModelError when there is none or its shape is another.
     """
-    from safetensors.torch import load_file
-
     config = preset.model.autoencoder
     if isinstance(config, KLConfig):
         return KLAutoencoder.load(replace(config, source=str(source))).requires_grad_(False)
-    model, path = FaceAutoencoder(config), Path(source) / "autoencoder.safetensors"
-    if not path.exists():
-        raise ModelError(f"{path} is missing; train stage one first: dithead train autoencoder ... -o {source}")
-    try:
-        model.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not fit preset '{preset.model.name}': {str(error).splitlines()[0]}") from None
+    model = FaceAutoencoder(config)
+    fill(model, Path(source) / "autoencoder.safetensors",
+         f"train stage one first: dithead train autoencoder ... -o {source}")  # fmt: skip
     return model.eval().requires_grad_(False)
+
+
+def load_encoder(folder: Path, config: AudioConfig) -> tuple[AudioEncoder, LipBasis]:
+    """The encoder of an audio run and its basis. A pretrained one is built as the run says. Raises ModelError."""
+    if not isinstance(config, SpeechConfig):
+        encoder = make_audio(config)
+        return encoder, load_audio(folder, encoder)
+    try:
+        stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
+        speech = SpeechEncoder(SpeechConfig(**stored))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} is no run of `dithead train audio` with a pretrained encoder ({error})") from None
+    return speech, load_audio(folder, speech)
+
+
+def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
+    """Fill ``encoder`` from an audio run; returns the run's basis. Raises ModelError."""
+    fill(encoder, folder / WEIGHTS, f"train the audio encoder first: dithead train audio ... -o {folder}")
+    return LipBasis.load(folder / BASIS)
 
 
 def from_model(head: TalkingHead, init: Path | None) -> Path | None:
     """Start the transformer from a model folder; another run's folder is given back for the loop. Raises ModelError."""
-    from safetensors.torch import load_file
-
-    weights = None if init is None else Path(init) / "dit.safetensors"
-    if weights is None or not weights.exists():
+    if init is None or not (init / "dit.safetensors").exists():
         return init
-    try:
-        head.dit.load_state_dict(load_file(weights))
-    except RuntimeError as error:
-        raise ModelError(f"{weights} does not fit the preset: {str(error).splitlines()[0]}") from None
+    verify_folder(init)
+    fill(head.dit, init / "dit.safetensors", "give another folder")
     return None
 
 

@@ -29,6 +29,7 @@ from dithead.train.folder import Run, read_checkpoint
 from dithead.train.processes import local_device, team
 from dithead.train.report import write_report
 from dithead.train.trainable import Trainable
+from dithead.train.weights import why
 
 __all__ = ["Batch", "Loop", "Run", "Trainable", "autocast", "learning_rate", "pick_device", "step_generator",
            "step_rng", "train_loop"]  # fmt: skip
@@ -289,8 +290,8 @@ def _warm_start(parts: dict[str, Trainable], init: Path) -> None:
         try:
             part.warm_start(state[name])
         except (KeyError, RuntimeError) as error:
-            why = str(error).splitlines()[-1].strip()
-            raise ModelError(f"{path} does not fit this stage and preset ({why}); start from another run") from None
+            told = f"{path} does not fit this stage and preset ({why(error)}); start from another run"
+            raise ModelError(told) from None
 
 
 def _progress() -> Progress:

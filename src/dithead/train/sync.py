@@ -26,7 +26,7 @@ from dithead.errors import ConfigError, DataError, ModelError
 from dithead.models.sync import EXPERTS, FPS, MEL_PER_FRAME, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
 from dithead.prepare.dataset import Clip
 from dithead.sync import REGION, as_input, lip_centre, load_expert, mouth_pictures, speech_of
-from dithead.train.data import Source, WeightedClip, choose_clips
+from dithead.train.data import Source, WeightedClip, choose_clips, held_out_split
 from dithead.train.runtime import (
     Batch,
     Loop,
@@ -42,6 +42,7 @@ from dithead.train.runtime import (
 from dithead.train.speech import augment_mel
 
 SAVE_EVERY = 100
+SHORTEST = 10  # frames of a clip that is used
 MARGIN = 1.3  # the cached picture's side over the network's, room for augmentation
 
 
@@ -96,7 +97,7 @@ def train_sync(
     sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
     settings = replace(training or SyncTraining(), **({"steps": steps} if steps else {}))
     run = Run(Path(output), _config(expert, sources, settings, seed))
-    bank = _Bank(run.folder / "features", _clips(sources, "train", expert, settings), config)
+    bank = _Bank(run.folder / "features", _clips(sources, expert, settings), config)
     held = _held_out(run.folder / "features", sources, expert, settings, config)
     torch.manual_seed(seed)
     where = pick_device(device)
@@ -264,11 +265,11 @@ def _belongs(clip: Clip, expert: str) -> bool:
     return (zlib.crc32(clip.id.encode()) % 3 == 0) == (expert == "loss")
 
 
-def _clips(sources: Sequence[Source], split: str, expert: str, settings: SyncTraining) -> list[WeightedClip]:
-    chosen = choose_clips(sources, split, settings.frames_per_identity, power=0.5)
-    mine = [c for c in chosen if c.clip.length >= 10 and _belongs(c.clip, expert)]
+def _clips(sources: Sequence[Source], expert: str, settings: SyncTraining) -> list[WeightedClip]:
+    chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
+    mine = [c for c in chosen if c.clip.length >= SHORTEST and _belongs(c.clip, expert)]
     if len(mine) < 2:
-        raise DataError(f"only {len(mine)} clips for the expert {expert!r}; it needs two or more of ten frames each")
+        raise DataError(f"only {len(mine)} clips for the expert {expert!r}; it needs two of {SHORTEST} frames each")
     return mine
 
 
@@ -276,11 +277,11 @@ def _held_out(
     folder: Path, sources: Sequence[Source], expert: str, settings: SyncTraining, config: SyncConfig
 ) -> list[Speaking]:
     """Clips of people held out, at most 24; of the training people where nobody is held out."""
-    try:
-        chosen = [c for c in choose_clips(sources, "val", settings.frames_per_identity, 0.5) if c.clip.length >= 10]
-    except DataError:
-        chosen = _clips(sources, "train", expert, settings)
-    return _cached(folder, [c.clip for c in chosen[:24]], config)
+    if held_out_split(sources) == "val":
+        chosen = choose_clips(sources, "val", settings.frames_per_identity, power=0.5)
+    else:
+        chosen = _clips(sources, expert, settings)
+    return _cached(folder, [c.clip for c in chosen if c.clip.length >= SHORTEST][:24], config)
 
 
 def _cached(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[Speaking]:
@@ -299,6 +300,5 @@ def _cached(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[Spe
 
 
 def _config(expert: str, sources: Sequence[Source], settings: SyncTraining, seed: int) -> dict[str, Any]:
-    data = [{"path": str(s.path), "weight": s.weight} for s in sources]
-    return {"stage": "sync", "expert": expert, "data": data, "model": asdict(EXPERTS[expert]),
-            "training": asdict(settings), "seed": seed}  # fmt: skip
+    return {"stage": "sync", "expert": expert, "data": [source.describe() for source in sources],
+            "model": asdict(EXPERTS[expert]), "training": asdict(settings), "seed": seed}  # fmt: skip

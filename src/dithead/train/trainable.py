@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from dithead.train.processes import team
+from dithead.train.weights import time_to_learn
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -31,7 +32,8 @@ class Trainable:
     """A module with its moving average and optimiser.
 
     ``may_split``: where FSDP is asked for, each process keeps a part of all three. Checkpoints are whole in any case,
-    so a run goes on in any number of processes. ``slow`` parameters learn at ``slow_rate`` of the rate.
+    so a run goes on in any number of processes. ``slow`` parameters learn at ``slow_rate`` of the rate. ``kept`` are
+    buffers that belong to this run, whatever it starts from.
     """
 
     module: nn.Module
@@ -41,6 +43,7 @@ class Trainable:
     may_split: bool = False
     slow: Sequence[nn.Parameter] = ()
     slow_rate: float = 1.0
+    kept: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.average = AveragedModel(self.module, multi_avg_fn=moving_average(self.ema_decay))
@@ -86,8 +89,9 @@ class Trainable:
 
         A run without attention over time can be gone on from with it, for it adds nothing at first.
         """
-        fresh = {name: value for name, value in self.average.state_dict().items() if ".temporal." in name}
-        _load(self.average, state["average"], fresh)
+        own, stored = self.average.state_dict(), state["average"]
+        kept = {name: value for name, value in own.items() if name.rpartition(".")[2] in self.kept}
+        _load(self.average, {**stored, **kept}, time_to_learn(own, stored))
         self.module.load_state_dict(self.average.module.state_dict())
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -50,6 +50,7 @@ run no-reference --set dit.reference_dropout=1.0
 run three-references --set model.dit.references=3
 run no-previous --set dit.previous_reference=0.0
 run previous-noiseless --set dit.previous_noise=0.0
+run random-reference --set dit.reference_choice=random
 run far-mouth   --set dit.reference_choice=far-mouth
 run mask-polygon --set model.mask=polygon
 run mask-box    --set model.mask=box

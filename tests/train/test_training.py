@@ -52,7 +52,8 @@ def test_stage_one_leaves_weights_metrics_and_a_sheet(stage_one: Path) -> None:
 
 def test_a_run_ends_with_a_page_that_needs_nothing_beside_it(stage_one: Path) -> None:
     page = (stage_one / "report.html").read_text()
-    for told in ("held_out_psnr", "data:image/png;base64,", "loader rows per second", "trained for", "torch"):
+    told_of_cost = ("loader rows per second", "seconds per step", "trained for", "torch")
+    for told in ("held_out_psnr", "data:image/png;base64,", "From above: truth", "training.batch 2", *told_of_cost):
         assert told in page, told
     assert "http" not in page
 
@@ -67,6 +68,7 @@ def test_stage_one_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [line["pixel"] for line in lines if "pixel" in line]
     assert losses[-1] < 0.8 * losses[0]
+    assert "pixel, steps 1 to 61" in (run / "report.html").read_text()
 
 
 def test_stopping_and_resuming_gives_the_same_bits(

@@ -16,6 +16,7 @@ from typing import Any
 from dithead.config import Preset
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data import Source
+from dithead.train.report import duration
 
 TRIAL_STEPS, TRIAL_SECONDS = 12, 8.0
 _PEOPLE = 3  # clips of so many people, and one held out, make the trial
@@ -39,7 +40,7 @@ class Estimate:
     def told(self) -> str:
         """One line for people."""
         return (
-            f"about {_duration(self.seconds)}: {_duration(self.preparing)} to read and encode the data, "
+            f"about {duration(self.seconds)}: {duration(self.preparing)} to read and encode the data, "
             f"{self.steps} steps of {self.seconds_per_step:.2f} s; {self.memory_gb:.1f} GB of memory, "
             f"checkpoints of {self.checkpoint_gb:.2f} GB"
         )
@@ -111,12 +112,6 @@ def _sample(source: Source, folder: Path) -> Source:
 def _few(clips: Sequence[Clip], count: int) -> list[Clip]:
     people = {clip.identity: clip for clip in reversed(clips)}
     return list(people.values())[:count]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def estimate_stage(

@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,21 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222 }}
+h2 {{ font-size: 1.15rem; margin: 1.5rem 0 .5rem }} .tables {{ display: flex; flex-wrap: wrap; gap: 0 4rem }}
 figure {{ display: inline-block; margin: .5rem 1rem .5rem 0 }} figcaption {{ font-size: 13px; color: #555 }}
-table {{ border-collapse: collapse }} td {{ padding: .15rem 1rem .15rem 0 }} img {{ max-width: 100% }}
-pre {{ background: #f6f6f6; padding: 1rem; overflow: auto; font-size: 12px }} path {{ fill: none; stroke: #2a6 }}
+table {{ border-collapse: collapse }} td {{ padding: .1rem 1rem .1rem 0 }} td + td {{ text-align: right; padding: 0 }}
+img {{ width: 100%; image-rendering: pixelated }} path {{ fill: none; stroke: #2a6; stroke-width: 1.5 }}
+pre {{ background: #f6f6f6; padding: 1rem; font-size: 12px; columns: 16rem; white-space: pre-wrap }}
 svg {{ background: #fafafa; border: 1px solid #ddd }} text {{ font-size: 10px; fill: #777 }}
 </style>
 <h1>{title}</h1>
-<h2>Numbers</h2>{numbers}
-{people}<h2>Cost</h2>{cost}
+<div class="tables"><div><h2>Numbers at the end</h2>{numbers}</div>
+{people}<div><h2>Cost</h2>{cost}</div></div>
 <h2>Curves</h2>{curves}
-<h2>Samples</h2>{samples}
-<h2>Settings</h2><pre>{config}</pre>
+{samples}<h2>Settings</h2><pre>{config}</pre>
 </html>
 """
+_UNITS = {"seconds_per_step": " s", "peak_memory_gb": " GB", "preparing": " s"}
 
 
 def write_report(run: Run) -> Path:
@@ -56,7 +58,7 @@ def write_report(run: Run) -> Path:
         cost=_table(_cost(run)),
         curves="".join(_curve(name, values) for name, values in series.items() if len(values) > 1),
         samples=_samples(sorted((run.folder / "samples").glob("*.png"))),
-        config=html.escape(json.dumps(run.config, indent=1, default=str)),
+        config=html.escape("\n".join(f"{name} {value}" for name, value in _flat(run.config))),
     )
     path = run.folder / "report.html"
     part = path.with_suffix(".part")
@@ -97,10 +99,14 @@ def _cost(run: Run) -> dict[str, str]:
     path = run.folder / "cost.json"
     known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     return {
-        "trained for": f"{run.seconds / 3600:.2f} h",
+        "trained for": duration(run.seconds),
         "on": f"{team().size} x {device}, {os.cpu_count()} threads, torch {torch.__version__}",
         "code": commit(),
-        **{name.replace("_", " "): _short(value) for name, value in known.items()},
+        **{
+            name.replace("_", " ").removesuffix(" gb"): _short(value) + _UNITS.get(name, "")
+            for name, value in known.items()
+            if name != "seconds"
+        },
     }
 
 
@@ -109,7 +115,8 @@ def _people(path: Path) -> str:
     if not path.exists():
         return ""
     errors: dict[str, float] = json.loads(path.read_text("utf-8"))["error"]
-    return f"<h2>Held-out error by clip</h2>{_table({name: _short(value) for name, value in errors.items()})}"
+    rows = _table({name: _short(value) for name, value in errors.items()})
+    return f"<div><h2>Held-out error by clip</h2>{rows}</div>"
 
 
 def _table(rows: dict[str, str]) -> str:
@@ -132,15 +139,33 @@ def _curve(name: str, values: Series) -> str:
     line = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
     labels = f'<text x="4" y="10">{_short(high)}</text><text x="4" y="{_HEIGHT - 2}">{_short(low)}</text>'
     svg = f'<svg width="{_WIDTH}" height="{_HEIGHT}"><path d="{line}"/>{labels}</svg>'
-    return f"<figure>{svg}<figcaption>{html.escape(name)}</figcaption></figure>"
+    told = f"{html.escape(name)}, steps {low_x:.0f} to {high_x:.0f}"
+    return f"<figure>{svg}<figcaption>{told}</figcaption></figure>"
 
 
 def _samples(sheets: Sequence[Path]) -> str:
     """The first and the last sheet."""
     chosen = list(dict.fromkeys([*sheets[:1], *sheets[-1:]]))
-    return "".join(_picture(sheet) for sheet in chosen)
+    told = "<h2>Samples of people held out</h2><p>From above: truth, masked, reference, drawn.</p>"
+    return told + "".join(_picture(sheet) for sheet in chosen) if chosen else ""
 
 
 def _picture(path: Path) -> str:
     data: Any = base64.b64encode(path.read_bytes()).decode()
     return f'<p>step {int(path.stem.split("-")[0])}<br><img src="data:image/png;base64,{data}" alt=""></p>'
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings within settings by their names with dots."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -46,7 +46,9 @@ AnyAudio = Annotated[
 class ModelConfig(Frozen):
     """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels. ``opening`` is how far the
     opening of the lips spreads, in distances between the outer eye corners, when the model speaks by itself;
-    ``generate`` moves lips as widely as the source's person does. 0: always as learned."""
+    ``generate`` moves lips as widely as the source's person does. 0: always as learned. ``opening_unit`` is what 1 of
+    the opening means in which the audio encoder tells it, in the same distances; 0: not known, so that one reference
+    must do for all frames."""
 
     name: str = "small"
     size: int = 160
@@ -55,6 +57,7 @@ class ModelConfig(Frozen):
     steps: int = 2
     guidance: float = 1.5
     opening: float = 0.0
+    opening_unit: float = 0.0
     autoencoder: AnyAutoencoder = AutoencoderConfig()
     dit: DiTConfig = DiTConfig()
     audio: AnyAudio = MelEncoderConfig()
@@ -112,11 +115,11 @@ class AudioTraining(Frozen):
 
 class DiTTraining(Frozen):
     """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
-    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, or
-    those with the head near and the lips far. ``open_share`` of the samples are the most open mouth of three, because
-    mouths are closed most of the time. ``adversarial_weight`` above 0 adds a critic of the clean estimate,
-    ``sync_weight`` a sync expert that watches and hears ``sync_windows`` short windows a step; both begin after a share
-    of the steps.
+    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, those
+    with the mouth about as open (as ``generate`` does), or those with the head near and the lips far. ``open_share`` of
+    the samples are the most open mouth of three, because mouths are closed most of the time. ``adversarial_weight``
+    above 0 adds a critic of the clean estimate, ``sync_weight`` a sync expert that watches and hears ``sync_windows``
+    short windows a step; both begin after a share of the steps.
     """
 
     steps: int = 4_000
@@ -134,7 +137,7 @@ class DiTTraining(Frozen):
     lip_noise: float = 0.25
     open_share: float = 0.6
     weighting: Weighting = "default"
-    reference_choice: Literal["random", "far-mouth"] = "random"
+    reference_choice: Literal["random", "near-mouth", "far-mouth"] = "near-mouth"
     adversarial_weight: float = 0.0
     adversarial_start: float = 0.5
     sync_weight: float = 0.0

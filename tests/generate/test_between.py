@@ -35,7 +35,7 @@ def test_uneven_times_move_by_their_share():
 class Counting:
     """Draws a frame's own number."""
 
-    talker = None
+    talker = gallery = None
 
     def __init__(self) -> None:
         self.drawn: list[int] = []

@@ -15,6 +15,7 @@ from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import box_polygon, frame_polygon, polygon_mask
 from dithead.generate import mouths
 from dithead.generate.pipeline import generate
+from dithead.generate.shelf import Shelf
 from dithead.generate.survey import Survey, survey
 from dithead.media.audio import write_audio
 from dithead.media.video import read_frames
@@ -131,7 +132,7 @@ def test_a_following_mask_survives_the_disk_and_does_not_depend_on_the_batch(foo
     source = footage(pictures[:6])
     found = survey(read_frames(source), SIZE, mask="polygon")
     found.save(tmp_path / "survey.npz")
-    back = Survey.load(tmp_path / "survey.npz")
+    back = Survey.load(tmp_path / "survey.npz", Shelf())
     assert np.array_equal(back.runs[0].outlines, found.runs[0].outlines)
     model = random_model(mask="polygon")
     one = generate(source, speech, tmp_path / "one.mkv", model=model, lossless=True, batch=1)

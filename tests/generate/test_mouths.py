@@ -9,7 +9,7 @@ import torch
 from dithead.checkpoint import build_model
 from dithead.config import get_preset
 from dithead.face.masks import box_polygon
-from dithead.generate.mouths import STILL_MOUTH, MouthMaker, expression, guidance_for
+from dithead.generate.mouths import STILL_MOUTH, MouthMaker, expression
 from dithead.generate.run import Run
 
 
@@ -26,12 +26,6 @@ def test_a_still_source_and_a_model_without_a_spread_leave_it_as_learned() -> No
 def test_extremes_are_bounded() -> None:
     assert expression(5.0, 0.035) == 1.6
     assert expression(0.013, 0.035) == 0.6
-
-
-def test_only_wide_mouths_are_guided_more_and_not_without_end() -> None:
-    assert guidance_for(0.7, 1.5) == 1.5
-    assert guidance_for(1.2, 1.0) == pytest.approx(1.2)
-    assert guidance_for(3.0, 1.0) == 1.25
 
 
 def maker() -> MouthMaker:

@@ -15,6 +15,7 @@ from dithead.face.masks import jaw_line, polygon_mask
 from dithead.generate.detail import mouth_core
 from dithead.generate.occlusion import Look, Watch, detail_share
 from dithead.generate.pipeline import generate
+from dithead.generate.shelf import Shelf
 from dithead.generate.survey import Survey
 from dithead.generate.things import CHEEKS, thing_before_lips, thing_beside_lips, tints_away, unlike_skin
 from dithead.media.video import read_frames
@@ -216,7 +217,7 @@ def test_covers_survive_on_disk(footage, pictures, tmp_path, seen):
     with Lookout() as lookout:
         found = survey(read_frames(footage(ball)), 96, lookout=lookout)
     found.save(tmp_path / "s.npz")
-    back = Survey.load(tmp_path / "s.npz")
+    back = Survey.load(tmp_path / "s.npz", Shelf())
     assert found.runs[0].covers.parts
     assert back.runs[0].covers == found.runs[0].covers
     assert np.array_equal(back.runs[0].cheeks, found.runs[0].cheeks)

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 
 from dithead.face.composite import paste_patch
-from dithead.generate.sharpen import crispened, detailed_patch
+from dithead.generate.lend import Loan
+from dithead.generate.references import enlarged
+from dithead.generate.sharpen import detailed_patch
 
 SIZE, SCALE = 96, 4
 MOVE = np.array([[1 / SCALE, 0, 0], [0, 1 / SCALE, 0]])
@@ -62,12 +64,16 @@ def test_small_faces_are_left_alone():
     assert np.array_equal(a.difference, b.difference)
 
 
-def test_a_soft_mouth_gets_the_contrast_of_the_reference_where_it_is_drawn():
-    reference = small(scene())
-    soft, core = cv2.GaussianBlur(reference, (0, 0), 0.6), np.zeros((SIZE, SIZE), np.float32)
-    core[30:70, 20:80] = 1
-    made = crispened(soft, reference, core)
-    fine = [grain_of(p[30:70, 20:80]) for p in (soft, made, reference)]
-    assert fine[0] < fine[1] < 1.15 * fine[2]
-    assert np.array_equal(made[:29], soft[:29])
-    assert np.abs(crispened(reference, soft, core).astype(int) - reference).max() == 0  # nothing is made softer
+def test_what_is_lent_takes_the_place_of_the_frames_own_detail():
+    frame, whole = scene(), np.ones((SIZE, SIZE), np.float32)
+    move = enlarged(np.eye(2, 3), 1 / SCALE)
+    rng = np.random.default_rng(1)
+    grain = cv2.GaussianBlur(rng.normal(0, 60, (384, 384, 1)).astype(np.float32), (0, 0), 0.8)
+    detail = np.repeat(grain[..., None], 3, axis=2)
+    lent = Loan(detail, whole)
+    made = detailed_patch(frame, small(frame), small(frame), move, whole, lent)
+    plain = paste_patch(frame, small(frame), move, whole)
+    assert (made.top, made.left) == (plain.top, plain.left)
+    added, place = made.difference - plain.difference, detail[made.top :, made.left :]
+    part = np.s_[40:340, 40:340]
+    assert np.abs(added[part] - place[part]).max() < 0.5, "laid where it belongs, at the frame's own scale"

@@ -12,6 +12,7 @@ from dithead.errors import FaceError
 from dithead.face.align import ANCHORS, CANONICAL
 from dithead.face.track import LONGEST_GAP
 from dithead.generate.run import RAMP, head_turn
+from dithead.generate.shelf import Shelf
 from dithead.generate.survey import Survey, Surveyor, unusable
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoFrame, VideoInfo
@@ -34,8 +35,8 @@ def frame(index: int) -> VideoFrame:
     return VideoFrame(index, index / 25, index * 512, Fraction(1, 12800), native, INFO.encoding)
 
 
-def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None) -> Survey:
-    surveyor = Surveyor(64)
+def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None, shelf: Shelf | None = None) -> Survey:
+    surveyor = Surveyor(64, shelf=shelf)
     for k, landmarks in enumerate(faces):
         surveyor.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
     return surveyor.finish()
@@ -43,7 +44,8 @@ def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None) -> 
 
 def test_a_frame_costs_few_bytes(monkeypatch):
     """Two hours at 25 fps are 180 000 frames: what is kept of each must be small, at the end of the run too."""
-    monkeypatch.setattr("dithead.generate.run.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
+    for module in ("run", "references"):
+        monkeypatch.setattr(f"dithead.generate.{module}.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
     surveyor, landmarks, picture = Surveyor(64), face(), frame(0)
     for _ in range(400):  # the samples are full, and what is made once is made
         surveyor.step(picture, {0: landmarks}, 0)
@@ -127,9 +129,14 @@ def test_many_frames_keep_few_samples():
 
 
 def test_round_trip_through_a_file(tmp_path):
-    found = surveyed([face()] * 4 + [None] * 20 + [face(70)] * 5)
+    found = surveyed([face()] * 4 + [None] * 20 + [face(70)] * 5, shelf=Shelf(tmp_path / "mouths"))
     found.save(tmp_path / "survey.npz")
-    back = Survey.load(tmp_path / "survey.npz")
+    back = Survey.load(tmp_path / "survey.npz", Shelf(tmp_path / "mouths", old=True))
+    for run, other in zip(found.runs, back.runs, strict=True):
+        assert run.mouths.slot == other.mouths.slot
+        assert run.mouths.usual == other.mouths.usual
+        assert np.array_equal(run.mouths.graded(64).pictures, other.mouths.graded(64).pictures)
+        assert np.array_equal(run.mouths.openings, other.mouths.openings)
     assert back.passed_through == found.passed_through
     assert np.array_equal(back.stamps, found.stamps)
     for a, b in zip(found.runs, back.runs, strict=True):

@@ -38,7 +38,9 @@ def generate(
     idle: Annotated[bool | None, typer.Option("--idle/--no-idle", help="A picture as --video sways a little.")] = None,
     occlusion: Annotated[str | None, typer.Option(help="auto keeps hands and things before the mouth; off.")] = None,
     interpolate: Annotated[bool, typer.Option("--interpolate", help="Draw every second mouth: steadier.")] = False,
-    sharpen: Annotated[bool, typer.Option("--sharpen", help="Crisper mouths; no truer ones.")] = False,
+    detail: Annotated[
+        bool | None, typer.Option("--detail/--no-detail", help="Skin and teeth from other frames.")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="Where --jobs run: local, or ray (a cluster).")] = None,
     workers: Annotated[int | None, typer.Option(help="How many of --jobs run at once.")] = None,
     as_json: Json = False,
@@ -47,7 +49,7 @@ def generate(
     settings = given(
         steps=steps, seed=seed, reference=reference, face=face, speakers=_voices(speaker, speakers), fit=fit,
         start=start, end=end, crf=crf, codec=codec, idle=idle,
-        occlusion=occlusion, interpolate=interpolate or None, sharpen=sharpen or None,
+        occlusion=occlusion, interpolate=interpolate or None, detail=detail,
     )  # fmt: skip
     settings |= given(model=model, device=device) | {"lossless": lossless}
     if jobs is not None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.generate.morph import between
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
 from dithead.types import RGB
@@ -24,7 +23,7 @@ class Interpolator:
     """Draws like a ``MouthMaker``, but only every second frame of a run, its first and its last."""
 
     def __init__(self, maker: MouthMaker) -> None:
-        self.maker, self.talker = maker, maker.talker
+        self.maker, self.talker, self.gallery = maker, maker.talker, maker.gallery
         self._last: dict[int, tuple[float, RGB]] = {}  # time and mouth of the last frame drawn of each face
 
     def begin(self) -> None:
@@ -35,6 +34,10 @@ class Interpolator:
         """How many frames the next ``draw`` should get: so many that its last one is drawn in any case."""
         drawn = self.maker.room((batch + first) // 2, first=first)
         return max(3, 2 * drawn - 1) if first else max(2, 2 * drawn)
+
+    def meant(self, run: Run, times: NDArray[np.float64]) -> list[float] | None:
+        """See ``MouthMaker.meant``."""
+        return self.maker.meant(run, times)
 
     def save_state(self, path: Path) -> None:
         """As ``MouthMaker.save_state``: parts of the work begin with a drawn frame, so there is nothing to add."""
@@ -65,25 +68,3 @@ class Interpolator:
             for k in range(len(crops))
         ]
         return np.stack(every)
-
-
-def between(time_a: float, a: RGB, time_b: float, b: RGB, time: float) -> RGB:
-    """The picture (S, S, 3) at ``time`` between ``a`` and ``b``: both moved there by their optical flow, and mixed."""
-    share = 0.5 if time_b <= time_a else (time - time_a) / (time_b - time_a)
-    grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
-    there, back = _flow(grey_a, grey_b), _flow(grey_b, grey_a)
-    mixed = (1 - share) * _moved(a, -share * there) + share * _moved(b, -(1 - share) * back)
-    return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
-
-
-def _flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(S, S, 2): how far each pixel of ``start`` goes to ``end``."""
-    finder: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(finder.calc(start, end, None), np.float32)
-
-
-def _moved(picture: RGB, flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    size = picture.shape[0]
-    grid = np.dstack(np.meshgrid(np.arange(size), np.arange(size))).astype(np.float32)
-    moved = cv2.remap(picture, grid + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)

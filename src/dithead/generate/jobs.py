@@ -15,7 +15,7 @@ from dithead.media.files import shown
 REQUIRED = ("video", "audio", "output")
 OPTIONS = {
     "steps": int, "seed": int, "reference": str, "face": str, "speakers": str, "fit": str, "start": float,
-    "end": float, "crf": float, "codec": str, "occlusion": str, "interpolate": bool, "sharpen": bool,
+    "end": float, "crf": float, "codec": str, "occlusion": str, "interpolate": bool, "detail": bool,
     "lossless": bool, "idle": bool,
 }  # fmt: skip
 """Settings of ``generate`` that a row may hold, each with its type."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
+from dithead.generate.references import Gallery, Graded
 from dithead.media.files import save_arrays
 from dithead.models.chunks import CONTEXT, stride
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
@@ -26,7 +27,7 @@ ReferenceMode = Literal["static", "previous"]
 
 STILL_MOUTH = 0.012  # spread of the aperture below which a source says nothing about how its person speaks
 _EXPRESSION = (0.6, 1.6)
-_MOST_GUIDED = 1.25
+_REMEMBERED = 256  # moments
 
 
 def expression(source: float, learned: float) -> float:
@@ -37,14 +38,6 @@ def expression(source: float, learned: float) -> float:
     if learned <= 0 or source < STILL_MOUTH:
         return 1.0
     return float(np.clip(source / learned, *_EXPRESSION))
-
-
-def guidance_for(wide: float, usual: float) -> float:
-    """Guidance for lips that move ``wide`` times as widely as those learned from.
-
-    The transformer hardly draws mouths wider than it has seen; guidance carries it on (``docs/training.md``).
-    """
-    return usual * float(np.clip(wide, 1.0, _MOST_GUIDED))
 
 
 class _Before(NamedTuple):
@@ -72,9 +65,9 @@ class MouthMaker:
     """Draws mouths with one model.
 
     features: of the speech of each face by number; that of all others under None.
-    reference: ``static`` shows the model one chosen frame of the run all along, so frames are drawn in
-    batches; ``previous`` shows it the frame it drew last, as in the paper, one by one. One noise serves the
-    whole clip, so the result does not depend on the batch size.
+    reference: ``static`` shows the model that picture of the run whose mouth is about as open as it should be, so
+    frames are drawn in batches; ``previous`` shows it the frame it drew last, as in the paper, one by one. One noise
+    serves the whole clip, so the result does not depend on the batch size.
     """
 
     def __init__(
@@ -90,6 +83,9 @@ class MouthMaker:
         self.noise = talker.initial_noise(seed)
         self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
         self._before: dict[tuple[int, int], _Before] = {}  # what the next chunk of each run is shown
+        self.gallery = Gallery(talker.size)
+        self._meant: dict[tuple[int, float], float] = {}  # how open the mouth of each face is meant to be, and when
+        self._shown: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}  # references of each (face, first frame)
 
     def begin(self) -> None:
         """A new part of the work: what one frame hands to the next is kept by run, so nothing is forgotten."""
@@ -119,6 +115,28 @@ class MouthMaker:
             one, mask = slice(i, i + 1), masks[i % len(masks)]
             drawn.append(self._drawn_after_last(run, crops[one], times[one], mask))
         return np.concatenate(drawn)
+
+    def meant(self, run: Run, times: NDArray[np.float64]) -> list[float] | None:
+        """How open (B,) the mouth of ``run`` is meant to be at ``times`` (B,); None for a model that does not say."""
+        new = [t for t in times.tolist() if (run.face, t) not in self._meant]
+        if new:
+            with torch.inference_mode():
+                self._listen(run, np.array(new))
+        known = [self._meant.get((run.face, t)) for t in times.tolist()]
+        return None if None in known else known  # type: ignore[return-value]
+
+    def _listen(self, run: Run, times: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float32] | None]:
+        """Tokens (B, L, A) of the speech at ``times`` (B,), and how open the mouth is meant to be (B,), where known."""
+        heard = self.features.get(run.face, self.features[None])
+        around = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
+        tokens = self.talker.audio_window(*around)
+        moved = self.talker.moved_opening(tokens, expression(run.opening, self.talker.config.opening))
+        if moved is None or run.mouths is None:
+            return tokens, None
+        openings = run.mouths.usual + moved.float().cpu().numpy()
+        new = {(run.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
+        self._meant = dict([*self._meant.items(), *new.items()][-_REMEMBERED:])
+        return tokens, openings
 
     def save_state(self, path: Path) -> None:
         """Write what the next frame depends on, for ``load_state`` after a crash."""
@@ -184,12 +202,31 @@ class MouthMaker:
         masks = np.stack([polygon_mask(each, self.talker.size) for each in polygons])
         masked, mask = frame_conditions(crops, masks)
         with torch.inference_mode():
-            heard = self.features.get(run.face, self.features[None])
-            stretch = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
-            tokens = self.talker.audio_window(*stretch)
+            tokens, openings = self._listen(run, times)
             wide = expression(run.opening, self.talker.config.opening)
+            graded = None if self.reference == "previous" else self.gallery.of(run)
+            if graded is None or openings is None:
+                reference = to_tensor(run.reference[None])
+            else:
+                reference, latent = self._references(run, graded, openings, mask)
             images, latents = self.talker.generate(
-                masked, mask, to_tensor(run.reference[None]), tokens, self.noise, self.steps, previous_latent=latent,
-                guidance=guidance_for(wide, self.talker.config.guidance), expression=wide, frames=together, known=known,
+                masked, mask, reference, tokens, self.noise, self.steps, previous_latent=latent,
+                expression=wide, frames=together, known=known,
             )  # fmt: skip
         return to_pixels(images), latents
+
+    def _references(
+        self, run: Run, graded: Graded, openings: NDArray[np.float32], mask: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """References (B, 3, S, S) about as open as ``openings`` (B,), and their latents (B, C, G, G).
+
+        Under a mask that follows the face latents are left to the model: they are others in every frame.
+        """
+        key = (run.face, run.start)
+        if key not in self._shown:
+            pictures = to_tensor(graded.crops)
+            latents = self.talker.reference_latents(pictures, mask[:1]) if run.outlines is None else None
+            self._shown = {k: v for k, v in self._shown.items() if k[0] != run.face} | {key: (pictures, latents)}
+        pictures, latents = self._shown[key]
+        index = torch.from_numpy(graded.nearest(openings))
+        return pictures[index], None if latents is None else latents[index.to(latents.device)]

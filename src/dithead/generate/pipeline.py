@@ -58,7 +58,7 @@ class _Job:
     fit: Fit
     batch: int
     occlusion: Occlusion
-    sharpen: bool
+    detail: bool
 
 
 def generate(
@@ -76,7 +76,7 @@ def generate(
     idle: bool = True,
     occlusion: Occlusion = "auto",
     interpolate: bool = False,
-    sharpen: bool = False,
+    detail: bool = True,
     fit: Fit = "silence",
     start: float = 0.0,
     end: float | None = None,
@@ -98,7 +98,7 @@ def generate(
     idle: let a still picture given as ``video`` sway a little; it lasts as long as the speech.
     occlusion: ``auto`` keeps hands and things before the mouth; ``off`` draws over them.
     interpolate: draw every second mouth and move those between along optical flow: steadier, quicker, less exact.
-    sharpen: give the drawn mouth the fine contrast of the person's own; crisper, and no truer.
+    detail: give the drawn mouth the fine contrast of the person's own, from the frames that look most like it.
     fit: what to do when speech and video differ in length, see ``schedule.Fit``.
     start, end: the part of the video to use, in seconds.  crf, codec (h264, hevc), lossless: of the one encode.
 
@@ -130,7 +130,7 @@ def generate(
         fit,
         max(1, min(batch, room)),
         occlusion,
-        sharpen,
+        detail,
     )
     talker = load_talker(model, device)
     begun = time.perf_counter()
@@ -208,7 +208,7 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
     faces = {"choice": repr(job.choice), "voices": voices}
     part = {
         "occlusion": job.occlusion,
-        "sharpen": job.sharpen,
+        "detail": job.detail,
         "start": job.clip.start,
         "end": job.clip.end,
         "clip": repr(job.clip),
@@ -227,7 +227,7 @@ def _survey(job: _Job, talker: TalkingHead, work: WorkFolder, progress: Progress
     try:
         with Lookout() as lookout:
             look = lookout if job.occlusion == "auto" else None
-            found = survey(frames, talker.size, job.choice, lookout=look, mask=talker.config.mask)
+            found = survey(frames, talker.size, job.choice, None, look, talker.config.mask, work.shelf())
     except FaceError as error:
         raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
     work.save_survey(found)
@@ -260,7 +260,7 @@ def _drawn(
     played: Iterable[Shown], job: _Job, found: Survey, maker: Maker, state: Path
 ) -> Iterator[tuple[Planes, int]]:
     """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
-    for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch, sharpen=job.sharpen):
+    for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch, detail=job.detail):
         yield planes, item.pts
     maker.save_state(state)
 

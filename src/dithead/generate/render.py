@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,10 +13,11 @@ from dithead.face.composite import match_colour
 from dithead.face.masks import jaw_mask, polygon_mask
 from dithead.generate.between import Interpolator
 from dithead.generate.detail import mouth_core, newness
+from dithead.generate.lend import Loan, lend
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
 from dithead.generate.schedule import Shown
-from dithead.generate.sharpen import crispened, detailed_patch
+from dithead.generate.sharpen import detailed_patch
 from dithead.generate.survey import Survey
 from dithead.media.planes import Planes, planes_of
 from dithead.types import RGB, Mask, Similarity
@@ -26,11 +27,11 @@ FEATHER = 0.06  # width of the blend inside the mask's edge, as a fraction of S
 
 
 def render(
-    shown: Iterable[Shown], survey: Survey, maker: Maker, pix_fmt: str, batch: int, *, sharpen: bool = False
+    shown: Iterable[Shown], survey: Survey, maker: Maker, pix_fmt: str, batch: int, *, detail: bool = True
 ) -> Iterator[tuple[Shown, Planes]]:
     """Yield each frame with its new planes, in order; at most ``batch`` frames are held, three if interpolated.
 
-    sharpen: give drawn mouths the fine contrast of their run's reference.
+    detail: give drawn mouths the fine contrast of the person's own pictures.
     """
     maker.begin()
     held: list[Shown] = []
@@ -39,41 +40,45 @@ def render(
     for item in shown:
         here = survey.runs_at(item.index)
         if here != runs:
-            yield from _flush(held, runs, maker, pix_fmt, sharpen)
+            yield from _flush(held, runs, maker, pix_fmt, detail)
             maker.begin()
             held, runs, room = [], here, maker.room(batch, first=True)
         held.append(item)
         if len(held) >= room:
-            yield from _flush(held, runs, maker, pix_fmt, sharpen)
+            yield from _flush(held, runs, maker, pix_fmt, detail)
             held, room = [], maker.room(batch, first=False)
-    yield from _flush(held, runs, maker, pix_fmt, sharpen)
+    yield from _flush(held, runs, maker, pix_fmt, detail)
 
 
 def _flush(
-    held: list[Shown], runs: list[Run], maker: Maker, pix_fmt: str, sharpen: bool
+    held: list[Shown], runs: list[Run], maker: Maker, pix_fmt: str, detail: bool
 ) -> Iterator[tuple[Shown, Planes]]:
     if not held:
         return
     planes = [planes_of(s.frame.native, pix_fmt, s.frame.encoding, s.frame.rotation) for s in held]
     for run in runs:
-        _draw(held, planes, run, maker, sharpen)
+        _draw(held, planes, run, maker, detail)
     yield from zip(held, planes, strict=True)
 
 
-def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, sharpen: bool) -> None:
+def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, detail: bool) -> None:
     """Put the mouths of one face into the planes of the held frames."""
     size = maker.talker.size
     views = [_view(p, run.transforms[s.index - run.start], size) for s, p in zip(held, planes, strict=True)]
     crops = np.stack([warp_crop(v.pixels, v.move, size) for v in views])
     core = mouth_core(run.lips, size)
-    drawn = maker.draw(run, crops, np.array([s.time for s in held]), [s.index for s in held])
-    masks = _masks(held, run, size)
-    for s, p, view, crop, mouth, (whole, soft) in zip(held, planes, views, crops, drawn, masks, strict=True):
-        tinted = match_colour(crispened(mouth, run.reference, core) if sharpen else mouth, crop, whole)
+    times = np.array([s.time for s in held])
+    drawn = maker.draw(run, crops, times, [s.index for s in held])
+    masks, graded = _masks(held, run, size), maker.gallery.of(run) if detail else None
+    openings: Sequence[float | None] = maker.meant(run, times) or [None] * len(held)
+    for s, p, view, crop, mouth, opening, (whole, soft) in zip(
+        held, planes, views, crops, drawn, openings, masks, strict=True
+    ):
+        tinted = match_colour(mouth, crop, whole)
         mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
         if run.cheeks is not None and (real := run.covers.ghostless(mouth, crop, run.cheeks, core)) is not None:
             mask *= real
-        _put(p, view, tinted, crop, mask)
+        _put(p, view, tinted, crop, mask, None if graded is None else lend(graded, tinted, opening, core))
 
 
 def _masks(held: list[Shown], run: Run, size: int) -> list[tuple[Mask, Mask]]:
@@ -115,7 +120,7 @@ def _view(planes: Planes, move: Similarity, size: int) -> _View:
     return _View(planes.rgb(top, left, bottom, right), top, left, local)
 
 
-def _put(planes: Planes, view: _View, mouth: RGB, crop: RGB, mask: Mask) -> None:
-    patch = detailed_patch(view.pixels, mouth, crop, view.move, mask)
+def _put(planes: Planes, view: _View, mouth: RGB, crop: RGB, mask: Mask, lent: Loan | None) -> None:
+    patch = detailed_patch(view.pixels, mouth, crop, view.move, mask, lent)
     if patch is not None:
         planes.add_rgb_difference(patch.difference, view.top + patch.top, view.left + patch.left)

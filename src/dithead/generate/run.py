@@ -15,6 +15,8 @@ from dithead.face.align import crop_transform, invert, smooth_moves, transform_p
 from dithead.face.lips import OUTER_LIPS, lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.generate.occlusion import Covers, Look, Watch
+from dithead.generate.references import Mouths, choose_mouths, large_crop, large_side
+from dithead.generate.shelf import Shelf
 from dithead.generate.things import CHEEKS
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
@@ -41,6 +43,7 @@ class Run:
     opening: float = 0.0  # standard deviation of the source's lip aperture: how widely this person's mouth moves
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where its skin is
     outlines: NDArray[np.float32] | None = None  # (N, K, 2) frame pixels: masks that follow the face, if wanted
+    mouths: Mouths | None = None  # its mouth from closed to open
 
     def mask_polygon(self, index: int) -> NDArray[np.float32]:
         """The mask's polygon (K, 2) in the crop of frame ``index``."""
@@ -61,6 +64,8 @@ class _Sample:
     crop: RGB  # (S, S, 3)
     aperture: float
     turn: float
+    clear: bool  # whether the mouth can be seen
+    large: RGB  # (L, L, 3): the same crop with all that the frame shows
 
 
 @dataclass
@@ -77,6 +82,7 @@ class OpenRun:
     samples: list[_Sample] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
     stride: int = 1
+    side: int = 0  # L, decided by the first frame
     gap: int = 0  # frames since the face was last seen
 
     def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, look: Look | None = None) -> None:
@@ -86,7 +92,10 @@ class OpenRun:
         self._keep(transform, in_crop, size)
         if self.frames % self.stride == 0:
             crop = warp_crop(frame.pixels, transform, size)
-            self.samples.append(_Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks)))
+            clear = look is None or not look.reason
+            self.side = self.side or large_side(transform, size)
+            large = crop if self.side == size else large_crop(frame.pixels, transform, size, self.side)
+            self.samples.append(_Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks), clear, large))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.samples, self.stride = self.samples[::2], self.stride * 2
@@ -99,7 +108,7 @@ class OpenRun:
         self.watch.add(None)
         self.frames, self.gap = self.frames + 1, self.gap + 1
 
-    def close(self, size: int, fades_in: bool, fades_out: bool) -> Run:
+    def close(self, size: int, fades_in: bool, fades_out: bool, shelf: Shelf | None = None) -> Run:
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
         polygon = box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size)
@@ -112,7 +121,15 @@ class OpenRun:
             self.watch.close(), float(np.std([s.aperture for s in self.samples])),
             np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             np.frombuffer(self.outlines, np.float32).reshape(self.frames, -1, 2)[:count] if self.outlines else None,
+            self._mouths(shelf or Shelf()),
         )  # fmt: skip
+
+    def _mouths(self, shelf: Shelf) -> Mouths:
+        seen = [s for s in self.samples if s.clear] or self.samples
+        apertures, turns, sharpness = np.array([(s.aperture, s.turn, _sharpness(s.crop)) for s in seen]).T
+        chosen = choose_mouths(apertures, turns, sharpness)
+        slot = shelf.put(np.stack([seen[k].large for k in chosen]))
+        return Mouths(shelf, slot, apertures[chosen].astype(np.float32), float(apertures.mean()))
 
     def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
         self.moves.extend(transform.ravel())

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from dithead.face.align import invert, transform_scale
 from dithead.face.composite import Patch, paste_patch
+from dithead.generate.lend import Loan
+from dithead.generate.morph import flow, moved
 from dithead.types import RGB, Mask, Similarity
 
+_SHRUNK = 1.35  # lent pixels per frame pixel from which on they would alias
 _LARGER = 0.9  # crop pixels per frame pixel from which on the frame shows nothing the crop does not
 _ALIKE, _UNLIKE = 10.0, 30.0  # differences in 8-bit steps up to which detail is shared in full, and from which not
 _EVEN = 0.02  # sigma by which the flow is smoothed, as a fraction of S: its noise would make skin crawl
@@ -35,55 +38,53 @@ def kinship(mouth: RGB, source: RGB) -> Kinship:
     """Match a drawn crop with the source's (both (S, S, 3))."""
     size = mouth.shape[0]
     new, old = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (mouth, source))
-    flow = cv2.GaussianBlur(_matcher().calc(new, old, None), (0, 0), _EVEN * size)
-    there = _grid(size, size) + flow
-    moved = cv2.remap(source, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    gap = cv2.GaussianBlur(np.abs(moved.astype(np.float32) - mouth).max(axis=2), (0, 0), 0.012 * size)
+    there = cv2.GaussianBlur(flow(new, old), (0, 0), _EVEN * size)
+    gap = cv2.GaussianBlur(np.abs(moved(source, there) - mouth).max(axis=2), (0, 0), 0.012 * size)
     share = np.clip((_UNLIKE - gap) / (_UNLIKE - _ALIKE), 0, 1)
-    return Kinship(flow, cv2.GaussianBlur(share, (0, 0), 0.01 * size).astype(np.float32))
+    return Kinship(there, cv2.GaussianBlur(share, (0, 0), 0.01 * size).astype(np.float32))
 
 
-def crispened(mouth: RGB, reference: RGB, core: Mask) -> RGB:
-    """``mouth`` with the fine contrast that ``reference`` has in ``core`` (all of side S), at most doubled.
-
-    The decoder loses a fifth of it. It can be given back, not made true: see ``docs/generate.md``.
+def detailed_patch(
+    frame: RGB, mouth: RGB, source: RGB, move: Similarity, mask: Mask, lent: Loan | None = None
+) -> Patch | None:
+    """``paste_patch`` of ``mouth`` (S, S, 3) with the detail that ``source``, the frame's own crop, has lost, and with
+    what is ``lent`` from other frames: where it is, the frame's own stays out.
     """
-    here = core > 0.5
-    fine, wanted = _fine(mouth), float(_fine(reference)[here].std())
-    gain = np.clip(wanted / max(float(fine[here].std()), 1e-3) - 1, 0, 1)
-    return np.asarray(np.clip(np.rint(mouth + gain * core[..., None] * fine), 0, 255), np.uint8)
-
-
-def detailed_patch(frame: RGB, mouth: RGB, source: RGB, move: Similarity, mask: Mask) -> Patch | None:
-    """``paste_patch`` of ``mouth`` (S, S, 3) with the detail that ``source``, the frame's own crop, has lost."""
     patch = paste_patch(frame, mouth, move, mask)
-    if patch is None or transform_scale(move) > _LARGER:
-        return patch
-    kin = kinship(mouth, source)
+    if patch is None:
+        return None
     height, width = patch.difference.shape[:2]
     back = invert(move)
     back[:, 2] -= (patch.left, patch.top)
+    added = np.zeros_like(patch.difference) if lent is None else _pasted(lent, move, back, (height, width), mask)
+    if transform_scale(move) <= _LARGER:
+        free = mask if lent is None else mask * (1 - lent.share)
+        added = added + _own(frame, patch, mouth, source, back, free)
+    return Patch(patch.difference + added, patch.top, patch.left)
 
-    def enlarged(picture: Any, how: int = cv2.INTER_LINEAR) -> NDArray[Any]:
-        return cv2.warpAffine(picture, back, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
 
+def _own(frame: RGB, patch: Patch, mouth: RGB, source: RGB, back: Similarity, mask: Mask) -> NDArray[np.float32]:
+    """(h, w, 3): what the frame shows and its crop does not, moved along with the mouth."""
+    height, width = patch.difference.shape[:2]
+    kin = kinship(mouth, source)
     old = frame[patch.top : patch.top + height, patch.left : patch.left + width].astype(np.float32)
-    detail = old - enlarged(source, cv2.INTER_CUBIC).astype(np.float32)
-    there = _grid(height, width) + (enlarged(kin.flow) @ back[:, :2].T).astype(np.float32)
-    detail = cv2.remap(detail, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    detail *= (enlarged(kin.share) * enlarged(mask))[..., None]
-    return Patch(patch.difference + detail, patch.top, patch.left)
+    detail = old - _enlarged(source, back, (height, width), cv2.INTER_CUBIC).astype(np.float32)
+    there = (_enlarged(kin.flow, back, (height, width)) @ back[:, :2].T).astype(np.float32)
+    share = _enlarged(kin.share, back, (height, width)) * _enlarged(mask, back, (height, width))
+    return np.asarray(moved(detail, there) * share[..., None], np.float32)
 
 
-def _fine(picture: RGB) -> NDArray[np.float32]:
-    whole = picture.astype(np.float32)
-    return np.asarray(whole - cv2.GaussianBlur(whole, (0, 0), picture.shape[0] / 110), np.float32)
+def _pasted(lent: Loan, move: Similarity, back: Similarity, shape: tuple[int, int], mask: Mask) -> NDArray[np.float32]:
+    """(h, w, 3): what is lent, on the frame."""
+    factor = lent.detail.shape[0] / mask.shape[0]
+    shrunk = transform_scale(move) * factor
+    detail = cv2.GaussianBlur(lent.detail, (0, 0), 0.45 * shrunk) if shrunk > _SHRUNK else lent.detail
+    from_large = back.copy()
+    from_large[:, :2] /= factor
+    from_large[:, 2] += back[:, :2] @ np.full(2, 0.5 / factor - 0.5)
+    weight = _enlarged(mask, back, shape)[..., None]
+    return np.asarray(_enlarged(detail, from_large, shape, cv2.INTER_CUBIC) * weight, np.float32)
 
 
-def _grid(height: int, width: int) -> NDArray[np.float32]:
-    """(h, w, 2): every pixel's own x and y."""
-    return np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
-
-
-def _matcher() -> Any:
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+def _enlarged(picture: Any, back: Similarity, shape: tuple[int, int], how: int = cv2.INTER_LINEAR) -> NDArray[Any]:
+    return cv2.warpAffine(picture, back, shape[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)

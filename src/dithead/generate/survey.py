@@ -21,8 +21,10 @@ from dithead.face.landmarks import FaceLandmarker
 from dithead.face.track import LONGEST_GAP, track_faces
 from dithead.generate.follow import Choice, follow_faces
 from dithead.generate.occlusion import BLURRED, HAUNTED, HIDDEN, Covers, Look, Lookout
+from dithead.generate.references import Mouths
 from dithead.generate.result import Stretch
 from dithead.generate.run import OpenRun, Run, head_turn
+from dithead.generate.shelf import Shelf, Slot
 from dithead.media.files import save_arrays
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind
@@ -55,6 +57,7 @@ class Survey:
     def save(self, path: Path) -> None:
         """Write an .npz; the file appears whole or not at all."""
         spans = [(r.start, r.stop, r.fades_in, r.fades_out, r.face) for r in self.runs]
+        mouths = [r.mouths for r in self.runs if r.mouths is not None]
         reports = [[(s.first, s.last, s.reason) for s in part] for part in (self.passed_through, self.damaged)]
         save_arrays(
             path,
@@ -66,6 +69,9 @@ class Survey:
             openings=np.array([r.opening for r in self.runs]),
             cheeks=np.stack([r.cheeks for r in self.runs if r.cheeks is not None]),
             references=np.stack([r.reference for r in self.runs]),
+            mouths=np.array([(m.usual, m.slot.offset, len(m.openings)) for m in mouths]),
+            mouth_openings=np.concatenate([m.openings for m in mouths]),
+            mouth_lengths=np.concatenate([m.slot.lengths for m in mouths]),
             jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
             outlines=np.concatenate([np.zeros((0, 2)) if r.outlines is None else r.outlines for r in self.runs]),
             covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
@@ -76,8 +82,8 @@ class Survey:
         )
 
     @staticmethod
-    def load(path: Path) -> Survey:
-        """Read what ``save`` wrote."""
+    def load(path: Path, shelf: Shelf) -> Survey:
+        """Read what ``save`` wrote; the pictures stay on ``shelf``."""
         with np.load(path, allow_pickle=False) as data:
             spans = data["spans"].tolist()
             cuts = np.cumsum([stop - start for start, stop, *_ in spans])[:-1]
@@ -94,6 +100,10 @@ class Survey:
             if len(data["outlines"]):
                 for run, outlines in zip(runs, np.split(data["outlines"], cuts), strict=True):
                     run.outlines = outlines
+            kept = data["mouths"]
+            each = (np.split(data[f"mouth_{name}"], np.cumsum(kept[:-1, 2]).astype(int)) for name in _OF_MOUTHS)
+            for run, (usual, offset, _), openings, lengths in zip(runs, kept, *each, strict=True):
+                run.mouths = Mouths(shelf, Slot(int(offset), tuple(lengths.tolist())), openings, float(usual))
             _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
             for run, haunted in zip(runs, data["haunted"], strict=True):
                 run.covers.haunted = haunted.tobytes() if haunted.any() else b""
@@ -108,14 +118,16 @@ def survey(
     landmarker: FaceLandmarker | None = None,
     lookout: Lookout | None = None,
     mask: MaskKind = "stable-polygon",
+    shelf: Shelf | None = None,
 ) -> Survey:
     """Track the chosen faces through all frames; raise ``FaceError`` when no frame has a usable one.
 
     size: crop side S of the model that will draw the mouths.  choice: None follows the largest face of each shot,
     several times as quick as any other choice, which has to look for all faces in every frame.  lookout: finds
-    what hides the mouth; without one nothing is taken to.  mask: the kind that model learned with.
+    what hides the mouth; without one nothing is taken to.  mask: the kind that model learned with.  shelf: where
+    pictures of the mouths are kept; a temporary file without one.
     """
-    surveyor = Surveyor(size, lookout, mask)
+    surveyor = Surveyor(size, lookout, mask, shelf)
     current: list[VideoFrame] = []
 
     def pixels() -> Iterator[RGB]:
@@ -135,8 +147,15 @@ def survey(
 class Surveyor:
     """Takes what was seen frame by frame and makes runs of it."""
 
-    def __init__(self, size: int, lookout: Lookout | None = None, mask: MaskKind = "stable-polygon") -> None:
+    def __init__(
+        self,
+        size: int,
+        lookout: Lookout | None = None,
+        mask: MaskKind = "stable-polygon",
+        shelf: Shelf | None = None,
+    ) -> None:
         self.size, self.lookout, self.mask = size, lookout, mask
+        self.shelf = Shelf() if shelf is None else shelf
         self.picture: RGB | None = None  # of the present frame
         self.stamps = array("q")
         self.shot_start = 0
@@ -208,9 +227,10 @@ class Surveyor:
         for number in numbers:
             run = self.open.pop(number)
             fades_out = not (at_cut and run.gap == 0)
-            self.runs.append(run.close(self.size, run.start != self.shot_start, fades_out))
+            self.runs.append(run.close(self.size, run.start != self.shot_start, fades_out, self.shelf))
 
 
+_OF_MOUTHS = ("openings", "lengths")
 DAMAGED = "damaged in the source; the last good frame is shown"
 _IN_RUNS = (HIDDEN, BLURRED)  # the face is followed all the same
 _ORDER = (*_IN_RUNS, "face turned away", "face too small", "no face")  # the most telling reason first

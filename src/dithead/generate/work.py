@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from dithead.errors import OutputError
+from dithead.generate.shelf import Shelf
 from dithead.generate.survey import Survey
 from dithead.media.files import shown
 
-_JOB, _SURVEY, _LOCK = "job.json", "survey.npz", "lock"
+_JOB, _SURVEY, _MOUTHS, _LOCK = "job.json", "survey.npz", "mouths.png", "lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -72,7 +73,11 @@ class WorkFolder:
 
     def load_survey(self) -> Survey | None:
         path = self.folder / _SURVEY
-        return Survey.load(path) if path.exists() else None
+        return Survey.load(path, Shelf(self.folder / _MOUTHS, old=True)) if path.exists() else None
+
+    def shelf(self) -> Shelf:
+        """A new one, for the pictures that the survey keeps."""
+        return Shelf(self.folder / _MOUTHS)
 
     def save_survey(self, survey: Survey) -> None:
         survey.save(self.folder / _SURVEY)
@@ -86,6 +91,7 @@ class WorkFolder:
         for old in [
             path,
             self.folder / _SURVEY,
+            self.folder / _MOUTHS,
             *self.segments(),
             *self.folder.glob("[0-9]*.npz"),
             *self.folder.glob("voice*.mel"),

@@ -39,6 +39,7 @@ class HeadConfig(Protocol):
     steps: int
     guidance: float
     opening: float
+    opening_unit: float
     mask: MaskKind
     autoencoder: AutoencoderConfig | KLConfig
     dit: DiTConfig
@@ -164,6 +165,20 @@ class TalkingHead(nn.Module):
         """Latent (B, C, G, G) of an image (B, 3, S, S), ``masked`` or whole, zero outside the window."""
         encode = self.autoencoder.encode_masked if masked else self.autoencoder.encode
         return window.place(encode(window.pixels(image)).to(image.dtype))
+
+    @torch.inference_mode()
+    def reference_latents(self, pictures: Tensor, mask: Tensor) -> Tensor:
+        """Latents (K, C, G, G) of references (K, 3, S, S), as ``generate`` makes them under ``mask`` (1, 1, S, S)."""
+        pictures, mask = (x.to(self.device, self.autoencoder.dtype) for x in (pictures, mask))
+        return self.encode_window(pictures, window_of(F.avg_pool2d(mask, self.size // self.config.dit.grid)))
+
+    def moved_opening(self, tokens: Tensor, expression: float = 1.0) -> Tensor | None:
+        """How much wider than usual the mouth is to open (B,), in distances between the outer eye corners.
+
+        None for a model whose ``opening_unit`` is not known.
+        """
+        lips, unit = self.lips(tokens, expression), self.config.opening_unit
+        return None if lips is None or not unit else (lips[:, -1] - self.dit.lip_centre[-1]) * unit
 
     def lips(self, tokens: Tensor, expression: float = 1.0) -> Tensor | None:
         """What the lips do (B, lip_targets) as the audio encoder hears it; None for a model without that condition."""

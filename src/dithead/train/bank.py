@@ -159,9 +159,22 @@ class LatentBank:
         return np.concatenate([clip.latents[index] for index in chosen])
 
     def _other_frame(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> int:
-        if self.settings.reference_choice == "random":
+        choice = self.settings.reference_choice
+        if choice == "random":
             return int(rng.integers(len(clip.latents)))
+        if choice == "near-mouth":  # of one to all candidates, so that chance has its part
+            few = rng.integers(len(clip.latents), size=int(rng.integers(1, _CANDIDATES + 1)))
+            return near_mouth(clip, frame, few, rng.uniform(0, self.settings.lip_noise) * rng.standard_normal())
         return far_mouth(clip, frame, rng.integers(len(clip.latents), size=_CANDIDATES))
+
+
+def near_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]], error: float) -> int:
+    """Of ``candidates`` the frame whose mouth is as open as in ``frame``, or as one would guess it who errs by a share
+    of the opening's spread: what ``generate`` shows (``generate.references``).
+    """
+    opening = clip.lips[:, -1].astype(np.float32)
+    wanted = opening[frame] + error * float(opening.std())
+    return int(candidates[int(np.abs(opening[candidates] - wanted).argmin())])
 
 
 def far_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]]) -> int:

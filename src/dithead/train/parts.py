@@ -28,7 +28,9 @@ def assemble(
     torch_state = torch.get_rng_state()  # however the parts are loaded, the transformer starts the same
     pictures, (speech, basis) = load_autoencoder(autoencoder, preset), load_encoder(audio, preset.model.audio)
     torch.set_rng_state(torch_state)
-    config = preset.model.model_copy(update={"autoencoder": pictures.config, "audio": speech.config})
+    unit = float(basis.scale[-1]) if preset.model.dit.lip_targets else 0.0
+    parts = {"autoencoder": pictures.config, "audio": speech.config, "opening_unit": unit}
+    config = preset.model.model_copy(update=parts)
     head = TalkingHead(ModelConfig.model_validate(config.model_dump()), make_objective(config.objective))
     head.autoencoder, head.audio = pictures, speech.requires_grad_(False)
     head.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

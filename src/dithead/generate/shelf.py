@@ -1,0 +1,55 @@
+"""Pictures kept on disk, so that memory does not grow with the number of shots. Letters: K pictures, L side."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Slot(NamedTuple):
+    """Where some pictures lie on a shelf."""
+
+    offset: int
+    lengths: tuple[int, ...]  # bytes of each picture
+
+
+class Shelf:
+    """One file of pictures, one after the other, without loss; in memory when no ``path`` is given.
+
+    ``old``: read what an earlier shelf has left there, instead of beginning anew.
+    """
+
+    def __init__(self, path: Path | None = None, *, old: bool = False) -> None:
+        self.path, self._held = path, bytearray()
+        if path is not None and not old:
+            path.write_bytes(b"")
+
+    def put(self, pictures: NDArray[np.uint8]) -> Slot:
+        """Keep pictures (K, L, L, 3)."""
+        coded = [cv2.imencode(".png", p, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes() for p in pictures]
+        lengths = tuple(map(len, coded))
+        if self.path is None:
+            self._held += b"".join(coded)
+            return Slot(len(self._held) - sum(lengths), lengths)
+        with self.path.open("ab") as file:
+            file.write(b"".join(coded))
+            return Slot(file.tell() - sum(lengths), lengths)
+
+    def get(self, slot: Slot) -> NDArray[np.uint8]:
+        """The pictures (K, L, L, 3) of a slot."""
+        data = self._read(slot.offset, sum(slot.lengths))
+        starts = np.cumsum([0, *slot.lengths])
+        coded = [np.frombuffer(data[a:b], np.uint8) for a, b in pairwise(starts)]
+        return np.stack([cv2.imdecode(c, cv2.IMREAD_COLOR) for c in coded]).astype(np.uint8)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self.path is None:
+            return bytes(self._held[offset : offset + length])
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)

@@ -1,0 +1,118 @@
+"""Mouths from closed to open: which are kept, what lies between them, and which one a frame is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dithead.face.align import transform_points, warp_crop
+from dithead.generate.references import KEPT, Gallery, Graded, Mouths, choose_mouths, enlarged, large_crop, large_side
+from dithead.generate.run import Run
+from dithead.generate.shelf import Shelf
+
+SIZE = 48
+
+
+def mouth(opening: float, side: int = SIZE) -> np.ndarray:
+    """A dark gap (side, side, 3) in a face with some grain, as high as ``opening``."""
+    picture = np.full((side, side, 3), 170, np.uint8)
+    picture[::5, ::3] -= 20
+    half = round(side * (0.04 + opening))
+    picture[side // 2 - half : side // 2 + half, side // 4 : -side // 4] = 40
+    return picture
+
+
+def gap(picture: np.ndarray) -> int:
+    return int((picture[:, picture.shape[1] // 2, 0] < 100).sum())
+
+
+def kept(openings: list[float], side: int = SIZE) -> Mouths:
+    shelf = Shelf()
+    slot = shelf.put(np.stack([mouth(o, side) for o in openings]))
+    return Mouths(shelf, slot, np.float32(openings), float(np.mean(openings)))
+
+
+def run(mouths: Mouths | None, face: int = 0) -> Run:
+    moves, nothing = np.zeros((1, 2, 3)), np.zeros((4, 2), np.float32)
+    return Run(0, 1, moves, nothing, nothing, mouth(0), False, False, face, mouths=mouths)
+
+
+def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
+    rng = np.random.default_rng(0)
+    apertures, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
+    turns[:20] = 0.5  # heads turned away
+    chosen = choose_mouths(apertures, turns, np.ones(60))
+    found = apertures[chosen]
+    assert 4 <= len(chosen) <= KEPT
+    assert (np.diff(found) > 0).all()
+    assert found[0] < 0.04
+    assert found[-1] > 0.26
+    assert all(k >= 20 for k in chosen)
+
+
+def test_a_mouth_that_never_moves_is_kept_once():
+    assert len(choose_mouths(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
+    assert kept([0.02]).graded(SIZE).pictures.shape == (1, SIZE, SIZE, 3)
+
+
+def test_between_the_pictures_lie_others_that_open_step_by_step():
+    graded = kept([0.0, 0.1, 0.3]).graded(SIZE)
+    gaps = [gap(p) for p in graded.pictures]
+    assert len(gaps) == len(graded.openings) > 12
+    assert gaps[0] == gap(mouth(0))
+    assert gaps[-1] == gap(mouth(0.3))
+    assert (np.diff(gaps) >= -1).all()
+    assert len(set(gaps)) > 6, "not only the three that were kept"
+
+
+def test_the_nearest_is_shown_and_nothing_beyond_the_ends():
+    graded = Graded(np.zeros((3, 4, 4, 3), np.uint8), np.float32([0, 0.1, 0.2]), 0.1, 4)
+    assert graded.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
+
+
+def test_large_pictures_are_what_the_model_sees_but_for_their_size():
+    graded = kept([0.0, 0.2], 2 * SIZE).graded(SIZE)
+    assert graded.pictures.shape[1:] == (2 * SIZE, 2 * SIZE, 3)
+    assert graded.crops.shape[1:] == (SIZE, SIZE, 3)
+    assert gap(graded.crops[-1]) == pytest.approx(gap(graded.pictures[-1]) / 2, abs=1)
+
+
+def test_a_large_crop_covers_what_the_crop_covers():
+    move = np.array([[0.4, 0, -20], [0, 0.4, -10]])
+    assert large_side(move, 160) == 400
+    assert large_side(move * 4, 160) == 160
+    assert large_side(move / 9, 160) == 400
+    corner = np.array([[-0.5, -0.5]])  # of the first pixel
+    assert transform_points(transform_points(corner, inverse(move)), enlarged(move, 2.5)) == pytest.approx(corner)
+    frame = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    small, large = warp_crop(frame, move, 160), large_crop(frame, move, 160, 320)
+    assert np.abs(large.reshape(160, 2, 160, 2, 3).mean((1, 3)) - small).mean() < 6
+
+
+def inverse(move: np.ndarray) -> np.ndarray:
+    return np.linalg.inv(np.vstack([move, [0, 0, 1]]))[:2]
+
+
+def test_a_gallery_holds_the_present_run_of_each_face():
+    gallery, first, second, other = Gallery(SIZE), run(kept([0, 0.1])), run(kept([0, 0.2])), run(kept([0, 0.3]), face=1)
+    shown = gallery.of(first)
+    assert gallery.of(first) is shown
+    assert gallery.of(other) is not None
+    assert gallery.of(first) is shown
+    assert gallery.of(second) is not shown
+    assert gallery.of(first) is not shown, "forgotten when another run of that face began"
+    assert gallery.of(run(None)) is None
+
+
+def test_a_shelf_gives_back_every_bit_also_to_a_later_process(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    one, two = rng.integers(0, 255, (3, 20, 20, 3), np.uint8), rng.integers(0, 255, (2, 31, 31, 3), np.uint8)
+    shelf = Shelf(tmp_path / "mouths")
+    slots = [shelf.put(one), shelf.put(two)]
+    assert np.array_equal(shelf.get(slots[1]), two)
+    again = Shelf(tmp_path / "mouths", old=True)
+    assert np.array_equal(again.get(slots[0]), one)
+    assert np.array_equal(again.get(again.put(two)), two)
+    assert np.array_equal(again.get(slots[1]), two)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dithead.config import PRESETS, get_preset
+from dithead.config import PRESETS, AudioTraining, AutoencoderTraining, DiTTraining, get_preset
 from dithead.errors import DataError
 from dithead.train.autoencoder import train_autoencoder
-from dithead.train.estimate import estimate_stage
+from dithead.train.data import Source
+from dithead.train.estimate import Frames, estimate_stage, frames_of
 from dithead.train.sizes import sizes_of
 from dithead.train.table import people_table, runs_table
 
@@ -23,6 +24,16 @@ def test_an_estimate_comes_from_the_code_itself(dataset: Path, tmp_path: Path) -
     assert 0 < cost.seconds_per_step < 60
     assert 0.1 < cost.memory_gb < 10
     assert "1000 steps of" in cost.told()
+
+
+def test_what_is_read_and_kept_is_counted_as_the_stages_do_it(dataset: Path, tmp_path: Path) -> None:
+    sources, clip = [Source(dataset)], 12  # three people with one clip each, and one held out
+    dit = DiTTraining(variants=3, frames_per_identity=36)
+    for settings, read, kept in ((dit, 10, 10), (dit.model_copy(update={"frames_per_identity": 35}), 4, 4)):
+        assert frames_of("dit", settings, sources) == Frames(read * clip, kept * clip)
+    assert frames_of("dit", dit.model_copy(update={"frames_per_identity": 6}), sources) == Frames(4 * clip, 18 + clip)
+    assert frames_of("audio", AudioTraining(), sources) == Frames(36, 36)
+    assert frames_of("autoencoder", AutoencoderTraining(frames_per_identity=5), sources) == Frames(48, 15)
 
 
 def test_runs_stand_side_by_side(dataset: Path, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.augment import Augmentation
 from dithead.train.damaged import Damaged
 
+HELD_OUT_CLIPS = 18  # by which stage two is measured
+
 
 @dataclass(frozen=True)
 class Source:
@@ -118,7 +120,7 @@ def held_out_split(sources: Sequence[Source]) -> str:
     return "val" if any(Dataset(source.path).clips("val") for source in sources) else "train"
 
 
-def held_out_people(sources: Sequence[Source], count: int) -> list[WeightedClip]:
+def held_out_people(sources: Sequence[Source], count: int = HELD_OUT_CLIPS) -> list[WeightedClip]:
     """``count`` clips of people held out, of as many people as there are; of the training people where nobody is."""
     people: dict[str, list[WeightedClip]] = defaultdict(list)
     for item in choose_clips(sources, held_out_split(sources), 10**9, 0.5):

@@ -24,7 +24,7 @@ from dithead.train.account import training_account
 from dithead.train.bank import LatentBank
 from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
 from dithead.train.held_out import held_out_clips
-from dithead.train.latents import cache_clips
+from dithead.train.latents import cache_clips, variants_of
 from dithead.train.lipshape import LipBasis
 from dithead.train.losses import hinge_discriminator
 from dithead.train.parts import assemble, cache_key, from_model
@@ -40,7 +40,6 @@ from dithead.train.runtime import (
 from dithead.train.speaking import SpokenLoss, SpokenWindows, loss_expert
 from dithead.train.start import start
 
-HELD_OUT_CLIPS = 18
 CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
 """Of the audio encoder at hand, not of the one that a run started from had."""
 KNOWN_NOISE = 0.1  # deviations of the latent, on frames that are known
@@ -229,13 +228,11 @@ class _Latents:
         """Training people, those with little footage in several augmentations."""
         s = self.settings
         chosen = choose_clips(self.sources, "train", s.frames_per_identity, power=0.5)
-        people = _frames_per_person(chosen)
-        few = [people[c.clip.identity] * s.variants <= s.frames_per_identity for c in chosen]
-        return self._bank(self.folder, chosen, [s.variants if yes else 1 for yes in few])
+        return self._bank(self.folder, chosen, variants_of(chosen, s.variants, s.frames_per_identity))
 
     def held_out(self) -> LatentBank:
         """A few clips of people held out, of as many people as there are."""
-        chosen = held_out_people(self.sources, HELD_OUT_CLIPS)
+        chosen = held_out_people(self.sources)
         return self._bank(self.folder / "held_out", chosen, [1] * len(chosen))
 
     def _bank(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentBank:
@@ -243,10 +240,3 @@ class _Latents:
         assert isinstance(config, ModelConfig)
         cached = cache_clips(folder, chosen, variants, head, self.seed, config.mask)
         return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references, self.together)
-
-
-def _frames_per_person(chosen: Sequence[WeightedClip]) -> dict[str, int]:
-    people: dict[str, int] = {}
-    for item in chosen:
-        people[item.clip.identity] = people.get(item.clip.identity, 0) + item.clip.length
-    return people

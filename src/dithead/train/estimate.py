@@ -10,12 +10,14 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dithead.config import Preset
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.train.data import Source
+from dithead.train.data import Source, choose_clips, held_out_people
+from dithead.train.latents import variants_of
 from dithead.train.report import duration
 
 TRIAL_STEPS, TRIAL_SECONDS = 12, 8.0
@@ -47,11 +49,13 @@ class Estimate:
 
 
 def estimate(
-    train: Callable[..., Path], data: Sequence[Source | str], steps: int, frames_per_identity: int, bytes_per_frame: int
-) -> Estimate:
+    train: Callable[..., Path], data: Sequence[Source | str], steps: int, frames: Callable[[Sequence[Source]], Frames],
+    bytes_per_frame: int,
+) -> Estimate:  # fmt: skip
     """Try ``train(data, output, steps)`` on a few clips and scale up to ``steps`` and all of ``data``.
 
-    ``bytes_per_frame`` is what a frame costs in memory once read. Raises what ``train`` raises.
+    ``frames`` counts those of a mixture, ``bytes_per_frame`` is what one costs in memory once read. Raises what
+    ``train`` raises.
     """
     sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
     with tempfile.TemporaryDirectory(prefix="dithead-estimate-") as folder:
@@ -65,7 +69,7 @@ def estimate(
             train(small, run, math.ceil(TRIAL_SECONDS / max(per_step, 1e-3)))
         cost = _cost(run)
         checkpoint = (run / "checkpoint.pt").stat().st_size / 1e9
-        tried, every = (_frames(chosen, frames_per_identity) for chosen in (small, sources))
+        tried, every = (frames(chosen) for chosen in (small, sources))
     per_step = float(cost["seconds_per_step"])
     return Estimate(
         steps=steps,
@@ -82,17 +86,32 @@ def _cost(run: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Frames:
+class Frames:
+    """How many a stage reads before its first step, and how many of them it keeps in memory."""
+
     read: int
-    kept: int  # after the cap for each person
+    kept: int
 
 
-def _frames(sources: Sequence[Source], cap: int) -> _Frames:
+def frames_of(stage: str, settings: Any, sources: Sequence[Source]) -> Frames:
+    """Of the people that ``stage`` trains on and of those that it is measured on."""
+    if stage == "dit":
+        chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
+        each = variants_of(chosen, settings.variants, settings.frames_per_identity)
+        made = [*zip(chosen, each, strict=True), *((item, 1) for item in held_out_people(sources))]
+        return Frames(sum(item.clip.length * n for item, n in made), sum(_length(item.frames) * n for item, n in made))
     people: dict[str, int] = {}
-    for source in sources:
-        for clip in Dataset(source.path).clips("train"):
-            people[clip.identity] = people.get(clip.identity, 0) + clip.length
-    return _Frames(sum(people.values()), sum(min(count, cap) for count in people.values()))
+    for clip in (clip for source in sources for clip in Dataset(source.path).clips("train")):
+        people[clip.identity] = people.get(clip.identity, 0) + clip.length
+    every, cap = sum(people.values()), settings.frames_per_identity
+    if stage == "audio":
+        return Frames(every, every)
+    held_out = sum(clip.length for source in sources for clip in Dataset(source.path).clips("val"))
+    return Frames(every + held_out, sum(min(count, cap) for count in people.values()))
+
+
+def _length(frames: slice) -> int:
+    return int(frames.stop - frames.start)
 
 
 def _sample(source: Source, folder: Path) -> Source:
@@ -131,4 +150,4 @@ def estimate_stage(
     size = preset.model.size
     cells = preset.model.dit.grid**2 * (2 * preset.model.dit.latent_channels + 2) * 2
     per_frame = {"autoencoder": size * size * 3, "dit": cells, "audio": 4 * 80 * 2}[stage]
-    return estimate(trial, data, steps or settings.steps, settings.frames_per_identity, per_frame)
+    return estimate(trial, data, steps or settings.steps, partial(frames_of, stage, settings), per_frame)

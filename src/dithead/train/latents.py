@@ -5,6 +5,7 @@ Letters: N frames of a clip, C latent channels, G latent side.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -59,6 +60,16 @@ class CachedClip:
     name: str
     item: WeightedClip
     variant: int
+
+
+def variants_of(chosen: Sequence[WeightedClip], most: int, cap: int) -> list[int]:
+    """In how many augmentations each clip is encoded: ``most`` for people with so little footage that ``cap`` frames
+    hold them all.
+    """
+    people: dict[str, int] = defaultdict(int)
+    for item in chosen:
+        people[item.clip.identity] += item.clip.length
+    return [most if people[item.clip.identity] * most <= cap else 1 for item in chosen]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import pytest
 from dithead.errors import DitheadError
 from dithead.synth.clip import camera_of
 from dithead.synth.details import creases, growing, lid_line
-from dithead.synth.features import _OFF
+from dithead.synth.features import DETAILS
 from dithead.synth.identity import sample_identity
 from dithead.synth.motion import rotation
 from dithead.synth.person import Person, uniforms
@@ -61,7 +61,7 @@ def test_hair_grows_on_the_scalp_and_thins_at_its_roots(body: Any, person: Perso
     assert grows[(rest[:, 1] < 6.9)].max() == 0, "not on cheeks, nose or neck"
 
 
-@pytest.mark.parametrize("name", sorted(_OFF))
+@pytest.mark.parametrize("name", sorted(DETAILS))
 def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> None:
     setting = sample_setting(3)
     weights = {"mouth-corner-puller": 0.6, "eyebrows-left-up": 0.8, "eyebrows-right-up": 0.8}
@@ -72,7 +72,7 @@ def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> Non
     pictures = []
     with stage:
         person.dress(stage, setting, np.random.default_rng(0))
-        for off in ({}, _OFF[name]):
+        for off in ({}, DETAILS[name]):
             for part in person.parts:
                 part.uniforms |= {k: v for k, v in off.items() if k in part.uniforms}
             person.pose(weights)
@@ -80,6 +80,6 @@ def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> Non
             scene = uniforms(person, setting, rotation(0, 0, 0), still)
             pictures.append(stage.draw(camera_of(person, setting, still[:2]), scene).astype(int))
     for part in person.parts:
-        part.uniforms |= {k: 1.0 for k in _OFF[name] if part.uniforms.get(k) == 0.0 and part.name != "eyebrows"}
+        part.uniforms |= {k: 1.0 for k in DETAILS[name] if part.uniforms.get(k) == 0.0 and part.name != "eyebrows"}
     changed = np.abs(pictures[0] - pictures[1]).max(axis=2) > 8
     assert 20 < changed.sum() < 0.4 * changed.size

@@ -49,10 +49,11 @@ def main(out: Path, run: str, data: Path) -> None:
 
     clips = clips_of(cache / "held_out", held_out_people(sources, 18))[:12]
     with torch.no_grad():
-        plain = [held_out._sample(head, clip, clip.mel, False) for clip in clips]
+        plain = [held_out.sample(head, clip, clip.mel) for clip in clips]
         told("plain", plain, clips)
         told("interpolated", [between(made) for made in plain], clips)
-        told("previous frame as reference", [held_out._sample(head, c, c.mel, True) for c in clips], clips)
+        told("one reference for all frames", [held_out.sample(head, c, c.mel, "fixed") for c in clips], clips)
+        told("previous frame as reference", [held_out.sample(head, c, c.mel, "previous") for c in clips], clips)
     people: dict[str, list[WeightedClip]] = defaultdict(list)
     for item in choose_clips(sources, "train", 1000, 0.5):
         people[item.clip.identity].append(item)

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead, make_denoiser
 from dithead.prepare.conditions import frame_conditions, to_tensor
+from dithead.prepare.dataset import Track
 from dithead.train.augment import identity
 from dithead.train.data import Source, WeightedClip, held_out_people
 from dithead.train.held_out import HeldOutClip, held_out_by_clip, held_out_numbers
+from dithead.train.lipshape import lip_shapes
 from dithead.train.runtime import Run, Trainable, autocast
 from dithead.train.sheet import write_sheet
+
+Indices = NDArray[np.intp]
 
 
 class Preview:
@@ -48,13 +53,24 @@ class Preview:
     def _frames(self, head: TalkingHead, item: WeightedClip) -> tuple[torch.Tensor, ...]:
         index = np.array([item.clip.length * 2 // 5, item.clip.length * 3 // 5])
         crops, path = item.clip.frames(), item.clip.track()
-        shrink = identity(crops.shape[1], head.size)
-        small = np.stack([shrink.picture(crop) for crop in crops[[0, *index]]])
-        polygon = path.polygon * (head.size / crops.shape[1])
-        masked, mask = frame_conditions(small[1:], polygon_mask(polygon, head.size))
-        reference = to_tensor(small[:1])
+        shrink, polygon = identity(crops.shape[1], head.size), path.polygon * (head.size / crops.shape[1])
         speech = head.encode_audio(torch.from_numpy(item.clip.audio()))
         with torch.no_grad(), autocast(head.device):
             tokens = head.audio_window(speech, torch.from_numpy(index / item.clip.fps))
+            chosen = np.concatenate([index, _references(head, path, index, tokens)])
+            small = np.stack([shrink.picture(crop) for crop in crops[chosen]])
+            truth, reference = to_tensor(small).chunk(2)
+            masked, mask = frame_conditions(small[: len(index)], polygon_mask(polygon, head.size))
             image, _ = head.generate(masked, mask, reference, tokens, head.initial_noise(0))
-        return to_tensor(small[1:]), masked, reference.expand(2, -1, -1, -1), image.float().cpu()
+        return truth, masked, reference, image.float().cpu()
+
+
+def _references(head: TalkingHead, path: Track, index: Indices, tokens: torch.Tensor) -> Indices:
+    """For each frame of ``index`` another whose mouth is as open as is heard, as `generate` does; or the first."""
+    moved = head.moved_opening(tokens)
+    if moved is None:
+        return np.zeros_like(index)
+    opening = lip_shapes(path.landmarks)[:, -1]  # (N,)
+    away = np.abs(opening - opening.mean() - moved.float().cpu().numpy()[:, None])
+    away[:, index] = np.inf  # not those to be drawn
+    return np.asarray(away.argmin(1))

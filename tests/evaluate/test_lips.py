@@ -1,5 +1,7 @@
 """The arithmetic of the lips, by closed form: each measure must name the defect that was put in."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from dithead.evaluate.lips import (
     correlation,
     partial_correlation,
 )
+from dithead.evaluate.measure import SURE, measure_in_sync
 
 RNG = np.random.default_rng(7)
 N = 120
@@ -124,3 +127,17 @@ def test_another_frame_rate_is_compared_by_time():
     scores = compare(series(wave(t25), 25), series(wave(t24), 24))
     assert scores["lip_correlation"] > 0.999
     assert scores["lip_lag"] == 0
+
+
+@pytest.mark.parametrize("late", [-3, 2])
+def test_lips_that_follow_a_late_sound_are_compared_with_those_of_its_moment(late):
+    """The truth's sound runs ``late`` frames late: lips that speak it do so ``late`` frames after the truth's."""
+    long = smooth_noise(6, N + 40)
+    truth = SimpleNamespace(lips=series(long[20 : 20 + N]))
+    made = SimpleNamespace(lips=series(long[20 - late : 20 - late + N]))
+    sure = {"sync_offset": float(late), "sync_confidence": SURE + 0.01}
+    plain = correlation(made.lips.aperture, truth.lips.aperture)
+    assert measure_in_sync(made, truth, sure)["lip_synced_correlation"] == pytest.approx(1)
+    for doubtful in ({**sure, "sync_confidence": SURE - 0.01}, {}):
+        assert measure_in_sync(made, truth, doubtful)["lip_synced_correlation"] == pytest.approx(plain)
+    assert plain < 0.9

@@ -17,6 +17,8 @@ _GLOSSARY = {
     "lip r": "Pearson correlation of the lip aperture (over eye distance) with the truth's, at lag 0.",
     "lag": "frames, within ±10, at which that correlation is best; positive: the output runs late.",
     "gain": "standard deviation of the aperture over the truth's.",
+    "lip r, sound set right": "the same, but with the lips of the moment that is heard, "
+    "where the truth's own sound is late or early and the scoring expert is sure of it.",
     "velocity r": "correlation of the aperture's change from frame to frame.",
     "LMD": "mean distance of the mouth's landmarks from the truth's, in eye distances.",
     "jitter": "mean acceleration of the mouth's landmarks over the truth's.",

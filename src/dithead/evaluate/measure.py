@@ -12,12 +12,15 @@ import numpy as np
 from dithead.errors import MediaError
 from dithead.evaluate import pictures
 from dithead.evaluate.experts import Experts
-from dithead.evaluate.lips import Measures, compare, compare_cross, compare_silent, jitter_ratio
+from dithead.evaluate.lips import Measures, compare, compare_cross, compare_silent, correlation, jitter_ratio
 from dithead.evaluate.observe import Observation
 from dithead.media.audio import read_audio
+from dithead.models.sync import FPS
+from dithead.prepare.settings import PrepareConfig
 from dithead.types import Wave
 
 RATE = 16000
+SURE: float = PrepareConfig.model_fields["offset_confidence"].default  # from which ``prepare`` moves a sound
 _FARTHEST = 0.5  # seconds searched for the audio's offset
 
 
@@ -34,6 +37,17 @@ def measure_self(
         **({} if experts is None else experts.measure(ours, theirs)),
         **_common(generated, truth, audio),
     }
+
+
+def measure_in_sync(generated: Observation, truth: Observation, spoken: Measures) -> Measures:
+    """The correlation with lips that were in step with the sound; ``spoken`` are the truth's own speech measures.
+
+    Where the scoring expert is sure that the truth's sound is late or early, lips that follow it cannot be the truth's
+    at the same moment: they are compared with those of the moment it belongs to.
+    """
+    offset = spoken.get("sync_offset", 0.0) if spoken.get("sync_confidence", 0.0) >= SURE else 0.0
+    theirs = truth.lips.on_clock(generated.lips.times - offset / FPS)
+    return {"lip_synced_correlation": correlation(generated.lips.aperture, theirs.aperture)}
 
 
 def measure_cross(

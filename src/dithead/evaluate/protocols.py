@@ -185,6 +185,7 @@ def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str,
     record.curves[f"{row}/{protocol}"] = list(made.lips.aperture)
     if protocol == "self":
         _own(plan, record, row, made, source, audio)
+        record.add(row, protocol, measure.measure_in_sync(made, source, record.rows.get(rows.TRUTH, {})))
     elif protocol == "cross":
         driver = _source(plan.videos[plan.drivers[name]])
         record.add(row, protocol, measure.measure_cross(made, source, driver, audio))

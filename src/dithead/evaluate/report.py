@@ -42,6 +42,7 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, int], ...]], ...] = (
         "Driven by its own sound: do the lips do what the true lips did?",
         (
             ("lip_correlation", "lip r", 2),
+            ("lip_synced_correlation", "lip r, sound set right", 2),
             ("lip_lag", "lag", 1),
             ("lip_gain", "gain", 2),
             ("lip_velocity_correlation", "velocity r", 2),

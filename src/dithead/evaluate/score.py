@@ -150,6 +150,7 @@ def _self(record: ClipRecord, ours: Observation, source: Observation, experts: E
     record.curves[f"{GENERATED}/self"] = ours.aperture_at(source.times)
     sound = None if ours.info.has_audio else audio
     record.add(GENERATED, "self", measure.measure_self(ours, source, audio, experts) | experts.speech(ours, sound))
+    record.add(GENERATED, "self", measure.measure_in_sync(ours, source, experts.speech(source)))
     if features := experts.features(*measure.paired(ours, source)):
         record.features[GENERATED] = features
 

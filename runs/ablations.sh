@@ -30,6 +30,7 @@ run() { # NAME [--set KEY=VALUE ...]: one run on the shared latents
 runs=()
 run base
 run base-again --seed 1
+run base-third --seed 2
 # The backbone
 run unet        --set model.dit.backbone=unet --set model.dit.width=80
 run narrow      --set model.dit.width=64
@@ -51,6 +52,8 @@ run three-references --set model.dit.references=3
 run no-previous --set dit.previous_reference=0.0
 run previous-noiseless --set dit.previous_noise=0.0
 run random-reference --set dit.reference_choice=random
+run random-again --seed 1 --set dit.reference_choice=random
+run random-third --seed 2 --set dit.reference_choice=random
 run far-mouth   --set dit.reference_choice=far-mouth
 run mask-polygon --set model.mask=polygon
 run mask-box    --set model.mask=box

@@ -1,4 +1,4 @@
-"""What one run of runs/ablations.sh is like person by person, with the frame before as reference, and interpolated.
+"""What one run of runs/ablations.sh is like person by person, with other references, and interpolated.
 
 Usage: python runs/ablations_people.py OUT RUN DATA, where OUT/RUN is a finished run with the mask of base and DATA the
 dataset it was made of.
@@ -52,6 +52,7 @@ def main(out: Path, run: str, data: Path) -> None:
         plain = [held_out.sample(head, clip, clip.mel) for clip in clips]
         told("plain", plain, clips)
         told("interpolated", [between(made) for made in plain], clips)
+        told("nearest references themselves", [held_out.copied(head, clip) for clip in clips], clips)
         told("one reference for all frames", [held_out.sample(head, c, c.mel, "fixed") for c in clips], clips)
         told("previous frame as reference", [held_out.sample(head, c, c.mel, "previous") for c in clips], clips)
     people: dict[str, list[WeightedClip]] = defaultdict(list)

@@ -58,7 +58,7 @@ def creases(weights: Mapping[str, float], still: float) -> tuple[float, float, f
         return sum(max(float(weights.get(name.format(side), 0.0)), 0.0) for side in ("left", "right")) / 2
 
     smile = both("mouth-corner-puller") + 0.5 * both("mouth-retraction") + 0.3 * both("nose-{}-elevation")
-    brow = 0.9 * both("eyebrows-{}-up") + 0.5 * both("eyebrows-{}-inner-up")
+    brow = 0.9 * max(both("eyebrows-{}-up") - 0.1, 0.0) + 0.5 * max(both("eyebrows-{}-inner-up") - 0.35, 0.0)
     eye = 0.7 * smile + 0.5 * both("eye-{}-slit")
     return min(still + 1.1 * smile, 1.2), min(still + brow, 1.2), min(0.8 * still + eye, 1.2)
 

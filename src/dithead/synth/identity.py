@@ -17,8 +17,8 @@ Colour = tuple[float, float, float]  # linear RGB, 0..1
 
 # Linear-light skin reflectances, light to dark, spanning measured human skin (Fitzpatrick I to VI).
 SKIN_TONES: tuple[Colour, ...] = (
-    (0.63, 0.42, 0.33), (0.56, 0.355, 0.262), (0.50, 0.305, 0.21), (0.42, 0.242, 0.153),
-    (0.32, 0.175, 0.105), (0.215, 0.112, 0.066), (0.13, 0.066, 0.040), (0.075, 0.038, 0.025),
+    (0.63, 0.41, 0.355), (0.56, 0.345, 0.285), (0.50, 0.296, 0.23), (0.42, 0.235, 0.167),
+    (0.32, 0.170, 0.115), (0.215, 0.109, 0.073), (0.13, 0.064, 0.044), (0.075, 0.037, 0.027),
 )  # fmt: skip
 HAIR_COLOURS: tuple[Colour, ...] = (
     (0.010, 0.008, 0.007), (0.022, 0.014, 0.010), (0.05, 0.027, 0.014), (0.10, 0.052, 0.024),
@@ -34,6 +34,8 @@ _PAIRS = ("decr/incr", "in/out", "down/up", "backward/forward", "concave/convex"
 _HEAD_SHAPES = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
 SPREAD = {"head": 0.13, "neck": 0.12, "forehead": 0.22, "ears": 0.3, "eyes": 0.17, "nose": 0.17,
            "mouth": 0.13, "chin": 0.19, "cheek": 0.22, "eyebrows": 0.2}  # fmt: skip
+# MakeHuman's brows lie low and slant inwards: towards the mean of tracked real faces (runs/synth_look.py).
+_CENTRE = {"eyebrows/eyebrows-trans-down": 0.6, "eyebrows/eyebrows-angle-down": 0.4}
 _FROZEN = re.compile(r"head/head-(trans|age|fat|back)|neck/neck-(trans|double|scale-vert)|breast|trunk|dimples")
 
 
@@ -201,7 +203,7 @@ def _shape(rng: RNG, key_names: frozenset[str]) -> dict[str, float]:
         folder, stem = less.split("/")[0], less[: less.rindex("-") + 1]
         twin = re.sub(r"/[lr]-", "/", stem)
         value = shared.setdefault(twin, float(rng.normal(0, SPREAD[folder])))
-        value += float(rng.normal(0, 0.06)) if twin != stem else 0.0
+        value += float(rng.normal(0, 0.06)) if twin != stem else _CENTRE.get(less, 0.0)
         weights[more if value > 0 else less] = round(min(abs(value), 0.9), 4)
     chosen = f"head/head-{rng.choice(_HEAD_SHAPES)}"
     weights[chosen] = round(float(rng.uniform(0, 0.4)), 4)

@@ -67,8 +67,8 @@ def sample_motion(
     shift = np.stack([0.03 * live * drift(rng, time, 0.08, 0.5) for _ in range(3)], axis=1)
     lids, brow = blinks(rng, time), drift(rng, time, 0.1, 0.8)
     smile = np.clip(rng.uniform(0.02, 0.30) + 0.10 * drift(rng, time, 0.05, 0.4), 0, 0.6)
-    raised = np.clip(0.25 * live * brow + 0.35 * (beat - beat.mean()) + rng.uniform(-0.1, 0.3), -0.4, 1.0)
-    lift = np.clip(rng.uniform(0.0, 0.35) + 0.1 * brow, 0, 0.7)
+    raised = np.clip(0.25 * live * brow + 0.35 * (beat - beat.mean()) + rng.uniform(0.0, 0.4), -0.4, 1.0)
+    lift = np.clip(rng.uniform(0.3, 0.75) + 0.1 * brow, 0, 1)  # what the head's own brows hang too low
     squint = float(rng.uniform(0, 0.35))
     weights = {"mouth-corner-puller": smile}
     for side in ("left", "right"):

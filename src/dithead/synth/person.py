@@ -120,7 +120,7 @@ class Person:
             "lip_colour": who.lip_colour, "lip_strength": who.lip_strength, "lip_gloss": who.lip_gloss,
             "gloss": who.gloss, "blush": who.blush, "stubble": who.stubble, "relief": 0.006,
             "painted": 0.0 if who.photo else 1.0, "hairline": 1.0,
-            "hair_colour": tuple(min(0.6 * h, 0.7 * t) for h, t in zip(who.hair_colour, who.tone, strict=True)),
+            "hair_colour": tuple(min(0.85 * h, 0.7 * t) for h, t in zip(who.hair_colour, who.tone, strict=True)),
             "folds": (0.30 if who.photo else 0.45) + 0.9 * who.age, "creased": (0.0, 0.0, 0.0),
             "stubble_colour": tuple(0.9 * c + 0.06 * t for c, t in zip(who.hair_colour, who.tone, strict=True)),
         }  # fmt: skip
@@ -148,9 +148,11 @@ class Person:
         surface = self.body.cloth
         part = _part("cloth", "cloth", surface, moving=False)
         body_normal = normals(self.base, self.body.faces, self.body.gather)
-        outward = np.asarray(surface.matrix @ body_normal, np.float32)
-        outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-6)
-        part.position = np.asarray(surface.matrix @ self.base, np.float32) + 0.04 * outward
+        place = np.asarray(surface.matrix @ self.base, np.float32)
+        bent = unit(place * (1.0, 0.0, 1.0) + (0.0, 0.5, 0.2))  # towards the armpits cloth hangs straight
+        hangs = np.clip((5.95 - place[:, 1:2]) / 0.3, 0, 1)
+        outward = unit((1 - hangs) * unit(np.asarray(surface.matrix @ body_normal)) + hangs * bent).astype(np.float32)
+        part.position = place + 0.04 * outward
         part.normal = outward
         part.rest = np.asarray(surface.matrix @ self.body.head.vertices, np.float32)
         part.position[:, 1] -= 8 * np.clip(5.66 - part.rest[:, 1], 0, None)  # hang down past the cut
@@ -244,6 +246,11 @@ class Person:
             part.light[:, 3] = shadow(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
             if part.name in ("eyebrows", "eyelashes"):
                 part.light[:, [0, 1, 3]] = np.maximum(part.light[:, [0, 1, 3]], 0.5)
+            if part.name == "eye":  # light finds its way past lids and lashes, and through the eye itself
+                part.light[:, [0, 1, 3]] = 0.4 + 0.6 * part.light[:, [0, 1, 3]]
+            if part.name == "cloth":  # no holes at the armpits
+                hangs = np.clip((5.95 - part.rest[:, 1:2]) / 0.3, 0, 1)
+                part.light[:, [0, 1, 3]] += hangs * np.maximum(0.85 - part.light[:, [0, 1, 3]], 0)
         stage.relight()
 
     def dress(self, stage: Stage, setting: Setting, rng: np.random.Generator) -> None:

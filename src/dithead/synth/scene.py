@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
-from dithead.synth.assets import Floats
-from dithead.synth.skin import Picture, fractal
+from dithead.synth.backdrop import any_colour, backdrop
+from dithead.synth.skin import Picture
 
 RNG = np.random.Generator
 Triple = tuple[float, float, float]
@@ -75,7 +74,7 @@ def sample_setting(seed: int, *, tone: float = 0.3, height: tuple[float, float] 
     look = rng.beta(2, 3)
     return Setting(
         light=light,
-        background=background(rng, light),
+        background=backdrop(np.random.default_rng([0xBD, seed]), light.white_balance),
         distance=float(rng.uniform(6, 16)),
         height=float(rng.uniform(*height)),
         shift=(float(rng.normal(0, 0.08)), float(rng.normal(0.0, 0.07))),
@@ -92,14 +91,14 @@ def sample_setting(seed: int, *, tone: float = 0.3, height: tuple[float, float] 
 
 def _light(rng: RNG, tone: float) -> Light:
     side = rng.choice([-1, 1])
-    warm, other = rng.normal(0.15, 0.35), rng.normal(-0.1, 0.35)
+    warm, other = rng.normal(0.08, 0.24), rng.normal(-0.1, 0.35)  # a camera's white balance takes most of it away
     key = float(rng.uniform(1.3, 2.5))
     ambience = float(rng.uniform(0.2, 0.6))
     up, down = _warm(float(other) * 0.6, ambience), _warm(float(warm), ambience * float(rng.uniform(0.35, 0.75)))
     rim = float(rng.choice([0.0, rng.uniform(0.3, 2.2)]))
     # A camera meters on the face: darker skin is exposed longer, though not all the way.
-    exposure = 0.85 * (0.30 / max(tone, 0.02)) ** 0.25 / (0.32 * key + 0.62 * ambience + 0.25)
-    cast = _warm(float(rng.normal(0, 0.18)), 1.0)
+    exposure = 0.75 * (0.30 / max(tone, 0.02)) ** 0.32 / (0.32 * key + 0.62 * ambience + 0.25)
+    cast = _warm(float(rng.normal(0, 0.13)), 1.0)
     return Light(
         key_direction=_unit(side * float(rng.uniform(0.1, 1.0)), float(rng.uniform(0.2, 0.85))),
         key_colour=_warm(float(warm), key),
@@ -112,76 +111,18 @@ def _light(rng: RNG, tone: float) -> Light:
         ambient_down=down,
         white_balance=cast,
         exposure=float(exposure * rng.uniform(0.85, 1.15)),
-        contrast=float(rng.uniform(0.1, 0.7)),
+        contrast=float(rng.uniform(0.05, 0.55)),
     )
-
-
-def _colour(rng: RNG, value: tuple[float, float], saturation: float = 0.5) -> Floats:
-    hsv = np.array([[[rng.uniform(0, 360), rng.beta(1.2, 2.5) * saturation * 2, rng.uniform(*value)]]], np.float32)
-    return np.asarray(cv2.cvtColor(np.clip(hsv, 0, (360, 1, 1)).astype(np.float32), cv2.COLOR_HSV2RGB)[0, 0])
 
 
 def _cloth(rng: RNG) -> dict[str, Any]:
     style = rng.integers(0, 4)  # crew, v-neck, scoop, turtle
-    neckline = [(6.02, 0.10, 0.1, 0), (6.02, 0.42, 1.0, 0), (5.96, 0.30, 0.0, 0), (6.20, 0.02, 0.0, 0)][style]
+    neckline = [(6.02, 0.10, 0.1, 0), (6.02, 0.31, 1.0, 0), (5.96, 0.25, 0.0, 0), (6.20, 0.02, 0.0, 0)][style]
     jitter = float(rng.uniform(-0.03, 0.03))
-    first, second = _colour(rng, (0.03, 0.85)) ** 2.2, _colour(rng, (0.05, 0.9)) ** 2.2
+    first, second = any_colour(rng, (0.03, 0.85)) ** 2.2, any_colour(rng, (0.05, 0.9)) ** 2.2
     return {
         "tint": tuple(float(x) for x in first),
         "tint2": tuple(float(x) for x in second),
         "neckline": (neckline[0] + jitter, *neckline[1:]),
         "pattern": int(rng.choice([0, 0, 0, 1, 2, 3])),
     }
-
-
-def background(rng: RNG, light: Light, size: int = 384) -> Picture:
-    """A wall, a gradient, a blurred room or lights out of focus, (size, size, 3)."""
-    kind = rng.integers(0, 5)
-    canvas = _gradient(rng, size)
-    if kind in (1, 2):
-        canvas = _room(rng, canvas)
-    elif kind == 3:
-        canvas = _bokeh(rng, canvas)
-    blur = float(rng.uniform(1.5, 14)) if kind else 1.0
-    canvas = cv2.GaussianBlur(canvas, (0, 0), blur, borderType=cv2.BORDER_REFLECT)
-    texture = fractal(rng, 256, 4, 6)
-    canvas *= 1 + float(rng.uniform(0.0, 0.05)) * cv2.resize(texture, (size, size))[..., None]
-    tint = np.array(light.white_balance) ** 0.4
-    return np.asarray(np.clip(canvas * tint * 255, 0, 255), np.uint8)
-
-
-def _gradient(rng: RNG, size: int) -> Floats:
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
-    angle = rng.uniform(0, 2 * np.pi)
-    t = (np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5) + 0.7) / 1.4
-    first = _colour(rng, (0.08, 0.95), 0.3)
-    second = np.clip(first * rng.uniform(0.5, 1.2), 0, 1)
-    halo = np.exp(-((x - rng.uniform(0.2, 0.8)) ** 2 + (y - rng.uniform(0.1, 0.6)) ** 2) / 0.15) * rng.uniform(0, 0.25)
-    return np.asarray(first + (second - first) * t[..., None] + halo[..., None], np.float32)
-
-
-def _room(rng: RNG, canvas: Floats) -> Floats:
-    """Windows, pictures, shelves and furniture as rectangles."""
-    size = len(canvas)
-    for _ in range(int(rng.integers(3, 14))):
-        x, y = rng.integers(-60, size, 2)
-        w, h = (int(v) for v in rng.integers(20, 190, 2))
-        colour = tuple(float(c) for c in _colour(rng, (0.05, 1.0), 0.45))
-        cv2.rectangle(canvas, (int(x), int(y)), (int(x) + w, int(y) + h), colour, -1)
-        if rng.random() < 0.35:
-            for book in range(int(x), int(x) + w, int(rng.integers(6, 14))):
-                spine = tuple(float(c) for c in _colour(rng, (0.1, 0.9), 0.6))
-                top = int(y) + int(rng.integers(0, 12))
-                cv2.rectangle(canvas, (book, top), (book + 6, int(y) + h), spine, -1)
-    return canvas
-
-
-def _bokeh(rng: RNG, canvas: Floats) -> Floats:
-    canvas *= 0.35
-    for _ in range(int(rng.integers(8, 40))):
-        centre = tuple(int(v) for v in rng.integers(0, len(canvas), 2))
-        glow = np.zeros_like(canvas)
-        colour = tuple(float(c) for c in _colour(rng, (0.4, 1.0), 0.5) * rng.uniform(0.1, 0.6))
-        cv2.circle(glow, centre, int(rng.integers(6, 34)), colour, -1, cv2.LINE_AA)
-        canvas += glow
-    return canvas

@@ -155,7 +155,7 @@ def eye_picture(path: Path, redness: float) -> Picture:
     browned = raw.mean(axis=-1, keepdims=True) * np.array([2.0, 1.3, 0.85], np.float32)
     raw = raw + red * (browned - raw)
     grey = raw.mean(axis=-1, keepdims=True)
-    return np.asarray(np.clip((grey + 0.75 * (raw - grey)) * tint * 0.97, 0, 255), np.uint8)
+    return np.asarray(np.clip((grey + 0.75 * (raw - grey)) * tint * (1.02, 0.97, 0.92), 0, 255), np.uint8)
 
 
 def luminance(colour: Colour) -> float:

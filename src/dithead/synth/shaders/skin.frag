@@ -59,9 +59,11 @@ void main() {
         hair = clamp(mask.y * (0.42 + strokes), 0.0, 1.0);
     }
     albedo = mix(albedo, stubble_colour, clamp(hair * stubble, 0.0, 0.93));
+    float grown = 0.0;
     if (mask.w * hairline > 0.01) {
-        float strand = textureLod(detail_map, vec2(uv.y * 31.0, uv.x * 5.0), 0.5).r;
-        albedo = mix(albedo, hair_colour, 0.8 * hairline * smoothstep(0.25, 1.0, mask.w + (strand - 0.5) * 0.9));
+        float strand = 0.5 * textureLod(detail_map, vec2(uv.y * 31.0, uv.x * 5.0), 0.5).r + 0.5 * textureLod(detail_map, vec2(uv.y * 83.0, uv.x * 11.0), 1.0).r;
+        grown = hairline * smoothstep(0.10, 0.75, mask.w + (strand - 0.5) * 0.8);
+        albedo = mix(albedo, hair_colour, 0.96 * grown);
     }
     albedo = mix(albedo, vec3(0.13, 0.032, 0.03), cavity);
 
@@ -81,7 +83,7 @@ void main() {
     vec3 around = ambient(bumped) * mix(vec3(occlusion), pow(vec3(occlusion), vec3(0.6, 0.95, 1.0)), 0.8);
     vec3 c = albedo * (key + fill + rim + around);
     float rough = mix(mix(0.46, 0.36, clamp(gloss - 0.6, 0.0, 1.0)), 0.30, lips);
-    float strength = mix(gloss * (0.75 + 0.5 * fine.r) * (1.0 - 0.6 * hair * stubble), lip_gloss, lips);
+    float strength = mix(gloss * (0.75 + 0.5 * fine.r) * (1.0 - 0.6 * hair * stubble) * (1.0 - 0.8 * grown), lip_gloss, lips);
     float s = (ggx(bumped, v, key_direction, rough) * 0.7 + ggx(bumped, v, key_direction, rough * 1.6) * 0.5) * light.y;
     vec3 shine = key_colour * s + fill_colour * ggx(bumped, v, fill_direction, rough) * light.w
                + rim_colour * ggx(n, v, rim_direction, rough * 1.3) * light.x

@@ -57,7 +57,7 @@ def estimate(
     ``frames`` counts those of a mixture, ``bytes_per_frame`` is what one costs in memory once read. Raises what
     ``train`` raises.
     """
-    sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
+    sources = _sources(data)
     with tempfile.TemporaryDirectory(prefix="dithead-estimate-") as folder:
         small = [_sample(source, Path(folder) / f"data{i}") for i, source in enumerate(sources)]
         run = Path(folder) / "run"
@@ -79,6 +79,10 @@ def estimate(
         memory_gb=float(cost["peak_memory_gb"]) + (every.kept - tried.kept) * bytes_per_frame / 1e9,
         checkpoint_gb=checkpoint,
     )
+
+
+def _sources(data: Sequence[Source | str]) -> list[Source]:
+    return [Source.parse(item) if isinstance(item, str) else item for item in data]
 
 
 def _cost(run: Path) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def estimate_stage(
         return train(chosen, preset, output, *parts, steps=count, **options)
 
     del cache
-    size = preset.model.size
+    side = max(Dataset(source.path).config.size for source in _sources(data))  # pictures are kept as they are stored
     cells = preset.model.dit.grid**2 * (2 * preset.model.dit.latent_channels + 2) * 2
-    per_frame = {"autoencoder": size * size * 3, "dit": cells, "audio": 4 * 80 * 2}[stage]
+    per_frame = {"autoencoder": side * side * 3, "dit": cells, "audio": 4 * 80 * 2}[stage]
     return estimate(trial, data, steps or settings.steps, partial(frames_of, stage, settings), per_frame)

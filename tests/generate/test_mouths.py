@@ -1,4 +1,4 @@
-"""How widely the lips move: as widely as the person's own, where the source says something about that."""
+"""Sampling: the chunks, the reference that is shown, and what is told of the lips."""
 
 from pathlib import Path
 
@@ -9,23 +9,12 @@ import torch
 from dithead.checkpoint import build_model
 from dithead.config import get_preset
 from dithead.face.masks import box_polygon
-from dithead.generate.mouths import STILL_MOUTH, MouthMaker, expression
+from dithead.generate.habit import Habit
+from dithead.generate.mouths import MouthMaker
+from dithead.generate.references import Mouths
 from dithead.generate.run import Run
-
-
-def test_the_spread_of_the_source_over_that_of_the_model() -> None:
-    assert expression(0.049, 0.035) == pytest.approx(1.4)
-    assert expression(0.03, 0.035) == pytest.approx(0.857, abs=1e-3)
-
-
-def test_a_still_source_and_a_model_without_a_spread_leave_it_as_learned() -> None:
-    assert expression(STILL_MOUTH / 2, 0.035) == 1
-    assert expression(0.07, 0.0) == 1
-
-
-def test_extremes_are_bounded() -> None:
-    assert expression(5.0, 0.035) == 1.6
-    assert expression(0.013, 0.035) == 0.6
+from dithead.generate.shelf import Shelf
+from dithead.prepare.conditions import to_tensor
 
 
 def maker() -> MouthMaker:
@@ -74,3 +63,57 @@ def test_a_chunk_is_drawn_in_view_of_the_one_before() -> None:
     mouths.draw(run, crops[:4], times[:4])
     after, first = (m.draw(run, crops[4:6], times[4:6]).astype(int) for m in (mouths, other))
     assert np.abs(after - first).max() > 2
+
+
+def speaker(**config: float) -> MouthMaker:
+    """Draws by its reference, with a calibration of its own."""
+    torch.manual_seed(0)
+    changes = [f"model.{key}={value}" for key, value in config.items()]
+    model = build_model(get_preset("tiny", changes).model)
+    with torch.no_grad():
+        for parameter in [*model.dit.parameters(), *model.audio.parameters()]:
+            parameter += 0.3 * torch.randn_like(parameter)
+    model.dit.set_calibration(torch.ones(9), torch.zeros(9), torch.full((9,), 0.5))
+    speech = torch.randn(100, 80, generator=torch.Generator().manual_seed(1))
+    return MouthMaker(model, {None: speech}, seed=0, steps=None, reference="static")
+
+
+def kept(crops: np.ndarray, openings: list[float], usual: float) -> Mouths:
+    shelf = Shelf()
+    return Mouths(shelf, shelf.put(crops[: len(openings)]), np.float32(openings), usual)
+
+
+def test_each_frame_is_shown_the_mouth_that_is_as_open_as_heard_for_this_person() -> None:
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    run, crops, times = footage(6)
+    run.mouths, run.opening = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05
+    run.habit = Habit(np.full(9, 0.25, np.float32), 0.5)
+    told = mouths.talker.lips(mouths.talker.audio_window(mouths.features[None], torch.from_numpy(times)))[:, -1]
+    wanted = np.clip(0.1 + (told.detach().float().numpy() - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
+    assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
+    assert mouths.meant(run, times) == pytest.approx(wanted, abs=1e-3)
+    seen = []
+    mouths.talker.generate = lambda masked, mask, reference, *rest, **more: (
+        seen.append((reference, more["previous_latent"], more["lips"])) or (masked, torch.zeros(len(masked), 8, 4, 4))
+    )
+    mouths.draw(run, crops, times)
+    graded = mouths.gallery.of(run)
+    (shown, latents, lips), nearest = seen[0], graded.nearest(wanted)
+    assert len(set(nearest.tolist())) > 1
+    assert torch.equal(shown, to_tensor(graded.crops[nearest]))
+    assert latents.shape == (6, 8, 4, 4)
+    wide = min(1.6, 0.05 / (0.5 * 0.05))
+    assert lips[:, -1].numpy() == pytest.approx(0.5 + (told.detach().float().numpy() - 0.25) * wide, abs=1e-2)
+
+
+def test_a_model_that_does_not_say_what_its_numbers_mean_is_shown_one_reference() -> None:
+    mouths = speaker()
+    run, crops, times = footage(4)
+    run.mouths = kept(crops, [0.0, 0.1], 0.05)
+    seen = []
+    mouths.talker.generate = lambda masked, mask, reference, *rest, **more: (
+        seen.append(reference) or (masked, torch.zeros(len(masked), 8, 4, 4))
+    )
+    mouths.draw(run, crops, times)
+    assert mouths.meant(run, times) is None
+    assert torch.equal(seen[0], to_tensor(run.reference[None]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +84,8 @@ class LiveHead:
             look = lookout if occlusion == "auto" else None
             mask = self.talker.config.mask
             self.found = survey(self.clip.frames(), self.talker.size, Choice.parse(face), lookout=look, mask=mask)
+        with TemporaryDirectory() as folder:
+            self.found.learn_habits(self.talker, self.clip, Path(folder) / "own.mel")
 
     @property
     def reach(self) -> int:

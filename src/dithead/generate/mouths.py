@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
+from dithead.generate.habit import learned
 from dithead.generate.references import Gallery, Graded
 from dithead.media.files import save_arrays
 from dithead.models.chunks import CONTEXT, stride
@@ -25,19 +26,9 @@ if TYPE_CHECKING:
 ReferenceMode = Literal["static", "previous"]
 
 
-STILL_MOUTH = 0.012  # spread of the aperture below which a source says nothing about how its person speaks
-_EXPRESSION = (0.6, 1.6)
 _REMEMBERED = 256  # moments
-
-
-def expression(source: float, learned: float) -> float:
-    """How widely to move the lips, from the spread of the source's aperture and that of the model by itself.
-
-    It is one number for a whole run, so that the mouth opens as this person's does and yet by the new speech alone.
-    """
-    if learned <= 0 or source < STILL_MOUTH:
-        return 1.0
-    return float(np.clip(source / learned, *_EXPRESSION))
+_WIDEST = 1.1  # times the widest mouth that was kept: beyond, there is nothing to draw from
+_FARTHEST = 1.6  # times as widely as heard lips are told to move at most: the transformer has not learned more
 
 
 class _Before(NamedTuple):
@@ -59,6 +50,14 @@ class _Before(NamedTuple):
 
     def last(self, count: int) -> _Before:
         return _Before(self.crops[-count:], self.times[-count:], self.polygons[-count:], self.latents[-count:])
+
+
+class _Heard(NamedTuple):
+    """Speech at some moments: tokens (B, L, A), what the lips do (B, K), how open to be (B,); None where not known."""
+
+    tokens: Tensor
+    lips: Tensor | None
+    openings: NDArray[np.float32] | None
 
 
 class MouthMaker:
@@ -125,18 +124,24 @@ class MouthMaker:
         known = [self._meant.get((run.face, t)) for t in times.tolist()]
         return None if None in known else known  # type: ignore[return-value]
 
-    def _listen(self, run: Run, times: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float32] | None]:
-        """Tokens (B, L, A) of the speech at ``times`` (B,), and how open the mouth is meant to be (B,), where known."""
+    def _listen(self, run: Run, times: NDArray[np.float64]) -> _Heard:
+        """What is heard at ``times`` (B,)."""
         heard = self.features.get(run.face, self.features[None])
         around = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
         tokens = self.talker.audio_window(*around)
-        moved = self.talker.moved_opening(tokens, expression(run.opening, self.talker.config.opening))
-        if moved is None or run.mouths is None:
-            return tokens, None
-        openings = run.mouths.usual + moved.float().cpu().numpy()
+        told, usual = self.talker.lips(tokens), learned(self.talker)
+        if told is None:
+            return _Heard(tokens, None, None)
+        habit, unit = run.habit or usual, self.talker.config.opening_unit
+        told, wide = told.float().cpu() - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
+        lips = torch.from_numpy(usual.told) + told * min(wide, _FARTHEST)
+        if not unit or run.mouths is None:
+            return _Heard(tokens, lips, None)
+        widest = _WIDEST * float(run.mouths.openings[-1])
+        openings = np.clip(run.mouths.usual + told[:, -1].numpy() * np.float32(wide * unit), 0, widest)
         new = {(run.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
         self._meant = dict([*self._meant.items(), *new.items()][-_REMEMBERED:])
-        return tokens, openings
+        return _Heard(tokens, lips, openings)
 
     def save_state(self, path: Path) -> None:
         """Write what the next frame depends on, for ``load_state`` after a crash."""
@@ -202,16 +207,15 @@ class MouthMaker:
         masks = np.stack([polygon_mask(each, self.talker.size) for each in polygons])
         masked, mask = frame_conditions(crops, masks)
         with torch.inference_mode():
-            tokens, openings = self._listen(run, times)
-            wide = expression(run.opening, self.talker.config.opening)
+            heard = self._listen(run, times)
             graded = None if self.reference == "previous" else self.gallery.of(run)
-            if graded is None or openings is None:
+            if graded is None or heard.openings is None:
                 reference = to_tensor(run.reference[None])
             else:
-                reference, latent = self._references(run, graded, openings, mask)
+                reference, latent = self._references(run, graded, heard.openings, mask)
             images, latents = self.talker.generate(
-                masked, mask, reference, tokens, self.noise, self.steps, previous_latent=latent,
-                expression=wide, frames=together, known=known,
+                masked, mask, reference, heard.tokens, self.noise, self.steps, previous_latent=latent,
+                lips=heard.lips, frames=together, known=known,
             )  # fmt: skip
         return to_pixels(images), latents
 

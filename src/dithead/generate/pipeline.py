@@ -230,6 +230,7 @@ def _survey(job: _Job, talker: TalkingHead, work: WorkFolder, progress: Progress
             found = survey(frames, talker.size, job.choice, None, look, talker.config.mask, work.shelf())
     except FaceError as error:
         raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
+    found.learn_habits(talker, job.clip, work.features("own"))
     work.save_survey(found)
     return found
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dithead.face.align import crop_transform, invert, smooth_moves, transform_points, warp_crop
 from dithead.face.lips import OUTER_LIPS, lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
+from dithead.generate.habit import Habit
 from dithead.generate.occlusion import Covers, Look, Watch
 from dithead.generate.references import Mouths, choose_mouths, large_crop, large_side
 from dithead.generate.shelf import Shelf
@@ -44,6 +45,8 @@ class Run:
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where its skin is
     outlines: NDArray[np.float32] | None = None  # (N, K, 2) frame pixels: masks that follow the face, if wanted
     mouths: Mouths | None = None  # its mouth from closed to open
+    moments: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (n,) seconds: when it was sampled
+    habit: Habit | None = None  # how the person speaks, where the source's own sound says it
 
     def mask_polygon(self, index: int) -> NDArray[np.float32]:
         """The mask's polygon (K, 2) in the crop of frame ``index``."""
@@ -66,6 +69,7 @@ class _Sample:
     turn: float
     clear: bool  # whether the mouth can be seen
     large: RGB  # (L, L, 3): the same crop with all that the frame shows
+    time: float
 
 
 @dataclass
@@ -95,7 +99,9 @@ class OpenRun:
             clear = look is None or not look.reason
             self.side = self.side or large_side(transform, size)
             large = crop if self.side == size else large_crop(frame.pixels, transform, size, self.side)
-            self.samples.append(_Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks), clear, large))
+            self.samples.append(
+                _Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks), clear, large, frame.time)
+            )
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.samples, self.stride = self.samples[::2], self.stride * 2
@@ -121,7 +127,7 @@ class OpenRun:
             self.watch.close(), float(np.std([s.aperture for s in self.samples])),
             np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             np.frombuffer(self.outlines, np.float32).reshape(self.frames, -1, 2)[:count] if self.outlines else None,
-            self._mouths(shelf or Shelf()),
+            self._mouths(shelf or Shelf()), np.array([s.time for s in self.samples]),
         )  # fmt: skip
 
     def _mouths(self, shelf: Shelf) -> Mouths:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from dithead.face.align import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.track import LONGEST_GAP, track_faces
 from dithead.generate.follow import Choice, follow_faces
+from dithead.generate.habit import Habit, habit_of, own_sound
 from dithead.generate.occlusion import BLURRED, HAUNTED, HIDDEN, Covers, Look, Lookout
 from dithead.generate.references import Mouths
 from dithead.generate.result import Stretch
@@ -28,6 +30,10 @@ from dithead.generate.shelf import Shelf, Slot
 from dithead.media.files import save_arrays
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind
+
+if TYPE_CHECKING:
+    from dithead.generate.schedule import Clip
+    from dithead.models.talking_head import TalkingHead
 
 SMALLEST_EYES = 16.0  # pixels between the outer eye corners; below, there is no mouth to draw
 WIDEST_TURN = 0.72  # |yaw| from which half the mouth is hidden
@@ -54,6 +60,14 @@ class Survey:
         """The runs that cover a frame: one for each face."""
         return [run for run in self.runs if run.start <= index < run.stop]
 
+    def learn_habits(self, talker: TalkingHead, clip: Clip, store: Path) -> None:
+        """Hear in the source's own sound, where it has any, how each run's person speaks; it is kept in ``store``."""
+        sound = own_sound(talker, clip.path, store) if clip.info.has_audio else None
+        if sound is None:
+            return
+        for run in self.runs:
+            run.habit = habit_of(talker, sound, run.moments + clip.start)
+
     def save(self, path: Path) -> None:
         """Write an .npz; the file appears whole or not at all."""
         spans = [(r.start, r.stop, r.fades_in, r.fades_out, r.face) for r in self.runs]
@@ -69,6 +83,7 @@ class Survey:
             openings=np.array([r.opening for r in self.runs]),
             cheeks=np.stack([r.cheeks for r in self.runs if r.cheeks is not None]),
             references=np.stack([r.reference for r in self.runs]),
+            habits=np.array([(k, r.habit.spread, *r.habit.told) for k, r in enumerate(self.runs) if r.habit]),
             mouths=np.array([(m.usual, m.slot.offset, len(m.openings)) for m in mouths]),
             mouth_openings=np.concatenate([m.openings for m in mouths]),
             mouth_lengths=np.concatenate([m.slot.lengths for m in mouths]),
@@ -104,6 +119,8 @@ class Survey:
             each = (np.split(data[f"mouth_{name}"], np.cumsum(kept[:-1, 2]).astype(int)) for name in _OF_MOUTHS)
             for run, (usual, offset, _), openings, lengths in zip(runs, kept, *each, strict=True):
                 run.mouths = Mouths(shelf, Slot(int(offset), tuple(lengths.tolist())), openings, float(usual))
+            for k, spread, *told in data["habits"].tolist():
+                runs[int(k)].habit = Habit(np.array(told, np.float32), spread)
             _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
             for run, haunted in zip(runs, data["haunted"], strict=True):
                 run.covers.haunted = haunted.tobytes() if haunted.any() else b""

@@ -63,9 +63,9 @@ class WorkFolder:
         """Where what the sampler must remember after one segment lies, or will."""
         return self.folder / f"{number:06d}.npz"
 
-    def features(self, number: int) -> Path:
+    def features(self, voice: int | str) -> Path:
         """Where the features of one voice lie; written anew by every call."""
-        return self.folder / f"voice{number}.mel"
+        return self.folder / f"voice{voice}.mel"
 
     def segments(self) -> list[Path]:
         """Finished segments, in order."""

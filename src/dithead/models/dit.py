@@ -198,13 +198,9 @@ class Denoiser(nn.Module):
             self.lip_shift.copy_(shift)
             self.lip_centre.copy_(centre)
 
-    def calibrated(self, guess: Tensor, expression: float = 1.0) -> Tensor:
-        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away.
-
-        ``expression`` is how widely a person's lips move, against those the model learned from; their mean stays.
-        """
-        lips = guess.float() * self.lip_gain + self.lip_shift
-        return self.lip_centre + (lips - self.lip_centre) * expression
+    def calibrated(self, guess: Tensor) -> Tensor:
+        """An audio encoder's guess of the lips (B, lip_targets), given back the spread that guessing takes away."""
+        return guess.float() * self.lip_gain + self.lip_shift
 
     def _heard(self, audio: Tensor) -> Tensor:
         """The whole window and its centre, the moment the frame is shown, as a condition: (B, L, A) to (B, D)."""

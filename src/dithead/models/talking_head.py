@@ -131,7 +131,7 @@ class TalkingHead(nn.Module):
         steps: int | None = None,
         previous_latent: Tensor | None = None,
         guidance: float | None = None,
-        expression: float = 1.0,
+        lips: Tensor | None = None,
         frames: int = 1,
         known: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -139,9 +139,9 @@ class TalkingHead(nn.Module):
 
         masked (B, 3, S, S), mask (B, 1, S, S), reference (B, 3, S, S) or (1, ...), tokens (B, L, A), noise (1 or B, C,
         G, G). ``previous_latent`` (B, C, G, G) replaces the reference's latent: the paper's previous-frame mode.
-        ``expression``: how widely this person's lips move, against those the model learned from. ``frames``: how many
-        in a row are drawn together, by a model with attention over time; with ``known`` (K, C, G, G), the latents of
-        the first K frames, only the B - K others are drawn and returned.
+        ``lips`` (B, lip_targets) are what they do as the transformer is told, by default what is heard in ``tokens``.
+        ``frames``: how many in a row are drawn together, by a model with attention over time; with ``known`` (K, C, G,
+        G), the latents of the first K frames, only the B - K others are drawn and returned.
         """
         dtype = self.autoencoder.dtype
         masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
@@ -151,7 +151,7 @@ class TalkingHead(nn.Module):
         reference_z = self.encode_window(reference, window) if previous_latent is None else previous_latent.to(masked)
         masked_z = self.encode_window(masked, window, masked=True)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
-        lips, start = self.lips(tokens, expression), noise.to(masked_z)
+        lips, start = self.lips(tokens) if lips is None else lips.to(self.device), noise.to(masked_z)
         z = self._sample(masked_z, mask_z, reference_z, tokens, lips, start, index, steps, guidance, frames, known)
         outside = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         outside[index] = False
@@ -172,19 +172,19 @@ class TalkingHead(nn.Module):
         pictures, mask = (x.to(self.device, self.autoencoder.dtype) for x in (pictures, mask))
         return self.encode_window(pictures, window_of(F.avg_pool2d(mask, self.size // self.config.dit.grid)))
 
-    def moved_opening(self, tokens: Tensor, expression: float = 1.0) -> Tensor | None:
+    def moved_opening(self, tokens: Tensor) -> Tensor | None:
         """How much wider than usual the mouth is to open (B,), in distances between the outer eye corners.
 
         None for a model whose ``opening_unit`` is not known.
         """
-        lips, unit = self.lips(tokens, expression), self.config.opening_unit
+        lips, unit = self.lips(tokens), self.config.opening_unit
         return None if lips is None or not unit else (lips[:, -1] - self.dit.lip_centre[-1]) * unit
 
-    def lips(self, tokens: Tensor, expression: float = 1.0) -> Tensor | None:
+    def lips(self, tokens: Tensor) -> Tensor | None:
         """What the lips do (B, lip_targets) as the audio encoder hears it; None for a model without that condition."""
         if not self.config.dit.lip_targets:
             return None
-        return self.dit.calibrated(self.audio.guess_lips(tokens), expression)
+        return self.dit.calibrated(self.audio.guess_lips(tokens))
 
     def _sample(
         self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, lips: Tensor | None, noise: Tensor,

@@ -22,12 +22,13 @@ dithead train autoencoder --preset small -o "$OUT/autoencoder" \
   --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
 
 # 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice.
-#    Without a connection to the hub: SPEECH=out/whisper, made by runs/whisper_from_smart_turn.py (what 0.3 started from).
+#    Without a connection to the hub: SPEECH=out/whisper, made by runs/whisper_from_smart_turn.py (what 0.3 and 0.4 started from).
 dithead train audio --preset small --speech "$SPEECH" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 
 # 4. Stage two. (0.3 went on from 0.2's transformer for 1,800 steps: --init MODEL_FOLDER --steps 1800
-#    --set dit.learning_rate=4e-4 --set dit.frames_per_identity=11300.)
+#    --set dit.learning_rate=4e-4 --set dit.frames_per_identity=11300 --set dit.reference_choice=random; 0.4 from 0.3's
+#    for 2,600: --set dit.learning_rate=3e-4 --set dit.open_share=0.45 --set dit.decay=0.6 and as many frames.)
 dithead train dit --preset small --autoencoder "$OUT/autoencoder" --audio "$OUT/audio" -o "$OUT/dit" \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.45" --data "$OUT/faces:0.1" --data "$OUT/synth:0.2"
 

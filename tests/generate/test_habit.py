@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.generate.habit import STILL_MOUTH, Habit, habit_of, own_sound
+from dithead.generate.habit import STILL_MOUTH, Habit, habit_of, own_sound, told
 from dithead.models.audio import MelEncoder, MelEncoderConfig
 
 LEARNED = Habit(np.zeros(9, np.float32), 0.7)
@@ -78,3 +78,15 @@ def test_a_sound_that_cannot_be_read_is_no_sound(tmp_path: Path) -> None:
     broken.write_bytes(b"no video at all")
     talker = SimpleNamespace(audio=MelEncoder(MelEncoderConfig(window=16, width=16, layers=1)))
     assert own_sound(talker, broken, tmp_path / "own.mel") is None
+
+
+def test_three_guesses_close_together_make_one_and_the_tokens_are_of_the_middle() -> None:
+    times = np.linspace(1, 8, 20)
+    tokens, lips = told(Talker(), Sound(0.9), times)
+    each = [told_once(Sound(0.9), times + apart) for apart in (-0.015, 0.0, 0.015)]
+    assert torch.equal(tokens, each[1])
+    torch.testing.assert_close(lips[:, :1], sum(each) / 3)
+
+
+def told_once(sound: Sound, times: np.ndarray) -> torch.Tensor:
+    return Talker().audio_window(*sound.around(times))

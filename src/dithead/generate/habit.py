@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dithead.errors import MediaError
 from dithead.generate.hearing import Hearing, heard_by
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 STILL_MOUTH = 0.012  # spread of the aperture below which a source says nothing about how its person speaks
 EXPRESSION = (0.5, 2.2)  # how much more or less widely than told a mouth may move
 _FEW = 16  # moments that count as much as what was learned
-_AT_ONCE = 64
+_AT_ONCE = 16
+_APART = (-0.015, 0.0, 0.015)  # seconds between the three guesses of a moment
+AHEAD = _APART[-1]
 
 
 class Habit(NamedTuple):
@@ -44,8 +47,8 @@ class Habit(NamedTuple):
 def learned(talker: TalkingHead) -> Habit:
     """Of the people the model learned from."""
     config = talker.config
-    told = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
-    return Habit(told, config.opening / config.opening_unit if config.opening_unit else 0.0)
+    mean = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
+    return Habit(mean, config.opening / config.opening_unit if config.opening_unit else 0.0)
 
 
 def own_sound(talker: TalkingHead, video: Path, store: Path) -> Hearing | None:
@@ -58,16 +61,31 @@ def own_sound(talker: TalkingHead, video: Path, store: Path) -> Hearing | None:
 
 
 @torch.inference_mode()
+def told(talker: TalkingHead, sound: Tensor | Hearing, times: NDArray[np.float64]) -> tuple[Tensor, Tensor | None]:
+    """Tokens (N, L, A) of the speech at ``times`` (N,) seconds, and what is told of the lips there (N, K).
+
+    The latter is the mean of three guesses close together, which errs less than one and quivers less.
+    """
+    apart = _APART if talker.config.dit.lip_targets else (0.0,)
+    moments = np.concatenate([times + each for each in apart])
+    around = (sound, torch.from_numpy(moments)) if isinstance(sound, Tensor) else sound.around(moments)
+    tokens, count = talker.audio_window(*around), len(times)
+    lips = talker.lips(tokens)
+    middle = count * (len(apart) // 2)
+    mean = None if lips is None else lips.float().cpu().unflatten(0, (len(apart), count)).mean(0)
+    return tokens[middle : middle + count], mean
+
+
+@torch.inference_mode()
 def habit_of(talker: TalkingHead, sound: Hearing, moments: NDArray[np.float64]) -> Habit | None:
     """Of the person who speaks in ``sound`` at ``moments`` (N,) seconds; None where nobody does."""
     usual, unit = learned(talker), talker.config.opening_unit
     if not unit or not len(moments):
         return None
-    parts = [sound.around(moments[k : k + _AT_ONCE]) for k in range(0, len(moments), _AT_ONCE)]
-    lips = [talker.lips(talker.audio_window(*part)) for part in parts]
-    told = torch.cat([part for part in lips if part is not None]).float().cpu().numpy()
-    mean, spread = told.mean(axis=0), float(told[:, -1].std())
+    parts = [told(talker, sound, moments[k : k + _AT_ONCE])[1] for k in range(0, len(moments), _AT_ONCE)]
+    lips = torch.cat([part for part in parts if part is not None]).numpy()
+    mean, spread = lips.mean(axis=0), float(lips[:, -1].std())
     if spread * unit < STILL_MOUTH:
         return None
-    own = len(told) / (len(told) + _FEW)
+    own = len(lips) / (len(lips) + _FEW)
     return Habit((own * mean + (1 - own) * usual.told).astype(np.float32), own * spread + (1 - own) * usual.spread)

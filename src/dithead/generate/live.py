@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dithead.errors import ConfigError
 from dithead.generate.follow import Choice
+from dithead.generate.habit import AHEAD
 from dithead.generate.hearing import MelStream, levelled, shift_for, stretch
 from dithead.generate.mouths import MouthMaker, ReferenceMode
 from dithead.generate.occlusion import Lookout, Occlusion
@@ -95,7 +96,7 @@ class LiveHead:
     @property
     def latency(self) -> float:
         """Seconds of speech after a frame's moment that must have come before it is drawn; drawing comes on top."""
-        return (self.reach + 8) / MEL_RATE  # two mel frames touched on either side, and a block of four
+        return (self.reach + 8) / MEL_RATE + AHEAD  # two mel frames touched on either side, and a block of four
 
     def frames(self, chunks: Iterable[Wave], *, loudness: float | None = None) -> Iterator[LiveFrame]:
         """Yield the frames for 16 kHz speech that comes in chunks (n,) of any length, until it ends.

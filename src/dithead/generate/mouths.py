@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
-from dithead.generate.habit import learned
+from dithead.generate.habit import learned, told
 from dithead.generate.references import Gallery, Graded
 from dithead.media.files import save_arrays
 from dithead.models.chunks import CONTEXT, stride
@@ -126,19 +126,17 @@ class MouthMaker:
 
     def _listen(self, run: Run, times: NDArray[np.float64]) -> _Heard:
         """What is heard at ``times`` (B,)."""
-        heard = self.features.get(run.face, self.features[None])
-        around = (heard, torch.from_numpy(times)) if isinstance(heard, Tensor) else heard.around(times)
-        tokens = self.talker.audio_window(*around)
-        told, usual = self.talker.lips(tokens), learned(self.talker)
-        if told is None:
+        tokens, lips = told(self.talker, self.features.get(run.face, self.features[None]), times)
+        if lips is None:
             return _Heard(tokens, None, None)
-        habit, unit = run.habit or usual, self.talker.config.opening_unit
-        told, wide = told.float().cpu() - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
-        lips = torch.from_numpy(usual.told) + told * min(wide, _FARTHEST)
+        usual, unit = learned(self.talker), self.talker.config.opening_unit
+        habit = run.habit or usual
+        moved, wide = lips - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
+        lips = torch.from_numpy(usual.told) + moved * min(wide, _FARTHEST)
         if not unit or run.mouths is None:
             return _Heard(tokens, lips, None)
         widest = _WIDEST * float(run.mouths.openings[-1])
-        openings = np.clip(run.mouths.usual + told[:, -1].numpy() * np.float32(wide * unit), 0, widest)
+        openings = np.clip(run.mouths.usual + moved[:, -1].numpy() * np.float32(wide * unit), 0, widest)
         new = {(run.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
         self._meant = dict([*self._meant.items(), *new.items()][-_REMEMBERED:])
         return _Heard(tokens, lips, openings)

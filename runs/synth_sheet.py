@@ -1,4 +1,4 @@
-"""Two contact sheets of a corpus of `dithead synth`: its first 64 people at rest, and as they speak.
+"""Two contact sheets of a corpus of `dithead synth`: its first people, at most 64 and whole rows, at rest and speaking.
 
 python runs/synth_sheet.py RAW_SYNTH REST.jpg SPEAKING.jpg
 """
@@ -23,7 +23,7 @@ def main(corpus: Path, rest: Path, speaking: Path) -> None:
         for pictures, which in zip(shown, (aperture.argmin(), aperture.argmax()), strict=True):
             pictures.append(cv2.resize(frames[int(which)], (SIDE, SIDE), interpolation=cv2.INTER_AREA))
     for pictures, path in zip(shown, (rest, speaking), strict=True):
-        rows = [np.hstack(pictures[i : i + COLUMNS]) for i in range(0, COUNT, COLUMNS)]
+        rows = [np.hstack(pictures[i : i + COLUMNS]) for i in range(0, len(pictures) - COLUMNS + 1, COLUMNS)]
         cv2.imwrite(str(path), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
 
 

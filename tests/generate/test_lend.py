@@ -76,3 +76,12 @@ def test_the_picture_that_is_as_open_lends_or_else_the_one_most_alike():
     for opening, expected in ((0.31, 2), (0.12, 1), (-0.1, 0), (None, 1)):
         found = lend(graded, drawn, opening, CORE)
         assert np.array_equal(found.detail, loan(drawn, pictures[expected], pictures[expected]).detail)
+
+
+def test_a_mouth_that_never_moves_lends_nothing_on_the_lips() -> None:
+    drawn, still = soft(face()), Graded(face()[None], np.float32([0.05]), 0.05, SIZE)
+    moving = Graded(np.stack([face(), face()]), np.float32([0.0, 0.2]), 0.05, SIZE)
+    assert np.abs(lend(still, drawn, 0.05, CORE).detail[70:110, 50:110]).max() == 0
+    assert np.abs(lend(moving, drawn, 0.0, CORE).detail[70:110, 50:110]).max() > 1
+    outside = np.s_[10:50, 10:30]
+    assert np.allclose(lend(still, drawn, 0.05, CORE).detail[outside], lend(moving, drawn, 0.0, CORE).detail[outside])

@@ -117,3 +117,13 @@ def test_a_model_that_does_not_say_what_its_numbers_mean_is_shown_one_reference(
     mouths.draw(run, crops, times)
     assert mouths.meant(run, times) is None
     assert torch.equal(seen[0], to_tensor(run.reference[None]))
+
+
+def test_a_lone_reference_takes_more_telling() -> None:
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    run, crops, times = footage(4)
+    told_of = {}
+    for name, openings in (("lone", [0.05]), ("moving", [0.0, 0.1])):
+        run.mouths = kept(crops, openings, 0.05)
+        told_of[name] = mouths._listen(run, times).lips.numpy() - 0.5
+    assert told_of["lone"] == pytest.approx(2.4 * told_of["moving"], rel=1e-3)

@@ -34,14 +34,19 @@ class Loan:
 def lend(graded: Graded, mouth: RGB, opening: float | None, core: Mask) -> Loan:
     """What a drawn crop (S, S, 3) gets from the picture that is open as it is meant to be.
 
-    Where its ``opening`` is not known, from that which looks most like it around the lips, ``core`` (S, S).
+    Where its ``opening`` is not known, from that which looks most like it around the lips, ``core`` (S, S). A mouth
+    that never moves lends nothing there: its line would lie over lips that do.
     """
     if opening is None:
         other = [(np.abs(_coarse(crop) - _coarse(mouth)).mean(axis=2) * _coarse(core)).sum() for crop in graded.crops]
         best = int(np.argmin(other))
     else:
         best = int(graded.nearest(np.array([opening]))[0])
-    return loan(mouth, graded.crops[best], graded.pictures[best])
+    made = loan(mouth, graded.crops[best], graded.pictures[best])
+    if not graded.still:
+        return made
+    beside = 1 - _resized(core, graded.pictures.shape[1])[..., None]
+    return Loan((made.detail * beside).astype(np.float32), (made.share * (1 - core)).astype(np.float32))
 
 
 def loan(mouth: RGB, small: RGB, large: RGB) -> Loan:

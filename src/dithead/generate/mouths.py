@@ -28,6 +28,7 @@ ReferenceMode = Literal["static", "previous"]
 
 _REMEMBERED = 256  # moments
 _WIDEST = 1.1  # times the widest mouth that was kept: beyond, there is nothing to draw from
+_ALONE = 2.4  # times as widely where the references cannot move along: a transformer hardly leaves them
 _FARTHEST = 1.6  # times as widely as heard lips are told to move at most: the transformer has not learned more
 
 
@@ -132,7 +133,8 @@ class MouthMaker:
         usual, unit = learned(self.talker), self.talker.config.opening_unit
         habit = run.habit or usual
         moved, wide = lips - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
-        lips = torch.from_numpy(usual.told) + moved * min(wide, _FARTHEST)
+        effort = _ALONE if run.mouths is not None and run.mouths.still else 1.0
+        lips = torch.from_numpy(usual.told) + moved * (min(wide, _FARTHEST) * effort)
         if not unit or run.mouths is None:
             return _Heard(tokens, lips, None)
         widest = _WIDEST * float(run.mouths.openings[-1])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KEPT = 6  # pictures of the source that are kept of a run
 _STEPS = 24  # pictures from closed to open that are made of them
 _LARGEST = 2.5  # times the crop's side: no more of a large face is kept
+STILL_SPAN = 0.03  # openings that span less are those of a mouth that does not move
 _ENDS = 0.03  # share of the samples beyond the most closed and the most open one kept: FaceMesh may have erred there
 _TURN, _SHARP = 0.1, 1.0  # a turn of the head that counts as much as a whole step of the opening; weight of sharpness
 
@@ -39,6 +40,11 @@ class Graded:
     openings: NDArray[np.float32]  # (R,) lip apertures, growing
     usual: float  # the mean aperture of the whole shot
     size: int  # S
+
+    @property
+    def still(self) -> bool:
+        """Whether the mouth never moves: a portrait, or a person who is silent."""
+        return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
 
     @cached_property
     def crops(self) -> NDArray[np.uint8]:
@@ -60,6 +66,11 @@ class Mouths(NamedTuple):
     slot: Slot
     openings: NDArray[np.float32]  # (K,) lip apertures, growing
     usual: float
+
+    @property
+    def still(self) -> bool:
+        """See ``Graded``."""
+        return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
 
     def graded(self, size: int) -> Graded:
         """Many small steps from the first picture to the last, for a model with crops of side ``size``."""

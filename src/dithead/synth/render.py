@@ -97,6 +97,7 @@ class Stage:
 
     def clear(self) -> None:
         """Forget the parts and pictures, keep the programs: the next person may enter."""
+        self.ctx.__enter__()  # whoever opened another context since has made that one the driver's current
         for drawn in self._drawn:
             drawn.release()
         for name in list(self._textures):

@@ -6,6 +6,7 @@ Letters: H, W frame; S crop side; h, w the region of the frame that the mask cov
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +56,7 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
     back[:, 2] -= (left, top)
     size = (right - left, bottom - top)
     face = cv2.warpAffine(
-        _prefiltered(crop, transform), back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        prefiltered(crop, transform), back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     old = frame[top:bottom, left:right].astype(np.float32)
@@ -97,9 +98,7 @@ def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> t
     return (top, left, bottom, right) if top < bottom and left < right else None
 
 
-def _prefiltered(crop: RGB, transform: Similarity) -> RGB:
-    """The crop, blurred just enough not to alias where the frame's face is smaller than the crop."""
+def prefiltered(crop: NDArray[Any], transform: Similarity) -> NDArray[Any]:
+    """The crop (S, S, 3), blurred just enough not to alias where the frame's face is smaller than it."""
     scale = transform_scale(transform)
-    if scale <= 1.35:
-        return crop
-    return np.asarray(cv2.GaussianBlur(crop, (0, 0), 0.45 * scale), np.uint8)
+    return crop if scale <= 1.35 else cv2.GaussianBlur(crop, (0, 0), 0.45 * scale)

@@ -1,8 +1,8 @@
 """The person's own detail on the drawn mouth: lips, teeth and folds of a picture of them whose mouth is as open.
 
 A decoder of this size draws what a mouth does and not how its skin is grained. The source shows that, on other frames:
-such a picture is moved onto the drawn mouth by optical flow, and what it has of fine contrast
-replaces the little that was drawn, where both agree in the large. Letters: S crop side, R pictures, L their side.
+such a picture is moved onto the drawn mouth by optical flow, and what it has of fine contrast replaces the little that
+was drawn, where both agree in the large. Letters: S crop side, L the side of the pictures.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.generate.morph import flow, moved
+from dithead.generate.morph import match, moved
 from dithead.generate.references import Graded
 from dithead.types import RGB, Mask
 
 _FINE = 2.5 / 160  # sigma, as a fraction of the side, below which contrast is lent
 _ALIKE, _UNLIKE = 18.0, 50.0  # differences in 8-bit steps up to which it is lent in full, and from which not
-_EVEN = 0.012  # sigma by which the flow is smoothed, as a fraction of S: its noise would make skin crawl
+_EVEN, _FINDER = 0.012, 0.0075  # sigmas, as fractions of S, see ``morph.match``
 _LOOK = 4  # crop pixels of a side that are one when looks are compared
 
 
@@ -38,8 +38,8 @@ def lend(graded: Graded, mouth: RGB, opening: float | None, core: Mask) -> Loan:
     that never moves lends nothing there: its line would lie over lips that do.
     """
     if opening is None:
-        other = [(np.abs(_coarse(crop) - _coarse(mouth)).mean(axis=2) * _coarse(core)).sum() for crop in graded.crops]
-        best = int(np.argmin(other))
+        look, weight = _coarse(mouth), _coarse(core)
+        best = int(np.argmin([(np.abs(_coarse(c) - look).mean(axis=2) * weight).sum() for c in graded.crops]))
     else:
         best = int(graded.nearest(np.array([opening]))[0])
     made = loan(mouth, graded.crops[best], graded.pictures[best])
@@ -51,13 +51,9 @@ def lend(graded: Graded, mouth: RGB, opening: float | None, core: Mask) -> Loan:
 
 def loan(mouth: RGB, small: RGB, large: RGB) -> Loan:
     """What a picture, ``small`` (S, S, 3) and ``large`` (L, L, 3), has to lend to the drawn ``mouth`` (S, S, 3)."""
-    size, side = mouth.shape[0], large.shape[0]
-    grey = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (mouth, cv2.GaussianBlur(small, (0, 0), 0.0075 * size))]
-    there = cv2.GaussianBlur(flow(*grey), (0, 0), _EVEN * size)
-    gap = np.abs(_coarse_of(moved(small, there), size) - _coarse_of(mouth, size)).max(axis=2)
-    share = np.clip((_UNLIKE - cv2.GaussianBlur(gap, (0, 0), 0.012 * size)) / (_UNLIKE - _ALIKE), 0, 1)
-    share = cv2.GaussianBlur(share, (0, 0), 0.01 * size).astype(np.float32)
-    lent = moved(large, _resized(there, side) * np.float32(side / size), cv2.INTER_CUBIC)
+    side = large.shape[0]
+    there, share = match(mouth, small, even=_EVEN, alike=_ALIKE, unlike=_UNLIKE, finder=_FINDER, fine=_FINE)
+    lent = moved(large, _resized(there, side) * np.float32(side / mouth.shape[0]), cv2.INTER_CUBIC)
     drawn = _resized(mouth.astype(np.float32), side)
     gain = lent - drawn
     gain -= cv2.GaussianBlur(gain, (0, 0), _FINE * side)
@@ -67,10 +63,6 @@ def loan(mouth: RGB, small: RGB, large: RGB) -> Loan:
 def _coarse(picture: NDArray[np.uint8] | Mask) -> NDArray[np.float32]:
     side = picture.shape[0] // _LOOK
     return cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-
-
-def _coarse_of(picture: NDArray[np.uint8] | NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(picture.astype(np.float32), (0, 0), _FINE * size), np.float32)
 
 
 def _resized(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:

@@ -1,15 +1,42 @@
-"""Pictures between two others, moved there along optical flow. S: side."""
+"""Pictures moved along optical flow: onto another that shows nearly the same, or between two. S: side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.types import RGB
+from dithead.types import RGB, Mask
+
+
+class Match(NamedTuple):
+    """Where in another picture lies what a drawn one shows, and how far the two agree."""
+
+    flow: NDArray[np.float32]  # (S, S, 2) pixels from the drawn to the other's place
+    share: Mask  # (S, S)
+
+
+def match(
+    drawn: RGB, other: RGB, *, even: float, alike: float, unlike: float, finder: float = 0.0, fine: float = 0.0
+) -> Match:
+    """Match two pictures (S, S, 3). They share in full where they differ by ``alike`` levels of 255, and not from
+    ``unlike`` on. Sigmas, as fractions of S: ``even`` smooths the flow, whose noise would make skin crawl; ``finder``
+    blurs ``other`` before it is found, so that a soft drawing finds a sharp one; below ``fine`` no difference counts.
+    """
+    size = drawn.shape[0]
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (drawn, _blurred(other, finder * size))]
+    there = cv2.GaussianBlur(flow(*grey), (0, 0), even * size)
+    pictures = [_blurred(picture, fine * size) for picture in (moved(other, there), drawn.astype(np.float32))]
+    gap = _blurred(np.abs(pictures[0] - pictures[1]).max(axis=2), 0.012 * size)
+    share = np.clip((unlike - gap) / (unlike - alike), 0, 1)
+    return Match(there, _blurred(share, 0.01 * size).astype(np.float32))
+
+
+def _blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
+    return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma else picture
 
 
 def morphs(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:

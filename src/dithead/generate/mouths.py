@@ -83,7 +83,7 @@ class MouthMaker:
         self.noise = talker.initial_noise(seed)
         self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
         self._before: dict[tuple[int, int], _Before] = {}  # what the next chunk of each run is shown
-        self.gallery = Gallery(talker.size)
+        self.gallery, self._learned = Gallery(talker.size), learned(talker)
         self._meant: dict[tuple[int, float], float] = {}  # how open the mouth of each face is meant to be, and when
         self._shown: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}  # references of each (face, first frame)
 
@@ -118,19 +118,21 @@ class MouthMaker:
 
     def meant(self, run: Run, times: NDArray[np.float64]) -> list[float] | None:
         """How open (B,) the mouth of ``run`` is meant to be at ``times`` (B,); None for a model that does not say."""
-        new = [t for t in times.tolist() if (run.face, t) not in self._meant]
-        if new:
+        known = {t: self._meant[run.face, t] for t in times.tolist() if (run.face, t) in self._meant}
+        if new := [t for t in times.tolist() if t not in known]:
             with torch.inference_mode():
-                self._listen(run, np.array(new))
-        known = [self._meant.get((run.face, t)) for t in times.tolist()]
-        return None if None in known else known  # type: ignore[return-value]
+                openings = self._listen(run, np.array(new)).openings
+            if openings is None:
+                return None
+            known |= dict(zip(new, openings.tolist(), strict=True))
+        return [known[t] for t in times.tolist()]
 
     def _listen(self, run: Run, times: NDArray[np.float64]) -> _Heard:
         """What is heard at ``times`` (B,)."""
         tokens, lips = told(self.talker, self.features.get(run.face, self.features[None]), times)
         if lips is None:
             return _Heard(tokens, None, None)
-        usual, unit = learned(self.talker), self.talker.config.opening_unit
+        usual, unit = self._learned, self.talker.config.opening_unit
         habit = run.habit or usual
         moved, wide = lips - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
         effort = _ALONE if run.mouths is not None and run.mouths.still else 1.0

@@ -70,7 +70,8 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, detai
     times = np.array([s.time for s in held])
     drawn = maker.draw(run, crops, times, [s.index for s in held])
     masks, graded = _masks(held, run, size), maker.gallery.of(run) if detail else None
-    openings: Sequence[float | None] = maker.meant(run, times) or [None] * len(held)
+    meant = None if graded is None else maker.meant(run, times)
+    openings: Sequence[float | None] = meant or [None] * len(held)
     for s, p, view, crop, mouth, opening, (whole, soft) in zip(
         held, planes, views, crops, drawn, openings, masks, strict=True
     ):

@@ -142,7 +142,7 @@ def survey(
     size: crop side S of the model that will draw the mouths.  choice: None follows the largest face of each shot,
     several times as quick as any other choice, which has to look for all faces in every frame.  lookout: finds
     what hides the mouth; without one nothing is taken to.  mask: the kind that model learned with.  shelf: where
-    pictures of the mouths are kept; a temporary file without one.
+    pictures of the mouths are kept; in memory without one.
     """
     surveyor = Surveyor(size, lookout, mask, shelf)
     current: list[VideoFrame] = []

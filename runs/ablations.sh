@@ -3,7 +3,7 @@
 # 64-pixel crops, a transformer of 1.5 M parameters, 300 steps of 16 each. Usage: DATA=PREPARED runs/ablations.sh
 # Read the table as directions, not as numbers of the shipped model. Every command resumes when run again.
 # DATA may be several, "FOLDER:WEIGHT FOLDER:WEIGHT"; MIXED, another such list, adds a run; SYNC_EXPERT, a file of
-# `dithead train sync --expert loss`, one with the sync loss.
+# `dithead train sync --expert loss`, two with the sync loss; ONLY, names of runs, makes just these and their table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${DATA:?prepared datasets, as FOLDER:WEIGHT, separated by spaces}"
@@ -22,6 +22,7 @@ dithead train audio "${data[@]}" "${common[@]}" --steps "${AUDIO_STEPS:-800}" -o
 
 run() { # NAME [--set KEY=VALUE ...]: one run on the shared latents
   local name=$1; shift
+  [[ -z "${ONLY:-}" || " $ONLY " == *" $name "* ]] || return 0
   dithead train dit "${data[@]}" "${common[@]}" "$@" --steps "$STEPS" --autoencoder "$OUT/autoencoder" \
     --audio "$OUT/audio" --cache "$OUT/latents" -o "$OUT/$name"
   runs+=("$OUT/$name")
@@ -59,7 +60,10 @@ run mask-polygon --set model.mask=polygon
 run mask-box    --set model.mask=box
 # Frames together, and the sync expert as a loss
 run temporal    --set model.dit.temporal=4
-[ -z "${SYNC_EXPERT:-}" ] || run sync-loss --set dit.sync_weight=0.5 --sync-expert "$SYNC_EXPERT"
+if [ -n "${SYNC_EXPERT:-}" ]; then
+  run sync-loss  --set dit.sync_weight=0.5 --sync-expert "$SYNC_EXPERT"
+  run sync-again --seed 1 --set dit.sync_weight=0.5 --sync-expert "$SYNC_EXPERT"
+fi
 [ -z "${MIXED:-}" ] || { mapfile -t data < <(sources "$MIXED"); run mixed; }
 
 dithead train table "${runs[@]}" | tee "$OUT/table.md"

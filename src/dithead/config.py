@@ -74,7 +74,9 @@ class ModelConfig(Frozen):
 
 
 class AutoencoderTraining(Frozen):
-    """Stage one. Times are in steps; ``mouth_weight`` is how much more a lip pixel counts."""
+    """Stage one. Times are in steps; ``mouth_weight`` is how much more a lip pixel counts. ``lpips`` is a file of LPIPS
+    weights (docs/evaluate.md says which): with it, that distance joins the loss, ``lpips_weight`` strong.
+    """
 
     steps: int = 3_100
     batch: int = 16
@@ -89,6 +91,8 @@ class AutoencoderTraining(Frozen):
     adversarial_start: float = 0.65
     adversarial_weight: float = 0.05
     matching_weight: float = 1.0
+    lpips: str = ""
+    lpips_weight: float = 0.5
     frames_per_identity: int = 3000
 
 

@@ -42,14 +42,18 @@ _STATES = (".pth", ".safetensors")
 _BATCH = 16
 
 
+def lpips_network(path: Path) -> nn.Module:
+    """Distances (B,) of two batches of pictures (B, 3, S, S) in [-1, 1], with a gradient."""
+    if path.suffix.lower() in _STATES:
+        return AlexDistance(_state(path))
+    script = _script(path)
+    return VggDistance(script) if _takes(script, "return_lpips") else script
+
+
 def load_lpips(path: Path) -> Callable[[Crops, Crops], Numbers]:
     """Distances (B,) of paired pictures (B, S, S, 3)."""
-    if path.suffix.lower() in _STATES:
-        return _paired(AlexDistance(_state(path)), _signed)
-    script = _script(path)
-    if _takes(script, "return_lpips"):
-        return _paired(lambda a, b: (_vgg(script, a) - _vgg(script, b)).square().sum(dim=1), _planes)
-    return _paired(script, _signed)
+    network = lpips_network(path)
+    return lambda ours, theirs: _batched(lambda a, b: network(_signed(a), _signed(b)), ours, theirs).reshape(len(ours))
 
 
 def load_inception(path: Path) -> Callable[[Crops], Numbers]:
@@ -110,13 +114,15 @@ class AlexDistance(nn.Module):
             self.features.load_state_dict(known)
         except RuntimeError as error:
             raise ModelError(f"not AlexNet's weights ({' '.join(str(error).split())[:160]})") from None
-        self.heads = _alex_heads()
+        for level, head in enumerate(_alex_heads()):
+            self.register_buffer(f"head{level}", head)
         self.eval().requires_grad_(False)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Pictures (B, 3, S, S) in [-1, 1] each -> distances (B,)."""
-        pairs = zip(self.heads, self._levels(a), self._levels(b), strict=True)
-        return torch.stack([((x - y).square() * head).sum(1).mean((1, 2)) for head, x, y in pairs]).sum(0)
+        pairs = enumerate(zip(self._levels(a), self._levels(b), strict=True))
+        each = [((x - y).square() * self.get_buffer(f"head{i}")).sum(1).mean((1, 2)) for i, (x, y) in pairs]
+        return torch.stack(each).sum(0)
 
     def _levels(self, x: Tensor) -> list[Tensor]:
         """After each ReLU (B, C, H, W), every pixel's channels of length 1."""
@@ -127,6 +133,19 @@ class AlexDistance(nn.Module):
             x = self.features[first:last](x)
             found.append(x / (1e-8 + x.square().sum(1, keepdim=True)).sqrt())
         return found
+
+
+class VggDistance(nn.Module):
+    """LPIPS with StyleGAN's ``vgg16.pt``, whose features it is the squared distance of."""
+
+    def __init__(self, script: Any) -> None:
+        super().__init__()
+        self.script = script
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Pictures (B, 3, S, S) in [-1, 1] each -> distances (B,)."""
+        one, other = (self.script((x + 1) * 127.5, resize_images=False, return_lpips=True) for x in (a, b))
+        return torch.as_tensor((one - other).square().sum(dim=1))
 
 
 def _alex_heads() -> list[Tensor]:
@@ -158,14 +177,6 @@ def _script(path: Path) -> Any:
 
 def _takes(script: Any, argument: str) -> bool:
     return any(a.name == argument for a in script.forward.schema.arguments)
-
-
-def _vgg(script: Any, pictures: Tensor) -> Tensor:
-    return torch.as_tensor(script(pictures.float(), resize_images=False, return_lpips=True))
-
-
-def _paired(network: Callable[..., Tensor], form: Callable[[Crops], Tensor]) -> Callable[[Crops, Crops], Numbers]:
-    return lambda ours, theirs: _batched(lambda a, b: network(form(a), form(b)), ours, theirs).reshape(len(ours))
 
 
 @torch.inference_mode()

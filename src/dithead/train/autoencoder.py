@@ -1,7 +1,8 @@
 """Stage one: train the face autoencoder.
 
-Reconstruction under the mask (lips count more), a Laplacian-pyramid term, and late a patch discriminator with feature
-matching. Latents get noise in training, so that the decoder forgives the transformer's small errors.
+Reconstruction under the mask (lips count more), a Laplacian-pyramid term, LPIPS where its weights are given, and late
+a patch discriminator with feature matching. Latents get noise in training, so that the decoder forgives the
+transformer's small errors; their size is bounded by the encoder, so nothing as a KL term has to hold it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dithead.train.augment import draw as draw_augmentation
 from dithead.train.augment import identity as no_augmentation
 from dithead.train.data import ClipFrames, FrameBank, Source, augmented, held_out_split, stack
 from dithead.train.processes import team
+from dithead.train.rebuilt import Distance, held_out_numbers, lpips_of
 from dithead.train.runtime import (
     Batch,
     Loop,
@@ -72,6 +74,7 @@ class _Stage:
     discriminator: Trainable
     device: torch.device
     seed: int
+    lpips: Distance | None = None
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         window = _training_window(batch["mask"], step_rng(self.seed, step, 5))
@@ -86,6 +89,9 @@ class _Stage:
         pixel = losses.weighted_mean((output - batch["image"]).abs(), weight) * share
         detail = losses.pyramid_loss(output, batch["image"], weight) * share
         loss, metrics = pixel + s.detail_weight * detail, {"pixel": pixel, "detail": detail}
+        if self.lpips is not None:
+            metrics["lpips"] = self.lpips(output, batch["image"]).mean()
+            loss = loss + s.lpips_weight * metrics["lpips"]
         adversarial = step >= s.adversarial_start * s.steps
         if adversarial:
             fake, matching = self._adversary(batch, output)
@@ -180,12 +186,12 @@ def train_autoencoder(
     begun = start("autoencoder", data, preset.model.model_dump(mode="json"), preset.autoencoder, output,
                   seed=seed, device=device, steps=steps)  # fmt: skip
     run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
-    packed = is_sharded(begun.sources)
+    lpips, packed = lpips_of(settings.lpips, where), is_sharded(begun.sources)
     places = settings.steps * settings.batch
     bank = (FrameStream(begun.sources, "train", seed, places) if packed
             else FrameBank(begun.sources, "train", settings.frames_per_identity, places))  # fmt: skip
     stage = _Stage(settings, _trainable(FaceAutoencoder(config), settings, where),
-                   _trainable(PatchDiscriminator(), settings, where), where, seed)  # fmt: skip
+                   _trainable(PatchDiscriminator(), settings, where), where, seed, lpips)  # fmt: skip
     average = stage.autoencoder.average.module
     assert isinstance(average, FaceAutoencoder)
     held_out = _held_out(begun.sources, bank, size, settings)
@@ -198,7 +204,7 @@ def train_autoencoder(
 
     def draw(step: int) -> None:
         picture = reconstruct(average, held_out, where)
-        run.log(step=step, **_held_out_numbers(picture, held_out))
+        run.log(step=step, **held_out_numbers(picture, held_out, stage.lpips))
         sheet = [held_out[key] for key in ("image", "masked", "reference")]
         write_sheet(run.folder / "samples" / f"{step:07d}.png", *sheet, picture)
 
@@ -224,16 +230,6 @@ def _write_weights(average: FaceAutoencoder, folder: Path) -> None:
     part = folder / "autoencoder.part"
     save_file({k: v.contiguous().cpu() for k, v in average.state_dict().items()}, part)
     part.replace(folder / "autoencoder.safetensors")
-
-
-def _held_out_numbers(picture: Tensor, truth: Batch) -> dict[str, float]:
-    """How well frames of held-out people are rebuilt where the mask is: L1 at the mouth, PSNR."""
-    mouth, mask = truth["mouth"], truth["mask"]
-    squared = losses.weighted_mean((picture - truth["image"]).square(), mask)
-    return {
-        "held_out_mouth_l1": float(losses.weighted_mean((picture - truth["image"]).abs(), mouth)),
-        "held_out_psnr": float(10 * torch.log10(4 / squared.clamp_min(1e-10))),
-    }
 
 
 def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device) -> Trainable:

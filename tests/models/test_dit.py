@@ -23,6 +23,7 @@ KINDS = {
     "dit": CONFIG,
     "concat": replace(CONFIG, audio="concat"),
     "references": replace(CONFIG, references=3),
+    "no reference": replace(CONFIG, references=0),
     "lips": replace(CONFIG, lip_targets=5),
     "unet": replace(CONFIG, backbone="unet", depth=4),
     "temporal": replace(CONFIG, temporal=4),

@@ -27,9 +27,9 @@ def clip(references: int = 1, frames: int = FRAMES) -> HeldOutClip:
     return held_out_clips(bank)[0]
 
 
-def head(moved: list[float] | None, together: int = 0) -> Any:
+def head(moved: list[float] | None, together: int = 0, references: int = 1) -> Any:
     """Its mouth is the reference; it hears that lips move by ``moved`` from the usual."""
-    config = SimpleNamespace(dit=SimpleNamespace(temporal=together), steps=1)
+    config = SimpleNamespace(dit=SimpleNamespace(temporal=together, references=references), steps=1)
 
     def denoised(z: torch.Tensor, t: Any, masked: Any, mask: Any, reference: torch.Tensor, *_: Any) -> torch.Tensor:
         return reference[:, : z.shape[1]]
@@ -62,7 +62,7 @@ def test_one_reference_serves_all_frames_where_wanted_or_nothing_is_heard() -> N
 
 def test_several_references_are_the_nearest_ones_and_short_clips_lend_their_own_frames() -> None:
     shown: list[torch.Tensor] = []
-    three = head([10.0] * DRAWN)
+    three = head([10.0] * DRAWN, references=3)
 
     def watched(z: torch.Tensor, t: Any, masked: Any, mask: Any, reference: torch.Tensor, *_: Any) -> torch.Tensor:
         shown.append(reference)
@@ -72,3 +72,16 @@ def test_several_references_are_the_nearest_ones_and_short_clips_lend_their_own_
     sample(three, clip(references=3), clip().mel)
     assert shown[0][0, ::2, 0, 0].tolist() == [19.0, 18.0, 17.0]
     assert len(clip(references=3, frames=18).others) == 18
+
+
+def test_a_model_without_references_is_shown_none_and_what_copying_gives_is_still_told() -> None:
+    none, one, shown = head([10.0] * DRAWN, references=0), clip(references=0), []
+
+    def watched(z: torch.Tensor, t: Any, masked: Any, mask: Any, reference: torch.Tensor, *_: Any) -> torch.Tensor:
+        shown.append(reference.shape[1])
+        return z
+
+    none.dit = watched
+    sample(none, one, one.mel)
+    assert shown == [0]
+    assert copied(none, one)[0, 0, 3, 0] == 19

@@ -252,3 +252,18 @@ def test_the_papers_design_trains_on_pretrained_parts(dataset: Path, tmp_path: P
 def test_defaults_of_training_settings_are_sane() -> None:
     assert 0 < AutoencoderTraining().adversarial_start < 1
     assert DiTTraining().audio_dropout + DiTTraining().reference_dropout < 0.5
+
+
+@pytest.mark.parametrize("backbone", ["dit", "unet"])
+def test_stage_two_learns_without_references(
+    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path, backbone: str
+) -> None:
+    none = get_preset(
+        "tiny", ["model.dit.references=0", f"model.dit.backbone={backbone}", "dit.previous_reference=0.5"]
+    )
+    folder = train_dit([str(dataset)], none, tmp_path / "dit", stage_one, heard, steps=2, device="cpu")
+    model = load_model(folder)
+    parts = torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
+    tokens = model.audio_window(torch.zeros(40, 80), torch.zeros(2))
+    latents = [model.generate(*parts, r, tokens, model.initial_noise(0))[1] for r in (-parts[0], parts[0])]
+    assert torch.equal(*latents), "the decoder sees the reference, the denoiser does not"

@@ -26,9 +26,9 @@ class DiTConfig:
     """Sizes of the transformer. ``grid`` is the latent side G, ``audio_width`` the width of the audio tokens.
 
     ``lip_targets`` above 0 adds an explicit condition: that many numbers which say what the lips do. ``audio`` is heard
-    by cross-attention, or as more tokens beside the picture's; ``references`` latents are concatenated on channels;
-    ``backbone`` unet is there to compare with (``models.unet``). ``temporal`` is how many frames are drawn together,
-    with attention over time (``models.chunks``); 0: each by itself.
+    by cross-attention, or as more tokens beside the picture's; ``references`` latents, or none, are concatenated on
+    channels; ``backbone`` unet is there to compare with (``models.unet``). ``temporal`` is how many frames are drawn
+    together, with attention over time (``models.chunks``); 0: each by itself.
     """
 
     grid: int = 10
@@ -52,8 +52,8 @@ class DiTConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2 or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of heads {self.heads} (even head size)")
-        if min(self.grid, self.depth, self.latent_channels, self.audio_width, self.references) < 1:
-            raise ValueError("grid, depth, latent_channels, audio_width and references must be positive")
+        if min(self.grid, self.depth, self.latent_channels, self.audio_width, self.references + 1) < 1:
+            raise ValueError("grid, depth, latent_channels and audio_width must be positive, references not negative")
         if self.temporal and (self.temporal <= CONTEXT or self.backbone != "dit"):
             raise ValueError(f"temporal must be 0 or at least {CONTEXT + 1} frames, and is for the backbone dit only")
 
@@ -186,8 +186,10 @@ class Denoiser(nn.Module):
         return told
 
     def picture(self, z_t: Tensor, masked_z: Tensor, reference_z: Tensor, mask_z: Tensor) -> Tensor:
-        """All that is known of the picture on channels (B, inputs, G, G). One reference may stand for several."""
-        missing = self.config.references * self.config.latent_channels // reference_z.shape[1]
+        """All that is known of the picture on channels (B, inputs, G, G). One reference may stand for several; a
+        denoiser that sees none is given one all the same.
+        """
+        missing = self.config.references * self.config.latent_channels // max(reference_z.shape[1], 1)
         return torch.cat([z_t, masked_z, reference_z.repeat(1, missing, 1, 1), mask_z], 1)
 
     @torch.no_grad()

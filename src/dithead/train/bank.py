@@ -91,7 +91,7 @@ class LatentBank:
         clip = self.clips[index]
         first = max(0, min(chosen - count // 2, len(clip.latents) - count))
         other = self._other_frame(clip, first, rng)
-        reference = np.concatenate([clip.latents[other]] * self.references)
+        reference = self._side_by_side(clip, [other] * self.references)
         frames = [min(first + k, len(clip.latents) - 1) for k in range(count)]
         return index, first, other, [self._row(clip, frame, reference, None, rng) for frame in frames]
 
@@ -154,9 +154,13 @@ class LatentBank:
             return np.zeros((self.references * clip.latents.shape[1], *clip.latents.shape[2:]), np.float16)
         if kind < s.reference_dropout + s.previous_reference and frame:
             noise = rng.standard_normal(clip.latents[0].shape) * rng.uniform(0, s.previous_noise)
-            return np.concatenate([(clip.latents[frame - 1] + noise).astype(np.float16)] * self.references)
-        chosen = [self._other_frame(clip, frame, rng) for _ in range(self.references)]
-        return np.concatenate([clip.latents[index] for index in chosen])
+            return np.tile((clip.latents[frame - 1] + noise).astype(np.float16), (self.references, 1, 1))
+        return self._side_by_side(clip, [self._other_frame(clip, frame, rng) for _ in range(self.references)])
+
+    @staticmethod
+    def _side_by_side(clip: ClipLatents, frames: Sequence[int]) -> Array:
+        """Frames on channels (R * C, G, G); R may be 0."""
+        return clip.latents[list(frames)].reshape(-1, *clip.latents.shape[2:])
 
     def _other_frame(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> int:
         choice = self.settings.reference_choice

@@ -33,7 +33,7 @@ class HeldOutClip:
     masked: Tensor  # (K, C, G, G)
     mask: Tensor  # (K, 1, G, G)
     mouth: Tensor  # (K, 1, G, G)
-    reference: Tensor  # (1, R * C, G, G)
+    reference: Tensor  # (1, R * C, G, G), R at least 1
     others: Tensor  # (N, C, G, G)
     openings: Tensor  # (N,) of the lips in the others, in distances between the outer eye corners
     usual: float  # mean opening of the whole clip
@@ -48,16 +48,16 @@ def held_out_clips(bank: LatentBank, count: int = 12, frames: int = 16) -> list[
 
 def _clip(bank: LatentBank, index: int, frames: int) -> HeldOutClip:
     clip = bank.clips[index]
-    rows = range(min(frames, len(clip.latents)))
-    spare = len(clip.latents) - len(rows) >= bank.references
+    rows, fixed = range(min(frames, len(clip.latents))), max(bank.references, 1)
+    spare = len(clip.latents) - len(rows) >= fixed
     others = slice(len(rows) if spare else 0, None)  # not those to be drawn, if possible
-    last = [len(clip.latents) - 1 - k * len(clip.latents) // (2 * bank.references) for k in range(bank.references)]
+    last = [len(clip.latents) - 1 - k * len(clip.latents) // (2 * fixed) for k in range(fixed)]
     return HeldOutClip(
         latent=torch.from_numpy(clip.latents[: len(rows)]).float(),
         masked=torch.from_numpy(clip.masked[: len(rows)]).float(),
         mask=torch.stack([torch.from_numpy(clip.mask_of(row)) for row in rows]).float(),
         mouth=torch.from_numpy(clip.mouth[: len(rows)]).float(),
-        reference=torch.cat([torch.from_numpy(clip.latents[row]) for row in last])[None].float(),
+        reference=torch.from_numpy(clip.latents[last].reshape(1, -1, *clip.latents.shape[2:])).float(),
         others=torch.from_numpy(clip.latents[others]).float(),
         openings=torch.from_numpy(clip.lips[others, -1]).float(),
         usual=float(clip.lips[:, -1].astype(np.float32).mean()),
@@ -103,7 +103,11 @@ def sample(head: TalkingHead, clip: HeldOutClip, mel: Tensor, shown: Shown = "ne
     count = min(len(mel), len(clip.latent))
     with autocast(head.device):
         tokens = head.audio(mel[:count].to(head.device))
-        reference = _near(head, clip, tokens) if shown == "near" else clip.reference.expand(count, -1, -1, -1)
+        reference = (
+            _near(head, clip, tokens, head.config.dit.references)
+            if shown == "near"
+            else clip.reference.expand(count, -1, -1, -1)
+        )
         if shown != "previous":
             return _in_chunks(head, clip, tokens, reference)
         made = [_denoise(head, clip, slice(0, 1), reference[:1], tokens[:1])]
@@ -116,18 +120,18 @@ def copied(head: TalkingHead, clip: HeldOutClip) -> Tensor:
     """Latents (K, C, G, G) in which the nearest references stand for drawn mouths."""
     with autocast(head.device):
         tokens = head.audio(clip.mel.to(head.device))
-    reference = _near(head, clip, tokens)[:, : clip.latent.shape[1]]
+    reference = _near(head, clip, tokens, 1)
     return torch.where(clip.mask > 0, reference, clip.masked)
 
 
-def _near(head: TalkingHead, clip: HeldOutClip, tokens: Tensor) -> Tensor:
-    """References (K, R * C, G, G); the same for all frames where the model is not told of the lips."""
+def _near(head: TalkingHead, clip: HeldOutClip, tokens: Tensor, count: int) -> Tensor:
+    """``count`` references (K, count * C, G, G); the same for all frames where the model is not told of the lips."""
     moved = head.moved_opening(tokens)
     if moved is None:
-        return clip.reference.expand(len(tokens), -1, -1, -1)
+        return clip.reference[:, : count * clip.latent.shape[1]].expand(len(tokens), -1, -1, -1)
     wanted = clip.usual + moved.float().cpu()  # (K,)
     nearest = (clip.openings[None] - wanted[:, None]).abs().argsort(1)  # (K, N)
-    return clip.others[nearest[:, : clip.reference.shape[1] // clip.others.shape[1]]].flatten(1, 2)
+    return clip.others[nearest[:, :count]].flatten(1, 2)
 
 
 def _in_chunks(head: TalkingHead, clip: HeldOutClip, tokens: Tensor, reference: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ def planned(body, espeak: None):
     def plan(*without: str) -> Take:
         if without not in made:
             options = Options("head", seed=6, seconds=0.4, without=known(without))
-            made[without] = plan_take(Task(2, None), options, body, Path("none"))
+            made[without] = plan_take(Task(3, None), options, body, Path("none"))
         return made[without]
 
     return plan
@@ -34,8 +34,8 @@ def facts(take: Take) -> dict[str, object]:
     return {
         "people": take.person.identity, "skin": skin.uniforms["relief"], "shadow": take.shadows,
         "light": take.setting.light.key_direction, "camera": (take.setting.noise, take.setting.blur),
-        "motion": take.motion.head.tobytes(), "expression": take.motion.weights["eye-left-closure"].tobytes()
-        + take.motion.weights["mouth-corner-puller"].tobytes(),
+        "motion": take.motion.head.tobytes(),
+        "expression": b"".join(curve.tobytes() for curve in take.motion.weights.values()),
         "inside": sorted(part.name for part in take.person.parts), "visemes": take.script.controls.tobytes(),
         "microphone": take.script.wave.tobytes(), "background": take.setting.background.tobytes(),
         **{name: [part.uniforms.get(key) for part in take.person.parts if part.name not in ("teeth", "tongue")

@@ -118,3 +118,10 @@ def test_there_is_always_something_to_say() -> None:
     for language in SENTENCES:
         assert len(sample_text(rng, language, 5.0).split()) >= 18
     assert len(nonsense(rng, 30).split()) == 30
+
+
+def test_fair_skin_is_neither_pink_nor_pale() -> None:
+    """Towards real pictures (docs/synth.md): red well above blue, green nearer to blue's side than to red's."""
+    for red, green, blue in SKIN_TONES[:3]:
+        assert 2.5 < red / blue < 4
+        assert 1.3 < green / blue < 1.7

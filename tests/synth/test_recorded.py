@@ -11,7 +11,7 @@ from dithead.media.audio import write_audio
 from dithead.media.video import probe
 from dithead.synth.alignment import _at_16k
 from dithead.synth.clip import recorded_script
-from dithead.synth.corpus import name_of, synth_corpus
+from dithead.synth.corpus import Options, Task, name_of, plan_take, synth_corpus
 from dithead.synth.listening import hear_mouth
 from dithead.synth.recorded import find_recordings, licence_of, read_recording
 from dithead.synth.speech import Speech, Voice, speak
@@ -118,3 +118,16 @@ def silent_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with VideoWriter(path, VideoInfo(64, 64, Fraction(25))) as writer:
         writer.write(np.zeros((64, 64, 3), np.uint8))
     return path
+
+
+@pytest.mark.usefixtures("espeak")
+def test_people_have_the_sex_of_the_recording_they_speak(body, tmp_path: Path) -> None:
+    for variant in ("m1", "f4"):
+        write_audio(tmp_path / f"{variant}.flac", _at_16k(speak(TEXT, Voice("en", variant))), 16000)
+    options = Options("head", seed=2, seconds=0.4, speech=str(tmp_path))
+    for index in range(3):
+        people = [
+            plan_take(Task(index, tmp_path / f"{variant}.flac"), options, body, tmp_path).person.identity
+            for variant in ("m1", "f4")
+        ]
+        assert people[0].male > 0.5 > people[1].male

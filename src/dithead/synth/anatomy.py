@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
 from dithead.synth.assets import Floats, HeadModel, Ints
+from dithead.synth.lips import Lips, edges, find_lips
 
 # Vertex numbers of MakeHuman's base.obj, midline: where the lips touch, and outer landmarks.
 UPPER_LIP_INNER = 474
@@ -32,9 +32,10 @@ class Anatomy:
     follow: Floats  # 1 turns with the head, 0 stays with the shoulders
     clothed: NDArray[np.bool_]  # (V,) bool: where clothes may lie
     neck: Ints  # vertices around which the head turns
-    mouth: Ints  # vertices of the inner lips (upper first half, lower second half)
+    mouth: Ints  # vertices of the line where the lips touch
     upper_inner: int
     lower_inner: int
+    touch: Lips  # what moves with the lips, and of which lip it is
 
 
 def _step(low: float, high: float, x: Floats) -> Floats:
@@ -42,14 +43,9 @@ def _step(low: float, high: float, x: Floats) -> Floats:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _graph(faces: Ints, width: int) -> sparse.csr_matrix:
-    a, b = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    return sparse.csr_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(width, width))
-
-
 def _rings(faces: Ints, width: int, start: Iterable[int]) -> Floats:
     """Edge count from the nearest of ``start``; inf where unreachable."""
-    graph = _graph(faces, width)
+    graph = edges(faces, width)
     return np.asarray(dijkstra(graph, unweighted=True, indices=list(start), min_only=True), np.float32)
 
 
@@ -73,8 +69,9 @@ def study(head: HeadModel) -> Anatomy:
     follow = _step(5.78, 6.38, y + 0.38 * (z - 0.35))
     neck = np.flatnonzero((np.abs(y - 6.3) < 0.12) & (z < 0.75) & (x < 0.75))
     clothed = (y < 6.34) & ((z < 0.86) | (y < 5.98)) & (cavity < 0.5)
-    contact = np.flatnonzero((ring == ring[upper]) & (v[:, 2] > 1.2))
-    return Anatomy(lips, cavity, *bands, follow, clothed, neck.astype(np.int32), contact.astype(np.int32), upper, lower)
+    contact = np.flatnonzero((ring == ring[upper]) & (v[:, 2] > 1.2)).astype(np.int32)
+    touch = find_lips(faces, v, contact, upper)
+    return Anatomy(lips, cavity, *bands, follow, clothed, neck.astype(np.int32), contact, upper, lower, touch)
 
 
 def _beard(x: Floats, y: Floats, z: Floats, lips: Floats) -> tuple[Floats, Floats, Floats]:

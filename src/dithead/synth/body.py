@@ -56,6 +56,17 @@ def blended(head: HeadModel, name: str, ancestry: tuple[float, float, float]) ->
     return Key(index, total[index])
 
 
+# What of the mouth is soft enough for one side to lag behind the other; the jaw is one bone.
+SIDED = ("mouth-pursing", "mouth-retraction", "mouth-part-later", "mouth-parling", "mouth-corner-puller")
+MORE_LEFT = "{}~"  # name of the key that strengthens another at x > 0 and weakens it at x < 0
+
+
+def sided(key: Key, rest: Floats) -> Key:
+    """The key at x > 0 and its opposite at x < 0, nothing on the midline."""
+    side = np.tanh(rest[key.index, 0] / 0.15)
+    return Key(key.index, key.delta * side[:, None])
+
+
 def lopsided(key: Key, rest: Floats, slant: float) -> Key:
     """The key stronger on one side of the face (x > 0 for positive ``slant``), unchanged on the midline."""
     side = np.tanh(rest[key.index, 0] / 0.15)

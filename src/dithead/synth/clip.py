@@ -14,19 +14,23 @@ from numpy.typing import NDArray
 from dithead.synth import sound
 from dithead.synth.assets import Floats
 from dithead.synth.camera import Camera
+from dithead.synth.delivery import effort, unhurried
+from dithead.synth.expression import at_rest, expression
 from dithead.synth.motion import Motion, rotation
 from dithead.synth.person import Person, uniforms
 from dithead.synth.recorded import Recording
 from dithead.synth.render import Stage
 from dithead.synth.scene import Setting
 from dithead.synth.speech import Phoneme, Speech, Voice, speak
-from dithead.synth.texts import SENTENCES, sample_text
+from dithead.synth.texts import SENTENCES, sample_text, wordless
 from dithead.synth.truth import Moment, Witness
-from dithead.synth.visemes import RATE, Style, face_weights, mouth_curves, sample_style
+from dithead.synth.visemes import CONTROLS, RATE, Style, mouth_curves, sample_style, sticking
 from dithead.types import RGB, Wave
 
 LANGUAGES = tuple(SENTENCES)
+_OPENING = [CONTROLS.index(name) for name in ("jaw", "part")]
 SILENT = 0.05  # share of clips in which nobody speaks: lips must learn to rest
+WORDLESS = 0.05  # and of those in which somebody hums, laughs or hesitates
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Script:
     wave: Wave  # 16 kHz mono, as the microphone hears it
     speech: Speech  # as it was spoken
     controls: Floats  # (N, 8) at the frame times
+    change: Floats  # (N, 8) of the controls, a second
+    stick: Floats  # (N,) how far the lips still hold together
     press: float
     voice: Voice | None  # None: a recording
 
@@ -50,12 +56,14 @@ class Script:
         return self.speech.text
 
 
-def sample_voice(rng: np.random.Generator, male: float, language: str | None = None) -> Voice:
-    """A language, a voice of the speaker's sex, a rate and a pitch."""
+def sample_voice(rng: np.random.Generator, male: float, language: str | None = None, age: float = 0.25) -> Voice:
+    """A language, a voice of the speaker's sex, a rate and a pitch; with ``age`` 0..1 slower, and the sexes closer."""
     language = language or str(rng.choice(LANGUAGES, p=_language_odds()))
     variant = f"m{rng.integers(1, 9)}" if male > 0.5 else f"f{rng.integers(1, 6)}"
-    pitch = rng.normal(42 if male > 0.5 else 58, 9)
-    return Voice(language, variant, int(rng.integers(120, 205)), int(np.clip(pitch, 5, 95)), int(rng.integers(25, 80)))
+    older = age - 0.25
+    pitch = rng.normal(42 + 8 * older if male > 0.5 else 58 - 20 * older, 9)
+    rate = int(rng.integers(120, 205) * (1 - 0.2 * older))
+    return Voice(language, variant, rate, int(np.clip(pitch, 5, 95)), int(rng.integers(25, 80)))
 
 
 def _language_odds() -> NDArray[np.float64]:
@@ -66,11 +74,16 @@ def _language_odds() -> NDArray[np.float64]:
 def write_script(rng: np.random.Generator, voice: Voice, frames: int, fps: float, *,
                  style: Style | None = None, text: str | None = None, clean: bool = False) -> Script:  # fmt: skip
     """Speak, and derive the sound and the mouth's movement for ``frames`` pictures."""
-    wanted = text or sample_text(rng, voice.language, frames / fps)
+    wanted = text or _anything(rng, voice.language, frames / fps)
     silent = text is None and rng.random() < SILENT
     spoken = hush(frames / fps, voice.language) if silent else speak(wanted, voice)
+    spoken = unhurried(spoken, rng) if text is None and not silent else spoken
     speech = _window(spoken, frames / fps, rng, whole=text is not None)
     return script_of(speech, rng, voice, frames, fps, style=style, clean=clean)
+
+
+def _anything(rng: np.random.Generator, language: str, seconds: float) -> str:
+    return wordless(rng, seconds) if rng.random() < WORDLESS else sample_text(rng, language, seconds)
 
 
 def script_of(
@@ -86,8 +99,16 @@ def script_of(
     """A speech of the clip's length as a microphone hears it, and the mouth that says it."""
     style = style or sample_style(rng)
     curves = mouth_curves(speech.phonemes, frames / fps, style)
+    curves[:, _OPENING] *= effort(speech.wave, speech.rate, len(curves), RATE)[:, None]
     wave = sound.record(speech.wave, speech.rate, rng, clean=clean)
-    return Script(wave, speech, _at_frames(curves, frames, fps), style.press, voice)
+    return Script(wave, speech, *_moves(curves, style, frames, fps), style.press, voice)
+
+
+def _moves(curves: Floats, style: Style, frames: int, fps: float) -> tuple[Floats, Floats, Floats]:
+    """Controls, their change and the lips' sticking at each frame, from ``curves`` (T, 8)."""
+    change = np.gradient(curves, 1 / RATE, axis=0)
+    stick = sticking(curves, style.tack)[:, None]
+    return _at_frames(curves, frames, fps), _at_frames(change, frames, fps), _at_frames(stick, frames, fps)[:, 0]
 
 
 def _at_frames(curves: Floats, frames: int, fps: float) -> Floats:
@@ -104,7 +125,7 @@ def recorded_script(recording: Recording, rng: np.random.Generator, frames: int,
     frames = frames or max(round(length * fps), 1)
     speech = _cut(recording.speech, start, frames / fps)
     curves = recording.curves(start, frames / fps, style)
-    return Script(speech.wave, speech, _at_frames(curves, frames, fps), style.press, None)
+    return Script(speech.wave, speech, *_moves(curves, style, frames, fps), style.press, None)
 
 
 def _cut(speech: Speech, start: float, duration: float) -> Speech:
@@ -116,9 +137,9 @@ def _cut(speech: Speech, start: float, duration: float) -> Speech:
 
 
 def _window(speech: Speech, duration: float, rng: np.random.Generator, *, whole: bool) -> Speech:
-    """Exactly ``duration`` seconds: a little silence first, or a piece from the middle of a longer speech."""
+    """Exactly ``duration`` seconds: a ``whole`` text after some silence, or part of longer speech."""
     length = len(speech.wave) / speech.rate
-    lead = 0.25 if whole else float(rng.choice([rng.uniform(0.05, 0.9), -rng.uniform(0, max(length - duration, 0.01))]))
+    lead = 0.25 if whole else -float(rng.choice([0.0, rng.uniform(0, max(length - duration, 0.01))]))
     lead = min(lead, 0.3 * duration)
     count = round(duration * speech.rate)
     wave = np.zeros(count, np.float32)
@@ -170,9 +191,9 @@ def perform(
     lens = Lens(setting, stage.width, stage.height)
     witness = Witness(person, stage.width, stage.height)
     for index, controls in enumerate(script.controls):
-        weights = expression(person, script, motion, index)
+        look = expression(person, script, motion, index)
         yaw, pitch = (float(a) for a in motion.gaze[index])
-        person.pose(weights, tongue=float(controls[6]), gaze=(yaw, pitch))
+        person.pose(look.weights, look.touch, tongue=float(controls[6]), gaze=(yaw, pitch))
         turn = rotation(*(float(a) for a in motion.head[index]))
         camera = camera_of(person, setting, motion.camera[index])
         scene = uniforms(person, setting, turn, motion.shift[index])
@@ -183,26 +204,11 @@ def perform(
         moment = witness.look(pixels, turn, motion.shift[index], matrix, shown)
         moment = replace(moment, head=np.concatenate([motion.head[index], motion.shift[index]]), controls=controls)
         if rest:
-            person.pose(expression(person, at_rest(script), motion, index), gaze=(yaw, pitch))
+            still = expression(person, at_rest(script), motion, index)
+            person.pose(still.weights, still.touch, gaze=(yaw, pitch))
             scene = uniforms(person, setting, turn, motion.shift[index])
             moment = replace(moment, rest=lens.develop(stage.draw(camera, scene), grain))
         yield moment
-
-
-def at_rest(script: Script) -> Script:
-    """The same script with a mouth that says nothing."""
-    return replace(script, controls=np.zeros_like(script.controls))
-
-
-def expression(person: Person, script: Script, motion: Motion, index: int) -> dict[str, float]:
-    """Key weights of frame ``index``: speech, then smiles and blinks, then lips sealed where speech closes them."""
-    controls = script.controls[index]
-    closure = float(controls[7])
-    weights = face_weights(controls, script.press)
-    for name, curve in motion.weights.items():
-        damp = 1 - 0.9 * closure if name.startswith("mouth") else 1.0
-        weights[name] = weights.get(name, 0.0) + float(curve[index]) * damp
-    return person.seal(weights, closure)
 
 
 class Lens:

@@ -24,7 +24,8 @@ from dithead.synth.features import ONE_PERSON, ONE_VOICE, known, leave_out
 from dithead.synth.identity import Identity, sample_identity
 from dithead.synth.motion import sample_motion
 from dithead.synth.person import Person
-from dithead.synth.recorded import LANGUAGE, find_recordings, licence_of, read_recording
+from dithead.synth.pitch import sounds_male
+from dithead.synth.recorded import LANGUAGE, Recording, find_recordings, licence_of, read_recording
 from dithead.synth.render import Stage
 from dithead.synth.scene import sample_setting
 from dithead.synth.skin import luminance
@@ -236,12 +237,13 @@ def plan_take(task: Task, options: Options, body: Body, skins: Path) -> Take:
     index = task.index
     rng = np.random.default_rng([options.seed, index])
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
-    who = _who(person_seed, options, body)
+    recording = read_recording(task.recording, options.language or LANGUAGE) if task.recording else None
+    who = _who(person_seed, options, body, recording)
     worn = worn_by(skins, options.skins, index)
     if worn and not who.photo:  # an identity from a file may bring its own
         who = wear(who, worn)
     setting = sample_setting(person_seed, tone=luminance(who.tone))
-    script = _script(task, rng, who, options)
+    script = _script(recording, rng, who, options)
     frames = len(script.controls)
     level = loudness(script.wave, frames, options.fps)
     motion = sample_motion(rng, frames, options.fps, level, handheld=setting.handheld)
@@ -249,21 +251,20 @@ def plan_take(task: Task, options: Options, body: Body, skins: Path) -> Take:
     return leave_out(Take(Person(body, who, skins), setting, script, motion, rng, quality=quality), options.without)
 
 
-def _script(task: Task, rng: np.random.Generator, who: Identity, options: Options) -> Script:
-    if task.recording is not None:
-        return recorded_script(
-            read_recording(task.recording, options.language or LANGUAGE), rng, options.frames, options.fps
-        )
-    voice = sample_voice(rng, who.male, options.language)
+def _script(recording: Recording | None, rng: np.random.Generator, who: Identity, options: Options) -> Script:
+    if recording is not None:
+        return recorded_script(recording, rng, options.frames, options.fps)
+    voice = sample_voice(rng, who.male, options.language, who.age)
     if "voices" in options.without:
         voice = ONE_VOICE
     return write_script(rng, voice, options.frames, options.fps)
 
 
-def _who(seed: int, options: Options, body: Body) -> Identity:
+def _who(seed: int, options: Options, body: Body, recording: Recording | None) -> Identity:
     if options.identity:
         return Identity.load(options.identity)
-    return sample_identity(ONE_PERSON if "people" in options.without else seed, body.head.key_names)
+    man = sounds_male(recording.speech.wave, recording.speech.rate) if recording else None
+    return sample_identity(ONE_PERSON if "people" in options.without else seed, body.head.key_names, man)
 
 
 def make_clip(task: Task, options: Options, root: Path) -> int:

@@ -95,7 +95,8 @@ def _simple(script: Script, without: Collection[str]) -> Script:
     if "visemes" in without:
         frames = len(script.controls)
         fps = frames / (len(script.speech.wave) / script.speech.rate)
-        script = replace(script, controls=jaw_alone(loudness(script.wave, frames, fps)))
+        alone = jaw_alone(loudness(script.wave, frames, fps))
+        script = replace(script, controls=alone, change=np.zeros_like(alone), stick=np.zeros_like(script.stick))
     return script
 
 

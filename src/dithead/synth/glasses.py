@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dithead.synth.assets import Floats, Ints
+from dithead.synth.parts import Part, lit
 
 # Style: power of the superellipse, half width, half height, thickness of the rim (decimetres)
 _SHAPES = {
@@ -13,6 +14,20 @@ _SHAPES = {
     3: (2.4, 0.225, 0.20, 0.007),
     4: (3.0, 0.26, 0.20, 0.012),
 }
+
+
+_SHADES = ((0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05))
+
+
+def spectacles(centres: list[Floats], radius: float, style: int) -> Part:
+    """Frame ``style`` over eyes of ``radius`` at ``centres`` as a part to draw."""
+    position, normal, triangles = frame(centres, radius, style)
+    count = len(position)
+    part = Part("glasses", "hair", triangles, position, normal, np.full((count, 2), 0.5, np.float32),
+                np.zeros((count, 4), np.float32), lit(count), position.copy())  # fmt: skip
+    part.textures = {"albedo_map": "plain"}
+    part.uniforms = {"tint": _SHADES[style % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0, "strands": 0.0}
+    return part
 
 
 def frame(centres: list[Floats], radius: float, style: int) -> tuple[Floats, Floats, Ints]:

@@ -15,10 +15,11 @@ from dithead.errors import DataError
 RNG = np.random.Generator
 Colour = tuple[float, float, float]  # linear RGB, 0..1
 
-# Linear-light skin reflectances, light to dark, spanning measured human skin (Fitzpatrick I to VI).
+# Linear-light skin reflectances, light to dark, spanning human skin (Fitzpatrick I to VI). Green and blue are lower
+# than a spectrometer says: the camera's response bleaches, and pictures must look like real ones (runs/synth_look.py).
 SKIN_TONES: tuple[Colour, ...] = (
-    (0.63, 0.41, 0.355), (0.56, 0.345, 0.285), (0.50, 0.296, 0.23), (0.42, 0.235, 0.167),
-    (0.32, 0.170, 0.115), (0.215, 0.109, 0.073), (0.13, 0.064, 0.044), (0.075, 0.037, 0.027),
+    (0.63, 0.316, 0.220), (0.56, 0.266, 0.177), (0.50, 0.228, 0.143), (0.42, 0.196, 0.120),
+    (0.32, 0.152, 0.094), (0.215, 0.099, 0.062), (0.13, 0.060, 0.040), (0.075, 0.036, 0.026),
 )  # fmt: skip
 HAIR_COLOURS: tuple[Colour, ...] = (
     (0.010, 0.008, 0.007), (0.022, 0.014, 0.010), (0.05, 0.027, 0.014), (0.10, 0.052, 0.024),
@@ -91,11 +92,12 @@ def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def sample_identity(seed: int, key_names: frozenset[str]) -> Identity:
-    """A person drawn from ``seed``; the shape keys come from those the head model has."""
+def sample_identity(seed: int, key_names: frozenset[str], man: bool | None = None) -> Identity:
+    """A person drawn from ``seed``, of the sex that ``man`` says; the shape keys come from those the head model has."""
     rng = np.random.default_rng([0x1D, seed])
     ancestry = _ancestry(rng)
-    male = float(rng.random() < 0.5)
+    drawn = bool(rng.random() < 0.5)
+    male = float(drawn if man is None else man)
     male = abs(male - 0.25 * float(rng.beta(1, 3)))
     age = float(np.clip(rng.beta(1.2, 2.6), 0.0, 0.85))
     tone = _tone(rng, ancestry)

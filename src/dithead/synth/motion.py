@@ -77,6 +77,7 @@ def sample_motion(
         weights[f"eyebrows-{side}-up"] = np.clip(raised, 0, 1)
         weights[f"eyebrows-{side}-down"] = np.clip(-raised, 0, 1) * 0.6
         weights[f"eyebrows-{side}-inner-up"] = lift
+    weights["mouth-corner-puller~"] = smile * 0.35 * drift(rng, time, 0.05, 0.4)  # one corner, then the other
     shake = handheld * np.stack([drift(rng, time, 0.4, 4.0) for _ in range(2)], axis=1)
     return Motion(
         np.stack([yaw, pitch, roll], axis=1).astype(np.float32),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dithead.synth.assets import Floats, Ints
+from dithead.synth.mesh import Surface, corner_sum, normals
 
 if TYPE_CHECKING:
     import moderngl
@@ -37,6 +38,24 @@ class Part:
     blend: bool = False  # mixed with what lies behind by its coverage
     occludes: bool = False  # casts shadow
     moving: bool = False  # positions and normals change with the face
+
+
+def part_of(name: str, program: str, surface: Surface, *, moving: bool) -> Part:
+    """A part with the surface's triangles, lit from everywhere, its vertices not yet placed."""
+    count = len(surface.uv)
+    zero = np.zeros((count, 3), np.float32)
+    return Part(name, program, surface.triangles, zero, zero.copy(), surface.uv,
+                np.zeros((count, 4), np.float32), lit(count), zero.copy(), moving=moving)  # fmt: skip
+
+
+def own_normals(part: Part) -> Floats:
+    """(V, 3) from the part's own triangles."""
+    return normals(part.position, part.triangles, corner_sum(part.triangles, len(part.position)))
+
+
+def lit(count: int) -> Floats:
+    """(count, 4) light of vertices that nothing shades."""
+    return np.ones((count, 4), np.float32)
 
 
 class Drawn:

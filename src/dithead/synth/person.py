@@ -14,13 +14,15 @@ from dithead.errors import DataError
 from dithead.synth import skin as paint
 from dithead.synth.anatomy import EYE_GROUPS
 from dithead.synth.assets import Floats, find_texture, load_proxy
-from dithead.synth.body import EXPRESSIONS, Body, blended, lopsided, shaped
+from dithead.synth.body import EXPRESSIONS, MORE_LEFT, SIDED, Body, blended, lopsided, shaped, sided
 from dithead.synth.details import FULL, creases, growing, hair_mask, hair_normals, lid_line, lid_vertices
 from dithead.synth.eyeball import Eye, sphere
+from dithead.synth.glasses import spectacles
 from dithead.synth.identity import Identity, macro_weights
 from dithead.synth.lighting import ambience, cone, fibonacci, shadow, unit
-from dithead.synth.mesh import Surface, corner_sum, normals, proxy_surface
-from dithead.synth.parts import Part
+from dithead.synth.lips import STILL, Touch, roll_lips, stick_lips, tuck_lip
+from dithead.synth.mesh import Surface, normals, proxy_surface
+from dithead.synth.parts import Part, own_normals, part_of
 from dithead.synth.render import Stage
 from dithead.synth.scene import Setting
 
@@ -38,9 +40,13 @@ class Person:
         self.base[body.upper_teeth, 1] -= np.float32(0.030 + 0.020 * np.sin(identity.seed))
         self.base[body.lower_teeth, 1] -= np.float32(0.045)
         self.base[body.tongue, 1] -= np.float32(0.05)
-        slant = np.random.default_rng([0xA5, identity.seed]).normal(0, 0.13)  # nobody speaks quite straight
+        own = np.random.default_rng([0xA5, identity.seed])
+        slant = own.normal(0, 0.13)  # nobody speaks quite straight
+        self.lag = float(own.normal(0, 0.016))  # seconds by which the side at x > 0 is ahead
+        self.tooth_edge = _cutting_edge(self.base[body.upper_teeth])
         keys = {name: blended(head, name, identity.ancestry) for name in EXPRESSIONS}
         self.keys = {n: lopsided(k, head.vertices, slant) if n.startswith("mouth") else k for n, k in keys.items()}
+        self.keys |= {MORE_LEFT.format(name): sided(keys[name], head.vertices) for name in SIDED}
         self._parting = self._partings()
         self.coarse = self.base.copy()
         self.pivot = self.base[body.anatomy.neck].mean(axis=0)
@@ -75,7 +81,7 @@ class Person:
         self._moving = [(part, slice(ends[i], ends[i + 1])) for i, part in enumerate(self.parts)]
         self.pose({})
         for part in self.parts[1:]:
-            part.normal = _own_normals(part)
+            part.normal = own_normals(part)
         self.parts += [eye.part() for eye in self.eyes] + [self._cloth()]
         for part in self.parts:
             if part.name == "eye":
@@ -84,12 +90,12 @@ class Person:
         if who.hair:
             self.parts.append(self._hair(who.hair))
         if who.glasses:
-            self.parts.append(self._glasses())
+            self.parts.append(spectacles([e.centre for e in self.eyes], self.eyes[0].radius, who.glasses))
 
     def _hair(self, name: str) -> Part:
         part, surface = self._proxy("hair", name, "hair")
         part.position = (surface.matrix @ self.base + surface.offset).astype(np.float32)
-        part.normal = hair_normals(part.position, _own_normals(part))
+        part.normal = hair_normals(part.position, own_normals(part))
         part.rest, part.moving, part.occludes = part.position.copy(), False, True
         part.light[:, 2] = np.clip((part.position[:, 1] - 5.7) / 0.6, 0, 1)
         part.textures["detail_map"] = "detail"
@@ -106,7 +112,7 @@ class Person:
         beard = np.maximum(beard, anatomy.beard * cheeks * (1 - anatomy.moustache))
         masks = np.stack([anatomy.lips, beard, anatomy.cavity, anatomy.follow], axis=1)
         fine = np.asarray(surface.matrix @ masks, np.float32)
-        part = _part("skin", "skin", surface, moving=True)
+        part = part_of("skin", "skin", surface, moving=True)
         part.uv = paint.head_uv(surface.uv)
         part.solid = part.occludes = True
         part.mask[:, :3] = fine[:, :3]
@@ -129,7 +135,7 @@ class Person:
     def _proxy(self, kind: str, name: str, program: str) -> tuple[Part, Surface]:
         who = self.identity
         surface = proxy_surface(load_proxy(self.body.head, kind, name), self.base)
-        part = _part(kind, program, surface, moving=True)
+        part = part_of(kind, program, surface, moving=True)
         part.textures = {"albedo_map": kind}
         if kind == "teeth":
             part.uniforms, part.solid = {"tint": who.tooth_colour, "tongue": 0.0}, True
@@ -146,7 +152,7 @@ class Person:
 
     def _cloth(self) -> Part:
         surface = self.body.cloth
-        part = _part("cloth", "cloth", surface, moving=False)
+        part = part_of("cloth", "cloth", surface, moving=False)
         body_normal = normals(self.base, self.body.faces, self.body.gather)
         place = np.asarray(surface.matrix @ self.base, np.float32)
         bent = unit(place * (1.0, 0.0, 1.0) + (0.0, 0.5, 0.2))  # towards the armpits cloth hangs straight
@@ -160,21 +166,9 @@ class Person:
         part.textures = {"detail_map": "detail"}
         return part
 
-    def _glasses(self) -> Part:
-        from dithead.synth.glasses import frame
-
-        position, normal, triangles = frame([e.centre for e in self.eyes], self.eyes[0].radius, self.identity.glasses)
-        count = len(position)
-        part = Part("glasses", "hair", triangles, position, normal, np.full((count, 2), 0.5, np.float32),
-                    np.zeros((count, 4), np.float32), _lit(count), position.copy())  # fmt: skip
-        part.textures = {"albedo_map": "plain"}
-        shade = [(0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05)]
-        part.uniforms = {"tint": shade[self.identity.glasses % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0,
-                         "strands": 0.0}  # fmt: skip
-        return part
-
-    def pose(self, weights: Mapping[str, float], *, tongue: float = 0.0, gaze: tuple[float, float] = (0, 0)) -> None:
-        """Move the face: expression ``weights``, tongue tip raised 0..1, gaze yaw and pitch in radians."""
+    def pose(self, weights: Mapping[str, float], touch: Touch = STILL, *,
+             tongue: float = 0.0, gaze: tuple[float, float] = (0, 0)) -> None:  # fmt: skip
+        """Move the face: expression ``weights``, lips, tongue tip raised 0..1, gaze yaw and pitch in radians."""
         coarse = self.base.copy()
         for name, weight in weights.items():
             if abs(weight) > 1e-4:
@@ -183,6 +177,7 @@ class Person:
         teeth = self.body.lower_teeth
         coarse[teeth] += 0.45 * (coarse[teeth] - self.base[teeth])  # the key lets the jaw's teeth lag behind the lip
         self._move_tongue(coarse, tongue)
+        self._touch(coarse, touch)
         self.coarse = coarse
         both = np.hstack([coarse, normals(coarse, self.body.faces, self.body.gather)])
         fine = np.asarray(self._matrix @ both, np.float32)
@@ -193,6 +188,14 @@ class Person:
         for eye, part in zip(self.eyes, (p for p in self.parts if p.name == "eye"), strict=False):
             eye.aim(part, *gaze)
         self._tell_details(weights)
+
+    def _touch(self, coarse: Floats, touch: Touch) -> None:
+        lips = self.body.anatomy.touch
+        if touch.tuck > 0.02:
+            tuck_lip(lips, coarse, self.tooth_edge, touch.tuck)
+        if max(touch.roll, touch.tuck) > 0.02:
+            roll_lips(lips, coarse, touch.roll, 0.5 * touch.tuck)
+        stick_lips(lips, coarse, self.base, touch.stick)
 
     def _tell_details(self, weights: Mapping[str, float]) -> None:
         """Tell the skin how far it folds now, and the eyes where their lids are."""
@@ -292,19 +295,10 @@ class Person:
         return (upper + lower) / 2, max(gap, 0.0)
 
 
-def _part(name: str, program: str, surface: Surface, *, moving: bool) -> Part:
-    count = len(surface.uv)
-    zero = np.zeros((count, 3), np.float32)
-    return Part(name, program, surface.triangles, zero, zero.copy(), surface.uv,
-                np.zeros((count, 4), np.float32), _lit(count), zero.copy(), moving=moving)  # fmt: skip
-
-
-def _own_normals(part: Part) -> Floats:
-    return normals(part.position, part.triangles, corner_sum(part.triangles, len(part.position)))
-
-
-def _lit(count: int) -> Floats:
-    return np.ones((count, 4), np.float32)
+def _cutting_edge(teeth: Floats) -> Floats:
+    """The lowest, foremost place (3,) of the middle upper ``teeth`` (V, 3)."""
+    front = teeth[np.abs(teeth[:, 0]) < 0.06]
+    return np.array([0.0, front[:, 1].min(), front[:, 2].max()], np.float32)
 
 
 def uniforms(person: Person, setting: Setting, rotation: Floats, shift: Floats) -> dict[str, Any]:

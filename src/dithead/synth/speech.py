@@ -28,6 +28,7 @@ from dithead.types import Wave
 _SYNCHRONOUS = 0x02  # AUDIO_OUTPUT_SYNCHRONOUS
 _PHONEME_EVENTS_IPA = 0x03  # espeakINITIALIZE_PHONEME_EVENTS | _PHONEME_IPA
 _UTF8 = 1
+_SPELT = 0x100  # espeakPHONEMES: [[...]] in the text are phonemes
 _END, _PHONEME = 0, 7  # espeak_EVENT_TYPE
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER
 
@@ -152,7 +153,7 @@ def _synthesise(text: str, voice: Voice) -> tuple[_Engine, NDArray[np.int16]]:
     for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range), (_VOLUME, 90)):
         library.espeak_SetParameter(parameter, int(value), 0)
     raw = text.encode()
-    library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, _UTF8, None, None)
+    library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, _UTF8 | (_SPELT if "[[" in text else 0), None, None)
     library.espeak_Synchronize()
     if not engine.samples:
         raise DataError(f"espeak-ng made no sound of {text!r}")

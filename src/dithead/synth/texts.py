@@ -1,4 +1,4 @@
-"""What synthetic people say: short everyday sentences of our own in a dozen languages, and made-up words."""
+"""What synthetic people say: short everyday sentences of our own in a dozen languages, made-up words, no words."""
 
 from __future__ import annotations
 
@@ -122,6 +122,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# Humming, laughing, hesitating: espeak-ng's own phoneme signs, the same in any language.
+_SOUNDS = ("[[m:m]]", "[[m:h'm]]", "[[a:]]", "[[o:]]", "[[aha]]", "[[ha'hahaha]]", "[[hehehe]]", "[[m:]]", "[[o'o:]]")
+
 _ONSETS = (*"pbmfvwtdnlrskg", "sh", "th", "ch", "bl", "fr", "sp", "pl", "")
 _NUCLEI = ("a", "ee", "oo", "o", "i", "e", "ow", "ay", "oy", "u", "ar", "aw")
 _CODAS = ("", "", "m", "p", "b", "f", "n", "t", "s", "l", "v", "sh", "k")
@@ -148,3 +151,8 @@ def nonsense(rng: np.random.Generator, words: int) -> str:
         pause = "," if rng.random() < 0.12 else "." if rng.random() < 0.08 else ""
         made.append(word + str(rng.choice(_CODAS)) + pause)
     return " ".join(made)
+
+
+def wordless(rng: np.random.Generator, seconds: float) -> str:
+    """Humming, laughter and the like, for ``seconds`` or more."""
+    return " ".join(f"{rng.choice(_SOUNDS)}." for _ in range(int(seconds * 2) + 4))

@@ -41,7 +41,7 @@ _A = {  # symbol: jaw, round, wide, part, protrude, tuck, tongue
     "ɾ": (0.28, 0, 0, 0.4, 0, 0, 0.8), "j": (0.2, 0, 0.55, 0.5, 0, 0, 0), "k": (0.3, 0, 0.1, 0.4, 0, 0, 0),
     "ɡ": (0.3, 0, 0.1, 0.4, 0, 0, 0), "ŋ": (0.28, 0, 0.1, 0.4, 0, 0, 0), "x": (0.32, 0, 0.1, 0.4, 0, 0, 0),
     "h": (0.38, 0, 0.1, 0.4, 0, 0, 0), "ħ": (0.5, 0, 0.1, 0.4, 0, 0, 0), "ʔ": (0.3, 0, 0.1, 0.35, 0, 0, 0),
-    "q": (0.4, 0, 0, 0.4, 0, 0, 0),
+    "q": (0.4, 0, 0, 0.4, 0, 0, 0), "↓": (0.2, 0, 0.05, 0.3, 0, 0, 0),
 }  # fmt: skip
 _LIKE = {
     "g": "ɡ", "ʁ": "x", "χ": "x", "ɣ": "x", "ç": "j", "ʝ": "j", "ɲ": "j", "ʎ": "l", "ɭ": "l", "ɫ": "l", "ɻ": "ɹ",
@@ -65,6 +65,7 @@ class Style:
     spread: float = 0.060  # seconds: reach of each sound into its neighbours
     press: float = 0.35
     rest_gap: float = 0.0  # lips slightly parted in pauses
+    tack: float = 0.07  # seconds for which lips go on sticking together at the corners
 
 
 def sample_style(rng: np.random.Generator) -> Style:
@@ -72,7 +73,8 @@ def sample_style(rng: np.random.Generator) -> Style:
     effort = float(np.exp(rng.normal(0, 0.24)))
     gain = effort * np.exp(rng.normal(0, 0.14, len(CONTROLS)))
     parted = float(rng.choice([0.0, 0.0, 0.0, 0.06]))
-    return Style(tuple(float(g) for g in gain), float(rng.uniform(0.045, 0.075)), float(rng.uniform(0.15, 0.6)), parted)
+    return Style(tuple(float(g) for g in gain), float(rng.uniform(0.045, 0.075)), float(rng.uniform(0.15, 0.6)), parted,
+                 float(rng.uniform(0.03, 0.11)))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,14 @@ def _closure(time: NDArray[np.float64], sounds: Sequence[_Segment]) -> NDArray[n
     return closure
 
 
+def sticking(curves: Floats, tack: float) -> Floats:
+    """(T,) how far the lips still hold together: 1 where they touch, then dying away in about ``tack`` seconds."""
+    opening = curves[:, CONTROLS.index("jaw")] + curves[:, CONTROLS.index("part")]
+    touching = np.clip(1 - opening / 0.08, 1e-6, 1)
+    time = np.arange(len(curves)) / (RATE * tack)
+    return np.exp(np.maximum.accumulate(np.log(touching) + time) - time).astype(np.float32)
+
+
 def _smooth(curves: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     radius = int(3 * sigma * RATE) + 1
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / (sigma * RATE)) ** 2)
@@ -158,7 +168,7 @@ def face_weights(controls: Floats, press: float) -> dict[str, float]:
         "mouth-retraction": 0.60 * wide,
         "mouth-part-later": 0.13 * part,
         "mouth-parling": 0.55 * part + 0.35 * tuck,
-        "mouth-eversion": -0.75 * tuck - 0.3 * closure * press,
+        "mouth-eversion": -0.3 * closure * press,
         "mouth-elevation": 0.30 * tuck,
         "mouth-compression": press * closure * 0.5,
     }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
 from dithead.synth.clip import sample_voice
+from dithead.synth.delivery import effort
 from dithead.synth.festival import Reader, installed_readers, read_aloud
 from dithead.synth.sound import record
 from dithead.synth.speech import Phoneme, Speech, speak
@@ -98,7 +99,7 @@ def make_voice(rng: np.random.Generator, seconds: float) -> VoiceClip:
     duration = min(seconds, len(speech.wave) / speech.rate)
     wave = record(speech.wave[: round(duration * speech.rate)], speech.rate, rng)
     mouth = _mouth(speech.phonemes, duration)
-    gap = lip_gap(mouth.astype(np.float32)) * effort(speech.wave, speech.rate, len(mouth))
+    gap = lip_gap(mouth.astype(np.float32)) * effort(speech.wave, speech.rate, len(mouth), MOUTH_RATE)
     return VoiceClip(_int16(wave), mouth, gap, name)
 
 
@@ -149,19 +150,6 @@ def _at_tempo(speech: Speech, factor: float) -> Speech:
 def _mouth(phonemes: tuple[Phoneme, ...], duration: float) -> NDArray[np.float16]:
     curves = mouth_curves(phonemes, duration, Style())
     return np.asarray(curves[:: CURVE_RATE // MOUTH_RATE], np.float16)
-
-
-def effort(wave: Wave, rate: int, count: int) -> NDArray[np.float32]:
-    """How much wider or narrower than usual a mouth opens for how loudly it speaks: ``count`` factors at 100 Hz.
-
-    Phonemes alone know nothing of stress; in real speech loudness follows the opening closely.
-    """
-    at = np.arange(count + 1) * rate // MOUTH_RATE
-    power = np.add.reduceat(np.append(wave.astype(np.float64) ** 2, 0.0), np.minimum(at, len(wave)))[:count]
-    kernel = np.hanning(17)
-    loud = np.sqrt(np.convolve(np.pad(power, 8, mode="edge"), kernel / kernel.sum(), "valid") / (rate / MOUTH_RATE))
-    relative = loud / max(float(np.quantile(loud, 0.9)), 1e-4)
-    return np.clip(0.45 + 0.7 * np.sqrt(relative), 0.5, 1.3).astype(np.float32)
 
 
 def _int16(wave: Wave) -> NDArray[np.int16]:

@@ -1,0 +1,151 @@
+"""Lips stick and part from the middle, roll inwards, tuck under the teeth; one side runs ahead of the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dithead.synth.expression import at_rest, expression
+from dithead.synth.identity import sample_identity
+from dithead.synth.lips import STILL, Touch
+from dithead.synth.motion import Motion
+from dithead.synth.person import Person
+from dithead.synth.visemes import CONTROLS, RATE, face_weights, sticking
+
+OPEN = {"mouth-open": 0.12, "mouth-parling": 0.2}
+
+
+@pytest.fixture(scope="module")
+def person(body: Any) -> Person:
+    return Person(body, sample_identity(12, body.head.key_names))
+
+
+def gap_at(person: Person, share: float) -> float:
+    """Height between the lips ``share`` of the way from the middle to the corners, mean of both sides."""
+    lips, points = person.body.anatomy.touch, person.coarse
+    wide = np.abs(points[lips.upper[[0, -1]], 0]).mean()
+    heights = [np.interp([-share * wide, share * wide], *points[line, :2].T) for line in (lips.upper, lips.lower)]
+    return float((heights[0] - heights[1]).mean())
+
+
+def controls(**values: float) -> np.ndarray:
+    return np.array([values.get(name, 0.0) for name in (*CONTROLS, "closure")], np.float32)
+
+
+def test_every_vertex_near_the_lips_is_of_one_lip_and_sides_mirror(body: Any) -> None:
+    lips, rest = body.anatomy.touch, body.head.vertices
+    assert body.anatomy.upper_inner in lips.upper
+    assert body.anatomy.lower_inner in lips.lower
+    red = (np.abs(rest[lips.near, 0]) < 0.15) & (lips.hops > 0) & (rest[lips.near, 2] > 1.5)
+    above = rest[lips.near, 1] > 6.62
+    assert (lips.side[red & above] == 1).all()
+    assert (lips.side[red & (rest[lips.near, 1] < 6.59)] == -1).all()
+    left, right = (np.sort(lips.side[sign * rest[lips.near, 0] > 1e-3]) for sign in (-1, 1))
+    np.testing.assert_array_equal(left, right)
+
+
+def test_lips_part_from_the_middle_outwards(person: Person) -> None:
+    person.pose(OPEN)
+    free, aperture = gap_at(person, 0.7), person.mouth_state()[1]
+    gaps = []
+    for stick in (0.3, 0.6, 0.95):
+        person.pose(OPEN, Touch(stick=stick))
+        gaps.append(gap_at(person, 0.7))
+        assert person.mouth_state()[1] == aperture, "the middle is what it was"
+    assert free >= gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 0.6 * free
+    person.pose(OPEN, Touch(stick=0.95))
+    assert gap_at(person, 0.1) > 0.9 * aperture
+
+
+def test_pressed_lips_roll_inwards_and_stay_shut(person: Person) -> None:
+    lips = person.body.anatomy.touch
+    heights, depths = [], []
+    for roll in (0.0, 1.0):
+        person.pose({}, Touch(roll=roll))
+        assert person.mouth_state()[1] == pytest.approx(0, abs=1e-5)
+        red = (lips.hops == 4) & (np.abs(person.base[lips.near, 0]) < 0.02) & (person.base[lips.near, 2] > 1.3)
+        edge = person.coarse[lips.near[red], 1]
+        heights.append(edge.max() - edge.min())
+        depths.append(person.coarse[lips.upper[len(lips.upper) // 2], 2])
+    assert heights[1] < 0.6 * heights[0], "less red shows"
+    assert depths[1] < depths[0] - 0.02
+
+
+def test_on_f_the_lower_lip_meets_the_upper_teeth(person: Person) -> None:
+    weights = face_weights(controls(jaw=0.1, wide=0.15, part=0.3, tuck=1), 0.3)
+    anatomy = person.body.anatomy
+    person.pose(weights)
+    apart = abs(float(person.coarse[anatomy.lower_inner, 1] - person.tooth_edge[1]))
+    person.pose(weights, Touch(tuck=1.0))
+    lip = person.coarse[anatomy.lower_inner]
+    assert abs(float(lip[1] - person.tooth_edge[1])) < 0.01 < apart
+    assert lip[2] > person.tooth_edge[2] - 0.05, "before the teeth or under them"
+    assert person.mouth_state()[1] > 0.01, "the upper lip stays up"
+
+
+@dataclass(frozen=True)
+class Said:
+    """As much of a script as an expression reads."""
+
+    controls: np.ndarray
+    change: np.ndarray
+    stick: np.ndarray
+    press: float = 0.3
+
+
+def still(frames: int) -> Motion:
+    zero = np.zeros((frames, 3), np.float32)
+    return Motion(zero, zero, zero[:, :2], {}, zero[:, :2])
+
+
+def corner_shift(person: Person, said: Said) -> np.ndarray:
+    """How far the two corners of the mouth move outwards: (2,), at x < 0 and at x > 0."""
+    look = expression(person, said, still(1), 0)
+    person.pose(look.weights, look.touch)
+    ends = person.body.anatomy.touch.upper[[0, -1]]
+    return (person.coarse[ends, 0] - person.base[ends, 0]) * (-1, 1)
+
+
+def test_the_side_that_leads_moves_first(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    spreading = Said(controls(wide=0.5)[None], controls(wide=6.0)[None], np.zeros(1))
+    apart = []
+    for lag in (-0.03, 0.0, 0.03):
+        monkeypatch.setattr(person, "lag", lag)
+        left, right = corner_shift(person, spreading)
+        apart.append(right - left)
+    assert apart[0] < apart[1] < apart[2]
+    assert apart[2] - apart[0] > 0.01, "decimetres"
+    held = replace(spreading, change=np.zeros_like(spreading.change))
+    assert np.subtract(*corner_shift(person, held)[::-1]) == pytest.approx(apart[1], abs=1e-6), "in time only"
+
+
+def test_closed_lips_are_closed_on_both_sides_and_sealed(person: Person) -> None:
+    said = Said(controls(closure=1)[None], controls(part=8.0, wide=5)[None], np.ones(1))
+    look = expression(person, said, still(1), 0)
+    person.pose(look.weights, look.touch)
+    assert look.touch.roll > 0.2
+    assert person.mouth_state()[1] < 1e-4
+    assert abs(gap_at(person, 0.6)) < 0.012
+
+
+def test_a_mouth_at_rest_touches_nothing(person: Person) -> None:
+    said = Said(controls(jaw=0.5, tuck=1)[None], controls(part=8.0)[None], np.ones(1))
+    look = expression(person, at_rest(said), still(1), 0)
+    assert look.touch == STILL
+    assert not any(look.weights.values())
+
+
+def test_lips_stick_after_a_closure_and_let_go() -> None:
+    curves = np.zeros((RATE, 8), np.float32)
+    curves[100:, CONTROLS.index("jaw")] = np.linspace(0, 0.6, 100)
+    slow, fast = sticking(curves, 0.10), sticking(curves, 0.03)
+    assert (slow[:100] == 1).all()
+    assert (np.diff(slow[100:]) <= 1e-6).all()
+    later = 100 + round(0.1 * RATE)
+    assert 0.3 < slow[later] < 0.8
+    assert fast[later] < 0.5 * slow[later]
+    assert slow[-1] < 0.05

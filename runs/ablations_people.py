@@ -1,7 +1,7 @@
 """What one run of runs/ablations.sh is like person by person, with other references, and interpolated.
 
-Usage: python runs/ablations_people.py OUT RUN DATA, where OUT/RUN is a finished run with the mask of base and DATA the
-dataset it was made of.
+Usage: python runs/ablations_people.py OUT RUN DATA, where OUT/RUN is a finished run of seed 0 with the mask of base and
+DATA the dataset it was made of.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dithead.train.bank import LatentBank
 from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
 from dithead.train.latents import cache_clips
 from dithead.train.lipshape import LipBasis
+from dithead.train.parts import cache_key
 
 CLIPS = 3  # of each person trained on
 
@@ -41,7 +42,7 @@ def told(name: str, made: list[Tensor], clips: list[held_out.HeldOutClip]) -> No
 def main(out: Path, run: str, data: Path) -> None:
     sources, head = [Source(data)], load_model(out / run / "model")
     basis, settings = LipBasis.load(out / "audio" / "lips.npz"), get_preset("tiny").dit
-    cache = min((out / "latents").iterdir(), key=lambda path: (path / "held_out").stat().st_mtime)  # base's, the first
+    cache = out / "latents" / cache_key(head, 0)
 
     def clips_of(folder: Path, chosen: list[WeightedClip]) -> list[held_out.HeldOutClip]:
         cached = cache_clips(folder, chosen, [1] * len(chosen), head, 0)

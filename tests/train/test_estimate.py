@@ -48,6 +48,21 @@ def test_runs_stand_side_by_side(dataset: Path, tmp_path: Path) -> None:
         runs_table([tmp_path])
 
 
+def test_seeds_of_one_run_are_one_row_with_its_spread(tmp_path: Path) -> None:
+    for name, width, seed, error in (("base-0", 32, 0, 0.2), ("wide-0", 64, 0, 0.5), ("base-1", 32, 1, 0.4)):
+        (tmp_path / name).mkdir()
+        config = {"model": {"width": width}, "expert": "a/b", "seed": seed}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        (tmp_path / name / "metrics.jsonl").write_text(json.dumps({"step": 1, "held_out_error": error}) + "\n")
+        (tmp_path / name / "cost.json").write_text(json.dumps({"step_rows_per_second": 10 * (seed + 1)}))
+    runs = [tmp_path / name for name in ("base-0", "wide-0", "base-1")]
+    assert runs_table(runs, seeds=True).splitlines()[2:] == [
+        "| base | – | 0.300 (0.200 to 0.400) | 15 |",
+        "| wide | width 64 | 0.500 | 10 |",
+    ]
+    assert [line.split(" | ")[1] for line in runs_table(runs).splitlines()[2:]] == ["–", "width 64", "seed 1"]
+
+
 def test_people_stand_below_one_another_the_worst_first(tmp_path: Path) -> None:
     errors = {"one": {"ann: a (0)": 0.2, "ann: b (0)": 0.4, "bob: c (0)": 0.5}, "two": {"bob: c (0)": 0.1}}
     for name, error in errors.items():

@@ -122,8 +122,9 @@ def sync(
 def table(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what others differ from.")],
     people: Annotated[bool, typer.Option("--people", help="The held-out error of each person instead.")] = False,
+    seeds: Annotated[bool, typer.Option("--seeds", help="Runs that differ in their seed alone as one row.")] = False,
 ) -> None:
     """Print finished runs side by side as Markdown: what differs, what came out, what it cost."""
     from dithead.train.table import people_table, runs_table
 
-    out(people_table(runs) if people else runs_table(runs))
+    out(people_table(runs) if people else runs_table(runs, seeds))

@@ -31,6 +31,7 @@ from dithead.generate.mouths import MouthMaker
 from dithead.generate.render import FEATHER
 from dithead.generate.run import Run
 from dithead.generate.schedule import Clip
+from dithead.generate.sharpen import detailed_patch
 from dithead.generate.survey import survey
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead
@@ -71,10 +72,13 @@ def made(maker: MouthMaker, run: Run, crops: Crops, times: NDArray[np.float64], 
         shown = graded.crops[graded.nearest(np.array(openings))]
         mouths = shown if paste else maker.draw(run, crops[part], times[part])
         for mouth, crop, opening in zip(mouths, crops[part], openings, strict=True):
-            detail = cv2.resize(lend(graded, mouth, opening, core).detail, (size, size), interpolation=cv2.INTER_AREA)
-            share = (mask * newness(mouth, crop, core))[..., None]
-            out.append(np.clip(crop * (1 - share) + np.clip(mouth + detail, 0, 255) * share, 0, 255))
-    return np.rint(np.stack(out)).astype(np.uint8)
+            share, lent = mask * newness(mouth, crop, core), lend(graded, mouth, opening, core)
+            patch = detailed_patch(crop, mouth, crop, np.eye(2, 3), share, lent)
+            assert patch is not None
+            out.append(crop.astype(np.float32))
+            height, width = patch.difference.shape[:2]
+            out[-1][patch.top : patch.top + height, patch.left : patch.left + width] += patch.difference
+    return np.rint(np.stack(out).clip(0, 255)).astype(np.uint8)
 
 
 def numbers(crops: Crops, truth: Crops, apertures: NDArray[np.float64], run: Run) -> list[float]:

@@ -79,8 +79,9 @@ def speaker(**config: float) -> MouthMaker:
 
 
 def kept(crops: np.ndarray, openings: list[float], usual: float) -> Mouths:
-    shelf = Shelf()
-    return Mouths(shelf, shelf.put(crops[: len(openings)]), np.float32(openings), usual)
+    shelf, count = Shelf(), len(openings)
+    slot = shelf.put([*crops[:count], *crops[:count]])
+    return Mouths(shelf, slot, np.float32(openings), usual, np.stack([np.eye(2, 3)] * count))
 
 
 def test_each_frame_is_shown_the_mouth_that_is_as_open_as_heard_for_this_person() -> None:

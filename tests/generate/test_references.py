@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dithead.face.align import transform_points, warp_crop
-from dithead.generate.references import KEPT, Gallery, Graded, Mouths, choose_mouths, enlarged, large_crop, large_side
+from dithead.face.align import warp_crop
+from dithead.generate.references import KEPT, Gallery, Graded, Mouths, choose_mouths, enlarged, own_picture
 from dithead.generate.run import Run
 from dithead.generate.shelf import Shelf
 
@@ -28,10 +28,11 @@ def gap(picture: np.ndarray) -> int:
     return int((picture[:, picture.shape[1] // 2, 0] < 100).sum())
 
 
-def kept(openings: list[float], side: int = SIZE) -> Mouths:
-    shelf = Shelf()
-    slot = shelf.put(np.stack([mouth(o, side) for o in openings]))
-    return Mouths(shelf, slot, np.float32(openings), float(np.mean(openings)))
+def kept(openings: list[float]) -> Mouths:
+    shelf, count = Shelf(), len(openings)
+    slot = shelf.put([mouth(o) for o in openings] + [mouth(o, 2 * SIZE) for o in openings])
+    moves = np.stack([enlarged(np.eye(2, 3), 0.5)] * count)
+    return Mouths(shelf, slot, np.float32(openings), float(np.mean(openings)), moves)
 
 
 def run(mouths: Mouths | None, face: int = 0) -> Run:
@@ -54,12 +55,12 @@ def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
 
 def test_a_mouth_that_never_moves_is_kept_once():
     assert len(choose_mouths(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
-    assert kept([0.02]).graded(SIZE).pictures.shape == (1, SIZE, SIZE, 3)
+    assert kept([0.02]).graded().crops.shape == (1, SIZE, SIZE, 3)
 
 
 def test_between_the_pictures_lie_others_that_open_step_by_step():
-    graded = kept([0.0, 0.1, 0.3]).graded(SIZE)
-    gaps = [gap(p) for p in graded.pictures]
+    graded = kept([0.0, 0.1, 0.3]).graded()
+    gaps = [gap(p) for p in graded.crops]
     assert len(gaps) == len(graded.openings) > 12
     assert gaps[0] == gap(mouth(0))
     assert gaps[-1] == gap(mouth(0.3))
@@ -68,35 +69,35 @@ def test_between_the_pictures_lie_others_that_open_step_by_step():
 
 
 def test_the_nearest_is_shown_and_nothing_beyond_the_ends():
-    graded = Graded(np.zeros((3, 4, 4, 3), np.uint8), np.float32([0, 0.1, 0.2]), 0.1, 4)
+    openings = np.float32([0, 0.1, 0.2])
+    graded = Graded(np.zeros((3, 4, 4, 3), np.uint8), openings, 0.1, (), openings)
     assert graded.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
 
 
-def test_large_pictures_are_what_the_model_sees_but_for_their_size():
-    graded = kept([0.0, 0.2], 2 * SIZE).graded(SIZE)
-    assert graded.pictures.shape[1:] == (2 * SIZE, 2 * SIZE, 3)
-    assert graded.crops.shape[1:] == (SIZE, SIZE, 3)
-    assert gap(graded.crops[-1]) == pytest.approx(gap(graded.pictures[-1]) / 2, abs=1)
+def test_the_persons_own_pictures_are_kept_as_the_source_shows_them():
+    graded = kept([0.0, 0.2]).graded()
+    assert graded.own_openings.tolist() == pytest.approx([0.0, 0.2])
+    assert np.array_equal(graded.own[1].picture, mouth(0.2, 2 * SIZE))
+    assert np.array_equal(graded.own[1].crop, mouth(0.2))
+    assert np.array_equal(graded.crops[-1], mouth(0.2))
 
 
-def test_a_large_crop_covers_what_the_crop_covers():
-    move = np.array([[0.4, 0, -20], [0, 0.4, -10]])
-    assert large_side(move, 160) == 400
-    assert large_side(move * 4, 160) == 160
-    assert large_side(move / 9, 160) == 400
-    corner = np.array([[-0.5, -0.5]])  # of the first pixel
-    assert transform_points(transform_points(corner, inverse(move)), enlarged(move, 2.5)) == pytest.approx(corner)
-    frame = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8).repeat(20, 0).repeat(20, 1)
-    small, large = warp_crop(frame, move, 160), large_crop(frame, move, 160, 320)
-    assert np.abs(large.reshape(160, 2, 160, 2, 3).mean((1, 3)) - small).mean() < 6
-
-
-def inverse(move: np.ndarray) -> np.ndarray:
-    return np.linalg.inv(np.vstack([move, [0, 0, 1]]))[:2]
+@pytest.mark.parametrize("scale", [0.4, 0.1, 1.3])
+def test_an_own_picture_covers_what_the_crop_covers_from_the_eyes_down(scale: float) -> None:
+    move = np.array([[scale, 0, -20], [0, scale, -10]])
+    frame = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    picture, local = own_picture(frame, move, 160)
+    assert max(picture.shape[:2]) <= 5 * 160 + 3, "of a very large face, a smaller picture"
+    again, crop = warp_crop(picture, local, 160).astype(int), warp_crop(frame, move, 160)
+    assert np.abs(again - crop)[42:].mean() < 3
+    top, left = np.rint(-local[:, 2] / scale).astype(int)[::-1] - np.rint(-move[:, 2] / scale).astype(int)[::-1]
+    if scale > 0.2:
+        height, width = picture.shape[:2]
+        assert np.array_equal(picture, frame[-top:, -left:][:height, :width]), "pixel for pixel"
 
 
 def test_a_gallery_holds_the_present_run_of_each_face():
-    gallery, first, second, other = Gallery(SIZE), run(kept([0, 0.1])), run(kept([0, 0.2])), run(kept([0, 0.3]), face=1)
+    gallery, first, second, other = Gallery(), run(kept([0, 0.1])), run(kept([0, 0.2])), run(kept([0, 0.3]), face=1)
     shown = gallery.of(first)
     assert gallery.of(first) is shown
     assert gallery.of(other) is not None
@@ -108,11 +109,15 @@ def test_a_gallery_holds_the_present_run_of_each_face():
 
 def test_a_shelf_gives_back_every_bit_also_to_a_later_process(tmp_path: Path):
     rng = np.random.default_rng(0)
-    one, two = rng.integers(0, 255, (3, 20, 20, 3), np.uint8), rng.integers(0, 255, (2, 31, 31, 3), np.uint8)
+    one, two = ([rng.integers(0, 255, (20 + k, 20, 3), np.uint8) for k in range(count)] for count in (3, 2))
     shelf = Shelf(tmp_path / "mouths")
     slots = [shelf.put(one), shelf.put(two)]
-    assert np.array_equal(shelf.get(slots[1]), two)
+    assert same(shelf.get(slots[1]), two)
     again = Shelf(tmp_path / "mouths", old=True)
-    assert np.array_equal(again.get(slots[0]), one)
-    assert np.array_equal(again.get(again.put(two)), two)
-    assert np.array_equal(again.get(slots[1]), two)
+    assert same(again.get(slots[0]), one)
+    assert same(again.get(again.put(two)), two)
+    assert same(again.get(slots[1]), two)
+
+
+def same(some: list[np.ndarray], others: list[np.ndarray]) -> bool:
+    return len(some) == len(others) and all(map(np.array_equal, some, others))

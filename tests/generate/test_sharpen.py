@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
+from dithead.face.align import invert
 from dithead.face.composite import paste_patch
 from dithead.generate.lend import Loan
+from dithead.generate.morph import grid
 from dithead.generate.references import enlarged
 from dithead.generate.sharpen import detailed_patch
 
@@ -64,16 +68,25 @@ def test_small_faces_are_left_alone():
     assert np.array_equal(a.difference, b.difference)
 
 
-def test_what_is_lent_takes_the_place_of_the_frames_own_detail():
-    frame, whole = scene(), np.ones((SIZE, SIZE), np.float32)
-    move = enlarged(np.eye(2, 3), 1 / SCALE)
-    rng = np.random.default_rng(1)
-    grain = cv2.GaussianBlur(rng.normal(0, 60, (384, 384, 1)).astype(np.float32), (0, 0), 0.8)
-    detail = np.repeat(grain[..., None], 3, axis=2)
-    lent = Loan(detail, whole)
+def test_what_is_lent_comes_from_the_place_it_names_and_is_as_sharp_as_there():
+    frame, whole, nothing = scene(), np.ones((SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE, 3), np.float32)
+    move, away = enlarged(np.eye(2, 3), 1 / SCALE), (7, 12)  # pixels of the other frame, whole ones: none is in between
+    other = np.roll(frame, away, axis=(0, 1))
+    where = (grid(SIZE, SIZE) @ invert(move)[:, :2].T + invert(move)[:, 2] + away[::-1]).astype(np.float32)
+    lent = Loan(other, where, nothing, whole, SCALE)
     made = detailed_patch(frame, small(frame), small(frame), move, whole, lent)
-    plain = paste_patch(frame, small(frame), move, whole)
-    assert (made.top, made.left) == (plain.top, plain.left)
-    added, place = made.difference - plain.difference, detail[made.top :, made.left :]
-    part = np.s_[40:340, 40:340]
-    assert np.abs(added[part] - place[part]).max() < 0.5, "laid where it belongs, at the frame's own scale"
+    assert np.abs(made.difference[40:-40, 40:-40]).max() < 2, "with it, the frame is what it was"
+    inverse = 255 - small(frame)
+    half = detailed_patch(frame, inverse, small(frame), move, whole, replace(lent, share=whole / 2))
+    plain = paste_patch(frame, inverse, move, whole)
+    gap = np.abs(half.difference - plain.difference / 2)[40:-40, 40:-40]
+    assert gap.mean() < 0.05 * np.abs(plain.difference).mean(), "of half of it, half"
+
+
+def test_what_is_lent_to_a_smaller_face_does_not_alias():
+    grain = np.random.default_rng(0).integers(0, 255, (384, 384, 1), np.uint8).repeat(3, 2)
+    frame, whole, nothing = np.full((SIZE, SIZE, 3), 128, np.uint8), np.ones((SIZE, SIZE)), np.zeros((SIZE, SIZE, 3))
+    where = (grid(SIZE, SIZE) * SCALE + (SCALE - 1) / 2).astype(np.float32)
+    lent = Loan(grain, where, nothing.astype(np.float32), whole.astype(np.float32), SCALE)
+    made = detailed_patch(frame, frame, frame, np.eye(2, 3), whole.astype(np.float32), lent)
+    assert made.difference.std() < 0.35 * grain.std()

@@ -55,9 +55,8 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
     back = invert(transform)
     back[:, 2] -= (left, top)
     size = (right - left, bottom - top)
-    face = cv2.warpAffine(
-        prefiltered(crop, transform), back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    crop = prefiltered(crop, transform_scale(transform))
+    face = cv2.warpAffine(crop, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     old = frame[top:bottom, left:right].astype(np.float32)
     return Patch(((face.astype(np.float32) - old) * weight[..., None]).astype(np.float32), top, left)
@@ -98,7 +97,6 @@ def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> t
     return (top, left, bottom, right) if top < bottom and left < right else None
 
 
-def prefiltered(crop: NDArray[Any], transform: Similarity) -> NDArray[Any]:
-    """The crop (S, S, 3), blurred just enough not to alias where the frame's face is smaller than it."""
-    scale = transform_scale(transform)
-    return crop if scale <= 1.35 else cv2.GaussianBlur(crop, (0, 0), 0.45 * scale)
+def prefiltered(picture: NDArray[Any], scale: float) -> NDArray[Any]:
+    """The picture (h, w, 3), blurred just enough not to alias where ``scale`` of its pixels become one."""
+    return picture if scale <= 1.35 else cv2.GaussianBlur(picture, (0, 0), 0.45 * scale)

@@ -83,7 +83,7 @@ class MouthMaker:
         self.noise = talker.initial_noise(seed)
         self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
         self._before: dict[tuple[int, int], _Before] = {}  # what the next chunk of each run is shown
-        self.gallery, self._learned = Gallery(talker.size), learned(talker)
+        self.gallery, self._learned = Gallery(), learned(talker)
         self._meant: dict[tuple[int, float], float] = {}  # how open the mouth of each face is meant to be, and when
         self._shown: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}  # references of each (face, first frame)
 

@@ -3,20 +3,19 @@
 A transformer shown one reference hardly leaves it: shown an open mouth it does not close in silence, shown a closed one
 it does not open. So every frame gets a reference whose opening is about the one wanted; between the source's own
 pictures lie pictures moved there by optical flow, so that nothing jumps. Letters: K pictures kept of a run, R pictures
-shown, L their side, S crop side, B frames.
+shown, S crop side, B frames; h, w the part of a frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.align import transform_scale, warp_crop
+from dithead.face.align import invert, transform_points, transform_scale
 from dithead.generate.morph import morphs
 from dithead.types import RGB, Similarity
 
@@ -26,33 +25,35 @@ if TYPE_CHECKING:
 
 KEPT = 6  # pictures of the source that are kept of a run
 _STEPS = 24  # pictures from closed to open that are made of them
-_LARGEST = 2.5  # times the crop's side: no more of a large face is kept
+_LARGEST = 5.0  # times the crop's side: no more of a large face is kept
+_TOP = 0.25  # of the crop: above, nothing is ever drawn
 STILL_SPAN = 0.03  # openings that span less are those of a mouth that does not move
 _ENDS = 0.03  # share of the samples beyond the most closed and the most open one kept: FaceMesh may have erred there
 _TURN, _SHARP = 0.1, 1.0  # a turn of the head that counts as much as a whole step of the opening; weight of sharpness
+
+
+class Own(NamedTuple):
+    """A picture of the person, both as the model sees it and as the source shows it."""
+
+    crop: RGB  # (S, S, 3)
+    picture: RGB  # (h, w, 3): what the frame shows of it from the eyes down
+    move: Similarity  # from the picture's pixels to the crop's
 
 
 @dataclass(frozen=True)
 class Graded:
     """One mouth from closed to open, in many small steps."""
 
-    pictures: NDArray[np.uint8]  # (R, L, L, 3)
+    crops: NDArray[np.uint8]  # (R, S, S, 3)
     openings: NDArray[np.float32]  # (R,) lip apertures, growing
     usual: float  # the mean aperture of the whole shot
-    size: int  # S
+    own: tuple[Own, ...]  # those that the source shows
+    own_openings: NDArray[np.float32]  # (K,) theirs, growing
 
     @property
     def still(self) -> bool:
         """Whether the mouth never moves: a portrait, or a person who is silent."""
         return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
-
-    @cached_property
-    def crops(self) -> NDArray[np.uint8]:
-        """The pictures as the model sees them (R, S, S, 3)."""
-        if self.pictures.shape[1] == self.size:
-            return self.pictures
-        small = [cv2.resize(p, (self.size, self.size), interpolation=cv2.INTER_AREA) for p in self.pictures]
-        return np.stack(small).astype(np.uint8)
 
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """For each of ``openings`` (B,) the picture that is about as open."""
@@ -63,34 +64,35 @@ class Mouths(NamedTuple):
     """What is kept of a run: its mouth from closed to open, on a shelf."""
 
     shelf: Shelf
-    slot: Slot
+    slot: Slot  # K crops (S, S, 3), then K pictures, see ``Own``
     openings: NDArray[np.float32]  # (K,) lip apertures, growing
     usual: float
+    moves: NDArray[np.float64]  # (K, 2, 3) from each picture to its crop
 
     @property
     def still(self) -> bool:
         """See ``Graded``."""
         return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
 
-    def graded(self, size: int) -> Graded:
-        """Many small steps from the first picture to the last, for a model with crops of side ``size``."""
-        kept = self.shelf.get(self.slot)
-        if len(kept) < 2:
-            return Graded(kept, self.openings, self.usual, size)
+    def graded(self) -> Graded:
+        """Many small steps from the first picture to the last."""
+        count, kept = len(self.openings), self.shelf.get(self.slot)
+        crops, own = kept[:count], tuple(map(Own, kept[:count], kept[count:], self.moves))
+        if count < 2:
+            return Graded(np.stack(crops), self.openings, self.usual, own, self.openings)
         wanted = np.linspace(self.openings[0], self.openings[-1], _STEPS).astype(np.float32)
-        after = np.searchsorted(self.openings, wanted).clip(1, len(kept) - 1)
+        after = np.searchsorted(self.openings, wanted).clip(1, count - 1)
         made: list[RGB] = []
-        for k in range(1, len(kept)):
+        for k in range(1, count):
             low, high = self.openings[k - 1], self.openings[k]
-            made += morphs(kept[k - 1], kept[k], ((wanted[after == k] - low) / (high - low)).tolist())
-        return Graded(np.stack(made), wanted, self.usual, size)
+            made += morphs(crops[k - 1], crops[k], ((wanted[after == k] - low) / (high - low)).tolist())
+        return Graded(np.stack(made), wanted, self.usual, own, self.openings)
 
 
 class Gallery:
     """The graded mouths of the present run of each face."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self) -> None:
         self._last: dict[int, tuple[Run, Graded]] = {}
 
     def of(self, run: Run) -> Graded | None:
@@ -98,7 +100,7 @@ class Gallery:
         if run.mouths is None:
             return None
         if run.face not in self._last or self._last[run.face][0] is not run:
-            self._last[run.face] = (run, run.mouths.graded(self.size))
+            self._last[run.face] = (run, run.mouths.graded())
         return self._last[run.face][1]
 
 
@@ -114,18 +116,31 @@ def choose_mouths(
     return [sorted(found)[k] for k in first]
 
 
-def large_side(move: Similarity, size: int) -> int:
-    """The side L at which a crop of side ``size`` holds all that the frame shows, within bounds."""
-    return round(size * float(np.clip(1 / transform_scale(move), 1, _LARGEST)))
+def own_picture(frame: RGB, move: Similarity, size: int) -> tuple[RGB, Similarity]:
+    """What a frame shows of a crop of side ``size`` from the eyes down (h, w, 3), and the move from there to the crop.
+
+    Pixel for pixel, so that it is as sharp as the frame; only of very large faces it is a smaller picture.
+    """
+    corners = np.array([[x, y] for x in (0, size) for y in (_TOP * size, size)])
+    inside = transform_points(corners, invert(move))
+    limit = np.array([frame.shape[1], frame.shape[0]])
+    x0, y0 = np.clip(np.floor(inside.min(axis=0)), 0, limit - 1).astype(int)
+    x1, y1 = np.clip(np.ceil(inside.max(axis=0)) + 1, (x0 + 1, y0 + 1), limit).astype(int)
+    local = move.copy()
+    local[:, 2] += move[:, :2] @ (x0, y0)
+    return _smaller(frame[y0:y1, x0:x1], local, min(1.0, _LARGEST * transform_scale(move)))
 
 
-def large_crop(frame: RGB, move: Similarity, size: int, side: int) -> RGB:
-    """The crop of ``size`` at side ``side`` (L, L, 3)."""
-    return warp_crop(frame, enlarged(move, side / size), side)
+def _smaller(picture: RGB, move: Similarity, factor: float) -> tuple[RGB, Similarity]:
+    if factor == 1:
+        return picture.copy(), move
+    size = (max(1, round(factor * picture.shape[1])), max(1, round(factor * picture.shape[0])))
+    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, invert(enlarged(invert(move), factor))
 
 
 def enlarged(move: Similarity, factor: float) -> Similarity:
-    """``move`` (2, 3) into a crop that is ``factor`` times as large; pixels are squares, not points."""
+    """``move`` (2, 3) to a picture that is ``factor`` times as large; pixels are squares, not points."""
     larger = move * factor
     larger[:, 2] += (factor - 1) / 2
     return larger

@@ -16,7 +16,7 @@ from dithead.face.lips import OUTER_LIPS, lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.generate.habit import Habit
 from dithead.generate.occlusion import Covers, Look, Watch
-from dithead.generate.references import Mouths, choose_mouths, large_crop, large_side
+from dithead.generate.references import Mouths, choose_mouths, own_picture
 from dithead.generate.shelf import Shelf
 from dithead.generate.things import CHEEKS
 from dithead.media.video import VideoFrame
@@ -68,7 +68,8 @@ class _Sample:
     aperture: float
     turn: float
     clear: bool  # whether the mouth can be seen
-    large: RGB  # (L, L, 3): the same crop with all that the frame shows
+    picture: RGB  # (h, w, 3): what the frame itself shows of it
+    move: Similarity  # from there to the crop
     time: float
 
 
@@ -86,7 +87,6 @@ class OpenRun:
     samples: list[_Sample] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
     stride: int = 1
-    side: int = 0  # L, decided by the first frame
     gap: int = 0  # frames since the face was last seen
 
     def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, look: Look | None = None) -> None:
@@ -97,11 +97,9 @@ class OpenRun:
         if self.frames % self.stride == 0:
             crop = warp_crop(frame.pixels, transform, size)
             clear = look is None or not look.reason
-            self.side = self.side or large_side(transform, size)
-            large = crop if self.side == size else large_crop(frame.pixels, transform, size, self.side)
-            self.samples.append(
-                _Sample(in_crop, crop, lip_aperture(landmarks), head_turn(landmarks), clear, large, frame.time)
-            )
+            aperture, turn = lip_aperture(landmarks), head_turn(landmarks)
+            picture, move = own_picture(frame.pixels, transform, size)
+            self.samples.append(_Sample(in_crop, crop, aperture, turn, clear, picture, move, frame.time))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.samples, self.stride = self.samples[::2], self.stride * 2
@@ -134,8 +132,9 @@ class OpenRun:
         seen = [s for s in self.samples if s.clear] or self.samples
         apertures, turns, sharpness = np.array([(s.aperture, s.turn, _sharpness(s.crop)) for s in seen]).T
         chosen = choose_mouths(apertures, turns, sharpness)
-        slot = shelf.put(np.stack([seen[k].large for k in chosen]))
-        return Mouths(shelf, slot, apertures[chosen].astype(np.float32), float(apertures.mean()))
+        slot = shelf.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
+        moves = np.stack([seen[k].move for k in chosen])
+        return Mouths(shelf, slot, apertures[chosen].astype(np.float32), float(apertures.mean()), moves)
 
     def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
         self.moves.extend(transform.ravel())

@@ -17,7 +17,6 @@ from dithead.face.align import invert, transform_scale
 from dithead.face.composite import Patch, paste_patch, prefiltered
 from dithead.generate.lend import Loan
 from dithead.generate.morph import match, moved
-from dithead.generate.references import enlarged
 from dithead.types import RGB, Mask, Similarity
 
 _LARGER = 0.9  # crop pixels per frame pixel from which on the frame shows nothing the crop does not
@@ -34,7 +33,7 @@ def detailed_patch(
     patch = paste_patch(frame, mouth, move, mask)
     if patch is None:
         return None
-    added = np.zeros_like(patch.difference) if lent is None else _lent(lent, patch, move, mask)
+    added = np.zeros_like(patch.difference) if lent is None else _lent(lent, patch, mouth, move, mask)
     if transform_scale(move) <= _LARGER:
         free = mask if lent is None else mask * (1 - lent.share)
         added = added + _own(frame, patch, mouth, source, move, free)
@@ -52,11 +51,14 @@ def _own(frame: RGB, patch: Patch, mouth: RGB, source: RGB, move: Similarity, ma
     return np.asarray(moved(detail, there) * share[..., None], np.float32)
 
 
-def _lent(lent: Loan, patch: Patch, move: Similarity, mask: Mask) -> NDArray[np.float32]:
+def _lent(lent: Loan, patch: Patch, mouth: RGB, move: Similarity, mask: Mask) -> NDArray[np.float32]:
     """(h, w, 3): what is lent, on the frame."""
-    large = enlarged(move, lent.detail.shape[0] / mask.shape[0])
-    detail = _placed(prefiltered(lent.detail, large), patch, large, cv2.INTER_CUBIC)
-    return np.asarray(detail * _placed(mask, patch, move)[..., None], np.float32)
+    scale = transform_scale(move)
+    picture = prefiltered(lent.picture, lent.scale * scale)
+    seen = cv2.remap(picture, _placed(lent.where, patch, move), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    drawn = _placed(prefiltered(mouth, scale).astype(np.float32), patch, move, cv2.INTER_CUBIC)
+    share = _placed(lent.share * mask, patch, move)
+    return np.asarray((seen - drawn - _placed(lent.coarse, patch, move)) * share[..., None], np.float32)
 
 
 def _placed(picture: NDArray[Any], patch: Patch, move: Similarity, how: int = cv2.INTER_LINEAR) -> NDArray[Any]:

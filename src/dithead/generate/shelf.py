@@ -1,14 +1,16 @@
-"""Pictures kept on disk, so that memory does not grow with the number of shots. Letters: K pictures, L side."""
+"""Pictures kept on disk, so that memory does not grow with the number of shots. h, w: a picture's size."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from dithead.types import RGB
 
 
 class Slot(NamedTuple):
@@ -29,8 +31,8 @@ class Shelf:
         if path is not None and not old:
             path.write_bytes(b"")
 
-    def put(self, pictures: NDArray[np.uint8]) -> Slot:
-        """Keep pictures (K, L, L, 3)."""
+    def put(self, pictures: Iterable[RGB]) -> Slot:
+        """Keep pictures (h, w, 3), each of any size."""
         coded = [cv2.imencode(".png", p, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes() for p in pictures]
         lengths = tuple(map(len, coded))
         if self.path is None:
@@ -40,12 +42,12 @@ class Shelf:
             file.write(b"".join(coded))
             return Slot(file.tell() - sum(lengths), lengths)
 
-    def get(self, slot: Slot) -> NDArray[np.uint8]:
-        """The pictures (K, L, L, 3) of a slot."""
+    def get(self, slot: Slot) -> list[RGB]:
+        """The pictures of a slot."""
         data = self._read(slot.offset, sum(slot.lengths))
         starts = np.cumsum([0, *slot.lengths])
         coded = [np.frombuffer(data[a:b], np.uint8) for a, b in pairwise(starts)]
-        return np.stack([cv2.imdecode(c, cv2.IMREAD_COLOR) for c in coded]).astype(np.uint8)
+        return [np.asarray(cv2.imdecode(c, cv2.IMREAD_COLOR), np.uint8) for c in coded]
 
     def _read(self, offset: int, length: int) -> bytes:
         if self.path is None:

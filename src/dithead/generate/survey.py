@@ -86,7 +86,8 @@ class Survey:
             habits=np.array([(k, r.habit.spread, *r.habit.told) for k, r in enumerate(self.runs) if r.habit]),
             mouths=np.array([(m.usual, m.slot.offset, len(m.openings)) for m in mouths]),
             mouth_openings=np.concatenate([m.openings for m in mouths]),
-            mouth_lengths=np.concatenate([m.slot.lengths for m in mouths]),
+            mouth_moves=np.concatenate([m.moves for m in mouths]),
+            mouth_lengths=np.concatenate([np.reshape(m.slot.lengths, (2, -1)).T for m in mouths]),
             jaws=np.concatenate([r.jaws for r in self.runs if r.jaws is not None]),
             outlines=np.concatenate([np.zeros((0, 2)) if r.outlines is None else r.outlines for r in self.runs]),
             covers=np.frombuffer(b"".join(data for r in self.runs for data in r.covers.parts.values()), np.uint8),
@@ -117,8 +118,9 @@ class Survey:
                     run.outlines = outlines
             kept = data["mouths"]
             each = (np.split(data[f"mouth_{name}"], np.cumsum(kept[:-1, 2]).astype(int)) for name in _OF_MOUTHS)
-            for run, (usual, offset, _), openings, lengths in zip(runs, kept, *each, strict=True):
-                run.mouths = Mouths(shelf, Slot(int(offset), tuple(lengths.tolist())), openings, float(usual))
+            for run, (usual, offset, _), openings, places, lengths in zip(runs, kept, *each, strict=True):
+                slot = Slot(int(offset), tuple(lengths.T.ravel().tolist()))
+                run.mouths = Mouths(shelf, slot, openings, float(usual), places)
             for k, spread, *told in data["habits"].tolist():
                 runs[int(k)].habit = Habit(np.array(told, np.float32), spread)
             _load_covers(runs, data["covers"].tobytes(), data["covered"].tolist(), data["hidden"].tolist())
@@ -247,7 +249,7 @@ class Surveyor:
             self.runs.append(run.close(self.size, run.start != self.shot_start, fades_out, self.shelf))
 
 
-_OF_MOUTHS = ("openings", "lengths")
+_OF_MOUTHS = ("openings", "moves", "lengths")
 DAMAGED = "damaged in the source; the last good frame is shown"
 _IN_RUNS = (HIDDEN, BLURRED)  # the face is followed all the same
 _ORDER = (*_IN_RUNS, "face turned away", "face too small", "no face")  # the most telling reason first

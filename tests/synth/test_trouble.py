@@ -48,12 +48,15 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(made: Path, head_folder: 
     same(made, tmp_path)
 
 
-def test_a_full_disk_is_one_line_and_then_goes_on(made: Path, head_folder: Path, tmp_path: Path) -> None:
-    """A limit on file sizes stands for the disk: writing fails half-way through the video."""
+@pytest.mark.parametrize("limit", [2500, 9000])
+def test_a_full_disk_is_one_line_and_then_goes_on(made: Path, head_folder: Path, tmp_path: Path, limit: int) -> None:
+    """A limit on file sizes stands for the disk: writing fails half-way through the video, or through the truth."""
+    sizes = [(made / name_of(0) / name).stat().st_size for name in ("clip.mp4", "truth.npz")]
+    assert 2500 < sizes[0] < 9000 < sizes[1]
     arguments = ["synth", "2", "-o", str(tmp_path), "--head-model", str(head_folder), "--size", "96",
                  "--seconds", "0.2", "--seed", "9"]  # fmt: skip
     code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500));"
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
         f"sys.argv = ['dithead', *{arguments!r}]; from dithead.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False)
@@ -85,6 +88,7 @@ def test_an_older_corpus_without_newer_options_is_resumed(made: Path, head_folde
         (["2", "--head-model", "HEAD", "--engine", "abacus"], "'abacus' is unknown"),
         (["2", "--head-model", "HEAD", "--hard"], "takes no count"),
         (["--head-model", "HEAD", "--hard", "--labels"], "takes no --labels"),
+        (["2", "-n", "3", "--head-model", "HEAD"], "how many clips once"),
     ],
 )
 def test_wrong_requests_end_with_one_line(arguments: list[str], says: str, head_folder: Path, tmp_path: Path) -> None:
@@ -93,6 +97,13 @@ def test_wrong_requests_end_with_one_line(arguments: list[str], says: str, head_
     assert result.exit_code == 2
     assert says.replace("NONE", str(tmp_path / "no")) in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_no_head_model_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DITHEAD_HEAD_MODEL", raising=False)
+    result = CliRunner().invoke(app, ["synth", "-n", "2", "-o", str(tmp_path / "out")])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--head-model DIR" in result.stderr
 
 
 def test_no_espeak_ends_with_one_line_and_no_clip(

@@ -11,13 +11,15 @@ from dithead.commands.shared import Json, Seed, given, out, out_fields
 from dithead.errors import ConfigError
 
 Engine = Annotated[str | None, typer.Option(help="Where they run: local or ray (a cluster).")]
+HEAD = typer.Option(envvar="DITHEAD_HEAD_MODEL", help="Folder of the parametric head (MakeHuman's assets).")
 Workers = Annotated[int | None, typer.Option(help="Processes.")]
 
 
 def synth(
     output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder; the same command resumes it.")],
-    head_model: Annotated[Path, typer.Option(help="Folder of the parametric head (MakeHuman's assets).")],
     count: Annotated[int | None, typer.Argument(help="How many clips, each of another person.")] = None,
+    number: Annotated[int | None, typer.Option("-n", help="The same as COUNT.")] = None,
+    head_model: Annotated[Path | None, HEAD] = None,
     seed: Seed = None,
     size: Annotated[int | None, typer.Option(help="Side of the picture in pixels.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length of a clip.")] = None,
@@ -35,6 +37,13 @@ def synth(
     as_json: Json = False,
 ) -> None:
     """Render synthetic people who talk, with exact mouth truth."""
+    if head_model is None:
+        raise ConfigError(
+            "no head model; pass --head-model DIR, a folder with MakeHuman's assets, or set DITHEAD_HEAD_MODEL"
+        )
+    if None not in (count, number):
+        raise ConfigError("say how many clips once: COUNT or -n COUNT")
+    count = number if count is None else count
     shared = given(seed=seed, size=size, seconds=seconds)
     other = given(fps=fps, workers=workers, engine=engine, identity=identity, language=language, without=without,
                   speech=speech)  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from dithead.synth.speech import Phoneme, Speech, speak
 from dithead.synth.texts import SENTENCES, nonsense, sample_text
 from dithead.synth.visemes import RATE as CURVE_RATE
 from dithead.synth.visemes import Style, lip_gap, mouth_curves
+from dithead.synth.write import save_arrays
 from dithead.types import Wave
 
 MOUTH_RATE = 100
@@ -170,8 +172,10 @@ def _make(index: int, seed: int, seconds: float, root: Path) -> None:
         except DitheadError:
             if attempt == 4:
                 raise
-    path = root / f"voice_{index:06d}.npz"
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, wave=clip.wave, mouth=clip.mouth, gap=clip.gap, voice=clip.voice)
-    part.replace(path)
+    arrays: dict[str, NDArray[Any]] = {
+        "wave": clip.wave,
+        "mouth": clip.mouth,
+        "gap": clip.gap,
+        "voice": np.array(clip.voice),
+    }
+    save_arrays(root / f"voice_{index:06d}.npz", arrays)

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
@@ -25,14 +27,21 @@ def write_take(folder: Path, take: Take, pictures: Iterator[Moment], fps: int, r
     """Write everything about a take into ``folder``; the record comes last. Raises OSError and OutputError."""
     folder.mkdir(parents=True, exist_ok=True)
     moments = write_video(folder / CLIP, pictures, take.script, fps, take.quality)
-    part = folder / "truth.part"
-    with part.open("wb") as file:
-        np.savez_compressed(file, **stack(moments))  # type: ignore[arg-type]
-    part.replace(folder / TRUTH)
+    save_arrays(folder / TRUTH, stack(moments))
     take.person.identity.save(folder / IDENTITY)
     part = folder / "clip.part"
     part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     part.replace(folder / RECORD)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write a compressed ``.npz``, whole or not at all. Packed in memory: a zip file cut off by a full disk complains
+    once more, in a traceback, when it is forgotten."""
+    packed = BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    part = path.with_suffix(".part")
+    part.write_bytes(packed.getvalue())
+    part.replace(path)
 
 
 def write_video(path: Path, moments: Iterator[Moment], script: Script, fps: int, quality: float) -> list[Moment]:

@@ -72,7 +72,7 @@ def made(maker: MouthMaker, run: Run, crops: Crops, times: NDArray[np.float64], 
         shown = graded.crops[graded.nearest(np.array(openings))]
         mouths = shown if paste else maker.draw(run, crops[part], times[part])
         for mouth, crop, opening in zip(mouths, crops[part], openings, strict=True):
-            share, lent = mask * newness(mouth, crop, core), lend(graded, mouth, opening, core)
+            share, lent = mask * newness(mouth, crop, core), lend(maker.gallery, run, mouth, opening, core)
             patch = detailed_patch(crop, mouth, crop, np.eye(2, 3), share, lent)
             assert patch is not None
             out.append(crop.astype(np.float32))

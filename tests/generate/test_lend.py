@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 
 from dithead.generate.lend import Loan, lend, loan
-from dithead.generate.references import Graded, Own, enlarged
+from dithead.generate.references import Gallery, Mouths, Own, enlarged
+from dithead.generate.run import Run
 from dithead.generate.sharpen import detailed_patch
+from dithead.generate.shelf import Shelf
 
 SIZE = 160
 CORE = np.zeros((SIZE, SIZE), np.float32)
@@ -29,8 +31,13 @@ def own(picture: np.ndarray, large: np.ndarray | None = None) -> Own:
     return Own(picture, large, enlarged(np.eye(2, 3), SIZE / large.shape[0]))
 
 
-def graded(pictures: list[np.ndarray], openings: list[float]) -> Graded:
-    return Graded(np.stack(pictures), np.float32(openings), 0.1, tuple(map(own, pictures)), np.float32(openings))
+def shown(pictures: list[np.ndarray], openings: list[float]) -> tuple[Gallery, Run]:
+    """A run of which these pictures are kept."""
+    shelf, nothing = Shelf(), np.zeros((4, 2), np.float32)
+    slot = shelf.put([*pictures, *pictures])
+    kept = Mouths(shelf, slot, np.float32(openings), 0.1, np.stack([np.eye(2, 3)] * len(pictures)))
+    moves = np.zeros((1, 2, 3))
+    return Gallery(), Run(0, 1, moves, nothing, nothing, pictures[0], False, False, mouths=kept)
 
 
 def with_loan(mouth: np.ndarray, lent: Loan, side: int = SIZE) -> np.ndarray:
@@ -92,14 +99,22 @@ def test_nothing_is_lent_where_they_differ():
 
 def test_the_picture_that_is_as_open_lends_or_else_the_one_most_alike():
     pictures = [face(k, gap=gap) for k, gap in enumerate((0.02, 0.06, 0.14))]
-    known, drawn = graded(pictures, [0, 0.1, 0.3]), soft(pictures[1])
+    gallery, run = shown(pictures, [0, 0.1, 0.3])
+    drawn = soft(pictures[1])
     for opening, expected in ((0.31, 2), (0.12, 1), (-0.1, 0), (None, 1)):
-        assert lend(known, drawn, opening, CORE).picture is known.own[expected].picture
+        assert np.array_equal(lend(gallery, run, drawn, opening, CORE).picture, pictures[expected])
 
 
 def test_a_mouth_that_never_moves_lends_nothing_on_the_lips() -> None:
-    drawn, still, moving = soft(face()), graded([face()], [0.05]), graded([face(), face()], [0.0, 0.2])
-    assert lend(still, drawn, 0.05, CORE).share[70:110, 50:110].max() == 0
-    assert lend(moving, drawn, 0.0, CORE).share[70:110, 50:110].min() > 0.9
+    drawn, still, moving = soft(face()), shown([face()], [0.05]), shown([face(), face()], [0.0, 0.2])
+    assert lend(*still, drawn, 0.05, CORE).share[70:110, 50:110].max() == 0
+    assert lend(*moving, drawn, 0.0, CORE).share[70:110, 50:110].min() > 0.9
     outside = np.s_[10:50, 10:30]
-    assert np.allclose(lend(still, drawn, 0.05, CORE).share[outside], lend(moving, drawn, 0.0, CORE).share[outside])
+    shares = [lend(*each, drawn, 0.05, CORE).share[outside] for each in (still, moving)]
+    assert np.allclose(*shares)
+
+
+def test_nothing_is_lent_where_nothing_was_kept() -> None:
+    gallery, run = shown([face()], [0.05])
+    run.mouths = None
+    assert lend(gallery, run, face(), 0.05, CORE) is None

@@ -8,7 +8,9 @@ from that frame to this: a mixture blurs, and so does moving twice. Letters: S c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 
 from dithead.face.align import invert, transform_scale
 from dithead.generate.morph import grid, match, moved
-from dithead.generate.references import Graded, Own
+from dithead.generate.references import Gallery, Own
 from dithead.types import RGB, Mask
+
+if TYPE_CHECKING:
+    from dithead.generate.run import Run
 
 _FINE = 2.5 / 160  # sigma, as a fraction of the side, below which contrast is lent
 _ALIKE, _UNLIKE = 18.0, 50.0  # differences in 8-bit steps up to which it is lent in full, and from which not
@@ -36,19 +41,25 @@ class Loan:
     scale: float  # pixels of the picture per crop pixel
 
 
-def lend(graded: Graded, mouth: RGB, opening: float | None, core: Mask) -> Loan:
-    """What a drawn crop (S, S, 3) gets from the person's picture that is open as it is meant to be.
+def lend(gallery: Gallery, run: Run, mouth: RGB, opening: float | None, core: Mask) -> Loan | None:
+    """What the next drawn crop (S, S, 3) of ``run`` gets from the person's picture that is open as it is meant to be.
 
     Where its ``opening`` is not known, from that which looks most like it around the lips, ``core`` (S, S). A mouth
-    that never moves lends nothing there: its line would lie over lips that do.
+    that never moves lends nothing there: its line would lie over lips that do. None when no picture was kept.
     """
-    if opening is None:
-        look, weight = _coarse(mouth), _coarse(core)
-        best = int(np.argmin([(np.abs(_coarse(own.crop) - look).mean(axis=2) * weight).sum() for own in graded.own]))
-    else:
-        best = int(np.abs(graded.own_openings - opening).argmin())
-    made = loan(mouth, graded.own[best])
+    graded = gallery.of(run)
+    if graded is None:
+        return None
+    own = most_alike(graded.own, mouth, core) if opening is None else gallery.lender(run, opening)
+    made = loan(mouth, own)
     return replace(made, share=(made.share * (1 - core)).astype(np.float32)) if graded.still else made
+
+
+def most_alike(own: Sequence[Own], mouth: RGB, core: Mask) -> Own:
+    """The picture that looks most like a drawn crop (S, S, 3) where ``core`` (S, S) is."""
+    look, weight = _coarse(mouth), _coarse(core)
+    gaps = [(np.abs(_coarse(each.crop) - look).mean(axis=2) * weight).sum() for each in own]
+    return own[int(np.argmin(gaps))]
 
 
 def loan(mouth: RGB, own: Own) -> Loan:

@@ -150,6 +150,7 @@ class MouthMaker:
         names = {f"{face}_{start}": z.float().cpu().numpy() for (face, start), z in self._latents.items()}
         for (face, start), before in self._before.items():
             names |= {f"{face}_{start}_{field}": part for field, part in before._asdict().items()}
+        names |= {f"{face}_{start}_lender": np.array(k) for (face, start), k in self.gallery.lenders.items()}
         save_arrays(path, **names)
 
     def load_state(self, path: Path) -> None:
@@ -159,6 +160,7 @@ class MouthMaker:
         keys = {(int(face), int(start)) for face, start, *_ in stored}
         one, many = ({k: v for k, v in stored.items() if len(k) == length} for length in (2, 3))
         self._latents = {(int(f), int(s)): torch.from_numpy(z).to(self.talker.device) for (f, s), z in one.items()}
+        self.gallery.lenders = {(int(f), int(s)): int(k) for (f, s, field), k in many.items() if field == "lender"}
         self._before = {
             (f, s): _Before(*(many[str(f), str(s), field] for field in _Before._fields))
             for f, s in keys if (str(f), str(s), "times") in many

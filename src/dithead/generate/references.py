@@ -27,6 +27,7 @@ KEPT = 6  # pictures of the source that are kept of a run
 _STEPS = 24  # pictures from closed to open that are made of them
 _LARGEST = 5.0  # times the crop's side: no more of a large face is kept
 _TOP = 0.25  # of the crop: above, nothing is ever drawn
+_FAITH = 0.25  # by which share of all openings another picture must be nearer than the last one to take its place
 STILL_SPAN = 0.03  # openings that span less are those of a mouth that does not move
 _ENDS = 0.03  # share of the samples beyond the most closed and the most open one kept: FaceMesh may have erred there
 _TURN, _SHARP = 0.1, 1.0  # a turn of the head that counts as much as a whole step of the opening; weight of sharpness
@@ -58,6 +59,16 @@ class Graded:
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """For each of ``openings`` (B,) the picture that is about as open."""
         return np.asarray(np.abs(self.openings[None] - openings[:, None]).argmin(axis=1))
+
+    def lender(self, opening: float, last: int | None) -> int:
+        """Which own picture lends to a mouth that is this open: the ``last`` one while it is about as near as any.
+
+        Each is grained another way, so that skin would quiver if they took turns.
+        """
+        far = np.abs(self.own_openings - opening)
+        best = int(far.argmin())
+        margin = _FAITH * float(self.own_openings[-1] - self.own_openings[0])
+        return best if last is None or far[last] > far[best] + margin else last
 
 
 class Mouths(NamedTuple):
@@ -94,6 +105,7 @@ class Gallery:
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[Run, Graded]] = {}
+        self.lenders: dict[tuple[int, int], int] = {}  # which picture lent last, by (face, first frame of its run)
 
     def of(self, run: Run) -> Graded | None:
         """Those of ``run``; None when nothing was kept of it."""
@@ -102,6 +114,14 @@ class Gallery:
         if run.face not in self._last or self._last[run.face][0] is not run:
             self._last[run.face] = (run, run.mouths.graded())
         return self._last[run.face][1]
+
+    def lender(self, run: Run, opening: float) -> Own:
+        """The picture of ``run`` that lends to its next frame; calls must follow one another in time."""
+        graded, key = self.of(run), (run.face, run.start)
+        assert graded is not None
+        self.lenders = {k: v for k, v in self.lenders.items() if k[0] != run.face or k == key}
+        self.lenders[key] = graded.lender(opening, self.lenders.get(key))
+        return graded.own[self.lenders[key]]
 
 
 def choose_mouths(

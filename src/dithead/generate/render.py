@@ -69,9 +69,8 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, detai
     core = mouth_core(run.lips, size)
     times = np.array([s.time for s in held])
     drawn = maker.draw(run, crops, times, [s.index for s in held])
-    masks, graded = _masks(held, run, size), maker.gallery.of(run) if detail else None
-    meant = None if graded is None else maker.meant(run, times)
-    openings: Sequence[float | None] = meant or [None] * len(held)
+    masks, detail = _masks(held, run, size), detail and run.mouths is not None
+    openings: Sequence[float | None] = (maker.meant(run, times) if detail else None) or [None] * len(held)
     for s, p, view, crop, mouth, opening, (whole, soft) in zip(
         held, planes, views, crops, drawn, openings, masks, strict=True
     ):
@@ -79,7 +78,8 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, detai
         mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
         if run.cheeks is not None and (real := run.covers.ghostless(mouth, crop, run.cheeks, core)) is not None:
             mask *= real
-        _put(p, view, tinted, crop, mask, None if graded is None else lend(graded, tinted, opening, core))
+        lent = lend(maker.gallery, run, tinted, opening, core) if detail else None
+        _put(p, view, tinted, crop, mask, lent)
 
 
 def _masks(held: list[Shown], run: Run, size: int) -> list[tuple[Mask, Mask]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from dithead.checkpoint import build_model, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.errors import ModelError
 from dithead.models.dit import DiTConfig
-from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
+from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder, fetched
 
 transformers = pytest.importorskip("transformers")
 
@@ -131,6 +132,19 @@ def test_what_is_not_there_gives_one_line_with_the_command(part: tuple[Any, Any]
     with pytest.raises(ModelError, match=r"hf download /nowhere/at-all$") as caught:
         network.load(config("/nowhere/at-all"))
     assert "\n" not in str(caught.value)
+
+
+def test_retries_of_the_hub_are_not_told_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    def load() -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 8s")
+        raise OSError("no connection")
+
+    with pytest.raises(ModelError, match="no connection"):
+        fetched("some/model", load)
+    logging.getLogger("huggingface_hub.utils._http").warning("told again")
+    told = caplog.text
+    assert "Retrying" not in told
+    assert "told again" in told
 
 
 def test_networks_that_do_not_fit_are_refused(kl: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from dithead.config import AudioTraining, get_preset
 from dithead.errors import DataError, ModelError
 from dithead.models.audio import MelEncoder, MelEncoderConfig
 from dithead.models.mel import FLOOR
-from dithead.train.audio import AudioBank, Heard, cut_mel, train_audio
+from dithead.train.audio import train_audio
+from dithead.train.audio_bank import AudioBank, Heard, cut_mel
 from dithead.train.data import Source
 from dithead.train.lipshape import COEFFICIENTS, LipBasis
 from dithead.train.parts import load_audio

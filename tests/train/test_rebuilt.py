@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from dithead.config import get_preset
-from dithead.errors import ModelError
+from dithead.errors import ModelError, OutputError
 from dithead.train.autoencoder import train_autoencoder
 from dithead.train.rebuilt import held_out_numbers, lpips_of, ssim
+from dithead.train.weights import save_weights
 
 
 def pictures(count: int = 2, side: int = 64) -> torch.Tensor:
@@ -91,3 +93,14 @@ def test_stage_one_trains_with_lpips_and_names_weights_that_are_not_there(
     gone = get_preset("tiny", [f"autoencoder.lpips={tmp_path / 'gone.pth'}"])
     with pytest.raises(ModelError, match="gone.pth"):
         train_autoencoder([str(dataset)], gone, tmp_path / "gone", steps=2, device="cpu")
+
+
+def test_weights_that_cannot_be_written_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("dithead.train.weights.save_file", full)
+    (tmp_path / "net.safetensors").write_bytes(b"the one before")
+    with pytest.raises(OutputError, match=r"net.safetensors: could not be written \(No space left"):
+        save_weights(tmp_path / "net.safetensors", {"a": torch.zeros(2)})
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the one before"]

@@ -95,6 +95,16 @@ def test_a_full_disk_is_told_and_loses_nothing(whole: Path, tmp_path: Path) -> N
     assert_same(whole, tmp_path / "run")
 
 
+def test_no_room_for_numbers_is_told_and_a_line_cut_off_is_dropped(whole: Path, tmp_path: Path) -> None:
+    done = toy(tmp_path / "run", 20, "cramped")
+    assert "OutputError" in done.stderr
+    assert "run: File too large; the last checkpoint is whole" in done.stderr
+    assert not (tmp_path / "run" / "metrics.jsonl").read_text().endswith("\n")
+    assert toy(tmp_path / "run", 20).returncode == 0
+    assert_same(whole, tmp_path / "run")
+    assert losses(tmp_path / "run") == losses(whole)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_after_the_step_saved(whole: Path, tmp_path: Path, number: int) -> None:
     command = [sys.executable, str(TOY), str(tmp_path / "run"), "20", "slow"]

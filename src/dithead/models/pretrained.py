@@ -9,6 +9,7 @@ W frames a window, A token width.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -56,6 +57,9 @@ class SpeechConfig:
 
 def fetched(source: str, load: Callable[[], Loaded]) -> Loaded:
     """``load()``; ModelError with the command that fetches ``source`` when it is neither here nor to be had."""
+    hub = logging.getLogger("huggingface_hub")
+    before = hub.level
+    hub.setLevel(logging.ERROR)  # it tells of every retry, and what is wrong is told below
     try:
         return load()
     except (OSError, ValueError) as error:
@@ -64,6 +68,8 @@ def fetched(source: str, load: Callable[[], Loaded]) -> Loaded:
             f"{source} is neither a folder of weights nor in the hub's cache, and fetching it failed ({why[:160]}); "
             f"where there is a connection: hf download {source}"
         ) from None
+    finally:
+        hub.setLevel(before)
 
 
 def load_kl(source: str) -> Any:

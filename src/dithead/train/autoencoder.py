@@ -43,6 +43,7 @@ from dithead.train.runtime import (
 from dithead.train.sheet import write_sheet
 from dithead.train.start import start
 from dithead.train.stream import FrameStream, is_sharded
+from dithead.train.weights import save_weights
 
 
 def picture_batch(
@@ -215,21 +216,13 @@ def train_autoencoder(
     )  # fmt: skip
     measure_statistics(average, bank, size, where)
     if team().leads:
-        _write_weights(average, run.folder)
+        save_weights(run.folder / "autoencoder.safetensors", average.state_dict())
     team().wait()
     return run.folder
 
 
 def _name(clip: ClipFrames, target: int, reference: int) -> str:
     return f"{clip.id} frames {target} and {reference}"
-
-
-def _write_weights(average: FaceAutoencoder, folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    part = folder / "autoencoder.part"
-    save_file({k: v.contiguous().cpu() for k, v in average.state_dict().items()}, part)
-    part.replace(folder / "autoencoder.safetensors")
 
 
 def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device) -> Trainable:

@@ -7,9 +7,13 @@ writes.
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from typing import Any
 import torch
 
 from dithead.errors import ConfigError, DataError, ModelError, OutputError
+from dithead.media.files import replacing
 from dithead.prepare.dataset import Dataset
 from dithead.train.processes import team
 from dithead.train.watch import Watchers
@@ -82,11 +87,12 @@ class Run:
         self.watchers.numbers(values)
 
     def forget_after(self, step: int) -> None:
-        """Drop numbers of steps that are about to be done again."""
+        """Drop numbers of steps that are about to be done again, and a line that a kill or a full disk cut off."""
         path = self.folder / "metrics.jsonl"
         if team().leads and path.exists():
-            lines = [line for line in path.read_text().splitlines() if json.loads(line).get("step", 0) <= step]
-            path.write_text("".join(line + "\n" for line in lines))
+            lines = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step]
+            with replacing(path) as part:
+                part.write_text("".join(lines))
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the checkpoint beside its name, then rename: a kill or a full disk leaves the last good one.
@@ -115,6 +121,28 @@ class Run:
         state = read_checkpoint(self.checkpoint)
         self.earlier = float(state.get("seconds", 0.0))
         return state
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of numbers; infinite where it is not whole."""
+    try:
+        return float(json.loads(line).get("step", 0)) if line.endswith("\n") else math.inf
+    except ValueError:
+        return math.inf
+
+
+@contextmanager
+def room(folder: Path) -> Iterator[None]:
+    """A disk that is full while numbers, sheets or pages are written is told as OutputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OutputError(
+            f"{error.filename or folder}: {error.strerror}; the last checkpoint is whole: make room and run the same "
+            "command again"
+        ) from None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from rich.progress import track
 from torch import Tensor
 
 from dithead.face.masks import box_polygon, frame_polygon
+from dithead.media.files import save_arrays
 from dithead.models.autoencoder import FACTOR
 from dithead.models.talking_head import TalkingHead
 from dithead.models.window import Window, window_of
@@ -160,11 +160,7 @@ def _name(item: WeightedClip, variant: int) -> str:
 
 
 def _write(path: Path, clip: ClipLatents) -> None:
-    part = path.with_suffix(".part")
-    arrays: dict[str, Any] = {f.name: getattr(clip, f.name) for f in fields(clip)}
-    with part.open("wb") as file:
-        np.savez(file, **arrays)
-    part.replace(path)
+    save_arrays(path, **{f.name: getattr(clip, f.name) for f in fields(clip)})
 
 
 def _read(path: Path) -> ClipLatents:

@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.train.folder import Run, read_checkpoint
+from dithead.train.folder import Run, read_checkpoint, room
 from dithead.train.processes import local_device, team
 from dithead.train.report import write_report
 from dithead.train.trainable import Trainable
@@ -169,7 +169,7 @@ def train_loop(
             run.save(state)
         team().wait()
 
-    with _progress() as progress, _Interrupts() as interrupts:
+    with room(run.folder), _progress() as progress, _Interrupts() as interrupts:
         task = progress.add_task(run.folder.name, total=loop.steps, completed=first, note="")
         batches = prefetch(make_batch, first, loop.steps, clock=clock)
         for step, batch in zip(range(first, loop.steps), batches, strict=True):
@@ -191,7 +191,8 @@ def train_loop(
     _gather(parts)
     if first < loop.steps:
         cost = clock.numbers(_rows(batch) * team().size) | {"peak_memory_gb": peak_memory(), "preparing": preparing}
-        _finish(run, cost | {"steps": loop.steps - first, "processes": team().size})
+        with room(run.folder):
+            _finish(run, cost | {"steps": loop.steps - first, "processes": team().size})
     team().wait()
 
 
@@ -199,6 +200,7 @@ def _begin(run: Run, parts: dict[str, Trainable], init: Path | None) -> int:
     """Bring the parts to where the run stands; returns the step to go on with."""
     state = run.load()
     if state is None:
+        run.forget_after(-1)
         if init is not None:
             _warm_start(parts, init)
         return 0

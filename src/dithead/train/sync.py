@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.progress import track as progress
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dithead.errors import ConfigError, DataError, ModelError
+from dithead.media.files import save_arrays
 from dithead.models.sync import EXPERTS, FPS, MEL_PER_FRAME, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
 from dithead.prepare.dataset import Clip
 from dithead.sync import REGION, as_input, lip_centre, load_expert, mouth_pictures, speech_of
@@ -40,6 +40,7 @@ from dithead.train.runtime import (
     train_loop,
 )
 from dithead.train.speech import augment_mel
+from dithead.train.weights import save_weights
 
 SAVE_EVERY = 100
 SHORTEST = 10  # frames of a clip that is used
@@ -127,11 +128,8 @@ def _first(config: SyncConfig, init: Path | None) -> SyncExpert:
 
 def save_expert(expert: SyncExpert, path: Path, name: str) -> Path:
     """Write an expert as half-precision safetensors, its configuration and ``name`` in the header."""
-    weights = {name: tensor.detach().half().contiguous().cpu() for name, tensor in expert.state_dict().items()}
-    part = path.with_suffix(".part")
-    save_file(weights, part, metadata={"config": json.dumps(asdict(expert.config)), "expert": name})
-    part.replace(path)
-    return path
+    weights = {name: tensor.detach().half() for name, tensor in expert.state_dict().items()}
+    return save_weights(path, weights, {"config": json.dumps(asdict(expert.config)), "expert": name})
 
 
 @torch.inference_mode()
@@ -290,10 +288,8 @@ def _cached(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[Spe
     for clip in progress(clips, description="mouths"):
         path = folder / f"{clip.folder.parents[1].name}-{clip.id}.npz"
         if not path.exists():
-            made, part = speaking(clip, config), path.with_suffix(".part")
-            with part.open("wb") as file:
-                np.savez(file, mouths=made.mouths, mel=made.mel)
-            part.replace(path)
+            made = speaking(clip, config)
+            save_arrays(path, mouths=made.mouths, mel=made.mel)
         with np.load(path, allow_pickle=False) as stored:
             found.append(Speaking(stored["mouths"], stored["mel"]))
     return found

@@ -1,4 +1,4 @@
-"""Weights of earlier runs and of models, put into a network; what does not fit is told by name."""
+"""Weights of runs and of models: written whole, put into a network; what does not fit is told by name."""
 
 from __future__ import annotations
 
@@ -6,19 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from dithead.errors import ModelError
+from dithead.errors import ModelError, OutputError
+from dithead.media.files import replacing
 
 
-def fill(module: nn.Module, path: Path, otherwise: str) -> None:
-    """Fill ``module`` from a file of weights; ``otherwise`` says what to do where there is none. Raises ModelError."""
+def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str] | None = None) -> Path:
+    """Write tensors as safetensors, ``about`` in the header, whole or not at all. Raises OutputError."""
+    with replacing(path) as part:
+        try:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, part, about)
+        except SafetensorError as error:  # so it reports a full disk
+            raise OutputError(f"{path}: could not be written ({error}); make room and run it again") from None
+    return path
+
+
+def fill(module: nn.Module, path: Path, otherwise: str, own: dict[str, Tensor] | None = None) -> None:
+    """Fill ``module`` from a file of weights; ``otherwise`` says what to do where there is none. Raises ModelError.
+
+    ``own``: what of the module stays as it is, where the file lacks it.
+    """
     if not path.exists():
         raise ModelError(f"{path} is missing; {otherwise}")
     try:
         stored = load_file(path)
-        module.load_state_dict(time_to_learn(module.state_dict(), stored) | stored)
+        module.load_state_dict((own or {}) | time_to_learn(module.state_dict(), stored) | stored)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file ({error}); {otherwise}") from None
     except RuntimeError as error:

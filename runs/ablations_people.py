@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,6 +33,13 @@ def between(made: Tensor) -> Tensor:
     return mixed
 
 
+def few(clip: held_out.HeldOutClip, count: int = 6) -> held_out.HeldOutClip:
+    """The clip with only those of its other frames that show its mouth evenly from closed to open."""
+    wanted = torch.linspace(*clip.openings.aminmax(), count)
+    index = (clip.openings[None] - wanted[:, None]).abs().argmin(1).unique()
+    return replace(clip, others=clip.others[index], openings=clip.openings[index])
+
+
 def told(name: str, made: list[Tensor], clips: list[held_out.HeldOutClip]) -> None:
     truth = [clip.latent for clip in clips]
     gain = held_out._spread(made, clips) / held_out._spread(truth, clips)
@@ -54,6 +62,8 @@ def main(out: Path, run: str, data: Path) -> None:
         told("plain", plain, clips)
         told("interpolated", [between(made) for made in plain], clips)
         told("nearest references themselves", [held_out.copied(head, clip) for clip in clips], clips)
+        told("the nearest reference alone", [held_out.sample(head, c, c.mel, "nearest") for c in clips], clips)
+        told("of six mouths, closed to open", [held_out.sample(head, few(c), c.mel) for c in clips], clips)
         told("one reference for all frames", [held_out.sample(head, c, c.mel, "fixed") for c in clips], clips)
         told("previous frame as reference", [held_out.sample(head, c, c.mel, "previous") for c in clips], clips)
     people: dict[str, list[WeightedClip]] = defaultdict(list)

@@ -71,6 +71,8 @@ def test_several_references_are_the_nearest_ones_and_short_clips_lend_their_own_
     three.dit = watched
     sample(three, clip(references=3), clip().mel)
     assert shown[0][0, ::2, 0, 0].tolist() == [19.0, 18.0, 17.0]
+    sample(three, clip(references=3), clip().mel, "nearest")
+    assert shown[1][0, ::2, 0, 0].tolist() == [19.0]
     assert len(clip(references=3, frames=18).others) == 18
 
 

@@ -20,9 +20,10 @@ from dithead.models.talking_head import TalkingHead
 from dithead.train.bank import LatentBank
 from dithead.train.runtime import autocast
 
-Shown = Literal["near", "fixed", "previous"]
+Shown = Literal["near", "nearest", "fixed", "previous"]
 """References: those of the clip's other frames whose mouth is about as open as is heard, as `generate` shows them (from
-pictures in between, too); the same for all frames; or the frame made before, as the paper does."""
+pictures in between, too); of these the nearest, standing for all that the model takes; the same for all frames; or the
+frame made before, as the paper does."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,9 @@ def sample(head: TalkingHead, clip: HeldOutClip, mel: Tensor, shown: Shown = "ne
     count = min(len(mel), len(clip.latent))
     with autocast(head.device):
         tokens = head.audio(mel[:count].to(head.device))
-        reference = (
-            _near(head, clip, tokens, head.config.dit.references)
-            if shown == "near"
-            else clip.reference.expand(count, -1, -1, -1)
-        )
+        reference = clip.reference.expand(count, -1, -1, -1)
+        if shown in ("near", "nearest"):
+            reference = _near(head, clip, tokens, head.config.dit.references if shown == "near" else 1)
         if shown != "previous":
             return _in_chunks(head, clip, tokens, reference)
         made = [_denoise(head, clip, slice(0, 1), reference[:1], tokens[:1])]

@@ -164,7 +164,7 @@ def _preset(name: str, size: int, sizes: tuple[int, int, int], training: DiTTrai
     """``sizes``: width, depth and heads of the transformer."""
     width, depth, heads = sizes
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS)
-    audio = ContextEncoderConfig(lip_targets=LIP_TARGETS)
+    audio = ContextEncoderConfig(lip_targets=LIP_TARGETS, past=200)
     model = ModelConfig(name=name, size=size, steps=1, opening=0.035, dit=dit, audio=audio)
     return Preset(model=model, dit=training or DiTTraining())
 

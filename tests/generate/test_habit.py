@@ -38,12 +38,11 @@ class Talker:
     def __init__(self, unit: float = UNIT) -> None:
         self.config = SimpleNamespace(opening=0.035, opening_unit=unit, dit=SimpleNamespace(lip_targets=9))
         self.dit = SimpleNamespace(lip_centre=torch.full((9,), 0.4))
+        self.audio = SimpleNamespace(past=0)
 
-    def audio_window(self, features: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        return features[(times * 100).long()]
-
-    def lips(self, tokens: torch.Tensor) -> torch.Tensor:
-        return tokens.repeat(1, 9)
+    def hear(self, features: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = features[(times * 100).long()]
+        return tokens, tokens.repeat(1, 9)
 
 
 class Sound:
@@ -89,4 +88,4 @@ def test_three_guesses_close_together_make_one_and_the_tokens_are_of_the_middle(
 
 
 def told_once(sound: Sound, times: np.ndarray) -> torch.Tensor:
-    return Talker().audio_window(*sound.around(times))
+    return Talker().hear(*sound.around(times))[0]

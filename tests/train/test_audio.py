@@ -1,15 +1,19 @@
 """The audio encoder hears lips: a loud noise that opens the mouth is enough to see it learn."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from dithead.checkpoint import build_model, read_config, save_model
 from dithead.config import AudioTraining, get_preset
-from dithead.errors import DataError, ModelError
+from dithead.errors import ConfigError, DataError, ModelError
 from dithead.models.audio import MelEncoder, MelEncoderConfig
+from dithead.models.context import ContextEncoder, ContextEncoderConfig
 from dithead.models.mel import FLOOR
 from dithead.train.audio import train_audio
 from dithead.train.audio_bank import AudioBank, Heard, cut_mel
@@ -54,6 +58,46 @@ def test_training_hears_the_mouth_and_resumes(dataset: Path, voices: Path, tmp_p
         torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     )
     assert basis.gain.shape == (COEFFICIENTS,)
+
+
+@pytest.fixture
+def model_with_tokens(tmp_path: Path) -> Path:
+    """A tiny model that hears through Whisper's layers and has no ear."""
+    small = {"window": 32, "tokens": 12, "width": 16, "hidden": 24, "heads": 2, "layers": 1}
+    config = TINY.model.model_copy(update={"audio": ContextEncoderConfig(**small), "opening_unit": 0.04})
+    return save_model(tmp_path / "model", build_model(config), version="0")
+
+
+def test_an_ear_learns_while_the_tokens_of_a_model_stay(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64)
+    settings = TINY.audio.model_copy(update={"steps": 30, "batch": 8, "learning_rate": 3e-3})
+    preset = TINY.model_copy(update={"audio": settings, "model": TINY.model.model_copy(update={"audio": config})})
+    run = train_audio([str(dataset)], preset, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
+    before, after = load_file(model_with_tokens / "audio.safetensors"), load_file(run / "audio.safetensors")
+    assert all(torch.equal(value.float(), after[name]) for name, value in before.items())
+    assert {name.split(".")[0] for name in after.keys() - before.keys()} == {"ear"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    ear = [line["ear"] for line in lines if "ear" in line]
+    assert ear[-1] < ear[0]
+    assert LipBasis.load(run / "lips.npz").scale[-1] == pytest.approx(0.04)
+
+
+def test_tokens_of_a_model_need_an_ear_to_be_kept(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="model.audio.past"):
+        train_audio([str(dataset)], TINY, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
+
+
+def test_what_an_ear_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(dataset: Path) -> None:
+    config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64)
+    encoder = ContextEncoder(config)
+    assert encoder.ear is not None
+    batch = AudioBank([Source(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
+    assert batch["mel"].shape == (6, 96, 80)
+    assert batch["stretch"].shape == (6, 48 - 2 * encoder.ear.margin, COEFFICIENTS)
+    inside = batch["inside"].bool()
+    assert not inside[:, :16].any()
+    assert not inside[:, -4:].any()  # of 8 tokens after the moment 4 are beyond what is told
+    assert inside.any()
 
 
 def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> None:

@@ -64,13 +64,13 @@ def own_sound(talker: TalkingHead, video: Path, store: Path) -> Hearing | None:
 def told(talker: TalkingHead, sound: Tensor | Hearing, times: NDArray[np.float64]) -> tuple[Tensor, Tensor | None]:
     """Tokens (N, L, A) of the speech at ``times`` (N,) seconds, and what is told of the lips there (N, K).
 
-    The latter is the mean of three guesses close together, which errs less than one and quivers less.
+    The latter is the mean of three guesses close together, which errs less than one and quivers less; an encoder that
+    hears the past has taken such a mean itself.
     """
-    apart = _APART if talker.config.dit.lip_targets else (0.0,)
+    apart = _APART if talker.config.dit.lip_targets and not talker.audio.past else (0.0,)
     moments = np.concatenate([times + each for each in apart])
     around = (sound, torch.from_numpy(moments)) if isinstance(sound, Tensor) else sound.around(moments)
-    tokens, count = talker.audio_window(*around), len(times)
-    lips = talker.lips(tokens)
+    (tokens, lips), count = talker.hear(*around), len(times)
     middle = count * (len(apart) // 2)
     mean = None if lips is None else lips.float().cpu().unflatten(0, (len(apart), count)).mean(0)
     return tokens[middle : middle + count], mean

@@ -90,7 +90,11 @@ def loudness_of(path: Path, scale: MelScale = "own") -> float:
 def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing:
     """A file's speech as ``talker`` hears it, in constant memory, kept in ``store``."""
     ear = talker.audio
-    return SpeechFile(audio, store, ear.scale) if isinstance(ear, MelListener) else EncodedFile(ear, audio, store)
+    return (
+        SpeechFile(audio, store, ear.scale, ear.past)
+        if isinstance(ear, MelListener)
+        else EncodedFile(ear, audio, store)
+    )
 
 
 class Store:
@@ -109,16 +113,16 @@ class Store:
 
 
 class SpeechFile:
-    """Log-mel of a file's speech, kept in another file."""
+    """Log-mel of a file's speech, kept in another file; ``past`` frames before each window are handed on too."""
 
-    def __init__(self, audio: Path, store: Path, scale: MelScale) -> None:
-        self._means = array("f")
+    def __init__(self, audio: Path, store: Path, scale: MelScale, past: int = 0) -> None:
+        self._past, self._means = past, array("f")
         self.store = Store(store, N_MELS, map(self._noted, blocks_of(audio, scale)))
         self.shift = shift_for(_level(self._means))
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """See ``Hearing``."""
-        first, stop, moved = stretch(times, self.store.frames)
+        first, stop, moved = stretch(times, self.store.frames, past=self._past)
         return levelled(self.store.rows(first, stop), self.shift), moved
 
     def _noted(self, block: MelArray) -> MelArray:
@@ -167,11 +171,14 @@ def levelled(mel: MelArray, shift: float) -> Tensor:
 
 
 def stretch(
-    times: NDArray[np.float64], frames: int, reach: int = REACH, rate: float = MEL_RATE
+    times: NDArray[np.float64], frames: int, reach: int = REACH, rate: float = MEL_RATE, past: int = 0
 ) -> tuple[int, int, Tensor]:
-    """First and last (excluded) of ``frames`` frames around ``times`` (B,), and these counted from the first."""
+    """First and last (excluded) of ``frames`` frames around ``times`` (B,), and these counted from the first.
+
+    ``reach`` frames on either side and ``past`` more before.
+    """
     centres = np.floor(np.asarray(times, np.float64) * rate + 0.5).astype(np.int64)
-    first = int(np.clip(centres.min() - reach, 0, max(frames - 1, 0)))
+    first = int(np.clip(centres.min() - reach - past, 0, max(frames - 1, 0)))
     stop = int(np.clip(centres.max() + reach, first + 1, max(frames, first + 1)))
     return first, stop, torch.from_numpy((centres - first) / rate)
 

@@ -104,7 +104,7 @@ class LiveHead:
         The video is repeated as often as needed. loudness: of the speech (``hearing.loudness_of``), if it is known;
         otherwise it is estimated from what has been heard so far.
         """
-        ear = LiveSpeech(chunks, loudness, self.reach, self.scale)
+        ear = LiveSpeech(chunks, loudness, self.reach, self.scale, self.talker.audio.past)
         maker = MouthMaker(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
         endless = schedule(self.clip, self.found.stamps, "loop", float("inf"))
         for index, (item, planes) in enumerate(render(_while_heard(endless, ear), self.found, maker, self.pix_fmt, 1)):
@@ -114,8 +114,10 @@ class LiveHead:
 class LiveSpeech:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
-    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, scale: MelScale) -> None:
-        self.reach = reach
+    def __init__(
+        self, chunks: Iterable[Wave], loudness: float | None, reach: int, scale: MelScale, past: int = 0
+    ) -> None:
+        self.reach, self._past = reach, past
         self._chunks, self._stream = iter(chunks), MelStream(scale)
         self._shift = None if loudness is None else shift_for(loudness)
         self._kept: NDArray[np.float32] = np.zeros((0, N_MELS), np.float32)
@@ -134,7 +136,7 @@ class LiveSpeech:
         wanted = int(times.max() * MEL_RATE) + self.reach + 2
         while not self._ended and self._first + len(self._kept) < wanted:
             self._next()
-        first, stop, moved = stretch(times, self._first + len(self._kept), self.reach)
+        first, stop, moved = stretch(times, self._first + len(self._kept), self.reach, past=self._past)
         found = self._kept[first - self._first : stop - self._first]
         self._kept, self._first = self._kept[max(0, first - self._first) :], max(first, self._first)
         return levelled(found, self._present_shift()), moved

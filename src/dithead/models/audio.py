@@ -52,6 +52,8 @@ class SpeechTokens(nn.Module):
 
     rate: float
     pad: float
+    past = 0
+    """Features before a window that are heard with it."""
 
     def __init__(self, tokens: int, width: int, lip_targets: int) -> None:
         super().__init__()
@@ -62,6 +64,11 @@ class SpeechTokens(nn.Module):
     def unconditional(self, batch: int) -> Tensor:
         """Tokens (B, L, A) that stand for "no audio given" in classifier-free guidance."""
         return self.silence[None].expand(batch, -1, -1)
+
+    def hear(self, window: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, L, A) and what the lips do (B, lip_targets), of windows with ``past`` features before them."""
+        tokens: Tensor = self(window)
+        return tokens, self.guess_lips(tokens)
 
     def guess_lips(self, tokens: Tensor) -> Tensor:
         """Lip-shape coefficients (B, lip_targets) of the centre frame."""

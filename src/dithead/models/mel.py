@@ -70,10 +70,12 @@ def speech_level(mel: Tensor) -> float:
     return float(torch.quantile(mel.mean(1), 0.95)) if len(mel) else FLOOR
 
 
-def windows(mel: Tensor, centres: Tensor, size: int, pad: float = FLOOR) -> Tensor:
-    """Cut (B, size, 80) out of (T, 80) around fractional frame numbers ``centres`` (B,); beyond the ends is ``pad``."""
-    start = centres.round().long() - size // 2
-    index = start[:, None] + torch.arange(size)
+def windows(mel: Tensor, centres: Tensor, size: int, pad: float = FLOOR, past: int = 0) -> Tensor:
+    """Cut (B, past + size, 80) out of (T, 80): ``size`` around fractional frame numbers ``centres`` (B,), and ``past``
+    before them; beyond the ends is ``pad``.
+    """
+    start = centres.round().long() - size // 2 - past
+    index = start[:, None] + torch.arange(past + size)
     inside = (index >= 0) & (index < len(mel))
     cut = mel[index.clamp(0, max(len(mel) - 1, 0))]
     return torch.where(inside[..., None], cut, torch.full_like(cut, pad))

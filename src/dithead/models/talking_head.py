@@ -111,8 +111,20 @@ class TalkingHead(nn.Module):
 
     def audio_window(self, features: Tensor, times: Tensor) -> Tensor:
         """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds."""
-        cut = windows(features, times.float().cpu() * self.audio.rate, self.config.audio.window, self.audio.pad)
-        return self.audio(cut.to(self.device, self.audio.position.dtype))
+        return self.audio(self._cut(features, times, 0))
+
+    def hear(self, features: Tensor, times: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds, and what the lips do there (B, lip_targets).
+
+        The latter is None for a model without that condition.
+        """
+        tokens, guess = self.audio.hear(self._cut(features, times, self.audio.past))
+        return tokens, self.dit.calibrated(guess) if self.config.dit.lip_targets else None
+
+    def _cut(self, features: Tensor, times: Tensor, past: int) -> Tensor:
+        centres = times.float().cpu() * self.audio.rate
+        cut = windows(features, centres, self.config.audio.window, self.audio.pad, past)
+        return cut.to(self.device, self.audio.position.dtype)
 
     def initial_noise(self, seed: int) -> Tensor:
         """One noise (1, C, G, G) for a whole clip: measured steadier than fresh noise per frame."""

@@ -18,7 +18,7 @@ from dithead.errors import ConfigError
 from dithead.models.audio import MelListener
 from dithead.models.chunks import CONTEXT
 from dithead.models.talking_head import AudioEncoder
-from dithead.train.audio import as_it_is
+from dithead.train.audio_bank import as_it_is
 from dithead.train.data import Mixture
 from dithead.train.latents import CachedClip, ClipLatents
 from dithead.train.lipshape import LipBasis

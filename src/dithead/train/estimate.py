@@ -16,35 +16,40 @@ from typing import Any
 
 from dithead.config import Preset
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.train.data import Source, choose_clips, held_out_people
+from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.held_out import HELD_OUT_MEASURED
 from dithead.train.latents import variants_of
 from dithead.train.report import duration
 
 TRIAL_STEPS, TRIAL_SECONDS = 12, 8.0
+_LISTENED = 24  # held-out clips by which the audio encoder is measured, at most
 _PEOPLE = 3  # clips of so many people, and one held out, make the trial
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of a whole run. ``seconds`` are ``preparing`` (reading, encoding) and ``training``."""
+    """Cost of a whole run. ``seconds`` are ``preparing`` (starting, reading, encoding), ``training`` and ``looking`` at
+    people held out on the way.
+    """
 
     steps: int
     seconds_per_step: float
     preparing: float
     training: float
+    looking: float
     memory_gb: float
     checkpoint_gb: float
 
     @property
     def seconds(self) -> float:
-        return self.preparing + self.training
+        return self.preparing + self.training + self.looking
 
     def told(self) -> str:
         """One line for people."""
         return (
             f"about {duration(self.seconds)}: {duration(self.preparing)} to read and encode the data, "
-            f"{self.steps} steps of {self.seconds_per_step:.2f} s; {self.memory_gb:.1f} GB of memory, "
-            f"checkpoints of {self.checkpoint_gb:.2f} GB"
+            f"{self.steps} steps of {self.seconds_per_step:.2f} s, {duration(self.looking)} to look at people held "
+            f"out; {self.memory_gb:.1f} GB of memory, checkpoints of {self.checkpoint_gb:.2f} GB"
         )
 
 
@@ -63,6 +68,7 @@ def estimate(
         run = Path(folder) / "run"
         train(small, Path(folder) / "first", 2)  # the first start of anything loads libraries and fills caches
         train(small, run, TRIAL_STEPS)
+        starting = _cost(Path(folder) / "first")["preparing"] - _cost(run)["preparing"]
         per_step = float(_cost(run)["seconds_per_step"])
         if TRIAL_STEPS * per_step < TRIAL_SECONDS:  # quick steps vary much: take more of them
             run = Path(folder) / "longer"
@@ -74,8 +80,9 @@ def estimate(
     return Estimate(
         steps=steps,
         seconds_per_step=per_step,
-        preparing=float(cost["preparing"]) * every.read / max(tried.read, 1),
+        preparing=max(starting, 0.0) + float(cost["preparing"]) * every.read / max(tried.read, 1),
         training=steps * per_step,
+        looking=math.ceil(steps / cost["look_every"]) * _one_look(cost) * every.looked_at / max(tried.looked_at, 1),
         memory_gb=float(cost["peak_memory_gb"]) + (every.kept - tried.kept) * bytes_per_frame / 1e9,
         checkpoint_gb=checkpoint,
     )
@@ -89,12 +96,20 @@ def _cost(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "cost.json").read_text("utf-8")))
 
 
+def _one_look(cost: dict[str, Any]) -> float:
+    """Seconds of one look at people held out; a trial looks every so often and at its end."""
+    return float(cost["looking"]) / math.ceil(cost["steps"] / cost["look_every"])
+
+
 @dataclass(frozen=True)
 class Frames:
-    """How many a stage reads before its first step, and how many of them it keeps in memory."""
+    """How many a stage reads before its first step, how many of them it keeps in memory, and how many held-out clips it
+    looks at on the way.
+    """
 
     read: int
     kept: int
+    looked_at: int = 1
 
 
 def frames_of(stage: str, settings: Any, sources: Sequence[Source]) -> Frames:
@@ -102,20 +117,26 @@ def frames_of(stage: str, settings: Any, sources: Sequence[Source]) -> Frames:
     if stage == "dit":
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         each = variants_of(chosen, settings.variants, settings.frames_per_identity)
-        made = [*zip(chosen, each, strict=True), *((item, 1) for item in held_out_people(sources))]
-        return Frames(sum(item.clip.length * n for item, n in made), sum(_length(item.frames) * n for item, n in made))
+        held_out = held_out_people(sources)
+        made = [*zip(chosen, each, strict=True), *((item, 1) for item in held_out)]
+        read, kept = (sum(length(item) * n for item, n in made) for length in (_whole, _used))
+        return Frames(read, kept, min(len(held_out), HELD_OUT_MEASURED))
     people: dict[str, int] = {}
     for clip in (clip for source in sources for clip in Dataset(source.path).clips("train")):
         people[clip.identity] = people.get(clip.identity, 0) + clip.length
     every, cap = sum(people.values()), settings.frames_per_identity
     if stage == "audio":
-        return Frames(every, every)
-    held_out = sum(clip.length for source in sources for clip in Dataset(source.path).clips("val"))
-    return Frames(every + held_out, sum(min(count, cap) for count in people.values()))
+        return Frames(every, every, len(held_out_people(sources, _LISTENED)))
+    held_out_frames = sum(clip.length for source in sources for clip in Dataset(source.path).clips("val"))
+    return Frames(every + held_out_frames, sum(min(count, cap) for count in people.values()))
 
 
-def _length(frames: slice) -> int:
-    return int(frames.stop - frames.start)
+def _whole(item: WeightedClip) -> int:
+    return item.clip.length
+
+
+def _used(item: WeightedClip) -> int:
+    return int(item.frames.stop - item.frames.start)
 
 
 def _sample(source: Source, folder: Path) -> Source:

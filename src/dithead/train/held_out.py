@@ -42,7 +42,10 @@ class HeldOutClip:
     name: str = ""
 
 
-def held_out_clips(bank: LatentBank, count: int = 12, frames: int = 16) -> list[HeldOutClip]:
+HELD_OUT_MEASURED = 12  # clips
+
+
+def held_out_clips(bank: LatentBank, count: int = HELD_OUT_MEASURED, frames: int = 16) -> list[HeldOutClip]:
     """The first ``frames`` frames of up to ``count`` clips; references from their ends."""
     return [_clip(bank, index, frames) for index in range(min(count, len(bank.clips)))]
 

@@ -44,7 +44,7 @@ svg {{ background: #fafafa; border: 1px solid #ddd }} text {{ font-size: 10px; f
 {samples}<h2>Settings</h2><pre>{config}</pre>
 </html>
 """
-_UNITS = {"seconds_per_step": " s", "peak_memory_gb": " GB", "preparing": " s"}
+_UNITS = {"seconds_per_step": " s", "peak_memory_gb": " GB", "preparing": " s", "looking": " s"}
 
 
 def write_report(run: Run) -> Path:

@@ -76,11 +76,12 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int, decay: float)
 
 @dataclass
 class Clock:
-    """Where the seconds of a training go: its loader's threads, waiting for them, and the updates."""
+    """Where the seconds of a training go: its loader's threads, waiting for them, the updates, and looks at samples."""
 
     making: float = 0.0
     waiting: float = 0.0
     updating: float = 0.0
+    looking: float = 0.0
     batches: int = 0
     first: float = 0.0
     """Seconds of the first update, which is slower than all others."""
@@ -186,13 +187,16 @@ def train_loop(
             if stop:
                 raise KeyboardInterrupt
             if loop.due(loop.sample_every, done):
+                start = time.perf_counter()
                 _draw(run, parts, draw, done)
+                clock.looking += time.perf_counter() - start
             progress.update(task, completed=done)
     _gather(parts)
     if first < loop.steps:
         cost = clock.numbers(_rows(batch) * team().size) | {"peak_memory_gb": peak_memory(), "preparing": preparing}
+        cost |= {"looking": clock.looking, "look_every": loop.sample_every, "steps": loop.steps - first}
         with room(run.folder):
-            _finish(run, cost | {"steps": loop.steps - first, "processes": team().size})
+            _finish(run, cost | {"processes": team().size})
     team().wait()
 
 

@@ -20,6 +20,7 @@ from dithead.prepare.dataset import Clip, Dataset
 
 Curve = NDArray[np.float64]
 QUANTILES = (0.5, 0.9, 0.99)
+SHUT = 0.0075  # below, lips are called shut: the first column of the plot
 
 
 def measured(clip: Clip) -> Curve:
@@ -41,11 +42,11 @@ def speeds(curves: list[Curve], fps: float = 25.0) -> Curve:
 
 
 def dynamics(people: dict[str, list[Curve]]) -> Curve:
-    """Mean over people of the quantiles of aperture and speed: (6,)."""
-    rows = [
-        [*np.quantile(np.concatenate(curves), QUANTILES), *np.quantile(speeds(curves), QUANTILES)]
-        for curves in people.values()
-    ]
+    """Mean over people of the share of shut frames and the quantiles of aperture and speed: (7,)."""
+    rows = []
+    for curves in people.values():
+        every = np.concatenate(curves)
+        rows.append([(every < SHUT).mean(), *np.quantile(every, QUANTILES), *np.quantile(speeds(curves), QUANTILES)])
     return np.asarray(np.mean(rows, axis=0))
 
 
@@ -106,7 +107,7 @@ def main() -> None:
     real = {who: curves for dataset in args.real for who, curves in by_person(dataset).items()}
     groups = {"real, tracked": real, "synthetic, tracked": by_person(args.dataset),
               "synthetic, exact": exact_curves(args.corpus)}  # fmt: skip
-    print("| | median | 90 % | 99 % | speed, median | speed 90 % | speed 99 % |\n|---|---|---|---|---|---|---|")
+    print("| | shut | median | 90 % | 99 % | speed, median | speed 90 % | speed 99 % |" + "\n" + "|---" * 8 + "|")
     for name, people in groups.items():
         print(f"| {name} ({len(people)} people) | " + " | ".join(f"{v:.3f}" for v in dynamics(people)) + " |")
     plot(groups, args.plot)

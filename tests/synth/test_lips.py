@@ -13,7 +13,7 @@ from dithead.synth.identity import sample_identity
 from dithead.synth.lips import STILL, Touch
 from dithead.synth.motion import Motion
 from dithead.synth.person import Person
-from dithead.synth.visemes import CONTROLS, RATE, face_weights, sticking
+from dithead.synth.visemes import CONTROLS, RATE, face_weights, lip_gap, sticking
 
 OPEN = {"mouth-open": 0.12, "mouth-parling": 0.2}
 
@@ -149,3 +149,16 @@ def test_lips_stick_after_a_closure_and_let_go() -> None:
     assert 0.3 < slow[later] < 0.8
     assert fast[later] < 0.5 * slow[later]
     assert slow[-1] < 0.05
+
+
+def test_the_gap_told_of_voices_is_the_one_faces_show(person: Person) -> None:
+    rng = np.random.default_rng(2)
+    some = [controls(**dict(zip(CONTROLS, rng.uniform(0, 0.8, len(CONTROLS)), strict=True))) for _ in range(60)]
+    tucked = [controls(jaw=0.15, part=0.3, wide=0.1, tuck=tuck) for tuck in (0.0, 1.0)]
+    shown = []
+    for told in (*some, *tucked):
+        person.pose(face_weights(told, 0.3), Touch(tuck=min(float(told[CONTROLS.index("tuck")]), 1.0)))
+        shown.append(person.mouth_state()[1])
+    guessed = lip_gap(np.array([*some, *tucked]))
+    assert np.corrcoef(guessed, shown)[0, 1] > 0.9
+    assert guessed[-1] < guessed[-2]

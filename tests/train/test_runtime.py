@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,25 @@ def test_two_processes_train_as_one_and_one_goes_on_from_two(whole: Path, tmp_pa
     assert losses(tmp_path / "run") == pytest.approx(losses(whole), rel=1e-9)
     for name, tensor in state(whole).items():
         torch.testing.assert_close(state(tmp_path / "run")[name], tensor, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_two_machines_train_as_one_process(whole: Path, tmp_path: Path) -> None:
+    """Each is started by itself, as on a cluster; all they share is the first one's address, and the folder."""
+    pytest.importorskip("accelerate")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    meeting = ["--master-addr=127.0.0.1", f"--master-port={port}", str(TOY), str(tmp_path / "run"), "20"]
+    machines = [
+        subprocess.Popen([*launch, f"--node-rank={i}", *meeting], env=environment(False), stderr=subprocess.PIPE)
+        for i in range(2)
+    ]
+    told = [machine.communicate(timeout=240)[1] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], told
+    assert json.loads((tmp_path / "run" / "cost.json").read_text())["processes"] == 2
+    assert losses(tmp_path / "run") == pytest.approx(losses(whole), rel=1e-9)
 
 
 @pytest.mark.slow

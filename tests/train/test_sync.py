@@ -13,6 +13,8 @@ from dithead.prepare.dataset import Dataset
 from dithead.sync import load_expert, offset_of
 from dithead.train import runtime
 from dithead.train import sync as stage
+from dithead.train.data import Source
+from dithead.train.estimate import estimate_sync
 from dithead.train.sync import SyncTraining, augment_mouths, train_sync
 
 TRAINING = SyncTraining(steps=4, segments=2, frames=8, warmup=1)
@@ -66,6 +68,22 @@ def test_stopping_and_resuming_gives_the_same_bits(
         assert resumed.keys() == whole.keys()
         for name in whole.keys():  # noqa: SIM118 a file, not a dict
             assert torch.equal(resumed.get_tensor(name), whole.get_tensor(name)), name
+
+
+def test_an_estimate_tries_as_many_clips_as_a_batch_has(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    few = SyncTraining(segments=2, frames=8, warmup=1)
+
+    def train(sources: list[Source], output: Path, *, expert: str, steps: int, device: str) -> Path:
+        seen.append(len(Dataset(sources[0].path).clips("train")))
+        return train_sync(sources, output, expert=expert, steps=min(steps, 3), device=device, training=few)
+
+    monkeypatch.setattr(stage, "SyncTraining", lambda: few)
+    monkeypatch.setattr(stage, "train_sync", train)
+    cost = estimate_sync([str(dataset)], expert="loss", steps=1000, device="cpu")
+    assert set(seen) == {2}
+    assert cost.training == pytest.approx(1000 * cost.seconds_per_step)
+    assert cost.preparing > 0
 
 
 def test_no_clip_is_in_both_experts_data(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:

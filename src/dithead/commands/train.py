@@ -112,11 +112,18 @@ def sync(
     seed: Seed = None,
     device: Device = None,
     init: Annotated[Path | None, typer.Option(help="A run folder, or an expert's file, to start from.")] = None,
+    estimate: Estimate = False,
 ) -> None:
     """A sync expert: which speech belongs to which mouth. Writes sync.safetensors into the run folder."""
+    options = given(expert=expert, steps=steps, seed=seed, device=device, init=init)
+    if estimate:
+        from dithead.train.estimate import estimate_sync
+
+        out(estimate_sync(data, **options).told())
+        return
     from dithead.train.sync import train_sync
 
-    out(str(train_sync(data, output, **given(expert=expert, steps=steps, seed=seed, device=device, init=init))))
+    out(str(train_sync(data, output, **options)))
 
 
 @train.command("table")

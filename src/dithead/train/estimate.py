@@ -55,16 +55,16 @@ class Estimate:
 
 def estimate(
     train: Callable[..., Path], data: Sequence[Source | str], steps: int, frames: Callable[[Sequence[Source]], Frames],
-    bytes_per_frame: int,
+    bytes_per_frame: int, pick: Callable[[Dataset], list[Clip]] | None = None,
 ) -> Estimate:  # fmt: skip
     """Try ``train(data, output, steps)`` on a few clips and scale up to ``steps`` and all of ``data``.
 
-    ``frames`` counts those of a mixture, ``bytes_per_frame`` is what one costs in memory once read. Raises what
-    ``train`` raises.
+    ``frames`` counts those of a mixture, ``bytes_per_frame`` is what one costs in memory once read, ``pick`` chooses a
+    dataset's clips for the trial (default: of a few people). Raises what ``train`` raises.
     """
     sources = _sources(data)
     with tempfile.TemporaryDirectory(prefix="dithead-estimate-") as folder:
-        small = [_sample(source, Path(folder) / f"data{i}") for i, source in enumerate(sources)]
+        small = [_sample(source, Path(folder) / f"data{i}", pick or _some) for i, source in enumerate(sources)]
         run = Path(folder) / "run"
         train(small, Path(folder) / "first", 2)  # the first start of anything loads libraries and fills caches
         train(small, run, TRIAL_STEPS)
@@ -139,10 +139,10 @@ def _used(item: WeightedClip) -> int:
     return int(item.frames.stop - item.frames.start)
 
 
-def _sample(source: Source, folder: Path) -> Source:
+def _sample(source: Source, folder: Path, pick: Callable[[Dataset], list[Clip]]) -> Source:
     """A dataset of a few of the source's clips, its files where they are."""
     dataset = Dataset(source.path)
-    chosen = _few(dataset.clips("train"), _PEOPLE) + _few(dataset.clips("val"), 1)
+    chosen = pick(dataset)
     ids = {clip.id for clip in chosen}
     (folder / "clips").mkdir(parents=True)
     for clip in chosen:
@@ -151,6 +151,10 @@ def _sample(source: Source, folder: Path) -> Source:
     lines = [json.dumps(entry) + "\n" for entry in dataset.entries if entry["id"] in ids]
     (folder / "manifest.jsonl").write_text("".join(lines))
     return Source(folder, source.weight, source.final)
+
+
+def _some(dataset: Dataset) -> list[Clip]:
+    return _few(dataset.clips("train"), _PEOPLE) + _few(dataset.clips("val"), 1)
 
 
 def _few(clips: Sequence[Clip], count: int) -> list[Clip]:
@@ -176,3 +180,29 @@ def estimate_stage(
     cells = preset.model.dit.grid**2 * (2 * preset.model.dit.latent_channels + 2) * 2
     per_frame = {"autoencoder": side * side * 3, "dit": cells, "audio": 4 * 80 * 2}[stage]
     return estimate(trial, data, steps or settings.steps, partial(frames_of, stage, settings), per_frame)
+
+
+def estimate_sync(
+    data: Sequence[Source | str], *, expert: str = "score", steps: int | None = None, **options: Any
+) -> Estimate:
+    """The cost of ``train_sync(data, output, expert=expert, steps=steps, **options)``.
+
+    A step takes as many clips as there are, up to the batch's, so the trial does too.
+    """
+    from dithead.train import sync
+
+    settings, side = sync.SyncTraining(), sync.cached_side(expert)
+
+    def pick(dataset: Dataset) -> list[Clip]:
+        mine = [clip for clip in dataset.clips("train") if sync.usable(clip, expert)]
+        return mine[: settings.segments] + _few(dataset.clips("val"), 1)
+
+    def frames(sources: Sequence[Source]) -> Frames:
+        held_out = sync.held_out_clips(sources, expert, settings)
+        read = sum(c.length for c in [*(item.clip for item in sync.clips_of(sources, expert, settings)), *held_out])
+        return Frames(read, read, len(held_out))
+
+    def trial(chosen: Sequence[Source], output: Path, count: int) -> Path:
+        return sync.train_sync(chosen, output, expert=expert, steps=count, **options)
+
+    return estimate(trial, data, steps or settings.steps, frames, side * side * 3 + 4 * 80 * 2, pick)

@@ -98,8 +98,8 @@ def train_sync(
     sources = [Source.parse(s) if isinstance(s, str) else s for s in data]
     settings = replace(training or SyncTraining(), **({"steps": steps} if steps else {}))
     run = Run(Path(output), _config(expert, sources, settings, seed))
-    bank = _Bank(run.folder / "features", _clips(sources, expert, settings), config)
-    held = _held_out(run.folder / "features", sources, expert, settings, config)
+    bank = _Bank(run.folder / "features", clips_of(sources, expert, settings), config)
+    held = _cached(run.folder / "features", held_out_clips(sources, expert, settings), config)
     torch.manual_seed(seed)
     where = pick_device(device)
     part = Trainable(_first(config, init).to(where), settings.learning_rate, settings.ema)
@@ -159,11 +159,20 @@ def inner(mouths: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return mouths[:, edge : edge + side, edge : edge + side]
 
 
+def cached_side(expert: str) -> int:
+    """The side in pixels of the pictures that are kept for training ``expert``."""
+    return _with_margin(EXPERTS[expert])
+
+
+def _with_margin(config: SyncConfig) -> int:
+    return round(config.side * MARGIN / 2) * 2
+
+
 def speaking(clip: Clip, config: SyncConfig) -> Speaking:
     """The features of one clip. Raises DataError for another rate than 25 fps."""
     if clip.fps != FPS:
         raise DataError(f"{clip.folder}: has {clip.fps} frames a second; prepare it at {FPS}")
-    side = round(config.side * MARGIN / 2) * 2
+    side = _with_margin(config)
     centre = lip_centre(clip.track().landmarks)
     mouths = mouth_pictures(clip.frames(), centre, side, REGION * side / config.side)
     return Speaking(mouths, speech_of(clip.audio(), len(mouths)).numpy().astype(np.float16))
@@ -263,23 +272,26 @@ def _belongs(clip: Clip, expert: str) -> bool:
     return (zlib.crc32(clip.id.encode()) % 3 == 0) == (expert == "loss")
 
 
-def _clips(sources: Sequence[Source], expert: str, settings: SyncTraining) -> list[WeightedClip]:
+def usable(clip: Clip, expert: str) -> bool:
+    """Long enough, and one of the expert's own."""
+    return clip.length >= SHORTEST and _belongs(clip, expert)
+
+
+def clips_of(sources: Sequence[Source], expert: str, settings: SyncTraining) -> list[WeightedClip]:
     chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
-    mine = [c for c in chosen if c.clip.length >= SHORTEST and _belongs(c.clip, expert)]
+    mine = [item for item in chosen if usable(item.clip, expert)]
     if len(mine) < 2:
         raise DataError(f"only {len(mine)} clips for the expert {expert!r}; it needs two of {SHORTEST} frames each")
     return mine
 
 
-def _held_out(
-    folder: Path, sources: Sequence[Source], expert: str, settings: SyncTraining, config: SyncConfig
-) -> list[Speaking]:
+def held_out_clips(sources: Sequence[Source], expert: str, settings: SyncTraining) -> list[Clip]:
     """Clips of people held out, at most 24; of the training people where nobody is held out."""
     if held_out_split(sources) == "val":
         chosen = choose_clips(sources, "val", settings.frames_per_identity, power=0.5)
     else:
-        chosen = _clips(sources, expert, settings)
-    return _cached(folder, [c.clip for c in chosen if c.clip.length >= SHORTEST][:24], config)
+        chosen = clips_of(sources, expert, settings)
+    return [item.clip for item in chosen if item.clip.length >= SHORTEST][:24]
 
 
 def _cached(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[Speaking]:

@@ -17,6 +17,7 @@ from dithead.synth.assets import Floats, Ints
 _RED = 4  # edges from the line of contact to the border of the lips' red
 _REACH = 8  # and to skin that no longer follows
 _STRONG = 0.16  # decimetres: wider gaps tear wet lips apart
+_OVERLAP = 0.006  # decimetres by which soft lips flatten each other
 _ROLL = (0.045, 0.055)  # decimetres back at the line of contact, and towards it at the border of the red
 
 
@@ -69,6 +70,13 @@ def edges(faces: Ints, width: int) -> sparse.csr_matrix:
     """Which of ``width`` vertices share an edge of the quads ``faces``."""
     a, b = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     return sparse.csr_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(width, width))
+
+
+def close_lips(lips: Lips, vertices: Floats) -> None:
+    """Bring the lips of a head at rest together all along their line: the model leaves a slit, which trackers see."""
+    at = vertices[lips.near, 0]
+    gap = np.maximum(_gap(lips, vertices, at) + _OVERLAP, 0)
+    vertices[lips.near, 1] -= (0.5 * gap * lips.follows * lips.side).astype(np.float32)
 
 
 def roll_lips(lips: Lips, vertices: Floats, amount: float, lower: float) -> None:

@@ -20,7 +20,7 @@ from dithead.synth.eyeball import Eye, sphere
 from dithead.synth.glasses import spectacles
 from dithead.synth.identity import Identity, macro_weights
 from dithead.synth.lighting import ambience, cone, fibonacci, shadow, unit
-from dithead.synth.lips import STILL, Touch, roll_lips, stick_lips, tuck_lip
+from dithead.synth.lips import STILL, Touch, close_lips, roll_lips, stick_lips, tuck_lip
 from dithead.synth.mesh import Surface, normals, proxy_surface
 from dithead.synth.parts import Part, own_normals, part_of
 from dithead.synth.render import Stage
@@ -36,6 +36,7 @@ class Person:
         self.skins = skins
         head = body.head
         self.base = shaped(head, {**macro_weights(identity), **identity.shape})
+        close_lips(body.anatomy.touch, self.base)
         # MakeHuman's upper teeth hide behind the lip; people show two to four millimetres of them as they speak.
         self.base[body.upper_teeth, 1] -= np.float32(0.030 + 0.020 * np.sin(identity.seed))
         self.base[body.lower_teeth, 1] -= np.float32(0.045)

@@ -18,6 +18,7 @@ _LOOK = 0.012  # sigma at which the two are compared, as a fraction of S: detail
 _SPREAD = 0.02  # sigma of the border between them, as a fraction of S
 _STILL = 2.0  # how much more may differ above the mouth: nose and ears do not move with speech
 _MARGIN = 0.05  # around the lips that is new in any case, as a fraction of S
+_KIN, _LOST = 3.0, 8.0  # 8-bit steps by which a drawing may be less like the frame than another picture, and must not
 
 
 def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
@@ -28,11 +29,30 @@ def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.5 * reach), np.float32)
 
 
+def faithful(mouth: RGB, shown: RGB, source: RGB, around: Mask) -> RGB:
+    """A drawn ``mouth``, or the picture that was ``shown`` for it where the person got lost in drawing (all S, S, 3).
+
+    Told lips that it has never seen, a transformer now and then draws another face, shaven or with a black mouth. Then
+    what lies ``around`` (S, S) the lips is much less like the frame, ``source``, than it is in the picture shown.
+    """
+    weight = around / max(float(around.sum()), 1e-6)
+    drawn, known = (
+        float((np.abs(_blurred(picture, source, _SPREAD)).mean(axis=2) * weight).sum()) for picture in (mouth, shown)
+    )
+    lost = np.float32(np.clip((drawn - known - _KIN) / (_LOST - _KIN), 0, 1))
+    return np.asarray(np.rint(mouth + lost * (shown.astype(np.float32) - mouth)), np.uint8) if lost else mouth
+
+
+def _blurred(picture: RGB, source: RGB, sigma: float) -> NDArray[np.float32]:
+    """(S, S, 3): what they differ by in the large."""
+    gap = picture.astype(np.float32) - source
+    return np.asarray(cv2.GaussianBlur(gap, (0, 0), sigma * gap.shape[0]), np.float32)
+
+
 def newness(mouth: RGB, source: RGB, core: Mask) -> Mask:
     """(S, S): 1 where the generated crop must be shown, 0 where the source may stay (all of side S)."""
     size = core.shape[0]
-    gap = cv2.GaussianBlur(mouth.astype(np.float32) - source, (0, 0), _LOOK * size)
-    distance = np.abs(gap).max(axis=2)
+    distance = np.abs(_blurred(mouth, source, _LOOK)).max(axis=2)
     reach = max(1, round(0.02 * size))
     distance = cv2.dilate(distance, np.ones((2 * reach + 1,) * 2, np.uint8))  # a moving edge needs both its sides
     new = np.clip((distance / _tolerance(core) - SAME) / (OTHER - SAME), 0, 1)

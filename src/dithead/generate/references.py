@@ -60,6 +60,10 @@ class Graded:
         """For each of ``openings`` (B,) the picture that is about as open."""
         return np.asarray(np.abs(self.openings[None] - openings[:, None]).argmin(axis=1))
 
+    def shown(self, opening: float) -> RGB:
+        """What a model is shown for a mouth that is to be this open (S, S, 3)."""
+        return np.asarray(self.crops[self.nearest(np.array([opening]))[0]], np.uint8)
+
     def lender(self, opening: float, last: int | None) -> int:
         """Which own picture lends to a mouth that is this open: the ``last`` one while it is about as near as any.
 

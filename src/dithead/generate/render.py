@@ -12,7 +12,7 @@ from dithead.face.align import invert, transform_points, transform_scale, warp_c
 from dithead.face.composite import match_colour
 from dithead.face.masks import jaw_mask, polygon_mask
 from dithead.generate.between import Interpolator
-from dithead.generate.detail import mouth_core, newness
+from dithead.generate.detail import faithful, mouth_core, newness
 from dithead.generate.lend import Loan, lend
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
@@ -69,13 +69,17 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, detai
     core = mouth_core(run.lips, size)
     times = np.array([s.time for s in held])
     drawn = maker.draw(run, crops, times, [s.index for s in held])
-    masks, detail = _masks(held, run, size), detail and run.mouths is not None
-    openings: Sequence[float | None] = (maker.meant(run, times) if detail else None) or [None] * len(held)
+    masks, graded = _masks(held, run, size), maker.gallery.of(run) if detail else None
+    meant = None if graded is None else maker.meant(run, times)
+    openings: Sequence[float | None] = meant or [None] * len(held)
     for s, p, view, crop, mouth, opening, (whole, soft) in zip(
         held, planes, views, crops, drawn, openings, masks, strict=True
     ):
+        allowed = soft * _allowed(run, s.index, size)
+        if graded is not None and opening is not None and not graded.still:
+            mouth = faithful(mouth, graded.shown(opening), crop, allowed * (1 - core))
         tinted = match_colour(mouth, crop, whole)
-        mask = soft * newness(tinted, crop, core) * _allowed(run, s.index, size)
+        mask = allowed * newness(tinted, crop, core)
         if run.cheeks is not None and (real := run.covers.ghostless(mouth, crop, run.cheeks, core)) is not None:
             mask *= real
         lent = lend(maker.gallery, run, tinted, opening, core) if detail else None

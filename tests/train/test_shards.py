@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.config import get_preset
+from dithead.config import AudioTraining, get_preset
 from dithead.errors import DataError
+from dithead.models.sync import EXPERTS
+from dithead.models.talking_head import make_audio
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import CACHE_VARIABLE, ShardError, shuffled, write_shards
+from dithead.train import sync
 from dithead.train.audio import train_audio
+from dithead.train.audio_bank import AudioBank
 from dithead.train.autoencoder import train_autoencoder
 from dithead.train.damaged import Damaged
 from dithead.train.data import Source
@@ -149,6 +153,25 @@ def test_a_stream_passes_over_what_is_damaged(packed: Path, monkeypatch: pytest.
     stream = FrameStream([Source(packed)], "train")
     good = {clip.id for clip in clips if clip.shard != clips[0].shard}
     assert {stream.pick(np.random.default_rng(0), place)[0].id for place in range(6)} == good
+
+
+def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = Dataset(packed).clips("train")
+    shards = [clip.shard for clip in clips]
+    lost = next(clip for clip in clips if shards.count(clip.shard) == 1)
+    damage(packed, lost)
+    config, encoder = EXPERTS["score"], make_audio(get_preset("tiny").model.audio)
+    with pytest.raises(DataError, match="more than 1%"):
+        AudioBank([Source(packed)], None, AudioTraining(), encoder)
+    with pytest.raises(DataError, match="more than 1%"):
+        sync._cached(tmp_path / "features", clips, config)
+    monkeypatch.setattr("dithead.train.damaged.TOLERATED", 0.5)
+    assert len(AudioBank([Source(packed)], None, AudioTraining(), encoder).faces) == 2
+    read = sync._cached(tmp_path / "features", clips, config)
+    assert [clip is None for clip in read] == [clip == lost for clip in clips]
+    assert f"left out: {packed / lost.shard}" in caplog.text
 
 
 def test_old_shards_are_forgotten(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dithead.models.mel import FLOOR
 from dithead.models.pretrained import SpeechEncoder
 from dithead.models.talking_head import AudioEncoder, speech_features
 from dithead.prepare.dataset import Clip
+from dithead.train.damaged import Damaged
 from dithead.train.data import Mixture, Source, choose_clips
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.processes import team
@@ -64,10 +66,12 @@ class AudioBank:
         self.frames_per_token = 1 if pretrained else _TOKEN
         self._augment = as_it_is if pretrained else augment_mel
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
-        self._mixture = Mixture([item.probability for item in chosen], [item.final for item in chosen])
-        shapes = [shapes_of(item.clip) for item in chosen]
-        self.basis = LipBasis.fit(shapes)
-        self.faces = [self._face(item.clip, shape) for item, shape in zip(chosen, shapes, strict=True)]
+        damaged = Damaged(len(chosen))
+        read = [(item, damaged.read(item.clip, partial(shapes_of, item.clip))) for item in chosen]
+        known = [(item, shapes) for item, shapes in read if shapes is not None]
+        self._mixture = Mixture([item.probability for item, _ in known], [item.final for item, _ in known])
+        self.basis = LipBasis.fit([shapes for _, shapes in known])
+        self.faces = [self._face(item.clip, shapes) for item, shapes in known]
         self.voices = [] if voices is None else [self._voice(path) for path in sorted(voices.glob("*.npz"))]
         if voices is not None and not self.voices:
             raise DataError(f"{voices} holds no voices; make some with: dithead voices 1000 -o {voices}")

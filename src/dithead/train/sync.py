@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from dithead.media.files import save_arrays
 from dithead.models.sync import EXPERTS, FPS, MEL_PER_FRAME, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
 from dithead.prepare.dataset import Clip
 from dithead.sync import REGION, as_input, lip_centre, load_expert, mouth_pictures, speech_of
+from dithead.train.damaged import Damaged
 from dithead.train.data import Source, WeightedClip, choose_clips, held_out_split
 from dithead.train.runtime import (
     Batch,
@@ -99,7 +101,8 @@ def train_sync(
     settings = replace(training or SyncTraining(), **({"steps": steps} if steps else {}))
     run = Run(Path(output), _config(expert, sources, settings, seed))
     bank = _Bank(run.folder / "features", clips_of(sources, expert, settings), config)
-    held = _cached(run.folder / "features", held_out_clips(sources, expert, settings), config)
+    read = _cached(run.folder / "features", held_out_clips(sources, expert, settings), config)
+    held = [clip for clip in read if clip is not None]
     torch.manual_seed(seed)
     where = pick_device(device)
     part = Trainable(_first(config, init).to(where), settings.learning_rate, settings.ema)
@@ -182,9 +185,10 @@ class _Bank:
     """Cached features of the training clips, identities balanced."""
 
     def __init__(self, folder: Path, chosen: Sequence[WeightedClip], config: SyncConfig) -> None:
-        clips = _cached(folder, [c.clip for c in chosen], config)
-        weights = np.array([c.probability for c in chosen])
-        self.config, self.clips, self._probability = config, clips, weights / weights.sum()
+        read = _cached(folder, [c.clip for c in chosen], config)
+        known = [(clip, c.probability) for clip, c in zip(read, chosen, strict=True) if clip is not None]
+        weights = np.array([probability for _, probability in known])
+        self.config, self.clips, self._probability = config, [clip for clip, _ in known], weights / weights.sum()
 
     def batch(self, settings: SyncTraining, seed: int, step: int) -> Batch:
         """Segments of different clips where there are enough: mouths (B, T, 3, K, K), mel (B, 4 T, 80)."""
@@ -294,13 +298,18 @@ def held_out_clips(sources: Sequence[Source], expert: str, settings: SyncTrainin
     return [item.clip for item in chosen if item.clip.length >= SHORTEST][:24]
 
 
-def _cached(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[Speaking]:
+def _cached(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[Speaking | None]:
+    """None for a clip in a damaged shard."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    found: list[Speaking | None] = []
+    damaged = Damaged(len(clips))
     for clip in progress(clips, description="mouths"):
-        path = folder / f"{clip.folder.parents[1].name}-{clip.id}.npz"
+        path = folder / f"{clip.dataset}-{clip.id}.npz"
         if not path.exists():
-            made = speaking(clip, config)
+            made = damaged.read(clip, partial(speaking, clip, config))
+            if made is None:
+                found.append(None)
+                continue
             save_arrays(path, mouths=made.mouths, mel=made.mel)
         with np.load(path, allow_pickle=False) as stored:
             found.append(Speaking(stored["mouths"], stored["mel"]))

@@ -8,10 +8,10 @@ import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.media.video import probe
-from dithead.synth.clip import face_weights
 from dithead.synth.corpus import name_of, synth_corpus
 from dithead.synth.identity import sample_identity
 from dithead.synth.person import Person
+from dithead.synth.visemes import face_weights
 
 SMALL = {"size": 96, "seconds": 0.4, "seed": 4}
 

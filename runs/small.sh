@@ -21,8 +21,11 @@ dithead prepare "$OUT/synth-raw" -o "$OUT/synth" --source "dithead synth" --lice
 dithead train autoencoder --preset small -o "$OUT/autoencoder" \
   --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
 
-# 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice.
-#    Without a connection to the hub: SPEECH=out/whisper, made by runs/whisper_from_smart_turn.py (what 0.3 and 0.4 started from).
+# 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice; so does the
+#    ear beside it. Without a connection to the hub: SPEECH=out/whisper, made by runs/whisper_from_smart_turn.py (what
+#    0.3 to 0.5 started from). (0.5 has 0.4's tokens and transformer and a new ear: --tokens-of MODEL_FOLDER --steps 500
+#    --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7 --set audio.ema=0.98,
+#    s1:0.27, people:0.6, faces:0.13, no synthetic people; put together by runs/new_ear.py.)
 dithead train audio --preset small --speech "$SPEECH" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 

@@ -53,6 +53,13 @@ def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
     assert all(k >= 20 for k in chosen)
 
 
+def test_blurred_ones_are_not_kept_and_the_sharpest_are_not_preferred():
+    apertures, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
+    blur[::3], teeth[::3] = 0.2, 9
+    assert all(k % 3 for k in choose_mouths(apertures, np.zeros(93), blur))
+    assert choose_mouths(apertures, np.zeros(93), teeth) == choose_mouths(apertures, np.zeros(93), np.ones(93))
+
+
 def test_a_mouth_that_never_moves_is_kept_once():
     assert len(choose_mouths(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
     assert kept([0.02]).graded().crops.shape == (1, SIZE, SIZE, 3)

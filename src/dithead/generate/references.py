@@ -30,7 +30,7 @@ _TOP = 0.25  # of the crop: above, nothing is ever drawn
 _FAITH = 0.25  # by which share of all openings another picture must be nearer than the last one to take its place
 STILL_SPAN = 0.03  # openings that span less are those of a mouth that does not move
 _ENDS = 0.03  # share of the samples beyond the most closed and the most open one kept: FaceMesh may have erred there
-_TURN, _SHARP = 0.1, 1.0  # a turn of the head that counts as much as a whole step of the opening; weight of sharpness
+_TURN, _SHARP = 0.1, 1.5  # a turn of the head that counts as much as a whole step of the opening; weight of sharpness
 
 
 class Own(NamedTuple):
@@ -131,10 +131,14 @@ class Gallery:
 def choose_mouths(
     apertures: NDArray[np.float64], turns: NDArray[np.float64], sharpness: NDArray[np.float64]
 ) -> list[int]:
-    """Which of a run's samples show its mouth from closed to open, head as it mostly is, and sharp; openings grow."""
+    """Which of a run's samples show its mouth from closed to open, head as it mostly is, and clearly; openings grow.
+
+    Sharper than most is no merit: that may be teeth.
+    """
     low, high = np.quantile(apertures, (_ENDS, 1 - _ENDS))
     step = max(float(high - low) / KEPT, 0.005)
-    other = np.abs(turns - np.median(turns)) / _TURN - _SHARP * sharpness / max(float(np.median(sharpness)), 1e-6)
+    clear = np.minimum(sharpness / max(float(np.median(sharpness)), 1e-6), 1)
+    other = np.abs(turns - np.median(turns)) / _TURN - _SHARP * clear
     found = {int(np.argmin(np.abs(apertures - wanted) / step + other)) for wanted in np.linspace(low, high, KEPT)}
     _, first = np.unique(np.float32(apertures[sorted(found)]), return_index=True)
     return [sorted(found)[k] for k in first]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,6 +73,13 @@ class _Sample:
     move: Similarity  # from there to the crop
     time: float
 
+    def grain(self) -> float:
+        """How sharp the frame shows the lips: a mouth in motion is blurred."""
+        lips = transform_points(self.landmarks[list(OUTER_LIPS)], invert(self.move))
+        x0, y0, x1, y1 = np.rint([*lips.min(axis=0), *lips.max(axis=0)]).astype(int).clip(0)
+        part = self.picture[y0:y1, x0:x1].astype(np.float32).mean(axis=2)
+        return float(cv2.Laplacian(part, cv2.CV_32F).var()) if part.size else 0.0
+
 
 @dataclass
 class OpenRun:
@@ -130,7 +138,7 @@ class OpenRun:
 
     def _mouths(self, shelf: Shelf) -> Mouths:
         seen = [s for s in self.samples if s.clear] or self.samples
-        apertures, turns, sharpness = np.array([(s.aperture, s.turn, _sharpness(s.crop)) for s in seen]).T
+        apertures, turns, sharpness = np.array([(s.aperture, s.turn, s.grain()) for s in seen]).T
         chosen = choose_mouths(apertures, turns, sharpness)
         slot = shelf.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
         moves = np.stack([seen[k].move for k in chosen])

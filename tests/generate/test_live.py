@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
+from dithead.checkpoint import build_model
+from dithead.config import get_preset
 from dithead.generate.hearing import loudness_of
 from dithead.generate.live import LiveHead
 from dithead.generate.pipeline import generate
 from dithead.media.audio import read_audio
 from dithead.media.planes import planes_of
 from dithead.media.video import read_frames
+from dithead.models.context import ContextEncoderConfig
 
 
-def test_live_and_offline_agree_by_the_bit(footage, pictures, speech, talker, tmp_path):
+@pytest.fixture
+def with_ear():
+    """A tiny model whose ear hears more of the past than the speech is long, and tells the lips."""
+    torch.manual_seed(1)
+    tiny = get_preset("tiny").model
+    audio = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64)
+    model = build_model(tiny.model_copy(update={"audio": audio, "opening_unit": 0.05}))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.mark.parametrize("model", ["talker", "with_ear"])
+def test_live_and_offline_agree_by_the_bit(footage, pictures, speech, model, tmp_path, request):
+    talker = request.getfixturevalue(model)
     source = footage(pictures[:6])
     made = generate(source, speech, tmp_path / "out.mkv", model=talker, seed=3, fit="loop", lossless=True, batch=1)
     wave = read_audio(speech)
     head = LiveHead(source, model=talker, seed=3)
-    live = list(head.frames(np.array_split(wave, 23), loudness=loudness_of(speech)))
+    live = list(head.frames(np.array_split(wave, 23), loudness=loudness_of(speech, talker.audio.scale)))
     assert len(live) == made.frames == 15  # six frames, played two and a half times
     for frame, kept in zip(live, read_frames(made.output), strict=True):
         there = planes_of(kept.native, head.pix_fmt, kept.encoding)

@@ -63,7 +63,7 @@ def cast(body: Body, seed: int, frames: int, *, silent: bool = False) -> Take:
     rng = np.random.default_rng([0x4A, seed])
     who = sample_identity(seed, body.head.key_names)
     setting = sample_setting(seed, tone=luminance(who.tone))
-    voice = sample_voice(rng, who.male)
+    voice = sample_voice(rng, who.male, age=who.age)
     if silent:
         script = script_of(hush(frames / FPS, voice.language), rng, voice, frames, FPS)
     else:

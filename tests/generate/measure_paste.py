@@ -23,10 +23,10 @@ from dithead.face.align import warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lips import lip_aperture
 from dithead.face.masks import polygon_mask
-from dithead.generate.detail import mouth_core, newness
+from dithead.generate.detail import faithful, mouth_core, newness
 from dithead.generate.follow import Choice
 from dithead.generate.hearing import heard_by
-from dithead.generate.lend import lend
+from dithead.generate.lend import lend, mended
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.render import FEATHER
 from dithead.generate.run import Run
@@ -71,7 +71,9 @@ def made(maker: MouthMaker, run: Run, crops: Crops, times: NDArray[np.float64], 
         openings = maker.meant(run, times[part]) or []
         shown = graded.crops[graded.nearest(np.array(openings))]
         mouths = shown if paste else maker.draw(run, crops[part], times[part])
-        for mouth, crop, opening in zip(mouths, crops[part], openings, strict=True):
+        for mouth, near, crop, opening in zip(mouths, shown, crops[part], openings, strict=True):
+            if not paste:
+                mouth = mended(faithful(mouth, near, crop, mask * (1 - core)), near, core)
             share, lent = mask * newness(mouth, crop, core), lend(maker.gallery, run, mouth, opening, core)
             patch = detailed_patch(crop, mouth, crop, np.eye(2, 3), share, lent)
             assert patch is not None

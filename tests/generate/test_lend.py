@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dithead.generate.lend import Loan, lend, loan
+from dithead.generate.lend import Loan, lend, loan, mended
 from dithead.generate.references import Gallery, Mouths, Own, enlarged
 from dithead.generate.run import Run
 from dithead.generate.sharpen import detailed_patch
@@ -118,3 +118,18 @@ def test_nothing_is_lent_where_nothing_was_kept() -> None:
     gallery, run = shown([face()], [0.05])
     run.mouths = None
     assert lend(gallery, run, face(), 0.05, CORE) is None
+
+
+def test_a_smear_on_the_lips_gives_way_to_the_picture_shown_and_a_likeness_stays() -> None:
+    good = face()
+    smeared = good.copy()
+    smeared[80:96, 60:72] = (20, 60, 40)
+    mended_one = mended(smeared, good, CORE)
+    spot = np.s_[83:93, 63:69]
+    assert np.abs(mended_one[spot].astype(float) - good[spot]).mean() < 10
+    assert np.abs(smeared[spot].astype(float) - good[spot]).mean() > 40
+    close = np.clip(good + 6.0, 0, 255).astype(np.uint8)
+    assert np.array_equal(mended(close, good, CORE), close)
+    beside = good.copy()
+    beside[20:36, 60:72] = 0  # not on the lips
+    assert np.array_equal(mended(beside, good, CORE)[:50], beside[:50])

@@ -10,7 +10,7 @@ from dithead.checkpoint import build_model
 from dithead.config import get_preset
 from dithead.face.masks import box_polygon
 from dithead.generate.habit import Habit, told
-from dithead.generate.mouths import MouthMaker
+from dithead.generate.mouths import MouthMaker, within
 from dithead.generate.references import Mouths
 from dithead.generate.run import Run
 from dithead.generate.shelf import Shelf
@@ -101,7 +101,8 @@ def test_each_frame_is_shown_the_mouth_that_is_as_open_as_heard_for_this_person(
     run, crops, times = footage(6)
     run.mouths, run.opening = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05
     run.habit = Habit(np.full(9, 0.25, np.float32), 0.5)
-    lips = told(mouths.talker, mouths.features[None], times)[1][:, -1].numpy()
+    every = told(mouths.talker, mouths.features[None], times)[1]
+    lips = every[:, -1].numpy()
     wanted = np.clip(0.1 + (lips - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
     assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
     assert mouths.meant(run, times) == pytest.approx(wanted, abs=1e-3)
@@ -116,7 +117,7 @@ def test_each_frame_is_shown_the_mouth_that_is_as_open_as_heard_for_this_person(
     assert torch.equal(shown, to_tensor(graded.crops[nearest]))
     assert latents.shape == (6, 8, 4, 4)
     wide = min(1.6, 0.05 / (0.5 * 0.05))
-    assert heard[:, -1].numpy() == pytest.approx(0.5 + (lips - 0.25) * wide, abs=1e-2)
+    assert heard[:, -1].numpy() == pytest.approx(0.5 + within((every - 0.25) * wide, 3.0)[:, -1].numpy(), abs=1e-2)
 
 
 def test_a_model_that_does_not_say_what_its_numbers_mean_is_shown_one_reference() -> None:
@@ -138,5 +139,13 @@ def test_a_lone_reference_takes_more_telling() -> None:
     told_of = {}
     for name, openings in (("lone", [0.05]), ("moving", [0.0, 0.1])):
         run.mouths = kept(crops, openings, 0.05)
-        told_of[name] = mouths._listen(run, times).lips.numpy() - 0.5
-    assert told_of["lone"] == pytest.approx(2.4 * told_of["moving"], rel=1e-3)
+        told_of[name] = mouths._listen(run, times).lips - 0.5
+    assert within(told_of["lone"] / 2.4, 3.0).numpy() == pytest.approx(told_of["moving"].numpy(), rel=1e-3)
+
+
+def test_strange_lips_are_told_milder_and_usual_ones_as_heard() -> None:
+    offsets = torch.tensor([[0.1, 0.0], [30.0, 40.0], [0.0, 0.0]])
+    found = within(offsets, 3.0)
+    torch.testing.assert_close(found[0], offsets[0], rtol=1e-2, atol=0)
+    torch.testing.assert_close(found[1], torch.tensor([1.8, 2.4]))
+    assert torch.equal(found[2], offsets[2])

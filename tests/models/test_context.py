@@ -66,21 +66,21 @@ def test_only_the_window_is_heard() -> None:
     assert encoder.guess_lips(encoder(torch.randn(3, 32, 80))).shape == (3, 9)
 
 
-EAR = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=2, past=16)
+EAR = ContextEncoderConfig(window=40, tokens=12, width=16, hidden=24, heads=2, layers=2, past=16)
 
 
 def test_an_ear_says_of_one_moment_what_it_says_of_the_stretch_around() -> None:
-    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(3, 48, 80)
+    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(3, 56, 80)
     assert encoder.ear is not None
-    middle = (16 + 32 // 2) // 2  # tokens are two mel frames
-    told = encoder.ear(mel)[:, middle - encoder.ear.margin - 1 : middle - encoder.ear.margin + 2].mean(1)
+    first = (16 + 40 // 2) // 2 - encoder.ear.margin - 3  # tokens are two mel frames; seven of them make one moment
+    told = encoder.ear(mel)[:, first : first + 7].mean(1)
     tokens, lips = encoder.hear(mel)
     assert torch.equal(tokens, encoder(mel[:, 16:]))
     assert torch.allclose(2 * lips - encoder.guess_lips(tokens), told, atol=1e-5)
 
 
 def test_an_ear_hears_the_past_and_the_tokens_do_not() -> None:
-    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(1, 48, 80)
+    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(1, 56, 80)
     other = mel.clone()
     other[:, :12] += 1
     (tokens, lips), (tokens2, lips2) = encoder.hear(mel), encoder.hear(other)
@@ -92,7 +92,7 @@ def test_an_ear_starts_from_whisper_too(whisper: Path) -> None:
     encoder = ContextEncoder(EAR)
     encoder.take_from(load_whisper(str(whisper)))
     assert encoder.ear is not None
-    assert torch.equal(encoder.ear.place[-16:], encoder.place)
+    assert torch.equal(encoder.ear.place[-20:], encoder.place)
     assert torch.equal(encoder.ear.blocks[1].wide.weight, encoder.blocks[1].wide.weight)
     assert len(encoder.from_elsewhere()) == 2 * len(ContextEncoder(SMALL).from_elsewhere())
 

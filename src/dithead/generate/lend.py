@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _FINE = 2.5 / 160  # sigma, as a fraction of the side, below which contrast is lent
 _ALIKE, _UNLIKE = 18.0, 50.0  # differences in 8-bit steps up to which it is lent in full, and from which not
 _EVEN, _FINDER = 0.012, 0.0075  # sigmas, as fractions of S, see ``morph.match``
+_STIFF = 0.04  # sigma, as a fraction of S, that evens the flow where the two cannot be reconciled
 _LOOK = 4  # crop pixels of a side that are one when looks are compared
 
 
@@ -53,6 +54,15 @@ def lend(gallery: Gallery, run: Run, mouth: RGB, opening: float | None, core: Ma
     own = most_alike(graded.own, mouth, core) if opening is None else gallery.lender(run, opening)
     made = loan(mouth, own)
     return replace(made, share=(made.share * (1 - core)).astype(np.float32)) if graded.still else made
+
+
+def mended(mouth: RGB, shown: RGB, core: Mask) -> RGB:
+    """A drawn ``mouth`` with the picture that was ``shown`` for it, moved onto it, where the two cannot be reconciled
+    on the lips, ``core`` (all of side S): black corners and smears of mouths that the transformer cannot draw.
+    """
+    there, share = match(mouth, shown, even=_STIFF, alike=_ALIKE, unlike=_UNLIKE, finder=_FINDER, fine=_FINE)
+    bad = (core * (1 - share))[..., None]
+    return np.asarray(np.rint(mouth + (moved(shown, there) - mouth) * bad).clip(0, 255), np.uint8)
 
 
 def most_alike(own: Sequence[Own], mouth: RGB, core: Mask) -> Own:

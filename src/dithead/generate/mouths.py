@@ -30,6 +30,7 @@ _REMEMBERED = 256  # moments
 _WIDEST = 1.1  # times the widest mouth that was kept: beyond, there is nothing to draw from
 _ALONE = 2.4  # times as widely where the references cannot move along: a transformer hardly leaves them
 _FARTHEST = 1.6  # times as widely as heard lips are told to move at most: the transformer has not learned more
+_STRANGE = 3.0  # how far from the mean lips are told to be at most: beyond, it draws another person
 
 
 class _Before(NamedTuple):
@@ -59,6 +60,12 @@ class _Heard(NamedTuple):
     tokens: Tensor
     lips: Tensor | None
     openings: NDArray[np.float32] | None
+
+
+def within(offsets: Tensor, limit: float) -> Tensor:
+    """Offsets (B, K) that are short stay as they are; however long, none becomes longer than ``limit``."""
+    length = offsets.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return offsets * (limit * torch.tanh(length / limit) / length)
 
 
 class MouthMaker:
@@ -136,7 +143,8 @@ class MouthMaker:
         habit = run.habit or usual
         moved, wide = lips - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
         effort = _ALONE if run.mouths is not None and run.mouths.still else 1.0
-        lips = torch.from_numpy(usual.told) + moved * (min(wide, _FARTHEST) * effort)
+        told_apart = moved * (min(wide, _FARTHEST) * effort)
+        lips = torch.from_numpy(usual.told) + (told_apart if effort > 1 else within(told_apart, _STRANGE))
         if not unit or run.mouths is None:
             return _Heard(tokens, lips, None)
         widest = _WIDEST * float(run.mouths.openings[-1])

@@ -13,7 +13,7 @@ from dithead.face.composite import match_colour
 from dithead.face.masks import jaw_mask, polygon_mask
 from dithead.generate.between import Interpolator
 from dithead.generate.detail import faithful, mouth_core, newness
-from dithead.generate.lend import Loan, lend
+from dithead.generate.lend import Loan, lend, mended
 from dithead.generate.mouths import MouthMaker
 from dithead.generate.run import Run
 from dithead.generate.schedule import Shown
@@ -77,7 +77,8 @@ def _draw(held: list[Shown], planes: list[Planes], run: Run, maker: Maker, detai
     ):
         allowed = soft * _allowed(run, s.index, size)
         if graded is not None and opening is not None and not graded.still:
-            mouth = faithful(mouth, graded.shown(opening), crop, allowed * (1 - core))
+            shown = graded.shown(opening)
+            mouth = mended(faithful(mouth, shown, crop, allowed * (1 - core)), shown, core)
         tinted = match_colour(mouth, crop, whole)
         mask = allowed * newness(tinted, crop, core)
         if run.cheeks is not None and (real := run.covers.ghostless(mouth, crop, run.cheeks, core)) is not None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from dithead.models.audio import MelListener
-from dithead.models.ear import Ear
+from dithead.models.ear import EAR_WINDOW, Ear
 from dithead.models.whisper import TOKEN, FirstLayers
 
 _GROUP = 3  # tokens whose mean is one moment to the guess of the lips
@@ -40,8 +40,8 @@ class ContextEncoderConfig:
     def __post_init__(self) -> None:
         if self.window % 4 or self.tokens % (2 * _GROUP) or self.tokens * TOKEN > self.window:
             raise ValueError("audio window must be a multiple of 4, tokens one of 6 and no more than half the window")
-        if self.past % 4 or self.past < 0:
-            raise ValueError("audio past must be a multiple of 4, or 0")
+        if self.past % 4 or self.past < 0 or (self.past and self.window < EAR_WINDOW):
+            raise ValueError(f"audio past must be a multiple of 4, with a window of at least {EAR_WINDOW}, or 0")
         if self.hidden % self.heads or self.width < 8:
             raise ValueError("hidden must be a multiple of heads, width at least 8")
 

@@ -15,7 +15,9 @@ from dithead.models.whisper import FirstLayers
 _READ = 96  # numbers that are read off a token
 _WIDTH, _REACH, _DEPTH = 128, 2, 2  # of the network over time: tokens on either side that each layer sees
 _DROP = 0.4  # few people have spoken to it
-_BESIDE = 1  # tokens on either side of a moment that say what its lips do
+_BESIDE = 3  # tokens on either side of a moment that say what its lips do: fewer quiver, more mute short closures
+EAR_WINDOW = 4 * (_DEPTH * _REACH + _BESIDE + 1)
+"""Mel frames that must lie around a moment at least."""
 
 
 class Ear(FirstLayers):

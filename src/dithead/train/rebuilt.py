@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dithead.evaluate.networks import lpips_network
+from dithead.models.lpips import lpips_network
 from dithead.prepare.conditions import to_pixels
 from dithead.train.losses import weighted_mean
 from dithead.train.runtime import Batch

@@ -16,7 +16,7 @@ from dithead.types import RGB, Mask
 SAME, OTHER = 5.0, 13.0  # differences in 8-bit steps below which the source stays, and above which it goes
 _LOOK = 0.012  # sigma at which the two are compared, as a fraction of S: detail the crop cannot hold must not count
 _SPREAD = 0.02  # sigma of the border between them, as a fraction of S
-_STILL = 2.0  # how much more may differ above the mouth: nose and ears do not move with speech
+_STILL = 8.0  # how much more may differ above the mouth: noses do not move with speech, and another view of one shows
 _MARGIN = 0.05  # around the lips that is new in any case, as a fraction of S
 _KIN, _LOST = 3.0, 8.0  # 8-bit steps by which a drawing may be less like the frame than another picture, and must not
 

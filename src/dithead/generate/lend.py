@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.align import invert, transform_scale
-from dithead.generate.morph import grid, match, moved
+from dithead.generate.morph import Match, grid, match, moved
 from dithead.generate.references import Gallery, Own
 from dithead.types import RGB, Mask
 
@@ -60,7 +60,7 @@ def mended(mouth: RGB, shown: RGB, core: Mask) -> RGB:
     """A drawn ``mouth`` with the picture that was ``shown`` for it, moved onto it, where the two cannot be reconciled
     on the lips, ``core`` (all of side S): black corners and smears of mouths that the transformer cannot draw.
     """
-    there, share = match(mouth, shown, even=_STIFF, alike=_ALIKE, unlike=_UNLIKE, finder=_FINDER, fine=_FINE)
+    there, share = _matched(mouth, shown, _STIFF)
     bad = (core * (1 - share))[..., None]
     return np.asarray(np.rint(mouth + (moved(shown, there) - mouth) * bad).clip(0, 255), np.uint8)
 
@@ -75,11 +75,15 @@ def most_alike(own: Sequence[Own], mouth: RGB, core: Mask) -> Own:
 def loan(mouth: RGB, own: Own) -> Loan:
     """What a picture of the person has to lend to the drawn ``mouth`` (S, S, 3)."""
     size = mouth.shape[0]
-    there, share = match(mouth, own.crop, even=_EVEN, alike=_ALIKE, unlike=_UNLIKE, finder=_FINDER, fine=_FINE)
+    there, share = _matched(mouth, own.crop, _EVEN)
     back = invert(own.move)
     where = (grid(size, size) + there) @ back[:, :2].T + back[:, 2]
     coarse = cv2.GaussianBlur(moved(own.crop, there) - mouth, (0, 0), _FINE * size)
     return Loan(own.picture, where.astype(np.float32), coarse, share, 1 / transform_scale(own.move))
+
+
+def _matched(mouth: RGB, other: RGB, even: float) -> Match:
+    return match(mouth, other, even=even, alike=_ALIKE, unlike=_UNLIKE, finder=_FINDER, fine=_FINE)
 
 
 def _coarse(picture: NDArray[np.uint8] | Mask) -> NDArray[np.float32]:

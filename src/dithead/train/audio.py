@@ -77,7 +77,8 @@ class _Stage:
         terms = {} if self.ear_alone else self._tokens(batch, known)
         if "stretch" in batch:
             terms["ear"] = self._ear(batch, known)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        counted = [term * (s.mouth_loss if key == "mouth" else 1.0) for key, term in terms.items()]
+        torch.stack(counted).sum().backward()  # type: ignore[no-untyped-call]
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
         norm = self.listener.step(rate, s.clip)
         return {**{key: float(value.detach()) for key, value in terms.items()}, "norm": norm, "rate": rate}
@@ -90,7 +91,7 @@ class _Stage:
         return {
             "centre": _mean(F.smooth_l1_loss(centre, batch["centre"], reduction="none"), known),
             "lips": _mean(F.smooth_l1_loss(lips, batch["lips"], reduction="none"), known[:, None]),
-            "mouth": self.settings.mouth_loss * _mean(wrong, batch["voice"][:, None, None]),
+            "mouth": _mean(wrong, batch["voice"][:, None, None]),
         }
 
     def _ear(self, batch: Batch, known: Tensor) -> Tensor:

@@ -160,10 +160,13 @@ class Preset(Frozen):
     dit: DiTTraining = DiTTraining()
 
 
-def _preset(name: str, size: int, sizes: tuple[int, int, int], training: DiTTraining | None = None) -> Preset:
-    """``sizes``: width, depth and heads of the transformer."""
+def _preset(
+    name: str, size: int, sizes: tuple[int, int, int], training: DiTTraining | None = None, rank: int = 0
+) -> Preset:
+    """``sizes``: width, depth and heads of the transformer; ``rank`` of its modulation."""
     width, depth, heads = sizes
-    dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS)
+    dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS,
+                    modulation_rank=rank)  # fmt: skip
     audio = ContextEncoderConfig(lip_targets=LIP_TARGETS, past=200)
     model = ModelConfig(name=name, size=size, steps=1, opening=0.035, dit=dit, audio=audio)
     return Preset(model=model, dit=training or DiTTraining())
@@ -199,7 +202,7 @@ def _paper() -> Preset:
 _LONG = DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4)
 PRESETS: dict[str, Preset] = {
     "tiny": _tiny(),
-    "small": _preset("small", 160, (256, 8, 4)),
+    "small": _preset("small", 160, (256, 8, 4), rank=112),
     "base": _preset("base", 256, (768, 12, 12), _LONG),
     "paper": _paper(),
     "hd": _preset("hd", 512, (768, 12, 12), _LONG),

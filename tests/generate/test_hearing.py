@@ -8,9 +8,14 @@ import torch
 
 from dithead.generate.hearing import EncodedFile, SpeechFile, loudness_of, mel_blocks, shift_for, speech_seconds
 from dithead.media.audio import read_audio, write_audio
+from dithead.models.context import ContextEncoder, ContextEncoderConfig
 from dithead.models.mel import FLOOR, log_mel, windows
 from dithead.models.pretrained import SpeechConfig, SpeechEncoder
-from dithead.models.talking_head import normalise_level
+from dithead.models.talking_head import normalise_level, speech_features
+
+EAR = ContextEncoderConfig(
+    window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, ear_hidden=40, ear_heads=2, ear_layers=1
+)
 
 
 def noise(count: int) -> np.ndarray:
@@ -49,6 +54,26 @@ def test_a_file_is_heard_as_the_model_would(tmp_path):
         torch.testing.assert_close(here, there, atol=2e-3, rtol=0)
     assert speech_seconds(tmp_path / "a.wav") == 2.5
     assert shift_for(loudness_of(tmp_path / "a.wav")) == heard.shift
+
+
+def test_the_sound_of_a_file_is_heard_too(tmp_path):
+    wave = noise(20000)
+    write_audio(tmp_path / "a.wav", wave, 16000)
+    heard = SpeechFile(tmp_path / "a.wav", tmp_path / "a.mel", "whisper", 64, sound=True)
+    whole = speech_features(ContextEncoder(EAR), torch.from_numpy(read_audio(tmp_path / "a.wav")))
+    assert whole.shape == (126, 240)
+    for pair in (np.array([0.0, 0.04]), np.array([1.0, 1.24])):
+        features, moved = heard.around(pair)
+        here, there = (
+            windows(part, torch.as_tensor(times).float() * 100, 32, past=64)
+            for part, times in ((features, moved), (whole, pair))
+        )
+        torch.testing.assert_close(here, there, atol=2e-3, rtol=0)
+        assert torch.equal(here[..., 80:], there[..., 80:])
+    assert here[..., 80:].abs().max() > 0.1
+    beyond = windows(whole, torch.tensor([0.0]), 32, past=64)[0, :80]
+    assert (beyond[:, :80] == FLOOR).all()
+    assert not beyond[:, 80:].any()
 
 
 def test_silence_is_not_made_louder(tmp_path):

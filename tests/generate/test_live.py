@@ -22,7 +22,9 @@ def with_ear():
     """A tiny model whose ear hears more of the past than the speech is long, and tells the lips."""
     torch.manual_seed(1)
     tiny = get_preset("tiny").model
-    audio = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64)
+    audio = ContextEncoderConfig(
+        window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, ear_hidden=40, ear_heads=2, ear_layers=1
+    )
     model = build_model(tiny.model_copy(update={"audio": audio, "opening_unit": 0.05}))
     with torch.no_grad():
         for parameter in model.parameters():

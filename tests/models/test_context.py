@@ -11,7 +11,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from dithead.errors import ModelError
 from dithead.models.context import ContextEncoder, ContextEncoderConfig
-from dithead.models.mel import log_mel, mel_filters
+from dithead.models.mel import log_mel, mel_filters, sound_in
 from dithead.models.pretrained import load_whisper
 from dithead.models.talking_head import speech_features
 from dithead.train.trainable import Trainable
@@ -66,35 +66,40 @@ def test_only_the_window_is_heard() -> None:
     assert encoder.guess_lips(encoder(torch.randn(3, 32, 80))).shape == (3, 9)
 
 
-EAR = ContextEncoderConfig(window=40, tokens=12, width=16, hidden=24, heads=2, layers=2, past=16)
+EAR = ContextEncoderConfig(
+    window=40, tokens=12, width=16, hidden=24, heads=2, layers=2, past=16, ear_hidden=40, ear_heads=2, ear_layers=2
+)
 
 
 def test_an_ear_says_of_one_moment_what_it_says_of_the_stretch_around() -> None:
-    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(3, 56, 80)
+    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(3, 56, 240)
     assert encoder.ear is not None
     first = (16 + 40 // 2) // 2 - encoder.ear.margin - 3  # tokens are two mel frames; seven of them make one moment
-    told = encoder.ear(mel)[:, first : first + 7].mean(1)
+    told = encoder.ear(sound_in(mel))[:, first : first + 7].mean(1)
     tokens, lips = encoder.hear(mel)
     assert torch.equal(tokens, encoder(mel[:, 16:]))
     assert torch.allclose(2 * lips - encoder.guess_lips(tokens), told, atol=1e-5)
 
 
 def test_an_ear_hears_the_past_and_the_tokens_do_not() -> None:
-    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(1, 56, 80)
+    encoder, mel = ContextEncoder(EAR).eval(), torch.randn(1, 56, 240)
     other = mel.clone()
-    other[:, :12] += 1
+    other[:, :12] += torch.randn(240)
     (tokens, lips), (tokens2, lips2) = encoder.hear(mel), encoder.hear(other)
     assert torch.equal(tokens, tokens2)
     assert not torch.allclose(lips, lips2, atol=1e-4)
 
 
-def test_an_ear_starts_from_whisper_too(whisper: Path) -> None:
-    encoder = ContextEncoder(EAR)
-    encoder.take_from(load_whisper(str(whisper)))
+def test_what_an_ear_hears_are_the_samples_and_not_the_spectrum() -> None:
+    wave = torch.randn(8000) * 0.1
+    encoder = ContextEncoder(EAR).eval()
+    features = speech_features(encoder, wave)
+    assert features.shape == (51, 240)
+    torch.testing.assert_close(sound_in(features)[:8000], wave)
     assert encoder.ear is not None
-    assert torch.equal(encoder.ear.place[-20:], encoder.place)
-    assert torch.equal(encoder.ear.blocks[1].wide.weight, encoder.blocks[1].wide.weight)
-    assert len(encoder.from_elsewhere()) == 2 * len(ContextEncoder(SMALL).from_elsewhere())
+    alone = encoder.ear.at(sound_in(features)[None], 16)
+    features[:, :80] = 0
+    assert torch.equal(encoder.ear.at(sound_in(features)[None], 16), alone)
 
 
 @pytest.mark.parametrize("past", [-4, 6])

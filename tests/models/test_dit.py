@@ -27,6 +27,7 @@ KINDS = {
     "lips": replace(CONFIG, lip_targets=5),
     "unet": replace(CONFIG, backbone="unet", depth=4),
     "temporal": replace(CONFIG, temporal=4),
+    "low rank": replace(CONFIG, modulation_rank=6),
 }
 
 

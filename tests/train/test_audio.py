@@ -22,6 +22,7 @@ from dithead.train.lipshape import COEFFICIENTS, LipBasis
 from dithead.train.parts import load_audio
 
 TINY = get_preset("tiny")
+EAR = {"ear_hidden": 40, "ear_heads": 2, "ear_layers": 2}
 
 
 def listener() -> MelEncoder:
@@ -69,7 +70,7 @@ def model_with_tokens(tmp_path: Path) -> Path:
 
 
 def test_an_ear_learns_while_the_tokens_of_a_model_stay(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64)
+    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64, **EAR)
     settings = TINY.audio.model_copy(update={"steps": 30, "batch": 8, "learning_rate": 3e-3})
     preset = TINY.model_copy(update={"audio": settings, "model": TINY.model.model_copy(update={"audio": config})})
     run = train_audio([str(dataset)], preset, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
@@ -88,11 +89,11 @@ def test_tokens_of_a_model_need_an_ear_to_be_kept(dataset: Path, model_with_toke
 
 
 def test_what_an_ear_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(dataset: Path) -> None:
-    config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64)
+    config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **EAR)
     encoder = ContextEncoder(config)
     assert encoder.ear is not None
     batch = AudioBank([Source(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
-    assert batch["mel"].shape == (6, 96, 80)
+    assert batch["mel"].shape == (6, 96, 240)
     assert batch["stretch"].shape == (6, 48 - 2 * encoder.ear.margin, COEFFICIENTS)
     inside = batch["inside"].bool()
     assert not inside[:, :16].any()

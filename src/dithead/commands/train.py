@@ -79,12 +79,13 @@ def audio(
     common: Common,
     voices: Annotated[Path | None, typer.Option(help="Folder of `dithead voices`: speech without faces.")] = None,
     speech: Annotated[str | None, typer.Option(help="A Whisper to start from: hub id or folder.")] = None,
+    ear: Annotated[str | None, typer.Option(help="A Moonshine for the ear to start from: hub id or folder.")] = None,
     tokens_of: Annotated[str | None, typer.Option(help="A model whose tokens stay: only the ear learns.")] = None,
 ) -> None:
     """The audio encoder: hears what the lips do. Writes audio.safetensors into the run folder."""
     from dithead.train.audio import train_audio
 
-    common.run("audio", train_audio, voices=voices, **given(speech=speech, tokens_of=tokens_of))
+    common.run("audio", train_audio, voices=voices, **given(speech=speech, ear=ear, tokens_of=tokens_of))
 
 
 @_command("dit")

@@ -1,7 +1,8 @@
 """Speech as the model hears it, in constant memory: features made in blocks, kept on disk, read where they are needed.
 
 Blocks always cover the same samples, so speech that arrives in chunks gives the very numbers that a file gives.
-Letters: n samples, T feature frames (100 a second of log-mel, 50 of a pretrained encoder), F numbers in each.
+Letters: n samples, T feature frames (100 a second of log-mel, 50 of a pretrained encoder), F numbers in each: 80 of
+log-mel, with the 160 samples of their time behind them where the model hears sound (``MelListener.sound``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dithead.errors import MediaError
 from dithead.media.audio import audio_blocks
 from dithead.media.files import shown
 from dithead.models.audio import MelListener
-from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, log_mel, speech_level
+from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, log_mel, samples_of, speech_level
 from dithead.models.pretrained import SpeechEncoder
 from dithead.models.talking_head import QUIETEST_SPEECH, TARGET_LEVEL, TalkingHead
 from dithead.types import Wave
@@ -40,16 +41,17 @@ class Hearing(Protocol):
 
 
 class MelStream:
-    """Samples in, mel frames out, as soon as they are certain."""
+    """Samples in, mel frames out, as soon as they are certain; with their samples, if ``sound``."""
 
-    def __init__(self, scale: MelScale) -> None:
+    def __init__(self, scale: MelScale, *, sound: bool = False) -> None:
         self._scale: MelScale = scale
+        self._sound = sound
         self._wave: Wave = np.zeros(0, np.float32)
         self._start = 0  # the mel frame at whose centre the kept samples begin
         self._made = 0
 
     def push(self, samples: Wave) -> Iterator[MelArray]:
-        """Yield blocks (4, 80) that ``samples`` (n,) complete."""
+        """Yield blocks (4, F) that ``samples`` (n,) complete."""
         self._wave = np.concatenate([self._wave, np.asarray(samples, np.float32)])
         while len(self._wave) >= (self._made + _BLOCK + _MARGIN - self._start) * HOP:
             yield self._block(_BLOCK)
@@ -64,7 +66,10 @@ class MelStream:
     def _block(self, count: int) -> MelArray:
         first = self._made - self._start
         stop = (first + count + _MARGIN) * HOP
-        mel = log_mel(torch.from_numpy(self._wave[:stop]), self._scale)[first : first + count]
+        wave = torch.from_numpy(self._wave[:stop])
+        mel = log_mel(wave, self._scale)[first : first + count]
+        if self._sound:
+            mel = torch.cat([mel, samples_of(wave[first * HOP :], count)], 1)
         self._made += count
         keep = max(0, self._made - _MARGIN - self._start)
         self._wave, self._start = self._wave[keep * HOP :], self._start + keep
@@ -91,7 +96,7 @@ def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing:
     """A file's speech as ``talker`` hears it, in constant memory, kept in ``store``."""
     ear = talker.audio
     return (
-        SpeechFile(audio, store, ear.scale, ear.past)
+        SpeechFile(audio, store, ear.scale, ear.past, sound=ear.sound)
         if isinstance(ear, MelListener)
         else EncodedFile(ear, audio, store)
     )
@@ -113,11 +118,12 @@ class Store:
 
 
 class SpeechFile:
-    """Log-mel of a file's speech, kept in another file; ``past`` frames before each window are handed on too."""
+    """Features of a file's speech, kept in another file; ``past`` frames before each window are handed on too."""
 
-    def __init__(self, audio: Path, store: Path, scale: MelScale, past: int = 0) -> None:
+    def __init__(self, audio: Path, store: Path, scale: MelScale, past: int = 0, *, sound: bool = False) -> None:
         self._past, self._means = past, array("f")
-        self.store = Store(store, N_MELS, map(self._noted, blocks_of(audio, scale)))
+        width = N_MELS + HOP * sound
+        self.store = Store(store, width, map(self._noted, blocks_of(audio, scale, sound=sound)))
         self.shift = shift_for(_level(self._means))
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -126,7 +132,7 @@ class SpeechFile:
         return levelled(self.store.rows(first, stop), self.shift), moved
 
     def _noted(self, block: MelArray) -> MelArray:
-        self._means.extend(block.mean(axis=1))
+        self._means.extend(block[:, :N_MELS].mean(axis=1))
         return block
 
 
@@ -146,14 +152,14 @@ class EncodedFile:
         return torch.from_numpy(self.store.rows(first, stop)), moved
 
 
-def blocks_of(path: Path, scale: MelScale) -> Iterator[MelArray]:
-    """Mel blocks (4, 80), the last one shorter, of a file's speech."""
-    return mel_blocks((block[:, 0] for block in audio_blocks(path, SAMPLE_RATE, channels=1)), scale)
+def blocks_of(path: Path, scale: MelScale, *, sound: bool = False) -> Iterator[MelArray]:
+    """Blocks of features (4, F), the last one shorter, of a file's speech."""
+    return mel_blocks((block[:, 0] for block in audio_blocks(path, SAMPLE_RATE, channels=1)), scale, sound=sound)
 
 
-def mel_blocks(chunks: Iterable[Wave], scale: MelScale) -> Iterator[MelArray]:
-    """Mel blocks of 16 kHz samples that come in chunks (n,) of any length."""
-    stream = MelStream(scale)
+def mel_blocks(chunks: Iterable[Wave], scale: MelScale, *, sound: bool = False) -> Iterator[MelArray]:
+    """Blocks of features of 16 kHz samples that come in chunks (n,) of any length."""
+    stream = MelStream(scale, sound=sound)
     for chunk in chunks:
         yield from stream.push(chunk)
     yield from stream.finish()
@@ -165,9 +171,10 @@ def shift_for(level: float) -> float:
 
 
 def levelled(mel: MelArray, shift: float) -> Tensor:
-    """Features (T, 80) moved to the common level; digital silence stays where it is."""
+    """Features (T, F) with log-mel moved to the common level; digital silence and the samples stay as they are."""
     found = torch.from_numpy(mel)
-    return torch.where(found <= FLOOR, found, found + shift)
+    spectrum = found[:, :N_MELS]
+    return torch.cat([torch.where(spectrum <= FLOOR, spectrum, spectrum + shift), found[:, N_MELS:]], 1)
 
 
 def stretch(

@@ -31,7 +31,7 @@ from dithead.hub import DEFAULT_MODEL
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio import MelListener
-from dithead.models.mel import MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, speech_level
+from dithead.models.mel import HOP, MEL_RATE, N_MELS, SAMPLE_RATE, speech_level
 from dithead.types import RGB, Wave
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class LiveHead:
         self.talker = load_talker(model, device)
         if not isinstance(self.talker.audio, MelListener):
             raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
+        self.listener: MelListener = self.talker.audio
         self.seed, self.steps, self.reference = seed, steps, reference
-        self.scale: MelScale = self.talker.audio.scale
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         self.found: Survey
         with Lookout() as lookout:
@@ -104,7 +104,7 @@ class LiveHead:
         The video is repeated as often as needed. loudness: of the speech (``hearing.loudness_of``), if it is known;
         otherwise it is estimated from what has been heard so far.
         """
-        ear = LiveSpeech(chunks, loudness, self.reach, self.scale, self.talker.audio.past)
+        ear = LiveSpeech(chunks, loudness, self.reach, self.listener)
         maker = MouthMaker(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
         endless = schedule(self.clip, self.found.stamps, "loop", float("inf"))
         for index, (item, planes) in enumerate(render(_while_heard(endless, ear), self.found, maker, self.pix_fmt, 1)):
@@ -114,13 +114,12 @@ class LiveHead:
 class LiveSpeech:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
-    def __init__(
-        self, chunks: Iterable[Wave], loudness: float | None, reach: int, scale: MelScale, past: int = 0
-    ) -> None:
-        self.reach, self._past = reach, past
-        self._chunks, self._stream = iter(chunks), MelStream(scale)
+    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, listener: MelListener) -> None:
+        """``listener`` says what is heard, and how much of the past."""
+        self.reach, self._past = reach, listener.past
+        self._chunks, self._stream = iter(chunks), MelStream(listener.scale, sound=listener.sound)
         self._shift = None if loudness is None else shift_for(loudness)
-        self._kept: NDArray[np.float32] = np.zeros((0, N_MELS), np.float32)
+        self._kept: NDArray[np.float32] = np.zeros((0, N_MELS + HOP * listener.sound), np.float32)
         self._first = 0  # number of the first mel frame kept
         self._means: list[NDArray[np.float32]] = []
         self._samples, self._ended = 0, False
@@ -151,7 +150,7 @@ class LiveSpeech:
             blocks = list(self._stream.push(chunk))
         self._kept = np.concatenate([self._kept, *blocks])
         if self._shift is None:
-            self._means += [block.mean(axis=1) for block in blocks]
+            self._means += [block[:, :N_MELS].mean(axis=1) for block in blocks]
 
     def _present_shift(self) -> float:
         if self._shift is not None:

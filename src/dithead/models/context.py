@@ -1,19 +1,21 @@
 """An audio encoder that has heard many people: the first layers of a Whisper encoder on the speech around a frame.
 
 Unlike ``models.pretrained.SpeechEncoder`` it hears a short window, not the whole track, so that live speech gives the
-numbers of a file. What the lips do is guessed from the tokens, or by an ear of its own that hears more of the past.
-Shapes: B batch, W mel frames a window, P before it, H hidden width, L tokens, A token width.
+numbers of a file. What the lips do is guessed from the tokens, and by an ear of its own that hears more of the past.
+Shapes: B batch, W mel frames a window, P before it, H hidden width, L tokens, A token width; F numbers a mel frame: 80,
+and 160 samples behind them where there is an ear.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
 from dithead.models.audio import MelListener
 from dithead.models.ear import EAR_WINDOW, Ear
+from dithead.models.mel import N_MELS, sound_in
 from dithead.models.whisper import TOKEN, FirstLayers
 
 _GROUP = 3  # tokens whose mean is one moment to the guess of the lips
@@ -23,8 +25,9 @@ _GROUP = 3  # tokens whose mean is one moment to the guess of the lips
 class ContextEncoderConfig:
     """``window`` mel frames (10 ms each) are heard; the ``tokens`` around its centre, 20 ms each, are handed on.
 
-    ``past`` mel frames before the window are heard too by an ear that says what the lips do; 0: there is none.
     ``hidden``, ``heads`` and ``layers`` are those of the Whisper encoder (tiny: 384, 6 and the first 2 of 4).
+    ``past`` mel frames before the window are heard too by an ear that says what the lips do; 0: there is none.
+    ``ear_hidden``, ``ear_heads`` and ``ear_layers`` are those of its Moonshine encoder (tiny: 288, 8 and 4 of 6).
     """
 
     window: int = 96
@@ -35,6 +38,9 @@ class ContextEncoderConfig:
     layers: int = 2
     lip_targets: int = 9
     past: int = 0
+    ear_hidden: int = 288
+    ear_heads: int = 8
+    ear_layers: int = 4
     kind: Literal["context"] = "context"
 
     def __post_init__(self) -> None:
@@ -42,19 +48,19 @@ class ContextEncoderConfig:
             raise ValueError("audio window must be a multiple of 4, tokens one of 6 and no more than half the window")
         if self.past % 4 or self.past < 0 or (self.past and self.window < EAR_WINDOW):
             raise ValueError(f"audio past must be a multiple of 4, with a window of at least {EAR_WINDOW}, or 0")
-        if self.hidden % self.heads or self.width < 8:
+        if self.hidden % self.heads or self.ear_hidden % self.ear_heads or self.width < 8:
             raise ValueError("hidden must be a multiple of heads, width at least 8")
 
 
 class ContextEncoder(MelListener, FirstLayers):
-    """Log-mel window (B, W, 80) of Whisper's bands to tokens (B, L, A). Also guesses what the lips do."""
+    """Log-mel window (B, W, F) of Whisper's bands to tokens (B, L, A). Also guesses what the lips do."""
 
     scale = "whisper"
 
     def __init__(self, config: ContextEncoderConfig) -> None:
         super().__init__(config.tokens, config.width, config.lip_targets)
         self.config = config
-        self.past = config.past
+        self.past, self.sound = config.past, config.past > 0
         self.add_layers(config.window, config.hidden, config.heads, config.layers)
         self.project = nn.Linear(config.hidden, config.width)
         self.norm = nn.LayerNorm(config.width)
@@ -62,11 +68,11 @@ class ContextEncoder(MelListener, FirstLayers):
         self.lips = nn.Sequential(
             nn.Linear(moments * config.width, config.width), nn.GELU(), nn.Linear(config.width, config.lip_targets)
         )
-        heard = (config.past + config.window, config.hidden, config.heads, config.layers, config.lip_targets)
+        heard = (config.ear_hidden, config.ear_heads, config.ear_layers, config.lip_targets)
         self.ear = Ear(*heard) if config.past else None
 
     def forward(self, mel: Tensor) -> Tensor:
-        x = self.tokens_of(mel)
+        x = self.tokens_of(mel[..., :N_MELS])
         for block in self.blocks:
             x = block(x)
         first = (x.shape[1] - self.config.tokens) // 2
@@ -74,7 +80,7 @@ class ContextEncoder(MelListener, FirstLayers):
         return self.norm(self.project(near) + self.position)  # type: ignore[no-any-return]
 
     def hear(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a window and what came before it (B, P + W, 80) the tokens (B, L, A), and what the lips do (B, K).
+        """Of a window and what came before it (B, P + W, F) the tokens (B, L, A), and what the lips do (B, K).
 
         Where there is an ear the latter is the mean of its word and of the tokens': two err less than either.
         """
@@ -82,17 +88,7 @@ class ContextEncoder(MelListener, FirstLayers):
         guess = self.guess_lips(tokens)
         if self.ear is None:
             return tokens, guess
-        return tokens, (guess + self.ear.at(mel, (self.past + self.config.window // 2) // TOKEN)) / 2
-
-    def from_elsewhere(self) -> list[nn.Parameter]:
-        """What comes from Whisper, and should learn slowly."""
-        return super().from_elsewhere() + ([] if self.ear is None else self.ear.from_elsewhere())
-
-    def take_from(self, whisper: Any) -> None:
-        """Start from a transformers ``WhisperEncoder`` of the same hidden width; its last places are the nearest."""
-        super().take_from(whisper)
-        if self.ear is not None:
-            self.ear.take_from(whisper)
+        return tokens, (guess + self.ear.at(sound_in(mel), (self.past + self.config.window // 2) // TOKEN)) / 2
 
     def guess_lips(self, tokens: Tensor) -> Tensor:
         """Lip-shape coefficients (B, lip_targets) of the centre frame."""

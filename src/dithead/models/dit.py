@@ -27,7 +27,8 @@ class DiTConfig:
 
     ``lip_targets`` above 0 adds an explicit condition: that many numbers which say what the lips do. ``audio`` is heard
     by cross-attention, or as more tokens beside the picture's; ``references`` latents, or none, are concatenated on
-    channels; ``backbone`` unet is there to compare with (``models.unet``). ``temporal`` is how many frames are drawn
+    channels; ``modulation_rank`` above 0 makes each block's modulation, a third of its weights, by way of that many
+    numbers; ``backbone`` unet is there to compare with (``models.unet``). ``temporal`` is how many frames are drawn
     together, with attention over time (``models.chunks``); 0: each by itself.
     """
 
@@ -41,6 +42,7 @@ class DiTConfig:
     lip_targets: int = 0
     audio: Literal["cross", "concat"] = "cross"
     references: int = 1
+    modulation_rank: int = 0
     backbone: Literal["dit", "unet"] = "dit"
     temporal: int = 0
 
@@ -52,8 +54,9 @@ class DiTConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2 or self.width % 4:
             raise ValueError(f"width {self.width} must be a multiple of 4 and of heads {self.heads} (even head size)")
-        if min(self.grid, self.depth, self.latent_channels, self.audio_width, self.references + 1) < 1:
-            raise ValueError("grid, depth, latent_channels and audio_width must be positive, references not negative")
+        if min(self.grid, self.depth, self.latent_channels, self.audio_width, self.references + 1,
+               self.modulation_rank + 1) < 1:  # fmt: skip
+            raise ValueError("grid, depth, latent_channels and audio_width must be positive, the rest not negative")
         if self.temporal and (self.temporal <= CONTEXT or self.backbone != "dit"):
             raise ValueError(f"temporal must be 0 or at least {CONTEXT + 1} frames, and is for the backbone dit only")
 
@@ -116,6 +119,15 @@ class TemporalAttention(nn.Module):
         return h.transpose(1, 2).reshape(b, n, d)
 
 
+def modulation(condition: int, count: int, rank: int) -> nn.Module:
+    """Linear map of a condition to ``count`` numbers, all 0 at first; of ``rank``, if that is above 0."""
+    first = [nn.Linear(condition, rank, bias=False)] if rank else []
+    last = nn.Linear(rank or condition, count)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*first, last) if rank else last
+
+
 class Block(nn.Module):
     """Self-attention, audio cross-attention and MLP, each gated by adaLN-Zero (identity at the start).
 
@@ -134,9 +146,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(d, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, d))
         parts = 3 if self.crosses else 2
         self.norms = nn.ModuleList(nn.LayerNorm(d, elementwise_affine=False, eps=1e-6) for _ in range(parts))
-        self.modulation = nn.Linear(d, 3 * parts * d)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation = modulation(d, 3 * parts * d, config.modulation_rank)
 
     def forward(self, x: Tensor, condition: Tensor, audio: Tensor, frames: int = 1) -> Tensor:
         """x (B, N, D), condition (B, D), audio (B, L, A) to (B, N, D)."""

@@ -65,6 +65,16 @@ def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
     return (power.clamp_min(1e-8).log10() - FLOOR).clamp_min(FLOOR).T
 
 
+def samples_of(wave: Tensor, frames: int) -> Tensor:
+    """Speech (n,) as rows (``frames``, 160) of the samples from each mel frame's centre to the next's; then silence."""
+    return torch.nn.functional.pad(wave.float(), (0, max(0, frames * HOP - len(wave))))[: frames * HOP].view(-1, HOP)
+
+
+def sound_in(features: Tensor) -> Tensor:
+    """The samples (..., 160 W) in features (..., W, 80 + 160) that hold them behind their log-mel."""
+    return features[..., N_MELS:].flatten(-2)
+
+
 def speech_level(mel: Tensor) -> float:
     """Loudness of the loud parts of (T, 80): the 95th percentile over time of the mean log power."""
     return float(torch.quantile(mel.mean(1), 0.95)) if len(mel) else FLOOR
@@ -72,10 +82,12 @@ def speech_level(mel: Tensor) -> float:
 
 def windows(mel: Tensor, centres: Tensor, size: int, pad: float = FLOOR, past: int = 0) -> Tensor:
     """Cut (B, past + size, 80) out of (T, 80): ``size`` around fractional frame numbers ``centres`` (B,), and ``past``
-    before them; beyond the ends is ``pad``.
+    before them; beyond the ends is ``pad``, and no sound in features (T, 80 + 160).
     """
     start = centres.round().long() - size // 2 - past
     index = start[:, None] + torch.arange(past + size)
     inside = (index >= 0) & (index < len(mel))
     cut = mel[index.clamp(0, max(len(mel) - 1, 0))]
-    return torch.where(inside[..., None], cut, torch.full_like(cut, pad))
+    silent = torch.full_like(mel[:1], pad)
+    silent[:, N_MELS:] = 0 if pad == FLOOR else pad
+    return torch.where(inside[..., None], cut, silent)

@@ -161,6 +161,12 @@ def load_whisper(source: str) -> Any:
     return model.encoder.eval()
 
 
+def load_moonshine(source: str) -> Any:
+    """The encoder of a transformers Moonshine, by hub id or folder. Raises ModelError."""
+    model: Any = fetched(source, lambda: _transformers().MoonshineModel.from_pretrained(source))
+    return model.encoder.eval()
+
+
 class SpeechEncoder(SpeechTokens):
     """A frozen speech encoder and a trained layer that makes tokens of its frames."""
 

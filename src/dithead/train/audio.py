@@ -24,8 +24,8 @@ from dithead.errors import ConfigError, ModelError
 from dithead.hub import resolve_model
 from dithead.models.audio import MelEncoder
 from dithead.models.context import ContextEncoder
-from dithead.models.mel import windows
-from dithead.models.pretrained import SpeechConfig, SpeechEncoder, load_whisper
+from dithead.models.mel import sound_in, windows
+from dithead.models.pretrained import SpeechConfig, SpeechEncoder, load_moonshine, load_whisper
 from dithead.models.talking_head import AudioEncoder, make_audio
 from dithead.prepare.dataset import Clip
 from dithead.train.audio_bank import MOUTH, AudioBank, Floats, features_of, shapes_of
@@ -58,7 +58,7 @@ class Listener(nn.Module):
         self.mouth = nn.Linear(config.width, MOUTH)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-mel (B, P + W, 80) to the centre's lips (B, 9), every token's lips (B, L, 9) and mouth (B, L, 8)."""
+        """Features (B, P + W, F) to the centre's lips (B, 9), every token's lips (B, L, 9) and mouth (B, L, 8)."""
         tokens = self.encoder(mel[:, self.encoder.past :])
         return self.encoder.guess_lips(tokens).float(), self.lips(tokens).float(), self.mouth(tokens).float()
 
@@ -100,7 +100,7 @@ class _Stage:
         assert isinstance(encoder, ContextEncoder)
         assert encoder.ear is not None
         with autocast(self.device):
-            told = encoder.ear(batch["mel"])
+            told = encoder.ear(sound_in(batch["mel"]))
         told, wanted, weight = told.float(), batch["stretch"], batch["inside"]
         error = F.smooth_l1_loss(told, wanted, reduction="none")
         spread = _mean(error, known[:, None] * weight[..., None])
@@ -127,7 +127,7 @@ def _mean(error: Tensor, weight: Tensor) -> Tensor:
 def hear_lips(
     encoder: AudioEncoder, mel: Tensor, frames: int, fps: float = 25.0, *, from_tokens: bool = False
 ) -> NDArray[np.float32]:
-    """What the encoder takes the lips to do at each of ``frames`` pictures of speech (T, 80): (frames, 9).
+    """What the encoder takes the lips to do at each of ``frames`` pictures of speech (T, F): (frames, 9).
 
     ``from_tokens``: as guessed from its tokens, also where it has an ear.
     """
@@ -170,6 +170,7 @@ def train_audio(
     *,
     voices: Path | None = None,
     speech: str | None = None,
+    ear: str | None = None,
     seed: int = 0,
     device: str = "auto",
     steps: int | None = None,
@@ -179,9 +180,9 @@ def train_audio(
     """Train the audio encoder; the same call resumes. Returns the run folder; stage two reads its weights and basis.
 
     ``voices`` is a folder of `dithead voices`, ``init`` an audio run to start from; ``speech`` a Whisper, by hub id or
-    folder, whose first layers the encoder starts from. ``tokens_of`` a model, as ``--model`` names it, whose encoder's
-    tokens stay as they are, so that its transformer may: only the ear learns. Raises DataError, ConfigError and
-    ModelError.
+    folder, whose first layers the encoder starts from, ``ear`` a Moonshine for its ear. ``tokens_of`` a model, as
+    ``--model`` names it, whose encoder's tokens stay as they are, so that its transformer may: only the ear learns.
+    Raises DataError, ConfigError and ModelError.
     """
     from safetensors.torch import save_file
 
@@ -189,10 +190,12 @@ def train_audio(
     encoder = SpeechEncoder.load(config) if isinstance(config, SpeechConfig) else make_audio(config)
     if speech is not None:
         start_from_whisper(encoder, speech)
+    if ear is not None:
+        start_from_moonshine(encoder, ear)
     unit = 0.0 if tokens_of is None else keep_tokens(encoder, tokens_of)
     begun = start("audio", data, encoder.config.__dict__, preset.audio, output, seed=seed, device=device,
                   steps=steps, voices=str(voices) if voices else None,
-                  **({"speech": speech} if speech else {}),
+                  **({"speech": speech} if speech else {}), **({"ear": ear} if ear else {}),
                   **({"tokens_of": tokens_of} if tokens_of else {}))  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
     bank = AudioBank(sources, None if voices is None else Path(voices), settings, encoder)
@@ -201,7 +204,7 @@ def train_audio(
         bank.turn_basis(guesses(encoder, bank.basis, held_out, from_tokens=True), unit)
     if team().leads:
         bank.basis.save(run.folder / BASIS)
-    slow = encoder.from_elsewhere() if isinstance(encoder, ContextEncoder) and speech is not None else ()
+    slow = _from_elsewhere(encoder, speech is not None, ear is not None)
     listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema,
                          slow=slow, slow_rate=settings.pretrained_rate)  # fmt: skip
     stage = _Stage(settings, listener, where, ear_alone=tokens_of is not None)
@@ -226,6 +229,27 @@ def train_audio(
     return run.folder
 
 
+def _from_elsewhere(encoder: AudioEncoder, speech: bool, ear: bool) -> list[nn.Parameter]:
+    """What was pretrained, and should learn slowly."""
+    if not isinstance(encoder, ContextEncoder):
+        return []
+    return [
+        *(encoder.from_elsewhere() if speech else []),
+        *(encoder.ear.from_elsewhere() if encoder.ear and ear else []),
+    ]
+
+
+def start_from_moonshine(encoder: AudioEncoder, source: str) -> None:
+    """Fill the ear of ``encoder`` from the Moonshine that ``source`` names. Raises ConfigError and ModelError."""
+    if not isinstance(encoder, ContextEncoder) or encoder.ear is None:
+        raise ConfigError("only an audio encoder with an ear starts from a Moonshine; add --set model.audio.past=200")
+    moonshine = load_moonshine(source)
+    try:
+        encoder.ear.take_from(moonshine)
+    except RuntimeError as error:
+        raise ModelError(f"{source} does not fit the preset: {str(error).splitlines()[0]}") from None
+
+
 def start_from_whisper(encoder: AudioEncoder, source: str) -> None:
     """Fill ``encoder`` from the Whisper that ``source`` names. Raises ConfigError and ModelError."""
     if not isinstance(encoder, ContextEncoder):
@@ -248,8 +272,7 @@ def keep_tokens(encoder: AudioEncoder, model: str) -> float:
     unit = read_config(folder).opening_unit
     if not unit:
         raise ModelError(f"{model} does not say what its encoder tells of the lips; train the audio encoder anew")
-    own = {f"ear.{name}": value for name, value in encoder.ear.state_dict().items()}
-    fill(encoder, folder / WEIGHTS, "name another model", own)
+    fill(encoder, folder / WEIGHTS, "name another model", own="ear")
     encoder.requires_grad_(False)
     encoder.ear.requires_grad_(True)
     return unit

@@ -1,6 +1,7 @@
 """Batches of the audio encoder: faces and voices in memory, windows of their speech and what the mouth does in them.
 
-Letters: B batch, W mel frames a window, P before it, L = W / 2 tokens of 20 ms, N frames, E moments the ear tells of.
+Letters: B batch, W mel frames a window, P before it, F numbers in each: 80, and 160 samples behind them for an ear;
+L = W / 2 tokens of 20 ms, N frames, E moments the ear tells of.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from dithead.config import AudioTraining
 from dithead.errors import DataError
 from dithead.models.context import ContextEncoder
-from dithead.models.mel import FLOOR
+from dithead.models.mel import FLOOR, HOP, N_MELS
 from dithead.models.pretrained import SpeechEncoder
 from dithead.models.talking_head import AudioEncoder, speech_features
 from dithead.prepare.dataset import Clip
@@ -27,7 +28,7 @@ from dithead.train.data import Mixture, Source, choose_clips
 from dithead.train.lipshape import COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.processes import team
 from dithead.train.runtime import Batch, step_rng
-from dithead.train.speech import augment_mel
+from dithead.train.speech import augment_mel, augment_sound
 
 MOUTH = 8
 """Controls of a mouth: jaw, round, wide, part, protrude, tuck, tongue, closure (``synth.visemes``)."""
@@ -39,7 +40,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Heard:
-    """Speech (T, 80) at 100 Hz and what the mouth does in it, every ``spacing`` of its frames."""
+    """Speech (T, F) at 100 Hz and what the mouth does in it, every ``spacing`` of its frames."""
 
     mel: NDArray[np.float16]
     lips: NDArray[np.float32]  # (N, 9)
@@ -89,7 +90,7 @@ class AudioBank:
         self.faces = [replace(face, lips=face.lips * change) for face in self.faces]
 
     def batch(self, step: int, seed: int) -> Batch:
-        """mel (B, P + W, 80), tokens' lips (B, L, 9) and mouth (B, L, 8), the centre's lips (B, 9), voice (B,) 0 or 1.
+        """mel (B, P + W, F), tokens' lips (B, L, 9) and mouth (B, L, 8), the centre's lips (B, 9), voice (B,) 0 or 1.
 
         Where there is an ear also the lips (B, E, 9) of the stretch that it tells of, and whether known (B, E).
         """
@@ -111,13 +112,21 @@ class AudioBank:
         tokens = centre + ((np.arange(count) - count / 2) * each + 0.5) * tempo
         zeros = np.zeros((len(tokens), MOUTH), np.float32)
         return {
-            "mel": self._augment(rng, cut_mel(item.mel, moments, self.encoder.pad)),
+            "mel": self._heard(rng, item.mel, moments),
             "lips": item.at(item.lips, tokens),
             "centre": item.at(item.lips, np.array([centre]))[0],
             "mouth": zeros if item.mouth is None else item.at(item.mouth, tokens),
             "voice": np.float32(item.mouth is not None),
             **self._stretch(item, moments),
         }
+
+    def _heard(self, rng: np.random.Generator, features: NDArray[np.float16], moments: NDArray[np.float64]) -> Floats:
+        """Features (T, F) at ``moments`` (P + W,), in another voice and room."""
+        if not self.encoder.sound:
+            return self._augment(rng, cut_mel(features, moments, self.encoder.pad))
+        mel = self._augment(rng, cut_mel(features[:, :N_MELS], moments))
+        sound = augment_sound(rng, cut_sound(features[:, N_MELS:].ravel(), moments))
+        return np.concatenate([mel, sound.reshape(-1, HOP)], 1)
 
     def _stretch(self, item: Heard, moments: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
         """What an ear should tell of speech at ``moments`` (P + W,).
@@ -157,6 +166,13 @@ def cut_mel(mel: NDArray[np.float16], moments: NDArray[np.float64], pad: float =
     out = rows[0] * (1 - part) + rows[1] * part
     out[(moments < 0) | (moments > len(mel) - 1)] = pad
     return np.asarray(out, np.float32)
+
+
+def cut_sound(sound: NDArray[np.float16], moments: NDArray[np.float64]) -> NDArray[np.float32]:
+    """160 samples of sound (160 T,) after each of the evenly spaced mel frames ``moments`` (W,): (160 W,)."""
+    tempo = moments[1] - moments[0]
+    at = HOP * moments[0] + tempo * np.arange(HOP * len(moments))
+    return np.interp(at, np.arange(len(sound)), sound.astype(np.float32), left=0.0, right=0.0).astype(np.float32)
 
 
 def told_by(encoder: ContextEncoder, moments: Floats) -> NDArray[np.float64]:

@@ -20,10 +20,11 @@ from torch import Tensor
 from dithead.face.masks import box_polygon, frame_polygon
 from dithead.media.files import save_arrays
 from dithead.models.autoencoder import FACTOR
+from dithead.models.mel import N_MELS
 from dithead.models.talking_head import TalkingHead
 from dithead.models.window import Window, window_of
 from dithead.prepare.conditions import apply_mask, to_tensor
-from dithead.prepare.dataset import Track
+from dithead.prepare.dataset import Clip, Track
 from dithead.train.augment import Augmentation, draw, identity
 from dithead.train.damaged import Damaged
 from dithead.train.data import WeightedClip, lip_boxes, region_picture
@@ -93,9 +94,15 @@ def encode_clip(
         mask=_cells(mask) if kind == "polygon" else _cells(mask[:1])[0],
         mouth=_cells(mouth * mask),
         lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
-        mel=head.encode_audio(torch.from_numpy(item.clip.audio())).numpy().astype(np.float16),
+        mel=_for_tokens(head, item.clip).numpy().astype(np.float16),
         first=np.asarray(item.frames.start, np.int64),
     )
+
+
+def _for_tokens(head: TalkingHead, clip: Clip) -> Tensor:
+    """Speech features (T, F) without the sound that only an ear hears: stage two asks for tokens."""
+    features = head.encode_audio(torch.from_numpy(clip.audio()))
+    return features[:, :N_MELS] if head.audio.sound else features
 
 
 def augmentation_of(item: WeightedClip, variant: int, seed: int, side: int, size: int) -> Augmentation:

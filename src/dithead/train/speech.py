@@ -1,7 +1,7 @@
 """Augmentation of speech features, so that a few voices stand for all.
 
 Works on log-mel windows (W, 80): voice (mel axis warped, as vocal-tract length does), microphone (smooth equaliser),
-loudness, background noise, dropped bands and moments.
+loudness, background noise, dropped bands and moments. Works on samples (n,) too: loudness, noise.
 """
 
 from __future__ import annotations
@@ -25,6 +25,17 @@ def augment_mel(rng: np.random.Generator, mel: Mel) -> NDArray[np.float32]:
     if rng.random() < 0.3:
         out = _reverb(rng, out)
     return _drop(rng, np.maximum(out, FLOOR))
+
+
+def augment_sound(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Samples (n,) louder or quieter, more often than not with noise of a random colour, from inaudible to loud."""
+    level = float(np.sqrt(np.mean(sound**2))) * 10 ** rng.uniform(-2, -0.4)
+    if rng.random() < 0.6 and level > 0:
+        white = rng.standard_normal(len(sound)).astype(np.float32)
+        dull = np.convolve(white, np.ones(8, np.float32) / np.sqrt(8), "same")
+        share = rng.uniform(0, 1)
+        sound = sound + np.float32(level) * (share * dull + (1 - share) * white)
+    return np.asarray(sound * np.exp(rng.normal(0, 0.5)), np.float32)
 
 
 def _voice(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,16 +23,19 @@ def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str] |
     return path
 
 
-def fill(module: nn.Module, path: Path, otherwise: str, own: dict[str, Tensor] | None = None) -> None:
+def fill(module: nn.Module, path: Path, otherwise: str, own: str | None = None) -> None:
     """Fill ``module`` from a file of weights; ``otherwise`` says what to do where there is none. Raises ModelError.
 
-    ``own``: what of the module stays as it is, where the file lacks it.
+    ``own``: the part of the module that stays as it is, whatever the file has of it.
     """
     if not path.exists():
         raise ModelError(f"{path} is missing; {otherwise}")
     try:
         stored = load_file(path)
-        module.load_state_dict((own or {}) | time_to_learn(module.state_dict(), stored) | stored)
+        if own is not None:
+            kept = {f"{own}.{name}": value for name, value in module.get_submodule(own).state_dict().items()}
+            stored = {name: value for name, value in stored.items() if not name.startswith(f"{own}.")} | kept
+        module.load_state_dict(time_to_learn(module.state_dict(), stored) | stored)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file ({error}); {otherwise}") from None
     except RuntimeError as error:

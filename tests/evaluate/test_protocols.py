@@ -58,6 +58,7 @@ def test_every_protocol_is_measured(made):
     for name in (
         "lip_correlation",
         "cross_driver_correlation",
+        "cross_driver_synced_correlation",
         "cross_source_partial",
         "silent_aperture_ratio",
         "mask_shift",

@@ -19,6 +19,7 @@ _GLOSSARY = {
     "gain": "standard deviation of the aperture over the truth's.",
     "lip r, sound set right": "the same, but with the lips of the moment that is heard, "
     "where the truth's own sound is late or early and the scoring expert is sure of it.",
+    "its sound set right": "driver r with the driver's lips of the moment that is heard, in the same way.",
     "velocity r": "correlation of the aperture's change from frame to frame.",
     "LMD": "mean distance of the mouth's landmarks from the truth's, in eye distances.",
     "jitter": "mean acceleration of the mouth's landmarks over the truth's.",

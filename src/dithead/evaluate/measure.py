@@ -45,16 +45,28 @@ def measure_in_sync(generated: Observation, truth: Observation, spoken: Measures
     Where the scoring expert is sure that the truth's sound is late or early, lips that follow it cannot be the truth's
     at the same moment: they are compared with those of the moment it belongs to.
     """
+    return {"lip_synced_correlation": _in_sync(generated, truth, spoken)}
+
+
+def _in_sync(generated: Observation, truth: Observation, spoken: Measures) -> float:
     offset = spoken.get("sync_offset", 0.0) if spoken.get("sync_confidence", 0.0) >= SURE else 0.0
     theirs = truth.lips.on_clock(generated.lips.times - offset / FPS)
-    return {"lip_synced_correlation": correlation(generated.lips.aperture, theirs.aperture)}
+    return correlation(generated.lips.aperture, theirs.aperture)
 
 
 def measure_cross(
-    generated: Observation, source: Observation, driver: Observation, audio: Wave | None = None
+    generated: Observation,
+    source: Observation,
+    driver: Observation,
+    audio: Wave | None = None,
+    spoken: Measures | None = None,
 ) -> Measures:
-    """Another clip's audio: the lips should be those of ``driver``, everything else that of ``source``."""
+    """Another clip's audio: the lips should be those of ``driver``, everything else that of ``source``.
+
+    ``spoken`` are the driver's own speech measures, see ``measure_in_sync``.
+    """
     return {
+        **({} if spoken is None else {"driver_synced_correlation": _in_sync(generated, driver, spoken)}),
         **compare_cross(generated.lips, driver.lips, source.lips),
         "jitter": jitter_ratio(generated.lips, driver.lips),
         **_common(generated, source, audio),

@@ -188,7 +188,9 @@ def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str,
         record.add(row, protocol, measure.measure_in_sync(made, source, record.rows.get(rows.TRUTH, {})))
     elif protocol == "cross":
         driver = _source(plan.videos[plan.drivers[name]])
-        record.add(row, protocol, measure.measure_cross(made, source, driver, audio))
+        truth = record.rows.get(rows.TRUTH, {})
+        spoken = {key.removeprefix("cross_"): value for key, value in truth.items() if key.startswith("cross_")}
+        record.add(row, protocol, measure.measure_cross(made, source, driver, audio, spoken))
         record.add(row, protocol, plan.experts.speech(made))
     else:
         record.add(row, protocol, measure.measure_silent(made, source))

@@ -69,6 +69,7 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, int], ...]], ...] = (
         "Driven by another's sound, by silence, and under masks of other mouths: what of the source shows through?",
         (
             ("cross_driver_correlation", "cross: driver r", 2),
+            ("cross_driver_synced_correlation", "its sound set right", 2),
             ("cross_source_correlation", "cross: source r", 2),
             ("cross_source_partial", "cross: source partial", 2),
             ("cross_source_chance", "by chance", 2),

@@ -161,4 +161,8 @@ def _cross(record: ClipRecord, ours: Observation, source: Observation, speaker: 
     driver = observe(speaker)
     record.curves["driver"] = driver.aperture_at(source.times)
     record.curves[f"{GENERATED}/cross"] = ours.aperture_at(source.times)
-    record.add(GENERATED, "cross", measure.measure_cross(ours, source, driver) | experts.speech(ours))
+    record.add(
+        GENERATED,
+        "cross",
+        measure.measure_cross(ours, source, driver, spoken=experts.speech(driver)) | experts.speech(ours),
+    )

@@ -137,8 +137,21 @@ def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
     often = np.where(rng.random(900)[:, None] < 0.4, 0.0, (-4.0, 14.0, 5.0)).astype(np.float32)
     assert not tints_away(often).any()  # too often to be a thing
     looks = {k: Look(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
-    looks[20] = Look(tint=(0.0, 0.0, 0.0))
-    assert watched(looks, 440).whole == {20}
+    looks[20] = looks[60] = looks[62] = Look(tint=(0.0, 0.0, 0.0))
+    assert watched(looks, 440).whole == {60, 62}  # a single frame is no thing
+
+
+def test_a_hand_on_a_single_frame_is_none():
+    before_lips, hidden = Look(spot(slice(30, 50))), Look(reason="mouth covered")
+    once = Look(spot(slice(10, 50)), handless=before_lips)
+    covers = watched({10: once, 20: once, 22: once, 39: Look(reason="mouth covered", handless=Look()), 50: hidden}, 60)
+    assert covers.whole == {50}
+    bare = watched({10: before_lips}, 20).parts[10]
+    assert sorted(covers.parts) == [10, 20, 22]
+    assert covers.parts[10] == bare
+    assert covers.parts[20] == covers.parts[22] != bare
+    last = {58: Look(reason="mouth covered", handless=Look()), 59: Look(reason="mouth covered", handless=Look())}
+    assert watched(last, 60).whole == {58, 59}
 
 
 def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):

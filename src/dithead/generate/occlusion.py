@@ -9,7 +9,8 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import TracebackType
 from typing import Literal, Self, get_args
 
@@ -22,6 +23,7 @@ from dithead.face.hands import HandFinder, hand_mask
 from dithead.generate.things import (
     CHEEKS,
     LIPS,
+    NEIGHBOURS,
     inside,
     lip_tint,
     thing_before_lips,
@@ -50,6 +52,7 @@ class Look:
     """What one look at a mouth found: ``cover`` (T, T) of what hides it, or None, and why not to draw at all.
 
     beside, sure, bearded: see ``things.Beside``.  tint: of the lips, see ``things.lip_tint``.
+    handless: what would have been found without the hands that were; None if there were none.
     """
 
     cover: NDArray[np.bool_] | None = None
@@ -58,6 +61,7 @@ class Look:
     sure: bool = False
     bearded: bool = False
     tint: tuple[float, ...] = (np.nan,) * 3
+    handless: Look | None = None
 
 
 class Lookout:
@@ -80,7 +84,9 @@ class Lookout:
         crop = warp_crop(picture, move, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return Look(reason=BLURRED)
-        return seen_in(crop, points, self._hands(picture, move, size, face))
+        hands = self._hands(picture, move, size, face)
+        found = seen_in(crop, points, hands)
+        return replace(found, handless=seen_in(crop, points, np.zeros_like(hands))) if hands.any() else found
 
     def _hands(self, picture: RGB, move: Similarity, size: int, face: int) -> NDArray[np.bool_]:
         scale = _WIDE * _WIDE_SIDE / size
@@ -160,10 +166,15 @@ class Covers:
 
 
 class Watch:
-    """Collects looks at the frames of a run while they come, and makes covers of them."""
+    """Collects looks at the frames of a run while they come, and makes covers of them.
+
+    A hand seen on one frame and on none of those around it is none: teeth or a sleeve was taken for it.
+    """
 
     def __init__(self) -> None:
         self._covers = Covers()
+        self._coming: deque[Look] = deque()
+        self._handed: deque[bool] = deque(maxlen=NEIGHBOURS)
         self._frames, self._bearded = 0, 0
         self._tints = array("f")
         self._beside: dict[int, bytes] = {}  # what may lie beside the lips, around the frames in which it surely does
@@ -172,8 +183,20 @@ class Watch:
 
     def add(self, look: Look | None) -> None:
         """The next frame; None: it was not looked at."""
+        self._coming.append(look or Look())
+        if len(self._coming) > NEIGHBOURS:
+            self._take()
+
+    def _take(self) -> None:
+        """Note the first of the frames that are coming."""
+        look = self._coming.popleft()
+        coming = any(each.handless is not None for each in islice(self._coming, NEIGHBOURS))
+        lasts = coming or any(self._handed)
+        self._handed.append(look.handless is not None)
+        self._note(look if look.handless is None or lasts else look.handless)
+
+    def _note(self, look: Look) -> None:
         offset, self._frames = self._frames, self._frames + 1
-        look = look or Look()
         if look.reason:
             self._covers.whole.add(offset)
         elif look.cover is not None:
@@ -191,6 +214,8 @@ class Watch:
 
     def close(self) -> Covers:
         """What hides the mouth in the frames so far."""
+        while self._coming:
+            self._take()
         if self._sure > 1 and self._bearded <= _BEARDED * self._frames:
             anywhere = np.zeros((_SIDE, _SIDE), np.uint8)
             for offset, data in self._beside.items():

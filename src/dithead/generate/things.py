@@ -26,6 +26,8 @@ _LIP_HIDDEN = 0.3  # share of the lower lip unlike lips from which something lie
 _DEEP, _DEEP_SHARE = 0.7, 0.03  # how near to the mouth a thing beside it reaches, and the share of that part it fills
 _BEARD = 0.08  # share unlike skin of the barer side of that part from which on a beard hides what is a thing
 _TINT_AWAY = 9.0  # how far (in Lab) the lips' colour goes when covered; by itself it went 6.7 at most in real clips
+NEIGHBOURS = 2
+"""Frames before and after one, on one of which at least what hides a mouth must be seen too: nothing is so short."""
 _TINT_SPAN, _TINT_RARE = 250, 0.25  # frames over which a colour is usual; covers more often seen than that are none
 
 
@@ -96,7 +98,9 @@ def lip_tint(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def tints_away(tints: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N,): frames in which the lips' colour (N, 3) is far from what it is around that time; NaN is not."""
+    """(N,): frames in which the lips' colour (N, 3) is far from what it is around that time; NaN is not, nor is a frame
+    that is alone.
+    """
     away = np.zeros(len(tints), bool)
     for start in range(0, len(tints), _TINT_SPAN):
         around = tints[max(0, start - _TINT_SPAN) : start + 2 * _TINT_SPAN]
@@ -107,7 +111,8 @@ def tints_away(tints: NDArray[np.float32]) -> NDArray[np.bool_]:
         if np.mean(np.linalg.norm(known - usual, axis=1) > _TINT_AWAY) < _TINT_RARE:
             here = tints[start : start + _TINT_SPAN]
             away[start : start + _TINT_SPAN] = np.linalg.norm(here - usual, axis=1) > _TINT_AWAY
-    return away
+    near = np.convolve(away, np.ones(2 * NEIGHBOURS + 1))[NEIGHBOURS : NEIGHBOURS + len(away)] if len(away) else away
+    return away & (near > 1)
 
 
 def inside(corners: NDArray[np.float32], size: int, grow: int = 0) -> NDArray[np.bool_]:

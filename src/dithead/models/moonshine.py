@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dithead.models.whisper import renamed
+
 STATE = 384
 """Samples from one state to the next."""
 CENTRE = 447.5
@@ -69,7 +71,7 @@ class MoonshineLayers(nn.Module):
         for ours, theirs in parts.items():
             self.get_submodule(ours).load_state_dict(getattr(moonshine, theirs).state_dict())
         for block, layer in zip(self.blocks, moonshine.layers, strict=False):
-            block.load_state_dict(_renamed(layer.state_dict()))
+            block.load_state_dict(renamed(layer.state_dict(), _NAMES))
 
 
 def turns(count: int, width: int) -> Tensor:
@@ -91,9 +93,3 @@ _NAMES = {
     "self_attn.q_proj": "query", "self_attn.k_proj": "key", "self_attn.v_proj": "value", "self_attn.o_proj": "out",
     "input_layernorm": "norm1", "post_attention_layernorm": "norm2", "mlp.fc1": "wide", "mlp.fc2": "narrow",
 }  # fmt: skip
-
-
-def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A MoonshineEncoderLayer's tensors under the names of ``MoonshineBlock``."""
-    split = {key: key.rsplit(".", 1) for key in state}
-    return {f"{_NAMES[module]}.{kind}": state[key] for key, (module, kind) in split.items()}

@@ -71,7 +71,7 @@ class FirstLayers(nn.Module):
         self.conv2.load_state_dict(whisper.conv2.state_dict())
         self.place.copy_(whisper.embed_positions.weight[-len(self.place) :])
         for block, layer in zip(self.blocks, whisper.layers, strict=False):
-            block.load_state_dict(_renamed(layer.state_dict()))
+            block.load_state_dict(renamed(layer.state_dict(), _NAMES))
 
 
 _NAMES = {
@@ -80,7 +80,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A WhisperEncoderLayer's tensors under the names of ``Block``."""
+def renamed(state: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
+    """A transformers layer's tensors under our ``names`` of its modules."""
     split = {key: key.rsplit(".", 1) for key in state}
-    return {f"{_NAMES[module]}.{kind}": state[key] for key, (module, kind) in split.items()}
+    return {f"{names[module]}.{kind}": state[key] for key, (module, kind) in split.items()}

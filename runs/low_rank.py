@@ -16,13 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dithead import generate
 from dithead.checkpoint import CARD, build_model, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
-from dithead.models.dit import DiT
 from dithead.models.talking_head import TalkingHead
 
 STEPS = (1, 4)
@@ -41,11 +40,11 @@ def conditions(talker: TalkingHead, clips: list[Path]) -> Tensor:
     return torch.cat(met)
 
 
-def factors(layer: nn.Linear, met: Tensor, rank: int) -> tuple[dict[str, Tensor], float]:
-    """Weights of the two layers that stand for ``layer``, and their error."""
+def factors(weight: Tensor, bias: Tensor, met: Tensor, rank: int) -> tuple[dict[str, Tensor], float]:
+    """Weights of the two layers that stand for the one of ``weight`` and ``bias``, and their error."""
     mean = met.mean(0)
     directions = torch.linalg.eigh((met - mean).T @ (met - mean)).eigenvectors[:, -rank:]
-    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
+    weight, bias = weight.double(), bias.double()
     narrow = weight @ directions
     shift = bias + weight @ mean - narrow @ (directions.T @ mean)
     wanted, found = met @ weight.T + bias, met @ directions @ narrow.T + shift
@@ -65,11 +64,11 @@ def main() -> None:
     met = conditions(talker, options.clips)
     config = ModelConfig.model_validate(talker.config)
     smaller = build_model(config.model_copy(update={"dit": replace(config.dit, modulation_rank=options.rank)}))
-    weights = {name: w for name, w in talker.state_dict().items() if ".modulation." not in name or "blocks" not in name}
-    assert isinstance(talker.dit, DiT)
-    for number, block in enumerate(talker.dit.blocks):
-        found, error = factors(block.get_submodule("modulation"), met, options.rank)  # type: ignore[arg-type]
-        weights |= {f"dit.blocks.{number}.modulation.{name}": w for name, w in found.items()}
+    weights = talker.state_dict()
+    for number in range(config.dit.depth):
+        place = f"dit.blocks.{number}.modulation"
+        found, error = factors(weights.pop(f"{place}.weight"), weights.pop(f"{place}.bias"), met, options.rank)
+        weights |= {f"{place}.{name}": w for name, w in found.items()}
         print(f"block {number}: {error:.4f}")
     smaller.load_state_dict(weights)
     save_model(options.output, smaller, version=options.version)

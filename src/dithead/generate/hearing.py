@@ -21,7 +21,7 @@ from dithead.errors import MediaError
 from dithead.media.audio import audio_blocks
 from dithead.media.files import shown
 from dithead.models.audio import MelListener
-from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, log_mel, samples_of, speech_level
+from dithead.models.mel import FLOOR, HOP, MEL_RATE, N_MELS, SAMPLE_RATE, MelScale, log_mel, speech_level, with_sound
 from dithead.models.pretrained import SpeechEncoder
 from dithead.models.talking_head import QUIETEST_SPEECH, TARGET_LEVEL, TalkingHead
 from dithead.types import Wave
@@ -69,7 +69,7 @@ class MelStream:
         wave = torch.from_numpy(self._wave[:stop])
         mel = log_mel(wave, self._scale)[first : first + count]
         if self._sound:
-            mel = torch.cat([mel, samples_of(wave[first * HOP :], count)], 1)
+            mel = with_sound(mel, wave[first * HOP :])
         self._made += count
         keep = max(0, self._made - _MARGIN - self._start)
         self._wave, self._start = self._wave[keep * HOP :], self._start + keep

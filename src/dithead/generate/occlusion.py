@@ -10,7 +10,6 @@ import zlib
 from array import array
 from collections import deque
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from types import TracebackType
 from typing import Literal, Self, get_args
 
@@ -168,7 +167,7 @@ class Covers:
 class Watch:
     """Collects looks at the frames of a run while they come, and makes covers of them.
 
-    A hand seen on one frame and on none of those around it is none: teeth or a sleeve was taken for it.
+    A hand seen on one frame and on none of those around it is none: an open mouth was taken for it.
     """
 
     def __init__(self) -> None:
@@ -190,8 +189,7 @@ class Watch:
     def _take(self) -> None:
         """Note the first of the frames that are coming."""
         look = self._coming.popleft()
-        coming = any(each.handless is not None for each in islice(self._coming, NEIGHBOURS))
-        lasts = coming or any(self._handed)
+        lasts = any(self._handed) or any(each.handless is not None for each in self._coming)
         self._handed.append(look.handless is not None)
         self._note(look if look.handless is None or lasts else look.handless)
 

@@ -55,7 +55,7 @@ class SpeechTokens(nn.Module):
     past = 0
     """Features before a window that are heard with it."""
     sound = False
-    """Whether behind a mel frame's 80 numbers come the 160 samples from its centre on (``mel.samples_of``)."""
+    """Whether behind a mel frame's 80 numbers come the 160 samples from its centre on (``mel.with_sound``)."""
 
     def __init__(self, tokens: int, width: int, lip_targets: int) -> None:
         super().__init__()

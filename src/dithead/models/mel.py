@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SAMPLE_RATE = 16_000
@@ -65,9 +66,10 @@ def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
     return (power.clamp_min(1e-8).log10() - FLOOR).clamp_min(FLOOR).T
 
 
-def samples_of(wave: Tensor, frames: int) -> Tensor:
-    """Speech (n,) as rows (``frames``, 160) of the samples from each mel frame's centre to the next's; then silence."""
-    return torch.nn.functional.pad(wave.float(), (0, max(0, frames * HOP - len(wave))))[: frames * HOP].view(-1, HOP)
+def with_sound(mel: Tensor, wave: Tensor) -> Tensor:
+    """Log-mel (T, 80) of ``wave`` (n,) with each frame's 160 samples behind it, from its centre on: (T, 80 + 160)."""
+    samples = F.pad(wave.float(), (0, max(0, len(mel) * HOP - len(wave))))[: len(mel) * HOP]
+    return torch.cat([mel, samples.view(-1, HOP)], 1)
 
 
 def sound_in(features: Tensor) -> Tensor:
@@ -82,12 +84,12 @@ def speech_level(mel: Tensor) -> float:
 
 def windows(mel: Tensor, centres: Tensor, size: int, pad: float = FLOOR, past: int = 0) -> Tensor:
     """Cut (B, past + size, 80) out of (T, 80): ``size`` around fractional frame numbers ``centres`` (B,), and ``past``
-    before them; beyond the ends is ``pad``, and no sound in features (T, 80 + 160).
+    before them; beyond the ends is ``pad``, and in what lies behind 80 numbers (sound, other networks' features) 0.
     """
     start = centres.round().long() - size // 2 - past
     index = start[:, None] + torch.arange(past + size)
     inside = (index >= 0) & (index < len(mel))
     cut = mel[index.clamp(0, max(len(mel) - 1, 0))]
     silent = torch.full_like(mel[:1], pad)
-    silent[:, N_MELS:] = 0 if pad == FLOOR else pad
+    silent[:, N_MELS:] = 0
     return torch.where(inside[..., None], cut, silent)

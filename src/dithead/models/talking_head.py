@@ -17,7 +17,7 @@ from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
 from dithead.models.chunks import knowing
 from dithead.models.context import ContextEncoder, ContextEncoderConfig
 from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
-from dithead.models.mel import log_mel, samples_of, speech_level, windows
+from dithead.models.mel import log_mel, speech_level, windows, with_sound
 from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
 from dithead.models.unet import UNet
 from dithead.models.window import Window, window_of
@@ -66,7 +66,7 @@ def speech_features(audio: AudioEncoder, wave: Tensor) -> Tensor:
     if isinstance(audio, SpeechEncoder):
         return audio.features(wave.to(audio.position.device))
     mel = normalise_level(log_mel(wave, audio.scale))
-    return torch.cat([mel, samples_of(wave, len(mel))], 1) if audio.sound else mel
+    return with_sound(mel, wave) if audio.sound else mel
 
 
 def make_autoencoder(config: AutoencoderConfig | KLConfig) -> FaceAutoencoder | KLAutoencoder:

@@ -30,12 +30,12 @@ class Block(nn.Module):
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.wide, self.narrow = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
 
-    def forward(self, x: Tensor, only: slice = slice(None)) -> Tensor:
-        """(B, T, H), or of the tokens that ``only`` names: they attend to all."""
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, H) to (B, T, H)."""
         n = self.norm1(x)
-        q, k, v = (self._split(layer(y)) for layer, y in ((self.query, n[:, only]), (self.key, n), (self.value, n)))
+        q, k, v = (self._split(layer(n)) for layer in (self.query, self.key, self.value))
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        x = x[:, only] + self.out(mixed)
+        x = x + self.out(mixed)
         return x + self.narrow(F.gelu(self.wide(self.norm2(x))))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:

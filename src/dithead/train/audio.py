@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from dithead.errors import ConfigError, ModelError
 from dithead.hub import resolve_model
 from dithead.models.audio import MelEncoder
 from dithead.models.context import ContextEncoder
+from dithead.models.ear import Ear
 from dithead.models.mel import sound_in, windows
 from dithead.models.pretrained import SpeechConfig, SpeechEncoder, load_moonshine, load_whisper
 from dithead.models.talking_head import AudioEncoder, make_audio
@@ -188,15 +190,15 @@ def train_audio(
 
     config = preset.model.audio
     encoder = SpeechEncoder.load(config) if isinstance(config, SpeechConfig) else make_audio(config)
+    slow: list[nn.Parameter] = []
     if speech is not None:
-        start_from_whisper(encoder, speech)
+        slow += start_from_whisper(encoder, speech)
     if ear is not None:
-        start_from_moonshine(encoder, ear)
+        slow += start_from_moonshine(encoder, ear)
     unit = 0.0 if tokens_of is None else keep_tokens(encoder, tokens_of)
     begun = start("audio", data, encoder.config.__dict__, preset.audio, output, seed=seed, device=device,
                   steps=steps, voices=str(voices) if voices else None,
-                  **({"speech": speech} if speech else {}), **({"ear": ear} if ear else {}),
-                  **({"tokens_of": tokens_of} if tokens_of else {}))  # fmt: skip
+                  **{k: v for k, v in {"speech": speech, "ear": ear, "tokens_of": tokens_of}.items() if v})  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
     bank = AudioBank(sources, None if voices is None else Path(voices), settings, encoder)
     held_out = [item.clip for item in _held_out(sources)]
@@ -204,7 +206,6 @@ def train_audio(
         bank.turn_basis(guesses(encoder, bank.basis, held_out, from_tokens=True), unit)
     if team().leads:
         bank.basis.save(run.folder / BASIS)
-    slow = _from_elsewhere(encoder, speech is not None, ear is not None)
     listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema,
                          slow=slow, slow_rate=settings.pretrained_rate)  # fmt: skip
     stage = _Stage(settings, listener, where, ear_alone=tokens_of is not None)
@@ -229,36 +230,29 @@ def train_audio(
     return run.folder
 
 
-def _from_elsewhere(encoder: AudioEncoder, speech: bool, ear: bool) -> list[nn.Parameter]:
-    """What was pretrained, and should learn slowly."""
-    if not isinstance(encoder, ContextEncoder):
-        return []
-    return [
-        *(encoder.from_elsewhere() if speech else []),
-        *(encoder.ear.from_elsewhere() if encoder.ear and ear else []),
-    ]
+def start_from_moonshine(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
+    """Fill the ear of ``encoder`` from the Moonshine that ``source`` names; returns what should learn slowly.
 
-
-def start_from_moonshine(encoder: AudioEncoder, source: str) -> None:
-    """Fill the ear of ``encoder`` from the Moonshine that ``source`` names. Raises ConfigError and ModelError."""
+    Raises ConfigError and ModelError.
+    """
     if not isinstance(encoder, ContextEncoder) or encoder.ear is None:
         raise ConfigError("only an audio encoder with an ear starts from a Moonshine; add --set model.audio.past=200")
-    moonshine = load_moonshine(source)
-    try:
-        encoder.ear.take_from(moonshine)
-    except RuntimeError as error:
-        raise ModelError(f"{source} does not fit the preset: {str(error).splitlines()[0]}") from None
+    return _taken(encoder.ear, load_moonshine(source), source)
 
 
-def start_from_whisper(encoder: AudioEncoder, source: str) -> None:
-    """Fill ``encoder`` from the Whisper that ``source`` names. Raises ConfigError and ModelError."""
+def start_from_whisper(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
+    """Fill ``encoder`` from the Whisper that ``source`` names; the rest as ``start_from_moonshine``."""
     if not isinstance(encoder, ContextEncoder):
         raise ConfigError("only an audio encoder of kind 'context' starts from a Whisper; leave --speech out")
-    whisper = load_whisper(source)
+    return _taken(encoder, load_whisper(source), source)
+
+
+def _taken(part: ContextEncoder | Ear, pretrained: Any, source: str) -> list[nn.Parameter]:
     try:
-        encoder.take_from(whisper)
+        part.take_from(pretrained)
     except RuntimeError as error:
         raise ModelError(f"{source} does not fit the preset: {str(error).splitlines()[0]}") from None
+    return part.from_elsewhere()
 
 
 def keep_tokens(encoder: AudioEncoder, model: str) -> float:

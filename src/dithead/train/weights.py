@@ -33,8 +33,9 @@ def fill(module: nn.Module, path: Path, otherwise: str, own: str | None = None) 
     try:
         stored = load_file(path)
         if own is not None:
-            kept = {f"{own}.{name}": value for name, value in module.get_submodule(own).state_dict().items()}
-            stored = {name: value for name, value in stored.items() if not name.startswith(f"{own}.")} | kept
+            part = f"{own}."
+            kept = {name: value for name, value in module.state_dict().items() if name.startswith(part)}
+            stored = {name: value for name, value in stored.items() if not name.startswith(part)} | kept
         module.load_state_dict(time_to_learn(module.state_dict(), stored) | stored)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file ({error}); {otherwise}") from None

@@ -149,7 +149,7 @@ class ShardStore:
                 self.place.fetch(shard, tar)
                 self._check(shard, tar)
                 with tarfile.open(tar) as packed:
-                    packed.extractall(folder, filter="data")
+                    _extract(packed, folder)
             except (OSError, tarfile.TarError, DataError) as error:
                 self._broken[shard] = f"{self.place.url}/{shard}: {error}"
                 raise ShardError(self._broken[shard]) from None
@@ -160,6 +160,18 @@ class ShardStore:
         with tar.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != self._listed.get(shard, {}).get("sha256"):
                 raise DataError("does not match its SHA-256 in shards.json; copy it again")
+
+
+def _extract(packed: tarfile.TarFile, folder: Path) -> None:
+    """``extractall`` of plain files within ``folder`` alone; Pythons before 3.11.4 have no filter for that."""
+    if hasattr(tarfile, "data_filter"):
+        packed.extractall(folder, filter="data")
+        return
+    for member in packed:
+        inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+        if not inside or not (member.isfile() or member.isdir()):
+            raise tarfile.TarError(f"{member.name} is no plain file within the shard")
+        packed.extract(member, folder)
 
 
 def shuffled(shards: dict[str, list[int]], seed: int, epoch: int, together: int = 4) -> Iterator[int]:

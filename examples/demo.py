@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import dithead
-from dithead.generate.sheet import write_sheet
+from dithead.media.contact_sheet import write_sheet
 
 HERE = Path(__file__).parent
 

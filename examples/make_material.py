@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from dithead.media.audio import write_audio
-from dithead.synth.present import present
-from dithead.synth.sound import RATE, record
-from dithead.synth.speech import Voice, speak
+from dithead.synth.corpus.presenter import present
+from dithead.synth.voice.espeak import Voice, speak
+from dithead.synth.voice.microphone import RATE, record
 
 HERE = Path(__file__).parent
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
-from dithead.train import held_out
-from dithead.train.bank import LatentBank
-from dithead.train.data import Source, WeightedClip, choose_clips, held_out_people
-from dithead.train.latents import cache_clips
-from dithead.train.lipshape import LipBasis
-from dithead.train.parts import cache_key
+from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.data.latent_cache import cache_clips
+from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.lip_basis import LipBasis
+from dithead.train.metrics import held_out_latents as held_out
+from dithead.train.stages.parts import cache_key
 
 CLIPS = 3  # of each person trained on
 

@@ -20,18 +20,18 @@ from torch import Tensor
 
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
+from dithead.critics.sync_expert import find_offset
+from dithead.critics.sync_offset import as_input, lip_centre, mouth_pictures, shipped_expert, speech_of
 from dithead.face.masks import polygon_mask
-from dithead.models.sync import find_offset
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
-from dithead.sync import as_input, lip_centre, mouth_pictures, shipped_expert, speech_of
-from dithead.train import held_out
-from dithead.train.augment import identity
-from dithead.train.bank import LatentBank
-from dithead.train.data import Source, WeightedClip, held_out_people
-from dithead.train.latents import cache_clips
-from dithead.train.lipshape import LipBasis
-from dithead.train.parts import cache_key
+from dithead.train.data.clips import Source, WeightedClip, held_out_people
+from dithead.train.data.latent_cache import cache_clips
+from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.lip_basis import LipBasis
+from dithead.train.data.picture_augmentation import identity
+from dithead.train.metrics import held_out_latents as held_out
+from dithead.train.stages.parts import cache_key
 
 FRAMES, CLIPS = 40, 12
 

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor
 
-from dithead.models.pretrained import load_whisper
+from dithead.models.audio.hf_speech import load_whisper
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.train.lipshape import lip_shapes
+from dithead.train.data.lip_basis import lip_shapes
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from dithead import generate
+import dithead
 from dithead.checkpoint import CARD, build_model, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
@@ -35,7 +35,7 @@ def conditions(talker: TalkingHead, clips: list[Path]) -> Tensor:
     with TemporaryDirectory() as folder:
         for number, clip in enumerate(clips):
             speech, steps = clips[(number + 1) % len(clips)], STEPS[number % len(STEPS)]
-            generate(clip, speech, Path(folder) / f"{number}.mp4", model=talker, steps=steps)
+            dithead.generate(clip, speech, Path(folder) / f"{number}.mp4", model=talker, steps=steps)
     hook.remove()
     return torch.cat(met)
 

@@ -15,8 +15,8 @@ import torch
 from dithead.checkpoint import CARD, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
-from dithead.models.context import ContextEncoder, ContextEncoderConfig
-from dithead.train.parts import load_audio
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.train.stages.parts import load_audio
 
 
 def main() -> None:

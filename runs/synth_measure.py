@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.lips import lip_aperture
+from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip, Dataset
 
 Curve = NDArray[np.float64]

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.lips import lip_aperture
+from dithead.face.lip_opening import lip_aperture
 from dithead.media.video import read_frames
 from dithead.prepare.dataset import Clip, Dataset
 

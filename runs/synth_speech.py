@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dithead.face.lips import lip_aperture
+from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.synth.alignment import align
-from dithead.synth.clip import loudness
-from dithead.synth.features import jaw_alone
-from dithead.synth.listening import hear_mouth
-from dithead.synth.recorded import Recording
-from dithead.synth.visemes import RATE, Style, lip_gap
+from dithead.synth.corpus.realism import jaw_alone
+from dithead.synth.corpus.talking_clip import loudness
+from dithead.synth.face.sound_to_mouth import hear_mouth
+from dithead.synth.face.visemes import RATE, Style, lip_gap
+from dithead.synth.voice.phoneme_alignment import align
+from dithead.synth.voice.recorded import Recording
 
 _CODE = re.compile(r"([blps][bgrw][abiw][a-z][0-9z][anps])(?![a-z0-9])")
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -18,7 +18,7 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.train.lipshape import lip_shapes
+from dithead.train.data.lip_basis import lip_shapes
 
 LAGS = range(-3, 4)
 _AT_ONCE = 64

@@ -23,18 +23,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dithead.face.lips import lip_aperture
+from dithead.critics.sync_expert import MEL_PER_FRAME, SyncConfig, SyncExpert, contrast
+from dithead.critics.sync_offset import as_input
+from dithead.face.lip_opening import lip_aperture
 from dithead.media.audio import write_audio
-from dithead.models.sync import MEL_PER_FRAME, SyncConfig, SyncExpert, contrast
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.sync import as_input
-from dithead.synth.assets import load_head
-from dithead.synth.body import Body
-from dithead.synth.corpus import Options, Task, plan_take
-from dithead.synth.skin_source import FOLDER
-from dithead.train.runtime import step_generator, step_rng
-from dithead.train.speech import augment_mel
-from dithead.train.sync import Speaking, augment_mouths, held_out_numbers, inner, speaking
+from dithead.synth.corpus.people import Options, Task, plan_take
+from dithead.synth.head.assets import load_head
+from dithead.synth.head.body import Body
+from dithead.synth.skin.real_skins import FOLDER
+from dithead.train.data.speech_augmentation import augment_mel
+from dithead.train.loop.runtime import step_generator, step_rng
+from dithead.train.stages.sync_expert import Speaking, augment_mouths, held_out_numbers, inner, speaking
 
 CONFIG = SyncConfig(side=32, width=24, embedding=64, colour=False)
 IN_COLOUR = SyncConfig(side=32, width=24, embedding=64, colour=True)

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from dithead import __version__
 from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
-from dithead.generate.result import GenerateResult, Stretch
-from dithead.prepare.pipeline import PrepareResult
-from dithead.synth.corpus import CorpusResult
+from dithead.inference.result import GenerateResult, Stretch
+from dithead.prepare.prepare_dataset import PrepareResult
+from dithead.synth.corpus.people import CorpusResult
 
 HELP_SECONDS = 0.5
 COMMANDS = ("generate", "prepare", "train", "synth", "evaluate", "score", "compare", "study", "presets", "doctor")
@@ -72,6 +72,7 @@ def test_help_names_every_command() -> None:
 
 
 STAGES = ("autoencoder", "audio", "dit")
+STAGE_FILES = {"autoencoder": "autoencoder", "audio": "audio_encoder", "dit": "denoiser"}
 
 
 @pytest.mark.parametrize("command", [*([c] for c in COMMANDS), *(["train", stage] for stage in STAGES)])
@@ -92,7 +93,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("error", [DataError("a.mp4: broken"), MissingExtraError("synth"), DitheadError("two\nlines")])
 def test_a_named_error_is_one_line_on_stderr(error: DitheadError, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.generate.pipeline.generate", error)
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", error)
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -100,12 +101,12 @@ def test_a_named_error_is_one_line_on_stderr(error: DitheadError, monkeypatch: p
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.generate.pipeline.generate", ZeroDivisionError())
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", ZeroDivisionError())
     assert isinstance(run("generate", "--video", "v", "--audio", "a", "-o", "o").exception, ZeroDivisionError)
 
 
 def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.generate.pipeline.generate", KeyboardInterrupt())
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", KeyboardInterrupt())
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
     assert result.exit_code == 130
     assert result.stderr.startswith("dithead: interrupted")
@@ -113,7 +114,7 @@ def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
+    called = stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     assert run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--seed", "0").exit_code == 0
     assert called.arguments == (Path("v"), Path("a"), Path("o.mp4"))
     assert called.options.keys() == {"seed", "lossless", "progress"}
@@ -121,7 +122,7 @@ def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dithead.generate.pipeline import generate
+    from dithead.inference.pipeline import generate
 
     settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress", "batch"}
     text = run("generate", "--help").output
@@ -130,7 +131,7 @@ def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_generate_prints_one_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--json")
     assert result.stdout.count("\n") == 1
     told = json.loads(result.stdout)
@@ -140,7 +141,7 @@ def test_generate_prints_one_json_object(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_generate_says_what_passed_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.generate.pipeline.generate", RESULT)
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
     assert result.stdout == "o.mp4  75 frames at 25 fps in 3.0 s\n"
     assert result.stderr == "dithead: frames 0 to 1 passed through unchanged: no face\n"
@@ -148,7 +149,7 @@ def test_generate_says_what_passed_through(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = PrepareResult(Path("d"), 3, 0, 2, 9.0, 1, {"no face": 1}, 4)
-    called = stand_in(monkeypatch, "dithead.prepare.pipeline.prepare_dataset", answer)
+    called = stand_in(monkeypatch, "dithead.prepare.prepare_dataset.prepare_dataset", answer)
     result = run("prepare", "raw", "-o", "d", "--val-identity", "s1", "--val-identity", "s2")
     assert called.arguments == (Path("raw"), Path("d"))
     assert called.options == {"progress": True, "val_identities": ["s1", "s2"]}
@@ -159,7 +160,7 @@ def test_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = CorpusResult(Path("c"), 5, 2)
-    called = stand_in(monkeypatch, "dithead.synth.corpus.synth_corpus", answer)
+    called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", answer)
     result = run("synth", "5", "-o", "c", "--head-model", "head", "--language", "de")
     assert called.arguments == (5, Path("c"))
     assert called.options == {"head_model": Path("head"), "language": "de"}
@@ -167,7 +168,7 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.synth.corpus.synth_corpus", CorpusResult(Path("c"), 2, 2))
+    called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", CorpusResult(Path("c"), 2, 2))
     more = ["--speech", "heard", "--without", "skin", "--without", "light", "--labels", "--rest", "--engine", "ray"]
     assert run("synth", "-o", "c", "--head-model", "head", *more).exit_code == 0
     assert called.arguments == (None, Path("c"))
@@ -176,7 +177,7 @@ def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.Monk
 
 
 def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.synth.hard.synth_hard_cases", [Path("c/two"), Path("c/cut")])
+    called = stand_in(monkeypatch, "dithead.synth.corpus.hard_cases.synth_hard_cases", [Path("c/two"), Path("c/cut")])
     result = run("synth", "--hard", "-o", "c", "--head-model", "head", "--seed", "3")
     assert called.arguments == (Path("c"),)
     assert called.options == {"head_model": Path("head"), "seed": 3}
@@ -187,7 +188,7 @@ def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.config import get_preset
 
-    called = stand_in(monkeypatch, f"dithead.train.{stage}.train_{stage}", Path("run"))
+    called = stand_in(monkeypatch, f"dithead.train.stages.{STAGE_FILES[stage]}.train_{stage}", Path("run"))
     extra = ["--autoencoder", "ae", "--audio", "heard"] if stage == "dit" else []
     arguments = ["--data", "a:0.7", "--data", "b", "--preset", "tiny", "-o", "run", "--steps", "5", *extra]
     result = run("train", stage, *arguments)
@@ -198,7 +199,7 @@ def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.synth.voices.voice_corpus", [Path("v/a"), Path("v/b")])
+    called = stand_in(monkeypatch, "dithead.synth.corpus.voices.voice_corpus", [Path("v/a"), Path("v/b")])
     result = run("voices", "2", "-o", "v", "--seconds", "4")
     assert called.arguments == (2, Path("v"))
     assert called.options == {"seconds": 4.0}
@@ -206,7 +207,7 @@ def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_setting_of_the_preset_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.train.autoencoder.train_autoencoder", Path("run"))
+    called = stand_in(monkeypatch, "dithead.train.stages.autoencoder.train_autoencoder", Path("run"))
     begin = ["train", "autoencoder", "--data", "d", "--preset", "tiny", "-o", "run", "--set"]
     assert run(*begin, "autoencoder.batch=2", "--set", "model.objective=v").exit_code == 0
     preset = called.arguments[1]

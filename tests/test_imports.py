@@ -1,4 +1,4 @@
-"""Imports point one way, as docs/design.md draws it; and importing the package loads nothing heavy."""
+"""Imports point one way, file by file, without a circle; and importing the package loads nothing heavy."""
 
 import ast
 import subprocess
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "src" / "dithead"
+SOURCE = Path(__file__).parents[1] / "src"
+PACKAGE = SOURCE / "dithead"
 BASE = {"types", "errors"}
-CORE = BASE | {"engine", "sync", "media", "face", "models", "diffusion", "config", "hub", "checkpoint"}
+CORE = BASE | {"engine", "media", "face", "models", "critics", "diffusion", "config", "device", "hub", "checkpoint"}
 
 # What each part may import, besides itself. A part is a top-level module or folder of the package.
 ALLOWED: dict[str, set[str]] = {
@@ -20,21 +21,19 @@ ALLOWED: dict[str, set[str]] = {
     "face": BASE,
     "models": BASE,
     "diffusion": BASE,
+    "device": BASE,
+    "critics": BASE | {"face", "models"},
     "synth": BASE | {"engine", "media", "face"},
-    "sync": BASE | {"media", "face", "models"},
-    "config": BASE | {"media", "face", "models", "diffusion"},
+    "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "generate": CORE | {"prepare"},
-    "evaluate": CORE | {"prepare", "train", "generate"},
-    "serve": CORE | {"prepare", "generate", "provenance"},
-    "provenance": BASE | {"media"},
+    "inference": CORE | {"prepare"},
+    "evaluate": CORE | {"prepare", "train", "inference"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"prepare", "train", "generate", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"prepare", "train", "generate", "evaluate", "synth", "doctor", "commands"},
-    "__main__": {"cli"},
+    "commands": CORE | {"prepare", "train", "inference", "evaluate", "synth", "doctor"},
+    "cli": CORE | {"prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "mediapipe", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy", "jax")
 
@@ -44,19 +43,25 @@ def part_of(file: Path) -> str:
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
-def imported_parts(file: Path) -> set[str]:
-    """Parts of dithead that a file imports anywhere in it, in functions and type checking too."""
-    found: set[str] = set()
+def module_file(name: str) -> Path | None:
+    """The file of a dotted module name, or None when it is no module of the package."""
+    path = SOURCE.joinpath(*name.split("."))
+    if path.is_dir():
+        return path / "__init__.py"
+    return path.with_suffix(".py") if path.with_suffix(".py").exists() else None
+
+
+def imported_files(file: Path) -> set[Path]:
+    """Files of dithead that a file imports anywhere in it, in functions and for type checking too."""
+    found: set[Path | None] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: import by the full name, so that direction shows"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for alias in node.names:
+                found.add(module_file(f"{node.module}.{alias.name}") or module_file(str(node.module)))
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in names if name.startswith("dithead.")}
-    return {name for name in found if (PACKAGE / name).exists() or (PACKAGE / f"{name}.py").exists()}
+            found |= {module_file(alias.name) for alias in node.names}
+    return {path for path in found if path is not None and PACKAGE in path.parents}
 
 
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py")
@@ -65,8 +70,19 @@ FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__in
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_point_one_way(file: Path) -> None:
     part = part_of(file)
-    forbidden = imported_parts(file) - ALLOWED[part] - {part}
+    parts = {part_of(path) for path in imported_files(file) if path != PACKAGE / "__init__.py"}
+    forbidden = parts - ALLOWED[part] - {part}
     assert not forbidden, f"{part} may not import {sorted(forbidden)}"
+
+
+@pytest.mark.xfail(reason="being mended file by file")
+def test_no_file_imports_itself_in_a_circle() -> None:
+    graph = {file: imported_files(file) - {PACKAGE / "__init__.py", file} for file in FILES}
+    settled: set[Path] = set()
+    while rest := {file for file, needs in graph.items() if file not in settled and needs <= settled}:
+        settled |= rest
+    circle = sorted(str(file.relative_to(PACKAGE)) for file in graph.keys() - settled)
+    assert not circle, f"these files import one another in a circle, or something that does: {circle}"
 
 
 def test_the_rule_sees_every_kind_of_import(tmp_path: Path) -> None:
@@ -74,7 +90,13 @@ def test_the_rule_sees_every_kind_of_import(tmp_path: Path) -> None:
     file.write_text(
         "import dithead.media.video\nfrom dithead import face\ndef f():\n    from dithead.errors import FaceError\n"
     )
-    assert imported_parts(file) == {"media", "face", "errors"}
+    found = {str(path.relative_to(PACKAGE)) for path in imported_files(file)}
+    assert found == {"media/video.py", "face/__init__.py", "errors.py"}
+
+
+def test_every_part_that_is_named_exists() -> None:
+    gone = [part for part in ALLOWED if not (PACKAGE / part).is_dir() and not (PACKAGE / f"{part}.py").exists()]
+    assert not gone
 
 
 def test_the_allowed_imports_have_no_cycle() -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from dithead.errors import MissingExtraError as MissingExtraError
     from dithead.errors import ModelError as ModelError
     from dithead.errors import OutputError as OutputError
-    from dithead.generate.pipeline import generate as generate
-    from dithead.generate.result import GenerateResult as GenerateResult
-    from dithead.prepare.pipeline import prepare_dataset as prepare_dataset
+    from dithead.inference.pipeline import generate as generate
+    from dithead.inference.result import GenerateResult as GenerateResult
+    from dithead.prepare.prepare_dataset import prepare_dataset as prepare_dataset
 
 __version__ = "0.1.0"
 
@@ -40,9 +40,10 @@ _ERRORS = (
     "OutputError",
 )
 _HOME = {
-    "GenerateResult": "dithead.generate.result",
+    "GenerateResult": "dithead.inference.result",
+    "generate": "dithead.inference.pipeline",
     "load_model": "dithead.checkpoint",
-    "prepare_dataset": "dithead.prepare.pipeline",
+    "prepare_dataset": "dithead.prepare.prepare_dataset",
     "save_model": "dithead.checkpoint",
     **dict.fromkeys(_ERRORS, "dithead.errors"),
 }
@@ -66,8 +67,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "generate":  # the folder is the function: see dithead/generate/__init__.py
-        return import_module("dithead.generate")
     if name not in _HOME:
         raise AttributeError(f"module 'dithead' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)

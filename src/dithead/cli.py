@@ -81,7 +81,7 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Turn raw videos into a dataset of aligned face crops, landmarks and speech."""
-    from dithead.prepare.pipeline import prepare_dataset
+    from dithead.prepare.prepare_dataset import prepare_dataset
 
     options = given(
         size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, correct_offset=correct_offset,
@@ -124,7 +124,7 @@ for _measure in (measure.evaluate, measure.score, measure.compare, measure.study
 def presets(as_json: Json = False) -> None:
     """List the presets that `train` takes: parameters, tokens, operations a frame, memory."""
     from dithead.config import PRESETS
-    from dithead.train.sizes import sizes_of
+    from dithead.train.report.model_sizes import sizes_of
 
     told = {name: preset.model_dump(mode="json") | {"sizes": sizes_of(preset.model).to_dict()}
             for name, preset in PRESETS.items()}  # fmt: skip

@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError,
 
 from dithead.diffusion.objectives import ObjectiveName, Weighting
 from dithead.errors import ConfigError
-from dithead.models.audio import MelEncoderConfig
-from dithead.models.autoencoder import FACTOR, AutoencoderConfig
-from dithead.models.context import ContextEncoderConfig
-from dithead.models.dit import DiTConfig
-from dithead.models.pretrained import KLConfig, SpeechConfig
+from dithead.models.audio.base import MelEncoderConfig
+from dithead.models.audio.context_encoder import ContextEncoderConfig
+from dithead.models.audio.hf_speech import KLConfig, SpeechConfig
+from dithead.models.autoencoder.face import FACTOR, AutoencoderConfig
+from dithead.models.denoiser.dit import DiTConfig
 from dithead.types import MaskKind
 
 LIP_TARGETS = 9
-"""Numbers that say what the lips do, in every preset (``train.lipshape.COEFFICIENTS``)."""
+"""Numbers that say what the lips do, in every preset (``train.data.lip_basis.COEFFICIENTS``)."""
 
 
 class Frozen(BaseModel):

@@ -185,7 +185,7 @@ def _speech() -> Iterator[Finding]:
 
 def _graphics() -> Iterator[Finding]:
     """An off-screen OpenGL driver, software or not, draws for `dithead synth`; nothing else needs it."""
-    from dithead.synth.render import open_context
+    from dithead.synth.scene.renderer import open_context
 
     try:
         context = open_context()

@@ -14,10 +14,18 @@ import argparse
 import numpy as np
 import torch
 
+from dithead.critics.sync_expert import MAX_OFFSET, SyncExpert
+from dithead.critics.sync_offset import (
+    as_input,
+    lip_centre,
+    load_expert,
+    mouth_pictures,
+    offset_of_mouths,
+    shipped_expert,
+    speech_of,
+)
 from dithead.evaluate.report import table
-from dithead.models.sync import MAX_OFFSET, SyncExpert
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.sync import as_input, lip_centre, load_expert, mouth_pictures, offset_of_mouths, shipped_expert, speech_of
 from dithead.types import Wave
 
 RATE, SHIFTS = 16000, range(-5, 6)

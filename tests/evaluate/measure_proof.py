@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 
 from dithead.checkpoint import load_model
-from dithead.evaluate.lips import Measures
-from dithead.evaluate.measure import measure_self
-from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.baselines import write_copy, write_frozen
+from dithead.evaluate.clip_measures import measure_self
+from dithead.evaluate.lip_series import Measures
+from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.report import table
-from dithead.evaluate.rows import write_copy, write_frozen
-from dithead.evaluate.speaking import speech_measures
-from dithead.generate.pipeline import generate
+from dithead.evaluate.sync_measures import speech_measures
 from dithead.hub import DEFAULT_MODEL
+from dithead.inference.pipeline import generate
 from dithead.media.audio import read_audio, write_audio
 from dithead.media.video import VideoWriter, probe, read_frames
 from dithead.types import RGB, Wave

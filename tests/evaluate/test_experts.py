@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from dithead.errors import ConfigError, ModelError
 from dithead.evaluate.experts import Experts, fid_of, frechet_distance
 from dithead.evaluate.networks import face_pictures
-from dithead.face.align import EYE_DISTANCE, EYE_LINE
+from dithead.face.alignment import EYE_DISTANCE, EYE_LINE
 
 RNG = np.random.default_rng(3)
 

@@ -12,8 +12,8 @@ from dithead.checkpoint import build_model
 from dithead.config import PRESETS
 from dithead.errors import FaceError
 from dithead.evaluate import leaks
-from dithead.evaluate.lips import chance_partial, partial_correlation
-from dithead.evaluate.observe import observe
+from dithead.evaluate.lip_series import chance_partial, partial_correlation
+from dithead.evaluate.observe_video import observe
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dithead.evaluate.lips import (
+from dithead.evaluate.clip_measures import SURE, measure_in_sync
+from dithead.evaluate.lip_series import (
     LipSeries,
     best_lag,
     compare,
@@ -14,7 +15,6 @@ from dithead.evaluate.lips import (
     correlation,
     partial_correlation,
 )
-from dithead.evaluate.measure import SURE, measure_in_sync
 
 RNG = np.random.default_rng(7)
 N = 120

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.evaluate.lips import LipSeries, compare, compare_cross, compare_silent
-from dithead.evaluate.measure import audio_offset, measure_self
-from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.baselines import write_copy, write_frozen
+from dithead.evaluate.clip_measures import audio_offset, measure_self
+from dithead.evaluate.lip_reader import lip_series
+from dithead.evaluate.lip_series import LipSeries, compare, compare_cross, compare_silent
+from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.report import failures
-from dithead.evaluate.rows import write_copy, write_frozen
-from dithead.evaluate.ruler import lip_series
 from dithead.evaluate.score import score_folders
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames

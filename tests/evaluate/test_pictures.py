@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.evaluate import pictures
+from dithead.evaluate import picture_quality as pictures
 
 
 def textured(seed: int = 0, n: int = 3, side: int = 64) -> np.ndarray:

@@ -10,9 +10,9 @@ import pytest
 from dithead.checkpoint import build_model, save_model
 from dithead.config import PRESETS
 from dithead.errors import ConfigError, DataError, OutputError
-from dithead.evaluate.folder import fingerprint
 from dithead.evaluate.plan import make_plan
 from dithead.evaluate.protocols import evaluate_model
+from dithead.evaluate.report_folder import fingerprint
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
 

@@ -7,11 +7,11 @@ import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.evaluate.compare import compare_reports, comparison_table, sign_flip_p
-from dithead.evaluate.corpus import drivers_of, fitted, named_paths, videos_in
 from dithead.evaluate.experts import Experts
-from dithead.evaluate.folder import claim, write_reports
 from dithead.evaluate.report import ClipRecord, build_report, markdown
+from dithead.evaluate.report_folder import claim, write_reports
 from dithead.evaluate.statistics import bootstrap, summarise
+from dithead.evaluate.test_clips import drivers_of, fitted, named_paths, videos_in
 
 NAN = float("nan")
 

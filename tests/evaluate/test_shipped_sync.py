@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from dithead.critics.sync_expert import EXPERTS
+from dithead.critics.sync_offset import lip_centre, offset_of, shipped_expert
 from dithead.errors import ModelError
-from dithead.evaluate.observe import observe
-from dithead.evaluate.rows import write_frozen
-from dithead.evaluate.speaking import _lips, speech_measures
+from dithead.evaluate.baselines import write_frozen
+from dithead.evaluate.observe_video import observe
+from dithead.evaluate.sync_measures import _lips, speech_measures
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
-from dithead.models.sync import EXPERTS
-from dithead.sync import lip_centre, offset_of, shipped_expert
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
 RATE, FRAMES = 16000, 100

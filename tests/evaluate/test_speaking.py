@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dithead.evaluate import speaking
+from dithead.critics.sync_expert import SyncExpert
+from dithead.critics.syncnet import SyncNet
+from dithead.evaluate import sync_measures as speaking
 from dithead.evaluate.experts import Experts
-from dithead.evaluate.observe import observe
+from dithead.evaluate.observe_video import observe
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
-from dithead.models.sync import SyncExpert
-from dithead.models.syncnet import SyncNet
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 RATE, FRAMES = 16000, 16
@@ -37,7 +37,7 @@ def ours(monkeypatch):
     torch.manual_seed(1)
     expert = SyncExpert().eval()
     monkeypatch.setattr(speaking, "shipped_expert", lambda: expert)
-    monkeypatch.setattr("dithead.sync.shipped_expert", lambda: expert)
+    monkeypatch.setattr("dithead.critics.sync_offset.shipped_expert", lambda: expert)
 
 
 @pytest.mark.usefixtures("ours")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dithead.errors import FaceError
-from dithead.face import align
-from dithead.face.align import crop_transform, invert, smooth_transforms, transform_points, warp_crop
+from dithead.face import alignment as align
+from dithead.face.alignment import crop_transform, invert, smooth_transforms, transform_points, warp_crop
 
 S = 192
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dithead.face.align import crop_transform, invert, transform_points, warp_crop
-from dithead.face.composite import composite, match_colour, paste_patch
+from dithead.face.alignment import crop_transform, invert, transform_points, warp_crop
+from dithead.face.compositing import composite, match_colour, paste_patch
 from dithead.face.masks import polygon_mask, stable_polygon
 
 S = 192

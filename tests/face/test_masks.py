@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dithead.errors import FaceError
-from dithead.face.align import crop_transform, transform_points
-from dithead.face.lips import LIP_INDICES
+from dithead.face.alignment import crop_transform, transform_points
+from dithead.face.lip_opening import LIP_INDICES
 from dithead.face.masks import box_polygon, frame_polygon, polygon_mask, stable_polygon
 
 S = 192

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.face.landmarks import face_box
-from dithead.face.track import CutDetector, FaceObservation, face_runs, fill_gaps, track_faces
+from dithead.face.tracking import CutDetector, FaceObservation, face_runs, fill_gaps, track_faces
 
 
 def centre(landmarks: np.ndarray) -> float:

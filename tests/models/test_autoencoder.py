@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
+from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
 
 CONFIG = AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8))
 

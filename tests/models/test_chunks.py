@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dithead.diffusion.objectives import make_objective
-from dithead.models.chunks import CONTEXT, chunks, knowing, stride
+from dithead.models.denoiser.chunks import CONTEXT, chunks, knowing, stride
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 7, 23])

@@ -10,11 +10,11 @@ import torch
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from dithead.errors import ModelError
-from dithead.models.context import ContextEncoder, ContextEncoderConfig
-from dithead.models.mel import log_mel, mel_filters, sound_in
-from dithead.models.pretrained import load_whisper
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.models.audio.hf_speech import load_whisper
+from dithead.models.audio.mel import log_mel, mel_filters, sound_in
 from dithead.models.talking_head import speech_features
-from dithead.train.trainable import Trainable
+from dithead.train.loop.trainable import Trainable
 
 SMALL = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=2)
 
@@ -120,7 +120,7 @@ def test_what_was_trained_elsewhere_learns_slowly() -> None:
 
 
 def test_another_width_is_refused(whisper: Path) -> None:
-    from dithead.train.audio import start_from_whisper
+    from dithead.train.stages.audio_encoder import start_from_whisper
 
     with pytest.raises(ModelError, match="does not fit"):
         start_from_whisper(ContextEncoder(ContextEncoderConfig()), str(whisper))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dithead.models.dit import Block, DiT, DiTConfig, tokens_per_sample, tokens_under_mask
-from dithead.models.unet import UNet
+from dithead.models.denoiser.dit import Block, DiT, DiTConfig, tokens_per_sample, tokens_under_mask
+from dithead.models.denoiser.unet import UNet
 
 CONFIG = DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16)
 

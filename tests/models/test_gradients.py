@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from dithead.config import get_preset
-from dithead.models.audio import MelEncoder
-from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
-from dithead.models.discriminator import LatentCritic, PatchDiscriminator
-from dithead.train.audio import Listener
+from dithead.critics.discriminator import LatentCritic, PatchDiscriminator
+from dithead.models.audio.base import MelEncoder
+from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
+from dithead.train.stages.audio_encoder import Listener
 
 
 def autoencoder() -> tuple[nn.Module, Callable[[], Tensor]]:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dithead.models.mel import FLOOR, HOP, SAMPLE_RATE, log_mel, mel_filters, speech_level, windows
+from dithead.models.audio.mel import FLOOR, HOP, SAMPLE_RATE, log_mel, mel_filters, speech_level, windows
 from dithead.models.talking_head import TARGET_LEVEL, normalise_level
 
 

@@ -9,11 +9,11 @@ import torch
 from transformers import MoonshineConfig, MoonshineModel
 
 from dithead.errors import ConfigError, ModelError
-from dithead.models.context import ContextEncoder, ContextEncoderConfig
-from dithead.models.ear import at_tokens
-from dithead.models.moonshine import CENTRE, STATE, MoonshineLayers
-from dithead.models.pretrained import load_moonshine
-from dithead.train.audio import start_from_moonshine
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.models.audio.hf_speech import load_moonshine
+from dithead.models.audio.lip_predictor import at_tokens
+from dithead.models.audio.moonshine_layers import CENTRE, STATE, MoonshineLayers
+from dithead.train.stages.audio_encoder import start_from_moonshine
 
 EAR = ContextEncoderConfig(
     window=40, tokens=12, width=16, hidden=24, heads=2, layers=1, past=16, ear_hidden=40, ear_heads=2, ear_layers=2

@@ -14,8 +14,8 @@ from diffusers import AutoencoderKL
 from dithead.checkpoint import build_model, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.errors import ModelError
-from dithead.models.dit import DiTConfig
-from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder, fetched
+from dithead.models.audio.hf_speech import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder, fetched
+from dithead.models.denoiser.dit import DiTConfig
 
 transformers = pytest.importorskip("transformers")
 

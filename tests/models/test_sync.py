@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from dithead.critics.sync_expert import EXPERTS, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
 from dithead.errors import ConfigError
-from dithead.models.sync import EXPERTS, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
 
 SMALL = SyncConfig(side=32, width=8, embedding=16)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dithead.critics.syncnet import SyncNet, load_syncnet, mfcc
 from dithead.errors import ModelError
-from dithead.models.syncnet import SyncNet, load_syncnet, mfcc
 
 # Of the published syncnet_v2.model, counted in its public code: shapes that tell the architecture.
 KEYS = {

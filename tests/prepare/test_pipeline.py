@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
-from dithead.face.lips import LIP_INDICES
-from dithead.prepare import pipeline
+from dithead.face.lip_opening import LIP_INDICES
+from dithead.prepare import prepare_dataset as pipeline
 from dithead.prepare.dataset import Dataset
-from dithead.prepare.pipeline import prepare_dataset
+from dithead.prepare.prepare_dataset import prepare_dataset
 
 SIZE = 64
 ANN, BOB = "people-ann-hello_there", "people-bob-talk"
@@ -92,7 +92,7 @@ def test_a_clip_holds_frames_sound_and_track_of_one_length(made, presenter):
 
 
 def test_the_crop_is_the_aligned_source(made, raw, presenter):
-    from dithead.face.align import warp_crop
+    from dithead.face.alignment import warp_crop
 
     clip = Dataset(made[0]).clips("train")[0]
     for i in (0, 15, 29):

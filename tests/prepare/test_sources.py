@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dithead.errors import DataError
-from dithead.prepare.sources import choose_val, find_sources
+from dithead.prepare.raw_videos import choose_val, find_sources
 
 
 def touch(folder: Path, *names: str) -> None:

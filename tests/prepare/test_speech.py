@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dithead.critics.sync_offset import av_offset
 from dithead.media.audio import read_audio
 from dithead.media.video import VideoWriter, probe, read_frames
-from dithead.prepare.clip import Outcome
+from dithead.prepare.clip_writer import Outcome
 from dithead.prepare.dataset import Dataset
 from dithead.prepare.manifest import read_record
-from dithead.prepare.pipeline import prepare_dataset
+from dithead.prepare.prepare_dataset import prepare_dataset
 from dithead.prepare.settings import PrepareConfig
-from dithead.prepare.speech import FEWEST, Listener, Speech
-from dithead.sync import av_offset
+from dithead.prepare.sync_check import FEWEST, Listener, Speech
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
 RATE, FRAMES = 16000, 80
@@ -91,7 +91,7 @@ def test_nothing_is_moved_when_told_so_or_unsure(raw: Path, tmp_path: Path) -> N
 
 
 def test_a_record_gives_the_speech_back(entries, raw: Path) -> None:
-    from dithead.prepare.sources import find_sources
+    from dithead.prepare.raw_videos import find_sources
 
     (source,) = [s for s in find_sources(raw, entries[0]) if s.slug == "late"]
     (outcome,) = read_record(entries[0], source) or []

@@ -27,15 +27,15 @@ def head_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def body(head_folder: Path):
-    from dithead.synth.assets import load_head
-    from dithead.synth.body import Body
+    from dithead.synth.head.assets import load_head
+    from dithead.synth.head.body import Body
 
     return Body(load_head(head_folder))
 
 
 @pytest.fixture(scope="session")
 def espeak() -> None:
-    from dithead.synth.speech import version
+    from dithead.synth.voice.espeak import version
 
     try:
         version()
@@ -45,7 +45,7 @@ def espeak() -> None:
 
 @pytest.fixture
 def stage() -> Iterator:
-    from dithead.synth.render import Stage
+    from dithead.synth.scene.renderer import Stage
 
     try:
         made = Stage(64, 48, supersample=1.0)

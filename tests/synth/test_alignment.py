@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.alignment import _at_16k, align, cepstra, quiet, warp
-from dithead.synth.speech import Voice, speak
+from dithead.synth.voice.espeak import Voice, speak
+from dithead.synth.voice.phoneme_alignment import _at_16k, align, cepstra, quiet, warp
 
 TEXT = "Maybe people film those five views from above."
 

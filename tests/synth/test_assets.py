@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.assets import fit_scale, load_head, load_proxy, proxy_names, read_target
+from dithead.synth.head.assets import fit_scale, load_head, load_proxy, proxy_names, read_target
 
 # A unit square at head height, a second one below the cut, one shape key, one proxy floating before the first square.
 OBJ = """v 0 7 0

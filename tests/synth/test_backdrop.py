@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dithead.synth.backdrop import KINDS, SIZE, backdrop
+from dithead.synth.scene.backdrop import KINDS, SIZE, backdrop
 
 DAY = (1.0, 1.0, 1.0)
 

@@ -8,17 +8,17 @@ import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.media.video import probe
-from dithead.synth.corpus import name_of, synth_corpus
-from dithead.synth.identity import sample_identity
-from dithead.synth.person import Person
-from dithead.synth.visemes import face_weights
+from dithead.synth.corpus.people import name_of, synth_corpus
+from dithead.synth.face.visemes import face_weights
+from dithead.synth.head.identity import sample_identity
+from dithead.synth.head.person import Person
 
 SMALL = {"size": 96, "seconds": 0.4, "seed": 4}
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory, head_folder: Path, espeak: None) -> Path:
-    from dithead.synth.render import open_context
+    from dithead.synth.scene.renderer import open_context
 
     try:
         open_context().release()

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dithead.synth.clip import sample_voice, write_script
-from dithead.synth.delivery import BREATH, breath, effort, unhurried
-from dithead.synth.speech import Phoneme, Speech, Voice, speak
-from dithead.synth.texts import wordless
-from dithead.synth.visemes import CONTROLS, RATE, Style, mouth_curves
+from dithead.synth.corpus.talking_clip import sample_voice, write_script
+from dithead.synth.face.visemes import CONTROLS, RATE, Style, mouth_curves
+from dithead.synth.voice.delivery import BREATH, breath, effort, unhurried
+from dithead.synth.voice.espeak import Phoneme, Speech, Voice, speak
+from dithead.synth.voice.texts import wordless
 
 HZ = 8000
 

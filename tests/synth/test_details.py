@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from dithead.errors import DitheadError
-from dithead.synth.clip import camera_of
-from dithead.synth.details import creases, growing, lid_line
-from dithead.synth.features import DETAILS
-from dithead.synth.identity import sample_identity
-from dithead.synth.motion import rotation
-from dithead.synth.person import Person, uniforms
-from dithead.synth.render import Stage
-from dithead.synth.scene import sample_setting
+from dithead.synth.corpus.realism import DETAILS
+from dithead.synth.corpus.talking_clip import camera_of
+from dithead.synth.face.motion import rotation
+from dithead.synth.head.details import creases, growing, lid_line
+from dithead.synth.head.identity import sample_identity
+from dithead.synth.head.person import Person, uniforms
+from dithead.synth.scene.renderer import Stage
+from dithead.synth.scene.setting import sample_setting
 
 
 @pytest.fixture(scope="module")

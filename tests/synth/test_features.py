@@ -7,11 +7,11 @@ import pytest
 
 from dithead.errors import ConfigError
 from dithead.media.video import read_frames
-from dithead.prepare.sources import find_sources
-from dithead.synth.corpus import Options, Task, name_of, plan_take, synth_corpus
-from dithead.synth.features import DETAILS, FEATURES, jaw_alone, known
-from dithead.synth.take import Take
-from dithead.synth.visemes import CONTROLS
+from dithead.prepare.raw_videos import find_sources
+from dithead.synth.corpus.people import Options, Task, name_of, plan_take, synth_corpus
+from dithead.synth.corpus.realism import DETAILS, FEATURES, jaw_alone, known
+from dithead.synth.corpus.take import Take
+from dithead.synth.face.visemes import CONTROLS
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from dithead.errors import ConfigError, DitheadError
 from dithead.media.video import probe, read_frames
-from dithead.synth.hard import CASES, synth_hard_cases
-from dithead.synth.parts import LABELS
+from dithead.synth.corpus.hard_cases import CASES, synth_hard_cases
+from dithead.synth.head.parts import LABELS
 
 
 @pytest.fixture(scope="module")

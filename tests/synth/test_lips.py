@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dithead.synth.expression import at_rest, expression
-from dithead.synth.identity import sample_identity
-from dithead.synth.lips import STILL, Touch
-from dithead.synth.motion import Motion
-from dithead.synth.person import Person
-from dithead.synth.visemes import CONTROLS, RATE, face_weights, lip_gap, sticking
+from dithead.synth.face.expression import at_rest, expression
+from dithead.synth.face.lip_contact import STILL, Touch
+from dithead.synth.face.motion import Motion
+from dithead.synth.face.visemes import CONTROLS, RATE, face_weights, lip_gap, sticking
+from dithead.synth.head.identity import sample_identity
+from dithead.synth.head.person import Person
 
 OPEN = {"mouth-open": 0.12, "mouth-parling": 0.2}
 

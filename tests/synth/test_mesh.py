@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dithead.synth.assets import Key, Mesh
-from dithead.synth.body import lopsided
-from dithead.synth.mesh import catmull_clark, corner_sum, normals, smooth_surface, triangulate, weld
+from dithead.synth.head.assets import Key, Mesh
+from dithead.synth.head.body import lopsided
+from dithead.synth.head.mesh import catmull_clark, corner_sum, normals, smooth_surface, triangulate, weld
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 CUBE = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]], np.int32)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from dithead.errors import DataError, DitheadError
-from dithead.synth import speech
+from dithead.synth.voice import espeak as speech
 
 
 def test_a_missing_library_is_reported_by_the_child(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.assets import find_texture, load_head
-from dithead.synth.body import Body
-from dithead.synth.clip import camera_of
-from dithead.synth.identity import sample_identity
-from dithead.synth.motion import rotation
-from dithead.synth.person import Person, uniforms
-from dithead.synth.scene import sample_setting
+from dithead.synth.corpus.talking_clip import camera_of
+from dithead.synth.face.motion import rotation
+from dithead.synth.head.assets import find_texture, load_head
+from dithead.synth.head.body import Body
+from dithead.synth.head.identity import sample_identity
+from dithead.synth.head.person import Person, uniforms
+from dithead.synth.scene.setting import sample_setting
 
 
 def test_the_same_head(official: Path, head_folder: Path) -> None:

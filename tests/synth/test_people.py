@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.identity import SKIN_TONES, Identity, macro_weights, sample_identity
-from dithead.synth.motion import blinks, rotation, sample_motion
-from dithead.synth.scene import sample_setting
-from dithead.synth.sound import RATE, record
-from dithead.synth.texts import SENTENCES, nonsense, sample_text
+from dithead.synth.face.motion import blinks, rotation, sample_motion
+from dithead.synth.head.identity import SKIN_TONES, Identity, macro_weights, sample_identity
+from dithead.synth.scene.setting import sample_setting
+from dithead.synth.voice.microphone import RATE, record
+from dithead.synth.voice.texts import SENTENCES, nonsense, sample_text
 
 KEYS = frozenset(
     ["nose/nose-hump-decr", "nose/nose-hump-incr", "eyes/l-eye-bag-in", "eyes/l-eye-bag-out", "eyes/r-eye-bag-in",

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dithead.synth.alignment import _at_16k
-from dithead.synth.identity import sample_identity
-from dithead.synth.pitch import median_pitch, sounds_male
-from dithead.synth.speech import Voice, speak
+from dithead.synth.head.identity import sample_identity
+from dithead.synth.voice.espeak import Voice, speak
+from dithead.synth.voice.phoneme_alignment import _at_16k
+from dithead.synth.voice.pitch import median_pitch, sounds_male
 
 
 def voice(pitch: float) -> np.ndarray:

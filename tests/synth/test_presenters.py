@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lips import lip_aperture
+from dithead.face.lip_opening import lip_aperture
 from dithead.media.video import read_frames
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))

@@ -17,20 +17,20 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import ConfigError, DataError, DitheadError, FaceError
-from dithead.synth import skin as paint
-from dithead.synth.assets import load_head
-from dithead.synth.body import Body
-from dithead.synth.clip import camera_of
-from dithead.synth.corpus import synth_corpus
-from dithead.synth.identity import Identity, macro_keys, sample_identity
-from dithead.synth.motion import rotation
-from dithead.synth.person import Person, uniforms
-from dithead.synth.scene import Light, sample_setting
-from dithead.synth.skin_atlas import Atlas
-from dithead.synth.skin_fit import MEAN, FaceSpace, fit_head
-from dithead.synth.skin_source import load_skin, make_skin, make_skins, pitch, wear
-from dithead.synth.skin_views import choose_views
-from dithead.synth.truth import Witness, landmark_points
+from dithead.synth.corpus.ground_truth import Witness, landmark_points
+from dithead.synth.corpus.people import synth_corpus
+from dithead.synth.corpus.talking_clip import camera_of
+from dithead.synth.face.motion import rotation
+from dithead.synth.head.assets import load_head
+from dithead.synth.head.body import Body
+from dithead.synth.head.identity import Identity, macro_keys, sample_identity
+from dithead.synth.head.person import Person, uniforms
+from dithead.synth.scene.setting import Light, sample_setting
+from dithead.synth.skin import paint
+from dithead.synth.skin.atlas import Atlas
+from dithead.synth.skin.head_fit import MEAN, FaceSpace, fit_head
+from dithead.synth.skin.real_skins import load_skin, make_skin, make_skins, pitch, wear
+from dithead.synth.skin.views import choose_views
 
 TURNS = (-0.3, 0.0, 0.3)
 SIZE = 256
@@ -78,7 +78,7 @@ def plain(seed: int, names: frozenset[str], skin: str) -> Identity:
 
 def photographed(body: Any, who: Identity) -> tuple[Footage, np.ndarray]:
     """Pictures of ``who`` from three sides, and their painted reflectance (A, A, 3)."""
-    from dithead.synth.render import Stage
+    from dithead.synth.scene.renderer import Stage
 
     person, setting = Person(body, who), sample_setting(4, tone=paint.luminance(who.tone))
     setting = replace(setting, light=SOFT, height=2.6, shift=(0.0, 0.0), azimuth=0.0, elevation=0.0)

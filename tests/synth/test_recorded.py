@@ -9,13 +9,13 @@ import pytest
 from dithead.errors import ConfigError, DataError, MediaError
 from dithead.media.audio import write_audio
 from dithead.media.video import probe
-from dithead.synth.alignment import _at_16k
-from dithead.synth.clip import recorded_script
-from dithead.synth.corpus import Options, Task, name_of, plan_take, synth_corpus
-from dithead.synth.listening import hear_mouth
-from dithead.synth.recorded import find_recordings, licence_of, read_recording
-from dithead.synth.speech import Speech, Voice, speak
-from dithead.synth.visemes import CONTROLS, Style, lip_gap, mouth_curves
+from dithead.synth.corpus.people import Options, Task, name_of, plan_take, synth_corpus
+from dithead.synth.corpus.talking_clip import recorded_script
+from dithead.synth.face.sound_to_mouth import hear_mouth
+from dithead.synth.face.visemes import CONTROLS, Style, lip_gap, mouth_curves
+from dithead.synth.voice.espeak import Speech, Voice, speak
+from dithead.synth.voice.phoneme_alignment import _at_16k
+from dithead.synth.voice.recorded import find_recordings, licence_of, read_recording
 
 TEXT = "Maybe people film those five views from above."
 JAW, CLOSURE = CONTROLS.index("jaw"), -1

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dithead.synth.camera import Camera, project
-from dithead.synth.parts import Part
-from dithead.synth.render import Stage, _parallel
+from dithead.synth.head.parts import Part
+from dithead.synth.scene.camera import Camera, project
+from dithead.synth.scene.renderer import Stage, _parallel
 
 SCENE = {
     "key_direction": (0, 0, 1), "key_colour": (2, 2, 2), "fill_direction": (0, 0, 1), "fill_colour": (0, 0, 0),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.speech import Voice, speak
-from dithead.synth.texts import SENTENCES
+from dithead.synth.voice.espeak import Voice, speak
+from dithead.synth.voice.texts import SENTENCES
 
 pytestmark = pytest.mark.usefixtures("espeak")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.speech import Phoneme
-from dithead.synth.timings import read_timings, timings_beside
+from dithead.synth.voice.espeak import Phoneme
+from dithead.synth.voice.timings import read_timings, timings_beside
 
 GRID = """File type = "ooTextFile"
 Object class = "TextGrid"

@@ -10,15 +10,15 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import DitheadError
-from dithead.synth.corpus import name_of, synth_corpus
-from dithead.synth.voices import voice_corpus
+from dithead.synth.corpus.people import name_of, synth_corpus
+from dithead.synth.corpus.voices import voice_corpus
 
 OPTIONS = {"size": 96, "seconds": 0.2, "seed": 9}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, head_folder: Path, espeak: None) -> Path:
-    from dithead.synth.render import open_context
+    from dithead.synth.scene.renderer import open_context
 
     try:
         open_context().release()
@@ -112,7 +112,7 @@ def test_no_espeak_ends_with_one_line_and_no_clip(
     def missing(*_: object) -> None:
         raise DitheadError("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng")
 
-    monkeypatch.setattr("dithead.synth.clip.speak", missing)
+    monkeypatch.setattr("dithead.synth.corpus.talking_clip.speak", missing)
     given = ["synth", "1", "-o", str(tmp_path), "--head-model", str(head_folder), "--size", "64", "--seconds", "0.2"]
     result = CliRunner().invoke(app, given)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from dithead.synth.speech import Phoneme
-from dithead.synth.visemes import _A, _LIKE, CONTROLS, RATE, Style, face_weights, mouth_curves, sample_style, segments
+from dithead.synth.face.visemes import (
+    _A,
+    _LIKE,
+    CONTROLS,
+    RATE,
+    Style,
+    face_weights,
+    mouth_curves,
+    sample_style,
+    segments,
+)
+from dithead.synth.voice.espeak import Phoneme
 
 OPENING = [CONTROLS.index(name) for name in ("jaw", "wide", "part", "protrude", "tuck")]
 

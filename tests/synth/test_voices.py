@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError
-from dithead.synth.festival import READERS, Reader, installed_readers, ipa_of, read_aloud
-from dithead.synth.visemes import lip_gap
-from dithead.synth.voices import MOUTH_RATE, VoiceClip, make_voice, reader_text, voice_corpus
+from dithead.synth.corpus.voices import MOUTH_RATE, VoiceClip, make_voice, reader_text, voice_corpus
+from dithead.synth.face.visemes import lip_gap
+from dithead.synth.voice.festival import READERS, Reader, installed_readers, ipa_of, read_aloud
 
 needs_festival = pytest.mark.skipif(not shutil.which("festival"), reason="festival is not installed")
 needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")

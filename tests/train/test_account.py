@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dithead.train.account import training_account
-from dithead.train.data import Source
+from dithead.train.data.clips import Source
+from dithead.train.report.data_provenance import training_account
 
 
 def test_people_minutes_and_licences_are_told_without_the_held_out(dataset: Path) -> None:

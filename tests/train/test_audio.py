@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from dithead.checkpoint import build_model, read_config, save_model
 from dithead.config import AudioTraining, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.models.audio import MelEncoder, MelEncoderConfig
-from dithead.models.context import ContextEncoder, ContextEncoderConfig
-from dithead.models.mel import FLOOR
-from dithead.train.audio import train_audio
-from dithead.train.audio_bank import AudioBank, Heard, cut_mel
-from dithead.train.data import Source
-from dithead.train.lipshape import COEFFICIENTS, LipBasis
-from dithead.train.parts import load_audio
+from dithead.models.audio.base import MelEncoder, MelEncoderConfig
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.models.audio.mel import FLOOR
+from dithead.train.data.clips import Source
+from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
+from dithead.train.data.speech_dataset import AudioBank, Heard, cut_mel
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.parts import load_audio
 
 TINY = get_preset("tiny")
 EAR = {"ear_hidden": 40, "ear_heads": 2, "ear_layers": 2}

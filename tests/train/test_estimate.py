@@ -10,11 +10,11 @@ import pytest
 
 from dithead.config import PRESETS, AudioTraining, AutoencoderTraining, DiTTraining, get_preset
 from dithead.errors import DataError
-from dithead.train.autoencoder import train_autoencoder
-from dithead.train.data import Source
-from dithead.train.estimate import Frames, estimate, estimate_stage, frames_of
-from dithead.train.sizes import sizes_of
-from dithead.train.table import people_table, runs_table
+from dithead.train.data.clips import Source
+from dithead.train.report.cost_estimate import Frames, estimate, estimate_stage, frames_of
+from dithead.train.report.model_sizes import sizes_of
+from dithead.train.report.run_table import people_table, runs_table
+from dithead.train.stages.autoencoder import train_autoencoder
 
 
 def test_an_estimate_comes_from_the_code_itself(dataset: Path, tmp_path: Path) -> None:

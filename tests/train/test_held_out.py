@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.train.held_out import HeldOutClip, copied, held_out_clips, sample
-from dithead.train.latents import ClipLatents
+from dithead.train.data.latent_cache import ClipLatents
+from dithead.train.metrics.held_out_latents import HeldOutClip, copied, held_out_clips, sample
 
 FRAMES, DRAWN = 20, 16
 

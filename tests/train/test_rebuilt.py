@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 from dithead.config import get_preset
 from dithead.errors import ModelError, OutputError
-from dithead.train.autoencoder import train_autoencoder
-from dithead.train.rebuilt import held_out_numbers, lpips_of, ssim
-from dithead.train.weights import save_weights
+from dithead.train.loop.weights_file import save_weights
+from dithead.train.metrics.reconstruction import held_out_numbers, lpips_of, ssim
+from dithead.train.stages.autoencoder import train_autoencoder
 
 
 def pictures(count: int = 2, side: int = 64) -> torch.Tensor:
@@ -99,7 +99,7 @@ def test_weights_that_cannot_be_written_are_told(tmp_path: Path, monkeypatch: py
     def full(*_: object, **__: object) -> None:
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr("dithead.train.weights.save_file", full)
+    monkeypatch.setattr("dithead.train.loop.weights_file.save_file", full)
     (tmp_path / "net.safetensors").write_bytes(b"the one before")
     with pytest.raises(OutputError, match=r"net.safetensors: could not be written \(No space left"):
         save_weights(tmp_path / "net.safetensors", {"a": torch.zeros(2)})

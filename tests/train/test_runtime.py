@@ -20,12 +20,12 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.train.audio import train_audio
-from dithead.train.autoencoder import train_autoencoder
-from dithead.train.folder import Run, read_checkpoint
-from dithead.train.processes import Team
-from dithead.train.runtime import Clock, prefetch
-from dithead.train.watch import Watchers
+from dithead.train.loop.loggers import Watchers
+from dithead.train.loop.processes import Team
+from dithead.train.loop.run_folder import Run, read_checkpoint
+from dithead.train.loop.runtime import Clock, prefetch
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.autoencoder import train_autoencoder
 
 TOY = Path(__file__).with_name("toy.py")
 

@@ -12,20 +12,20 @@ import pytest
 import torch
 
 from dithead.config import AudioTraining, get_preset
+from dithead.critics.sync_expert import EXPERTS
 from dithead.errors import DataError
-from dithead.models.sync import EXPERTS
 from dithead.models.talking_head import make_audio
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled, write_shards
-from dithead.train import sync
-from dithead.train.audio import train_audio
-from dithead.train.audio_bank import AudioBank
-from dithead.train.autoencoder import train_autoencoder
-from dithead.train.damaged import Damaged
-from dithead.train.data import Source
-from dithead.train.dit import train_dit
-from dithead.train.folder import Run, read_checkpoint
-from dithead.train.stream import FrameStream, is_sharded
+from dithead.train.data.clips import Source
+from dithead.train.data.damaged_clips import Damaged
+from dithead.train.data.frame_stream import FrameStream, is_sharded
+from dithead.train.data.speech_dataset import AudioBank
+from dithead.train.loop.run_folder import Run, read_checkpoint
+from dithead.train.stages import sync_expert as sync
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.denoiser import train_dit
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def test_few_damaged_clips_are_left_out_and_counted(packed: Path, caplog: pytest
 def test_a_stream_passes_over_what_is_damaged(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = Dataset(packed).clips("train")
     damage(packed, clips[0])
-    monkeypatch.setattr("dithead.train.damaged.TOLERATED", 1.0)
+    monkeypatch.setattr("dithead.train.data.damaged_clips.TOLERATED", 1.0)
     stream = FrameStream([Source(packed)], "train")
     good = {clip.id for clip in clips if clip.shard != clips[0].shard}
     assert {stream.pick(np.random.default_rng(0), place)[0].id for place in range(6)} == good
@@ -168,7 +168,7 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
         AudioBank([Source(packed)], None, AudioTraining(), encoder)
     with pytest.raises(DataError, match="more than 1%"):
         sync._cached(tmp_path / "features", clips, config)
-    monkeypatch.setattr("dithead.train.damaged.TOLERATED", 0.5)
+    monkeypatch.setattr("dithead.train.data.damaged_clips.TOLERATED", 0.5)
     assert len(AudioBank([Source(packed)], None, AudioTraining(), encoder).faces) == 2
     read = sync._cached(tmp_path / "features", clips, config)
     assert [clip is None for clip in read] == [clip == lost for clip in clips]

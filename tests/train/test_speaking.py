@@ -10,16 +10,16 @@ import torch
 
 from dithead.checkpoint import build_model
 from dithead.config import DiTTraining, get_preset
+from dithead.critics.sync_expert import SyncConfig, SyncExpert
+from dithead.critics.sync_offset import mouth_pictures
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ConfigError, ModelError
-from dithead.models.sync import SyncConfig, SyncExpert
-from dithead.sync import mouth_pictures
-from dithead.train.audio import train_audio
-from dithead.train.autoencoder import train_autoencoder
-from dithead.train.dit import _Stage, train_dit
-from dithead.train.runtime import Batch, Trainable
-from dithead.train.speaking import PREFIX, SpokenLoss, loss_expert, mouth_of
-from dithead.train.sync import save_expert
+from dithead.train.loop.runtime import Batch, Trainable
+from dithead.train.losses.sync_loss import PREFIX, SpokenLoss, loss_expert, mouth_of
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.denoiser import _Stage, train_dit
+from dithead.train.stages.sync_expert import save_expert
 
 TINY = {"side": 32, "width": 8, "embedding": 8, "frames": 5, "context": 0}
 

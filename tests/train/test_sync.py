@@ -7,15 +7,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from dithead.critics.sync_expert import EXPERTS
+from dithead.critics.sync_offset import load_expert, offset_of
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.models.sync import EXPERTS
 from dithead.prepare.dataset import Dataset
-from dithead.sync import load_expert, offset_of
-from dithead.train import runtime
-from dithead.train import sync as stage
-from dithead.train.data import Source
-from dithead.train.estimate import estimate_sync
-from dithead.train.sync import SyncTraining, augment_mouths, train_sync
+from dithead.train.data.clips import Source
+from dithead.train.loop import runtime
+from dithead.train.report.cost_estimate import estimate_sync
+from dithead.train.stages import sync_expert as stage
+from dithead.train.stages.sync_expert import SyncTraining, augment_mouths, train_sync
 
 TRAINING = SyncTraining(steps=4, segments=2, frames=8, warmup=1)
 

@@ -12,11 +12,11 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import AutoencoderTraining, DiTTraining, Preset, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.train.audio import train_audio
-from dithead.train.autoencoder import train_autoencoder
-from dithead.train.data import Mixture, Source
-from dithead.train.dit import train_dit
-from dithead.train.lipshape import LipBasis
+from dithead.train.data.clips import Mixture, Source
+from dithead.train.data.lip_basis import LipBasis
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.denoiser import train_dit
 
 
 def preset(**changes: int | float) -> Preset:
@@ -74,7 +74,7 @@ def test_stage_one_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
 def test_stopping_and_resuming_gives_the_same_bits(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dithead.train import runtime
+    from dithead.train.loop import runtime
 
     whole = train_autoencoder([str(dataset)], preset(), tmp_path / "whole", device="cpu")
     save = runtime.Run.save
@@ -84,7 +84,7 @@ def test_stopping_and_resuming_gives_the_same_bits(
         save(self, state)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dithead.train.autoencoder.Loop", lambda steps: loop_init(steps, save_every=3))
+    monkeypatch.setattr("dithead.train.stages.autoencoder.Loop", lambda steps: loop_init(steps, save_every=3))
     monkeypatch.setattr(runtime.Run, "save", stop_after_saving)
     with pytest.raises(KeyboardInterrupt):
         train_autoencoder([str(dataset)], preset(), tmp_path / "parts", device="cpu")

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dithead.train import runtime
-from dithead.train.processes import team
-from dithead.train.runtime import Batch, Loop, Run, Trainable, step_rng, train_loop
+from dithead.train.loop import runtime
+from dithead.train.loop.processes import team
+from dithead.train.loop.runtime import Batch, Loop, Run, Trainable, step_rng, train_loop
 
 BATCH, SAVE_EVERY = 8, 5
 

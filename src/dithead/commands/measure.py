@@ -28,8 +28,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on a folder of videos: does the mouth follow its own, another's and no speech?"""
-    from dithead.evaluate.corpus import named_paths
     from dithead.evaluate.protocols import evaluate_model
+    from dithead.evaluate.test_clips import named_paths
     from dithead.hub import DEFAULT_MODEL
 
     options = given(steps=steps, protocols=protocol, seed=seed, device=device, weights=named_paths(weights or []))
@@ -47,8 +47,8 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Measure videos that exist already, of this or any other tool, against the truth."""
-    from dithead.evaluate.corpus import named_paths
     from dithead.evaluate.score import score_folders
+    from dithead.evaluate.test_clips import named_paths
 
     options = given(drivers=drivers, weights=named_paths(weights or []))
     _print_report(score_folders(generated, truth, output, **options), output, as_json)
@@ -65,7 +65,7 @@ def compare(
 
     result = compare_reports(first, second)
     if output is not None:
-        from dithead.evaluate.versus import write_comparison
+        from dithead.evaluate.comparison_page import write_comparison
 
         write_comparison(result, output)
     out(json.dumps(result, ensure_ascii=False) if as_json else comparison_table(result))
@@ -77,8 +77,8 @@ def study(
     answers: Annotated[list[Path] | None, typer.Option(help="Answer files that came back; repeatable.")] = None,
 ) -> None:
     """Ask people: make a blinded page of video pairs, or count the answers (JSON) that came back."""
-    from dithead.evaluate.corpus import named_paths
     from dithead.evaluate.study import make_study, study_results
+    from dithead.evaluate.test_clips import named_paths
 
     if answers:
         out(json.dumps(study_results(output, answers), ensure_ascii=False))

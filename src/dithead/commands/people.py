@@ -51,7 +51,7 @@ def synth(
     if hard:
         _hard_cases(count, output, head_model, shared, other, as_json)
         return
-    from dithead.synth.corpus import synth_corpus
+    from dithead.synth.corpus.people import synth_corpus
 
     if skin_from:
         from dithead.prepare.dataset import Dataset
@@ -70,7 +70,7 @@ def _hard_cases(
     if count is not None or other:
         what = ", ".join(["count"] * (count is not None) + [f"--{name}" for name in other])
         raise ConfigError(f"--hard makes one clip of each case, with labels; it takes no {what}")
-    from dithead.synth.hard import HardResult, synth_hard_cases
+    from dithead.synth.corpus.hard_cases import HardResult, synth_hard_cases
 
     folders = synth_hard_cases(output, head_model=head_model, **shared)
     result = HardResult(output, [folder.name for folder in folders])
@@ -89,7 +89,7 @@ def voices(
     engine: Engine = None,
 ) -> None:
     """Speech of many synthetic voices and languages with the mouth movement of its phonemes, for `train audio`."""
-    from dithead.synth.voices import voice_corpus
+    from dithead.synth.corpus.voices import voice_corpus
 
     made = voice_corpus(count, output, **given(seconds=seconds, seed=seed, workers=workers, engine=engine))
     out(f"{output}  {len(made)} clips")

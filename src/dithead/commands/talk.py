@@ -69,14 +69,14 @@ def faces(
     output: Annotated[Path, typer.Option("--output", "-o", help="A picture, .png or .jpg.")],
 ) -> None:
     """Draw a still of every shot with its faces numbered, as `generate --face` and `--speaker` count them."""
-    from dithead.generate.who import write_faces
+    from dithead.inference.analyse.face_sheet import write_faces
 
     out(f"{output}  {write_faces(video, output)} faces")
 
 
 def _generate_one(video: Path, audio: Path, output: Path, settings: dict[str, Any], as_json: bool) -> None:
-    from dithead.generate.pipeline import generate
-    from dithead.generate.progress import terminal_progress
+    from dithead.inference.pipeline import generate
+    from dithead.inference.progress import terminal_progress
 
     with terminal_progress() as progress:
         result = generate(video, audio, output, progress=progress, **settings)
@@ -90,8 +90,8 @@ def _generate_one(video: Path, audio: Path, output: Path, settings: dict[str, An
 
 def _generate_jobs(path: Path, settings: dict[str, Any], as_json: bool) -> None:
     """Print a line for every row as it ends; one error in the end if any of them failed."""
-    from dithead.generate.batch import generate_batch, read_jobs
-    from dithead.generate.progress import terminal_progress
+    from dithead.inference.batch import generate_batch, read_jobs
+    from dithead.inference.progress import terminal_progress
 
     rows, failed = read_jobs(path), []
     with terminal_progress() as progress:
@@ -112,6 +112,6 @@ def _voices(entries: list[str] | None, file: Path | None) -> dict[int, Path]:
         return numbered(entries or [])
     if entries:
         raise ConfigError("give --speaker or --speakers, not both")
-    from dithead.generate.jobs import read_speakers
+    from dithead.inference.job_list import read_speakers
 
     return read_speakers(file)

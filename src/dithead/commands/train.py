@@ -39,7 +39,7 @@ class Common:
         if not self.estimate:
             out(str(train(self.data, preset, self.output, *parts, **given(steps=self.steps), **options)))
             return
-        from dithead.train.estimate import estimate_stage
+        from dithead.train.report.cost_estimate import estimate_stage
 
         out(estimate_stage(stage, train, self.data, preset, *parts, steps=self.steps, **options).told())
 
@@ -69,7 +69,7 @@ def _command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 @_command("autoencoder")
 def autoencoder(common: Common) -> None:
     """Stage one: the face autoencoder. Writes autoencoder.safetensors into the run folder."""
-    from dithead.train.autoencoder import train_autoencoder
+    from dithead.train.stages.autoencoder import train_autoencoder
 
     common.run("autoencoder", train_autoencoder)
 
@@ -83,7 +83,7 @@ def audio(
     tokens_of: Annotated[str | None, typer.Option(help="A model whose tokens stay: only the ear learns.")] = None,
 ) -> None:
     """The audio encoder: hears what the lips do. Writes audio.safetensors into the run folder."""
-    from dithead.train.audio import train_audio
+    from dithead.train.stages.audio_encoder import train_audio
 
     common.run("audio", train_audio, voices=voices, **given(speech=speech, ear=ear, tokens_of=tokens_of))
 
@@ -99,7 +99,7 @@ def dit(
     ] = None,
 ) -> None:
     """Stage two: the transformer. Writes the model folder."""
-    from dithead.train.dit import train_dit
+    from dithead.train.stages.denoiser import train_dit
 
     common.run("dit", train_dit, Path(autoencoder), audio, cache=cache, sync_expert=sync_expert)
 
@@ -118,11 +118,11 @@ def sync(
     """A sync expert: which speech belongs to which mouth. Writes sync.safetensors into the run folder."""
     options = given(expert=expert, steps=steps, seed=seed, device=device, init=init)
     if estimate:
-        from dithead.train.estimate import estimate_sync
+        from dithead.train.report.cost_estimate import estimate_sync
 
         out(estimate_sync(data, **options).told())
         return
-    from dithead.train.sync import train_sync
+    from dithead.train.stages.sync_expert import train_sync
 
     out(str(train_sync(data, output, **options)))
 
@@ -134,6 +134,6 @@ def table(
     seeds: Annotated[bool, typer.Option("--seeds", help="Runs that differ in their seed alone as one row.")] = False,
 ) -> None:
     """Print finished runs side by side as Markdown: what differs, what came out, what it cost."""
-    from dithead.train.table import people_table, runs_table
+    from dithead.train.report.run_table import people_table, runs_table
 
     out(people_table(runs) if people else runs_table(runs, seeds))

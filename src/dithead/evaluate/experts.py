@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError
-from dithead.evaluate import speaking
-from dithead.evaluate.lips import Measures
+from dithead.evaluate import sync_measures as speaking
+from dithead.evaluate.lip_series import Measures
 from dithead.evaluate.networks import LOADERS
-from dithead.evaluate.observe import Observation
-from dithead.evaluate.pictures import Crops, mouth_of
+from dithead.evaluate.observe_video import Observation
+from dithead.evaluate.picture_quality import Crops, mouth_of
 from dithead.types import Wave
 
 _NEEDS = {"lpips": "lpips", "fid": "inception", "fid_mouth": "inception", "identity": "face"} | dict.fromkeys(

@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.evaluate.lips import Measures, Series, correlation, mean_of, partial_correlation
-from dithead.evaluate.observe import CROP, Observation
-from dithead.evaluate.ruler import lip_series
-from dithead.face.align import transform_points, warp_crop
+from dithead.evaluate.lip_reader import lip_series
+from dithead.evaluate.lip_series import Measures, Series, correlation, mean_of, partial_correlation
+from dithead.evaluate.observe_video import CROP, Observation
+from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
-from dithead.generate.mouths import MouthMaker
-from dithead.generate.run import OpenRun, Run
+from dithead.inference.analyse.tracklet import OpenRun, Run
+from dithead.inference.synthesise.sampler import MouthMaker
 from dithead.media.video import read_frames
 from dithead.types import Wave
 

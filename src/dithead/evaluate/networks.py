@@ -1,10 +1,10 @@
 """Networks of others, in the files their authors publish: loaded, and each behind one call on 8-bit crops.
 
-    lpips      AlexNet's, StyleGAN's ``vgg16.pt`` or a TorchScript, see ``models.lpips``
+    lpips      AlexNet's, StyleGAN's ``vgg16.pt`` or a TorchScript, see ``critics.lpips``
     inception  StyleGAN's ``inception-2015-12-05.pt``, or a TorchScript of 8-bit pictures that gives features
     face       OpenCV's SFace (``face_recognition_sface_2021dec.onnx``, Apache-2.0), or a TorchScript of pictures
                (B, 3, 112, 112) in [-1, 1] that gives embeddings, such as ArcFace's kin
-    syncnet    the original SyncNet as safetensors with its own keys, see ``models.syncnet``
+    syncnet    the original SyncNet as safetensors with its own keys, see ``critics.syncnet``
 
 Nothing here runs Python from a file: TorchScript, ONNX, safetensors, and pickles of tensors only.
 Letters: B pictures, S side, D features.
@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dithead.critics.lpips import lpips_network, script_of, takes
+from dithead.critics.syncnet import load_syncnet
 from dithead.errors import ModelError
-from dithead.evaluate.pictures import Crops
-from dithead.face.align import EYE_DISTANCE, EYE_LINE
-from dithead.models.lpips import lpips_network, script_of, takes
-from dithead.models.syncnet import load_syncnet
+from dithead.evaluate.picture_quality import Crops
+from dithead.face.alignment import EYE_DISTANCE, EYE_LINE
 
 Numbers = NDArray[np.float32]
 FACE = 112  # pixels

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dithead.checkpoint import load_model
+from dithead.device import pick_device
 from dithead.errors import ConfigError
-from dithead.evaluate.corpus import drivers_of, held_out, is_dataset, videos_in, write_held_out
 from dithead.evaluate.experts import Experts
-from dithead.evaluate.folder import claim, fingerprint
-from dithead.generate.pipeline import pick_device
+from dithead.evaluate.report_folder import claim, fingerprint
+from dithead.evaluate.test_clips import drivers_of, held_out, is_dataset, videos_in, write_held_out
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead

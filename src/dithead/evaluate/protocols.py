@@ -15,16 +15,18 @@ import numpy as np
 
 from dithead.engine import Engine, map_tasks
 from dithead.errors import DitheadError
-from dithead.evaluate import measure, previews, rows
-from dithead.evaluate.corpus import fitted
-from dithead.evaluate.folder import write_reports
+from dithead.evaluate import baselines as rows
+from dithead.evaluate import clip_measures as measure
+from dithead.evaluate import previews
 from dithead.evaluate.leaks import mask_leak
-from dithead.evaluate.lips import Measures, compare_cross
-from dithead.evaluate.observe import Observation, observe
+from dithead.evaluate.lip_series import Measures, compare_cross
+from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.plan import PROTOCOLS, Plan, make_plan
 from dithead.evaluate.report import DRIVEN_BY, ClipRecord, build_report
-from dithead.generate.pipeline import generate
-from dithead.generate.result import GenerateResult
+from dithead.evaluate.report_folder import write_reports
+from dithead.evaluate.test_clips import fitted
+from dithead.inference.pipeline import generate
+from dithead.inference.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
 from dithead.types import Wave
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import DataError, DitheadError
-from dithead.evaluate import measure, previews
-from dithead.evaluate.corpus import fitted, videos_in
+from dithead.evaluate import clip_measures as measure
+from dithead.evaluate import previews
 from dithead.evaluate.experts import Experts
-from dithead.evaluate.folder import claim, write_reports
-from dithead.evaluate.observe import Observation, observe, same_shape
+from dithead.evaluate.observe_video import Observation, observe, same_shape
 from dithead.evaluate.report import ClipRecord, build_report
+from dithead.evaluate.report_folder import claim, write_reports
+from dithead.evaluate.test_clips import fitted, videos_in
 from dithead.media.audio import read_audio
 
 GENERATED = "generated"

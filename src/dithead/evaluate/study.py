@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import DataError, OutputError
-from dithead.evaluate.corpus import videos_in
 from dithead.evaluate.report import write_json
+from dithead.evaluate.test_clips import videos_in
 
 QUESTION = "In which video do the lips fit the speech better?"
 PLAYED = frozenset({".m4v", ".mov", ".mp4", ".ogv", ".webm"})  # by browsers

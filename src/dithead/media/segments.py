@@ -14,10 +14,10 @@ from typing import Any
 
 import av
 
+from dithead.media.audio_track import AudioMuxer, AudioTrack, Sound
 from dithead.media.encoder import PictureEncoding
 from dithead.media.files import create_media, muxer_for, replacing
 from dithead.media.planes import Planes
-from dithead.media.sound import AudioMuxer, AudioTrack, Sound
 
 _RECORD = struct.Struct("<qqq?q")
 

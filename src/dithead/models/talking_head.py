@@ -12,15 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.audio import MelEncoder, MelEncoderConfig
-from dithead.models.autoencoder import AutoencoderConfig, FaceAutoencoder
-from dithead.models.chunks import knowing
-from dithead.models.context import ContextEncoder, ContextEncoderConfig
-from dithead.models.dit import DiT, DiTConfig, tokens_under_mask
-from dithead.models.mel import log_mel, speech_level, windows, with_sound
-from dithead.models.pretrained import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
-from dithead.models.unet import UNet
-from dithead.models.window import Window, window_of
+from dithead.models.audio.base import MelEncoder, MelEncoderConfig
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.models.audio.hf_speech import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
+from dithead.models.audio.mel import log_mel, speech_level, windows, with_sound
+from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
+from dithead.models.denoiser.chunks import knowing
+from dithead.models.denoiser.dit import DiT, DiTConfig, tokens_under_mask
+from dithead.models.denoiser.token_window import Window, window_of
+from dithead.models.denoiser.unet import UNet
 from dithead.types import MaskKind
 
 AudioEncoder = MelEncoder | ContextEncoder | SpeechEncoder

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dithead.prepare.clip import Outcome
-from dithead.prepare.sources import Source
-from dithead.prepare.speech import Speech
+from dithead.prepare.clip_writer import Outcome
+from dithead.prepare.raw_videos import Source
+from dithead.prepare.sync_check import Speech
 
 MANIFEST = "manifest.jsonl"
 

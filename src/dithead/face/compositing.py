@@ -1,0 +1,102 @@
+"""Put a generated crop back into its frame: only the mask's pixels are touched, everything else is bit-exact.
+
+Letters: H, W frame; S crop side; h, w the region of the frame that the mask covers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.alignment import invert, transform_points, transform_scale
+from dithead.types import RGB, Mask, Similarity
+
+BAND = 0.06  # width of the band inside the mask in which colours are compared, as a fraction of S
+_OTHER, _FEWEST = 24, 50  # a larger difference is another thing, not another tint; pixels that make a median
+_UNSEEN = 1.5  # of a tint stays: it changes that much from frame to frame, and following it would be seen
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change to a region of a frame: ``frame[top:top + h, left:left + w] += difference``."""
+
+    difference: NDArray[np.float32]  # (h, w, 3), already weighted by the mask
+    top: int
+    left: int
+
+
+def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:
+    """A copy of ``frame`` (H, W, 3) with ``crop`` (S, S, 3) blended in where ``mask`` (S, S) is above 0.
+
+    ``transform`` (2, 3) is the one that made the crop. Pixels outside the mask keep every bit.
+    """
+    patch = paste_patch(frame, crop, transform, mask)
+    result = frame.copy()
+    if patch is not None:
+        h, w = patch.difference.shape[:2]
+        region = result[patch.top : patch.top + h, patch.left : patch.left + w]
+        region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)
+    return result
+
+
+def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Patch | None:
+    """What ``composite`` adds to the frame, for callers that work on other planes than RGB.
+
+    None when the mask lies outside the picture.
+    """
+    box = _covered_box(mask, transform, frame.shape)
+    if box is None:
+        return None
+    top, left, bottom, right = box
+    back = invert(transform)
+    back[:, 2] -= (left, top)
+    size = (right - left, bottom - top)
+    crop = prefiltered(crop, transform_scale(transform))
+    face = cv2.warpAffine(crop, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    old = frame[top:bottom, left:right].astype(np.float32)
+    return Patch(((face.astype(np.float32) - old) * weight[..., None]).astype(np.float32), top, left)
+
+
+def match_colour(crop: RGB, source: RGB, mask: Mask) -> RGB:
+    """``crop`` without the tint that its decoder gives to everything it draws.
+
+    Just inside the mask's edge both show mostly the same skin as ``source`` (S, S, 3); the median of what they differ
+    by there, where they differ little, is taken out of all that is drawn. (Outside it a decoder may copy.)
+    """
+    gap = (source.astype(np.int16) - crop)[_band(mask)]
+    alike = gap[np.abs(gap).max(axis=1, initial=0) < _OTHER]
+    if len(alike) < _FEWEST:
+        return crop
+    tint = np.median(alike, axis=0)
+    tint = np.sign(tint) * np.maximum(np.abs(tint) - _UNSEEN, 0)
+    return np.asarray(np.clip(np.rint(crop + tint * (mask > 0)[..., None]), 0, 255), np.uint8)
+
+
+def _band(mask: Mask) -> NDArray[np.bool_]:
+    """(S, S): just inside the mask."""
+    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * mask.shape[0]))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    return np.asarray(hard > cv2.erode(hard, kernel))
+
+
+def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """(top, left, bottom, right) of the frame's pixels that the mask can touch."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    y0, y1, x0, x1 = rows[0] - 1, rows[-1] + 1, columns[0] - 1, columns[-1] + 1
+    corners = transform_points(np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]), invert(transform))
+    low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int) + 1
+    left, top = max(0, int(low[0])), max(0, int(low[1]))
+    right, bottom = min(shape[1], int(high[0])), min(shape[0], int(high[1]))
+    return (top, left, bottom, right) if top < bottom and left < right else None
+
+
+def prefiltered(picture: NDArray[Any], scale: float) -> NDArray[Any]:
+    """The picture (h, w, 3), blurred just enough not to alias where ``scale`` of its pixels become one."""
+    return picture if scale <= 1.35 else cv2.GaussianBlur(picture, (0, 0), 0.45 * scale)

@@ -1,0 +1,75 @@
+"""Who is who: a still of every shot with its faces numbered, as ``face`` and ``speakers`` count them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dithead.errors import FaceError
+from dithead.face.landmarks import FaceLandmarker, face_box
+from dithead.face.tracking import CutDetector
+from dithead.inference.analyse.multi_face import FaceMemory
+from dithead.media.contact_sheet import save_picture
+from dithead.media.files import shown
+from dithead.media.video import read_frames
+from dithead.types import RGB, Landmarks
+
+_MOST_SHOTS = 24  # on one sheet
+_WIDTH = 640  # of each still
+
+
+@dataclass(frozen=True)
+class ShotFaces:
+    """The first frame of a shot that shows anybody, and the faces in it by number."""
+
+    shot: int
+    time: float
+    picture: RGB
+    faces: dict[int, Landmarks]
+
+
+def faces_of(video: str | PathLike[str]) -> Iterator[ShotFaces]:
+    """Yield the faces of each shot of ``video``."""
+    cuts, found = CutDetector(), False
+    with FaceLandmarker() as landmarker:
+        for frame in read_frames(video):
+            picture = frame.quick_pixels
+            found = not cuts.is_cut(picture) and found
+            if not found and (faces := FaceMemory().step(picture, landmarker.detect(picture))):
+                found = True
+                yield ShotFaces(cuts.shot, frame.time, picture, faces)
+
+
+def write_faces(video: str | PathLike[str], output: str | PathLike[str]) -> int:
+    """Write a picture with a numbered still of every shot (the first 24); returns how many faces it shows."""
+    stills, count = [], 0
+    for seen in faces_of(video):
+        stills.append(_numbered(seen))
+        count += len(seen.faces)
+        if len(stills) == _MOST_SHOTS:
+            break
+    if not stills:
+        raise FaceError(f"{shown(Path(video))}: no face in any frame; give a video that shows a face")
+    save_picture(np.concatenate(stills), output)
+    return count
+
+
+def _numbered(seen: ShotFaces) -> RGB:
+    """The still at a common width, with a box and a number on every face."""
+    scale = _WIDTH / seen.picture.shape[1]
+    size = (_WIDTH, max(1, round(seen.picture.shape[0] * scale)))
+    still = np.ascontiguousarray(cv2.resize(seen.picture, size, interpolation=cv2.INTER_AREA))
+    for number, face in seen.faces.items():
+        x0, y0, x1, y1 = (round(v * scale) for v in face_box(face))
+        for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+            cv2.rectangle(still, (x0, y0), (x1, y1), colour, thickness)
+            cv2.putText(still, str(number), (x0, max(24, y0 - 8)), 0, 0.9, colour, thickness, cv2.LINE_AA)
+    label = f"shot {seen.shot + 1}  {seen.time:.2f} s"
+    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(still, label, (8, size[1] - 10), 0, 0.5, colour, thickness, cv2.LINE_AA)
+    return still

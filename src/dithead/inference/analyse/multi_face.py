@@ -1,0 +1,154 @@
+"""Several faces kept apart through a shot, and the choice among them.
+
+Every frame is searched for all faces; each is matched to those known by where it should be by now, how large it is
+and what it looks like, so that two faces may cross. Numbers count from 1, left to right where the shot begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.errors import ConfigError
+from dithead.face.alignment import crop_transform, warp_crop
+from dithead.face.landmarks import FaceLandmarker, face_box
+from dithead.face.tracking import FORGET_AFTER, CutDetector
+from dithead.types import RGB, Landmarks
+
+_LOOK = 16  # side of the thumbnail by which a face is known again
+_FARTHEST = 1.0  # face widths a face may be from where it was expected, and be the same
+_TOO_UNLIKE = 1.5  # cost above which a face is a new one
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which faces of each shot to draw on: ``largest``, ``left``, ``right``, ``all``, a number, or a point."""
+
+    kind: str
+    numbers: frozenset[int] = frozenset()
+    point: tuple[float, float] = (0.0, 0.0)
+
+    @staticmethod
+    def parse(text: str) -> Choice | None:
+        """Read ``largest|left|right|all|N|X,Y``; None for ``largest``, which has a quicker way."""
+        if text == "largest":
+            return None
+        if text in ("left", "right", "all"):
+            return Choice(text)
+        if re.fullmatch(r"[1-9]\d?", text):
+            return Choice("numbers", frozenset({int(text)}))
+        if found := re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", text):
+            return Choice("point", point=(float(found[1]), float(found[2])))
+        raise ConfigError(f"unknown face '{text}'; give largest, left, right, all, a number from 1, or X,Y in pixels")
+
+    def pick(self, faces: dict[int, Landmarks]) -> set[int] | None:
+        """Numbers of the chosen among the faces first seen in a shot; None while the choice cannot be made yet."""
+        if self.kind == "numbers":
+            return set(self.numbers)
+        if not faces:
+            return None
+        centres = {number: face[:, :2].mean(axis=0) for number, face in faces.items()}
+        if self.kind == "point":
+            return {min(centres, key=lambda n: float(np.linalg.norm(centres[n] - self.point)))}
+        side = min if self.kind == "left" else max
+        return {side(centres, key=lambda n: float(centres[n][0]))}
+
+
+def follow_faces(
+    frames: Iterable[RGB], choice: Choice, landmarker: FaceLandmarker | None = None
+) -> Iterator[tuple[dict[int, Landmarks | None], int]]:
+    """Yield, per frame, the chosen faces' landmarks by number (None: not seen now) and the shot's number."""
+    if landmarker is None:
+        with FaceLandmarker() as own:
+            yield from follow_faces(frames, choice, own)
+        return
+    cuts, known, chosen = CutDetector(), FaceMemory(), None
+    for frame in frames:
+        if cuts.is_cut(frame):
+            known, chosen = FaceMemory(), None
+        faces = known.step(frame, landmarker.detect(frame))
+        if choice.kind == "all":
+            yield {n: faces.get(n) for n in known.numbers}, cuts.shot
+            continue
+        if chosen is None:
+            chosen = choice.pick(faces)
+        yield {n: faces.get(n) for n in chosen or ()}, cuts.shot
+
+
+@dataclass
+class _Known:
+    centre: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    width: float
+    look: NDArray[np.float32]
+    missing: int = 0
+
+
+class FaceMemory:
+    """The faces of one shot: gives each detection the number of the face it continues, or a new one."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Known] = {}
+        self._count = 0
+
+    @property
+    def numbers(self) -> list[int]:
+        """Faces that are there or were there lately."""
+        return [number for number, face in self._known.items() if face.missing <= FORGET_AFTER]
+
+    def step(self, frame: RGB, detections: list[Landmarks]) -> dict[int, Landmarks]:
+        """Landmarks by number in this frame."""
+        left_to_right = sorted(detections, key=lambda face: float(face[:, 0].mean()))
+        seen = [_seen(frame, face) for face in left_to_right]
+        pairs = sorted(
+            (cost, number, k)
+            for number, known in self._known.items()
+            for k, new in enumerate(seen)
+            if (cost := _cost(known, new)) < _TOO_UNLIKE
+        )
+        match: dict[int, int] = {}
+        for _, number, k in pairs:
+            if number not in match.values() and k not in match:
+                match[k] = number
+        for k in range(len(seen)):
+            if k not in match:
+                self._count += 1
+                match[k] = self._count
+        self._remember({match[k]: new for k, new in enumerate(seen)})
+        return {match[k]: face for k, face in enumerate(left_to_right)}
+
+    def _remember(self, seen: dict[int, _Known]) -> None:
+        for number, known in self._known.items():
+            if number not in seen:
+                known.missing += 1
+                known.velocity *= 0.9
+        for number, new in seen.items():
+            old = self._known.get(number)
+            if old is not None:
+                step = (new.centre - old.centre) / (old.missing + 1)
+                new.velocity = 0.6 * old.velocity + 0.4 * step
+                new.look = 0.9 * old.look + 0.1 * new.look
+            self._known[number] = new
+
+
+def _seen(frame: RGB, face: Landmarks) -> _Known:
+    x0, _, x1, _ = face_box(face)
+    crop = warp_crop(frame, crop_transform(face, 64), 64)
+    look = cv2.resize(crop, (_LOOK, _LOOK), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    centre = face[:, :2].mean(axis=0).astype(np.float64)
+    return _Known(centre, np.zeros(2), max(x1 - x0, 1.0), look)
+
+
+def _cost(known: _Known, new: _Known) -> float:
+    """0 for the same face where it was expected; infinite when too far or of quite another size."""
+    expected = known.centre + known.velocity * (known.missing + 1)
+    distance = float(np.linalg.norm(new.centre - expected)) / known.width
+    ratio = abs(float(np.log(new.width / known.width)))
+    if distance > _FARTHEST * (1 + 0.1 * known.missing) or ratio > 0.7:
+        return float("inf")
+    return distance + ratio + 4.0 * float(np.abs(new.look - known.look).mean())

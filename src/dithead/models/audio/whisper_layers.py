@@ -1,0 +1,86 @@
+"""The first layers of a Whisper encoder, as parts of our own networks; Radford et al. 2022.
+
+They tell sounds apart in anyone's voice and any language; they start from pretrained weights and go on learning.
+Shapes: B batch, W mel frames, T = W / 2 tokens of 20 ms, H hidden width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dithead.models.audio.mel import N_MELS
+
+TOKEN = 2
+"""Mel frames a token."""
+_LEVEL, _SILENCE = 1.4, -0.125  # what makes speech at our level Whisper's own (measured on GRID and HDTF)
+
+
+class Block(nn.Module):
+    """A layer of Whisper's encoder: self-attention, then two linear maps, each normalised before."""
+
+    def __init__(self, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
+        self.query, self.value, self.out = (nn.Linear(hidden, hidden) for _ in range(3))
+        self.key = nn.Linear(hidden, hidden, bias=False)
+        self.wide, self.narrow = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, H) to (B, T, H)."""
+        n = self.norm1(x)
+        q, k, v = (self._split(layer(n)) for layer in (self.query, self.key, self.value))
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + self.out(mixed)
+        return x + self.narrow(F.gelu(self.wide(self.norm2(x))))  # type: ignore[no-any-return]
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class FirstLayers(nn.Module):
+    """What a network has that begins as Whisper does; ``add_layers`` makes it."""
+
+    place: nn.Parameter
+
+    def add_layers(self, window: int, hidden: int, heads: int, layers: int) -> None:
+        """Convolutions, places of ``window`` mel frames and ``layers`` blocks."""
+        self.conv1 = nn.Conv1d(N_MELS, hidden, 3, padding=1)
+        self.conv2 = nn.Conv1d(hidden, hidden, 3, stride=TOKEN, padding=1)
+        self.place = nn.Parameter(torch.randn(window // TOKEN, hidden) * 0.02)
+        self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(layers))
+
+    def tokens_of(self, mel: Tensor) -> Tensor:
+        """Log-mel (B, W, 80) of Whisper's bands at our level to what the blocks get, (B, T, H)."""
+        x = ((mel.transpose(1, 2) + _LEVEL) / 4.0).clamp_min(_SILENCE)
+        return F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2) + self.place  # type: ignore[no-any-return]
+
+    def from_elsewhere(self) -> list[nn.Parameter]:
+        """What comes from Whisper, and should learn slowly."""
+        parts: list[nn.Module] = [self.conv1, self.conv2, self.blocks]
+        return [self.place, *(p for part in parts for p in part.parameters())]
+
+    @torch.no_grad()
+    def take_from(self, whisper: Any) -> None:
+        """Start from a transformers ``WhisperEncoder`` of the same hidden width; its last places are the nearest."""
+        self.conv1.load_state_dict(whisper.conv1.state_dict())
+        self.conv2.load_state_dict(whisper.conv2.state_dict())
+        self.place.copy_(whisper.embed_positions.weight[-len(self.place) :])
+        for block, layer in zip(self.blocks, whisper.layers, strict=False):
+            block.load_state_dict(renamed(layer.state_dict(), _NAMES))
+
+
+_NAMES = {
+    "self_attn.q_proj": "query", "self_attn.k_proj": "key", "self_attn.v_proj": "value", "self_attn.out_proj": "out",
+    "self_attn_layer_norm": "norm1", "final_layer_norm": "norm2", "fc1": "wide", "fc2": "narrow",
+}  # fmt: skip
+
+
+def renamed(state: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
+    """A transformers layer's tensors under our ``names`` of its modules."""
+    split = {key: key.rsplit(".", 1) for key in state}
+    return {f"{names[module]}.{kind}": state[key] for key, (module, kind) in split.items()}

@@ -1,0 +1,52 @@
+"""The rectangle of latent cells that matters: known pixels far from the mask need neither encoding nor decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dithead.models.autoencoder.face import FACTOR
+
+
+@dataclass(frozen=True)
+class Window:
+    """Latent rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded, of ``grid`` by ``grid``."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    grid: int
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """The part of (B, C, S, S) that belongs to these cells."""
+        return image[..., self.top * FACTOR : self.bottom * FACTOR, self.left * FACTOR : self.right * FACTOR]
+
+    def cells(self, latent: Tensor) -> Tensor:
+        """The part of (B, C, G, G)."""
+        return latent[..., self.top : self.bottom, self.left : self.right]
+
+    def place(self, cells: Tensor) -> Tensor:
+        """Cells back onto the whole grid (B, C, G, G), zero elsewhere."""
+        return F.pad(cells, (self.left, self.grid - self.right, self.top, self.grid - self.bottom))
+
+    def place_pixels(self, patch: Tensor, image: Tensor) -> Tensor:
+        """A copy of ``image`` (B, 3, S, S) with the window's pixels replaced."""
+        out = image.clone()
+        self.pixels(out).copy_(patch)
+        return out
+
+
+def window_of(mask_z: Tensor, ring: int = 1) -> Window:
+    """The cells that the mask touches in any sample, with ``ring`` cells around: (B, 1, G, G) to a Window."""
+    touched = (mask_z > 0).flatten(0, 1).any(0)
+    grid = touched.shape[-1]
+    if not touched.any():
+        return Window(0, grid, 0, grid, grid)
+    rows, columns = touched.any(1).nonzero(), touched.any(0).nonzero()
+    low = (max(int(axis.min()) - ring, 0) for axis in (rows, columns))
+    high = (min(int(axis.max()) + 1 + ring, grid) for axis in (rows, columns))
+    (top, left), (bottom, right) = low, high
+    return Window(top, bottom, left, right, grid)

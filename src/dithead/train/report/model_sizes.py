@@ -1,0 +1,101 @@
+"""What a preset is, in numbers: parameters, tokens, operations a frame, memory. Counted on the code, not on paper."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dithead.config import ModelConfig
+from dithead.diffusion.objectives import make_objective
+from dithead.face.masks import box_polygon, polygon_mask
+from dithead.models.audio.hf_speech import KLConfig, SpeechConfig
+from dithead.models.talking_head import TalkingHead
+
+# What the default sources are built like, so that presets can be counted without a download.
+_KNOWN_KL = (
+    '{"in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2, "norm_num_groups": 32,'
+    ' "block_out_channels": [128, 256, 512, 512], "scaling_factor": 0.18215, "down_block_types": ["DownEncoderBlock2D",'
+    ' "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"], "up_block_types": ["UpDecoderBlock2D",'
+    ' "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}'
+)
+_KNOWN_SPEECH = '{"model_type": "wav2vec2"}'  # its defaults are those of the base model
+_TRAINING_BYTES = 20  # a trained parameter's weight, gradient, two moments of Adam and moving average in float32
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """``parameters`` in millions by part; ``tokens`` are those of a wide mask, of ``grid`` x ``grid``.
+
+    ``gflops`` are giga multiply-adds times two for one generated frame with all its steps; ``weights_gb`` what running
+    holds in float32, ``training_gb`` what training the transformer holds before any activation.
+    """
+
+    parameters: dict[str, float]
+    tokens: int
+    grid: int
+    gflops: float
+    weights_gb: float
+    training_gb: float
+
+    def told(self, config: ModelConfig) -> str:
+        """One line for people."""
+        parts = " + ".join(f"{name} {count:.1f}" for name, count in self.parameters.items())
+        return (
+            f"{config.size} px, {config.objective} in {config.steps} steps; {parts} M parameters; {self.tokens} of "
+            f"{self.grid**2} tokens; {self.gflops:.1f} GFLOPs a frame; {self.weights_gb:.2f} GB to run, "
+            f"{self.training_gb:.2f} GB and activations to train"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def sizes_of(config: ModelConfig) -> Sizes:
+    """Count a model, without its weights. MissingExtraError where a part's library is not installed."""
+    described = _described(config)
+    with torch.device("meta"):
+        head = TalkingHead(described, make_objective(config.objective)).eval()
+    parts = {name: _millions(getattr(head, name)) for name in ("autoencoder", "dit", "audio")}
+    mask = torch.from_numpy(polygon_mask(box_polygon(config.size), config.size)).view(1, 1, config.size, config.size)
+    index = (torch.nn.functional.avg_pool2d(mask, config.size // config.dit.grid) > 0).flatten().nonzero().flatten()
+    return Sizes(
+        parameters=parts,
+        tokens=len(index),
+        grid=config.dit.grid,
+        gflops=_flops(head, config, index) / 1e9,
+        weights_gb=sum(parts.values()) * 4e6 / 1e9,
+        training_gb=parts["dit"] * 1e6 * _TRAINING_BYTES / 1e9,
+    )
+
+
+def _described(config: ModelConfig) -> ModelConfig:
+    """Pretrained parts of unknown architecture are taken to be built as the default sources are."""
+    changes: dict[str, Any] = {}
+    if isinstance(config.autoencoder, KLConfig) and not config.autoencoder.architecture:
+        changes["autoencoder"] = replace(config.autoencoder, architecture=_KNOWN_KL)
+    if isinstance(config.audio, SpeechConfig) and not config.audio.architecture:
+        changes["audio"] = replace(config.audio, architecture=_KNOWN_SPEECH)
+    return config.model_copy(update=changes)
+
+
+def _millions(module: torch.nn.Module) -> float:
+    return sum(p.numel() for p in module.parameters()) / 1e6
+
+
+def _flops(head: TalkingHead, config: ModelConfig, index: torch.Tensor) -> float:
+    """Encode the masked frame, denoise, decode. The reference is encoded once for a whole clip."""
+    d, s = config.dit, config.size
+    image, mask = (torch.zeros(1, channels, s, s, device="meta") for channels in (3, 1))
+    z = torch.zeros(1, d.latent_channels, d.grid, d.grid, device="meta")
+    tokens = torch.zeros(1, head.audio.position.shape[0], d.audio_width, device="meta")
+    mask_z, t = torch.zeros(1, 1, d.grid, d.grid, device="meta"), torch.zeros(1, device="meta")
+    at, rounds = index.to("meta"), config.steps * (1 if config.guidance == 1 else 2)
+    with FlopCounterMode(display=False) as step, torch.no_grad():
+        head.dit(z, t, z, mask_z, z, tokens, at)
+    with FlopCounterMode(display=False) as frame, torch.no_grad():
+        head.autoencoder.encode_masked(image)
+        head.autoencoder.decode(z, image, mask, image)
+    return float(step.get_total_flops() * rounds + frame.get_total_flops())

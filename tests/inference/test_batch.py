@@ -1,0 +1,134 @@
+"""One model, many rows: good ones are made, bad ones reported."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dithead.checkpoint import save_model
+from dithead.errors import ConfigError
+from dithead.inference.batch import generate_batch, read_jobs
+from dithead.inference.job_list import read_speakers
+from dithead.media.video import probe
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_bad_row_does_not_stop_the_rest(footage, pictures, speech, talker, tmp_path, suffix):
+    footage(pictures[:3])
+    rows = [
+        {"video": "source.mkv", "audio": "speech.wav", "output": "one.mp4"},
+        {"video": "nowhere.mkv", "audio": "speech.wav", "output": "two.mp4"},
+        {"video": "source.mkv", "audio": "speech.wav", "output": "three.mp4", "seed": 3, "end": 0.07},
+        {"video": "source.mkv", "audio": "speech.wav", "output": "four.mp4", "seed": "many"},
+        {"video": "source.mkv", "audio": "speech.wav"},
+    ]
+    jobs = tmp_path / f"jobs{suffix}"
+    if suffix == ".csv":
+        names = ["video", "audio", "output", "seed", "end"]
+        lines = [",".join(names), *(",".join(str(row.get(n, "")) for n in names) for row in rows)]
+    else:
+        lines = [json.dumps(row) for row in rows]
+    jobs.write_text("\n".join(lines) + "\n")
+    outcomes = list(generate_batch(read_jobs(jobs), model=talker))
+    assert [o.row for o in outcomes] == [1, 2, 3, 4, 5]
+    assert [o.result.frames if o.result else 0 for o in outcomes] == [3, 0, 2, 0, 0]
+    assert "no such file" in outcomes[1].error
+    assert "seed must be of type int" in outcomes[3].error
+    assert "lacks output" in outcomes[4].error
+    assert outcomes[2].result.seed == 3
+    assert probe(tmp_path / "three.mp4").frames == 2
+    assert json.loads(outcomes[0].to_json())["row"] == 1
+    assert json.loads(outcomes[1].to_json())["error"] == outcomes[1].error
+
+
+def test_an_unknown_column_is_named(talker):
+    job = {"video": "a", "audio": "b", "output": "c", "colour": "red"}
+    assert "unknown column 'colour'" in next(generate_batch([job], model=talker)).error
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [("a.txt", "x", r"\.csv or \.jsonl"), ("a.jsonl", "{}\n[1]", "line 2"), ("a.jsonl", "{", "line 1"),
+     ("a.csv", "video,audio,output\n", "no jobs")],
+)  # fmt: skip
+def test_a_file_that_is_no_list_of_jobs(tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        read_jobs(tmp_path / name)
+
+
+def test_a_missing_file_of_jobs(tmp_path):
+    with pytest.raises(ConfigError, match=r"no\.csv"):
+        read_jobs(tmp_path / "no.csv")
+
+
+def test_two_rows_with_one_output(footage, pictures, speech, talker, tmp_path):
+    footage(pictures[:2])
+    job = {"video": tmp_path / "source.mkv", "audio": speech, "output": tmp_path / "one.mp4"}
+    first, second = generate_batch([job, job], model=talker)
+    assert first.result.frames == 2
+    assert "is the output of row 1 already" in second.error
+
+
+def test_settings_hold_for_rows_that_say_nothing(footage, pictures, speech, talker, tmp_path):
+    footage(pictures[:3])
+    job = {"video": tmp_path / "source.mkv", "audio": speech}
+    jobs = [job | {"output": tmp_path / "a.mp4"}, job | {"output": tmp_path / "b.mp4", "seed": "9", "lossless": "no"}]
+    made = [o.result for o in generate_batch(jobs, model=talker, seed=4, end=0.05, lossless=True)]
+    assert [(r.seed, r.frames) for r in made] == [(4, 2), (9, 2)]
+
+
+def test_cells_with_quotes_commas_and_line_breaks(tmp_path):
+    (tmp_path / "jobs.csv").write_text('video,audio,output\n"a, ""b"".mp4","c\nd.wav",e.mp4\n')
+    (row,) = read_jobs(tmp_path / "jobs.csv")
+    assert row["video"] == str(tmp_path / 'a, "b".mp4')
+    assert row["audio"] == str(tmp_path / "c\nd.wav")
+
+
+def test_speakers_of_a_row_and_of_a_file(footage, pictures, speech, talker, tmp_path):
+    footage(pictures[:2])
+    (tmp_path / "map.json").write_text('{"1": "speech.wav"}')
+    assert read_speakers(tmp_path / "map.json") == {1: speech}
+    (tmp_path / "jobs.csv").write_text(
+        "video,audio,output,speakers\nsource.mkv,speech.wav,o.mp4,map.json\nsource.mkv,speech.wav,p.mp4,none.json\n"
+    )
+    good, bad = generate_batch(read_jobs(tmp_path / "jobs.csv"), model=talker)
+    assert good.result.frames == 2
+    assert "none.json: cannot be read" in bad.error
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "{}", '{"one": "a.wav"}', '{"0": "a.wav"}', '{"1": 2}'])
+def test_impossible_speaker_files(tmp_path, text):
+    (tmp_path / "map.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"map\.json"):
+        read_speakers(tmp_path / "map.json")
+
+
+def test_a_loaded_model_does_not_travel(talker):
+    with pytest.raises(ConfigError, match="give its name"):
+        next(generate_batch([{}], model=talker, workers=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_two_workers_make_what_one_makes(footage, pictures, speech, talker, tmp_path, engine):
+    if engine == "ray":
+        pytest.importorskip("ray")
+    footage(pictures[:3])
+    model = save_model(tmp_path / "model", talker) or tmp_path / "model"
+
+    def jobs(prefix: str) -> list[dict[str, object]]:
+        job = {"video": tmp_path / "source.mkv", "audio": speech}
+        good = [job | {"output": tmp_path / f"{prefix}{k}.mp4", "seed": k} for k in range(3)]
+        return [*good, job | {"video": tmp_path / "nowhere.mp4", "output": tmp_path / f"{prefix}x.mp4"}]
+
+    alone = {o.row: o for o in generate_batch(jobs("a"), model=model)}
+    spread = {o.row: o for o in generate_batch(jobs("b"), model=model, engine=engine, workers=2)}
+    assert sorted(spread) == [1, 2, 3, 4]
+    assert "no such file" in spread[4].error
+    assert alone[4].error == spread[4].error
+    for k in range(3):
+        assert spread[k + 1].result.frames == 3
+        assert (tmp_path / f"a{k}.mp4").read_bytes() == (tmp_path / f"b{k}.mp4").read_bytes()

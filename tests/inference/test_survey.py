@@ -1,0 +1,161 @@
+"""Runs of a face, from made landmarks: gaps, cuts, fades, reasons, and what goes to disk and back."""
+
+from __future__ import annotations
+
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from dithead.errors import FaceError
+from dithead.face.alignment import ANCHORS, CANONICAL
+from dithead.face.tracking import LONGEST_GAP
+from dithead.inference.analyse.first_pass import Survey, Surveyor, unusable
+from dithead.inference.analyse.image_store import Shelf
+from dithead.inference.analyse.tracklet import RAMP, head_turn
+from dithead.media.planes import planes_of_rgb
+from dithead.media.video import VideoFrame, VideoInfo
+
+INFO = VideoInfo(128, 128, Fraction(25))
+
+
+def face(x: float = 64.0, eyes: float = 50.0, yaw: float = 0.0) -> np.ndarray:
+    """Landmarks (478, 3) of a head whose outer eye corners are ``eyes`` pixels apart, turned by ``yaw`` degrees."""
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (478, 3)) * (1, 1.5, 0.3) + (0, 0.7, 0)
+    points[list(ANCHORS)] = CANONICAL
+    c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    points = points @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    return (points * eyes + (x, 40, 0)).astype(np.float32)
+
+
+def frame(index: int) -> VideoFrame:
+    grey = np.full((128, 128, 3), 90, np.uint8)
+    native = planes_of_rgb(grey, "yuv420p", INFO.encoding).to_frame()
+    return VideoFrame(index, index / 25, index * 512, Fraction(1, 12800), native, INFO.encoding)
+
+
+def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None, shelf: Shelf | None = None) -> Survey:
+    surveyor = Surveyor(64, shelf=shelf)
+    for k, landmarks in enumerate(faces):
+        surveyor.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
+    return surveyor.finish()
+
+
+def test_a_frame_costs_few_bytes(monkeypatch):
+    """Two hours at 25 fps are 180 000 frames: what is kept of each must be small, at the end of the run too."""
+    monkeypatch.setattr("dithead.inference.analyse.tracklet.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr(
+        "dithead.inference.analyse.tracklet.own_picture", lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3))
+    )
+    surveyor, landmarks, picture = Surveyor(64), face(), frame(0)
+    for _ in range(400):  # the samples are full, and what is made once is made
+        surveyor.step(picture, {0: landmarks}, 0)
+    tracemalloc.start()
+    for _ in range(4000):
+        surveyor.step(picture, {0: landmarks}, 0)
+    kept, _ = tracemalloc.get_traced_memory()
+    found = surveyor.finish()
+    closed, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.frames == found.runs[0].stop == 4400
+    assert kept / 4000 < 240
+    assert closed / 4400 < 300
+    assert peak / 4400 < 900
+
+
+def test_one_run_from_end_to_end_does_not_fade():
+    found = surveyed([face()] * 9)
+    assert [(r.start, r.stop) for r in found.runs] == [(0, 9)]
+    assert [found.runs[0].strength(k) for k in range(9)] == [1.0] * 9
+    assert found.faces_missed == 0
+    assert found.stamps.tolist() == [512 * k for k in range(9)]
+
+
+def test_a_short_gap_is_bridged_evenly():
+    found = surveyed([face(60), face(60), face(60), None, None, None, face(68), face(68), face(68)])
+    assert [(r.start, r.stop) for r in found.runs] == [(0, 9)]
+    assert found.faces_missed == 0
+    shifts = [-m[0, 2] / m[0, 0] for m in found.runs[0].transforms]
+    assert shifts == sorted(shifts)
+    assert np.diff(shifts)[2:6] == pytest.approx([np.diff(shifts)[2:6].mean()] * 4, rel=0.05)
+
+
+def test_a_long_gap_splits_and_fades():
+    gap = LONGEST_GAP + 1
+    found = surveyed([face()] * 8 + [None] * gap + [face()] * 8)
+    first, second = found.runs
+    assert (first.start, first.stop) == (0, 8)
+    assert (second.start, second.stop) == (8 + gap, 16 + gap)
+    assert first.strength(0) == 1.0
+    assert [first.strength(k) for k in range(4, 8)] == pytest.approx([0.8, 0.6, 0.4, 0.2])
+    assert second.strength(second.start) == pytest.approx(1 / (RAMP + 1))
+    assert second.strength(second.stop - 1) == 1.0
+    assert [(s.first, s.last, s.reason) for s in found.passed_through] == [(8, 7 + gap, "no face")]
+
+
+def test_a_cut_ends_a_run_at_once():
+    found = surveyed([face(50)] * 5 + [face(80)] * 5, shots=[0] * 5 + [1] * 5)
+    assert [(r.start, r.stop) for r in found.runs] == [(0, 5), (5, 10)]
+    assert found.runs[0].strength(4) == found.runs[1].strength(5) == 1.0
+    moved = found.runs[1].transforms[0][0, 2] - found.runs[0].transforms[-1][0, 2]
+    assert abs(moved) > 10  # no smoothing across the cut
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "reason"),
+    [
+        (None, "no face"), (face(eyes=10), "face too small"), (face(yaw=60), "face turned away"),
+        (face(yaw=-60), "face turned away"), (face(yaw=30), ""), (face(), ""),
+    ],
+)  # fmt: skip
+def test_reasons(landmarks, reason):
+    assert unusable(landmarks) == reason
+
+
+@pytest.mark.parametrize("yaw", [-50.0, 0.0, 35.0])
+def test_head_turn_is_the_sine_of_the_yaw(yaw):
+    assert abs(head_turn(face(yaw=yaw))) == pytest.approx(abs(np.sin(np.radians(yaw))), abs=1e-3)
+
+
+def test_no_usable_frame_says_why():
+    with pytest.raises(FaceError, match=r"no usable face in any of its 3 frames \(face too small\)"):
+        surveyed([face(eyes=8)] * 3)
+
+
+def test_many_frames_keep_few_samples():
+    surveyor = Surveyor(64)
+    for k in range(300):
+        surveyor.step(frame(k), {0: face()}, 0)
+    assert len(surveyor.open[0].samples) <= 64
+
+
+def test_round_trip_through_a_file(tmp_path):
+    found = surveyed([face()] * 4 + [None] * 20 + [face(70)] * 5, shelf=Shelf(tmp_path / "mouths"))
+    found.save(tmp_path / "survey.npz")
+    back = Survey.load(tmp_path / "survey.npz", Shelf(tmp_path / "mouths", old=True))
+    for run, other in zip(found.runs, back.runs, strict=True):
+        assert run.mouths.slot == other.mouths.slot
+        assert run.mouths.usual == other.mouths.usual
+        assert np.array_equal(run.mouths.graded().crops, other.mouths.graded().crops)
+        assert np.array_equal(run.mouths.moves, other.mouths.moves)
+        for own, again in zip(run.mouths.graded().own, other.mouths.graded().own, strict=True):
+            assert np.array_equal(own.picture, again.picture)
+        assert np.array_equal(run.mouths.openings, other.mouths.openings)
+    assert back.passed_through == found.passed_through
+    assert np.array_equal(back.stamps, found.stamps)
+    for a, b in zip(found.runs, back.runs, strict=True):
+        assert (a.start, a.stop, a.fades_in, a.fades_out) == (b.start, b.stop, b.fades_in, b.fades_out)
+        for name in ("transforms", "polygon", "lips", "reference"):
+            assert np.array_equal(np.stack(getattr(a, name)), np.stack(getattr(b, name)))
+
+
+def test_two_faces_make_two_runs_and_one_of_them_is_enough():
+    surveyor = Surveyor(64)
+    for k in range(10):
+        surveyor.step(frame(k), {1: face(50) if k < 6 else None, 2: face(80) if k > 2 else None}, 0)
+    found = surveyor.finish()
+    assert sorted((r.face, r.start, r.stop) for r in found.runs) == [(1, 0, 6), (2, 3, 10)]
+    assert [r.face for r in found.runs_at(4)] != []
+    assert {r.face for r in found.runs_at(4)} == {1, 2}
+    assert found.faces_missed == 0

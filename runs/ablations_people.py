@@ -16,9 +16,9 @@ from torch import Tensor
 
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
-from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.data.clips import Source, WeightedClip, choose_clips, choose_held_out_clips
 from dithead.train.data.latent_cache import cache_clips
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.metrics import held_out_latents as held_out
 from dithead.train.stages.parts import cache_key
@@ -54,9 +54,9 @@ def main(out: Path, run: str, data: Path) -> None:
 
     def clips_of(folder: Path, chosen: list[WeightedClip]) -> list[held_out.HeldOutClip]:
         cached = cache_clips(folder, chosen, [1] * len(chosen), head, 0)
-        return held_out.held_out_clips(LatentBank(cached, basis, settings, head.audio), len(chosen))
+        return held_out.held_out_clips(LatentDataset(cached, basis, settings, head.audio), len(chosen))
 
-    clips = clips_of(cache / "held_out", held_out_people(sources, 18))[:12]
+    clips = clips_of(cache / "held_out", choose_held_out_clips(sources, 18))[:12]
     with torch.no_grad():
         plain = [held_out.sample(head, clip, clip.mel) for clip in clips]
         told("plain", plain, clips)

@@ -25,9 +25,9 @@ from dithead.critics.sync_offset import as_input, lip_centre, mouth_pictures, sh
 from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
-from dithead.train.data.clips import Source, WeightedClip, held_out_people
+from dithead.train.data.clips import Source, WeightedClip, choose_held_out_clips
 from dithead.train.data.latent_cache import cache_clips
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.data.picture_augmentation import identity
 from dithead.train.metrics import held_out_latents as held_out
@@ -68,11 +68,11 @@ def judged(name: str, items: Sequence[WeightedClip], pictures: Sequence[NDArray[
 @torch.inference_mode()
 def main(out: Path, data: Path, runs: Sequence[str]) -> None:
     basis, settings = LipBasis.load(out / "audio" / "lips.npz"), get_preset("tiny").dit
-    items = held_out_people([Source(data)], 18)[:CLIPS]
+    items = choose_held_out_clips([Source(data)], 18)[:CLIPS]
     for number, run in enumerate(runs):
         head = load_model(out / run / "model")
         cached = cache_clips(out / "latents" / cache_key(head, 0) / "held_out", items, [1] * CLIPS, head, 0)
-        bank = LatentBank(cached, basis, settings, head.audio, head.config.dit.references)
+        bank = LatentDataset(cached, basis, settings, head.audio, head.config.dit.references)
         clips = held_out.held_out_clips(bank, CLIPS, FRAMES)
         if not number:
             judged("the truth", items, [shrunk(item, head.size) for item in items])

@@ -34,7 +34,7 @@ from dithead.synth.head.body import Body
 from dithead.synth.skin.real_skins import FOLDER
 from dithead.train.data.speech_augmentation import augment_mel
 from dithead.train.loop.runtime import step_generator, step_rng
-from dithead.train.stages.sync_expert import Speaking, augment_mouths, held_out_numbers, inner, speaking
+from dithead.train.stages.sync_expert import Speaking, augment_mouth_images, held_out_numbers, inner, speaking
 
 CONFIG = SyncConfig(side=32, width=24, embedding=64, colour=False)
 IN_COLOUR = SyncConfig(side=32, width=24, embedding=64, colour=True)
@@ -109,7 +109,7 @@ def batch(sets: Sequence[Sequence[Item]], seed: int, step: int) -> tuple[Tensor,
         mels.append(augment_mel(rng, mel) if rng.random() < 0.8 else mel)
         mouths.append(item.speaking.mouths[first : first + FRAMES])
         openings.append(item.opening[first : first + FRAMES])
-    pictures = augment_mouths(as_input(np.stack(mouths)), IN_COLOUR, step_generator(seed, step))
+    pictures = augment_mouth_images(as_input(np.stack(mouths)), IN_COLOUR, step_generator(seed, step))
     return pictures, torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(openings))
 
 

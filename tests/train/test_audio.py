@@ -17,7 +17,7 @@ from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderC
 from dithead.models.audio.mel import FLOOR
 from dithead.train.data.clips import Source
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
-from dithead.train.data.speech_dataset import AudioBank, Heard, cut_mel
+from dithead.train.data.speech_dataset import SpeechDataset, Heard, cut_mel
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.parts import load_audio
 
@@ -92,7 +92,7 @@ def test_what_an_ear_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(
     config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **EAR)
     encoder = ContextEncoder(config)
     assert encoder.ear is not None
-    batch = AudioBank([Source(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
+    batch = SpeechDataset([Source(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
     assert batch["mel"].shape == (6, 96, 240)
     assert batch["stretch"].shape == (6, 48 - 2 * encoder.ear.margin, COEFFICIENTS)
     inside = batch["inside"].bool()
@@ -102,7 +102,7 @@ def test_what_an_ear_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(
 
 
 def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> None:
-    banks = [AudioBank([Source(dataset)], voices, AudioTraining(batch=6), listener()) for _ in range(2)]
+    banks = [SpeechDataset([Source(dataset)], voices, AudioTraining(batch=6), listener()) for _ in range(2)]
     first, second, other = banks[0].batch(3, 1), banks[1].batch(3, 1), banks[0].batch(4, 1)
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["mel"], other["mel"])
@@ -112,7 +112,7 @@ def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> N
 
 def test_a_folder_without_voices_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dithead voices"):
-        AudioBank([Source(dataset)], tmp_path, AudioTraining(), listener())
+        SpeechDataset([Source(dataset)], tmp_path, AudioTraining(), listener())
 
 
 def test_a_missing_basis_says_what_to_do(tmp_path: Path) -> None:

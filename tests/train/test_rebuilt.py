@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from dithead.config import get_preset
 from dithead.errors import ModelError, OutputError
 from dithead.train.loop.weights_file import save_weights
-from dithead.train.metrics.reconstruction import held_out_numbers, lpips_of, ssim
+from dithead.train.metrics.reconstruction import held_out_numbers, load_lpips, ssim
 from dithead.train.stages.autoencoder import train_autoencoder
 
 
@@ -69,7 +69,7 @@ def test_worse_pictures_have_worse_numbers() -> None:
 
 
 def test_lpips_has_a_gradient_and_is_measured_where_its_weights_are(alexnet: Path) -> None:
-    distance = lpips_of(str(alexnet), torch.device("cpu"))
+    distance = load_lpips(str(alexnet), torch.device("cpu"))
     assert distance is not None
     image = pictures()
     moved = (image + 0.1 * torch.randn(image.shape)).requires_grad_()
@@ -79,7 +79,7 @@ def test_lpips_has_a_gradient_and_is_measured_where_its_weights_are(alexnet: Pat
     truth = {"image": image, "mask": lower_half(), "mouth": lower_half()}
     assert held_out_numbers(image, truth, distance)["held_out_lpips"] == 0
     assert held_out_numbers(moved.detach(), truth, distance)["held_out_lpips"] > 0
-    assert lpips_of("", torch.device("cpu")) is None
+    assert load_lpips("", torch.device("cpu")) is None
 
 
 def test_stage_one_trains_with_lpips_and_names_weights_that_are_not_there(

@@ -20,7 +20,7 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.train.loop.loggers import Watchers
+from dithead.train.loop.loggers import Loggers
 from dithead.train.loop.processes import Team
 from dithead.train.loop.run_folder import Run, read_checkpoint
 from dithead.train.loop.runtime import Clock, prefetch
@@ -234,10 +234,10 @@ def test_wandb_is_told_numbers_and_pictures_where_a_project_is_named(
     fake = SimpleNamespace(init=lambda **k: told.append(k) or session, Image=lambda path: f"picture {path}",
                            __spec__=object())  # fmt: skip
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    Watchers(tmp_path).numbers({"step": 3, "loss": 0.5})
+    Loggers(tmp_path).numbers({"step": 3, "loss": 0.5})
     assert told == [], "numbers leave the machine only when a project is named"
     monkeypatch.setenv("WANDB_PROJECT", "dithead")
-    watchers = Watchers(tmp_path)
+    watchers = Loggers(tmp_path)
     watchers.numbers({"step": 3, "loss": 0.5})
     watchers.picture(_picture(tmp_path / "0000003.png"), 3)
     watchers.close()

@@ -20,7 +20,7 @@ from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffle
 from dithead.train.data.clips import Source
 from dithead.train.data.damaged_clips import Damaged
 from dithead.train.data.frame_stream import FrameStream, is_sharded
-from dithead.train.data.speech_dataset import AudioBank
+from dithead.train.data.speech_dataset import SpeechDataset
 from dithead.train.loop.run_folder import Run, read_checkpoint
 from dithead.train.stages import sync_expert as sync
 from dithead.train.stages.audio_encoder import train_audio
@@ -165,11 +165,11 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
     damage(packed, lost)
     config, encoder = EXPERTS["score"], make_audio(get_preset("tiny").model.audio)
     with pytest.raises(DataError, match="more than 1%"):
-        AudioBank([Source(packed)], None, AudioTraining(), encoder)
+        SpeechDataset([Source(packed)], None, AudioTraining(), encoder)
     with pytest.raises(DataError, match="more than 1%"):
         sync._cached(tmp_path / "features", clips, config)
     monkeypatch.setattr("dithead.train.data.damaged_clips.TOLERATED", 0.5)
-    assert len(AudioBank([Source(packed)], None, AudioTraining(), encoder).faces) == 2
+    assert len(SpeechDataset([Source(packed)], None, AudioTraining(), encoder).faces) == 2
     read = sync._cached(tmp_path / "features", clips, config)
     assert [clip is None for clip in read] == [clip == lost for clip in clips]
     assert f"left out: {packed / lost.shard}" in caplog.text

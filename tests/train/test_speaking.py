@@ -15,7 +15,7 @@ from dithead.critics.sync_offset import mouth_pictures
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ConfigError, ModelError
 from dithead.train.loop.runtime import Batch, Trainable
-from dithead.train.losses.sync_loss import PREFIX, SpokenLoss, loss_expert, mouth_of
+from dithead.train.losses.sync_loss import PREFIX, SyncLoss, load_loss_expert, mouth_of
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import _Stage, train_dit
@@ -75,9 +75,9 @@ def test_training_against_the_expert_raises_its_agreement_and_moves_the_transfor
     preset = get_preset("tiny", [f"model.dit.temporal={temporal}", "dit.sync_weight=1"])
     head = build_model(preset.model)
     head.autoencoder.requires_grad_(False)
-    frozen = loss_expert(preset.dit, expert)
+    frozen = load_loss_expert(preset.dit, expert)
     assert frozen is not None
-    spoken, batch = SpokenLoss(frozen, head, 5), windows(3, 5)
+    spoken, batch = SyncLoss(frozen, head, 5), windows(3, 5)
     trainable = Trainable(head.dit, 3e-3, 0.9)
     stage = _Stage(preset.dit, make_objective("flow"), trainable, head.audio, torch.device("cpu"), None,
                    max(1, temporal), spoken)  # fmt: skip
@@ -108,12 +108,12 @@ def test_stage_two_watches_and_hears(dataset: Path, expert: Path, tmp_path: Path
 
 def test_the_wrong_expert_or_none_is_told(expert: Path, tmp_path: Path) -> None:
     weighted = DiTTraining(sync_weight=0.1)
-    assert loss_expert(DiTTraining(), None) is None
-    assert loss_expert(weighted, expert) is not None
+    assert load_loss_expert(DiTTraining(), None) is None
+    assert load_loss_expert(weighted, expert) is not None
     with pytest.raises(ConfigError, match="sync_weight is 0"):
-        loss_expert(DiTTraining(), expert)
+        load_loss_expert(DiTTraining(), expert)
     scoring = save_expert(SyncExpert(SyncConfig(**TINY)), tmp_path / "score.safetensors", "score")
     with pytest.raises(ConfigError, match="this expert measures"):
-        loss_expert(weighted, scoring)
+        load_loss_expert(weighted, scoring)
     with pytest.raises(ModelError, match="dithead train sync --expert loss"):
-        loss_expert(weighted, tmp_path / "nowhere.safetensors")
+        load_loss_expert(weighted, tmp_path / "nowhere.safetensors")

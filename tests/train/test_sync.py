@@ -15,7 +15,7 @@ from dithead.train.data.clips import Source
 from dithead.train.loop import runtime
 from dithead.train.report.cost_estimate import estimate_sync
 from dithead.train.stages import sync_expert as stage
-from dithead.train.stages.sync_expert import SyncTraining, augment_mouths, train_sync
+from dithead.train.stages.sync_expert import SyncTraining, augment_mouth_images, train_sync
 
 TRAINING = SyncTraining(steps=4, segments=2, frames=8, warmup=1)
 
@@ -95,7 +95,7 @@ def test_no_clip_is_in_both_experts_data(dataset: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", EXPERTS)
 def test_augmentation_repeats_and_keeps_the_networks_shape(name: str) -> None:
     config, mouths = EXPERTS[name], torch.rand(2, 3, 3, 52, 52) * 2 - 1
-    a, b = (augment_mouths(mouths, config, torch.Generator().manual_seed(4)) for _ in range(2))
+    a, b = (augment_mouth_images(mouths, config, torch.Generator().manual_seed(4)) for _ in range(2))
     assert a.shape == (2, 3, 3 if config.colour else 1, config.side, config.side)
     assert torch.equal(a, b)
 

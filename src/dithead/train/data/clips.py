@@ -120,7 +120,7 @@ def held_out_split(sources: Sequence[Source]) -> str:
     return "val" if any(Dataset(source.path).clips("val") for source in sources) else "train"
 
 
-def held_out_people(sources: Sequence[Source], count: int = HELD_OUT_CLIPS) -> list[WeightedClip]:
+def choose_held_out_clips(sources: Sequence[Source], count: int = HELD_OUT_CLIPS) -> list[WeightedClip]:
     """``count`` clips of people held out, of as many people as there are; of the training people where nobody is."""
     people: dict[str, list[WeightedClip]] = defaultdict(list)
     for item in choose_clips(sources, held_out_split(sources), 10**9, 0.5):
@@ -163,7 +163,7 @@ class ClipFrames:
     id: str = ""
 
 
-class FrameBank:
+class FrameDataset:
     """The frames of stage one, in memory: spread over each clip, identities balanced."""
 
     def __init__(self, sources: Sequence[Source], split: str, cap: int, places: int = 1) -> None:
@@ -171,7 +171,7 @@ class FrameBank:
         chosen, self._places = choose_clips(sources, split, cap, power=0.5), places
         damaged = Damaged(len(chosen))
         with ThreadPoolExecutor(2) as pool:
-            loaded = pool.map(lambda w: damaged.read(w.clip, lambda: spread_frames(w)), chosen)
+            loaded = pool.map(lambda w: damaged.read(w.clip, lambda: load_frames(w)), chosen)
             found = [(frames, w) for frames, w in zip(loaded, chosen, strict=True) if frames is not None]
         pairs = [(frames, w) for frames, w in found if len(frames.crops) > 1]
         if not pairs:
@@ -182,16 +182,16 @@ class FrameBank:
     def pick(self, rng: np.random.Generator, place: int = 0) -> tuple[ClipFrames, int, int]:
         """A clip, a target frame and another frame of the clip as reference, for the training's row ``place``."""
         clip = self.clips[self._mixture.pick(rng, place / self._places)]
-        return clip, *two_frames(clip, rng)
+        return clip, *pick_two_frames(clip, rng)
 
 
-def two_frames(clip: ClipFrames, rng: np.random.Generator) -> tuple[int, int]:
+def pick_two_frames(clip: ClipFrames, rng: np.random.Generator) -> tuple[int, int]:
     """A target and another frame."""
     target, reference = rng.choice(len(clip.crops), 2, replace=False)
     return int(target), int(reference)
 
 
-def spread_frames(item: WeightedClip) -> ClipFrames:
+def load_frames(item: WeightedClip) -> ClipFrames:
     track = item.clip.track()
     index = np.flatnonzero(track.valid)[:: item.stride]
     return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(track.landmarks[index]), item.clip.id)

@@ -15,7 +15,7 @@ import numpy as np
 from dithead.errors import DataError
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import ShardStore, shuffled
-from dithead.train.data.clips import ClipFrames, Mixture, Source, WeightedClip, spread_frames, two_frames
+from dithead.train.data.clips import ClipFrames, Mixture, Source, WeightedClip, load_frames, pick_two_frames
 from dithead.train.data.damaged_clips import Damaged
 
 _KEEP = 256  # decoded clips in memory
@@ -43,7 +43,7 @@ class FrameStream:
         for further in range(2 * len(source.clips)):  # any two epochs in a row hold every clip
             frames = self._frames(source.at(place + further, self.seed))
             if frames is not None and len(frames.crops) > 1:
-                return frames, *two_frames(frames, rng)
+                return frames, *pick_two_frames(frames, rng)
         raise DataError(f"{source.name}: no clip has two usable frames; stage one needs a frame and a reference")
 
     def _frames(self, clip: Clip) -> ClipFrames | None:
@@ -53,7 +53,7 @@ class FrameStream:
                 self._recent.move_to_end(key)
                 return self._recent[key]
         whole = WeightedClip(clip, 1.0, 1.0, slice(0, clip.length), 1)
-        frames = self._damaged.read(clip, lambda: spread_frames(whole))
+        frames = self._damaged.read(clip, lambda: load_frames(whole))
         with self._lock:
             self._recent[key] = frames
             while len(self._recent) > _KEEP:

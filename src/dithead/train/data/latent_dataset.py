@@ -22,7 +22,7 @@ from dithead.train.data.clips import Mixture
 from dithead.train.data.latent_cache import CachedClip, ClipLatents
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.data.speech_augmentation import augment_mel
-from dithead.train.data.speech_dataset import as_it_is
+from dithead.train.data.speech_dataset import unchanged
 from dithead.train.loop.processes import team
 from dithead.train.loop.runtime import Batch, step_generator, step_rng
 
@@ -32,7 +32,7 @@ _OPEN_OF = 3  # frames to choose the most open of
 _KNOWN_SHARE = 0.75  # of the chunks begin with frames of the one before
 
 
-class LatentBank:
+class LatentDataset:
     """Cached clips in memory."""
 
     def __init__(
@@ -45,7 +45,7 @@ class LatentBank:
         self._mixture = Mixture([item.probability for item in cached], [item.final for item in cached])
         self.settings, self.basis, self.references, self.together = settings, basis, references, together
         self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
-        self._augment = augment_mel if isinstance(audio, MelListener) else as_it_is
+        self._augment = augment_mel if isinstance(audio, MelListener) else unchanged
 
     def batch(self, step: int, seed: int) -> Batch:
         """Everything one update needs of this process's rows, its random numbers included: resuming repeats nothing and

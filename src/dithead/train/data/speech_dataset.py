@@ -55,7 +55,7 @@ class Heard:
         return np.asarray(values[low] * (1 - part) + values[low + 1] * part, np.float32)
 
 
-class AudioBank:
+class SpeechDataset:
     """Faces and voices in memory; batches are a function of (seed, step) alone."""
 
     def __init__(
@@ -65,10 +65,10 @@ class AudioBank:
         self.settings, self.encoder = settings, encoder
         pretrained = isinstance(encoder, SpeechEncoder)
         self.frames_per_token = 1 if pretrained else _TOKEN
-        self._augment = as_it_is if pretrained else augment_mel
+        self._augment = unchanged if pretrained else augment_mel
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         damaged = Damaged(len(chosen))
-        read = [(item, damaged.read(item.clip, partial(shapes_of, item.clip))) for item in chosen]
+        read = [(item, damaged.read(item.clip, partial(lip_shapes_of, item.clip))) for item in chosen]
         known = [(item, shapes) for item, shapes in read if shapes is not None]
         self._mixture = Mixture([item.probability for item, _ in known], [item.final for item, _ in known])
         self.basis = LipBasis.fit([shapes for _, shapes in known])
@@ -77,7 +77,7 @@ class AudioBank:
         if voices is not None and not self.voices:
             raise DataError(f"{voices} holds no voices; make some with: dithead voices 1000 -o {voices}")
 
-    def turn_basis(self, told: Sequence[tuple[Floats, Floats]], unit: float) -> None:
+    def align_basis(self, told: Sequence[tuple[Floats, Floats]], unit: float) -> None:
         """Tell lips as another encoder does, of which truths and guesses (N, 9) are given: 1 of the opening is
         ``unit``, and the directions, which have no sign, point the same way.
         """
@@ -135,7 +135,7 @@ class AudioBank:
         """
         if not isinstance(self.encoder, ContextEncoder) or self.encoder.ear is None:
             return {}
-        tokens = told_by(self.encoder, moments)
+        tokens = predicted_times(self.encoder, moments)
         inside = (tokens >= 0) & (tokens <= (len(item.lips) - 1) * item.spacing)
         inside[:_EARLIEST] = False
         inside[-(self.encoder.config.window // (2 * _TOKEN) - self.encoder.ear.margin) :] = False
@@ -175,14 +175,14 @@ def cut_sound(sound: NDArray[np.float16], moments: NDArray[np.float64]) -> NDArr
     return np.interp(at, np.arange(len(sound)), sound.astype(np.float32), left=0.0, right=0.0).astype(np.float32)
 
 
-def told_by(encoder: ContextEncoder, moments: Floats) -> NDArray[np.float64]:
+def predicted_times(encoder: ContextEncoder, moments: Floats) -> NDArray[np.float64]:
     """At which of ``moments`` (P + W,) the encoder's ear tells of the lips (E,)."""
     assert encoder.ear is not None
     margin = encoder.ear.margin
     return np.asarray(moments[::_TOKEN][margin:-margin], np.float64)
 
 
-def as_it_is(_: np.random.Generator, features: Floats) -> Floats:
+def unchanged(_: np.random.Generator, features: Floats) -> Floats:
     """Features of a network that has heard many voices need no other voices."""
     return features
 
@@ -192,6 +192,6 @@ def features_of(encoder: AudioEncoder, wave: Floats) -> NDArray[np.float16]:
     return speech_features(encoder, torch.from_numpy(np.asarray(wave, np.float32))).numpy().astype(np.float16)
 
 
-def shapes_of(clip: Clip) -> NDArray[np.float32]:
+def lip_shapes_of(clip: Clip) -> NDArray[np.float32]:
     """Lip shapes (N, 81) of a clip."""
     return lip_shapes(clip.track().landmarks)

@@ -19,7 +19,7 @@ from dithead.train.loop.processes import team
 _log = logging.getLogger(__name__)
 
 
-class Watchers:
+class Loggers:
     """Whoever is told the numbers and pictures of a run; nobody when nothing is installed."""
 
     def __init__(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ import torch
 from dithead.errors import ConfigError, DataError, ModelError, OutputError
 from dithead.media.files import replacing
 from dithead.prepare.dataset import Dataset
-from dithead.train.loop.loggers import Watchers
+from dithead.train.loop.loggers import Loggers
 from dithead.train.loop.processes import team
 
 
@@ -53,7 +53,7 @@ class Run:
             except OSError as error:
                 raise OutputError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
         team().wait()
-        self.watchers = Watchers(self.folder)
+        self.watchers = Loggers(self.folder)
 
     def _require_same(self, config: dict[str, Any], data: dict[str, Any]) -> None:
         stored = _read(self.folder / "config.json")

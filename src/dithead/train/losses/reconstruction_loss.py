@@ -27,7 +27,7 @@ def pyramid_loss(prediction: Tensor, target: Tensor, weight: Tensor, levels: int
     return total + weighted_mean(difference.abs(), weight)
 
 
-def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Hinge loss of patch scores."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 

@@ -26,7 +26,7 @@ from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train.data.clips import region_picture
 from dithead.train.data.latent_cache import CachedClip, augmentation_of, mask_polygons
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.loop.processes import team
 from dithead.train.loop.runtime import Batch, autocast, step_generator, step_rng
 
@@ -36,7 +36,7 @@ _AROUND = 4  # frames of speech to either side that the expert hears besides the
 _STREAM = 11  # of random numbers
 
 
-def loss_expert(settings: DiTTraining, file: Path | None) -> SyncExpert | None:
+def load_loss_expert(settings: DiTTraining, file: Path | None) -> SyncExpert | None:
     """The expert to train against: of ``file``, or the shipped one; None where the loss has no weight.
 
     Raises ConfigError for an expert without a weight, and for one that measures; ModelError where there is none.
@@ -56,10 +56,10 @@ def loss_expert(settings: DiTTraining, file: Path | None) -> SyncExpert | None:
 
 
 @dataclass(frozen=True)
-class SpokenWindows:
+class SyncWindows:
     """Windows of training clips with the pixels around the mouth: what the decoder sees, and where the lips are."""
 
-    bank: LatentBank
+    bank: LatentDataset
     head: TalkingHead
     frames: int
     seed: int
@@ -115,7 +115,7 @@ def _speech(wave: NDArray[Any], length: int, first: int, frames: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SpokenLoss:
+class SyncLoss:
     """How little the drawn mouths speak their speech: 1 less the expert's likeness, 0 to 2."""
 
     expert: SyncExpert

@@ -17,7 +17,7 @@ from torch import Tensor
 from dithead.models.denoiser.chunks import chunks, knowing
 from dithead.models.denoiser.dit import tokens_per_sample
 from dithead.models.talking_head import TalkingHead
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.loop.runtime import autocast
 
 Shown = Literal["near", "nearest", "fixed", "previous"]
@@ -45,12 +45,12 @@ class HeldOutClip:
 HELD_OUT_MEASURED = 12  # clips
 
 
-def held_out_clips(bank: LatentBank, count: int = HELD_OUT_MEASURED, frames: int = 16) -> list[HeldOutClip]:
+def held_out_clips(bank: LatentDataset, count: int = HELD_OUT_MEASURED, frames: int = 16) -> list[HeldOutClip]:
     """The first ``frames`` frames of up to ``count`` clips; references from their ends."""
     return [_clip(bank, index, frames) for index in range(min(count, len(bank.clips)))]
 
 
-def _clip(bank: LatentBank, index: int, frames: int) -> HeldOutClip:
+def _clip(bank: LatentDataset, index: int, frames: int) -> HeldOutClip:
     clip = bank.clips[index]
     rows, fixed = range(min(frames, len(clip.latents))), max(bank.references, 1)
     spare = len(clip.latents) - len(rows) >= fixed

@@ -23,7 +23,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 """Of pictures (B, 3, S, S) each, (B,)."""
 
 
-def lpips_of(file: str, device: torch.device) -> Distance | None:
+def load_lpips(file: str, device: torch.device) -> Distance | None:
     """LPIPS by the weights in ``file``; None without one. Raises ModelError, MissingExtraError."""
     if not file:
         return None

@@ -16,7 +16,7 @@ from typing import Any
 
 from dithead.config import Preset
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.data.clips import Source, WeightedClip, choose_clips, choose_held_out_clips
 from dithead.train.data.latent_cache import variants_of
 from dithead.train.metrics.held_out_latents import HELD_OUT_MEASURED
 from dithead.train.report.run_report import duration
@@ -117,7 +117,7 @@ def frames_of(stage: str, settings: Any, sources: Sequence[Source]) -> Frames:
     if stage == "dit":
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         each = variants_of(chosen, settings.variants, settings.frames_per_identity)
-        held_out = held_out_people(sources)
+        held_out = choose_held_out_clips(sources)
         made = [*zip(chosen, each, strict=True), *((item, 1) for item in held_out)]
         read, kept = (sum(length(item) * n for item, n in made) for length in (_whole, _used))
         return Frames(read, kept, min(len(held_out), HELD_OUT_MEASURED))
@@ -126,7 +126,7 @@ def frames_of(stage: str, settings: Any, sources: Sequence[Source]) -> Frames:
         people[clip.identity] = people.get(clip.identity, 0) + clip.length
     every, cap = sum(people.values()), settings.frames_per_identity
     if stage == "audio":
-        return Frames(every, every, len(held_out_people(sources, _LISTENED)))
+        return Frames(every, every, len(choose_held_out_clips(sources, _LISTENED)))
     held_out_frames = sum(clip.length for source in sources for clip in Dataset(source.path).clips("val"))
     return Frames(every + held_out_frames, sum(min(count, cap) for count in people.values()))
 

@@ -9,7 +9,7 @@ from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data.clips import Source
 
 
-def training_account(sources: Sequence[Source], steps: int, batch: int) -> str:
+def describe_training_data(sources: Sequence[Source], steps: int, batch: int) -> str:
     """``40000 steps of 48 on GRID (CC BY 4.0): 13 people, 55.2 min; ...``; held-out people are not counted."""
     origins: dict[str, list[Clip]] = defaultdict(list)
     for source in sources:

@@ -14,7 +14,7 @@ from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead, make_denoiser
 from dithead.prepare.conditions import frame_conditions, to_tensor
 from dithead.prepare.dataset import Track
-from dithead.train.data.clips import Source, WeightedClip, held_out_people
+from dithead.train.data.clips import Source, WeightedClip, choose_held_out_clips
 from dithead.train.data.lip_basis import lip_shapes
 from dithead.train.data.picture_augmentation import identity
 from dithead.train.loop.runtime import Run, Trainable, autocast
@@ -32,7 +32,7 @@ class Preview:
         held_out: Sequence[HeldOutClip],
     ) -> None:  # fmt: skip
         self.head, self.trainable, self.run, self.held_out = head, trainable, run, held_out
-        self.clips = held_out_people(sources, 6)
+        self.clips = choose_held_out_clips(sources, 6)
 
     def averaged(self) -> TalkingHead:
         """A model of its own with the moving average in place of the trained weights."""

@@ -32,7 +32,7 @@ from dithead.models.talking_head import AudioEncoder, make_audio
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_split
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
-from dithead.train.data.speech_dataset import MOUTH, AudioBank, Floats, features_of, shapes_of
+from dithead.train.data.speech_dataset import MOUTH, SpeechDataset, Floats, features_of, lip_shapes_of
 from dithead.train.loop.processes import team
 from dithead.train.loop.runtime import (
     Batch,
@@ -126,7 +126,7 @@ def _mean(error: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def hear_lips(
+def predict_clip_lips(
     encoder: AudioEncoder, mel: Tensor, frames: int, fps: float = 25.0, *, from_tokens: bool = False
 ) -> NDArray[np.float32]:
     """What the encoder takes the lips to do at each of ``frames`` pictures of speech (T, F): (frames, 9).
@@ -146,13 +146,13 @@ def _told(encoder: AudioEncoder, cut: Tensor, from_tokens: bool) -> Tensor:
 def guesses(
     encoder: AudioEncoder, basis: LipBasis, clips: Sequence[Clip], *, from_tokens: bool = False
 ) -> list[tuple[Floats, Floats]]:
-    """For each clip the measured and the guessed coefficients, both (N, 9); ``from_tokens``: see ``hear_lips``."""
+    """For each clip the measured and the guessed coefficients, both (N, 9); ``from_tokens``: see ``predict_clip_lips``."""
 
     def heard(clip: Clip) -> Floats:
         mel = torch.from_numpy(features_of(encoder, clip.audio())).float()
-        return hear_lips(encoder, mel, clip.length, clip.fps, from_tokens=from_tokens)
+        return predict_clip_lips(encoder, mel, clip.length, clip.fps, from_tokens=from_tokens)
 
-    return [(basis.coefficients(shapes_of(clip)), heard(clip)) for clip in clips]
+    return [(basis.coefficients(lip_shapes_of(clip)), heard(clip)) for clip in clips]
 
 
 def held_out_scores(encoder: AudioEncoder, basis: LipBasis, clips: Sequence[Clip]) -> dict[str, float]:
@@ -195,15 +195,15 @@ def train_audio(
         slow += start_from_whisper(encoder, speech)
     if ear is not None:
         slow += start_from_moonshine(encoder, ear)
-    unit = 0.0 if tokens_of is None else keep_tokens(encoder, tokens_of)
+    unit = 0.0 if tokens_of is None else freeze_tokens(encoder, tokens_of)
     begun = start("audio", data, encoder.config.__dict__, preset.audio, output, seed=seed, device=device,
                   steps=steps, voices=str(voices) if voices else None,
                   **{k: v for k, v in {"speech": speech, "ear": ear, "tokens_of": tokens_of}.items() if v})  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
-    bank = AudioBank(sources, None if voices is None else Path(voices), settings, encoder)
+    bank = SpeechDataset(sources, None if voices is None else Path(voices), settings, encoder)
     held_out = [item.clip for item in _held_out(sources)]
     if tokens_of is not None:
-        bank.turn_basis(guesses(encoder, bank.basis, held_out, from_tokens=True), unit)
+        bank.align_basis(guesses(encoder, bank.basis, held_out, from_tokens=True), unit)
     if team().leads:
         bank.basis.save(run.folder / BASIS)
     listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema,
@@ -255,7 +255,7 @@ def _taken(part: ContextEncoder | Ear, pretrained: Any, source: str) -> list[nn.
     return part.from_elsewhere()
 
 
-def keep_tokens(encoder: AudioEncoder, model: str) -> float:
+def freeze_tokens(encoder: AudioEncoder, model: str) -> float:
     """Fill all of ``encoder`` but its ear from ``model``, for good; returns what 1 of the opening it tells means.
 
     Raises ConfigError and ModelError.

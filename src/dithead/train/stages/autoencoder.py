@@ -24,7 +24,7 @@ from dithead.models.audio.hf_speech import KLConfig
 from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder
 from dithead.models.denoiser.token_window import Window
 from dithead.prepare.conditions import apply_mask, to_tensor
-from dithead.train.data.clips import ClipFrames, FrameBank, Source, augmented, held_out_split, stack
+from dithead.train.data.clips import ClipFrames, FrameDataset, Source, augmented, held_out_split, stack
 from dithead.train.data.frame_stream import FrameStream, is_sharded
 from dithead.train.data.picture_augmentation import draw as draw_augmentation
 from dithead.train.data.picture_augmentation import identity as no_augmentation
@@ -41,13 +41,13 @@ from dithead.train.loop.runtime import (
 )
 from dithead.train.loop.weights_file import save_weights
 from dithead.train.losses import reconstruction_loss as losses
-from dithead.train.metrics.reconstruction import Distance, held_out_numbers, lpips_of
+from dithead.train.metrics.reconstruction import Distance, held_out_numbers, load_lpips
 from dithead.train.report.sample_sheet import write_sheet
 from dithead.train.stages.start import start
 
 
-def picture_batch(
-    bank: FrameBank | FrameStream, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0
+def image_batch(
+    bank: FrameDataset | FrameStream, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0
 ) -> Batch:
     """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S); a row for each of ``rngs``.
 
@@ -128,7 +128,7 @@ class _Stage:
 
     def _train_critic(self, batch: Batch, output: Tensor, rate: float) -> Tensor:
         score = self._scores(torch.cat([batch["image"], output]), batch["mask"].repeat(2, 1, 1, 1))[0]
-        loss = losses.hinge_discriminator(*score.chunk(2))
+        loss = losses.hinge_loss(*score.chunk(2))
         self.discriminator.optimizer.zero_grad(set_to_none=True)  # the generator's pass left gradients here
         loss.backward()  # type: ignore[no-untyped-call]
         self.discriminator.step(rate, 10.0)
@@ -152,11 +152,11 @@ def reconstruct(model: FaceAutoencoder, batch: Batch, device: torch.device) -> T
 
 
 @torch.no_grad()
-def measure_statistics(model: FaceAutoencoder, bank: FrameBank | FrameStream, size: int, device: torch.device) -> None:
+def measure_statistics(model: FaceAutoencoder, bank: FrameDataset | FrameStream, size: int, device: torch.device) -> None:
     """Set the latents' mean and standard deviation from augmented training frames."""
     raw = []
     for step in range(16):
-        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)])
+        batch = image_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)])
         with autocast(device):
             window = _training_window(batch["mask"], step_rng(0, step, 5))
             raw.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
@@ -187,10 +187,10 @@ def train_autoencoder(
     begun = start("autoencoder", data, preset.model.model_dump(mode="json"), preset.autoencoder, output,
                   seed=seed, device=device, steps=steps)  # fmt: skip
     run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
-    lpips, packed = lpips_of(settings.lpips, where), is_sharded(begun.sources)
+    lpips, packed = load_lpips(settings.lpips, where), is_sharded(begun.sources)
     places = settings.steps * settings.batch
     bank = (FrameStream(begun.sources, "train", seed, places) if packed
-            else FrameBank(begun.sources, "train", settings.frames_per_identity, places))  # fmt: skip
+            else FrameDataset(begun.sources, "train", settings.frames_per_identity, places))  # fmt: skip
     stage = _Stage(settings, _trainable(FaceAutoencoder(config), settings, where),
                    _trainable(PatchDiscriminator(), settings, where), where, seed, lpips)  # fmt: skip
     average = stage.autoencoder.average.module
@@ -211,7 +211,7 @@ def train_autoencoder(
 
     train_loop(
         run, {"autoencoder": stage.autoencoder, "discriminator": stage.discriminator}, Loop(settings.steps),
-        lambda step: picture_batch(bank, size, rows(step), place=place(step)), stage.update, draw, init,
+        lambda step: image_batch(bank, size, rows(step), place=place(step)), stage.update, draw, init,
         lambda step: [_name(*bank.pick(rng, place(step) + row)) for row, rng in enumerate(rows(step))],
     )  # fmt: skip
     measure_statistics(average, bank, size, where)
@@ -232,10 +232,10 @@ def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device)
 
 
 def _held_out(
-    sources: Sequence[Source], bank: FrameBank | FrameStream, size: int, settings: AutoencoderTraining
+    sources: Sequence[Source], bank: FrameDataset | FrameStream, size: int, settings: AutoencoderTraining
 ) -> Batch:
     """Twelve frames of people held out; of the training people only where nobody is held out."""
-    held: FrameBank | FrameStream = bank
+    held: FrameDataset | FrameStream = bank
     if held_out_split(sources) == "val":
-        held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
-    return picture_batch(held, size, [step_rng(0, 0, 7, row) for row in range(12)], augment=False)
+        held = FrameDataset(sources, "val", max(24, settings.frames_per_identity // 20))
+    return image_batch(held, size, [step_rng(0, 0, 7, row) for row in range(12)], augment=False)

@@ -21,9 +21,9 @@ from dithead.critics.discriminator import LatentCritic
 from dithead.diffusion.objectives import Objective, PathSample, make_objective
 from dithead.models.denoiser.dit import tokens_per_sample
 from dithead.models.talking_head import AudioEncoder, TalkingHead
-from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_people
+from dithead.train.data.clips import Source, WeightedClip, choose_clips, choose_held_out_clips
 from dithead.train.data.latent_cache import cache_clips, variants_of
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.loop.processes import team
 from dithead.train.loop.runtime import (
@@ -34,10 +34,10 @@ from dithead.train.loop.runtime import (
     learning_rate,
     train_loop,
 )
-from dithead.train.losses.reconstruction_loss import hinge_discriminator
-from dithead.train.losses.sync_loss import SpokenLoss, SpokenWindows, loss_expert
+from dithead.train.losses.reconstruction_loss import hinge_loss
+from dithead.train.losses.sync_loss import SyncLoss, SyncWindows, load_loss_expert
 from dithead.train.metrics.held_out_latents import held_out_clips
-from dithead.train.report.data_provenance import training_account
+from dithead.train.report.data_provenance import describe_training_data
 from dithead.train.stages.parts import assemble, cache_key, from_model
 from dithead.train.stages.start import start
 
@@ -58,7 +58,7 @@ class _Stage:
     critic: Trainable | None = None
     together: int = 1
     """Frames drawn together."""
-    spoken: SpokenLoss | None = None
+    spoken: SyncLoss | None = None
 
     @property
     def parts(self) -> dict[str, Trainable]:
@@ -124,7 +124,7 @@ class _Stage:
         self.critic.optimizer.zero_grad(set_to_none=True)  # the transformer's pass left gradients here
         real, fake = (self.critic.module(z, batch["masked"], batch["mask"]) for z in (batch["latent"], made))
         under = batch["mask"] > 0
-        loss = hinge_discriminator(real[under], fake[under])
+        loss = hinge_loss(real[under], fake[under])
         loss.backward()  # type: ignore[no-untyped-call]
         self.critic.step(rate, 10.0)
         return loss
@@ -168,7 +168,7 @@ def train_dit(
     from dithead.checkpoint import save_model
     from dithead.train.report.preview import Preview
 
-    expert = loss_expert(preset.dit, sync_expert)
+    expert = load_loss_expert(preset.dit, sync_expert)
     more = {"sync_expert": str(sync_expert)} if sync_expert else {}
     begun = start("dit", data, preset.model.model_dump(mode="json"), preset.dit, output, seed=seed, device=device,
                   steps=steps, autoencoder=str(autoencoder), audio=str(audio), **more)  # fmt: skip
@@ -181,8 +181,8 @@ def train_dit(
     bank = latents.training()
     objective = make_objective(preset.model.objective, settings.weighting)
     trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True, kept=CALIBRATION)
-    windows = None if expert is None else SpokenWindows(bank, head, expert.config.frames, seed)
-    spoken = None if expert is None else SpokenLoss(expert.to(where), head, expert.config.frames)
+    windows = None if expert is None else SyncWindows(bank, head, expert.config.frames, seed)
+    spoken = None if expert is None else SyncLoss(expert.to(where), head, expert.config.frames)
     stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where),
                    latents.together, spoken)  # fmt: skip
 
@@ -195,7 +195,7 @@ def train_dit(
     train_loop(run, stage.parts, Loop(settings.steps, sample_every=1000),
                make_batch, stage.update, preview.draw, init,
                lambda step: bank.names(step, seed))  # fmt: skip
-    account = training_account(begun.sources, settings.steps, settings.batch)
+    account = describe_training_data(begun.sources, settings.steps, settings.batch)
     if team().leads:
         save_model(run.folder / "model", preview.averaged(), training=account)
     team().wait()
@@ -225,19 +225,19 @@ class _Latents:
         """Frames drawn together."""
         return max(1, self.head.config.dit.temporal)
 
-    def training(self) -> LatentBank:
+    def training(self) -> LatentDataset:
         """Training people, those with little footage in several augmentations."""
         s = self.settings
         chosen = choose_clips(self.sources, "train", s.frames_per_identity, power=0.5)
         return self._bank(self.folder, chosen, variants_of(chosen, s.variants, s.frames_per_identity))
 
-    def held_out(self) -> LatentBank:
+    def held_out(self) -> LatentDataset:
         """A few clips of people held out, of as many people as there are."""
-        chosen = held_out_people(self.sources)
+        chosen = choose_held_out_clips(self.sources)
         return self._bank(self.folder / "held_out", chosen, [1] * len(chosen))
 
-    def _bank(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentBank:
+    def _bank(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentDataset:
         head, config = self.head, self.head.config
         assert isinstance(config, ModelConfig)
         cached = cache_clips(folder, chosen, variants, head, self.seed, config.mask)
-        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references, self.together)
+        return LatentDataset(cached, self.basis, self.settings, head.audio, config.dit.references, self.together)

@@ -212,11 +212,11 @@ class _Bank:
             mel = clip.mel[first * MEL_PER_FRAME : (first + t) * MEL_PER_FRAME].astype(np.float32)
             mels.append(augment_mel(rng, mel) if rng.random() < settings.mel_augmentation else mel)
             mouths.append(clip.mouths[first : first + t])
-        pictures = augment_mouths(as_input(np.stack(mouths)), self.config, step_generator(seed, step))
+        pictures = augment_mouth_images(as_input(np.stack(mouths)), self.config, step_generator(seed, step))
         return {"mouths": pictures, "mel": torch.from_numpy(np.stack(mels))}
 
 
-def augment_mouths(mouths: Tensor, config: SyncConfig, generator: torch.Generator) -> Tensor:
+def augment_mouth_images(mouths: Tensor, config: SyncConfig, generator: torch.Generator) -> Tensor:
     """Pictures (B, T, 3, K', K') to (B, T, C, K, K): placed, lit and blurred anew for each segment.
 
     Every frame is moved a little besides, as landmarks of unsmoothed videos do.

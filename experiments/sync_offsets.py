@@ -1,4 +1,4 @@
-"""Prints what a sync expert finds in prepared datasets: the table of docs/results.md.
+"""Prints what a sync expert finds in prepared datasets: the tables of docs/results/sync-experts.md.
 
     python experiments/sync_offsets.py DATASET[:val] ... [--expert sync.safetensors]
     python experiments/sync_offsets.py DATASET --windows CLIP       # is a clip late everywhere alike?

@@ -1,4 +1,4 @@
-"""Peak memory and speed of ``generate``: python tests/inference/measure_memory.py SECONDS FPS FOLDER [MODEL].
+"""Peak memory and speed of ``generate``: python experiments/memory.py SECONDS FPS FOLDER [MODEL].
 
 Writes a presenter's video of that length with as much speech into the folder, and gives it to a process of its own.
 FPS may be a fraction. What lies there from an earlier call is used again, so that a run that was killed goes on.
@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def make(seconds: int, fps: Fraction, video: Path, speech: Path) -> None:

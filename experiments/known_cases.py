@@ -1,6 +1,6 @@
 """Prints the proof table of docs/evaluate.md: what the ruler says of cases whose answer is known.
 
-    python tests/evaluate/measure_proof.py            # about five minutes on one core
+    python experiments/known_cases.py            # about five minutes on one core
 
 The rendered presenters of ``examples``, three seconds of each at half their size; means over them.
 """
@@ -29,7 +29,7 @@ from dithead.media.audio import read_audio, write_audio
 from dithead.media.video import VideoWriter, probe, read_frames
 from dithead.types import RGB, Wave
 
-PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
+PRESENTERS = sorted((Path(__file__).parents[1] / "examples" / "presenters").glob("*.mp4"))
 RATE, FRAMES = 16000, 75
 COLUMNS = {
     "lip_correlation": "lip r", "lip_velocity_correlation": "velocity r", "lip_gain": "gain", "lip_lag": "lag",

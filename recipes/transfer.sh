@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What are synthetic people worth on real ones, and what does each realistic feature add? Renders small corpora, each
-# without one feature, trains three small networks on each (runs/transfer.py) and measures them on people never seen.
-# Usage: HEAD_MODEL=HEAD BIG=PREPARED_SYNTH PEOPLE=PREPARED_REAL TEST="PREPARED PREPARED" runs/transfer.sh
+# without one feature, trains three small networks on each (experiments/synthetic_transfer.py) and measures them on people never seen.
+# Usage: HEAD_MODEL=HEAD BIG=PREPARED_SYNTH PEOPLE=PREPARED_REAL TEST="PREPARED PREPARED" recipes/transfer.sh
 # PEOPLE's split `val` is never trained on. About half an hour of one idle core. Every step is skipped when it is done already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,13 +17,13 @@ probe() { # NAME SEED DATASET...: train and measure, once
   [ -f "$OUT/$name/numbers.json" ] && return
   for folder in "$@"; do train+=(--train "$folder"); done
   [[ " $* " == *" $PEOPLE"* ]] || tests+=(--test "everybody=$PEOPLE")   # nobody of them was trained on
-  "$PYTHON" runs/transfer.py measure -o "$OUT/$name" "${train[@]}" "${tests[@]}" --steps "$STEPS" --seed "$seed"
+  "$PYTHON" experiments/synthetic_transfer.py measure -o "$OUT/$name" "${train[@]}" "${tests[@]}" --steps "$STEPS" --seed "$seed"
 }
 corpus() { # NAME [--without FEATURE]: render and prepare, once
   local name=$1; shift
   [ -f "$OUT/data/$name/done" ] && return
   if [ "$name" = without-microphone ]; then   # the same pictures, another sound: nothing to render
-    "$PYTHON" runs/transfer.py clean-sound --corpus "$OUT/raw/small" --dataset "$OUT/data/small" -o "$OUT/data/$name" && touch "$OUT/data/$name/done"
+    "$PYTHON" experiments/synthetic_transfer.py clean-sound --corpus "$OUT/raw/small" --dataset "$OUT/data/small" -o "$OUT/data/$name" && touch "$OUT/data/$name/done"
     return
   fi
   dithead synth "$COUNT" -o "$OUT/raw/$name" --head-model "$HEAD_MODEL" --seed 11 --size "$SIZE" --seconds "$SECONDS_EACH" "$@"
@@ -43,4 +43,4 @@ for feature in $FEATURES; do
   corpus "without-$feature" --without "$feature"
   STEPS=$SMALL_STEPS probe "without-$feature" 0 "$OUT/data/without-$feature"
 done
-"$PYTHON" runs/transfer.py table "$OUT"/{real,synthetic,synthetic+real,synthetic-again,small,small-again,without-*} | tee "$OUT/table.md"
+"$PYTHON" experiments/synthetic_transfer.py table "$OUT"/{real,synthetic,synthetic+real,synthetic-again,small,small-again,without-*} | tee "$OUT/table.md"

@@ -1,7 +1,7 @@
-"""Do runs of runs/ablations.sh speak? Held-out people are drawn to their own speech, decoded, and judged by the sync
+"""Do runs of recipes/ablations.sh speak? Held-out people are drawn to their own speech, decoded, and judged by the sync
 expert that scores, which nothing is trained against.
 
-Usage: python runs/ablations_sync.py OUT DATA RUN [RUN ...], where OUT/RUN are finished runs with the mask of base and
+Usage: python experiments/ablation_sync.py OUT DATA RUN [RUN ...], where OUT/RUN are finished runs with the mask of base and
 DATA the dataset they were made of. Printed for each, over clips: the expert's likeness (cosine) of mouth and speech at
 offset 0, its confidence at its best offset, and how often that is 0 to one frame. Drawn are 40 frames of a clip,
 the first ones, with references from the rest.

@@ -2,7 +2,7 @@
 # Every question of the paper as small runs on the same autoencoder, three seeds each, and a table of them all. Sizes fit
 # one CPU core: 64-pixel crops, a transformer of 1.5 M parameters, 300 steps of 16 each, about a minute and a half a run.
 # Read the table as directions, not as numbers of the shipped model. Every command resumes when run again.
-# Usage: DATA=PREPARED runs/ablations.sh. DATA may be several, "FOLDER:WEIGHT FOLDER:WEIGHT"; MIXED, another such list,
+# Usage: DATA=PREPARED recipes/ablations.sh. DATA may be several, "FOLDER:WEIGHT FOLDER:WEIGHT"; MIXED, another such list,
 # adds a row; SEEDS are the seeds, ONLY the names of rows to make; FILL=docs/results.md puts the table in there.
 set -euo pipefail
 cd "$(dirname "$0")/.."

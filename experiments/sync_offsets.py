@@ -1,7 +1,7 @@
 """Prints what a sync expert finds in prepared datasets: the table of docs/results.md.
 
-    python tests/evaluate/measure_offsets.py DATASET[:val] ... [--expert sync.safetensors]
-    python tests/evaluate/measure_offsets.py DATASET --windows CLIP       # is a clip late everywhere alike?
+    python experiments/sync_offsets.py DATASET[:val] ... [--expert sync.safetensors]
+    python experiments/sync_offsets.py DATASET --windows CLIP       # is a clip late everywhere alike?
 
 The sound of every clip is moved by -5 to 5 frames; a shift counts as found when it adds to the offset that the clip
 has by itself (``--zero``: to none), to one frame and exactly. Confidence is set beside that in the next clip's sound.

@@ -1,8 +1,8 @@
 """How much of the lips can be heard linearly: features of speech against the measured opening, and how that scales.
 
-    python runs/hearing.py --speech WHISPER --train PEOPLE --train S1 --test strangers=CLIPS [--test ...] -o out/hearing
+    python experiments/lips_from_speech_features.py --speech WHISPER --train PEOPLE --train S1 --test strangers=CLIPS [--test ...] -o out/hearing
 
-WHISPER is a hub id or a folder (`runs/whisper_from_smart_turn.py`), the rest are prepared datasets. A ridge regression
+WHISPER is a hub id or a folder (`experiments/whisper_from_smart_turn.py`), the rest are prepared datasets. A ridge regression
 from each feature within 0.12 s (log-mel and loudness: 0.2 s) to the opening above its resting value; people are
 weighted by the root of their footage; of one folder's clips with one person every fourth is taken. Printed:
 correlation over each test clip, mean over clips. Written: scaling.json and scaling.png, layer 2 from fewer clips.

@@ -1,6 +1,6 @@
 """How well does a mouth follow a recording? Against the lips of GRID's real speakers, whose files name what is said.
 
-python runs/synth_speech.py PREPARED_GRID [EVERY]
+python experiments/synth_lips_from_recording.py PREPARED_GRID [EVERY]
 """
 
 import re

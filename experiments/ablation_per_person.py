@@ -1,6 +1,6 @@
-"""What one run of runs/ablations.sh is like person by person, with other references, and interpolated.
+"""What one run of recipes/ablations.sh is like person by person, with other references, and interpolated.
 
-Usage: python runs/ablations_people.py OUT RUN DATA, where OUT/RUN is a finished run of seed 0 with the mask of base and
+Usage: python experiments/ablation_per_person.py OUT RUN DATA, where OUT/RUN is a finished run of seed 0 with the mask of base and
 DATA the dataset it was made of.
 """
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The shipped model `small`, start to finish, on a machine without a GPU (about three hours on two cores).
-# Usage: DATA=/path/to/clips HEAD_MODEL=/path/to/head runs/small.sh
+# Usage: DATA=/path/to/clips HEAD_MODEL=/path/to/head recipes/small.sh
 #   DATA holds grid_s1/, grid_people/SPEAKER/ (GRID corpus, CC BY 4.0) and appearance/ (HDTF clips, CC BY 4.0);
 #   HEAD_MODEL is MakeHuman's head, CC0. Every command resumes when run again.
 set -euo pipefail
@@ -23,11 +23,11 @@ dithead train autoencoder --preset small -o "$OUT/autoencoder" \
 
 # 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice, the ear
 #    beside it from those of a Moonshine. Without a connection to the hub: SPEECH=out/whisper EAR=out/moonshine, made by
-#    runs/whisper_from_smart_turn.py and runs/moonshine_from_wheel.py (what 0.3 and later started from). (0.6 has 0.4's
+#    experiments/whisper_from_smart_turn.py and experiments/moonshine_from_wheel.py (what 0.3 and later started from). (0.6 has 0.4's
 #    tokens and transformer and a new ear: --ear "$EAR" --tokens-of MODEL_FOLDER --steps 500
 #    --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7 --set audio.ema=0.98,
-#    s1:0.27, people:0.6, faces:0.13, no synthetic people; put together by runs/new_ear.py, made smaller by
-#    runs/low_rank.py.)
+#    s1:0.27, people:0.6, faces:0.13, no synthetic people; put together by experiments/replace_audio_encoder.py, made smaller by
+#    experiments/compress_modulation.py.)
 dithead train audio --preset small --speech "$SPEECH" --ear "$EAR" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 

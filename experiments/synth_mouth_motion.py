@@ -1,6 +1,6 @@
 """Do rendered mouths move like real ones, and does a face tracker see what is true of them?
 
-    python runs/synth_measure.py --corpus RAW_SYNTH --dataset PREPARED_SYNTH --real PREPARED [--real ...] --plot PNG
+    python experiments/synth_mouth_motion.py --corpus RAW_SYNTH --dataset PREPARED_SYNTH --real PREPARED [--real ...] --plot PNG
 
 RAW_SYNTH is a folder of `dithead synth`, PREPARED_SYNTH what `dithead prepare` made of it. Apertures only: no picture
 is read. Apertures are relative to the distance of the outer eye corners, speeds per second.

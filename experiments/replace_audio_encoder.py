@@ -1,7 +1,7 @@
 """A model with the ear of another run of the audio encoder; its tokens, and with them its transformer, stay.
 
 dithead train audio --tokens-of small ... -o out/ear
-python runs/new_ear.py small out/ear out/model --version 0.5
+python experiments/replace_audio_encoder.py small out/ear out/model --version 0.5
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How well a model hears the lips: the opening that it is told, against the measured one.
 
-    python runs/told.py small out/model --test grid=DATASET --test talkvid=DATASET
+    python experiments/predicted_lip_opening.py small out/model --test grid=DATASET --test talkvid=DATASET
 
 DATASETs are prepared with `--no-correct-offset --min-confidence 0`, so that every clip is as it came. Printed for each
 model and set: correlation at lag 0, at each clip's best lag within 3 frames, and the spread told over the true one

@@ -5,7 +5,7 @@ languages; the package pipecat-ai carries it as an ONNX file of 8-bit weights. W
 `--speech openai/whisper-tiny` needs nothing of this.
 
     pip download --no-deps pipecat-ai==1.14.0 && unzip -j pipecat_ai-*.whl '*smart-turn-v3.2-cpu.onnx'
-    pip install 'onnx<1.18' && python runs/whisper_from_smart_turn.py smart-turn-v3.2-cpu.onnx out/whisper
+    pip install 'onnx<1.18' && python experiments/whisper_from_smart_turn.py smart-turn-v3.2-cpu.onnx out/whisper
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What is a corpus worth on people it does not show? Three small networks are trained on it and measured on strangers.
 
-    python runs/transfer.py measure -o OUT/base --train CORPUS [--train OTHER] --test NAME=DATASET[:val] ... [--seed 1]
-    python runs/transfer.py clean-sound --corpus RAW --dataset DATA -o OUT/data/without-microphone
-    python runs/transfer.py table OUT/base OUT/other ... > table.md
+    python experiments/synthetic_transfer.py measure -o OUT/base --train CORPUS [--train OTHER] --test NAME=DATASET[:val] ... [--seed 1]
+    python experiments/synthetic_transfer.py clean-sound --corpus RAW --dataset DATA -o OUT/data/without-microphone
+    python experiments/synthetic_transfer.py table OUT/base OUT/other ... > table.md
 
 All three learn in one loop from the same batches: ``sync`` (which speech belongs to which mouth), ``hear`` (the lips'
 opening from speech alone) and ``see`` (the opening from one picture of the mouth). Datasets are prepared ones.

@@ -5,7 +5,7 @@ moonshine-voice carry it as an onnxruntime file of 8-bit weights. Where the hub 
 `--ear UsefulSensors/moonshine-tiny` needs nothing of this.
 
     pip download --no-deps moonshine-voice==0.0.69 && unzip -j moonshine_voice-*.whl '*tiny-en/encoder_model.ort'
-    pip install onnxruntime flatbuffers && python runs/moonshine_from_wheel.py encoder_model.ort out/moonshine
+    pip install onnxruntime flatbuffers && python experiments/moonshine_from_wheel.py encoder_model.ort out/moonshine
 """
 
 from __future__ import annotations

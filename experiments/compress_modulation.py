@@ -3,7 +3,7 @@
 The conditions that a transformer meets (time, speech, lips) fill few of the directions they might. They are gathered
 while each CLIP speaks the next one's speech, at one step and at four; each block's modulation keeps the main ones.
 
-    python runs/low_rank.py out/model out/smaller --rank 112 --version 0.6 CLIP...
+    python experiments/compress_modulation.py out/model out/smaller --rank 112 --version 0.6 CLIP...
 
 Printed: for each block the error of what it is told, as a share of its spread over the conditions gathered.
 """

@@ -1,4 +1,4 @@
-"""What ``--occlusion auto`` finds by colour on real clips: python tests/inference/measure_occlusion.py CLIPS.
+"""What ``--occlusion auto`` finds by colour on real clips: python experiments/occlusion_detection.py CLIPS.
 
 Looks at every fourth of the first 100 frames of each video in the folder, as it is and with things painted into the
 last fifth of them. Prints in how many frames something is found, and how much of it inside the face is covered.

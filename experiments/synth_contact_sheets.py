@@ -1,7 +1,7 @@
 """Contact sheets: people of a corpus of `dithead synth`, and the same beside real ones.
 
-    python runs/synth_sheet.py sheets RAW_SYNTH REST.jpg SPEAKING.jpg
-    python runs/synth_sheet.py beside BESIDE.png PREPARED_SYNTH PREPARED_REAL [PREPARED_REAL ...]
+    python experiments/synth_contact_sheets.py sheets RAW_SYNTH REST.jpg SPEAKING.jpg
+    python experiments/synth_contact_sheets.py beside BESIDE.png PREPARED_SYNTH PREPARED_REAL [PREPARED_REAL ...]
 
 ``sheets``: the first people, at most 64 and whole rows, at rest and speaking. ``beside``: aligned crops,
 left synthetic, right real, above at rest, below speaking. Real people are somebody: do not publish that one.

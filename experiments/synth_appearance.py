@@ -1,6 +1,6 @@
 """Where brows lie, how bright eyes are and what colour skin has: synthetic people beside real ones, as a table.
 
-    python runs/synth_look.py synthetic=PREPARED_SYNTH real=PREPARED [real=PREPARED ...]
+    python experiments/synth_appearance.py synthetic=PREPARED_SYNTH real=PREPARED [real=PREPARED ...]
 
 One frame of each person, by the tracker's landmarks in the prepared crop: median and, in brackets, 5 % to 95 % of the
 people. Lengths are in distances between the outer eye corners; the eyes' brightness is relative to the cheeks'.

@@ -16,8 +16,9 @@ from dithead.face.tracking import LONGEST_GAP
 from dithead.inference.analyse.first_pass import Survey, Surveyor, unusable
 from dithead.inference.analyse.image_store import Shelf
 from dithead.inference.analyse.tracklet import RAMP
+from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb
-from dithead.media.video import VideoFrame, VideoInfo
+from dithead.media.video import VideoFrame
 
 INFO = VideoInfo(128, 128, Fraction(25))
 

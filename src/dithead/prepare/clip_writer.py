@@ -23,7 +23,10 @@ from dithead.face.masks import stable_polygon
 from dithead.face.mesh_indices import eye_distance
 from dithead.face.tracking import FaceObservation, face_runs, fill_gaps, track_faces
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoInfo, VideoWriter, probe, read_frames
+from dithead.media.encoder import EncoderOptions
+from dithead.media.info import VideoInfo
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 from dithead.prepare.settings import PrepareConfig
 from dithead.prepare.sync_check import Listener, Speech
 from dithead.types import Landmarks, Similarity, Wave
@@ -174,7 +177,7 @@ def _write_crops(
         config.size, config.size, Fraction(config.fps), pix_fmt="yuv444p", color_range=1, color_space=1,
         color_primaries=1, color_trc=1,
     )  # fmt: skip
-    with VideoWriter(path, like, crf=config.crf, repeatable=True) as writer:
+    with VideoWriter(path, like, EncoderOptions(crf=config.crf, repeatable=True)) as writer:
         for frame in frames:
             if frame.index < start:
                 continue

@@ -26,7 +26,8 @@ from dithead.evaluate.sync_measures import speech_measures
 from dithead.hub import DEFAULT_MODEL
 from dithead.inference.pipeline import generate
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 from dithead.types import RGB, Wave
 
 PRESENTERS = sorted((Path(__file__).parents[1] / "examples" / "presenters").glob("*.mp4"))

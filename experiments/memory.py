@@ -22,7 +22,9 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def make(seconds: int, fps: Fraction, video: Path, speech: Path) -> None:
     from dithead.media.audio import read_audio, write_audio
-    from dithead.media.video import VideoInfo, VideoWriter, read_frames
+    from dithead.media.info import VideoInfo
+    from dithead.media.video import read_frames
+    from dithead.media.writer import VideoWriter
 
     seen = islice(read_frames(EXAMPLES / "presenters" / "mia.mp4"), 48)
     frames = [cv2.resize(f.pixels, (256, 256), interpolation=cv2.INTER_AREA) for f in seen]

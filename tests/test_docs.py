@@ -53,6 +53,8 @@ def test_every_command_named_in_a_document_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_named_in_a_document_exists(document: Path) -> None:
-    named = re.findall(r"`((?:src|docs|tests|runs|examples|\.ci)/[\w./-]+\.\w+)`", document.read_text(encoding="utf-8"))
+    named = re.findall(
+        r"`((?:src|docs|tests|experiments|recipes|examples|\.ci)/[\w./-]+\.\w+)`", document.read_text(encoding="utf-8")
+    )
     missing = [name for name in named if not (ROOT / name).exists()]
     assert not missing

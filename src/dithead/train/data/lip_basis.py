@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ModelError
-from dithead.face.lip_opening import LIP_INDICES
+from dithead.face.lip_opening import inner_lip_gaps
+from dithead.face.mesh_indices import LIP_INDICES, eye_distances
 
 COMPONENTS = 8
 """Principal components of the outline. Our choice."""
 COEFFICIENTS = COMPONENTS + 1
 """The components, then the opening."""
-_TOP, _BOTTOM = 13, 14
-_EYES = (33, 263)
 _RESTING = 0.25  # share of a clip's frames, the most closed ones, whose mean is the resting mouth; our choice
 _FIT_EVERY, _FIT_FRAMES = 4, 20_000  # frames that a basis is fitted to: every so many of a clip, about so many in all
 _UNHEARD, _HEARD = 0.3, 0.6  # correlations up to which a gain does not apply at all, and from which it applies fully
@@ -37,10 +36,10 @@ def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Lengths are in distances between the outer eye corners, the clip's median.
     """
-    unit = float(np.median(np.linalg.norm(landmarks[:, _EYES[0]] - landmarks[:, _EYES[1]], axis=-1)))
+    unit = float(np.median(eye_distances(landmarks)))
     lips = landmarks[:, list(LIP_INDICES)] / unit  # (N, 40, 2)
     lips = lips - lips.mean(1, keepdims=True)
-    opening = np.linalg.norm(landmarks[:, _TOP] - landmarks[:, _BOTTOM], axis=-1) / unit
+    opening = inner_lip_gaps(landmarks) / unit
     resting = opening <= np.quantile(opening, _RESTING)
     lips = lips - lips[resting].mean(0, keepdims=True)
     return np.concatenate([lips.reshape(len(lips), -1), opening[:, None]], 1).astype(np.float32)

@@ -212,10 +212,10 @@ def _is_current(path: Path, clip: Clip) -> bool:
     if not path.exists():
         return False
     with np.load(path, allow_pickle=False) as stored:
-        return int(stored["fps"] if "fps" in stored else EARLIER_FPS) == clip.fps
+        return int(stored.get("fps", EARLIER_FPS)) == clip.fps
 
 
 def _read(path: Path) -> ClipLatents:
     with np.load(path, allow_pickle=False) as stored:
-        arrays = {"fps": np.asarray(EARLIER_FPS, np.int64), **dict(stored)}
+        arrays = {"fps": np.asarray(EARLIER_FPS, np.int64), **stored}
         return ClipLatents(**{f.name: arrays[f.name] for f in fields(ClipLatents)})

@@ -1,4 +1,4 @@
-"""Random generators of one training step: a function of (seed, step, stream, row), so that a run can resume to the bit."""
+"""Random generators of a training step, a function of (seed, step, stream, row): a run can resume to the bit."""
 
 from __future__ import annotations
 

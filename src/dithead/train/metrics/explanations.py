@@ -29,7 +29,6 @@ _BY_STAGE: dict[str, dict[str, str]] = {
         "centre": "error of the lip coefficients predicted for the frame in the middle of the audio window",
         "lips": "error of the lip coefficients predicted at every token of the audio window",
         "mouth": "error of the mouth controls (jaw, rounding and so on) predicted for voices without a face",
-        "ear": "error of the lip coefficients that the lip predictor gives over its whole stretch of sound",
         "lip_predictor": "error of the lip coefficients that the lip predictor gives over its whole stretch of sound",
         "held_out_r": "correlation of predicted and measured lip opening, people not trained on; 1 is perfect",
         "held_out_gain": "how far the predicted opening moves, relative to the measured one; 1 is right, below 1 the "
@@ -42,8 +41,8 @@ _BY_STAGE: dict[str, dict[str, str]] = {
         "sync": "1 less the sync expert's similarity of generated mouths and their speech; 0 is best",
         "held_out_error": "mean square error of the generated latents at the lips for people not trained on, driven by "
         "their own speech; lower is better",
-        "held_out_listening": "by what share that error grows when another clip's speech drives the mouth; 0 means that "
-        "the model ignores the speech, higher is better",
+        "held_out_listening": "by what share that error grows when another clip's speech drives the mouth; 0 means "
+        "that the model ignores the speech, higher is better",
         "held_out_gain": "how much the generated lips vary over time, relative to the true ones; 1 is right, below 1 "
         "the mouth moves too little",
         "held_out_jitter": "how much the generated lips change from frame to frame, relative to the true ones; 1 is "

@@ -64,9 +64,7 @@ class HeldOutClip:
     name: str = ""
 
 
-def held_out_clips(
-    dataset: LatentDataset, count: int = HELD_OUT_MEASURED, frames: int = _FRAMES
-) -> list[HeldOutClip]:
+def held_out_clips(dataset: LatentDataset, count: int = HELD_OUT_MEASURED, frames: int = _FRAMES) -> list[HeldOutClip]:
     """Take the first ``frames`` frames of up to ``count`` clips; their references come from the clips' ends."""
     return [_held_out_clip(dataset, index, frames) for index in range(min(count, len(dataset.clips)))]
 
@@ -108,22 +106,22 @@ def held_out_metrics(
     own = [sample(head, clip, references=references) for clip in clips]
     other = [sample(head, clip, clips[i - 1], references) for i, clip in enumerate(clips)]
     fixed = [sample(head, clip, references="fixed") for clip in clips]
-    error, wrong_speech = _error(own, clips), _error(other, clips)
+    error, wrong_speech = mouth_error(own, clips), mouth_error(other, clips)
     truth = [clip.latent for clip in clips]
     return {
         "held_out_error": error,
         "held_out_listening": wrong_speech / max(error, 1e-9) - 1,
-        "held_out_gain": _spread(own, clips) / max(_spread(truth, clips), 1e-9),
-        "held_out_jitter": _change(own, clips) / max(_change(truth, clips), 1e-9),
-        "held_out_fixed": _error(fixed, clips),
-        "held_out_copied": _error([paste_references(head, clip) for clip in clips], clips),
+        "held_out_gain": mouth_spread(own, clips) / max(mouth_spread(truth, clips), 1e-9),
+        "held_out_jitter": mouth_change(own, clips) / max(mouth_change(truth, clips), 1e-9),
+        "held_out_fixed": mouth_error(fixed, clips),
+        "held_out_copied": mouth_error([paste_references(head, clip) for clip in clips], clips),
     }
 
 
 @torch.no_grad()
 def held_out_by_clip(head: TalkingHead, clips: Sequence[HeldOutClip]) -> dict[str, float]:
     """Measure the error of each clip by its name, the worst first."""
-    errors = {clip.name: _error([sample(head, clip)], [clip]) for clip in clips}
+    errors = {clip.name: mouth_error([sample(head, clip)], [clip]) for clip in clips}
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 
@@ -211,20 +209,20 @@ def _denoise(head: TalkingHead, conditions: LatentConditions) -> Tensor:
     return torch.where(mask > 0, made, masked).float().cpu()
 
 
-def _error(made: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
-    """Mean square error at the lips over all clips."""
+def mouth_error(made: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
+    """Compute the mean square error of sampled latents at the lips, over all clips."""
     each = [((z - c.latent[: len(z)]).square() * c.mouth[: len(z)]).sum() for z, c in zip(made, clips, strict=True)]
     weight = [c.mouth[: len(z)].sum() * z.shape[1] for z, c in zip(made, clips, strict=True)]
     return float(sum(each) / sum(weight))
 
 
-def _spread(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
-    """Mean over clips of the standard deviation over time at the lips."""
+def mouth_spread(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
+    """Compute the standard deviation over time at the lips, as a mean over clips."""
     each = [(z.std(0) * c.mouth.mean(0)).mean() for z, c in zip(latents, clips, strict=True) if len(z) > 1]
     return float(torch.stack(each).mean()) if each else 0.0
 
 
-def _change(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
-    """Mean over clips of the absolute change from frame to frame at the lips."""
+def mouth_change(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
+    """Compute the absolute change from frame to frame at the lips, as a mean over clips."""
     each = [(z.diff(dim=0).abs() * c.mouth[1 : len(z)]).mean() for z, c in zip(latents, clips, strict=True)]
     return float(torch.stack(each).mean()) if each else 0.0

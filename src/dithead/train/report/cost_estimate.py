@@ -234,7 +234,6 @@ def estimate_sync(data: Sequence[DataSource | str], options: SyncOptions) -> Cos
 
     A step takes as many clips as there are, up to the batch's, so the trial does too.
     """
-    from dithead.critics.sync_expert import EXPERTS
     from dithead.train.stages import sync_expert as sync
 
     settings, expert = sync.SyncTraining(), options.expert
@@ -251,5 +250,5 @@ def estimate_sync(data: Sequence[DataSource | str], options: SyncOptions) -> Cos
     def trial(chosen: Sources, output: Path, steps: int) -> Path:
         return sync.train_sync(chosen, output, replace(options, steps=steps))
 
-    per_frame = cached_side(EXPERTS[expert]) ** 2 * 3 + _MEL_BYTES
+    per_frame = cached_side(sync.expert_config(expert)) ** 2 * 3 + _MEL_BYTES
     return estimate(trial, parse_sources("sync", data), options.steps or settings.steps, count, per_frame, pick)

@@ -127,7 +127,7 @@ def _weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
 
 
 def train_audio(
-    data: Sequence[DataSource | str], preset: Preset, output: Path, options: AudioOptions = AudioOptions()
+    data: Sequence[DataSource | str], preset: Preset, output: Path, options: AudioOptions | None = None
 ) -> Path:
     """Train the audio encoder; the same call resumes.
 
@@ -145,7 +145,7 @@ def train_audio(
         DataError: A dataset or the folder of voices cannot be read or is empty.
         ModelError: A pretrained network or a checkpoint cannot be read or does not fit.
     """
-    encoder = preset.model.audio.load()
+    options, encoder = options or AudioOptions(), preset.model.audio.load()
     slow = _start_from_pretrained(encoder, options)
     unit = 0.0 if options.tokens_of is None else freeze_tokens(encoder, options.tokens_of)
     start = start_stage("audio", data, encoder.config.__dict__, preset.audio, output, options, options.recorded())
@@ -252,9 +252,7 @@ def freeze_tokens(encoder: AudioEncoder, model: str) -> float:
         ModelError: The model cannot be read, does not fit, or does not know its unit.
     """
     if encoder.lip_predictor is None:
-        raise ConfigError(
-            "only an encoder with a lip predictor keeps a model's tokens; add --set model.audio.past=200"
-        )
+        raise ConfigError("only an encoder with a lip predictor keeps a model's tokens; add --set model.audio.past=200")
     folder = resolve_model(model)
     unit = read_config(folder).opening_unit
     if not unit:

@@ -189,7 +189,7 @@ def measure_statistics(model: FaceAutoencoder, frames: Frames, size: int, device
 
 
 def train_autoencoder(
-    data: Sequence[DataSource | str], preset: Preset, output: Path, options: StageOptions = StageOptions()
+    data: Sequence[DataSource | str], preset: Preset, output: Path, options: StageOptions | None = None
 ) -> Path:
     """Train the autoencoder; the same call resumes.
 
@@ -207,7 +207,7 @@ def train_autoencoder(
         DataError: A dataset cannot be read or has no usable clips.
         ModelError: A checkpoint or the LPIPS weights cannot be read.
     """
-    config = preset.model.autoencoder
+    options, config = options or StageOptions(), preset.model.autoencoder
     if isinstance(config, KLConfig):
         raise ConfigError(
             f"preset '{preset.model.name}' takes a pretrained autoencoder, there is nothing to train: go on with "

@@ -138,7 +138,7 @@ class _DenoiserUpdate:
 
 def train_dit(
     data: Sequence[DataSource | str], preset: Preset, output: Path, autoencoder: Path | str, audio: Path,
-    options: DenoiserOptions = DenoiserOptions(),
+    options: DenoiserOptions | None = None,
 ) -> Path:  # fmt: skip
     """Train the denoiser; the same call resumes.
 
@@ -160,6 +160,7 @@ def train_dit(
     """
     from dithead.checkpoint import save_model
 
+    options = options or DenoiserOptions()
     expert = load_loss_expert(preset.dit, options.sync_expert)
     recorded = {"autoencoder": str(autoencoder), "audio": str(audio)}
     recorded |= {"sync_expert": str(options.sync_expert)} if options.sync_expert else {}

@@ -83,7 +83,8 @@ def load_encoder(folder: Path, config: AudioConfig) -> tuple[AudioEncoder, LipBa
         stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
         encoder = config.as_trained(stored).build()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} is no run of `dithead train audio` with such an encoder ({error}); {advice}") from None
+        reason = f"{folder} is no run of `dithead train audio` with such an encoder ({error}); {advice}"
+        raise ModelError(reason) from None
     return encoder, load_audio(folder, encoder)
 
 
@@ -93,9 +94,7 @@ def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
     Raises:
         ModelError: The run is not finished, or its weights do not fit.
     """
-    load_weights(
-        encoder, folder / AUDIO_WEIGHTS, f"train the audio encoder first: dithead train audio ... -o {folder}"
-    )
+    load_weights(encoder, folder / AUDIO_WEIGHTS, f"train the audio encoder first: dithead train audio ... -o {folder}")
     return LipBasis.load(folder / BASIS)
 
 

@@ -60,7 +60,7 @@ class SyncTraining(Frozen):
 
 
 def train_sync(
-    data: Sequence[DataSource | str], output: Path, options: SyncOptions = SyncOptions(),
+    data: Sequence[DataSource | str], output: Path, options: SyncOptions | None = None,
     training: SyncTraining | None = None,
 ) -> Path:  # fmt: skip
     """Train the expert ``options.expert``; the same call resumes.
@@ -79,10 +79,8 @@ def train_sync(
         DataError: A dataset cannot be read, has too few clips, or another frame rate.
         ModelError: What the training should start from cannot be read or does not fit.
     """
-    expert = options.expert
-    if expert not in EXPERTS:
-        raise ConfigError(f"no sync expert called {expert!r}; choose from {', '.join(EXPERTS)}")
-    config = EXPERTS[expert]
+    options = options or SyncOptions()
+    expert, config = options.expert, expert_config(options.expert)
     options = replace(options, seed=sorted(EXPERTS).index(expert) if options.seed is None else options.seed)
     start = start_stage("sync", data, asdict(config), training or SyncTraining(), output, options, {"expert": expert})
     folder, settings, seed = start.run.folder, start.settings, start.seed
@@ -105,6 +103,17 @@ def train_sync(
 
 
 _SHAPE = {"segments", "frames", "mel_augmentation"}
+
+
+def expert_config(name: str) -> SyncConfig:
+    """Return the architecture of the expert called ``name``.
+
+    Raises:
+        ConfigError: There is no such expert.
+    """
+    if name not in EXPERTS:
+        raise ConfigError(f"no sync expert called {name!r}; choose from {', '.join(EXPERTS)}")
+    return EXPERTS[name]
 
 
 def _initial(config: SyncConfig, init: Path | None) -> SyncExpert:

@@ -12,6 +12,7 @@ from dithead.checkpoint import build_model
 from dithead.config import get_preset
 from dithead.models.audio.context_encoder import ContextEncoderConfig
 from dithead.models.denoiser.base import LatentConditions
+from dithead.models.denoiser.token_window import tokens_per_sample
 from dithead.models.talking_head import Conditions, TalkingHead
 from dithead.prepare.conditions import to_tensor
 from dithead.train.data.clips import DataSource, choose_held_out_clips
@@ -158,8 +159,8 @@ def test_frames_are_sampled_as_generation_samples_them(
 
     def spy(z: torch.Tensor, t: torch.Tensor, given: LatentConditions) -> torch.Tensor:
         spied.append(given)
-        own = LatentConditions(held_out.masked, held_out.mask, given.reference, *given[3:])
-        return forward(z, t, own._replace(token_index=None))
+        own = LatentConditions(held_out.masked, held_out.mask, given.reference, given.audio, given.lips)
+        return forward(z, t, own._replace(token_index=tokens_per_sample(held_out.mask)))
 
     monkeypatch.setattr(model.dit, "forward", spy)
     _, latents = model.generate(conditions, model.initial_noise(0))

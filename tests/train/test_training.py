@@ -12,6 +12,7 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import AutoencoderTraining, DiTTraining, Preset, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
+from dithead.models.talking_head import Conditions
 from dithead.train.data.clips import DataSource, Mixture
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.loop.run_folder import RunFolder
@@ -260,5 +261,5 @@ def test_stage_two_learns_without_references(
     model = load_model(folder)
     parts = torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
     tokens = model.audio_window(torch.zeros(40, 80), torch.zeros(2))
-    latents = [model.generate(*parts, r, tokens, model.initial_noise(0))[1] for r in (-parts[0], parts[0])]
+    latents = [model.generate(Conditions(*parts, r, tokens), model.initial_noise(0))[1] for r in (-parts[0], parts[0])]
     assert torch.equal(*latents), "the decoder sees the reference, the denoiser does not"

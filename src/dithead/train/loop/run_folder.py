@@ -23,7 +23,7 @@ import torch
 from dithead.errors import ConfigError, DataError, ModelError, OutputError
 from dithead.media.files import replacing
 from dithead.prepare.dataset import Dataset
-from dithead.train.loop.earlier_settings import upgrade
+from dithead.train.loop.earlier_runs import upgrade_checkpoint, upgrade_settings
 from dithead.train.loop.loggers import Loggers
 from dithead.train.loop.processes import process_group
 
@@ -65,15 +65,16 @@ class RunFolder:
 
     def _require_same(self, config: dict[str, Any], data: dict[str, Any]) -> None:
         stored = _read_json(self.folder / "config.json")
-        if stored is not None and (changes := differences(upgrade(stored), config)):
+        if stored is not None and (changes := differences(upgrade_settings(stored), config)):
             raise ConfigError(
                 f"{self.folder} holds a run with other settings ({'; '.join(changes)}); "
                 "choose another -o or delete the folder"
             )
         for path, before in (_read_json(self.folder / "data.json") or {}).items():
             if path in data and before != data[path]:
+                count = before.get("clips", "other") if isinstance(before, dict) else "other"
                 raise DataError(
-                    f"{path} has changed since {self.folder} was begun ({before['clips']} clips then, "
+                    f"{path} has changed since {self.folder} was begun ({count} clips then, "
                     f"{data[path]['clips']} now); put it back, or begin a new run with --init {self.folder}"
                 )
 
@@ -160,16 +161,16 @@ def report_full_disk(folder: Path) -> Iterator[None]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU; tensors of an earlier version get the names of today.
 
     Raises:
-        ModelError: The file is no checkpoint.
+        ModelError: The file is no checkpoint, or needs a part that this version no longer has.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch raises errors of many types
         raise ModelError(f"{path} is no checkpoint of dithead ({str(error).splitlines()[0]}); delete it") from None
-    return state
+    return upgrade_checkpoint(state, path)
 
 
 def _fingerprints(config: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,10 +112,24 @@ class Trainable:
         """Continue from a checkpoint's state."""
         _load(self.module, state["module"])
         _load(self.average, state["average"])
-        stored = state["optimizer"]
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        moments = {i: {k: _sharded_like(parameters[i], v) for k, v in of.items()} for i, of in stored["state"].items()}
+        stored, parameters = state["optimizer"], dict(self.module.named_parameters())
+        before, now = self._optimizer_names(state["module"]), self._optimizer_names(parameters)
+        moments = {
+            now.index(before[i]): {k: _sharded_like(parameters[before[i]], v) for k, v in of.items()}
+            for i, of in stored["state"].items()
+        }
         self.optimizer.load_state_dict({**stored, "state": moments})
+
+    def _optimizer_names(self, names: Iterable[str]) -> list[str]:
+        """Return the parameters' names in the optimiser's order, in a module that registers ``names`` in this order.
+
+        The optimiser knows its parameters by their numbers, but another version may have made them in another order.
+        """
+        parameters = dict(self.module.named_parameters())
+        slow = {id(p) for p in self.slow}
+        fast = [name for name in names if name in parameters and id(parameters[name]) not in slow]
+        by_id = {id(p): name for name, p in parameters.items()}
+        return fast + [by_id[id(p)] for p in self.slow]
 
 
 def _load(module: nn.Module, state: dict[str, Any]) -> None:

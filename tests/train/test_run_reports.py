@@ -45,7 +45,7 @@ def test_what_is_read_and_kept_is_counted_as_the_stages_do_it(dataset: Path, tmp
 
 
 def test_an_estimate_is_arithmetic_on_what_trials_took(dataset: Path) -> None:
-    """Trials take 4 s to read three of thirty frames, the first 1 s more to start, and 0.5 s for each look."""
+    """Trials take 4 s to read three of thirty frames, the first 1 s more to start, and 0.5 s for each measurement."""
     counts = iter([2, 12])
 
     def train(data: object, output: Path, steps: int) -> Path:

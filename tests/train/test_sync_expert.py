@@ -15,7 +15,9 @@ from dithead.prepare.dataset import Dataset
 from dithead.train.data.clips import DataSource
 from dithead.train.data.mouth_dataset import augment_mouth_images
 from dithead.train.loop.run_folder import RunFolder
+from dithead.train.metrics.explanations import explain
 from dithead.train.report.cost_estimate import estimate_sync
+from dithead.train.report.run_report import read_metrics
 from dithead.train.stages import sync_expert as stage
 from dithead.train.stages.options import SyncOptions
 from dithead.train.stages.sync_expert import SyncTraining, train_sync
@@ -51,6 +53,8 @@ def test_the_log_holds_the_curve_and_the_held_out_numbers(run: Path) -> None:
     lines = [json.loads(line) for line in (run.parent / "metrics.jsonl").read_text().splitlines()]
     assert any("pair" in line for line in lines)
     assert any({"held_out_pair", "held_out_offset"} <= set(line) for line in lines)
+    names = read_metrics(run.parent / "metrics.jsonl").keys()
+    assert explain("sync", names).keys() == names
 
 
 def test_stopping_and_resuming_gives_the_same_bits(

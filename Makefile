@@ -58,4 +58,4 @@ slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache out build dist
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache out build dist

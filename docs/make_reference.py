@@ -120,7 +120,9 @@ def config_page() -> str:
 def _preset_table() -> list[str]:
     """Return a table of the settings in which the presets differ: one row a setting, one column a preset."""
     flat = {name: dict(_flatten(preset.model_dump(mode="json"), "")) for name, preset in PRESETS.items()}
-    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    found = list(dict.fromkeys(key for values in flat.values() for key in values))
+    groups = list(dict.fromkeys(key.rpartition(".")[0] for key in found))
+    keys = sorted(found, key=lambda key: groups.index(key.rpartition(".")[0]))
     lines = ["## Where the presets differ\n", f"| setting | {' | '.join(flat)} |", f"|---|{'---|' * len(flat)}"]
     for key in keys:
         row = [_shown(values[key]) if key in values else "–" for values in flat.values()]

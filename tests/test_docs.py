@@ -136,3 +136,11 @@ def test_every_file_named_in_a_document_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = re.findall(r"(?<![\w/.])((?:src|docs|tests|recipes|experiments|examples|\.ci)/[\w./-]+\.[a-z]+)\b", text)
     assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_every_key_on_the_page_of_metrics_is_written_by_the_code() -> None:
+    rows = re.findall(r"^\| [^|`]+ \| ((?:`\w+`(?:, )?)+) \|", (DOCS / "reference" / "metrics.md").read_text(), re.M)
+    keys = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    code = "".join(file.read_text() for file in (ROOT / "src" / "dithead" / "evaluate").glob("*.py"))
+    assert len(keys) > 20
+    assert not [key for key in sorted(keys) if key not in code]

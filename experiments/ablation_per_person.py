@@ -1,6 +1,6 @@
 """How does one ablation run do for each person, with other reference frames, and with interpolated frames?
 
-It makes the figures "persons, other references, interpolation" below the ablation table of the docs.
+It makes the figures for persons, other references and interpolation in docs/results/ablations.md.
 
     python experiments/ablation_per_person.py out/ablations base-0 PREPARED_DATASET
 

@@ -1,6 +1,6 @@
 """Do the runs of the ablations speak, as a sync expert that nothing is trained against judges them?
 
-It makes the figures on likeness and confidence below the ablation table of the docs.
+It makes the figures of the sync expert in docs/results/ablations.md.
 
     python experiments/ablation_sync.py out/ablations PREPARED_DATASET base-0 sync-loss-0
 

@@ -1,6 +1,6 @@
 """How small can the modulation layers of a model's transformer be made without changing what they compute?
 
-It wrote the shipped model's transformer (see "modulation" in the docs on training), and prints the error of each block.
+It wrote the shipped model's transformer (docs/log/2026-11.md), and prints the error of each block.
 
     python experiments/compress_modulation.py out/model out/smaller --rank 112 --version 0.6 CLIP...
 

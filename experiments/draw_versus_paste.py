@@ -1,6 +1,6 @@
 """What does the transformer add to its reference frames? Its mouths against the references themselves, pasted.
 
-It makes the docs' table of drawn against pasted mouths.
+It makes the table of drawn and pasted mouths in docs/results/inference.md.
 
     python experiments/draw_versus_paste.py CLIP...
 

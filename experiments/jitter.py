@@ -1,6 +1,6 @@
 """How steady is a generated mouth, and does it still follow the source's lips?
 
-It makes the columns "jitter", "correlation" and "amplitude" of the docs' table on `--interpolate`.
+It makes the figures on `--interpolate` in docs/results/inference.md.
 
     python experiments/jitter.py SOURCE OUTPUT...
 

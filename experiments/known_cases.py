@@ -1,6 +1,6 @@
 """What do the measures of `dithead evaluate` say in cases whose answer is known?
 
-It makes the table of known cases in the docs on evaluation. About five minutes on one core.
+It makes the table of docs/results/known-cases.md. About five minutes on one core.
 
     python experiments/known_cases.py
 
@@ -28,7 +28,8 @@ from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.sync_measures import speech_measures
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 from dithead.types import RGB, Wave
 from shared import EXAMPLES, FPS, RATE, make_parser, print_table, shift_sound
 

@@ -1,6 +1,6 @@
 """How much of the lip opening can be predicted linearly from speech features, and how does that scale with data?
 
-It makes the docs' table of speech features (log-mel, and every layer of Whisper tiny) and the plot beside it.
+It makes the figures on log-mel and every layer of Whisper tiny in docs/log/2026-11.md.
 
     python experiments/lips_from_speech_features.py --speech WHISPER --train PEOPLE --train S1 \\
         --test strangers=CLIPS [--test ...] -o out/features

@@ -1,6 +1,6 @@
 """How much memory does ``generate`` need, and does it grow with the length of the video?
 
-It makes the docs' table of peak memory and speed by length.
+It makes the table of peak memory and speed by length in docs/results/cost.md.
 
     python experiments/memory.py SECONDS FPS FOLDER [MODEL]
 
@@ -23,7 +23,9 @@ import numpy as np
 
 import dithead
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoInfo, VideoWriter, read_frames
+from dithead.media.info import VideoInfo
+from dithead.media.video import read_frames
+from dithead.media.writer import VideoWriter
 from shared import EXAMPLES, RATE, make_parser
 
 SIDE = 256  # pixels

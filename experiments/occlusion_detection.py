@@ -1,6 +1,7 @@
 """In how many frames does `--occlusion auto` find what is before the mouth, and how much of it inside the face?
 
-It makes the docs' table of painted occluders. The first line of the table counts false finds on untouched frames.
+It makes the table of painted occluders in docs/results/inference.md. The table's first line counts false finds on
+untouched frames.
 
     python experiments/occlusion_detection.py FOLDER_OF_CLIPS
 

@@ -1,6 +1,6 @@
 """How well do models predict the opening of the lips from speech alone?
 
-It makes the tables "predicted opening" in the docs on training.
+It makes the tables of predicted openings in docs/log/2026-11.md.
 
     python experiments/predicted_lip_opening.py small out/model --test grid=DATASET --test talkvid=DATASET
 

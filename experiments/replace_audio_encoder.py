@@ -1,6 +1,6 @@
 """Put the second audio encoder of a later training run into a model whose transformer stays as it is.
 
-It is the last step by which the shipped model got its lip predictor (see the docs on training); it answers no question.
+It answers no question: it is the step by which the shipped model got its lip predictor (docs/log/2026-11.md).
 
     dithead train audio --tokens-of small ... -o out/audio
     python experiments/replace_audio_encoder.py small out/audio out/model --version 0.5

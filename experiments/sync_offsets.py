@@ -1,6 +1,6 @@
 """Does a sync expert find by how many frames the sound of a clip was moved, and how sure is it?
 
-It makes the docs' tables of the sync experts.
+It makes the tables of docs/results/sync-experts.md.
 
     python experiments/sync_offsets.py DATASET[:val] ... [--expert sync.safetensors]
     python experiments/sync_offsets.py DATASET --windows CLIP       # the offset along one clip, window by window

@@ -1,6 +1,6 @@
 """Do synthetic people have the brows, the bright eyes and the skin colours of real ones?
 
-It makes the docs' table of brows, eyes and skin.
+It makes the table of brows, eyes and skin in docs/results/synth.md.
 
     python experiments/synth_appearance.py synthetic=PREPARED_SYNTH real=PREPARED [real=PREPARED ...]
 

@@ -1,6 +1,6 @@
 """What do the people of a synthetic corpus look like, by themselves and beside real ones? Draws contact sheets.
 
-It makes the two pictures of synthetic people in the docs, and one for your own eyes.
+It makes the two pictures of docs/results/synth.md, and one for your own eyes.
 
     python experiments/synth_contact_sheets.py sheets RAW_SYNTH REST.jpg SPEAKING.jpg
     python experiments/synth_contact_sheets.py beside BESIDE.png PREPARED_SYNTH PREPARED_REAL [PREPARED_REAL ...]

@@ -1,6 +1,6 @@
 """How well does the synthetic mouth follow a recording: by its text, by its sound, by both, by its loudness alone?
 
-It makes the figures on recorded speech in the docs on synthetic people.
+It makes the figures on recorded speech in docs/results/synth.md.
 
     python experiments/synth_lips_from_recording.py PREPARED_GRID [EVERY]
 

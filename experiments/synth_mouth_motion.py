@@ -1,6 +1,6 @@
 """Do rendered mouths move like real ones, and does the face tracker agree with their exact truth?
 
-It makes the docs' table and plot of lip openings and their speeds, and the figures on the tracker's agreement.
+It makes the table and plot of lip openings and their speeds, and the figures on the tracker, in docs/results/synth.md.
 
     python experiments/synth_mouth_motion.py --corpus RAW_SYNTH --dataset PREPARED_SYNTH --real PREPARED [--real ...] \\
         --plot PLOT.png

@@ -1,6 +1,6 @@
 """What is a corpus worth on people it does not show? Trains three small networks on it and measures them on strangers.
 
-It makes the docs' tables on what synthetic people are worth; recipes/transfer.sh runs all of it.
+It makes the tables on what synthetic people are worth in docs/results/synth.md; recipes/transfer.sh runs all of it.
 
     python experiments/synthetic_transfer.py measure -o OUT/base --train CORPUS [--train OTHER] \\
         --test NAME=DATASET[:val] ... [--seed 1]

@@ -9,8 +9,7 @@
 # Run:    DATA=PREPARED recipes/ablations.sh
 #
 # Every command resumes when the script is run again. Optional: MIXED, a list of datasets like DATA, adds the variant
-# `mixed` trained on them; SEEDS="0 1" chooses seeds; ONLY="base deep" chooses variants; FILL=FILE.md puts the table
-# between the lines <!-- ablations --> and <!-- end of ablations --> of a document.
+# `mixed` trained on them; SEEDS="0 1" chooses seeds; ONLY="base deep" chooses variants.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" # the environment that `make setup` makes, where there is one
@@ -81,7 +80,5 @@ for seed in ${SEEDS:-0 1 2}; do
   fi
 done
 
-# 4. The table, and where asked for its copy in a document.
+# 4. The table.
 dithead train table --seeds "${runs[@]}" | tee "$OUT/table.md"
-[ -z "${FILL:-}" ] || sed -i -e '/^<!-- ablations -->$/,/^<!-- end of ablations -->$/{//!d}' \
-  -e "/^<!-- ablations -->$/r $OUT/table.md" "$FILL"

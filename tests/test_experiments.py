@@ -110,9 +110,9 @@ def test_recipes_set_what_a_preset_has(recipe: Path) -> None:
         get_preset(words[words.index("--preset") + 1] if "--preset" in words else "tiny", changes)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
-def test_files_that_recipes_name_exist(recipe: Path) -> None:
-    named = re.findall(r"\b(?:experiments|recipes|docs)/[\w./-]+\.\w+", recipe.read_text("utf-8"))
+@pytest.mark.parametrize("file", [*RECIPES, *SCRIPTS], ids=name_of)
+def test_files_that_they_name_exist(file: Path) -> None:
+    named = re.findall(r"\b(?:experiments|recipes|docs)/[\w./-]+\.\w+", file.read_text("utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 

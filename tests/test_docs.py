@@ -81,7 +81,15 @@ def test_the_meaning_of_a_setting_comes_from_string_comment_or_attributes(refere
         "second": ("2", "a comment behind it"),
         "third": ("3", "a comment above it"),
         "fourth": ("4", "An entry of the docstring, over two lines."),
+        "fifth": ("5", "One entry for two."),
+        "sixth": ("6", "One entry for two."),
     }
+
+
+def test_a_docstring_in_google_style_becomes_lists(reference: ModuleType) -> None:
+    docstring = "Do it.\n\nArgs:\n    a: One\n        thing.\n    b: Two.\n\nReturns:\n    A number: large."
+    expected = "Do it.\n\n**Args**\n\n- `a`: One\n  thing.\n- `b`: Two.\n\n**Returns**\n\nA number: large."
+    assert reference._markdown(docstring) == expected
 
 
 class Example:
@@ -90,6 +98,7 @@ class Example:
     Attributes:
         fourth: An entry of the docstring,
             over two lines.
+        fifth, sixth: One entry for two.
     """
 
     first: int = 1
@@ -98,6 +107,8 @@ class Example:
     # a comment above it
     third: int = 3
     fourth: int = 4
+    fifth: int = 5
+    sixth: int = 6
 
 
 def test_the_readme_is_short_and_reaches_a_result_on_its_first_screen() -> None:

@@ -32,7 +32,7 @@ OPTIONS = [vars(import_module("dithead.options"))] if find_spec("dithead.options
 FURTHER_API = [
     ("Live speech", ["dithead.inference.streaming:LiveHead", "dithead.inference.streaming:LiveFrame"]),
     ("Audio-visual offset", ["dithead.critics.sync_offset:av_offset"]),
-    ("Prepared datasets", ["dithead.prepare.dataset:Dataset", "dithead.prepare.shards:write_shards"]),
+    ("Prepared datasets", ["dithead.prepare.dataset:Dataset", "dithead.prepare.shard_writer:write_shards"]),
     (
         "Synthetic people",
         [

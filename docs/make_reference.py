@@ -330,7 +330,8 @@ def _returns(function: Any) -> str:
 
 def _annotation(annotation: Any) -> str:
     """Return an annotation as the source writes it, whether it is kept as text or as an object."""
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\bdithead(?:\.[a-z_]+)+\.(?=[A-Z])", "", text)
 
 
 def _parameters_of(function: Any) -> list[str]:

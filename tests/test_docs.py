@@ -1,5 +1,6 @@
 """The documents say what the code is."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -147,6 +148,21 @@ def test_every_file_named_in_a_document_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = re.findall(r"(?<![\w/.])((?:src|docs|tests|recipes|experiments|examples|\.ci)/[\w./-]+\.[a-z]+)\b", text)
     assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_python_name_in_a_document_resolves(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for name in sorted(set(re.findall(r"\bdithead(?:\.[A-Za-z_]\w*)+", text)) - {"dithead.report", "dithead.cli"}):
+        module, _, attribute = name.rpartition(".")
+        spec = importlib.util.find_spec(name) if not attribute[0].isupper() and has_spec(module) else None
+        assert spec or hasattr(importlib.import_module(module), attribute), name
+
+
+def has_spec(module: str) -> bool:
+    """Return whether a module is a package, in which another module can be."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def test_every_key_on_the_page_of_metrics_is_written_by_the_code() -> None:

@@ -12,12 +12,12 @@ import numpy as np
 
 from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.synth.corpus.realism import jaw_alone
-from dithead.synth.corpus.talking_clip import loudness
+from dithead.synth.corpus.realism import jaw_from_loudness
 from dithead.synth.face.sound_to_mouth import hear_mouth
 from dithead.synth.face.visemes import RATE, Style, lip_gap
 from dithead.synth.voice.phoneme_alignment import align
 from dithead.synth.voice.recorded import Recording
+from dithead.synth.voice.script import frame_loudness
 
 _CODE = re.compile(r"([blps][bgrw][abiw][a-z][0-9z][anps])(?![a-z0-9])")
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -37,7 +37,7 @@ def correlations(clip: Clip, text: str) -> list[float]:
     ways = [Recording(Path(), said, None), Recording(Path(), unsaid, heard), Recording(Path(), said, heard)]
     at = ((np.arange(n) + 0.5) / clip.fps * RATE).astype(int)
     gaps = [lip_gap(way.curves(0.0, n / clip.fps, Style())[at]) for way in ways]
-    gaps.append(lip_gap(jaw_alone(loudness(wave, n, clip.fps))))
+    gaps.append(lip_gap(jaw_from_loudness(frame_loudness(wave, n, clip.fps))))
     return [float(np.corrcoef(gap, real)[0, 1]) for gap in gaps]
 
 

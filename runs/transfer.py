@@ -15,7 +15,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ from dithead.critics.sync_offset import as_input
 from dithead.face.lip_opening import lip_aperture
 from dithead.media.audio import write_audio
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.synth.corpus.people import Options, Task, plan_take
+from dithead.synth.corpus.people import ClipTask, plan_take
+from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.skin.real_skins import FOLDER
@@ -178,12 +179,11 @@ def table(runs: Sequence[Path]) -> str:
 def without_microphone(corpus: Path, dataset: Path, output: Path) -> None:
     """A copy of ``dataset``, prepared from ``corpus``, in which voices sound as they were made: same pictures."""
     stored = json.loads((corpus / "config.json").read_text("utf-8"))
-    known = {field.name: stored[field.name] for field in fields(Options) if field.name in stored}
-    options = Options(**known | {"without": ("microphone",)})
-    body = Body(load_head(options.head_model))
+    recipe = CorpusRecipe.from_record(stored | {"without": ("microphone",)})
+    body = Body(load_head(recipe.options.head_model))
     shutil.copytree(dataset, output, dirs_exist_ok=True)
     for clip in Dataset(output).clips():
-        take = plan_take(Task(int(clip.identity.rpartition("_")[2]), None), options, body, corpus / FOLDER)
+        take = plan_take(ClipTask(int(clip.identity.rpartition("_")[2]), None), recipe, body, corpus / FOLDER)
         write_audio(clip.folder / "audio.flac", take.script.wave[: len(clip.audio())], 16000)
 
 

@@ -37,7 +37,9 @@ FURTHER_API = [
         "Synthetic people",
         [
             "dithead.synth.corpus.people:synth_corpus",
+            "dithead.synth.corpus.options:SynthOptions",
             "dithead.synth.corpus.presenter:present",
+            "dithead.synth.corpus.presenter:PresenterOptions",
             "dithead.synth.corpus.hard_cases:synth_hard_cases",
         ],
     ),

@@ -1,13 +1,19 @@
-"""What one run of recipes/ablations.sh is like person by person, with other references, and interpolated.
+"""How does one ablation run do for each person, with other reference frames, and with interpolated frames?
 
-Usage: python experiments/ablation_per_person.py OUT RUN DATA, where OUT/RUN is a finished run of seed 0 with the mask of base and
-DATA the dataset it was made of.
+It makes the figures for persons, other references and interpolation in docs/results/ablations.md.
+
+    python experiments/ablation_per_person.py out/ablations base-0 PREPARED_DATASET
+
+The first argument is the output folder of recipes/ablations.sh, the second one of its finished runs with seed 0 and the
+mask of the run `base`, the third the dataset that the run was trained on. Errors are mean squared errors of the latents
+under the box of the lips; gain and jitter are ratios to the truth. Several minutes on one core.
+Letters: K frames, C latent channels, G latent side.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,66 +22,84 @@ from torch import Tensor
 
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
-from dithead.train.data.clips import Source, WeightedClip, choose_clips, choose_held_out_clips
-from dithead.train.data.latent_cache import cache_clips
+from dithead.train.data.clips import DataSource, WeightedClip, choose_clips, choose_held_out_clips
+from dithead.train.data.latent_cache import LatentEncoder, cache_clips
 from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.metrics import held_out_latents as held_out
 from dithead.train.stages.parts import cache_key
+from shared import make_parser, print_table
 
-CLIPS = 3  # of each person trained on
+HELD_OUT_CLIPS = 12  # as in the ablation table
+CLIPS_PER_PERSON = 3  # of each person in the training data
+FEW_REFERENCES = 6  # reference frames in the case "six mouths"
 
 
-def between(made: Tensor) -> Tensor:
-    """Latents (K, C, G, G) of which every second one is the mean of its neighbours."""
-    mixed = made.clone()
-    mixed[1:-1:2] = (made[0:-2:2] + made[2::2]) / 2
+def interpolate(latents: Tensor) -> Tensor:
+    """Replace every second of the latents (K, C, G, G) by the mean of its neighbours."""
+    mixed = latents.clone()
+    mixed[1:-1:2] = (latents[0:-2:2] + latents[2::2]) / 2
     return mixed
 
 
-def few(clip: held_out.HeldOutClip, count: int = 6) -> held_out.HeldOutClip:
-    """The clip with only those of its other frames that show its mouth evenly from closed to open."""
-    wanted = torch.linspace(*clip.openings.aminmax(), count)
+def with_few_references(clip: held_out.HeldOutClip) -> held_out.HeldOutClip:
+    """Return the clip with only those of its other frames that show its mouth evenly from closed to open."""
+    wanted = torch.linspace(*clip.openings.aminmax(), FEW_REFERENCES)
     index = (clip.openings[None] - wanted[:, None]).abs().argmin(1).unique()
     return replace(clip, others=clip.others[index], openings=clip.openings[index])
 
 
-def told(name: str, made: list[Tensor], clips: list[held_out.HeldOutClip]) -> None:
+def measure(name: str, latents: list[Tensor], clips: list[held_out.HeldOutClip]) -> list[str]:
+    """Return one line of the table: the name, error, gain and jitter of the latents of each clip."""
     truth = [clip.latent for clip in clips]
-    gain = held_out._spread(made, clips) / held_out._spread(truth, clips)
-    jitter = held_out._change(made, clips) / held_out._change(truth, clips)
-    print(f"{name}: error {held_out._error(made, clips):.3f}, gain {gain:.3f}, jitter {jitter:.3f}")
+    gain = held_out.mouth_spread(latents, clips) / held_out.mouth_spread(truth, clips)
+    jitter = held_out.mouth_change(latents, clips) / held_out.mouth_change(truth, clips)
+    return [name, f"{held_out.mouth_error(latents, clips):.3f}", f"{gain:.3f}", f"{jitter:.3f}"]
 
 
-def main(out: Path, run: str, data: Path) -> None:
-    sources, head = [Source(data)], load_model(out / run / "model")
-    basis, settings = LipBasis.load(out / "audio" / "lips.npz"), get_preset("tiny").dit
-    cache = out / "latents" / cache_key(head, 0)
+@torch.no_grad()
+def compare_references(head: torch.nn.Module, clips: list[held_out.HeldOutClip]) -> Iterable[list[str]]:
+    """Measure every choice of the reference frame, and interpolation, on clips of people held out."""
+    plain = [held_out.sample(head, clip) for clip in clips]
+    yield measure("as in the ablation table", plain, clips)
+    yield measure("every second frame interpolated", [interpolate(latents) for latents in plain], clips)
+    yield measure("nearest references, copied", [held_out.paste_references(head, clip) for clip in clips], clips)
+    yield measure("only the nearest reference", [held_out.sample(head, c, references="nearest") for c in clips], clips)
+    few = [with_few_references(clip) for clip in clips]
+    yield measure("references of six mouths", [held_out.sample(head, c) for c in few], clips)
+    yield measure("one reference for all frames", [held_out.sample(head, c, references="fixed") for c in clips], clips)
+    yield measure(
+        "previous frame as reference", [held_out.sample(head, c, references="previous") for c in clips], clips
+    )
 
-    def clips_of(folder: Path, chosen: list[WeightedClip]) -> list[held_out.HeldOutClip]:
-        cached = cache_clips(folder, chosen, [1] * len(chosen), head, 0)
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("ablations", type=Path, help="output folder of recipes/ablations.sh")
+    parser.add_argument("run", help="name of a finished run in it, such as base-0")
+    parser.add_argument("dataset", type=Path, help="the prepared dataset it was trained on")
+    options = parser.parse_args()
+    sources, head = [DataSource(options.dataset)], load_model(options.ablations / options.run / "model")
+    basis, settings = LipBasis.load(options.ablations / "audio" / "lips.npz"), get_preset("tiny").dit
+    cache = options.ablations / "latents" / cache_key(head, 0)
+
+    def held_out_clips(folder: Path, chosen: list[WeightedClip]) -> list[held_out.HeldOutClip]:
+        cached = cache_clips(folder, chosen, [1] * len(chosen), LatentEncoder(head, 0))
         return held_out.held_out_clips(LatentDataset(cached, basis, settings, head.audio), len(chosen))
 
-    clips = clips_of(cache / "held_out", choose_held_out_clips(sources, 18))[:12]
-    with torch.no_grad():
-        plain = [held_out.sample(head, clip, clip.mel) for clip in clips]
-        told("plain", plain, clips)
-        told("interpolated", [between(made) for made in plain], clips)
-        told("nearest references themselves", [held_out.copied(head, clip) for clip in clips], clips)
-        told("the nearest reference alone", [held_out.sample(head, c, c.mel, "nearest") for c in clips], clips)
-        told("of six mouths, closed to open", [held_out.sample(head, few(c), c.mel) for c in clips], clips)
-        told("one reference for all frames", [held_out.sample(head, c, c.mel, "fixed") for c in clips], clips)
-        told("previous frame as reference", [held_out.sample(head, c, c.mel, "previous") for c in clips], clips)
+    clips = held_out_clips(cache / "held_out", choose_held_out_clips(sources, 18))[:HELD_OUT_CLIPS]
+    print_table(["people held out", "error", "gain", "jitter"], list(compare_references(head, clips)))
     people: dict[str, list[WeightedClip]] = defaultdict(list)
     for item in choose_clips(sources, "train", 1000, 0.5):
         people[item.clip.identity].append(item)
-    chosen = [item for items in people.values() for item in items[:CLIPS]]
+    chosen = [item for items in people.values() for item in items[:CLIPS_PER_PERSON]]
     errors: dict[str, list[float]] = defaultdict(list)
-    for name, error in held_out.held_out_by_clip(head, clips_of(cache, chosen)).items():
+    for name, error in held_out.held_out_by_clip(head, held_out_clips(cache, chosen)).items():
         errors[name.partition(":")[0]].append(error)
-    for who, values in sorted(errors.items(), key=lambda item: -sum(item[1]) / len(item[1])):
-        print(f"{who} ({len(people[who])} clips in training): {sum(values) / len(values):.3f}")
+    means = sorted(((sum(values) / len(values), person) for person, values in errors.items()), reverse=True)
+    print()
+    print_table(["person", "clips in training", "error"], [[p, str(len(people[p])), f"{e:.3f}"] for e, p in means])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main()

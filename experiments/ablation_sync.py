@@ -1,15 +1,18 @@
-"""Do runs of recipes/ablations.sh speak? Held-out people are drawn to their own speech, decoded, and judged by the sync
-expert that scores, which nothing is trained against.
+"""Do the runs of the ablations speak, as a sync expert that nothing is trained against judges them?
 
-Usage: python experiments/ablation_sync.py OUT DATA RUN [RUN ...], where OUT/RUN are finished runs with the mask of base and
-DATA the dataset they were made of. Printed for each, over clips: the expert's likeness (cosine) of mouth and speech at
-offset 0, its confidence at its best offset, and how often that is 0 to one frame. Drawn are 40 frames of a clip,
-the first ones, with references from the rest.
+It makes the figures of the sync expert in docs/results/ablations.md.
+
+    python experiments/ablation_sync.py out/ablations PREPARED_DATASET base-0 sync-loss-0
+
+The first argument is the output folder of recipes/ablations.sh, the second the dataset that its runs were trained on,
+the others are finished runs with the mask of the run `base`. The first 40 frames of clips of people held out are drawn
+to their own speech, with reference frames from the rest of the clip, decoded, and judged. Columns: the mean cosine of
+mouth and speech embeddings at offset 0, the expert's mean confidence at its best offset, and the number of clips whose
+best offset is at most one frame. Letters: K frames, S crop side, C latent channels, G latent side.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,64 +28,77 @@ from dithead.critics.sync_offset import as_input, lip_centre, mouth_pictures, sh
 from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
-from dithead.train.data.clips import Source, WeightedClip, choose_held_out_clips
-from dithead.train.data.latent_cache import cache_clips
+from dithead.train.data.clips import DataSource, WeightedClip, choose_held_out_clips
+from dithead.train.data.latent_cache import LatentEncoder, cache_clips
 from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
-from dithead.train.data.picture_augmentation import identity
+from dithead.train.data.picture_augmentation import no_augmentation
 from dithead.train.metrics import held_out_latents as held_out
 from dithead.train.stages.parts import cache_key
+from shared import make_parser, print_table
 
 FRAMES, CLIPS = 40, 12
+REACH = 10  # frames searched to either side for the best offset
+
+Pictures = NDArray[np.uint8]  # (K, S, S, 3)
 
 
-def shrunk(item: WeightedClip, side: int) -> NDArray[np.uint8]:
-    """The first frames of a clip as the model sees them (K, S, S, 3)."""
+def model_frames(item: WeightedClip, side: int) -> Pictures:
+    """Return the first frames of a clip at the model's resolution (K, S, S, 3)."""
     crops = item.clip.frames()[:FRAMES]
-    change = identity(crops.shape[1], side)
-    return np.stack([change.picture(crop) for crop in crops])
+    resize = no_augmentation(crops.shape[1], side)
+    return np.stack([resize.apply(crop) for crop in crops])
 
 
-def decoded(head: TalkingHead, item: WeightedClip, latents: Tensor) -> NDArray[np.uint8]:
-    """Pictures (K, S, S, 3) of latents (K, C, G, G); the decoder sees the clip's last frame."""
-    path, truth = item.clip.track(), shrunk(item, head.size)
+def decode(head: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
+    """Decode latents (K, C, G, G) to pictures (K, S, S, 3), with the clip's last frame as the decoder's reference."""
+    track, truth = item.clip.track(), model_frames(item, head.size)
     ratio = head.size / item.clip.frames().shape[1]
-    masked, mask = frame_conditions(truth, polygon_mask(path.polygon * ratio, head.size))
-    last = identity(item.clip.frames().shape[1], head.size).picture(item.clip.frames()[-1])
+    masked, mask = frame_conditions(truth, polygon_mask(track.polygon * ratio, head.size))
+    last = no_augmentation(item.clip.frames().shape[1], head.size).apply(item.clip.frames()[-1])
     reference = to_tensor(last[None]).expand(len(latents), -1, -1, -1)
     return to_pixels(head.autoencoder.decode(latents, masked, mask, reference))
 
 
-def judged(name: str, items: Sequence[WeightedClip], pictures: Sequence[NDArray[np.uint8]]) -> None:
-    expert, likeness, found = shipped_expert("score"), [], []
+def judge(name: str, items: Sequence[WeightedClip], pictures: Sequence[Pictures]) -> list[str]:
+    """Return one line of the table: what the expert finds in the pictures of each clip with the clip's own sound."""
+    expert, cosines, offsets = shipped_expert("score"), [], []
     for item, crops in zip(items, pictures, strict=True):
         x, y = (c * crops.shape[1] / item.clip.frames().shape[1] for c in lip_centre(item.clip.track().landmarks))
-        seen = expert.see(as_input(mouth_pictures(crops, (x, y), expert.config.side)[None]))[0]
-        heard = expert.hear(speech_of(item.clip.audio(), item.clip.length)[None])[0][: len(crops)]
-        likeness.append(float((seen * heard).sum(-1).mean()))
-        found.append(find_offset(seen, heard, reach=10))
-    right, confidence = sum(abs(o.frames) <= 1 for o in found), np.mean([o.confidence for o in found])
-    print(f"{name}: likeness {np.mean(likeness):.3f}, confidence {confidence:.3f}, right {right} of {len(found)}")
+        mouths = expert.see(as_input(mouth_pictures(crops, (x, y), expert.config.side)[None]))[0]
+        speech = expert.hear(speech_of(item.clip.audio(), item.clip.length)[None])[0][: len(crops)]
+        cosines.append(float((mouths * speech).sum(-1).mean()))
+        offsets.append(find_offset(mouths, speech, reach=REACH))
+    right, confidence = sum(abs(o.frames) <= 1 for o in offsets), np.mean([o.confidence for o in offsets])
+    return [name, f"{np.mean(cosines):.3f}", f"{confidence:.3f}", f"{right} of {len(offsets)}"]
 
 
 @torch.inference_mode()
-def main(out: Path, data: Path, runs: Sequence[str]) -> None:
-    basis, settings = LipBasis.load(out / "audio" / "lips.npz"), get_preset("tiny").dit
-    items = choose_held_out_clips([Source(data)], 18)[:CLIPS]
-    for number, run in enumerate(runs):
-        head = load_model(out / run / "model")
-        cached = cache_clips(out / "latents" / cache_key(head, 0) / "held_out", items, [1] * CLIPS, head, 0)
-        bank = LatentDataset(cached, basis, settings, head.audio, head.config.dit.references)
-        clips = held_out.held_out_clips(bank, CLIPS, FRAMES)
-        if not number:
-            judged("the truth", items, [shrunk(item, head.size) for item in items])
-            rebuilt = [decoded(head, item, clip.latent) for item, clip in zip(items, clips, strict=True)]
-            judged("the truth's latents, decoded", items, rebuilt)
-            copies = [decoded(head, i, held_out.copied(head, c)) for i, c in zip(items, clips, strict=True)]
-            judged("nearest references themselves", items, copies)
-        made = [held_out.sample(head, clip, clip.mel) for clip in clips]
-        judged(run, items, [decoded(head, item, z) for item, z in zip(items, made, strict=True)])
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("ablations", type=Path, help="output folder of recipes/ablations.sh")
+    parser.add_argument("dataset", type=Path, help="the prepared dataset its runs were trained on")
+    parser.add_argument("runs", nargs="+", help="names of finished runs in it, such as base-0")
+    options = parser.parse_args()
+    basis, settings = LipBasis.load(options.ablations / "audio" / "lips.npz"), get_preset("tiny").dit
+    items, lines = choose_held_out_clips([DataSource(options.dataset)], 18)[:CLIPS], []
+    for number, run in enumerate(options.runs):
+        head = load_model(options.ablations / run / "model")
+        cache = options.ablations / "latents" / cache_key(head, 0) / "held_out"
+        cached = cache_clips(cache, items, [1] * CLIPS, LatentEncoder(head, 0))
+        dataset = LatentDataset(cached, basis, settings, head.audio, head.config.dit.references)
+        clips = held_out.held_out_clips(dataset, CLIPS, FRAMES)
+        if number == 0:
+            lines.append(judge("truth", items, [model_frames(item, head.size) for item in items]))
+            rebuilt = [decode(head, item, clip.latent) for item, clip in zip(items, clips, strict=True)]
+            lines.append(judge("truth, encoded and decoded", items, rebuilt))
+            copies = [decode(head, i, held_out.paste_references(head, c)) for i, c in zip(items, clips, strict=True)]
+            lines.append(judge("nearest references, copied", items, copies))
+        drawn = [held_out.sample(head, clip) for clip in clips]
+        pictures = [decode(head, item, latents) for item, latents in zip(items, drawn, strict=True)]
+        lines.append(judge(run, items, pictures))
+    print_table(["run", "cosine at offset 0", "confidence", "offset within one frame"], lines)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    main()

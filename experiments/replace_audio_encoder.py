@@ -1,17 +1,15 @@
-"""Put the lip predictor of another run of the audio encoder into a model; its tokens and its transformer stay.
+"""Put the second audio encoder of a later training run into a model whose transformer stays as it is.
 
-<<<<<<<< HEAD:experiments/replace_audio_encoder.py
-dithead train audio --tokens-of small ... -o out/ear
-python experiments/replace_audio_encoder.py small out/ear out/model --version 0.5
-========
-dithead train audio --tokens-of small ... -o out/lip_predictor
-python runs/new_lip_predictor.py small out/lip_predictor out/model --version 0.5
->>>>>>>> models:experiments/new_lip_predictor.py
+It answers no question: it is the step by which the shipped model got its lip predictor (docs/log/2026-11.md).
+
+    dithead train audio --tokens-of small ... -o out/audio
+    python experiments/replace_audio_encoder.py small out/audio out/model --version 0.5
+
+The tokens of the run's audio encoder must be those of the model, because the transformer was trained on them.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -22,18 +20,19 @@ from dithead.config import ModelConfig
 from dithead.hub import resolve_model
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.train.stages.parts import load_audio
+from shared import make_parser
 
 
 def main() -> None:
-    told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    told.add_argument("model")
-    told.add_argument("run", type=Path)
-    told.add_argument("output", type=Path)
-    told.add_argument("--version", required=True)
-    options = told.parse_args()
+    parser = make_parser(__doc__)
+    parser.add_argument("model", help="shipped name, model folder or hub id")
+    parser.add_argument("run", type=Path, help="run folder of `dithead train audio --tokens-of MODEL`")
+    parser.add_argument("output", type=Path, help="model folder to write")
+    parser.add_argument("--version", required=True, help="version of the new model")
+    options = parser.parse_args()
     talker = load_model(options.model)
-    heard = ContextEncoderConfig(**json.loads((options.run / "config.json").read_text("utf-8"))["model"])
-    encoder = ContextEncoder(heard)
+    config = ContextEncoderConfig(**json.loads((options.run / "config.json").read_text("utf-8"))["model"])
+    encoder = ContextEncoder(config)
     basis = load_audio(options.run, encoder)
     old = talker.audio.state_dict()
     if any(not torch.equal(value, old[name]) for name, value in encoder.state_dict().items() if name in old):
@@ -42,11 +41,12 @@ def main() -> None:
         )
     talker.audio = encoder
     talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
-    told_now = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": heard}
-    talker.config = ModelConfig.model_validate(told_now)
+    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": config}
+    talker.config = ModelConfig.model_validate(fields)
     card = (resolve_model(options.model) / CARD).read_text("utf-8")
     save_model(options.output, talker, version=options.version)
-    (options.output / CARD).write_text(card, "utf-8")  # the card is for people, who mend it by hand
+    (options.output / CARD).write_text(card, "utf-8")  # the model card is written by hand, so it is carried over
+    print(options.output)
 
 
 if __name__ == "__main__":

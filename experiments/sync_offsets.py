@@ -1,15 +1,16 @@
-"""Prints what a sync expert finds in prepared datasets: the tables of docs/results/sync-experts.md.
+"""Does a sync expert find by how many frames the sound of a clip was moved, and how sure is it?
+
+It makes the tables of docs/results/sync-experts.md.
 
     python experiments/sync_offsets.py DATASET[:val] ... [--expert sync.safetensors]
-    python experiments/sync_offsets.py DATASET --windows CLIP       # is a clip late everywhere alike?
+    python experiments/sync_offsets.py DATASET --windows CLIP       # the offset along one clip, window by window
 
-The sound of every clip is moved by -5 to 5 frames; a shift counts as found when it adds to the offset that the clip
-has by itself (``--zero``: to none), to one frame and exactly. Confidence is set beside that in the next clip's sound.
+The sound of every clip is moved by -5 to 5 frames. A shift counts as found when the expert's offset is the shift plus
+the offset that the clip has by itself (with ``--zero``: the shift alone), to within one frame and exactly. Confidence
+is also given with the sound of the next clip, which does not belong to the picture.
 """
 
 from __future__ import annotations
-
-import argparse
 
 import numpy as np
 import torch
@@ -24,78 +25,69 @@ from dithead.critics.sync_offset import (
     shipped_expert,
     speech_of,
 )
-from dithead.evaluate.report import table
-from dithead.prepare.dataset import Clip, Dataset
-from dithead.types import Wave
+from dithead.prepare.dataset import Clip
+from shared import load_clips, make_parser, print_table, shift_sound
 
-RATE, SHIFTS = 16000, range(-5, 6)
-
-
-def moved(wave: Wave, frames: int) -> Wave:
-    n = frames * RATE // 25
-    return np.pad(wave, (n, 0))[: len(wave)] if n >= 0 else np.pad(wave[-n:], (0, -n))
+SHIFTS = range(-5, 6)  # frames at 25 per second
+WINDOW, STEP = 12, 6  # frames of a window, and from one window to the next
+HEADING = ["clips", "n", "found to ±1", "found exactly", "confidence", "10th percentile", "with another clip's sound",
+           "90th percentile", "own offset not 0"]  # fmt: skip
 
 
-def numbers(clips: list[Clip], expert: SyncExpert, zero: bool) -> list[str]:
-    near, exact, sure, strange, own = [], [], [], [], []
+def measure(clips: list[Clip], expert: SyncExpert, zero: bool) -> list[str]:
+    """Return one line of the table, without its name, and print what is found for each clip."""
+    near, exact, confidences, mismatched, own = [], [], [], [], []
     for clip, other in zip(clips, clips[1:] + clips[:1], strict=True):
         mouths = mouth_pictures(clip.frames(), lip_centre(clip.track().landmarks), expert.config.side)
         wave = clip.audio()
-        at_home = offset_of_mouths(mouths, wave, expert)
-        own.append(at_home.frames)
-        sure.append(at_home.confidence)
-        strange.append(offset_of_mouths(mouths, np.resize(other.audio(), len(wave)), expert).confidence)
+        unmoved = offset_of_mouths(mouths, wave, expert)
+        own.append(unmoved.frames)
+        confidences.append(unmoved.confidence)
+        mismatched.append(offset_of_mouths(mouths, np.resize(other.audio(), len(wave)), expert).confidence)
         for k in SHIFTS:
-            wrong = offset_of_mouths(mouths, moved(wave, k), expert).frames - k - (0 if zero else at_home.frames)
-            near.append(abs(wrong) <= 1)
-            exact.append(wrong == 0)
-        print(
-            f"  {clip.id}: {at_home.frames} ({at_home.confidence:.3f}; another's sound {strange[-1]:.3f})", flush=True
-        )
-    away = sum(k != 0 for k in own)
-    low, high = np.quantile(sure, 0.1), np.quantile(strange, 0.9)
-    return [str(len(clips)), f"{np.mean(near):.2f}", f"{np.mean(exact):.2f}", f"{np.mean(sure):.3f}", f"{low:.3f}",
-            f"{np.mean(strange):.3f}", f"{high:.3f}", str(away)]  # fmt: skip
+            found = offset_of_mouths(mouths, shift_sound(wave, k), expert).frames
+            error = found - k - (0 if zero else unmoved.frames)
+            near.append(abs(error) <= 1)
+            exact.append(error == 0)
+        print(f"  {clip.id}: offset {unmoved.frames}, confidence {unmoved.confidence:.3f}, with another clip's sound "
+              f"{mismatched[-1]:.3f}", flush=True)  # fmt: skip
+    low, high = np.quantile(confidences, 0.1), np.quantile(mismatched, 0.9)
+    return [str(len(clips)), f"{np.mean(near):.2f}", f"{np.mean(exact):.2f}", f"{np.mean(confidences):.3f}",
+            f"{low:.3f}", f"{np.mean(mismatched):.3f}", f"{high:.3f}", str(sum(k != 0 for k in own))]  # fmt: skip
 
 
-def windows(clip: Clip, expert: SyncExpert, length: int = 12, step: int = 6) -> str:
-    """Along a clip, in windows of ``length`` frames: the offset, and the distance there and at none."""
+def measure_windows(clip: Clip, expert: SyncExpert) -> list[list[str]]:
+    """Return for each window along a clip: its frames, the best offset, and the distance there and at offset 0."""
     mouths = mouth_pictures(clip.frames(), lip_centre(clip.track().landmarks), expert.config.side)
     with torch.inference_mode():
         seen = expert.see(as_input(mouths[None]))[0]
-        apart = torch.cdist(seen, expert.hear(speech_of(clip.audio(), len(mouths))[None])[0])  # (N, N)
+        distances = torch.cdist(seen, expert.hear(speech_of(clip.audio(), len(mouths))[None])[0])  # (N, N)
     lines, reach = [], MAX_OFFSET
-    for first in range(0, len(mouths) - length - reach, step):
-        rows = {
-            k: float(apart.diagonal(k)[max(first, first + k) - max(k, 0) :][:length].mean())
+    for first in range(0, len(mouths) - WINDOW - reach, STEP):
+        means = {
+            k: float(distances.diagonal(k)[max(first, first + k) - max(k, 0) :][:WINDOW].mean())
             for k in range(-min(first, reach), reach + 1)
         }
-        best = min(rows, key=lambda k: rows[k])
-        lines.append([f"{first} to {first + length}", str(best), f"{rows[best]:.2f}", f"{rows[0]:.2f}"])
-    return table(["frames", "offset", "distance there", "at 0"], lines)
+        best = min(means, key=lambda k: means[k])
+        lines.append([f"{first} to {first + WINDOW}", str(best), f"{means[best]:.2f}", f"{means[0]:.2f}"])
+    return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("datasets", nargs="+")
-    parser.add_argument("--expert")
-    parser.add_argument("--zero", action="store_true")
-    parser.add_argument("--windows", help="only this clip, piece by piece")
-    parser.add_argument("--most", type=int, default=40, help="clips of a dataset, evenly taken")
-    asked = parser.parse_args()
-    expert = load_expert(asked.expert) if asked.expert else shipped_expert()
-    if asked.windows:
-        clips = [clip for clip in Dataset(asked.datasets[0]).clips() if clip.id == asked.windows]
-        print("\n\n".join(windows(clip, expert) for clip in clips))
+    parser = make_parser(__doc__)
+    parser.add_argument("datasets", nargs="+", metavar="DATASET", help="prepared dataset, FOLDER or FOLDER:SPLIT")
+    parser.add_argument("--expert", help="weights of an expert; the shipped scoring expert without")
+    parser.add_argument("--zero", action="store_true", help="count a clip's own offset as an error, too")
+    parser.add_argument("--windows", metavar="CLIP", help="only this clip, window by window")
+    parser.add_argument("--most", type=int, default=40, help="clips of a dataset, taken evenly (default: 40)")
+    options = parser.parse_args()
+    expert = load_expert(options.expert) if options.expert else shipped_expert()
+    if options.windows:
+        for clip in (clip for clip in load_clips(options.datasets[0]) if clip.id == options.windows):
+            print_table(["frames", "offset", "distance there", "distance at 0"], measure_windows(clip, expert))
         return
-    lines = []
-    for name in asked.datasets:
-        path, _, split = name.partition(":")
-        clips = Dataset(path).clips(split or None)
-        clips = clips[:: -(-len(clips) // asked.most)]
-        lines.append([name, *numbers(clips, expert, asked.zero)])
-    print(table(["clips", "n", "right to ±1", "exactly", "confidence", "its lowest tenth", "with another's sound",
-                 "its highest tenth", "own offset not 0"], lines))  # fmt: skip
+    lines = [[name, *measure(load_clips(name, options.most), expert, options.zero)] for name in options.datasets]
+    print_table(HEADING, lines)
 
 
 if __name__ == "__main__":

@@ -1,46 +1,79 @@
 #!/usr/bin/env bash
-# What are synthetic people worth on real ones, and what does each realistic feature add? Renders small corpora, each
-# without one feature, trains three small networks on each (experiments/synthetic_transfer.py) and measures them on people never seen.
-# Usage: HEAD_MODEL=HEAD BIG=PREPARED_SYNTH PEOPLE=PREPARED_REAL TEST="PREPARED PREPARED" recipes/transfer.sh
-# PEOPLE's split `val` is never trained on. About half an hour of one idle core. Every step is skipped when it is done already.
+# Measures what synthetic people are worth on real ones, and what each realistic feature of the rendering adds.
+#
+# Renders small corpora, each without one feature, trains three small networks on each and measures them on people they
+# were not trained on (experiments/synthetic_transfer.py says which networks and measures).
+#
+# Needs:  HEAD_MODEL  a folder with MakeHuman's head (CC0)
+#         PEOPLE      a prepared dataset of real people; its split `val` is never trained on
+#         TEST        prepared datasets of other real people, separated by spaces
+#         BIG         optional: a prepared synthetic dataset, compared with PEOPLE and joined to it
+# Takes:  about half an hour on one idle core.
+# Writes: out/transfer/, or $OUT/; the table is $OUT/table.md.
+# Run:    HEAD_MODEL=HEAD BIG=PREPARED_SYNTH PEOPLE=PREPARED_REAL TEST="PREPARED PREPARED" recipes/transfer.sh
+#
+# Steps that are done already are skipped when the script is run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${HEAD_MODEL:?folder of the parametric head}" "${PEOPLE:?prepared dataset of real people with a val split}" "${TEST:?prepared test sets}"
-OUT=${OUT:-out/transfer} COUNT=${COUNT:-20} SECONDS_EACH=${SECONDS_EACH:-2} SIZE=${SIZE:-192} STEPS=${STEPS:-300} SMALL_STEPS=${SMALL_STEPS:-150}
+export PATH="$PWD/.venv/bin:$PATH" # the environment that `make setup` makes, where there is one
+: "${HEAD_MODEL:?set it to the folder of the parametric head}"
+: "${PEOPLE:?set it to a prepared dataset of real people with a val split}"
+: "${TEST:?set it to prepared test sets, separated by spaces}"
+OUT=${OUT:-out/transfer}
+PYTHON=${PYTHON:-python}
+STEPS=${STEPS:-300}            # of training on PEOPLE or BIG
+SMALL_STEPS=${SMALL_STEPS:-150} # of training on a small corpus
 FEATURES=${FEATURES-"visemes microphone inside people light camera motion voices skin expression shadow"}
-PYTHON=${PYTHON:-.venv/bin/python}
-dithead() { "$PYTHON" -m dithead.cli "$@"; }
 strangers="strangers=$PEOPLE:val$(printf ',%s' $TEST)"
 
-probe() { # NAME SEED DATASET...: train and measure, once
-  local name=$1 seed=$2 train=() tests=(--test "$strangers"); shift 2
+measure() { # NAME SEED STEPS DATASET...: train on the datasets and measure, once
+  local name=$1 seed=$2 steps=$3 train=() tests=(--test "$strangers")
+  shift 3
   [ -f "$OUT/$name/numbers.json" ] && return
   for folder in "$@"; do train+=(--train "$folder"); done
-  [[ " $* " == *" $PEOPLE"* ]] || tests+=(--test "everybody=$PEOPLE")   # nobody of them was trained on
-  "$PYTHON" experiments/synthetic_transfer.py measure -o "$OUT/$name" "${train[@]}" "${tests[@]}" --steps "$STEPS" --seed "$seed"
-}
-corpus() { # NAME [--without FEATURE]: render and prepare, once
-  local name=$1; shift
-  [ -f "$OUT/data/$name/done" ] && return
-  if [ "$name" = without-microphone ]; then   # the same pictures, another sound: nothing to render
-    "$PYTHON" experiments/synthetic_transfer.py clean-sound --corpus "$OUT/raw/small" --dataset "$OUT/data/small" -o "$OUT/data/$name" && touch "$OUT/data/$name/done"
-    return
-  fi
-  dithead synth "$COUNT" -o "$OUT/raw/$name" --head-model "$HEAD_MODEL" --seed 11 --size "$SIZE" --seconds "$SECONDS_EACH" "$@"
-  dithead prepare "$OUT/raw/$name" -o "$OUT/data/$name" --val-fraction 0 --workers 1 && touch "$OUT/data/$name/done"
+  # Where PEOPLE is not in the training data, all of it is a test set, too.
+  [[ " $* " == *" $PEOPLE"* ]] || tests+=(--test "everybody=$PEOPLE")
+  "$PYTHON" experiments/synthetic_transfer.py measure -o "$OUT/$name" "${train[@]}" "${tests[@]}" \
+    --steps "$steps" --seed "$seed"
 }
 
-probe real 0 "$PEOPLE:train"
+render() { # NAME [--without FEATURE]: render a small corpus and prepare it, once
+  local name=$1
+  shift
+  [ -f "$OUT/data/$name/done" ] && return
+  dithead synth "${COUNT:-20}" -o "$OUT/raw/$name" --head-model "$HEAD_MODEL" --seed 11 --size "${SIZE:-192}" \
+    --seconds "${SECONDS_EACH:-2}" "$@"
+  dithead prepare "$OUT/raw/$name" -o "$OUT/data/$name" --val-fraction 0 --workers 1
+  touch "$OUT/data/$name/done"
+}
+
+remove_microphone() { # the small corpus with other sound: its pictures need not be rendered again
+  local name=without-microphone
+  [ -f "$OUT/data/$name/done" ] && return
+  "$PYTHON" experiments/synthetic_transfer.py clean-sound --corpus "$OUT/raw/small" --dataset "$OUT/data/small" \
+    -o "$OUT/data/$name"
+  touch "$OUT/data/$name/done"
+}
+
+# 1. Real people, a large synthetic corpus, both together, and the synthetic one again with another seed.
+measure real 0 "$STEPS" "$PEOPLE:train"
 if [ -n "${BIG:-}" ]; then
-  probe synthetic 0 "$BIG"
-  probe synthetic+real 0 "$BIG" "$PEOPLE:train"
-  probe synthetic-again 1 "$BIG"
+  measure synthetic 0 "$STEPS" "$BIG"
+  measure synthetic+real 0 "$STEPS" "$BIG" "$PEOPLE:train"
+  measure synthetic-again 1 "$STEPS" "$BIG"
 fi
-corpus small
-STEPS=$SMALL_STEPS probe small 0 "$OUT/data/small"
-STEPS=$SMALL_STEPS probe small-again 1 "$OUT/data/small"
+
+# 2. A small corpus with every feature, with two seeds: what differs less than these two do is chance.
+render small
+measure small 0 "$SMALL_STEPS" "$OUT/data/small"
+measure small-again 1 "$SMALL_STEPS" "$OUT/data/small"
+
+# 3. The same without one feature each.
 for feature in $FEATURES; do
-  corpus "without-$feature" --without "$feature"
-  STEPS=$SMALL_STEPS probe "without-$feature" 0 "$OUT/data/without-$feature"
+  if [ "$feature" = microphone ]; then remove_microphone; else render "without-$feature" --without "$feature"; fi
+  measure "without-$feature" 0 "$SMALL_STEPS" "$OUT/data/without-$feature"
 done
-"$PYTHON" experiments/synthetic_transfer.py table "$OUT"/{real,synthetic,synthetic+real,synthetic-again,small,small-again,without-*} | tee "$OUT/table.md"
+
+# 4. The table.
+"$PYTHON" experiments/synthetic_transfer.py table \
+  "$OUT"/{real,synthetic,synthetic+real,synthetic-again,small,small-again,without-*} | tee "$OUT/table.md"

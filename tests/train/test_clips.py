@@ -7,7 +7,6 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ from dithead.checkpoint import build_model
 from dithead.config import AudioTraining, DiTTraining, get_preset
 from dithead.errors import DataError
 from dithead.models.audio.mel_encoder import MelEncoder
-from dithead.prepare.dataset import Clip
-from dithead.train.data.clips import DataSource, FrameDataset, choose_clips, choose_held_out_clips, has_speech
+from dithead.train.data.clips import DataSource, FrameDataset, choose_clips, choose_held_out_clips
 from dithead.train.data.latent_cache import LatentEncoder, cache_clips
 from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
@@ -100,7 +98,7 @@ def test_the_sync_loss_wants_25_frames_a_second(dataset: Path, fast: Path, tmp_p
 
 
 @pytest.fixture
-def partly_silent(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def partly_silent(dataset: Path, tmp_path: Path) -> Path:
     """A dataset in which one clip has no sound at all, and says so."""
     folder = tmp_path / "data"
     shutil.copytree(dataset, folder)
@@ -109,15 +107,7 @@ def partly_silent(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for entry in entries:
         entry["has_speech"] = entry["id"] != "clip1"
     (folder / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    if "has_speech" not in Clip.__dataclass_fields__:
-        monkeypatch.setattr(Clip, "has_speech", property(lambda clip: clip.id != "clip1"), raising=False)
     return folder
-
-
-def test_clips_from_before_there_were_silent_ones_have_speech() -> None:
-    old: Any = SimpleNamespace()
-    assert has_speech(old)
-    assert not has_speech(SimpleNamespace(has_speech=False))  # type: ignore[arg-type]
 
 
 def test_silent_clips_serve_appearance_alone(partly_silent: Path) -> None:
@@ -140,9 +130,10 @@ def test_stages_train_on_a_partly_silent_dataset_and_count_what_they_leave_out(
 
 
 def test_a_dataset_without_any_speech_is_refused(
-    partly_silent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    partly_silent: Path,
 ) -> None:
-    monkeypatch.setattr("dithead.train.data.clips.has_speech", lambda clip: False)
+    manifest = partly_silent / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"has_speech": true', '"has_speech": false'))
     with pytest.raises(DataError, match="no clip of split 'train' with speech"):
         choose_clips(parse_sources("dit", [str(partly_silent)]), "train", 100)
 

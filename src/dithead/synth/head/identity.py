@@ -16,7 +16,8 @@ RNG = np.random.Generator
 Colour = tuple[float, float, float]  # linear RGB, 0..1
 
 # Linear-light skin reflectances, light to dark, spanning human skin (Fitzpatrick I to VI). Green and blue are lower
-# than a spectrometer says: the camera's response bleaches, and pictures must look like real ones (experiments/synth_appearance.py).
+# than a spectrometer says: the camera's response bleaches, and pictures must look like real ones
+# (experiments/synth_appearance.py).
 SKIN_TONES: tuple[Colour, ...] = (
     (0.63, 0.316, 0.220), (0.56, 0.266, 0.177), (0.50, 0.228, 0.143), (0.42, 0.196, 0.120),
     (0.32, 0.152, 0.094), (0.215, 0.099, 0.062), (0.13, 0.060, 0.040), (0.075, 0.036, 0.026),

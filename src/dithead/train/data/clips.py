@@ -31,11 +31,6 @@ BALANCE = 0.5
 """A person with n frames is drawn in proportion to n to this power. Our choice."""
 
 
-def has_speech(clip: Clip) -> bool:
-    """Return whether the clip has a sound track; clips from before `dithead prepare --keep-silent` all have one."""
-    return bool(getattr(clip, "has_speech", True))
-
-
 @dataclass(frozen=True)
 class DataSource:
     """A dataset, a folder or URL, with its weight in the mixture: ``A:0.7`` on the command line.
@@ -81,7 +76,7 @@ class DataSource:
 
     def clips(self, split: str | None = None) -> list[Clip]:
         """Return the dataset's clips of ``split``: "train", "val" or None for all."""
-        return [clip for clip in Dataset(self.path).clips(split) if has_speech(clip) or not self.speech_only]
+        return [clip for clip in Dataset(self.path).clips(split) if clip.has_speech or not self.speech_only]
 
 
 def _folder_or_url(text: str) -> Path | str:

@@ -45,6 +45,13 @@ def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([lips.reshape(len(lips), -1), opening[:, None]], 1).astype(np.float32)
 
 
+def correlations(truth: Floats, predicted: Floats) -> NDArray[np.floating[Any]]:
+    """Compute the correlation (9,) of each coefficient (N, 9); 0 where one never changes, as in a tiny dataset."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = [np.corrcoef(truth[:, k], predicted[:, k])[0, 1] for k in range(COEFFICIENTS)]
+    return np.nan_to_num(np.array(r))
+
+
 @dataclass(frozen=True)
 class LipBasis:
     """The principal lip shapes, the unit of each coefficient, and the calibration of predicted coefficients.
@@ -91,8 +98,7 @@ class LipBasis:
             truth: Measured coefficients (N, 9).
             predicted: Predicted coefficients (N, 9).
         """
-        r = np.array([np.corrcoef(truth[:, k], predicted[:, k])[0, 1] for k in range(COEFFICIENTS)])
-        trust = np.clip((np.nan_to_num(r) - _UNHEARD) / (_HEARD - _UNHEARD), 0, 1)
+        trust = np.clip((correlations(truth, predicted) - _UNHEARD) / (_HEARD - _UNHEARD), 0, 1)
         gain = 1 + (truth.std(0) / np.maximum(predicted.std(0), 1e-3) - 1).clip(0, 1) * trust
         centre = truth.mean(0)
         shift = centre - gain * predicted.mean(0)

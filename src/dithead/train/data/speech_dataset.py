@@ -25,7 +25,7 @@ from dithead.models.audio.mel import FLOOR, HOP, N_MELS
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, Mixture, choose_clips
 from dithead.train.data.damaged_clips import DamagedClips
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
+from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, correlations, lip_shapes
 from dithead.train.data.speech_augmentation import augment_mel, augment_samples
 from dithead.train.loop.batches import Batch
 from dithead.train.loop.processes import process_group
@@ -105,8 +105,7 @@ class SpeechDataset:
             unit: What 1 of its opening means, in distances between the outer eye corners.
         """
         truth, predicted = (np.concatenate(part) for part in zip(*pairs, strict=True))
-        r = [np.corrcoef(truth[:, k], predicted[:, k])[0, 1] for k in range(COEFFICIENTS)]
-        change = np.where(np.array(r) < 0, -1, 1).astype(np.float32)
+        change = np.where(correlations(truth, predicted) < 0, -1, 1).astype(np.float32)
         scale = self.basis.scale.copy()
         change[-1], scale[-1] = scale[-1] / unit, unit
         self.basis = replace(self.basis, directions=self.basis.directions * change[:-1], scale=scale)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from dithead.device import pick_device
 from dithead.prepare.dataset import Dataset
-from dithead.train.data.clips import DataSource, has_speech
+from dithead.train.data.clips import DataSource
 from dithead.train.loop.processes import local_device, process_group
 from dithead.train.loop.run_folder import RunFolder
 from dithead.train.stages.options import StageOptions
@@ -90,5 +90,5 @@ def _report_silent_clips(sources: Sequence[DataSource]) -> None:
     if not process_group().is_main or not all(source.speech_only for source in sources):
         return
     clips = [clip for source in sources for clip in Dataset(source.path).clips()]
-    if silent := sum(not has_speech(clip) for clip in clips):
+    if silent := sum(not clip.has_speech for clip in clips):
         _log.warning("left out: %d of %d clips, which have no speech", silent, len(clips))

@@ -74,7 +74,8 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _parameters(command: Any) -> list[str]:
     """Return a Markdown table of a command's arguments and options."""
-    rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+    parameters = sorted(command.params, key=lambda parameter: parameter.param_type_name != "argument")
+    rows = [_parameter(parameter) for parameter in parameters if parameter.name != "help"]
     return ["| argument or option | value | meaning |", "|---|---|---|", *rows, ""] if rows else []
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from dithead import __version__
 from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
-from dithead.inference.result import GenerateResult, Stretch
+from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
 from dithead.synth.corpus.people import CorpusResult
 
@@ -51,7 +51,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, target: str, answer: Any = None) -
 
 RESULT = GenerateResult(
     output=Path("o.mp4"), frames=75, fps=25.0, seconds=3.0, frames_per_second=25.0, faces_missed=2, model="small",
-    seed=0, passed_through=[Stretch(0, 1, "no face")],
+    seed=0, passed_through=[FrameSpan(0, 1, "no face")],
 )  # fmt: skip
 
 

@@ -71,4 +71,4 @@ if __name__ == "__main__":
         if not files[1].exists():
             make(seconds, fps, *files[:2])
         model = sys.argv[4] if len(sys.argv) > 4 else "small"
-        subprocess.run([sys.executable, __file__, "measure", *files, model], check=True)
+        subprocess.tracklet([sys.executable, __file__, "measure", *files, model], check=True)

@@ -17,7 +17,7 @@ import numpy as np
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line
-from dithead.inference.analyse.occlusion import Watch, seen_in
+from dithead.inference.analyse.occlusion import OcclusionCollector, seen_in
 from dithead.inference.analyse.occlusion_colour import inside
 from dithead.media.video import read_frames
 
@@ -73,11 +73,11 @@ def painted(crop, points, name: str):
 
 def covered(frames) -> list[np.ndarray]:
     """(S, S) of each frame: how much of the drawn mouth would be held back."""
-    watch, none = Watch(), np.zeros((SIZE, SIZE), bool)
+    watch, none = OcclusionCollector(), np.zeros((SIZE, SIZE), bool)
     for crop, points in frames:
         watch.add(seen_in(crop, points, none))
-    covers = watch.close()
-    kept = [covers.free(k, SIZE) for k in range(len(frames))]
+    occlusion = watch.close()
+    kept = [occlusion.free(k, SIZE) for k in range(len(frames))]
     return [np.zeros((SIZE, SIZE)) if free is None else 1 - free for free in kept]
 
 

@@ -23,16 +23,16 @@ from dithead.face.alignment import warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_aperture
 from dithead.face.masks import polygon_mask
-from dithead.inference.analyse.first_pass import survey
-from dithead.inference.analyse.multi_face import Choice
-from dithead.inference.analyse.tracklet import Run
-from dithead.inference.compose.blend_mask import faithful, mouth_core, newness
-from dithead.inference.compose.detail_transfer import lend, mended
+from dithead.inference.analyse.first_pass import analyse_video
+from dithead.inference.analyse.multi_face import FaceChoice
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.compose.blend_mask import change_mask, mouth_core, replace_lost_identity
+from dithead.inference.compose.detail_transfer import replace_smeared_lips, transfer_detail
 from dithead.inference.compose.second_pass import FEATHER
-from dithead.inference.compose.source_detail import detailed_patch
-from dithead.inference.source.timeline import Clip
-from dithead.inference.synthesise.audio_features import heard_by
-from dithead.inference.synthesise.sampler import MouthMaker
+from dithead.inference.compose.source_detail import patch_with_detail
+from dithead.inference.source.timeline import SourceClip
+from dithead.inference.synthesise.audio_features import open_speech
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead
 
@@ -40,14 +40,14 @@ _AT_ONCE = 16
 Crops = NDArray[np.uint8]
 
 
-def footage(path: Path, run: Run, size: int) -> tuple[Crops, NDArray[np.float64], NDArray[np.float64]]:
+def footage(path: Path, tracklet: Tracklet, size: int) -> tuple[Crops, NDArray[np.float64], NDArray[np.float64]]:
     """Crops (N, S, S, 3), times (N,) and apertures on whole frames (N,) of the longest run."""
     crops, times, apertures = [], [], []
     with FaceLandmarker() as landmarker:
         for frame in read_frames(path):
-            if run.start <= frame.index < run.stop:
+            if tracklet.start <= frame.index < tracklet.stop:
                 face = landmarker.track(frame.pixels)
-                crops.append(warp_crop(frame.pixels, run.transforms[frame.index - run.start], size))
+                crops.append(warp_crop(frame.pixels, tracklet.transforms[frame.index - tracklet.start], size))
                 times.append(frame.time)
                 apertures.append(np.nan if face is None else lip_aperture(face))
     return np.stack(crops), np.array(times), np.array(apertures)
@@ -61,21 +61,24 @@ def apertures_in(crops: Crops) -> NDArray[np.float64]:
     return np.array([np.nan if face is None else lip_aperture(face) for face in seen])
 
 
-def made(maker: MouthMaker, run: Run, crops: Crops, times: NDArray[np.float64], *, paste: bool) -> Crops:
+def made(sampler: MouthSampler, tracklet: Tracklet, crops: Crops, times: NDArray[np.float64], *, paste: bool) -> Crops:
     """The crops with new mouths, drawn or pasted."""
-    graded, size = maker.gallery.of(run), crops.shape[1]
-    assert graded is not None
-    core, mask, out = mouth_core(run.lips, size), polygon_mask(run.polygon, size, feather=FEATHER * size), []
+    reference_set, size = sampler.reference_bank.of(tracklet), crops.shape[1]
+    assert reference_set is not None
+    core, mask, out = mouth_core(tracklet.lips, size), polygon_mask(tracklet.polygon, size, feather=FEATHER * size), []
     for first in range(0, len(crops), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        openings = maker.meant(run, times[part]) or []
-        shown = graded.crops[graded.nearest(np.array(openings))]
-        mouths = shown if paste else maker.draw(run, crops[part], times[part])
+        openings = sampler.target_openings(tracklet, times[part]) or []
+        shown = reference_set.crops[reference_set.nearest(np.array(openings))]
+        mouths = shown if paste else sampler.draw(tracklet, crops[part], times[part])
         for mouth, near, crop, opening in zip(mouths, shown, crops[part], openings, strict=True):
             if not paste:
-                mouth = mended(faithful(mouth, near, crop, mask * (1 - core)), near, core)
-            share, lent = mask * newness(mouth, crop, core), lend(maker.gallery, run, mouth, opening, core)
-            patch = detailed_patch(crop, mouth, crop, np.eye(2, 3), share, lent)
+                mouth = replace_smeared_lips(replace_lost_identity(mouth, near, crop, mask * (1 - core)), near, core)
+            share, lent = (
+                mask * change_mask(mouth, crop, core),
+                transfer_detail(sampler.reference_bank, tracklet, mouth, opening, core),
+            )
+            patch = patch_with_detail(crop, mouth, crop, np.eye(2, 3), share, lent)
             assert patch is not None
             out.append(crop.astype(np.float32))
             height, width = patch.difference.shape[:2]
@@ -83,8 +86,11 @@ def made(maker: MouthMaker, run: Run, crops: Crops, times: NDArray[np.float64], 
     return np.rint(np.stack(out).clip(0, 255)).astype(np.uint8)
 
 
-def numbers(crops: Crops, truth: Crops, apertures: NDArray[np.float64], run: Run) -> list[float]:
-    found, (low, high) = apertures_in(crops), (run.lips.min(0).astype(int) - 10, run.lips.max(0).astype(int) + 14)
+def numbers(crops: Crops, truth: Crops, apertures: NDArray[np.float64], tracklet: Tracklet) -> list[float]:
+    found, (low, high) = (
+        apertures_in(crops),
+        (tracklet.lips.min(0).astype(int) - 10, tracklet.lips.max(0).astype(int) + 14),
+    )
     box = np.s_[:, max(low[1], 0) : high[1], max(low[0], 0) : high[0]]
     error = np.mean((crops[box].astype(float) - truth[box]) ** 2)
     gain = np.nanstd(found) / np.nanstd(apertures)
@@ -92,16 +98,16 @@ def numbers(crops: Crops, truth: Crops, apertures: NDArray[np.float64], run: Run
 
 
 def measure(path: Path, talker: TalkingHead) -> dict[str, list[float]]:
-    clip = Clip(path, probe(path))
-    found = survey(clip.frames(), talker.size, Choice.parse("largest"))
+    clip = SourceClip(path, probe(path))
+    found = analyse_video(clip.frames(), talker.size, FaceChoice.parse("largest"))
     with TemporaryDirectory() as folder:
-        found.learn_habits(talker, clip, Path(folder) / "own.mel")
-        sound: dict[Any, Any] = {None: heard_by(talker, path, Path(folder) / "speech.mel")}
-        maker = MouthMaker(talker, sound, seed=0, steps=None, reference="static")
-        run = max(found.runs, key=lambda each: each.stop - each.start)
-        crops, times, apertures = footage(path, run, talker.size)
+        found.calibrate_lips(talker, clip, Path(folder) / "own.mel")
+        sound: dict[Any, Any] = {None: open_speech(talker, path, Path(folder) / "speech.mel")}
+        sampler = MouthSampler(talker, sound, seed=0, steps=None, reference="static")
+        tracklet = max(found.tracklets, key=lambda each: each.stop - each.start)
+        crops, times, apertures = footage(path, tracklet, talker.size)
         return {
-            name: numbers(made(maker, run, crops, times, paste=paste), crops, apertures, run)
+            name: numbers(made(sampler, tracklet, crops, times, paste=paste), crops, apertures, tracklet)
             for name, paste in (("drawn", False), ("pasted", True))
         }
 

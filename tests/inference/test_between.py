@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.inference.pipeline import generate
-from dithead.inference.synthesise.frame_interpolation import Interpolator, between
+from dithead.inference.synthesise.frame_interpolation import FrameInterpolator, between
 from dithead.media.video import read_frames
 
 
@@ -35,7 +35,7 @@ def test_uneven_times_move_by_their_share():
 class Counting:
     """Draws a frame's own number."""
 
-    talker = gallery = None
+    talker = reference_bank = None
 
     def __init__(self) -> None:
         self.drawn: list[int] = []
@@ -43,7 +43,7 @@ class Counting:
     def room(self, batch, *, first):
         return max(1, batch)
 
-    def draw(self, run, crops, times, frames):
+    def draw(self, tracklet, crops, times, frames):
         assert list(frames) == [int(c[0, 0, 0]) for c in crops]
         self.drawn += [int(c[0, 0, 0]) for c in crops]
         return crops
@@ -56,8 +56,8 @@ class OneRun:
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 11])
 def test_every_second_frame_the_first_and_the_last_are_drawn(batch, count):
-    maker = Counting()
-    pass_, done, room = Interpolator(maker), 0, 0
+    sampler = Counting()
+    pass_, done, room = FrameInterpolator(sampler), 0, 0
     crops = np.stack([np.full((32, 32, 3), k, np.uint8) for k in range(count)])
     made = []
     while done < count:
@@ -65,7 +65,7 @@ def test_every_second_frame_the_first_and_the_last_are_drawn(batch, count):
         these = range(done, min(done + room, count))
         made += list(pass_.draw(OneRun, crops[done : done + room], np.array(these) / 25, these))
         done += room
-    assert maker.drawn == sorted({*range(0, count, 2), count - 1})
+    assert sampler.drawn == sorted({*range(0, count, 2), count - 1})
     assert [int(m[16, 16, 0]) for m in made] == list(range(count))
 
 

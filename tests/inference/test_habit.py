@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.inference.synthesise.lip_calibration import STILL_MOUTH, Habit, habit_of, own_sound, told
+from dithead.inference.synthesise.lip_calibration import STILL_MOUTH, LipCalibration, calibrate, source_speech, told
 from dithead.models.audio.base import MelEncoder, MelEncoderConfig
 
-LEARNED = Habit(np.zeros(9, np.float32), 0.7)
+LEARNED = LipCalibration(np.zeros(9, np.float32), 0.7)
 UNIT = 0.05
 
 
@@ -56,27 +56,27 @@ class Sound:
 
 def test_what_is_told_on_average_and_how_far_it_spreads_and_little_footage_says_little() -> None:
     moments = np.random.default_rng(0).uniform(0, 9.9, 640)
-    found = habit_of(Talker(), Sound(0.9), moments)
+    found = calibrate(Talker(), Sound(0.9), moments)
     assert found.told == pytest.approx(np.full(9, 2.0), abs=0.1)
     assert found.spread == pytest.approx(0.9, abs=0.05)
-    few = habit_of(Talker(), Sound(0.9), moments[:16])
+    few = calibrate(Talker(), Sound(0.9), moments[:16])
     assert few.told[0] == pytest.approx(
-        (habit_of(Talker(), Sound(0.9), np.tile(moments[:16], 99)).told[0] + 0.4) / 2, abs=0.05
+        (calibrate(Talker(), Sound(0.9), np.tile(moments[:16], 99)).told[0] + 0.4) / 2, abs=0.05
     )
 
 
 def test_silence_says_nothing() -> None:
     moments = np.linspace(0, 9, 50)
-    assert habit_of(Talker(), Sound(0.01), moments) is None
-    assert habit_of(Talker(unit=0.0), Sound(0.9), moments) is None
-    assert habit_of(Talker(), Sound(0.9), np.zeros(0)) is None
+    assert calibrate(Talker(), Sound(0.01), moments) is None
+    assert calibrate(Talker(unit=0.0), Sound(0.9), moments) is None
+    assert calibrate(Talker(), Sound(0.9), np.zeros(0)) is None
 
 
 def test_a_sound_that_cannot_be_read_is_no_sound(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
     talker = SimpleNamespace(audio=MelEncoder(MelEncoderConfig(window=16, width=16, layers=1)))
-    assert own_sound(talker, broken, tmp_path / "own.mel") is None
+    assert source_speech(talker, broken, tmp_path / "own.mel") is None
 
 
 def test_three_guesses_close_together_make_one_and_the_tokens_are_of_the_middle() -> None:

@@ -12,9 +12,9 @@ from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import OUTER_LIPS
 from dithead.face.masks import jaw_line, polygon_mask
-from dithead.inference.analyse.first_pass import Survey
-from dithead.inference.analyse.image_store import Shelf
-from dithead.inference.analyse.occlusion import Look, Watch, detail_share
+from dithead.inference.analyse.first_pass import VideoAnalysis
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, detail_share
 from dithead.inference.analyse.occlusion_colour import (
     CHEEKS,
     thing_before_lips,
@@ -74,10 +74,10 @@ def test_a_hand_is_a_mask():
     assert not hand_mask([], 64).any()
 
 
-def watched(looks: dict[int, Look], frames: int):
-    watch = Watch()
+def watched(looks: dict[int, OcclusionFinding], frames: int):
+    watch = OcclusionCollector()
     for k in range(frames):
-        watch.add(looks.get(k, Look()))
+        watch.add(looks.get(k, OcclusionFinding()))
     return watch.close()
 
 
@@ -88,8 +88,8 @@ def spot(place: slice) -> np.ndarray:
 
 
 def test_covers_come_and_go_over_a_few_frames():
-    covers = watched({10: Look(spot(slice(30, 50))), 30: Look(reason="mouth covered")}, 40)
-    shown = [covers.free(k, 64) for k in range(40)]
+    occlusion = watched({10: OcclusionFinding(spot(slice(30, 50))), 30: OcclusionFinding(reason="mouth covered")}, 40)
+    shown = [occlusion.free(k, 64) for k in range(40)]
     assert shown[5] is None
     assert [round(float(1 - shown[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
     assert shown[10][5, 5] == 1
@@ -122,15 +122,15 @@ def test_a_thing_beside_the_lips_is_found(seen, name):
 
 
 def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
-    beside = {k: Look(beside=spot(slice(10, 20)), sure=k in (400, 401)) for k in range(1000)}
-    covers = watched(beside, 1000)
-    assert (min(covers.parts), max(covers.parts)) == (151, 651)
-    assert covers.haunted
-    once = {k: Look(beside=spot(slice(10, 20)), sure=k == 60) for k in range(100)}
+    beside = {k: OcclusionFinding(beside=spot(slice(10, 20)), sure=k in (400, 401)) for k in range(1000)}
+    occlusion = watched(beside, 1000)
+    assert (min(occlusion.parts), max(occlusion.parts)) == (151, 651)
+    assert occlusion.residual_occluder
+    once = {k: OcclusionFinding(beside=spot(slice(10, 20)), sure=k == 60) for k in range(100)}
     assert watched(once, 100).parts == {}
-    bearded = {k: Look(beside=spot(slice(10, 20)), sure=k > 60, bearded=k % 3 == 0) for k in range(100)}
+    bearded = {k: OcclusionFinding(beside=spot(slice(10, 20)), sure=k > 60, bearded=k % 3 == 0) for k in range(100)}
     assert watched(bearded, 100).parts == {}
-    assert watched({k: Look(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
+    assert watched({k: OcclusionFinding(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
 
 
 def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
@@ -142,37 +142,49 @@ def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
     assert np.flatnonzero(tints_away(tints)).tolist() == list(range(400, 460))
     often = np.where(rng.random(900)[:, None] < 0.4, 0.0, (-4.0, 14.0, 5.0)).astype(np.float32)
     assert not tints_away(often).any()  # too often to be a thing
-    looks = {k: Look(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
-    looks[20] = looks[60] = looks[62] = Look(tint=(0.0, 0.0, 0.0))
+    looks = {k: OcclusionFinding(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
+    looks[20] = looks[60] = looks[62] = OcclusionFinding(tint=(0.0, 0.0, 0.0))
     assert watched(looks, 440).whole == {60, 62}  # a single frame is no thing
 
 
 def test_a_hand_on_a_single_frame_is_none():
-    before_lips, hidden = Look(spot(slice(30, 50))), Look(reason="mouth covered")
-    once = Look(spot(slice(10, 50)), handless=before_lips)
-    covers = watched({10: once, 20: once, 22: once, 39: Look(reason="mouth covered", handless=Look()), 50: hidden}, 60)
-    assert covers.whole == {50}
+    before_lips, hidden = OcclusionFinding(spot(slice(30, 50))), OcclusionFinding(reason="mouth covered")
+    once = OcclusionFinding(spot(slice(10, 50)), without_hands=before_lips)
+    occlusion = watched(
+        {
+            10: once,
+            20: once,
+            22: once,
+            39: OcclusionFinding(reason="mouth covered", without_hands=OcclusionFinding()),
+            50: hidden,
+        },
+        60,
+    )
+    assert occlusion.whole == {50}
     bare = watched({10: before_lips}, 20).parts[10]
-    assert sorted(covers.parts) == [10, 20, 22]
-    assert covers.parts[10] == bare
-    assert covers.parts[20] == covers.parts[22] != bare
-    last = {58: Look(reason="mouth covered", handless=Look()), 59: Look(reason="mouth covered", handless=Look())}
+    assert sorted(occlusion.parts) == [10, 20, 22]
+    assert occlusion.parts[10] == bare
+    assert occlusion.parts[20] == occlusion.parts[22] != bare
+    last = {
+        58: OcclusionFinding(reason="mouth covered", without_hands=OcclusionFinding()),
+        59: OcclusionFinding(reason="mouth covered", without_hands=OcclusionFinding()),
+    }
     assert watched(last, 60).whole == {58, 59}
 
 
 def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
     crop, points, _ = seen
     place = points[152] * 0.9 + points[14] * 0.1 - (16, 0)
-    covers = watched({k: Look(beside=spot(slice(20, 75)), sure=True) for k in range(5)}, 5)
+    occlusion = watched({k: OcclusionFinding(beside=spot(slice(20, 75)), sure=True) for k in range(5)}, 5)
     drawn, cheeks, core = with_ball(crop, place, 6), points[list(CHEEKS)], mouth_core(points[list(OUTER_LIPS)], SIZE)
-    shown = covers.ghostless(drawn, crop, cheeks, core)
+    shown = occlusion.without_residual_occluder(drawn, crop, cheeks, core)
     x, y = place.astype(int)
     assert shown[y, x] < 0.1
     assert shown[int(points[14][1]) - 30, 80] == 1
-    assert (covers.ghostless(crop, crop, cheeks, core) == 1).all()
-    assert (covers.ghostless(drawn, drawn, cheeks, core) == 1).all()
+    assert (occlusion.without_residual_occluder(crop, crop, cheeks, core) == 1).all()
+    assert (occlusion.without_residual_occluder(drawn, drawn, cheeks, core) == 1).all()
     opened = with_ball(crop, points[14] + (0, 3), 9)
-    assert (covers.ghostless(opened, crop, cheeks, core) == 1).all()
+    assert (occlusion.without_residual_occluder(opened, crop, cheeks, core) == 1).all()
 
 
 @pytest.fixture
@@ -181,7 +193,7 @@ def made(footage, pictures, speech, talker, tmp_path, seen):
     face = seen[2]
     width = np.linalg.norm(face[61] - face[291])
 
-    def run(radius: float, occlusion: str):
+    def tracklet(radius: float, occlusion: str):
         frames = [with_ball(p, face[14, :2], radius * width) if 4 <= k < 8 else p for k, p in enumerate(pictures)]
         source = footage(frames)
         result = generate(
@@ -190,7 +202,7 @@ def made(footage, pictures, speech, talker, tmp_path, seen):
         pairs = zip(read_frames(source), read_frames(result.output), strict=True)
         return result, [np.abs(a.pixels.astype(int) - b.pixels).max(axis=2) for a, b in pairs]
 
-    return run
+    return tracklet
 
 
 def test_a_covered_mouth_passes_through_and_is_reported(made):
@@ -229,15 +241,15 @@ def test_unknown_ways_are_refused(footage, pictures, speech, tmp_path):
 
 
 def test_covers_survive_on_disk(footage, pictures, tmp_path, seen):
-    from dithead.inference.analyse.first_pass import survey
-    from dithead.inference.analyse.occlusion import Lookout
+    from dithead.inference.analyse.first_pass import analyse_video
+    from dithead.inference.analyse.occlusion import OcclusionDetector
 
     ball = [with_ball(p, seen[2][17, :2] + (0, 4), 14) for p in pictures[:4]]
-    with Lookout() as lookout:
-        found = survey(read_frames(footage(ball)), 96, lookout=lookout)
+    with OcclusionDetector() as detector:
+        found = analyse_video(read_frames(footage(ball)), 96, detector=detector)
     found.save(tmp_path / "s.npz")
-    back = Survey.load(tmp_path / "s.npz", Shelf())
-    assert found.runs[0].covers.parts
-    assert back.runs[0].covers == found.runs[0].covers
-    assert np.array_equal(back.runs[0].cheeks, found.runs[0].cheeks)
-    assert np.array_equal(back.runs[0].jaws, found.runs[0].jaws)
+    back = VideoAnalysis.load(tmp_path / "s.npz", ImageStore())
+    assert found.tracklets[0].occlusion.parts
+    assert back.tracklets[0].occlusion == found.tracklets[0].occlusion
+    assert np.array_equal(back.tracklets[0].cheeks, found.tracklets[0].cheeks)
+    assert np.array_equal(back.tracklets[0].jaws, found.tracklets[0].jaws)

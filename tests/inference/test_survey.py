@@ -11,8 +11,8 @@ import pytest
 from dithead.errors import FaceError
 from dithead.face.alignment import ANCHORS, CANONICAL
 from dithead.face.tracking import LONGEST_GAP
-from dithead.inference.analyse.first_pass import Survey, Surveyor, unusable
-from dithead.inference.analyse.image_store import Shelf
+from dithead.inference.analyse.first_pass import VideoAnalyser, VideoAnalysis, unusable
+from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.tracklet import RAMP, head_turn
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoFrame, VideoInfo
@@ -35,8 +35,10 @@ def frame(index: int) -> VideoFrame:
     return VideoFrame(index, index / 25, index * 512, Fraction(1, 12800), native, INFO.encoding)
 
 
-def surveyed(faces: list[np.ndarray | None], shots: list[int] | None = None, shelf: Shelf | None = None) -> Survey:
-    surveyor = Surveyor(64, shelf=shelf)
+def surveyed(
+    faces: list[np.ndarray | None], shots: list[int] | None = None, store: ImageStore | None = None
+) -> VideoAnalysis:
+    surveyor = VideoAnalyser(64, store=store)
     for k, landmarks in enumerate(faces):
         surveyor.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
     return surveyor.finish()
@@ -46,9 +48,9 @@ def test_a_frame_costs_few_bytes(monkeypatch):
     """Two hours at 25 fps are 180 000 frames: what is kept of each must be small, at the end of the run too."""
     monkeypatch.setattr("dithead.inference.analyse.tracklet.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
     monkeypatch.setattr(
-        "dithead.inference.analyse.tracklet.own_picture", lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3))
+        "dithead.inference.analyse.tracklet.source_picture", lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3))
     )
-    surveyor, landmarks, picture = Surveyor(64), face(), frame(0)
+    surveyor, landmarks, picture = VideoAnalyser(64), face(), frame(0)
     for _ in range(400):  # the samples are full, and what is made once is made
         surveyor.step(picture, {0: landmarks}, 0)
     tracemalloc.start()
@@ -58,7 +60,7 @@ def test_a_frame_costs_few_bytes(monkeypatch):
     found = surveyor.finish()
     closed, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found.frames == found.runs[0].stop == 4400
+    assert found.frames == found.tracklets[0].stop == 4400
     assert kept / 4000 < 240
     assert closed / 4400 < 300
     assert peak / 4400 < 900
@@ -66,17 +68,17 @@ def test_a_frame_costs_few_bytes(monkeypatch):
 
 def test_one_run_from_end_to_end_does_not_fade():
     found = surveyed([face()] * 9)
-    assert [(r.start, r.stop) for r in found.runs] == [(0, 9)]
-    assert [found.runs[0].strength(k) for k in range(9)] == [1.0] * 9
+    assert [(r.start, r.stop) for r in found.tracklets] == [(0, 9)]
+    assert [found.tracklets[0].strength(k) for k in range(9)] == [1.0] * 9
     assert found.faces_missed == 0
     assert found.stamps.tolist() == [512 * k for k in range(9)]
 
 
 def test_a_short_gap_is_bridged_evenly():
     found = surveyed([face(60), face(60), face(60), None, None, None, face(68), face(68), face(68)])
-    assert [(r.start, r.stop) for r in found.runs] == [(0, 9)]
+    assert [(r.start, r.stop) for r in found.tracklets] == [(0, 9)]
     assert found.faces_missed == 0
-    shifts = [-m[0, 2] / m[0, 0] for m in found.runs[0].transforms]
+    shifts = [-m[0, 2] / m[0, 0] for m in found.tracklets[0].transforms]
     assert shifts == sorted(shifts)
     assert np.diff(shifts)[2:6] == pytest.approx([np.diff(shifts)[2:6].mean()] * 4, rel=0.05)
 
@@ -84,7 +86,7 @@ def test_a_short_gap_is_bridged_evenly():
 def test_a_long_gap_splits_and_fades():
     gap = LONGEST_GAP + 1
     found = surveyed([face()] * 8 + [None] * gap + [face()] * 8)
-    first, second = found.runs
+    first, second = found.tracklets
     assert (first.start, first.stop) == (0, 8)
     assert (second.start, second.stop) == (8 + gap, 16 + gap)
     assert first.strength(0) == 1.0
@@ -96,10 +98,10 @@ def test_a_long_gap_splits_and_fades():
 
 def test_a_cut_ends_a_run_at_once():
     found = surveyed([face(50)] * 5 + [face(80)] * 5, shots=[0] * 5 + [1] * 5)
-    assert [(r.start, r.stop) for r in found.runs] == [(0, 5), (5, 10)]
-    assert found.runs[0].strength(4) == found.runs[1].strength(5) == 1.0
-    moved = found.runs[1].transforms[0][0, 2] - found.runs[0].transforms[-1][0, 2]
-    assert abs(moved) > 10  # no smoothing across the cut
+    assert [(r.start, r.stop) for r in found.tracklets] == [(0, 5), (5, 10)]
+    assert found.tracklets[0].strength(4) == found.tracklets[1].strength(5) == 1.0
+    warp_by_flow = found.tracklets[1].transforms[0][0, 2] - found.tracklets[0].transforms[-1][0, 2]
+    assert abs(warp_by_flow) > 10  # no smoothing across the cut
 
 
 @pytest.mark.parametrize(
@@ -124,38 +126,38 @@ def test_no_usable_frame_says_why():
 
 
 def test_many_frames_keep_few_samples():
-    surveyor = Surveyor(64)
+    surveyor = VideoAnalyser(64)
     for k in range(300):
         surveyor.step(frame(k), {0: face()}, 0)
     assert len(surveyor.open[0].samples) <= 64
 
 
 def test_round_trip_through_a_file(tmp_path):
-    found = surveyed([face()] * 4 + [None] * 20 + [face(70)] * 5, shelf=Shelf(tmp_path / "mouths"))
-    found.save(tmp_path / "survey.npz")
-    back = Survey.load(tmp_path / "survey.npz", Shelf(tmp_path / "mouths", old=True))
-    for run, other in zip(found.runs, back.runs, strict=True):
-        assert run.mouths.slot == other.mouths.slot
-        assert run.mouths.usual == other.mouths.usual
-        assert np.array_equal(run.mouths.graded().crops, other.mouths.graded().crops)
-        assert np.array_equal(run.mouths.moves, other.mouths.moves)
-        for own, again in zip(run.mouths.graded().own, other.mouths.graded().own, strict=True):
+    found = surveyed([face()] * 4 + [None] * 20 + [face(70)] * 5, store=ImageStore(tmp_path / "mouths"))
+    found.save(tmp_path / "analyse_video.npz")
+    back = VideoAnalysis.load(tmp_path / "analyse_video.npz", ImageStore(tmp_path / "mouths", old=True))
+    for tracklet, other in zip(found.tracklets, back.tracklets, strict=True):
+        assert tracklet.mouths.images == other.mouths.images
+        assert tracklet.mouths.mean_opening == other.mouths.mean_opening
+        assert np.array_equal(tracklet.mouths.reference_set().crops, other.mouths.reference_set().crops)
+        assert np.array_equal(tracklet.mouths.moves, other.mouths.moves)
+        for own, again in zip(tracklet.mouths.reference_set().own, other.mouths.reference_set().own, strict=True):
             assert np.array_equal(own.picture, again.picture)
-        assert np.array_equal(run.mouths.openings, other.mouths.openings)
+        assert np.array_equal(tracklet.mouths.openings, other.mouths.openings)
     assert back.passed_through == found.passed_through
     assert np.array_equal(back.stamps, found.stamps)
-    for a, b in zip(found.runs, back.runs, strict=True):
+    for a, b in zip(found.tracklets, back.tracklets, strict=True):
         assert (a.start, a.stop, a.fades_in, a.fades_out) == (b.start, b.stop, b.fades_in, b.fades_out)
         for name in ("transforms", "polygon", "lips", "reference"):
             assert np.array_equal(np.stack(getattr(a, name)), np.stack(getattr(b, name)))
 
 
 def test_two_faces_make_two_runs_and_one_of_them_is_enough():
-    surveyor = Surveyor(64)
+    surveyor = VideoAnalyser(64)
     for k in range(10):
         surveyor.step(frame(k), {1: face(50) if k < 6 else None, 2: face(80) if k > 2 else None}, 0)
     found = surveyor.finish()
-    assert sorted((r.face, r.start, r.stop) for r in found.runs) == [(1, 0, 6), (2, 3, 10)]
-    assert [r.face for r in found.runs_at(4)] != []
-    assert {r.face for r in found.runs_at(4)} == {1, 2}
+    assert sorted((r.face, r.start, r.stop) for r in found.tracklets) == [(1, 0, 6), (2, 3, 10)]
+    assert [r.face for r in found.tracklets_at(4)] != []
+    assert {r.face for r in found.tracklets_at(4)} == {1, 2}
     assert found.faces_missed == 0

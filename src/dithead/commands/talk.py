@@ -69,9 +69,9 @@ def faces(
     output: Annotated[Path, typer.Option("--output", "-o", help="A picture, .png or .jpg.")],
 ) -> None:
     """Draw a still of every shot with its faces numbered, as `generate --face` and `--speaker` count them."""
-    from dithead.inference.analyse.face_sheet import write_faces
+    from dithead.inference.analyse.face_sheet import write_face_sheet
 
-    out(f"{output}  {write_faces(video, output)} faces")
+    out(f"{output}  {write_face_sheet(video, output)} faces")
 
 
 def _generate_one(video: Path, audio: Path, output: Path, settings: dict[str, Any], as_json: bool) -> None:

@@ -29,7 +29,7 @@ def match(
     size = drawn.shape[0]
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (drawn, _blurred(other, finder * size))]
     there = cv2.GaussianBlur(flow(*grey), (0, 0), even * size)
-    pictures = [_blurred(picture, fine * size) for picture in (moved(other, there), drawn.astype(np.float32))]
+    pictures = [_blurred(picture, fine * size) for picture in (warp_by_flow(other, there), drawn.astype(np.float32))]
     gap = _blurred(np.abs(pictures[0] - pictures[1]).max(axis=2), 0.012 * size)
     share = np.clip((unlike - gap) / (unlike - alike), 0, 1)
     return Match(there, _blurred(share, 0.01 * size).astype(np.float32))
@@ -39,17 +39,17 @@ def _blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
     return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma else picture
 
 
-def morphs(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
+def interpolate_pictures(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
     """Pictures (S, S, 3) on the way from ``a`` (share 0) to ``b`` (1): both moved by their optical flow, and mixed."""
     grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
     there, back = flow(grey_a, grey_b), flow(grey_b, grey_a)
-    mixed = [(1 - s) * moved(a, -s * there) + s * moved(b, -(1 - s) * back) for s in shares]
+    mixed = [(1 - s) * warp_by_flow(a, -s * there) + s * warp_by_flow(b, -(1 - s) * back) for s in shares]
     return [np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8) for picture in mixed]
 
 
 def between(time_a: float, a: RGB, time_b: float, b: RGB, time: float) -> RGB:
     """The picture (S, S, 3) at ``time`` between ``a`` and ``b``."""
-    return morphs(a, b, [0.5 if time_b <= time_a else (time - time_a) / (time_b - time_a)])[0]
+    return interpolate_pictures(a, b, [0.5 if time_b <= time_a else (time - time_a) / (time_b - time_a)])[0]
 
 
 def flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ def flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32
     return np.asarray(finder.calc(start, end, None), np.float32)
 
 
-def moved(
+def warp_by_flow(
     picture: RGB | NDArray[np.float32], by: NDArray[np.float32], how: int = cv2.INTER_LINEAR
 ) -> NDArray[np.float32]:
     """(S, S, 3): at each pixel what ``picture`` shows ``by`` (S, S, 2) pixels from it."""

@@ -14,7 +14,7 @@ def kept_metadata(info: VideoInfo) -> dict[str, str]:
     return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
 
 
-def left_out(info: VideoInfo) -> list[str]:
+def omitted_notes(info: VideoInfo) -> list[str]:
     """What the output leaves out of the source, by rule."""
     notes = []
     if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):

@@ -19,23 +19,24 @@ import torch
 
 from dithead.device import pick_device
 from dithead.errors import ConfigError, FaceError, OutputError
-from dithead.inference.analyse.first_pass import Survey, survey
-from dithead.inference.analyse.multi_face import Choice
-from dithead.inference.analyse.occlusion import OCCLUSIONS, Lookout, Occlusion
-from dithead.inference.compose.second_pass import Maker, render
-from dithead.inference.metadata import kept_metadata, left_out, synthetic_note
+from dithead.inference.analyse.first_pass import VideoAnalysis, analyse_video
+from dithead.inference.analyse.multi_face import FaceChoice
+from dithead.inference.analyse.occlusion import OCCLUSIONS, Occlusion, OcclusionDetector
+from dithead.inference.compose.second_pass import Sampler, render
+from dithead.inference.metadata import kept_metadata, omitted_notes, synthetic_note
 from dithead.inference.progress import Progress, silent
 from dithead.inference.result import GenerateResult
 from dithead.inference.resume import WorkFolder
-from dithead.inference.source.still_image import Portrait, still_video
-from dithead.inference.source.timeline import FITS, Clip, Fit, Shown, schedule
-from dithead.inference.synthesise.audio_features import heard_by, speech_seconds
-from dithead.inference.synthesise.frame_interpolation import Interpolator
-from dithead.inference.synthesise.sampler import MouthMaker, ReferenceMode
+from dithead.inference.source.still_image import StillClip, still_video
+from dithead.inference.source.timeline import FITS, Fit, ScheduledFrame, SourceClip, schedule
+from dithead.inference.synthesise.audio_features import open_speech, speech_seconds
+from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+from dithead.inference.synthesise.sampler import MouthSampler, ReferenceMode
 from dithead.media.audio import probe_audio
-from dithead.media.encoder import DEFAULT_CRF, PictureEncoding, codec_named
+from dithead.media.encoder import PictureEncoding, codec_named
 from dithead.media.files import muxer_for, require_writable, shown
 from dithead.media.planes import Planes
+from dithead.media.quality import DEFAULT_CRF
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 
@@ -49,12 +50,12 @@ _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
 
 @dataclass(frozen=True)
 class _Job:
-    clip: Clip
+    clip: SourceClip
     audio: Path
     output: Path
     seconds: float  # of speech
     voices: dict[int, Path]
-    choice: Choice | None
+    choice: FaceChoice | None
     encoding: PictureEncoding
     fit: Fit
     batch: int
@@ -110,16 +111,16 @@ def generate(
     info = probe(video)
     spoken = speech_seconds(Path(audio))
     if info.still:
-        clip: Clip = Portrait(Path(video), still_video(info), seconds=spoken, idle=idle)
+        clip: SourceClip = StillClip(Path(video), still_video(info), seconds=spoken, idle=idle)
     else:
-        clip = Clip(Path(video), info, start, end)
+        clip = SourceClip(Path(video), info, start, end)
     encoding = PictureEncoding(clip.info, crf, lossless, codec_named(codec))
     _check_output(Path(output), clip.path, Path(audio))
     room = max(1, _BATCH_PIXELS // (clip.info.width * clip.info.height))
     voices = {number: Path(path) for number, path in (speakers or {}).items()}
     for path in voices.values():
         probe_audio(path)
-    choice = Choice("numbers", frozenset(voices)) if voices else Choice.parse(face)
+    choice = FaceChoice("numbers", frozenset(voices)) if voices else FaceChoice.parse(face)
     job = _Job(
         clip,
         Path(audio),
@@ -139,9 +140,9 @@ def generate(
     with WorkFolder(job.output, key) as work:
         found = _survey(job, talker, work, progress)
         heard = [(None, job.audio), *voices.items()]
-        features = {number: heard_by(talker, path, work.features(number or 0)) for number, path in heard}
-        maker = MouthMaker(talker, features, seed=seed, steps=steps, reference=reference)
-        frames = _write(job, found, Interpolator(maker) if interpolate else maker, work, progress)
+        features = {number: open_speech(talker, path, work.features(number or 0)) for number, path in heard}
+        sampler = MouthSampler(talker, features, seed=seed, steps=steps, reference=reference)
+        frames = _write(job, found, FrameInterpolator(sampler) if interpolate else sampler, work, progress)
     seconds = time.perf_counter() - begun
     return GenerateResult(
         output=job.output,
@@ -154,7 +155,7 @@ def generate(
         seed=seed,
         passed_through=found.passed_through,
         damaged=found.damaged,
-        notes=left_out(clip.info),
+        notes=omitted_notes(clip.info),
     )
 
 
@@ -209,22 +210,22 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
     return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **note, **sampling}
 
 
-def _survey(job: _Job, talker: TalkingHead, work: WorkFolder, progress: Progress) -> Survey:
-    if (known := work.load_survey()) is not None:
+def _survey(job: _Job, talker: TalkingHead, work: WorkFolder, progress: Progress) -> VideoAnalysis:
+    if (known := work.load_analysis()) is not None:
         return known
     frames = _counted(job.clip.frames(), "finding the face", job.clip.info.frames, progress)
     try:
-        with Lookout() as lookout:
-            look = lookout if job.occlusion == "auto" else None
-            found = survey(frames, talker.size, job.choice, None, look, talker.config.mask, work.shelf())
+        with OcclusionDetector() as detector:
+            look = detector if job.occlusion == "auto" else None
+            found = analyse_video(frames, talker.size, job.choice, None, look, talker.config.mask, work.store())
     except FaceError as error:
         raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
-    found.learn_habits(talker, job.clip, work.features("own"))
-    work.save_survey(found)
+    found.calibrate_lips(talker, job.clip, work.features("own"))
+    work.save_analysis(found)
     return found
 
 
-def _write(job: _Job, found: Survey, maker: Maker, work: WorkFolder, progress: Progress) -> int:
+def _write(job: _Job, found: VideoAnalysis, sampler: Sampler, work: WorkFolder, progress: Progress) -> int:
     """Draw and encode all segments that are not there yet, then join them; returns the number of frames."""
     tally = _Tally(found.frames, progress)
     played = tally.counted(schedule(job.clip, found.stamps, job.fit, job.seconds))
@@ -233,9 +234,9 @@ def _write(job: _Job, found: Survey, maker: Maker, work: WorkFolder, progress: P
         if work.segment(number).exists():
             for _ in part:
                 pass
-            maker.load_state(work.state(number))
+            sampler.load_state(work.state(number))
         elif (first := next(part, None)) is not None:
-            drawn = _drawn(chain([first], part), job, found, maker, work.state(number))
+            drawn = _drawn(chain([first], part), job, found, sampler, work.state(number))
             write_segment(work.segment(number), drawn, job.encoding)
         if tally.frames < (number + 1) * SEGMENT:
             break
@@ -247,12 +248,12 @@ def _write(job: _Job, found: Survey, maker: Maker, work: WorkFolder, progress: P
 
 
 def _drawn(
-    played: Iterable[Shown], job: _Job, found: Survey, maker: Maker, state: Path
+    played: Iterable[ScheduledFrame], job: _Job, found: VideoAnalysis, sampler: Sampler, state: Path
 ) -> Iterator[tuple[Planes, int]]:
     """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
-    for item, planes in render(played, found, maker, job.encoding.pix_fmt, job.batch, detail=job.detail):
+    for item, planes in render(played, found, sampler, job.encoding.pix_fmt, job.batch, detail=job.detail):
         yield planes, item.pts
-    maker.save_state(state)
+    sampler.save_state(state)
 
 
 class _Tally:
@@ -262,7 +263,7 @@ class _Tally:
         self.expected, self.progress = expected, progress
         self.frames, self.last = 0, 0
 
-    def counted(self, played: Iterable[Shown]) -> Iterator[Shown]:
+    def counted(self, played: Iterable[ScheduledFrame]) -> Iterator[ScheduledFrame]:
         for item in played:
             self.frames, self.last = self.frames + 1, item.pts
             self.progress("drawing mouths", self.frames, max(self.expected, self.frames))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FrameSpan:
     """Frames ``first`` to ``last`` (both included) that passed through unchanged, and why."""
 
     first: int
@@ -28,8 +28,8 @@ class GenerateResult:
     faces_missed: int  # frames that passed through unchanged
     model: str
     seed: int
-    passed_through: list[Stretch] = field(default_factory=list)
-    damaged: list[Stretch] = field(default_factory=list)  # frames that could not be read
+    passed_through: list[FrameSpan] = field(default_factory=list)
+    damaged: list[FrameSpan] = field(default_factory=list)  # frames that could not be read
     notes: list[str] = field(default_factory=list)  # what else was left out or changed
 
     def to_json(self) -> str:

@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from dithead.errors import OutputError
-from dithead.inference.analyse.first_pass import Survey
-from dithead.inference.analyse.image_store import Shelf
+from dithead.inference.analyse.first_pass import VideoAnalysis
+from dithead.inference.analyse.image_store import ImageStore
 from dithead.media.files import shown
 
-_JOB, _SURVEY, _MOUTHS, _LOCK = "job.json", "survey.npz", "mouths.png", "lock"
+_JOB, _SURVEY, _MOUTHS, _LOCK = "job.json", "analyse_video.npz", "mouths.png", "lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -71,16 +71,16 @@ class WorkFolder:
         """Finished segments, in order."""
         return sorted(self.folder.glob("*.segment"))
 
-    def load_survey(self) -> Survey | None:
+    def load_analysis(self) -> VideoAnalysis | None:
         path = self.folder / _SURVEY
-        return Survey.load(path, Shelf(self.folder / _MOUTHS, old=True)) if path.exists() else None
+        return VideoAnalysis.load(path, ImageStore(self.folder / _MOUTHS, old=True)) if path.exists() else None
 
-    def shelf(self) -> Shelf:
+    def store(self) -> ImageStore:
         """A new one, for the pictures that the survey keeps."""
-        return Shelf(self.folder / _MOUTHS)
+        return ImageStore(self.folder / _MOUTHS)
 
-    def save_survey(self, survey: Survey) -> None:
-        survey.save(self.folder / _SURVEY)
+    def save_analysis(self, analyse_video: VideoAnalysis) -> None:
+        analyse_video.save(self.folder / _SURVEY)
 
     def _keep_only_this_job(self) -> None:
         """Empty the folder, file by known file, unless it belongs to this very job."""

@@ -19,15 +19,15 @@ from torch import Tensor
 
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
-from dithead.inference.analyse.first_pass import Survey, survey
-from dithead.inference.analyse.multi_face import Choice
-from dithead.inference.analyse.occlusion import Lookout, Occlusion
+from dithead.inference.analyse.first_pass import VideoAnalysis, analyse_video
+from dithead.inference.analyse.multi_face import FaceChoice
+from dithead.inference.analyse.occlusion import Occlusion, OcclusionDetector
 from dithead.inference.compose.second_pass import render
 from dithead.inference.pipeline import StrPath, load_talker
-from dithead.inference.source.timeline import Clip, Shown, schedule
+from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import MelStream, levelled, shift_for, stretch
 from dithead.inference.synthesise.lip_calibration import AHEAD
-from dithead.inference.synthesise.sampler import MouthMaker, ReferenceMode
+from dithead.inference.synthesise.sampler import MouthSampler, ReferenceMode
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import MelListener
@@ -73,20 +73,22 @@ class LiveHead:
         occlusion: Occlusion = "auto",
     ) -> None:
         info = probe(video)
-        self.clip = Clip(Path(video), info)
+        self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(model, device)
         if not isinstance(self.talker.audio, MelListener):
             raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
         self.listener: MelListener = self.talker.audio
         self.seed, self.steps, self.reference = seed, steps, reference
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
-        self.found: Survey
-        with Lookout() as lookout:
-            look = lookout if occlusion == "auto" else None
+        self.found: VideoAnalysis
+        with OcclusionDetector() as detector:
+            look = detector if occlusion == "auto" else None
             mask = self.talker.config.mask
-            self.found = survey(self.clip.frames(), self.talker.size, Choice.parse(face), lookout=look, mask=mask)
+            self.found = analyse_video(
+                self.clip.frames(), self.talker.size, FaceChoice.parse(face), detector=look, mask=mask
+            )
         with TemporaryDirectory() as folder:
-            self.found.learn_habits(self.talker, self.clip, Path(folder) / "own.mel")
+            self.found.calibrate_lips(self.talker, self.clip, Path(folder) / "own.mel")
 
     @property
     def reach(self) -> int:
@@ -104,14 +106,16 @@ class LiveHead:
         The video is repeated as often as needed. loudness: of the speech (``hearing.loudness_of``), if it is known;
         otherwise it is estimated from what has been heard so far.
         """
-        ear = LiveSpeech(chunks, loudness, self.reach, self.listener)
-        maker = MouthMaker(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
+        ear = SpeechBuffer(chunks, loudness, self.reach, self.listener)
+        sampler = MouthSampler(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
         endless = schedule(self.clip, self.found.stamps, "loop", float("inf"))
-        for index, (item, planes) in enumerate(render(_while_heard(endless, ear), self.found, maker, self.pix_fmt, 1)):
+        for index, (item, planes) in enumerate(
+            render(_while_heard(endless, ear), self.found, sampler, self.pix_fmt, 1)
+        ):
             yield LiveFrame(index, item.time, planes)
 
 
-class LiveSpeech:
+class SpeechBuffer:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
     def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, listener: MelListener) -> None:
@@ -135,10 +139,10 @@ class LiveSpeech:
         wanted = int(times.max() * MEL_RATE) + self.reach + 2
         while not self._ended and self._first + len(self._kept) < wanted:
             self._next()
-        first, stop, moved = stretch(times, self._first + len(self._kept), self.reach, past=self._past)
+        first, stop, warp_by_flow = stretch(times, self._first + len(self._kept), self.reach, past=self._past)
         found = self._kept[first - self._first : stop - self._first]
         self._kept, self._first = self._kept[max(0, first - self._first) :], max(first, self._first)
-        return levelled(found, self._present_shift()), moved
+        return levelled(found, self._present_shift()), warp_by_flow
 
     def _next(self) -> None:
         chunk = next(self._chunks, None)
@@ -159,7 +163,7 @@ class LiveSpeech:
         return shift_for(speech_level(torch.from_numpy(heard[:, None]))) if len(heard) >= _HEARD_AT_LEAST else 0.0
 
 
-def _while_heard(items: Iterator[Shown], ear: LiveSpeech) -> Iterator[Shown]:
+def _while_heard(items: Iterator[ScheduledFrame], ear: SpeechBuffer) -> Iterator[ScheduledFrame]:
     for item in items:
         if not ear.reaches(item.time):
             return

@@ -13,11 +13,10 @@ from dithead.errors import ConfigError, OutputError
 from dithead.media.files import shown
 from dithead.media.info import VideoInfo
 from dithead.media.planes import Planes, planes_of_rgb, working_format
+from dithead.media.quality import CODECS, DEFAULT_CRF
 from dithead.types import RGB
 
-DEFAULT_CRF = 10.0  # every frame of every source tried keeps 45 dB in each plane, with the two below
 DEFAULT_PRESET = "veryfast"  # three times as quick as "fast", and hardly worse at one crf
-CODECS = {"h264": "libx264", "hevc": "libx265"}
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Self
 
 from dithead.errors import OutputError
 from dithead.media.audio_track import AudioMuxer, AudioTrack, Sound
-from dithead.media.encoder import DEFAULT_CRF, DEFAULT_PRESET, Clock, PictureEncoding, frame_of
+from dithead.media.encoder import DEFAULT_PRESET, Clock, PictureEncoding, frame_of
 from dithead.media.files import create_media, muxer_for, replacing, shown
 from dithead.media.info import VideoInfo
 from dithead.media.planes import Planes
+from dithead.media.quality import DEFAULT_CRF
 from dithead.types import RGB
 
 

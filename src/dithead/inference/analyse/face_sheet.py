@@ -33,7 +33,7 @@ class ShotFaces:
     faces: dict[int, Landmarks]
 
 
-def faces_of(video: str | PathLike[str]) -> Iterator[ShotFaces]:
+def shots_with_faces(video: str | PathLike[str]) -> Iterator[ShotFaces]:
     """Yield the faces of each shot of ``video``."""
     cuts, found = CutDetector(), False
     with FaceLandmarker() as landmarker:
@@ -45,10 +45,10 @@ def faces_of(video: str | PathLike[str]) -> Iterator[ShotFaces]:
                 yield ShotFaces(cuts.shot, frame.time, picture, faces)
 
 
-def write_faces(video: str | PathLike[str], output: str | PathLike[str]) -> int:
+def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str]) -> int:
     """Write a picture with a numbered still of every shot (the first 24); returns how many faces it shows."""
     stills, count = [], 0
-    for seen in faces_of(video):
+    for seen in shots_with_faces(video):
         stills.append(_numbered(seen))
         count += len(seen.faces)
         if len(stills) == _MOST_SHOTS:

@@ -26,7 +26,7 @@ _TOO_UNLIKE = 1.5  # cost above which a face is a new one
 
 
 @dataclass(frozen=True)
-class Choice:
+class FaceChoice:
     """Which faces of each shot to draw on: ``largest``, ``left``, ``right``, ``all``, a number, or a point."""
 
     kind: str
@@ -34,16 +34,16 @@ class Choice:
     point: tuple[float, float] = (0.0, 0.0)
 
     @staticmethod
-    def parse(text: str) -> Choice | None:
+    def parse(text: str) -> FaceChoice | None:
         """Read ``largest|left|right|all|N|X,Y``; None for ``largest``, which has a quicker way."""
         if text == "largest":
             return None
         if text in ("left", "right", "all"):
-            return Choice(text)
+            return FaceChoice(text)
         if re.fullmatch(r"[1-9]\d?", text):
-            return Choice("numbers", frozenset({int(text)}))
+            return FaceChoice("numbers", frozenset({int(text)}))
         if found := re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", text):
-            return Choice("point", point=(float(found[1]), float(found[2])))
+            return FaceChoice("point", point=(float(found[1]), float(found[2])))
         raise ConfigError(f"unknown face '{text}'; give largest, left, right, all, a number from 1, or X,Y in pixels")
 
     def pick(self, faces: dict[int, Landmarks]) -> set[int] | None:
@@ -60,7 +60,7 @@ class Choice:
 
 
 def follow_faces(
-    frames: Iterable[RGB], choice: Choice, landmarker: FaceLandmarker | None = None
+    frames: Iterable[RGB], choice: FaceChoice, landmarker: FaceLandmarker | None = None
 ) -> Iterator[tuple[dict[int, Landmarks | None], int]]:
     """Yield, per frame, the chosen faces' landmarks by number (None: not seen now) and the shot's number."""
     if landmarker is None:

@@ -38,7 +38,7 @@ OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
 
 HIDDEN, BLURRED = "mouth covered", "too blurred"
 _SIDE = 80  # T
-HAUNTED = _SIDE * _SIDE // 8  # bytes of ``Covers.haunted``
+RESIDUAL_BYTES = _SIDE * _SIDE // 8  # bytes of ``Covers.haunted``
 _WIDE, _WIDE_SIDE = 0.6, 256  # crop pixels to pixels of the wider view in which hands are looked for, and its side
 _ALL_HIDDEN = 0.7  # share of the lips that is covered from which no part of the mouth is worth drawing
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more
@@ -47,7 +47,7 @@ _BEARDED = 0.25  # share of a run's frames that look bearded from which on nothi
 
 
 @dataclass(frozen=True)
-class Look:
+class OcclusionFinding:
     """What one look at a mouth found: ``cover`` (T, T) of what hides it, or None, and why not to draw at all.
 
     beside, sure, bearded: see ``things.Beside``.  tint: of the lips, see ``things.lip_tint``.
@@ -60,10 +60,10 @@ class Look:
     sure: bool = False
     bearded: bool = False
     tint: tuple[float, ...] = (np.nan,) * 3
-    handless: Look | None = None
+    without_hands: OcclusionFinding | None = None
 
 
-class Lookout:
+class OcclusionDetector:
     """Looks at the mouths of a video's frames, one after the other; a context manager."""
 
     def __init__(self) -> None:
@@ -78,14 +78,16 @@ class Lookout:
         for finder in self._finders.values():
             finder.__exit__(kind, error, trace)
 
-    def look(self, picture: RGB, points: NDArray[np.float32], move: Similarity, size: int, face: int) -> Look:
+    def look(
+        self, picture: RGB, points: NDArray[np.float32], move: Similarity, size: int, face: int
+    ) -> OcclusionFinding:
         """``points`` (478, 2): landmarks in the crop of ``size`` that ``move`` cuts from ``picture`` (H, W, 3)."""
         crop = warp_crop(picture, move, size)
         if detail_share(crop) < _SHARPEST_BLUR:
-            return Look(reason=BLURRED)
+            return OcclusionFinding(reason=BLURRED)
         hands = self._hands(picture, move, size, face)
         found = seen_in(crop, points, hands)
-        return replace(found, handless=seen_in(crop, points, np.zeros_like(hands))) if hands.any() else found
+        return replace(found, without_hands=seen_in(crop, points, np.zeros_like(hands))) if hands.any() else found
 
     def _hands(self, picture: RGB, move: Similarity, size: int, face: int) -> NDArray[np.bool_]:
         scale = _WIDE * _WIDE_SIDE / size
@@ -96,16 +98,16 @@ class Lookout:
         return hand_mask(back, size) > 0
 
 
-def seen_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> Look:
+def seen_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> OcclusionFinding:
     """What hides the mouth in a crop (S, S, 3) with landmarks ``points`` (478, 2) and ``hands`` (S, S) found in it."""
     size, unlike = crop.shape[0], unlike_skin(crop, points[list(CHEEKS)])
     cover = hands | thing_before_lips(unlike, points)
     lips = inside(points[list(LIPS)], size)
     if cover[lips].mean() > _ALL_HIDDEN:
-        return Look(reason=HIDDEN)
+        return OcclusionFinding(reason=HIDDEN)
     touches = cover[inside(points[list(LIPS)], size, grow=size // 5)].any()
     found = thing_beside_lips(unlike, points)
-    return Look(
+    return OcclusionFinding(
         cover=_small(cover) if touches else None,
         beside=_small(found.thing) if found.thing.any() else None,
         sure=found.sure,
@@ -127,12 +129,14 @@ def detail_share(crop: RGB) -> float:
 
 
 @dataclass
-class Covers:
+class OcclusionMasks:
     """What hides the mouth in the frames of a run, by frame counted from the run's first; small when little does."""
 
     parts: dict[int, bytes] = field(default_factory=dict)  # packed (T, T) masks
     whole: set[int] = field(default_factory=set)  # frames in which nothing is drawn
-    haunted: bytes = b""  # bits (T, T): wherever in the run a thing was beside the lips; the model may draw it again
+    residual_occluder: bytes = (
+        b""  # bits (T, T): wherever in the run a thing was beside the lips; the model may draw it again
+    )
 
     def free(self, offset: int, size: int) -> Mask | None:
         """(S, S): how much of the drawn mouth may show in a frame, or None for all of it.
@@ -148,15 +152,17 @@ class Covers:
             cover = np.maximum(cover, weight * _softened(_unpacked(self.parts[k]), size))
         return 1 - cover
 
-    def ghostless(self, mouth: RGB, source: RGB, cheeks: NDArray[np.float32], core: Mask) -> Mask | None:
+    def without_residual_occluder(
+        self, mouth: RGB, source: RGB, cheeks: NDArray[np.float32], core: Mask
+    ) -> Mask | None:
         """(S, S): 0 where the drawn crop shows a thing that the source's (both (S, S, 3)) has not there; else 1.
 
         core (S, S): the lips and a margin; an opened mouth is dark, and no thing.
         """
-        if not self.haunted:
+        if not self.residual_occluder:
             return None
         size = mouth.shape[0]
-        once = np.unpackbits(np.frombuffer(self.haunted, np.uint8), count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
+        once = np.unpackbits(np.frombuffer(self.residual_occluder, np.uint8), count=_SIDE * _SIDE).reshape(_SIDE, _SIDE)
         near = cv2.resize(cv2.dilate(once, np.ones((9, 9), np.uint8)), (size, size)) > 0
         lips = cv2.dilate((core > 0.05).astype(np.uint8), np.ones((size // 40 + 1,) * 2, np.uint8)) > 0
         ghost = near & ~lips & unlike_skin(mouth, cheeks, skin_of=source) & ~unlike_skin(source, cheeks)
@@ -164,15 +170,15 @@ class Covers:
         return 1 - np.asarray(cv2.GaussianBlur(wide, (0, 0), size / 60) * (1 - core), np.float32)
 
 
-class Watch:
+class OcclusionCollector:
     """Collects looks at the frames of a run while they come, and makes covers of them.
 
     A hand seen on one frame and on none of those around it is none: an open mouth was taken for it.
     """
 
     def __init__(self) -> None:
-        self._covers = Covers()
-        self._coming: deque[Look] = deque()
+        self._covers = OcclusionMasks()
+        self._coming: deque[OcclusionFinding] = deque()
         self._handed: deque[bool] = deque(maxlen=NEIGHBOURS)
         self._frames, self._bearded = 0, 0
         self._tints = array("f")
@@ -180,20 +186,20 @@ class Watch:
         self._waiting: deque[tuple[int, bytes]] = deque(maxlen=_NEAR_SURE)
         self._sure, self._sure_until = 0, -1
 
-    def add(self, look: Look | None) -> None:
+    def add(self, look: OcclusionFinding | None) -> None:
         """The next frame; None: it was not looked at."""
-        self._coming.append(look or Look())
+        self._coming.append(look or OcclusionFinding())
         if len(self._coming) > NEIGHBOURS:
             self._take()
 
     def _take(self) -> None:
         """Note the first of the frames that are coming."""
         look = self._coming.popleft()
-        lasts = any(self._handed) or any(each.handless is not None for each in self._coming)
-        self._handed.append(look.handless is not None)
-        self._note(look if look.handless is None or lasts else look.handless)
+        lasts = any(self._handed) or any(each.without_hands is not None for each in self._coming)
+        self._handed.append(look.without_hands is not None)
+        self._note(look if look.without_hands is None or lasts else look.without_hands)
 
-    def _note(self, look: Look) -> None:
+    def _note(self, look: OcclusionFinding) -> None:
         offset, self._frames = self._frames, self._frames + 1
         if look.reason:
             self._covers.whole.add(offset)
@@ -210,7 +216,7 @@ class Watch:
             self._beside.update(near)
             self._waiting.clear()
 
-    def close(self) -> Covers:
+    def close(self) -> OcclusionMasks:
         """What hides the mouth in the frames so far."""
         while self._coming:
             self._take()
@@ -220,7 +226,7 @@ class Watch:
                 anywhere |= _unpacked(data)
                 known = self._covers.parts.get(offset)
                 self._covers.parts[offset] = data if known is None else _packed(_unpacked(data) | _unpacked(known))
-            self._covers.haunted = np.packbits(anywhere).tobytes()
+            self._covers.residual_occluder = np.packbits(anywhere).tobytes()
         away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
         self._covers.whole.update(np.flatnonzero(away).tolist())
         return self._covers

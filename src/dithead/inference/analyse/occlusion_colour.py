@@ -107,10 +107,10 @@ def tints_away(tints: NDArray[np.float32]) -> NDArray[np.bool_]:
         known = around[np.isfinite(around[:, 0])]
         if not len(known):
             continue
-        usual = np.median(known, axis=0)
-        if np.mean(np.linalg.norm(known - usual, axis=1) > _TINT_AWAY) < _TINT_RARE:
+        mean_opening = np.median(known, axis=0)
+        if np.mean(np.linalg.norm(known - mean_opening, axis=1) > _TINT_AWAY) < _TINT_RARE:
             here = tints[start : start + _TINT_SPAN]
-            away[start : start + _TINT_SPAN] = np.linalg.norm(here - usual, axis=1) > _TINT_AWAY
+            away[start : start + _TINT_SPAN] = np.linalg.norm(here - mean_opening, axis=1) > _TINT_AWAY
     near = np.convolve(away, np.ones(2 * NEIGHBOURS + 1))[NEIGHBOURS : NEIGHBOURS + len(away)] if len(away) else away
     return away & (near > 1)
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_points, transform_scale
-from dithead.face.optical_flow import morphs
+from dithead.face.optical_flow import interpolate_pictures
 from dithead.types import RGB, Similarity
 
 if TYPE_CHECKING:
-    from dithead.inference.analyse.image_store import Shelf, Slot
-    from dithead.inference.analyse.tracklet import Run
+    from dithead.inference.analyse.image_store import ImageStore, StoredImages
+    from dithead.inference.analyse.tracklet import Tracklet
 
 KEPT = 6  # pictures of the source that are kept of a run
 _STEPS = 24  # pictures from closed to open that are made of them
@@ -33,7 +33,7 @@ _ENDS = 0.03  # share of the samples beyond the most closed and the most open on
 _TURN, _SHARP = 0.1, 1.5  # a turn of the head that counts as much as a whole step of the opening; weight of sharpness
 
 
-class Own(NamedTuple):
+class SourcePicture(NamedTuple):
     """A picture of the person, both as the model sees it and as the source shows it."""
 
     crop: RGB  # (S, S, 3)
@@ -42,14 +42,14 @@ class Own(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Graded:
+class ReferenceSet:
     """One mouth from closed to open, in many small steps."""
 
     crops: NDArray[np.uint8]  # (R, S, S, 3)
     openings: NDArray[np.float32]  # (R,) lip apertures, growing
-    usual: float  # the mean aperture of the whole shot
-    own: tuple[Own, ...]  # those that the source shows
-    own_openings: NDArray[np.float32]  # (K,) theirs, growing
+    mean_opening: float  # the mean aperture of the whole shot
+    own: tuple[SourcePicture, ...]  # those that the source shows
+    picture_openings: NDArray[np.float32]  # (K,) theirs, growing
 
     @property
     def still(self) -> bool:
@@ -69,19 +69,19 @@ class Graded:
 
         Each is grained another way, so that skin would quiver if they took turns.
         """
-        far = np.abs(self.own_openings - opening)
+        far = np.abs(self.picture_openings - opening)
         best = int(far.argmin())
-        margin = _FAITH * float(self.own_openings[-1] - self.own_openings[0])
+        margin = _FAITH * float(self.picture_openings[-1] - self.picture_openings[0])
         return best if last is None or far[last] > far[best] + margin else last
 
 
-class Mouths(NamedTuple):
+class StoredReferences(NamedTuple):
     """What is kept of a run: its mouth from closed to open, on a shelf."""
 
-    shelf: Shelf
-    slot: Slot  # K crops (S, S, 3), then K pictures, see ``Own``
+    store: ImageStore
+    images: StoredImages  # K crops (S, S, 3), then K pictures, see ``Own``
     openings: NDArray[np.float32]  # (K,) lip apertures, growing
-    usual: float
+    mean_opening: float
     moves: NDArray[np.float64]  # (K, 2, 3) from each picture to its crop
 
     @property
@@ -89,46 +89,46 @@ class Mouths(NamedTuple):
         """See ``Graded``."""
         return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
 
-    def graded(self) -> Graded:
+    def reference_set(self) -> ReferenceSet:
         """Many small steps from the first picture to the last."""
-        count, kept = len(self.openings), self.shelf.get(self.slot)
-        crops, own = kept[:count], tuple(map(Own, kept[:count], kept[count:], self.moves))
+        count, kept = len(self.openings), self.store.get(self.images)
+        crops, own = kept[:count], tuple(map(SourcePicture, kept[:count], kept[count:], self.moves))
         if count < 2:
-            return Graded(np.stack(crops), self.openings, self.usual, own, self.openings)
+            return ReferenceSet(np.stack(crops), self.openings, self.mean_opening, own, self.openings)
         wanted = np.linspace(self.openings[0], self.openings[-1], _STEPS).astype(np.float32)
         after = np.searchsorted(self.openings, wanted).clip(1, count - 1)
         made: list[RGB] = []
         for k in range(1, count):
             low, high = self.openings[k - 1], self.openings[k]
-            made += morphs(crops[k - 1], crops[k], ((wanted[after == k] - low) / (high - low)).tolist())
-        return Graded(np.stack(made), wanted, self.usual, own, self.openings)
+            made += interpolate_pictures(crops[k - 1], crops[k], ((wanted[after == k] - low) / (high - low)).tolist())
+        return ReferenceSet(np.stack(made), wanted, self.mean_opening, own, self.openings)
 
 
-class Gallery:
+class ReferenceBank:
     """The graded mouths of the present run of each face."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[Run, Graded]] = {}
+        self._last: dict[int, tuple[Tracklet, ReferenceSet]] = {}
         self.lenders: dict[tuple[int, int], int] = {}  # which picture lent last, by (face, first frame of its run)
 
-    def of(self, run: Run) -> Graded | None:
+    def of(self, tracklet: Tracklet) -> ReferenceSet | None:
         """Those of ``run``; None when nothing was kept of it."""
-        if run.mouths is None:
+        if tracklet.mouths is None:
             return None
-        if run.face not in self._last or self._last[run.face][0] is not run:
-            self._last[run.face] = (run, run.mouths.graded())
-        return self._last[run.face][1]
+        if tracklet.face not in self._last or self._last[tracklet.face][0] is not tracklet:
+            self._last[tracklet.face] = (tracklet, tracklet.mouths.reference_set())
+        return self._last[tracklet.face][1]
 
-    def lender(self, run: Run, opening: float) -> Own:
+    def lender(self, tracklet: Tracklet, opening: float) -> SourcePicture:
         """The picture of ``run`` that lends to its next frame; calls must follow one another in time."""
-        graded, key = self.of(run), (run.face, run.start)
-        assert graded is not None
-        self.lenders = {k: v for k, v in self.lenders.items() if k[0] != run.face or k == key}
-        self.lenders[key] = graded.lender(opening, self.lenders.get(key))
-        return graded.own[self.lenders[key]]
+        reference_set, key = self.of(tracklet), (tracklet.face, tracklet.start)
+        assert reference_set is not None
+        self.lenders = {k: v for k, v in self.lenders.items() if k[0] != tracklet.face or k == key}
+        self.lenders[key] = reference_set.lender(opening, self.lenders.get(key))
+        return reference_set.own[self.lenders[key]]
 
 
-def choose_mouths(
+def choose_references(
     apertures: NDArray[np.float64], turns: NDArray[np.float64], sharpness: NDArray[np.float64]
 ) -> list[int]:
     """Which of a run's samples show its mouth from closed to open, head as it mostly is, and clearly; openings grow.
@@ -144,7 +144,7 @@ def choose_mouths(
     return [sorted(found)[k] for k in first]
 
 
-def own_picture(frame: RGB, move: Similarity, size: int) -> tuple[RGB, Similarity]:
+def source_picture(frame: RGB, move: Similarity, size: int) -> tuple[RGB, Similarity]:
     """What a frame shows of a crop of side ``size`` from the eyes down (h, w, 3), and the move from there to the crop.
 
     Pixel for pixel, so that it is as sharp as the frame; only of very large faces it is a smaller picture.

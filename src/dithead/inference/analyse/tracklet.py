@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from dithead.face.alignment import crop_transform, invert, smooth_moves, transform_points, warp_crop
 from dithead.face.lip_opening import OUTER_LIPS, lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
-from dithead.inference.analyse.image_store import Shelf
-from dithead.inference.analyse.occlusion import Covers, Look, Watch
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.occlusion_colour import CHEEKS
-from dithead.inference.analyse.references import Mouths, choose_mouths, own_picture
-from dithead.inference.synthesise.lip_calibration import Habit
+from dithead.inference.analyse.references import StoredReferences, choose_references, source_picture
+from dithead.inference.synthesise.lip_calibration import LipCalibration
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
@@ -28,7 +28,7 @@ RAMP = 4  # frames over which a run fades in and out where no cut hides the chan
 
 
 @dataclass(eq=False)
-class Run:
+class Tracklet:
     """Frames ``start`` to ``stop`` (excluded) of one face in one shot."""
 
     start: int
@@ -41,13 +41,13 @@ class Run:
     fades_out: bool
     face: int = 0  # which of several faces
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
-    covers: Covers = field(default_factory=Covers)
+    occlusion: OcclusionMasks = field(default_factory=OcclusionMasks)
     opening: float = 0.0  # standard deviation of the source's lip aperture: how widely this person's mouth moves
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where its skin is
     outlines: NDArray[np.float32] | None = None  # (N, K, 2) frame pixels: masks that follow the face, if wanted
-    mouths: Mouths | None = None  # its mouth from closed to open
+    mouths: StoredReferences | None = None  # its mouth from closed to open
     moments: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (n,) seconds: when it was sampled
-    habit: Habit | None = None  # how the person speaks, where the source's own sound says it
+    calibration: LipCalibration | None = None  # how the person speaks, where the source's own sound says it
 
     def mask_polygon(self, index: int) -> NDArray[np.float32]:
         """The mask's polygon (K, 2) in the crop of frame ``index``."""
@@ -82,7 +82,7 @@ class _Sample:
 
 
 @dataclass
-class OpenRun:
+class TrackletBuilder:
     """A run while frames still come; samples are thinned by doubling the stride between them."""
 
     start: int
@@ -93,11 +93,11 @@ class OpenRun:
     jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one again where it was not seen
     outlines: bytearray = field(default_factory=bytearray)  # (N, K, 2) float32, or nothing
     samples: list[_Sample] = field(default_factory=list)
-    watch: Watch = field(default_factory=Watch)
+    watch: OcclusionCollector = field(default_factory=OcclusionCollector)
     stride: int = 1
     gap: int = 0  # frames since the face was last seen
 
-    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, look: Look | None = None) -> None:
+    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, look: OcclusionFinding | None = None) -> None:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         self.watch.add(look)
@@ -106,7 +106,7 @@ class OpenRun:
             crop = warp_crop(frame.pixels, transform, size)
             clear = look is None or not look.reason
             aperture, turn = lip_aperture(landmarks), head_turn(landmarks)
-            picture, move = own_picture(frame.pixels, transform, size)
+            picture, move = source_picture(frame.pixels, transform, size)
             self.samples.append(_Sample(in_crop, crop, aperture, turn, clear, picture, move, frame.time))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
@@ -120,29 +120,29 @@ class OpenRun:
         self.watch.add(None)
         self.frames, self.gap = self.frames + 1, self.gap + 1
 
-    def close(self, size: int, fades_in: bool, fades_out: bool, shelf: Shelf | None = None) -> Run:
+    def close(self, size: int, fades_in: bool, fades_out: bool, store: ImageStore | None = None) -> Tracklet:
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
         polygon = box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size)
         lips = np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32)
         moves = np.frombuffer(self.moves).reshape(-1, 2, 3)[:count]
-        return Run(
+        return Tracklet(
             self.start, self.start + count, _filled(smooth_moves(moves)), polygon, lips,
             choose_reference(self.samples), fades_in, fades_out, self.face,
             np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             self.watch.close(), float(np.std([s.aperture for s in self.samples])),
             np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             np.frombuffer(self.outlines, np.float32).reshape(self.frames, -1, 2)[:count] if self.outlines else None,
-            self._mouths(shelf or Shelf()), np.array([s.time for s in self.samples]),
+            self._mouths(store or ImageStore()), np.array([s.time for s in self.samples]),
         )  # fmt: skip
 
-    def _mouths(self, shelf: Shelf) -> Mouths:
+    def _mouths(self, store: ImageStore) -> StoredReferences:
         seen = [s for s in self.samples if s.clear] or self.samples
         apertures, turns, sharpness = np.array([(s.aperture, s.turn, s.grain()) for s in seen]).T
-        chosen = choose_mouths(apertures, turns, sharpness)
-        slot = shelf.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
+        chosen = choose_references(apertures, turns, sharpness)
+        images = store.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
         moves = np.stack([seen[k].move for k in chosen])
-        return Mouths(shelf, slot, apertures[chosen].astype(np.float32), float(apertures.mean()), moves)
+        return StoredReferences(store, images, apertures[chosen].astype(np.float32), float(apertures.mean()), moves)
 
     def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
         self.moves.extend(transform.ravel())

@@ -29,7 +29,7 @@ def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.5 * reach), np.float32)
 
 
-def faithful(mouth: RGB, shown: RGB, source: RGB, around: Mask) -> RGB:
+def replace_lost_identity(mouth: RGB, shown: RGB, source: RGB, around: Mask) -> RGB:
     """A drawn ``mouth``, or the picture that was ``shown`` for it where the person got lost in drawing (all S, S, 3).
 
     Told lips that it has never seen, a transformer now and then draws another face, shaven or with a black mouth. Then
@@ -49,7 +49,7 @@ def _blurred(picture: RGB, source: RGB, sigma: float) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(gap, (0, 0), sigma * gap.shape[0]), np.float32)
 
 
-def newness(mouth: RGB, source: RGB, core: Mask) -> Mask:
+def change_mask(mouth: RGB, source: RGB, core: Mask) -> Mask:
     """(S, S): 1 where the generated crop must be shown, 0 where the source may stay (all of side S)."""
     size = core.shape[0]
     distance = np.abs(_blurred(mouth, source, _LOOK)).max(axis=2)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_scale
 from dithead.face.compositing import Patch, paste_patch, prefiltered
-from dithead.face.optical_flow import match, moved
-from dithead.inference.compose.detail_transfer import Loan
+from dithead.face.optical_flow import match, warp_by_flow
+from dithead.inference.compose.detail_transfer import DetailTransfer
 from dithead.types import RGB, Mask, Similarity
 
 _LARGER = 0.9  # crop pixels per frame pixel from which on the frame shows nothing the crop does not
@@ -24,8 +24,8 @@ _ALIKE, _UNLIKE = 10.0, 30.0  # differences in 8-bit steps up to which detail is
 _EVEN = 0.02  # sigma by which the flow is smoothed, as a fraction of S
 
 
-def detailed_patch(
-    frame: RGB, mouth: RGB, source: RGB, move: Similarity, mask: Mask, lent: Loan | None = None
+def patch_with_detail(
+    frame: RGB, mouth: RGB, source: RGB, move: Similarity, mask: Mask, lent: DetailTransfer | None = None
 ) -> Patch | None:
     """``paste_patch`` of ``mouth`` (S, S, 3) with the detail that ``source``, the frame's own crop, has lost, and with
     what is ``lent`` from other frames: where it is, the frame's own stays out.
@@ -48,10 +48,10 @@ def _own(frame: RGB, patch: Patch, mouth: RGB, source: RGB, move: Similarity, ma
     detail = old - _placed(source, patch, move, cv2.INTER_CUBIC).astype(np.float32)
     there = (_placed(kin.flow, patch, move) @ invert(move)[:, :2].T).astype(np.float32)
     share = _placed(kin.share, patch, move) * _placed(mask, patch, move)
-    return np.asarray(moved(detail, there) * share[..., None], np.float32)
+    return np.asarray(warp_by_flow(detail, there) * share[..., None], np.float32)
 
 
-def _lent(lent: Loan, patch: Patch, mouth: RGB, move: Similarity, mask: Mask) -> NDArray[np.float32]:
+def _lent(lent: DetailTransfer, patch: Patch, mouth: RGB, move: Similarity, mask: Mask) -> NDArray[np.float32]:
     """(h, w, 3): what is lent, on the frame."""
     scale = transform_scale(move)
     picture = prefiltered(lent.picture, lent.scale * scale)

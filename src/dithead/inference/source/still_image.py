@@ -9,7 +9,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from dithead.inference.source.timeline import Clip
+from dithead.inference.source.timeline import SourceClip
 from dithead.media.planes import planes_of_rgb, working_format
 from dithead.media.video import VideoFrame, VideoInfo, read_frames
 from dithead.types import RGB
@@ -20,7 +20,7 @@ _SHIFT, _TURN, _ZOOM = 0.004, 0.35, 1.015  # fraction of the width, degrees, and
 
 
 @dataclass(frozen=True)
-class Portrait(Clip):
+class StillClip(SourceClip):
     """``seconds`` of a still picture; ``idle``: with sway, else the picture as it is."""
 
     seconds: float = 0.0
@@ -31,7 +31,7 @@ class Portrait(Clip):
         still = next(read_frames(self.path)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
         for k in range(max(1, -int(-self.seconds * FPS // 1))):
-            picture = swayed(still, float(k / FPS)) if self.idle else still
+            picture = with_idle_motion(still, float(k / FPS)) if self.idle else still
             native = planes_of_rgb(picture, pix_fmt, self.info.encoding).to_frame()
             yield VideoFrame(k, float(k / FPS), k, 1 / FPS, native, self.info.encoding)
 
@@ -44,11 +44,13 @@ def still_video(info: VideoInfo) -> VideoInfo:
     )  # fmt: skip
 
 
-def swayed(still: RGB, time: float) -> RGB:
+def with_idle_motion(still: RGB, time: float) -> RGB:
     """The picture (H, W, 3), turned and shifted by a fraction of a per cent about a point below its middle."""
     height, width = still.shape[:2]
     waves = [sum(np.sin(2 * np.pi * (hz * time + p) + axis) for hz, p in _SWAY) / 3 for axis in (0.0, 1.7, 3.1)]
     matrix = cv2.getRotationMatrix2D((width / 2, 0.9 * height), _TURN * waves[0], _ZOOM)
     matrix[:, 2] += (_SHIFT * width * waves[1], 0.5 * _SHIFT * width * waves[2])
-    moved = cv2.warpAffine(still, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.uint8)
+    warp_by_flow = cv2.warpAffine(
+        still, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(warp_by_flow, np.uint8)

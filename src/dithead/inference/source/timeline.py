@@ -25,7 +25,7 @@ FITS: tuple[str, ...] = get_args(Fit)
 
 
 @dataclass(frozen=True)
-class Clip:
+class SourceClip:
     """The part of a video from ``start`` to ``end`` seconds (None: its end); counted from its first frame."""
 
     path: Path
@@ -63,7 +63,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ScheduledFrame:
     """One frame of the output: a source frame, its number in the clip, and when it shows."""
 
     frame: VideoFrame
@@ -76,7 +76,7 @@ class Shown:
         return float(self.pts * self.frame.time_base)
 
 
-def schedule(clip: Clip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> Iterator[Shown]:
+def schedule(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> Iterator[ScheduledFrame]:
     """The output's frames in order. ``stamps`` (N,) are the clip's time stamps, as the survey saw them."""
     tick = _time_base(clip)
     step = max(1, round(1 / (clip.info.fps * tick)))
@@ -93,17 +93,17 @@ def schedule(clip: Clip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: fl
         yield item
 
 
-def _once(clip: Clip, offset: int = 0) -> Iterator[Shown]:
+def _once(clip: SourceClip, offset: int = 0) -> Iterator[ScheduledFrame]:
     for frame in clip.frames():
-        yield Shown(frame, frame.index, frame.pts + offset)
+        yield ScheduledFrame(frame, frame.index, frame.pts + offset)
 
 
-def _loop(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]:
+def _loop(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[ScheduledFrame]:
     for k in count(1):
         yield from _once(clip, k * (int(stamps[-1]) + step))
 
 
-def _bounce(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]:
+def _bounce(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[ScheduledFrame]:
     last = int(stamps[-1])
     if len(stamps) < 2:
         yield from _freeze(clip, stamps, step)
@@ -111,11 +111,11 @@ def _bounce(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]
     for k in count(1, 2):  # k-th stretch of ``last`` ticks runs backwards, the next forwards; ends show once
         for frame in clip.frames_backwards(stamps):
             if 0 < frame.index < len(stamps) - 1:
-                yield Shown(frame, frame.index, k * last + last - frame.pts)
+                yield ScheduledFrame(frame, frame.index, k * last + last - frame.pts)
         yield from _once(clip, (k + 1) * last)
 
 
-def _freeze(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]:
+def _freeze(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[ScheduledFrame]:
     *_, final = _once(clip)
     for k in count(1):
         yield replace(final, pts=int(stamps[-1]) + k * step)
@@ -124,5 +124,5 @@ def _freeze(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]
 _EXTENSIONS = {"loop": _loop, "bounce": _bounce, "freeze": _freeze}
 
 
-def _time_base(clip: Clip) -> Fraction:
+def _time_base(clip: SourceClip) -> Fraction:
     return clip.info.time_base or 1 / clip.info.fps

@@ -42,7 +42,7 @@ REACH = 64  # mel frames around a moment that are handed to the model; more than
 MelArray = NDArray[np.float32]
 
 
-class Hearing(Protocol):
+class SpeechFeatures(Protocol):
     """Speech features around moments in time."""
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -102,13 +102,13 @@ def loudness_of(path: Path, scale: MelScale = "own") -> float:
     return _level(means)
 
 
-def heard_by(talker: TalkingHead, audio: Path, store: Path) -> Hearing:
+def open_speech(talker: TalkingHead, audio: Path, store: Path) -> SpeechFeatures:
     """A file's speech as ``talker`` hears it, in constant memory, kept in ``store``."""
     ear = talker.audio
     return (
-        SpeechFile(audio, store, ear.scale, ear.past, sound=ear.sound)
+        MelFile(audio, store, ear.scale, ear.past, sound=ear.sound)
         if isinstance(ear, MelListener)
-        else EncodedFile(ear, audio, store)
+        else EncoderFile(ear, audio, store)
     )
 
 
@@ -127,7 +127,7 @@ class Store:
         return found.reshape(-1, self.width).astype(np.float32)
 
 
-class SpeechFile:
+class MelFile:
     """Features of a file's speech, kept in another file; ``past`` frames before each window are handed on too."""
 
     def __init__(self, audio: Path, store: Path, scale: MelScale, past: int = 0, *, sound: bool = False) -> None:
@@ -138,15 +138,15 @@ class SpeechFile:
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """See ``Hearing``."""
-        first, stop, moved = stretch(times, self.store.frames, past=self._past)
-        return levelled(self.store.rows(first, stop), self.shift), moved
+        first, stop, warp_by_flow = stretch(times, self.store.frames, past=self._past)
+        return levelled(self.store.rows(first, stop), self.shift), warp_by_flow
 
     def _noted(self, block: MelArray) -> MelArray:
         self._means.extend(block[:, :N_MELS].mean(axis=1))
         return block
 
 
-class EncodedFile:
+class EncoderFile:
     """What a pretrained speech encoder hears in a file, kept in another file."""
 
     def __init__(self, encoder: SpeechEncoder, audio: Path, store: Path) -> None:
@@ -158,8 +158,8 @@ class EncodedFile:
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """See ``Hearing``."""
-        first, stop, moved = stretch(times, self.store.frames, self.reach, self.rate)
-        return torch.from_numpy(self.store.rows(first, stop)), moved
+        first, stop, warp_by_flow = stretch(times, self.store.frames, self.reach, self.rate)
+        return torch.from_numpy(self.store.rows(first, stop)), warp_by_flow
 
 
 def blocks_of(path: Path, scale: MelScale, *, sound: bool = False) -> Iterator[MelArray]:

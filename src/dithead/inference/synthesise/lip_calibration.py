@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import MediaError
-from dithead.inference.synthesise.audio_features import Hearing, heard_by
+from dithead.inference.synthesise.audio_features import SpeechFeatures, open_speech
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -28,7 +28,7 @@ _APART = (-0.015, 0.0, 0.015)  # seconds between the three guesses of a moment
 AHEAD = _APART[-1]
 
 
-class Habit(NamedTuple):
+class LipCalibration(NamedTuple):
     """What is told of a person's lips on average (K,), and the spread of the opening told."""
 
     told: NDArray[np.float32]
@@ -44,24 +44,26 @@ class Habit(NamedTuple):
         return float(np.clip(opening / (self.spread * unit), *EXPRESSION))
 
 
-def learned(talker: TalkingHead) -> Habit:
+def training_calibration(talker: TalkingHead) -> LipCalibration:
     """Of the people the model learned from."""
     config = talker.config
     mean = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
-    return Habit(mean, config.opening / config.opening_unit if config.opening_unit else 0.0)
+    return LipCalibration(mean, config.opening / config.opening_unit if config.opening_unit else 0.0)
 
 
-def own_sound(talker: TalkingHead, video: Path, store: Path) -> Hearing | None:
+def source_speech(talker: TalkingHead, video: Path, store: Path) -> SpeechFeatures | None:
     """What ``talker`` hears in a video's own sound, kept in ``store``; None where nothing can be heard."""
     try:
-        heard = heard_by(talker, video, store)
+        heard = open_speech(talker, video, store)
         return heard if heard.around(np.zeros(1))[0].numel() else None
     except MediaError:
         return None
 
 
 @torch.inference_mode()
-def told(talker: TalkingHead, sound: Tensor | Hearing, times: NDArray[np.float64]) -> tuple[Tensor, Tensor | None]:
+def told(
+    talker: TalkingHead, sound: Tensor | SpeechFeatures, times: NDArray[np.float64]
+) -> tuple[Tensor, Tensor | None]:
     """Tokens (N, L, A) of the speech at ``times`` (N,) seconds, and what is told of the lips there (N, K).
 
     The latter is the mean of three guesses close together, which errs less than one and quivers less; an encoder that
@@ -77,9 +79,9 @@ def told(talker: TalkingHead, sound: Tensor | Hearing, times: NDArray[np.float64
 
 
 @torch.inference_mode()
-def habit_of(talker: TalkingHead, sound: Hearing, moments: NDArray[np.float64]) -> Habit | None:
+def calibrate(talker: TalkingHead, sound: SpeechFeatures, moments: NDArray[np.float64]) -> LipCalibration | None:
     """Of the person who speaks in ``sound`` at ``moments`` (N,) seconds; None where nobody does."""
-    usual, unit = learned(talker), talker.config.opening_unit
+    mean_opening, unit = training_calibration(talker), talker.config.opening_unit
     if not unit or not len(moments):
         return None
     parts = [told(talker, sound, moments[k : k + _AT_ONCE])[1] for k in range(0, len(moments), _AT_ONCE)]
@@ -88,4 +90,6 @@ def habit_of(talker: TalkingHead, sound: Hearing, moments: NDArray[np.float64]) 
     if spread * unit < STILL_MOUTH:
         return None
     own = len(lips) / (len(lips) + _FEW)
-    return Habit((own * mean + (1 - own) * usual.told).astype(np.float32), own * spread + (1 - own) * usual.spread)
+    return LipCalibration(
+        (own * mean + (1 - own) * mean_opening.told).astype(np.float32), own * spread + (1 - own) * mean_opening.spread
+    )

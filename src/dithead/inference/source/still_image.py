@@ -15,19 +15,21 @@ from dithead.media.video import VideoFrame, VideoInfo, read_frames
 from dithead.types import RGB
 
 FPS = Fraction(25)
-_SWAY = ((0.11, 0.0), (0.19, 1.3), (0.31, 2.1))  # Hz and phase: slow, and never quite the same again
-_SHIFT, _TURN, _ZOOM = 0.004, 0.35, 1.015  # fraction of the width, degrees, and what hides the borders
+"""Frame rate of a video made from a picture (our choice: the model's own rate)."""
+_SWAY = ((0.11, 0.0), (0.19, 1.3), (0.31, 2.1))  # Hz and phase in radians of slow waves that do not repeat (our choice)
+_SHIFT, _TURN = 0.004, 0.35  # largest shift as a fraction of the width, largest turn in degrees (our choice)
+_ZOOM = 1.015  # enlargement that keeps the picture's borders out of sight
 
 
 @dataclass(frozen=True)
 class StillClip(SourceClip):
-    """``seconds`` of a still picture; ``idle``: with sway, else the picture as it is."""
+    """``seconds`` of a still picture, with slight motion when ``idle`` is set, else as it is."""
 
     seconds: float = 0.0
     idle: bool = True
 
     def frames(self) -> Iterator[VideoFrame]:
-        """One frame every 1/25 s, as long as the speech: no length rule ever asks for more."""
+        """Yield a frame every 1/25 s, as long as the speech lasts."""
         still = next(read_frames(self.path)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
         for k in range(max(1, -int(-self.seconds * FPS // 1))):
@@ -37,7 +39,7 @@ class StillClip(SourceClip):
 
 
 def still_video(info: VideoInfo) -> VideoInfo:
-    """How to write a video of a picture: 25 frames a second, BT.709, 4:2:0 where its size allows."""
+    """The picture's information as that of a video: 25 frames a second, BT.709, 4:2:0 where its size allows."""
     return replace(
         info, fps=FPS, time_base=1 / FPS, frames=None, rotation=0, pix_fmt="yuv420p",
         color_range=1, color_space=1, color_primaries=1, color_trc=1,
@@ -45,12 +47,12 @@ def still_video(info: VideoInfo) -> VideoInfo:
 
 
 def with_idle_motion(still: RGB, time: float) -> RGB:
-    """The picture (H, W, 3), turned and shifted by a fraction of a per cent about a point below its middle."""
+    """Turn and shift a picture (H, W, 3) by a fraction of a per cent about a point below its middle, at ``time`` s."""
     height, width = still.shape[:2]
     waves = [sum(np.sin(2 * np.pi * (hz * time + p) + axis) for hz, p in _SWAY) / 3 for axis in (0.0, 1.7, 3.1)]
     matrix = cv2.getRotationMatrix2D((width / 2, 0.9 * height), _TURN * waves[0], _ZOOM)
     matrix[:, 2] += (_SHIFT * width * waves[1], 0.5 * _SHIFT * width * waves[2])
-    warp_by_flow = cv2.warpAffine(
+    moved = cv2.warpAffine(
         still, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(warp_by_flow, np.uint8)
+    return np.asarray(moved, np.uint8)

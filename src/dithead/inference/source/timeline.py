@@ -1,4 +1,4 @@
-"""Which source frame shows when: a part of the video, and what to do where speech and video differ in length."""
+"""The output's timeline: which source frame shows when, also where speech and video differ in length."""
 
 from __future__ import annotations
 
@@ -7,26 +7,21 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, MediaError
 from dithead.media.files import shown
+from dithead.options import Fit
 from dithead.media.video import VideoFrame, VideoInfo, read_frames, read_span
 
-Fit = Literal["silence", "cut", "loop", "bounce", "freeze"]
-"""silence: every frame of the video; longer speech is cut, shorter is followed by silence.  cut: ends with the
-shorter of the two.  loop, bounce, freeze: the video is repeated, played back and forth, or stopped at its last
-frame until longer speech has ended."""
-_BACKWARDS = 24  # frames held at once when playing backwards
-FITS: tuple[str, ...] = get_args(Fit)
+_BACKWARDS = 24  # frames held at once when a video is played backwards
 
 
 @dataclass(frozen=True)
 class SourceClip:
-    """The part of a video from ``start`` to ``end`` seconds (None: its end); counted from its first frame."""
+    """The part of a video from ``start`` to ``end`` seconds (None: to its end), counted from its first frame."""
 
     path: Path
     info: VideoInfo
@@ -38,7 +33,7 @@ class SourceClip:
             raise ConfigError(f"start {self.start:g} and end {self.end} leave nothing; times are in seconds")
 
     def frames(self) -> Iterator[VideoFrame]:
-        """The frames of the part, numbered and timed from its beginning."""
+        """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""
         first: VideoFrame | None = None
         for frame in read_frames(self.path):
             if self.end is not None and frame.time >= self.end - 1e-9:
@@ -52,7 +47,7 @@ class SourceClip:
             raise MediaError(f"{shown(self.path)}: has no frame after {self.start:g} s; give an earlier --start")
 
     def frames_backwards(self, stamps: NDArray[np.int64]) -> Iterator[VideoFrame]:
-        """All frames, last one first, a few at a time; ``stamps`` (N,) are their time stamps."""
+        """Yield all frames, the last one first, decoding a few at a time; ``stamps`` (N,) are their time stamps."""
         offset = next(f for f in read_frames(self.path) if f.time >= self.start - 1e-9).pts
         for stop in range(len(stamps), 0, -_BACKWARDS):
             begin = max(0, stop - _BACKWARDS)
@@ -64,7 +59,7 @@ class SourceClip:
 
 @dataclass(frozen=True)
 class ScheduledFrame:
-    """One frame of the output: a source frame, its number in the clip, and when it shows."""
+    """One frame of the output: a source frame, its number in the clip, and when it is to be seen."""
 
     frame: VideoFrame
     index: int
@@ -77,7 +72,14 @@ class ScheduledFrame:
 
 
 def schedule(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> Iterator[ScheduledFrame]:
-    """The output's frames in order. ``stamps`` (N,) are the clip's time stamps, as the survey saw them."""
+    """Yield the output's frames in order.
+
+    Args:
+        clip: The source.
+        stamps: (N,) time stamps of its frames, as the first pass saw them.
+        fit: What to do where speech and video differ in length.
+        speech_seconds: How long the speech is; infinity repeats the video without end.
+    """
     tick = _time_base(clip)
     step = max(1, round(1 / (clip.info.fps * tick)))
     wanted = speech_seconds / tick  # in ticks
@@ -108,7 +110,7 @@ def _bounce(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[
     if len(stamps) < 2:
         yield from _freeze(clip, stamps, step)
         return
-    for k in count(1, 2):  # k-th stretch of ``last`` ticks runs backwards, the next forwards; ends show once
+    for k in count(1, 2):  # the k-th span of ``last`` ticks runs backwards, the next one forwards
         for frame in clip.frames_backwards(stamps):
             if 0 < frame.index < len(stamps) - 1:
                 yield ScheduledFrame(frame, frame.index, k * last + last - frame.pts)

@@ -35,14 +35,11 @@ rows() {
   run unet        --set model.dit.backbone=unet --set model.dit.width=80
   run narrow      --set model.dit.width=64
   run deep        --set model.dit.depth=8
-  # What is predicted, on which path, with which weights
+  # What is predicted, on which path
   run one-step    --set model.objective=regression --set model.steps=1
   run adversarial --set model.objective=regression --set model.steps=1 --set dit.adversarial_weight=0.1
   run epsilon     --set model.objective=ddpm --set model.steps=10
-  run epsilon-snr --set model.objective=ddpm --set model.steps=10 --set dit.weighting=min-snr
   run velocity    --set model.objective=v --set model.steps=10
-  run flow-uniform --set dit.weighting=uniform
-  run flow-logit-normal --set dit.weighting=logit-normal
   # How speech comes in
   run audio-concat --set model.dit.audio=concat
   run no-lip-shape --set model.dit.lip_targets=0
@@ -52,11 +49,9 @@ rows() {
   run no-previous --set dit.previous_reference=0.0
   run previous-noiseless --set dit.previous_noise=0.0
   run random-reference --set dit.reference_choice=random
-  run far-mouth   --set dit.reference_choice=far-mouth
   run mask-polygon --set model.mask=polygon
   run mask-box    --set model.mask=box
-  # Frames together, and the sync expert as a loss
-  run temporal    --set model.dit.temporal=4
+  # The sync expert as a loss
   run sync-loss   --set dit.sync_weight=0.5
   [ -z "${MIXED:-}" ] || { mapfile -t data < <(sources "$MIXED"); run mixed; }
 }

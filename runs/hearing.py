@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor
 
-from dithead.models.audio.hf_speech import load_whisper
+from dithead.models.pretrained import load_whisper
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data.lip_basis import lip_shapes
 

@@ -2,7 +2,7 @@
 
 Moonshine (Moonshine AI, MIT; Jeffries et al. 2024) was made to write down English speech; some versions of the package
 moonshine-voice carry it as an onnxruntime file of 8-bit weights. Where the hub can be reached,
-`--ear UsefulSensors/moonshine-tiny` needs nothing of this.
+`--lip-predictor UsefulSensors/moonshine-tiny` needs nothing of this.
 
     pip download --no-deps moonshine-voice==0.0.69 && unzip -j moonshine_voice-*.whl '*tiny-en/encoder_model.ort'
     pip install onnxruntime flatbuffers && python runs/moonshine_from_wheel.py encoder_model.ort out/moonshine
@@ -65,7 +65,7 @@ def main(source: str, output: str) -> None:
     found = {name: torch.from_numpy(np.array(v, np.float32)) for name, v in weights(session.Model().Graph())}
     model.encoder.load_state_dict(found)
     model.save_pretrained(output)
-    print(f"{output}: {len(found)} tensors; train with: dithead train audio --ear {output} ...")
+    print(f"{output}: {len(found)} tensors; train with: dithead train audio --lip-predictor {output} ...")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${DATA:?folder with grid_s1, grid_people and appearance}" "${HEAD_MODEL:?folder of the parametric head}"
-OUT=${OUT:-out/small} SPEECH=${SPEECH:-openai/whisper-tiny} EAR=${EAR:-UsefulSensors/moonshine-tiny}
+OUT=${OUT:-out/small} SPEECH=${SPEECH:-openai/whisper-tiny} MOONSHINE=${MOONSHINE:-UsefulSensors/moonshine-tiny}
 export OMP_WAIT_POLICY=active  # two threads that sleep between kernels lose half of their time waking up
 
 # 1. Data: real lips (s1 is one man for 50 minutes), real faces, synthetic people. Two speakers are held out.
@@ -21,14 +21,14 @@ dithead prepare "$OUT/synth-raw" -o "$OUT/synth" --source "dithead synth" --lice
 dithead train autoencoder --preset small -o "$OUT/autoencoder" \
   --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
 
-# 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice, the ear
-#    beside it from those of a Moonshine. Without a connection to the hub: SPEECH=out/whisper EAR=out/moonshine, made by
+# 3. The audio encoder starts from the first layers of a Whisper, which tells sounds apart in anyone's voice, the lip
+#    predictor beside it from those of a Moonshine. Without a connection to the hub: SPEECH=out/whisper MOONSHINE=out/moonshine, made by
 #    runs/whisper_from_smart_turn.py and runs/moonshine_from_wheel.py (what 0.3 and later started from). (0.6 has 0.4's
-#    tokens and transformer and a new ear: --ear "$EAR" --tokens-of MODEL_FOLDER --steps 500
+#    tokens and transformer and a new lip predictor: --lip-predictor "$MOONSHINE" --tokens-of MODEL_FOLDER --steps 500
 #    --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7 --set audio.ema=0.98,
-#    s1:0.27, people:0.6, faces:0.13, no synthetic people; put together by runs/new_ear.py, made smaller by
+#    s1:0.27, people:0.6, faces:0.13, no synthetic people; put together by runs/new_lip_predictor.py, made smaller by
 #    runs/low_rank.py.)
-dithead train audio --preset small --speech "$SPEECH" --ear "$EAR" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
+dithead train audio --preset small --speech "$SPEECH" --lip-predictor "$MOONSHINE" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 
 # 4. Stage two. (0.3 went on from 0.2's transformer for 1,800 steps: --init MODEL_FOLDER --steps 1800

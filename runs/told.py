@@ -28,9 +28,9 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 @torch.inference_mode()
 def told(talker: TalkingHead, clip: Clip) -> Array:
     """The opening (N,) that ``talker`` hears at each frame, in distances between the outer eye corners."""
-    features = talker.encode_audio(torch.from_numpy(np.asarray(clip.audio(), np.float32)))
+    features = talker.audio.features(torch.from_numpy(np.asarray(clip.audio(), np.float32)))
     parts = (torch.arange(clip.length) / clip.fps).split(_AT_ONCE)
-    lips = [talker.hear(features, times)[1] for times in parts]
+    lips = [talker.tokens_and_lips(features, times)[1] for times in parts]
     opening = torch.cat([part[:, -1] for part in lips if part is not None])
     return opening.double().numpy() * talker.config.opening_unit
 

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError, model_validator
 
-from dithead.diffusion.objectives import ObjectiveName, Weighting
+from dithead.diffusion.objectives import ObjectiveName
 from dithead.errors import ConfigError
-from dithead.models.audio.base import MelEncoderConfig
 from dithead.models.audio.context_encoder import ContextEncoderConfig
-from dithead.models.audio.hf_speech import KLConfig, SpeechConfig
+from dithead.models.audio.hf_speech import SpeechConfig
+from dithead.models.audio.mel_encoder import MelEncoderConfig
 from dithead.models.autoencoder.face import FACTOR, AutoencoderConfig
-from dithead.models.denoiser.dit import DiTConfig
+from dithead.models.autoencoder.kl import KLConfig
+from dithead.models.denoiser.base import DiTConfig
 from dithead.types import MaskKind
 
 LIP_TARGETS = 9
@@ -54,8 +55,8 @@ class ModelConfig(Frozen):
     size: int = 160
     mask: MaskKind = "stable-polygon"
     objective: ObjectiveName = "flow"
-    steps: int = 2
-    guidance: float = 1.5
+    steps: int = 1
+    guidance: float = 1.0
     opening: float = 0.0
     opening_unit: float = 0.0
     autoencoder: AnyAutoencoder = AutoencoderConfig()
@@ -119,8 +120,8 @@ class AudioTraining(Frozen):
 
 class DiTTraining(Frozen):
     """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
-    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, those
-    with the mouth about as open (as ``generate`` does), or those with the head near and the lips far. ``open_share`` of
+    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, or
+    those with the mouth about as open (as ``generate`` does). ``open_share`` of
     the samples are the most open mouth of three, because mouths are closed most of the time. ``adversarial_weight``
     above 0 adds a critic of the clean estimate, ``sync_weight`` a sync expert that watches and hears ``sync_windows``
     short windows a step; both begin after a share of the steps.
@@ -140,8 +141,7 @@ class DiTTraining(Frozen):
     mouth_weight: float = 14.0
     lip_noise: float = 0.25
     open_share: float = 0.6
-    weighting: Weighting = "default"
-    reference_choice: Literal["random", "near-mouth", "far-mouth"] = "near-mouth"
+    reference_choice: Literal["random", "near-mouth"] = "near-mouth"
     adversarial_weight: float = 0.0
     adversarial_start: float = 0.5
     sync_weight: float = 0.0
@@ -168,14 +168,14 @@ def _preset(
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS,
                     modulation_rank=rank)  # fmt: skip
     audio = ContextEncoderConfig(lip_targets=LIP_TARGETS, past=200)
-    model = ModelConfig(name=name, size=size, steps=1, opening=0.035, dit=dit, audio=audio)
+    model = ModelConfig(name=name, size=size, opening=0.035, dit=dit, audio=audio)
     return Preset(model=model, dit=training or DiTTraining())
 
 
 def _tiny() -> Preset:
     """Seconds on a laptop: for tests and for reading the code."""
     model = ModelConfig(
-        name="tiny", size=64, steps=2,
+        name="tiny", size=64, steps=2, guidance=1.5,
         autoencoder=AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8)),
         dit=DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16, lip_targets=LIP_TARGETS),
         audio=MelEncoderConfig(window=16, width=16, layers=1, lip_targets=LIP_TARGETS),
@@ -192,7 +192,7 @@ def _paper() -> Preset:
     """What is known of DiT-Head's design (arXiv 2312.06400); every size, schedule and number of steps is our choice."""
     dit = DiTConfig(grid=16, latent_channels=16, width=768, depth=12, heads=12, audio_width=768)
     model = ModelConfig(
-        name="paper", size=256, mask="polygon", objective="ddpm", steps=50, guidance=1.0,
+        name="paper", size=256, mask="polygon", objective="ddpm", steps=50,
         autoencoder=KLConfig(), dit=dit, audio=SpeechConfig(width=768),
     )  # fmt: skip
     training = DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4, mouth_weight=0.0)

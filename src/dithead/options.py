@@ -40,20 +40,20 @@ def silent(what: str, done: int, total: int | None) -> None:
 
 
 def option(
-    default: Any, help: str, *, minimum: float | None = None, maximum: float | None = None, choices: Any = None
+    default: Any, what: str, *, minimum: float | None = None, maximum: float | None = None, choices: Any = None
 ) -> Any:  # fmt: skip
     """Declare a dataclass field that is an option for users.
 
     Args:
         default: The option's default value.
-        help: What it does, in one sentence, with its unit; the command line and ``help(dithead.generate)`` show it.
+        what: What it does, in one sentence, with its unit; the command line and ``help(dithead.generate)`` show it.
         minimum: The smallest number allowed.
         maximum: The largest number allowed.
         choices: The values allowed, where the field's type is not a ``Literal`` that lists them.
     """
     return field(
         default=default,
-        metadata={"help": help, "minimum": minimum, "maximum": maximum, "choices": choices},
+        metadata={"help": what, "minimum": minimum, "maximum": maximum, "choices": choices},
     )
 
 

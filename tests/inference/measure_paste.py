@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from dithead.inference.compose.source_detail import patch_with_detail
 from numpy.typing import NDArray
 
 from dithead.checkpoint import load_model
@@ -29,7 +30,6 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.blend_mask import change_mask, mouth_core, replace_lost_identity
 from dithead.inference.compose.detail_transfer import replace_smeared_lips, transfer_detail
 from dithead.inference.compose.second_pass import FEATHER
-from dithead.inference.compose.source_detail import patch_with_detail
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import open_speech
 from dithead.inference.synthesise.sampler import MouthSampler

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from dithead.inference.compose.source_detail import patch_with_detail
 
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import ReferenceBank, SourcePicture, StoredReferences, enlarged
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.detail_transfer import DetailTransfer, detail_from, replace_smeared_lips, transfer_detail
-from dithead.inference.compose.source_detail import patch_with_detail
 
 SIZE = 160
 CORE = np.zeros((SIZE, SIZE), np.float32)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dithead.options import Progress
 
+
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
     """Show one progress bar per stage on stderr, with the time left; nothing where stderr is no terminal."""

@@ -22,7 +22,9 @@ FEATHER = 0.06
 """Width of the blend inside the mask's edge, as a fraction of S (our choice)."""
 SAME, DIFFERENT = 5.0, 13.0
 """8-bit differences up to which the source stays, and from which the drawn crop replaces it (docs/log)."""
-_COMPARISON_BLUR = 0.012  # sigma, as a fraction of S, of the comparison: detail that the crop cannot hold must not count
+_COMPARISON_BLUR = (
+    0.012  # sigma, as a fraction of S, of the comparison: detail that the crop cannot hold must not count
+)
 _EDGE_BLUR = 0.02  # sigma, as a fraction of S, of the border between drawn and kept pixels
 _ABOVE_TOLERANCE = 8.0  # times as much may differ above the mouth: a nose drawn from another view would show
 _MARGIN = 0.05  # margin around the lips that is new in any case, as a fraction of S

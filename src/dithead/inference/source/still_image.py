@@ -52,7 +52,5 @@ def with_idle_motion(still: RGB, time: float) -> RGB:
     waves = [sum(np.sin(2 * np.pi * (hz * time + p) + axis) for hz, p in _SWAY) / 3 for axis in (0.0, 1.7, 3.1)]
     matrix = cv2.getRotationMatrix2D((width / 2, 0.9 * height), _TURN * waves[0], _ZOOM)
     matrix[:, 2] += (_SHIFT * width * waves[1], 0.5 * _SHIFT * width * waves[2])
-    moved = cv2.warpAffine(
-        still, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    moved = cv2.warpAffine(still, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, MediaError
 from dithead.media.files import shown
-from dithead.options import Fit
 from dithead.media.video import VideoFrame, VideoInfo, read_frames, read_span
+from dithead.options import Fit
 
 _BACKWARDS = 24  # frames held at once when a video is played backwards
 

@@ -55,7 +55,9 @@ class FileFeatures:
 
     def __init__(self, encoder: AudioEncoder, audio: Path, store: Path) -> None:
         self.encoder, self._levels = encoder, array("f")
-        self._store = _FeatureFile(store, encoder.features_width, map(self._noted, encoder.feature_blocks(_waves(audio))))
+        self._store = _FeatureFile(
+            store, encoder.features_width, map(self._noted, encoder.feature_blocks(_waves(audio)))
+        )
         self.level = _track_level(self._levels)
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

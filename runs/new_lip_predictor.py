@@ -1,7 +1,7 @@
-"""A model with the ear of another run of the audio encoder; its tokens, and with them its transformer, stay.
+"""Put the lip predictor of another run of the audio encoder into a model; its tokens and its transformer stay.
 
-dithead train audio --tokens-of small ... -o out/ear
-python runs/new_ear.py small out/ear out/model --version 0.5
+dithead train audio --tokens-of small ... -o out/lip_predictor
+python runs/new_lip_predictor.py small out/lip_predictor out/model --version 0.5
 """
 
 from __future__ import annotations

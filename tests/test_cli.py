@@ -117,14 +117,14 @@ def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch)
     called = stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     assert run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--seed", "0").exit_code == 0
     assert called.arguments == (Path("v"), Path("a"), Path("o.mp4"))
-    assert called.options.keys() == {"seed", "lossless", "progress"}
+    assert called.options.keys() == {"seed", "progress"}
     assert called.options["seed"] == 0
 
 
 def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.inference.pipeline import generate
 
-    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress", "batch"}
+    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress"}
     text = run("generate", "--help").output
     options = {"speakers": "speaker", **{name: name for name in settings - {"speakers"}}}  # one --speaker for each
     assert [name for name, option in options.items() if f"--{option}" not in text] == []

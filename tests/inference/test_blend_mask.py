@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.inference.compose.blend_mask import change_mask, mouth_core, replace_lost_identity
+from dithead.inference.compose.blend_mask import change_mask, mouth_core
+from dithead.inference.compose.fallback import replace_lost_identity
 
 SIZE = 160
 

@@ -11,9 +11,11 @@ import pytest
 from dithead.errors import FaceError
 from dithead.face.alignment import ANCHORS, CANONICAL
 from dithead.face.tracking import LONGEST_GAP
-from dithead.inference.analyse.first_pass import VideoAnalyser, VideoAnalysis, unusable
+from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalyser, VideoAnalysis, unusable
 from dithead.inference.analyse.image_store import ImageStore
-from dithead.inference.analyse.tracklet import RAMP, head_turn
+from dithead.inference.analyse.serialise import load_analysis, save_analysis
+from dithead.inference.analyse.tracklet import FADE, head_turn
+from dithead.inference.synthesise.reference_bank import ReferenceSet
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoFrame, VideoInfo
 
@@ -35,13 +37,13 @@ def frame(index: int) -> VideoFrame:
     return VideoFrame(index, index / 25, index * 512, Fraction(1, 12800), native, INFO.encoding)
 
 
-def surveyed(
+def analysed(
     faces: list[np.ndarray | None], shots: list[int] | None = None, store: ImageStore | None = None
 ) -> VideoAnalysis:
-    surveyor = VideoAnalyser(64, store=store)
+    analyser = VideoAnalyser(AnalysisSettings(64), store=store)
     for k, landmarks in enumerate(faces):
-        surveyor.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
-    return surveyor.finish()
+        analyser.step(frame(k), {0: landmarks}, 0 if shots is None else shots[k])
+    return analyser.finish()
 
 
 def test_a_frame_costs_few_bytes(monkeypatch):
@@ -50,14 +52,14 @@ def test_a_frame_costs_few_bytes(monkeypatch):
     monkeypatch.setattr(
         "dithead.inference.analyse.tracklet.source_picture", lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3))
     )
-    surveyor, landmarks, picture = VideoAnalyser(64), face(), frame(0)
+    analyser, landmarks, picture = VideoAnalyser(AnalysisSettings(64)), face(), frame(0)
     for _ in range(400):  # the samples are full, and what is made once is made
-        surveyor.step(picture, {0: landmarks}, 0)
+        analyser.step(picture, {0: landmarks}, 0)
     tracemalloc.start()
     for _ in range(4000):
-        surveyor.step(picture, {0: landmarks}, 0)
+        analyser.step(picture, {0: landmarks}, 0)
     kept, _ = tracemalloc.get_traced_memory()
-    found = surveyor.finish()
+    found = analyser.finish()
     closed, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.frames == found.tracklets[0].stop == 4400
@@ -67,15 +69,15 @@ def test_a_frame_costs_few_bytes(monkeypatch):
 
 
 def test_one_run_from_end_to_end_does_not_fade():
-    found = surveyed([face()] * 9)
+    found = analysed([face()] * 9)
     assert [(r.start, r.stop) for r in found.tracklets] == [(0, 9)]
-    assert [found.tracklets[0].strength(k) for k in range(9)] == [1.0] * 9
+    assert [found.tracklets[0].opacity(k) for k in range(9)] == [1.0] * 9
     assert found.faces_missed == 0
     assert found.stamps.tolist() == [512 * k for k in range(9)]
 
 
 def test_a_short_gap_is_bridged_evenly():
-    found = surveyed([face(60), face(60), face(60), None, None, None, face(68), face(68), face(68)])
+    found = analysed([face(60), face(60), face(60), None, None, None, face(68), face(68), face(68)])
     assert [(r.start, r.stop) for r in found.tracklets] == [(0, 9)]
     assert found.faces_missed == 0
     shifts = [-m[0, 2] / m[0, 0] for m in found.tracklets[0].transforms]
@@ -85,23 +87,23 @@ def test_a_short_gap_is_bridged_evenly():
 
 def test_a_long_gap_splits_and_fades():
     gap = LONGEST_GAP + 1
-    found = surveyed([face()] * 8 + [None] * gap + [face()] * 8)
+    found = analysed([face()] * 8 + [None] * gap + [face()] * 8)
     first, second = found.tracklets
     assert (first.start, first.stop) == (0, 8)
     assert (second.start, second.stop) == (8 + gap, 16 + gap)
-    assert first.strength(0) == 1.0
-    assert [first.strength(k) for k in range(4, 8)] == pytest.approx([0.8, 0.6, 0.4, 0.2])
-    assert second.strength(second.start) == pytest.approx(1 / (RAMP + 1))
-    assert second.strength(second.stop - 1) == 1.0
+    assert first.opacity(0) == 1.0
+    assert [first.opacity(k) for k in range(4, 8)] == pytest.approx([0.8, 0.6, 0.4, 0.2])
+    assert second.opacity(second.start) == pytest.approx(1 / (FADE + 1))
+    assert second.opacity(second.stop - 1) == 1.0
     assert [(s.first, s.last, s.reason) for s in found.passed_through] == [(8, 7 + gap, "no face")]
 
 
 def test_a_cut_ends_a_run_at_once():
-    found = surveyed([face(50)] * 5 + [face(80)] * 5, shots=[0] * 5 + [1] * 5)
+    found = analysed([face(50)] * 5 + [face(80)] * 5, shots=[0] * 5 + [1] * 5)
     assert [(r.start, r.stop) for r in found.tracklets] == [(0, 5), (5, 10)]
-    assert found.tracklets[0].strength(4) == found.tracklets[1].strength(5) == 1.0
-    warp_by_flow = found.tracklets[1].transforms[0][0, 2] - found.tracklets[0].transforms[-1][0, 2]
-    assert abs(warp_by_flow) > 10  # no smoothing across the cut
+    assert found.tracklets[0].opacity(4) == found.tracklets[1].opacity(5) == 1.0
+    shift = found.tracklets[1].transforms[0][0, 2] - found.tracklets[0].transforms[-1][0, 2]
+    assert abs(shift) > 10  # no smoothing across the cut
 
 
 @pytest.mark.parametrize(
@@ -122,28 +124,34 @@ def test_head_turn_is_the_sine_of_the_yaw(yaw):
 
 def test_no_usable_frame_says_why():
     with pytest.raises(FaceError, match=r"no usable face in any of its 3 frames \(face too small\)"):
-        surveyed([face(eyes=8)] * 3)
+        analysed([face(eyes=8)] * 3)
 
 
 def test_many_frames_keep_few_samples():
-    surveyor = VideoAnalyser(64)
+    analyser = VideoAnalyser(AnalysisSettings(64))
     for k in range(300):
-        surveyor.step(frame(k), {0: face()}, 0)
-    assert len(surveyor.open[0].samples) <= 64
+        analyser.step(frame(k), {0: face()}, 0)
+    assert len(analyser.open[0].samples) <= 64
 
 
 def test_round_trip_through_a_file(tmp_path):
-    found = surveyed([face()] * 4 + [None] * 20 + [face(70)] * 5, store=ImageStore(tmp_path / "mouths"))
-    found.save(tmp_path / "analyse_video.npz")
-    back = VideoAnalysis.load(tmp_path / "analyse_video.npz", ImageStore(tmp_path / "mouths", old=True))
+    found = analysed([face()] * 4 + [None] * 20 + [face(70)] * 5, store=ImageStore(tmp_path / "mouths"))
+    save_analysis(tmp_path / "analysis.npz", found)
+    back = load_analysis(tmp_path / "analysis.npz", ImageStore(tmp_path / "mouths", existing=True))
     for tracklet, other in zip(found.tracklets, back.tracklets, strict=True):
-        assert tracklet.mouths.images == other.mouths.images
-        assert tracklet.mouths.mean_opening == other.mouths.mean_opening
-        assert np.array_equal(tracklet.mouths.reference_set().crops, other.mouths.reference_set().crops)
-        assert np.array_equal(tracklet.mouths.moves, other.mouths.moves)
-        for own, again in zip(tracklet.mouths.reference_set().own, other.mouths.reference_set().own, strict=True):
+        assert tracklet.references.images == other.references.images
+        assert tracklet.references.mean_opening == other.references.mean_opening
+        assert np.array_equal(
+            ReferenceSet.interpolated(tracklet.references).crops, ReferenceSet.interpolated(other.references).crops
+        )
+        assert np.array_equal(tracklet.references.transforms, other.references.transforms)
+        for own, again in zip(
+            ReferenceSet.interpolated(tracklet.references).pictures,
+            ReferenceSet.interpolated(other.references).pictures,
+            strict=True,
+        ):
             assert np.array_equal(own.picture, again.picture)
-        assert np.array_equal(tracklet.mouths.openings, other.mouths.openings)
+        assert np.array_equal(tracklet.references.openings, other.references.openings)
     assert back.passed_through == found.passed_through
     assert np.array_equal(back.stamps, found.stamps)
     for a, b in zip(found.tracklets, back.tracklets, strict=True):
@@ -153,10 +161,10 @@ def test_round_trip_through_a_file(tmp_path):
 
 
 def test_two_faces_make_two_runs_and_one_of_them_is_enough():
-    surveyor = VideoAnalyser(64)
+    analyser = VideoAnalyser(AnalysisSettings(64))
     for k in range(10):
-        surveyor.step(frame(k), {1: face(50) if k < 6 else None, 2: face(80) if k > 2 else None}, 0)
-    found = surveyor.finish()
+        analyser.step(frame(k), {1: face(50) if k < 6 else None, 2: face(80) if k > 2 else None}, 0)
+    found = analyser.finish()
     assert sorted((r.face, r.start, r.stop) for r in found.tracklets) == [(1, 0, 6), (2, 3, 10)]
     assert [r.face for r in found.tracklets_at(4)] != []
     assert {r.face for r in found.tracklets_at(4)} == {1, 2}

@@ -13,8 +13,9 @@ from dithead.config import get_preset
 from dithead.face.alignment import transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import box_polygon, frame_polygon, polygon_mask
-from dithead.inference.analyse.first_pass import VideoAnalysis, analyse_video
+from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.pipeline import generate
 from dithead.inference.synthesise import sampler as mouths
 from dithead.media.audio import write_audio
@@ -115,7 +116,7 @@ def test_a_polygon_model_sees_each_frames_own_polygon(reference, footage, pictur
     source, seen = footage(pictures), masks_shown(monkeypatch)
     model = random_model(mask="polygon")
     made = generate(source, speech, tmp_path / "out.mkv", model=model, reference=reference, lossless=True)
-    tracklet = analyse_video(read_frames(source), SIZE, mask="polygon").tracklets[0]
+    tracklet = analyse_video(read_frames(source), AnalysisSettings(SIZE, "polygon")).tracklets[0]
     with FaceLandmarker() as finder:
         faces = [finder.track(f.quick_pixels) for f in read_frames(source)]
     assert len(seen) == made.frames == 12
@@ -130,10 +131,10 @@ def test_a_polygon_model_sees_each_frames_own_polygon(reference, footage, pictur
 
 def test_a_following_mask_survives_the_disk_and_does_not_depend_on_the_batch(footage, pictures, speech, tmp_path):
     source = footage(pictures[:6])
-    found = analyse_video(read_frames(source), SIZE, mask="polygon")
-    found.save(tmp_path / "analyse_video.npz")
-    back = VideoAnalysis.load(tmp_path / "analyse_video.npz", ImageStore())
-    assert np.array_equal(back.tracklets[0].outlines, found.tracklets[0].outlines)
+    found = analyse_video(read_frames(source), AnalysisSettings(SIZE, "polygon"))
+    save_analysis(tmp_path / "analysis.npz", found)
+    back = load_analysis(tmp_path / "analysis.npz", ImageStore())
+    assert np.array_equal(back.tracklets[0].frame_polygons, found.tracklets[0].frame_polygons)
     model = random_model(mask="polygon")
     one = generate(source, speech, tmp_path / "one.mkv", model=model, lossless=True, batch=1)
     six = generate(source, speech, tmp_path / "six.mkv", model=model, lossless=True, batch=6)

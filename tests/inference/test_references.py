@@ -11,14 +11,13 @@ from dithead.face.alignment import warp_crop
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import (
     KEPT,
-    ReferenceBank,
-    ReferenceSet,
     StoredReferences,
     choose_references,
     enlarged,
     source_picture,
 )
 from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.synthesise.reference_bank import ReferenceBank, ReferenceSet
 
 SIZE = 48
 
@@ -43,9 +42,9 @@ def kept(openings: list[float]) -> StoredReferences:
     return StoredReferences(store, images, np.float32(openings), float(np.mean(openings)), moves)
 
 
-def tracklet(mouths: StoredReferences | None, face: int = 0) -> Tracklet:
+def tracklet(references: StoredReferences | None, face: int = 0) -> Tracklet:
     moves, nothing = np.zeros((1, 2, 3)), np.zeros((4, 2), np.float32)
-    return Tracklet(0, 1, moves, nothing, nothing, mouth(0), False, False, face, mouths=mouths)
+    return Tracklet(0, 1, moves, nothing, nothing, mouth(0), False, False, face, references=references)
 
 
 def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
@@ -70,11 +69,11 @@ def test_blurred_ones_are_not_kept_and_the_sharpest_are_not_preferred():
 
 def test_a_mouth_that_never_moves_is_kept_once():
     assert len(choose_references(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
-    assert kept([0.02]).reference_set().crops.shape == (1, SIZE, SIZE, 3)
+    assert ReferenceSet.interpolated(kept([0.02])).crops.shape == (1, SIZE, SIZE, 3)
 
 
 def test_between_the_pictures_lie_others_that_open_step_by_step():
-    reference_set = kept([0.0, 0.1, 0.3]).reference_set()
+    reference_set = ReferenceSet.interpolated(kept([0.0, 0.1, 0.3]))
     gaps = [gap(p) for p in reference_set.crops]
     assert len(gaps) == len(reference_set.openings) > 12
     assert gaps[0] == gap(mouth(0))
@@ -90,10 +89,10 @@ def test_the_nearest_is_shown_and_nothing_beyond_the_ends():
 
 
 def test_the_persons_own_pictures_are_kept_as_the_source_shows_them():
-    reference_set = kept([0.0, 0.2]).reference_set()
+    reference_set = ReferenceSet.interpolated(kept([0.0, 0.2]))
     assert reference_set.picture_openings.tolist() == pytest.approx([0.0, 0.2])
-    assert np.array_equal(reference_set.own[1].picture, mouth(0.2, 2 * SIZE))
-    assert np.array_equal(reference_set.own[1].crop, mouth(0.2))
+    assert np.array_equal(reference_set.pictures[1].picture, mouth(0.2, 2 * SIZE))
+    assert np.array_equal(reference_set.pictures[1].crop, mouth(0.2))
     assert np.array_equal(reference_set.crops[-1], mouth(0.2))
 
 
@@ -111,7 +110,7 @@ def test_an_own_picture_covers_what_the_crop_covers_from_the_eyes_down(scale: fl
         assert np.array_equal(picture, frame[-top:, -left:][:height, :width]), "pixel for pixel"
 
 
-def test_the_last_lender_stays_while_it_is_about_as_near():
+def test_the_last_donor_stays_while_it_is_about_as_near():
     reference_bank, first, again = ReferenceBank(), tracklet(kept([0, 0.1, 0.2])), tracklet(kept([0, 0.1, 0.2]), face=1)
     openings = [0.02, 0.06, 0.09, 0.04, 0.01, 0.2, 0.14]
     assert [find(reference_bank, first, o) for o in openings] == [0, 0, 1, 1, 0, 2, 2], (
@@ -125,11 +124,11 @@ def test_the_last_lender_stays_while_it_is_about_as_near():
 
 
 def find(reference_bank: ReferenceBank, of: Tracklet, opening: float) -> int:
-    found, reference_set = reference_bank.lender(of, opening), reference_bank.of(of)
-    return [own.picture is found.picture for own in reference_set.own].index(True)
+    found, reference_set = reference_bank.frame_reference(of, opening).donor, reference_bank.of(of)
+    return [own.picture is found.picture for own in reference_set.pictures].index(True)
 
 
-def test_a_gallery_holds_the_present_run_of_each_face():
+def test_a_bank_holds_the_present_tracklet_of_each_face():
     reference_bank, first, second, other = (
         ReferenceBank(),
         tracklet(kept([0, 0.1])),
@@ -141,17 +140,17 @@ def test_a_gallery_holds_the_present_run_of_each_face():
     assert reference_bank.of(other) is not None
     assert reference_bank.of(first) is shown
     assert reference_bank.of(second) is not shown
-    assert reference_bank.of(first) is not shown, "forgotten when another run of that face began"
+    assert reference_bank.of(first) is not shown, "forgotten when another tracklet of that face began"
     assert reference_bank.of(tracklet(None)) is None
 
 
-def test_a_shelf_gives_back_every_bit_also_to_a_later_process(tmp_path: Path):
+def test_a_store_gives_back_every_bit_also_to_a_later_process(tmp_path: Path):
     rng = np.random.default_rng(0)
     one, two = ([rng.integers(0, 255, (20 + k, 20, 3), np.uint8) for k in range(count)] for count in (3, 2))
     store = ImageStore(tmp_path / "mouths")
     slots = [store.put(one), store.put(two)]
     assert same(store.get(slots[1]), two)
-    again = ImageStore(tmp_path / "mouths", old=True)
+    again = ImageStore(tmp_path / "mouths", existing=True)
     assert same(again.get(slots[0]), one)
     assert same(again.get(again.put(two)), two)
     assert same(again.get(slots[1]), two)

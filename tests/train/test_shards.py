@@ -14,7 +14,6 @@ import torch
 from dithead.config import AudioTraining, get_preset
 from dithead.critics.sync_expert import EXPERTS
 from dithead.errors import DataError
-from dithead.models.talking_head import make_audio
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled, write_shards
 from dithead.train.data.clips import Source
@@ -163,7 +162,7 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
     shards = [clip.shard for clip in clips]
     lost = next(clip for clip in clips if shards.count(clip.shard) == 1)
     damage(packed, lost)
-    config, encoder = EXPERTS["score"], make_audio(get_preset("tiny").model.audio)
+    config, encoder = EXPERTS["score"], get_preset("tiny").model.audio.build()
     with pytest.raises(DataError, match="more than 1%"):
         AudioBank([Source(packed)], None, AudioTraining(), encoder)
     with pytest.raises(DataError, match="more than 1%"):

@@ -10,14 +10,16 @@ import pytest
 
 from dithead.errors import FaceError
 from dithead.face.alignment import ANCHORS, CANONICAL
+from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalyser, VideoAnalysis, unusable
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
-from dithead.inference.analyse.tracklet import FADE, head_turn
+from dithead.inference.analyse.tracklet import FADE
 from dithead.inference.synthesise.reference_bank import ReferenceSet
+from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb
-from dithead.media.video import VideoFrame, VideoInfo
+from dithead.media.video import VideoFrame
 
 INFO = VideoInfo(128, 128, Fraction(25))
 

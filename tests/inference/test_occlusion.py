@@ -10,12 +10,11 @@ from dithead.errors import ConfigError
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import OUTER_LIPS
 from dithead.face.masks import jaw_line, polygon_mask
+from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, detail_share
 from dithead.inference.analyse.occlusion_colour import (
-    CHEEKS,
     occluder_before_lips,
     occluder_beside_lips,
     tints_away,

@@ -15,7 +15,8 @@ from dithead.config import AudioTraining, get_preset
 from dithead.critics.sync_expert import EXPERTS
 from dithead.errors import DataError
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled, write_shards
+from dithead.prepare.shard_writer import write_shards
+from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled
 from dithead.train.data.clips import Source
 from dithead.train.data.damaged_clips import Damaged
 from dithead.train.data.frame_stream import FrameStream, is_sharded
@@ -175,7 +176,7 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
 
 
 def test_old_shards_are_forgotten(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dithead.prepare.shards.KEEP", 1)
+    monkeypatch.setattr("dithead.prepare.shards.MAX_UNPACKED", 1)
     clips = Dataset(packed).clips()
     folders = [clip.folder for clip in clips]
     assert sum(folder.exists() for folder in folders) < len(folders)

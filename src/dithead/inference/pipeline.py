@@ -31,8 +31,8 @@ from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
 from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import probe_audio
-from dithead.media.encoder import PictureEncoding, codec_named
-from dithead.media.files import muxer_for, require_writable, shown
+from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
+from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
@@ -124,7 +124,7 @@ class _Prepared:
             )
         else:
             self.clip = SourceClip(Path(job.video), info, job.start, job.end)
-        self.encoding = PictureEncoding(self.clip.info, job.crf, job.lossless, codec_named(job.codec))
+        self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
         _check_output(Path(job.output), self.clip.path, Path(job.audio))
         self.speakers = {number: Path(path) for number, path in (job.speakers or {}).items()}
         for path in self.speakers.values():
@@ -139,7 +139,7 @@ def _check_output(output: Path, *inputs: Path) -> None:
     muxer_for(output)
     for source in inputs:
         if output.exists() and output.samefile(source):
-            raise OutputError(f"{shown(output)}: is also an input; give another name for the output")
+            raise OutputError(f"{printable(output)}: is also an input; give another name for the output")
     require_writable(output)
 
 
@@ -155,7 +155,7 @@ def _analyse(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Vide
             used = detector if job.occlusion == "auto" else None
             analysis = analyse_video(frames, settings, detector=used, store=work.new_store())
     except FaceError as error:
-        raise FaceError(f"{shown(clip.path)}: {error}; give a video that shows a face") from None
+        raise FaceError(f"{printable(clip.path)}: {error}; give a video that shows a face") from None
     calibrate_tracklets(analysis, talker, clip, work.features("own"))
     work.save_analysis(analysis)
     return analysis

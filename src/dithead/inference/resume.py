@@ -24,7 +24,7 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
-from dithead.media.files import shown
+from dithead.media.files import printable
 from dithead.options import GenerateJob, option_fields
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class WorkFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise OutputError(f"{shown(self.output)}: is being written by another dithead; wait for it") from None
+            raise OutputError(f"{printable(self.output)}: is being written by another dithead; wait for it") from None
         except OSError as error:
-            raise OutputError(f"{shown(self.output)}: cannot be written ({error.strerror})") from None
+            raise OutputError(f"{printable(self.output)}: cannot be written ({error.strerror})") from None
         self._keep_only_this_job()
         return self
 
@@ -79,7 +79,7 @@ class WorkFolder:
         self._lock.close()
         if error is not None and _no_room(error):
             raise OutputError(
-                f"{shown(self.output)}: the disk is full; free some space and run the same command again, "
+                f"{printable(self.output)}: the disk is full; free some space and run the same command again, "
                 "it goes on where it stopped"
             ) from None
 

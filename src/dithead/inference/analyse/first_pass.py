@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from dithead.errors import FaceError
 from dithead.face.alignment import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
+from dithead.face.mesh_indices import eye_distance
+from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP, track_faces
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.multi_face import FaceChoice, follow_faces
 from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetector, OcclusionFinding
-from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder, head_turn
+from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.result import FrameSpan
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind
@@ -202,7 +204,7 @@ def unusable(landmarks: Landmarks | None) -> str:
     """Why no mouth should be drawn on a face with these landmarks (478, 3), or an empty string."""
     if landmarks is None:
         return "no face"
-    if np.linalg.norm(landmarks[33] - landmarks[263]) < SMALLEST_EYES:
+    if eye_distance(landmarks) < SMALLEST_EYES:
         return "face too small"
     if abs(head_turn(landmarks)) > WIDEST_TURN:
         return "face turned away"

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, MediaError
-from dithead.media.files import shown
-from dithead.media.video import VideoFrame, VideoInfo, read_frames, read_span
+from dithead.media.files import printable
+from dithead.media.info import VideoInfo
+from dithead.media.video import VideoFrame, read_frames, read_span
 from dithead.options import Fit
 
 _BACKWARDS = 24  # frames held at once when a video is played backwards
@@ -44,7 +45,7 @@ class SourceClip:
             pts = frame.pts - first.pts
             yield replace(frame, index=frame.index - first.index, pts=pts, time=float(pts * frame.time_base))
         if first is None:
-            raise MediaError(f"{shown(self.path)}: has no frame after {self.start:g} s; give an earlier --start")
+            raise MediaError(f"{printable(self.path)}: has no frame after {self.start:g} s; give an earlier --start")
 
     def frames_backwards(self, stamps: NDArray[np.int64]) -> Iterator[VideoFrame]:
         """Yield all frames, the last one first, decoding a few at a time; ``stamps`` (N,) are their time stamps."""

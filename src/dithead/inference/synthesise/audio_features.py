@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dithead.errors import MediaError
 from dithead.media.audio import audio_blocks
-from dithead.media.files import shown
+from dithead.media.files import printable
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import SAMPLE_RATE, speech_level
 
@@ -38,7 +38,7 @@ def speech_seconds(path: Path) -> float:
     """
     count = sum(len(block) for block in audio_blocks(path, SAMPLE_RATE, channels=1))
     if not count:
-        raise MediaError(f"{shown(path)}: the audio has no samples; record or export it again")
+        raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
     return count / SAMPLE_RATE
 
 

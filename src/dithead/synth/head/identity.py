@@ -16,7 +16,8 @@ RNG = np.random.Generator
 Colour = tuple[float, float, float]  # linear RGB, 0..1
 
 # Linear-light skin reflectances, light to dark, spanning human skin (Fitzpatrick I to VI). Green and blue are lower
-# than a spectrometer says: the camera's response bleaches, and pictures must look like real ones (runs/synth_look.py).
+# than a spectrometer says: the camera's response bleaches, and pictures must look like real ones
+# (experiments/synth_appearance.py).
 SKIN_TONES: tuple[Colour, ...] = (
     (0.63, 0.316, 0.220), (0.56, 0.266, 0.177), (0.50, 0.228, 0.143), (0.42, 0.196, 0.120),
     (0.32, 0.152, 0.094), (0.215, 0.099, 0.062), (0.13, 0.060, 0.040), (0.075, 0.036, 0.026),
@@ -35,7 +36,7 @@ _PAIRS = ("decr/incr", "in/out", "down/up", "backward/forward", "concave/convex"
 _HEAD_SHAPES = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
 SPREAD = {"head": 0.13, "neck": 0.12, "forehead": 0.22, "ears": 0.3, "eyes": 0.17, "nose": 0.17,
            "mouth": 0.13, "chin": 0.19, "cheek": 0.22, "eyebrows": 0.2}  # fmt: skip
-# MakeHuman's brows lie low and slant inwards: towards the mean of tracked real faces (runs/synth_look.py).
+# MakeHuman's brows lie low and slant inwards: towards the mean of tracked real faces (experiments/synth_appearance.py).
 _CENTRE = {"eyebrows/eyebrows-trans-down": 0.6, "eyebrows/eyebrows-angle-down": 0.4}
 _FROZEN = re.compile(r"head/head-(trans|age|fat|back)|neck/neck-(trans|double|scale-vert)|breast|trunk|dimples")
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.face.lip_opening import LIP_INDICES
+from dithead.face.mesh_indices import FACE_OVAL, LIP_INDICES, MESH_LANDMARKS, eye_distance
 from dithead.synth.corpus.ground_truth import landmark_points
 from dithead.synth.head.assets import Floats, HeadModel
 from dithead.synth.head.body import EXPRESSIONS, blended, shaped
@@ -108,7 +108,7 @@ def fit_head(space: FaceSpace, landmarks: FloatArray) -> Fit:
     Alternates between poses (Gauss-Newton) and one ridge regression for the shape and all expressions, whose priors
     are the spreads that `identity` draws from. Raises FaceError when the landmarks are not finite or fall together.
     """
-    flat = np.asarray(landmarks, np.float64)[:, :468, :2]
+    flat = np.asarray(landmarks, np.float64)[:, :MESH_LANDMARKS, :2]
     if not np.isfinite(flat).all() or np.ptp(flat, axis=1).min() < 4:
         raise FaceError("the landmarks of a frame are degenerate; leave it out")
     base = landmark_points(space.head, space.mean).astype(np.float64)
@@ -121,7 +121,7 @@ def fit_head(space: FaceSpace, landmarks: FloatArray) -> Fit:
         shape, looks = _solve(space, base, by_shape, by_look, poses, flat, solid)
     solid = base + np.tensordot(shape, by_shape, 1) + np.tensordot(looks, by_look, 1)
     moved = space.mean + np.tensordot(shape, space.shapes, 1) + np.tensordot(looks, space.expressions, 1)
-    off = np.mean([np.linalg.norm(p.project(s) - f, axis=1).mean() / np.linalg.norm(f[33] - f[263])
+    off = np.mean([np.linalg.norm(p.project(s) - f, axis=1).mean() / eye_distance(f)
                    for p, s, f in zip(poses, solid, flat, strict=True)])  # fmt: skip
     return Fit(*_named(space, shape), poses, moved.astype(np.float32), solid.astype(np.float32), float(off))
 
@@ -191,11 +191,7 @@ def _solve(
 
 def _trust() -> NDArray[np.float64]:
     """(L,) relative trust in each landmark: the lips and eyes most, the outline least."""
-    trust = np.ones(468)
-    trust[list(_OUTLINE)] = 0.4
+    trust = np.ones(MESH_LANDMARKS)
+    trust[list(FACE_OVAL)] = 0.4
     trust[list(LIP_INDICES)] = 1.5
     return trust
-
-
-_OUTLINE = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
-            150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip

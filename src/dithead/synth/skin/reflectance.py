@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dithead.errors import FaceError
 from dithead.face.lip_opening import lip_aperture
+from dithead.face.mesh_indices import MESH_LANDMARKS
 from dithead.synth.head.assets import Floats
 from dithead.synth.skin.atlas import Atlas
 from dithead.synth.skin.head_fit import DISTANCE, Fit, fit_head
@@ -48,7 +49,7 @@ def photograph(atlas: Atlas, views: list[View]) -> tuple[Floats, Floats, Fit]:
 
     Raises FaceError when no view shows enough of the face, or when the head cannot take its form.
     """
-    fit = fit_head(atlas.space, np.stack([v.landmarks[:468] for v in views]))
+    fit = fit_head(atlas.space, np.stack([v.landmarks[:MESH_LANDMARKS] for v in views]))
     if fit.error > _WORST:
         raise FaceError(f"the head does not fit the face ({fit.error:.3f} eye distances off)")
     seen = [project(atlas, view, fit, i) for i, view in enumerate(views)]
@@ -63,7 +64,7 @@ def project(atlas: Atlas, view: View, fit: Fit, index: int) -> Projection:
     """Look up every texel in the view, through the fit corrected so that its landmarks lie on the picture's."""
     pose = fit.poses[index]
     position, normal = atlas.shaped(fit.vertices[index])
-    off = view.landmarks[:468, :2] - pose.project(fit.landmarks[index])
+    off = view.landmarks[:MESH_LANDMARKS, :2] - pose.project(fit.landmarks[index])
     flat = atlas.spread(pose.project(position) + atlas.drift(np.asarray(off, np.float64)))
     turned = atlas.spread(np.hstack([position, normal]) @ np.kron(np.eye(2), pose.rotation.T))
     linear = (view.pixels.astype(np.float32) / 255) ** 2.2

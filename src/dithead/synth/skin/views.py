@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from dithead.errors import FaceError
 from dithead.face.lip_opening import lip_aperture
+from dithead.face.mesh_indices import MESH_LANDMARKS, eye_distance
+from dithead.face.pose import nose_direction
 from dithead.synth.skin.reflectance import View
 from dithead.types import RGB, FloatArray, Wave
 
@@ -60,9 +62,9 @@ def choose_views(clips: Sequence[Footage]) -> list[View]:
         frames = clip.frames()
         for i in range(0, len(frames), max(len(frames) // 40, 1)):
             points = track.landmarks[i]
-            if track.valid[i] and np.linalg.norm(points[33] - points[263]) >= MIN_EYES:
+            if track.valid[i] and eye_distance(points) >= MIN_EYES:
                 view = View(frames[i], points, _taken(frames[i], track.transforms[i], size))
-                found.append((view, _turn(points), _merit(frames[i], points)))
+                found.append((view, nose_direction(points), _merit(frames[i], points)))
     if not found:
         raise FaceError(f"no frame shows a face with {MIN_EYES:.0f} pixels between the eyes")
     turns, merit = np.stack([t for _, t, _ in found]), np.array([m for *_, m in found])
@@ -84,18 +86,9 @@ def _taken(picture: RGB, transform: NDArray[np.float64], source: Sequence[int] |
     return np.asarray(cv2.warpAffine(inside, np.asarray(transform, np.float64), (width, height)) > 250)
 
 
-def _turn(points: FloatArray) -> NDArray[np.float64]:
-    """Where the nose points (2,), in eye distances from straight ahead sideways and from the eyes down."""
-    across = points[263] - points[33]
-    wide = float(np.linalg.norm(across))
-    nose = points[1] - (points[33] + points[263]) / 2
-    along = across / wide
-    return np.array([nose @ along, nose @ (-along[1], along[0])]) / wide
-
-
 def _merit(picture: RGB, points: FloatArray) -> float:
     """Sharp pictures with closed lips first."""
-    low, high = points[:468].min(axis=0).astype(int).clip(0), points[:468].max(axis=0).astype(int)
+    low, high = points[:MESH_LANDMARKS].min(axis=0).astype(int).clip(0), points[:MESH_LANDMARKS].max(axis=0).astype(int)
     grey = cv2.cvtColor(picture[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)
     sharp = np.log(float(cv2.Laplacian(grey, cv2.CV_32F).var()) + 1) if grey.size else 0.0
     return 0.15 * sharp - 4.0 * max(lip_aperture(points) - 0.03, 0)

@@ -28,8 +28,9 @@ def test_half_way_is_half_way_and_not_a_double_exposure():
 
 
 def test_uneven_times_move_by_their_share():
-    centres = [float(np.average(np.arange(96), weights=picture_at(t, (0.0, blob(44.0)), (1.0, blob(52.0)))[48, :, 0] > 130))
-               for t in (0.25, 0.75)]  # fmt: skip
+    ends = (0.0, blob(44.0)), (1.0, blob(52.0))
+    rows = [picture_at(t, *ends)[48, :, 0] > 130 for t in (0.25, 0.75)]
+    centres = [float(np.average(np.arange(96), weights=row)) for row in rows]
     assert centres[0] + 2 < centres[1]
 
 

@@ -52,7 +52,7 @@ def takes_options(
 
 
 def _parameter(cls: type[SamplingOptions], each: Field[Any], kind: Any) -> inspect.Parameter:
-    """An option as a parameter of a typer command: not passed on unless it is given, so its default stays the class's."""
+    """An option as a parameter of a typer command; one that is not given is None, so that the class's default holds."""
     flag = f"--{each.name.replace('_', '-')}"
     if kind is bool and each.default:
         flag = f"{flag}/--no-{flag[2:]}"

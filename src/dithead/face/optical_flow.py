@@ -1,4 +1,4 @@
-"""Optical flow: find one picture in another that shows nearly the same, move pictures along it, interpolate. S: side."""
+"""Optical flow: find one picture in another, move pictures along it, and interpolate between them. S: side."""
 
 from __future__ import annotations
 

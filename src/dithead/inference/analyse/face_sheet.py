@@ -25,7 +25,7 @@ _WIDTH = 640  # pixels: width of each still
 
 @dataclass(frozen=True)
 class ShotFaces:
-    """The first frame of a shot that shows a face, and the faces in it by number, as ``face`` and ``speakers`` count."""
+    """The first frame of a shot that shows a face, and the faces in it by number, as ``face`` counts."""
 
     shot: int
     time: float

@@ -1,4 +1,4 @@
-"""Which pictures of a tracklet are kept as references: its mouth from closed to open, each as crop and as source pixels.
+"""Which pictures of a tracklet are kept as references: its mouth from closed to open, as crops and source pixels.
 
 The first pass sees every frame once, so it keeps a thinned-out sample and chooses from it when the tracklet ends.
 Letters: N samples, K pictures kept, S crop side; h, w the part of a frame.

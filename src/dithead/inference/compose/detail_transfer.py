@@ -40,8 +40,8 @@ class DetailTransfer:
 def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask) -> DetailTransfer:
     """Choose the source picture for a drawn crop and find what to transfer from it.
 
-    Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips. A mouth
-    that never moves transfers nothing onto the lips: its closed line would lie over lips that open.
+    Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips. A
+    mouth that never moves transfers nothing onto the lips: its closed line would lie over lips that open.
 
     Args:
         reference: The person's pictures for this frame.

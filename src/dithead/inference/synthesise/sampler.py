@@ -132,7 +132,7 @@ class MouthSampler:
         return [self.bank.frame_reference(tracklet, opening) for opening in openings]
 
     def target_openings(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[float] | None:
-        """How open the mouth is to be at ``times`` (B,), in eye distances; None for a model that does not predict it."""
+        """How open the mouth is to be at ``times`` (B,), in eye distances; None where the model does not predict it."""
         known = {t: self._targets[tracklet.face, t] for t in times.tolist() if (tracklet.face, t) in self._targets}
         if new := [t for t in times.tolist() if t not in known]:
             with torch.inference_mode():

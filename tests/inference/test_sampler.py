@@ -12,7 +12,7 @@ from dithead.face.masks import box_polygon
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
-from dithead.inference.synthesise.lip_calibration import LipCalibration, predict_lips
+from dithead.inference.synthesise.lip_calibration import predict_lips
 from dithead.inference.synthesise.sampler import MouthSampler, limited
 from dithead.prepare.conditions import to_tensor
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import crop_transform, invert, smooth_moves, transform_points, warp_crop
+from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
 from dithead.face.lip_opening import lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
@@ -139,7 +139,7 @@ class TrackletBuilder:
         return Tracklet(
             start=self.start,
             stop=self.start + count,
-            transforms=_bridged(smooth_moves(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
+            transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
             reference=_single_reference(self.samples),

@@ -13,11 +13,11 @@ import numpy as np
 from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.synth.corpus.realism import jaw_alone
+from dithead.synth.corpus.recordings import Recording
 from dithead.synth.corpus.talking_clip import loudness
-from dithead.synth.face.sound_to_mouth import hear_mouth
-from dithead.synth.face.visemes import RATE, Style, lip_gap
+from dithead.synth.face.sound_to_mouth import mouth_from_sound
+from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap
 from dithead.synth.voice.phoneme_alignment import align
-from dithead.synth.voice.recorded import Recording
 
 _CODE = re.compile(r"([blps][bgrw][abiw][a-z][0-9z][anps])(?![a-z0-9])")
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -32,11 +32,11 @@ _WORDS: tuple[dict[str, str], ...] = (
 def correlations(clip: Clip, text: str) -> list[float]:
     """Of the opening with the measured one: text alone, sound alone, both as --speech has them, loudness alone."""
     wave, real = clip.audio(), np.array([lip_aperture(frame) for frame in clip.track().landmarks])
-    n, heard, said = len(real), hear_mouth(wave), align(wave, text, "en")
+    n, heard, said = len(real), mouth_from_sound(wave), align(wave, text, "en")
     unsaid = replace(said, phonemes=(), text="")
     ways = [Recording(Path(), said, None), Recording(Path(), unsaid, heard), Recording(Path(), said, heard)]
-    at = ((np.arange(n) + 0.5) / clip.fps * RATE).astype(int)
-    gaps = [lip_gap(way.curves(0.0, n / clip.fps, Style())[at]) for way in ways]
+    at = ((np.arange(n) + 0.5) / clip.fps * CURVE_RATE).astype(int)
+    gaps = [lip_gap(way.curves(0.0, n / clip.fps, SpeakingStyle())[at]) for way in ways]
     gaps.append(lip_gap(jaw_alone(loudness(wave, n, clip.fps))))
     return [float(np.corrcoef(gap, real)[0, 1]) for gap in gaps]
 

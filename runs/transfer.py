@@ -31,7 +31,7 @@ from dithead.prepare.dataset import Clip, Dataset
 from dithead.synth.corpus.people import Options, Task, plan_take
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.skin.real_skins import FOLDER
+from dithead.synth.skin.skin_record import SKINS_FOLDER
 from dithead.train.data.speech_augmentation import augment_mel
 from dithead.train.loop.runtime import step_generator, step_rng
 from dithead.train.stages.sync_expert import Speaking, augment_mouths, held_out_numbers, inner, speaking
@@ -183,7 +183,7 @@ def without_microphone(corpus: Path, dataset: Path, output: Path) -> None:
     body = Body(load_head(options.head_model))
     shutil.copytree(dataset, output, dirs_exist_ok=True)
     for clip in Dataset(output).clips():
-        take = plan_take(Task(int(clip.identity.rpartition("_")[2]), None), options, body, corpus / FOLDER)
+        take = plan_take(Task(int(clip.identity.rpartition("_")[2]), None), options, body, corpus / SKINS_FOLDER)
         write_audio(clip.folder / "audio.flac", take.script.wave[: len(clip.audio())], 16000)
 
 

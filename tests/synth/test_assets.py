@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.head.assets import fit_scale, load_head, load_proxy, proxy_names, read_target
+from dithead.synth.head.assets import load_head, load_proxy, proxy_names
+from dithead.synth.head.head_model import proxy_scale
+from dithead.synth.head.makehuman_files import read_target
 
 # A unit square at head height, a second one below the cut, one shape key, one proxy floating before the first square.
 OBJ = """v 0 7 0
@@ -92,7 +94,7 @@ def test_a_proxy_follows_the_head_and_loses_what_the_cut_took(official: Path) ->
     head = load_head(official)
     assert proxy_names(head, "hair") == ["cap"]
     proxy = load_proxy(head, "hair", "cap")
-    np.testing.assert_allclose(fit_scale(proxy, head.vertices), [0.5, 1, 1])
+    np.testing.assert_allclose(proxy_scale(proxy, head.vertices), [0.5, 1, 1])
     at = (head.vertices[proxy.index] * proxy.weight[..., None]).sum(axis=1) + proxy.offset
     np.testing.assert_allclose(at[:3], [[0.5, 7, 0.3], [1, 7, 0], [1, 8, 0]])
     assert len(proxy.mesh.faces) == 1, "the face bound below the cut goes"

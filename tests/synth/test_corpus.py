@@ -9,9 +9,9 @@ import pytest
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.media.video import probe
 from dithead.synth.corpus.people import name_of, synth_corpus
-from dithead.synth.face.visemes import face_weights
+from dithead.synth.face.visemes import expression_weights
 from dithead.synth.head.identity import sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 
 SMALL = {"size": 96, "seconds": 0.4, "seed": 4}
 
@@ -60,10 +60,10 @@ def test_another_corpus_is_not_mixed_in(corpus: Path, head_folder: Path) -> None
 def test_lips_seal_exactly_whatever_the_expression(body) -> None:
     person = Person(body, sample_identity(8, body.head.key_names))
     smile = {"mouth-corner-puller": 0.5, "mouth-parling": 0.5}
-    spoken = face_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
+    spoken = expression_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
     person.pose(spoken)
     assert person.mouth_state()[1] > 0.05
-    person.pose(person.seal(spoken | smile, 1.0))
+    person.pose(person.seal_lips(spoken | smile, 1.0))
     assert person.mouth_state()[1] < 1e-4
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from dithead.synth.corpus.talking_clip import sample_voice, write_script
-from dithead.synth.face.visemes import CONTROLS, RATE, Style, mouth_curves
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, mouth_curves
+from dithead.synth.types import Phoneme, Speech
 from dithead.synth.voice.delivery import BREATH, breath, effort, unhurried
-from dithead.synth.voice.espeak import Phoneme, Speech, Voice, speak
+from dithead.synth.voice.espeak import Voice, speak
 from dithead.synth.voice.texts import wordless
 
 HZ = 8000
@@ -50,9 +51,9 @@ def test_breath_is_drawn_in_pauses_and_is_quiet() -> None:
 
 def test_breath_opens_the_lips_a_little_and_pauses_do_not() -> None:
     sounds = [Phoneme("", 0, 0.6), Phoneme(BREATH, 0.6, 1.0), Phoneme("", 1.0, 1.05)]
-    jaw = mouth_curves(sounds, 1.05, Style())[:, CONTROLS.index("jaw")]
-    assert jaw[round(0.3 * RATE)] < 0.02
-    assert 0.1 < jaw[round(0.8 * RATE)] < 0.3
+    jaw = mouth_curves(sounds, 1.05, SpeakingStyle())[:, CONTROLS.index("jaw")]
+    assert jaw[round(0.3 * CURVE_RATE)] < 0.02
+    assert 0.1 < jaw[round(0.8 * CURVE_RATE)] < 0.3
 
 
 def test_breath_swells_and_stops() -> None:
@@ -63,8 +64,8 @@ def test_breath_swells_and_stops() -> None:
 
 def test_louder_is_wider() -> None:
     wave = np.sin(np.arange(2 * HZ) / 6) * np.repeat([0.05, 1.0], HZ)
-    factors = effort(wave.astype(np.float32), HZ, 2 * RATE, RATE)
-    assert factors[round(0.5 * RATE)] < 0.75 < 1.1 < factors[round(1.5 * RATE)]
+    factors = effort(wave.astype(np.float32), HZ, 2 * CURVE_RATE, CURVE_RATE)
+    assert factors[round(0.5 * CURVE_RATE)] < 0.75 < 1.1 < factors[round(1.5 * CURVE_RATE)]
 
 
 def test_older_people_speak_slower_and_their_voices_are_closer() -> None:

@@ -11,10 +11,10 @@ import pytest
 from dithead.errors import DitheadError
 from dithead.synth.corpus.realism import DETAILS
 from dithead.synth.corpus.talking_clip import camera_of
-from dithead.synth.face.motion import rotation
-from dithead.synth.head.details import creases, growing, lid_line
+from dithead.synth.face.motion import rotation_matrix
+from dithead.synth.head.details import crease_depths, hair_growth, lid_geometry
 from dithead.synth.head.identity import sample_identity
-from dithead.synth.head.person import Person, uniforms
+from dithead.synth.person.person import Person, frame_uniforms
 from dithead.synth.scene.renderer import Stage
 from dithead.synth.scene.setting import sample_setting
 
@@ -26,21 +26,23 @@ def person(body: Any) -> Person:
 
 
 def test_expression_folds_the_skin_where_it_should() -> None:
-    assert creases({}, 0.0) == (0.0, 0.0, 0.0)
+    assert crease_depths({}, 0.0) == (0.0, 0.0, 0.0)
     smile, brows = (
-        creases({"mouth-corner-puller": 0.5}, 0.0),
-        creases({"eyebrows-left-up": 1, "eyebrows-right-up": 1}, 0),
+        crease_depths({"mouth-corner-puller": 0.5}, 0.0),
+        crease_depths({"eyebrows-left-up": 1, "eyebrows-right-up": 1}, 0),
     )
     assert smile[0] > 0.2 > smile[1] == 0
     assert brows[1] > 0.5 > brows[0] == 0
-    assert all(a > b for a, b in zip(creases({}, 0.3), creases({}, 0.1), strict=True)), "age leaves folds at rest"
+    assert all(a > b for a, b in zip(crease_depths({}, 0.3), crease_depths({}, 0.1), strict=True)), (
+        "age leaves folds at rest"
+    )
 
 
 def test_lids_follow_a_blink(person: Person) -> None:
     gaps = []
     for closed in (0.0, 0.5, 0.95):
         person.pose({"eye-left-closure": closed, "eye-right-closure": closed})
-        lines = [lid_line(person.coarse[places]) for places in person._lids]
+        lines = [lid_geometry(person.posed[places]) for places in person.lids]
         assert lines[0][0] * lines[1][0] < 0, "one line for either eye"
         gaps.append(lines[0][1] - lines[0][2])
         assert next(p for p in person.parts if p.name == "eye").uniforms["lids"] == lines[0]
@@ -53,7 +55,7 @@ def test_hair_grows_on_the_scalp_and_thins_at_its_roots(body: Any, person: Perso
     roots = hair.mask[:, 0]
     assert roots.min() == 0
     assert roots.max() == 1
-    grows = growing(body, person.base, hair.position)
+    grows = hair_growth(body, person.base, hair.position)
     rest = np.asarray(body.skin.matrix @ body.head.vertices)
     assert (roots[hair.rest[:, 2] < -0.1] > 0.3).all(), "only at the face"
     assert grows[(rest[:, 1] > 8.0) & (rest[:, 2] > 0)].mean() > 0.3
@@ -71,13 +73,13 @@ def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> Non
         pytest.skip(str(error))
     pictures = []
     with stage:
-        person.dress(stage, setting, np.random.default_rng(0))
+        person.place_on(stage, setting, np.random.default_rng(0))
         for off in ({}, DETAILS[name]):
             for part in person.parts:
                 part.uniforms |= {k: v for k, v in off.items() if k in part.uniforms}
             person.pose(weights)
             still = np.zeros(3, np.float32)
-            scene = uniforms(person, setting, rotation(0, 0, 0), still)
+            scene = frame_uniforms(person, setting, rotation_matrix(0, 0, 0), still)
             pictures.append(stage.draw(camera_of(person, setting, still[:2]), scene).astype(int))
     for part in person.parts:
         part.uniforms |= {k: 1.0 for k in DETAILS[name] if part.uniforms.get(k) == 0.0 and part.name != "eyebrows"}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dithead.synth.face.expression import at_rest, expression
-from dithead.synth.face.lip_contact import STILL, Touch
+from dithead.synth.face.expression import expression_at, resting_mouth
+from dithead.synth.face.lip_contact import NO_CONTACT, LipContact
 from dithead.synth.face.motion import Motion
-from dithead.synth.face.visemes import CONTROLS, RATE, face_weights, lip_gap, sticking
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, expression_weights, lip_gap, lip_sticking
 from dithead.synth.head.identity import sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 
 OPEN = {"mouth-open": 0.12, "mouth-parling": 0.2}
 
@@ -25,7 +25,7 @@ def person(body: Any) -> Person:
 
 def between(person: Person, points: np.ndarray, share: float) -> float:
     """Height between the lips ``share`` of the way from the middle to the corners, mean of both sides."""
-    lips = person.body.anatomy.touch
+    lips = person.body.anatomy.lip_topology
     wide = np.abs(points[lips.upper[[0, -1]], 0]).mean()
     heights = [np.interp([-share * wide, share * wide], *points[line, :2].T) for line in (lips.upper, lips.lower)]
     return float((heights[0] - heights[1]).mean())
@@ -33,7 +33,7 @@ def between(person: Person, points: np.ndarray, share: float) -> float:
 
 def gap_at(person: Person, share: float) -> float:
     """How much further apart the lips are there than at rest."""
-    return between(person, person.coarse, share) - between(person, person.base, share)
+    return between(person, person.posed, share) - between(person, person.base, share)
 
 
 def controls(**values: float) -> np.ndarray:
@@ -41,7 +41,7 @@ def controls(**values: float) -> np.ndarray:
 
 
 def test_every_vertex_near_the_lips_is_of_one_lip_and_sides_mirror(body: Any) -> None:
-    lips, rest = body.anatomy.touch, body.head.vertices
+    lips, rest = body.anatomy.lip_topology, body.head.vertices
     assert body.anatomy.upper_inner in lips.upper
     assert body.anatomy.lower_inner in lips.lower
     red = (np.abs(rest[lips.near, 0]) < 0.15) & (lips.hops > 0) & (rest[lips.near, 2] > 1.5)
@@ -64,36 +64,36 @@ def test_lips_part_from_the_middle_outwards(person: Person) -> None:
     free, aperture = gap_at(person, 0.7), person.mouth_state()[1]
     gaps = []
     for stick in (0.3, 0.6, 0.95):
-        person.pose(OPEN, Touch(stick=stick))
+        person.pose(OPEN, LipContact(stick=stick))
         gaps.append(gap_at(person, 0.7))
         assert person.mouth_state()[1] == aperture, "the middle is what it was"
     assert free >= gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.6 * free
-    person.pose(OPEN, Touch(stick=0.95))
+    person.pose(OPEN, LipContact(stick=0.95))
     assert gap_at(person, 0.1) > 0.85 * aperture
 
 
 def test_pressed_lips_roll_inwards_and_stay_shut(person: Person) -> None:
-    lips = person.body.anatomy.touch
+    lips = person.body.anatomy.lip_topology
     heights, depths = [], []
     for roll in (0.0, 1.0):
-        person.pose({}, Touch(roll=roll))
+        person.pose({}, LipContact(roll=roll))
         assert person.mouth_state()[1] == pytest.approx(0, abs=1e-5)
         red = (lips.hops == 4) & (np.abs(person.base[lips.near, 0]) < 0.02) & (person.base[lips.near, 2] > 1.3)
-        edge = person.coarse[lips.near[red], 1]
+        edge = person.posed[lips.near[red], 1]
         heights.append(edge.max() - edge.min())
-        depths.append(person.coarse[lips.upper[len(lips.upper) // 2], 2])
+        depths.append(person.posed[lips.upper[len(lips.upper) // 2], 2])
     assert heights[1] < 0.6 * heights[0], "less red shows"
     assert depths[1] < depths[0] - 0.02
 
 
 def test_on_f_the_lower_lip_meets_the_upper_teeth(person: Person) -> None:
-    weights = face_weights(controls(jaw=0.1, wide=0.15, part=0.3, tuck=1), 0.3)
+    weights = expression_weights(controls(jaw=0.1, wide=0.15, part=0.3, tuck=1), 0.3)
     anatomy = person.body.anatomy
     person.pose(weights)
-    apart = abs(float(person.coarse[anatomy.lower_inner, 1] - person.tooth_edge[1]))
-    person.pose(weights, Touch(tuck=1.0))
-    lip = person.coarse[anatomy.lower_inner]
+    apart = abs(float(person.posed[anatomy.lower_inner, 1] - person.tooth_edge[1]))
+    person.pose(weights, LipContact(tuck=1.0))
+    lip = person.posed[anatomy.lower_inner]
     assert abs(float(lip[1] - person.tooth_edge[1])) < 0.01 < apart
     assert lip[2] > person.tooth_edge[2] - 0.05, "before the teeth or under them"
     assert person.mouth_state()[1] > 0.01, "the upper lip stays up"
@@ -116,17 +116,17 @@ def still(frames: int) -> Motion:
 
 def corner_shift(person: Person, said: Said) -> np.ndarray:
     """How far the two corners of the mouth move outwards: (2,), at x < 0 and at x > 0."""
-    look = expression(person, said, still(1), 0)
-    person.pose(look.weights, look.touch)
-    ends = person.body.anatomy.touch.upper[[0, -1]]
-    return (person.coarse[ends, 0] - person.base[ends, 0]) * (-1, 1)
+    look = expression_at(person, said, still(1), 0)
+    person.pose(look.weights, look.contact)
+    ends = person.body.anatomy.lip_topology.upper[[0, -1]]
+    return (person.posed[ends, 0] - person.base[ends, 0]) * (-1, 1)
 
 
 def test_the_side_that_leads_moves_first(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     spreading = Said(controls(wide=0.5)[None], controls(wide=6.0)[None], np.zeros(1))
     apart = []
     for lag in (-0.03, 0.0, 0.03):
-        monkeypatch.setattr(person, "lag", lag)
+        monkeypatch.setattr(person, "side_lead", lag)
         left, right = corner_shift(person, spreading)
         apart.append(right - left)
     assert apart[0] < apart[1] < apart[2]
@@ -137,27 +137,27 @@ def test_the_side_that_leads_moves_first(person: Person, monkeypatch: pytest.Mon
 
 def test_closed_lips_are_closed_on_both_sides_and_sealed(person: Person) -> None:
     said = Said(controls(closure=1)[None], controls(part=8.0, wide=5)[None], np.ones(1))
-    look = expression(person, said, still(1), 0)
-    person.pose(look.weights, look.touch)
-    assert look.touch.roll > 0.2
+    look = expression_at(person, said, still(1), 0)
+    person.pose(look.weights, look.contact)
+    assert look.contact.roll > 0.2
     assert person.mouth_state()[1] < 1e-4
     assert abs(gap_at(person, 0.6)) < 0.012
 
 
 def test_a_mouth_at_rest_touches_nothing(person: Person) -> None:
     said = Said(controls(jaw=0.5, tuck=1)[None], controls(part=8.0)[None], np.ones(1))
-    look = expression(person, at_rest(said), still(1), 0)
-    assert look.touch == STILL
+    look = expression_at(person, resting_mouth(said), still(1), 0)
+    assert look.contact == NO_CONTACT
     assert not any(look.weights.values())
 
 
 def test_lips_stick_after_a_closure_and_let_go() -> None:
-    curves = np.zeros((RATE, 8), np.float32)
+    curves = np.zeros((CURVE_RATE, 8), np.float32)
     curves[100:, CONTROLS.index("jaw")] = np.linspace(0, 0.6, 100)
-    slow, fast = sticking(curves, 0.10), sticking(curves, 0.03)
+    slow, fast = lip_sticking(curves, 0.10), lip_sticking(curves, 0.03)
     assert (slow[:100] == 1).all()
     assert (np.diff(slow[100:]) <= 1e-6).all()
-    later = 100 + round(0.1 * RATE)
+    later = 100 + round(0.1 * CURVE_RATE)
     assert 0.3 < slow[later] < 0.8
     assert fast[later] < 0.5 * slow[later]
     assert slow[-1] < 0.05
@@ -169,7 +169,7 @@ def test_the_gap_told_of_voices_is_the_one_faces_show(person: Person) -> None:
     tucked = [controls(jaw=0.15, part=0.3, wide=0.1, tuck=tuck) for tuck in (0.0, 1.0)]
     shown = []
     for told in (*some, *tucked):
-        person.pose(face_weights(told, 0.3), Touch(tuck=min(float(told[CONTROLS.index("tuck")]), 1.0)))
+        person.pose(expression_weights(told, 0.3), LipContact(tuck=min(float(told[CONTROLS.index("tuck")]), 1.0)))
         shown.append(person.mouth_state()[1])
     guessed = lip_gap(np.array([*some, *tucked]))
     assert np.corrcoef(guessed, shown)[0, 1] > 0.85, "of combinations that no speech makes"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.face.motion import blinks, rotation, sample_motion
+from dithead.synth.face.motion import blink_curve, rotation_matrix, sample_motion
 from dithead.synth.head.identity import SKIN_TONES, Identity, macro_weights, sample_identity
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.voice.microphone import RATE, record
@@ -64,7 +64,7 @@ def test_macro_weights_share_out_one_person() -> None:
 
 def test_blinks_close_and_open_again() -> None:
     time = np.arange(0, 60, 0.01, dtype=np.float32)
-    closed = blinks(np.random.default_rng(0), time)
+    closed = blink_curve(np.random.default_rng(0), time)
     assert closed.min() == 0
     assert closed.max() > 0.98
     count = ((closed[1:] > 0.5) & (closed[:-1] <= 0.5)).sum()
@@ -73,12 +73,12 @@ def test_blinks_close_and_open_again() -> None:
 
 
 def test_a_head_turns_rigidly_and_nods_down() -> None:
-    turn = rotation(0.3, 0.2, -0.1)
+    turn = rotation_matrix(0.3, 0.2, -0.1)
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
     assert np.linalg.det(turn) == pytest.approx(1, abs=1e-6)
     nose = np.array([0, 0, 1.0])
-    assert (rotation(0, 0.2, 0) @ nose)[1] < -0.1
-    assert (rotation(0.2, 0, 0) @ nose)[0] > 0.1
+    assert (rotation_matrix(0, 0.2, 0) @ nose)[1] < -0.1
+    assert (rotation_matrix(0.2, 0, 0) @ nose)[0] > 0.1
 
 
 def test_heads_stay_near_the_camera() -> None:

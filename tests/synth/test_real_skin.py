@@ -17,19 +17,23 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import ConfigError, DataError, DitheadError, FaceError
-from dithead.synth.corpus.ground_truth import Witness, landmark_points
+from dithead.synth.corpus.ground_truth import Witness
 from dithead.synth.corpus.people import synth_corpus
 from dithead.synth.corpus.talking_clip import camera_of
-from dithead.synth.face.motion import rotation
+from dithead.synth.face.motion import rotation_matrix
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.head.identity import Identity, macro_keys, sample_identity
-from dithead.synth.head.person import Person, uniforms
+from dithead.synth.head.identity import Identity, macro_key_weights, sample_identity
+from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.person.person import Person, frame_uniforms
+from dithead.synth.person.staging import skin_picture
 from dithead.synth.scene.setting import Light, sample_setting
 from dithead.synth.skin import paint
-from dithead.synth.skin.atlas import Atlas
-from dithead.synth.skin.head_fit import MEAN, FaceSpace, fit_head
-from dithead.synth.skin.real_skins import load_skin, make_skin, make_skins, pitch, wear
+from dithead.synth.skin.atlas import SkinAtlas
+from dithead.synth.skin.head_fit import MEAN_PERSON, FaceSpace, fit_head
+from dithead.synth.skin.make_skin import make_skin, voice_pitch
+from dithead.synth.skin.real_skins import make_skins, wear_skin
+from dithead.synth.skin.skin_record import load_skin
 from dithead.synth.skin.views import choose_views
 
 TURNS = (-0.3, 0.0, 0.3)
@@ -84,13 +88,13 @@ def photographed(body: Any, who: Identity) -> tuple[Footage, np.ndarray]:
     setting = replace(setting, light=SOFT, height=2.6, shift=(0.0, 0.0), azimuth=0.0, elevation=0.0)
     pictures, landmarks = [], []
     with Stage(SIZE, SIZE, supersample=1.0) as stage:
-        person.dress(stage, setting, np.random.default_rng(1))
+        person.place_on(stage, setting, np.random.default_rng(1))
         witness = Witness(person, SIZE, SIZE)
         for yaw in TURNS:
             person.pose({})
-            turn, still = rotation(yaw, 0.0, 0.0), np.zeros(3, np.float32)
+            turn, still = rotation_matrix(yaw, 0.0, 0.0), np.zeros(3, np.float32)
             camera = camera_of(person, setting, np.zeros(2, np.float32))
-            pixels = stage.draw(camera, uniforms(person, setting, turn, still))
+            pixels = stage.draw(camera, frame_uniforms(person, setting, turn, still))
             seen = witness.look(pixels, turn, still, camera.view_projection(1.0), None)
             pictures.append(pixels)
             landmarks.append(np.vstack([seen.landmarks, np.zeros((10, 2), np.float32)]))
@@ -119,7 +123,7 @@ def test_a_fit_finds_pose_and_shape(body: Any) -> None:
     solid = landmark_points(body.head, wide).astype(np.float64)
     flat = []
     for yaw in TURNS:
-        turned = solid @ rotation(yaw, 0.1, 0.05).T
+        turned = solid @ rotation_matrix(yaw, 0.1, 0.05).T
         flat.append(turned[:, :2] * (100, -100) / (1 - turned[:, 2:] / 10) + 128)
     fit = fit_head(space, np.stack(flat))
     assert fit.error < 0.006
@@ -141,11 +145,11 @@ def test_landmarks_that_fall_together_are_refused(body: Any) -> None:
 
 
 def test_facts_about_the_mean_are_those_of_macro_keys() -> None:
-    assert sum(w for n, w in macro_keys(*MEAN).items() if "universal" not in n) == pytest.approx(1)
+    assert sum(w for n, w in macro_key_weights(*MEAN_PERSON).items() if "universal" not in n) == pytest.approx(1)
 
 
 def test_texels_know_where_they_lie(body: Any) -> None:
-    atlas = Atlas(body)
+    atlas = SkinAtlas(body)
     x, y = atlas.mirror
     twin = cv2.remap(atlas.picture(atlas.place), x, y, cv2.INTER_NEAREST)[atlas.covered]
     front = (atlas.place[:, 2] > 0.9) & (twin[:, 2] > 0.5)
@@ -157,7 +161,7 @@ def test_texels_know_where_they_lie(body: Any) -> None:
 def test_a_rendered_skin_comes_back(body: Any, shot: tuple[Footage, np.ndarray], made: Path) -> None:
     """Tone, large patches and fine marks, and they lie where they were painted: not where their mirror images are."""
     picture, record = load_skin(made, "someone")
-    atlas, skin, truth = Atlas(body), (picture[..., :3].astype(np.float32) / 255) ** 2, shot[1]
+    atlas, skin, truth = SkinAtlas(body), (picture[..., :3].astype(np.float32) / 255) ** 2, shot[1]
     where = plain_skin(atlas)
     assert np.abs(np.log(np.array(record.tone) / (0.42, 0.24, 0.155))).max() < 0.4
     assert _unlike(skin, truth, where) < 0.14
@@ -167,10 +171,10 @@ def test_a_rendered_skin_comes_back(body: Any, shot: tuple[Footage, np.ndarray],
     assert by_chance < alike - 0.2
 
 
-def plain_skin(atlas: Atlas) -> np.ndarray:
+def plain_skin(atlas: SkinAtlas) -> np.ndarray:
     """(A, A) True on the cheeks, nose, chin and forehead: skin that pictures show and nothing grows on."""
     x, y, z = np.abs(atlas.place[:, 0]), atlas.place[:, 1], atlas.place[:, 2]
-    inside = (z > 0.95) & (y > 6.4) & (y < 7.75) & (x < 0.6) & (atlas.lips < 0.05) & (atlas.keep_out > 0.9)
+    inside = (z > 0.95) & (y > 6.4) & (y < 7.75) & (x < 0.6) & (atlas.lips < 0.05) & (atlas.photo_trust > 0.9)
     return atlas.picture((inside & ~((np.abs(y - 7.4) < 0.16) & (x < 0.62))).astype(np.float32)) > 0.5
 
 
@@ -209,14 +213,14 @@ def test_makehumans_own_layout_gives_the_same_skin(
 
 def test_a_skin_is_worn(body: Any, made: Path, tmp_path: Path) -> None:
     record = load_skin(made, "someone")[1]
-    who = wear(sample_identity(5, body.head.key_names), record)
+    who = wear_skin(sample_identity(5, body.head.key_names), record)
     assert (who.photo, who.tone, who.stubble, who.freckles) == ("someone", record.tone, 0.0, 0.0)
     who.save(tmp_path / "who.json")
     assert Identity.load(tmp_path / "who.json") == who
     person = Person(body, who, made)
     assert "eyebrows" not in {part.name for part in person.parts}, "the photo has its own"
     with pytest.raises(DataError, match="which folder"):
-        Person(body, who)._painted(np.random.default_rng(0))
+        skin_picture(who, body.head.folder, np.random.default_rng(0), None)
 
 
 def test_people_without_a_usable_frame_give_no_skin(
@@ -252,15 +256,15 @@ def test_closed_lips_and_other_sides_are_chosen(shot: tuple[Footage, np.ndarray]
 def test_pitch_tells_voices_apart(hertz: float) -> None:
     time = np.arange(16000) / 16000
     voice = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 8))
-    assert pitch(0.2 * np.asarray(voice, np.float32)) == pytest.approx(hertz, rel=0.03)
-    assert pitch(np.zeros(16000, np.float32)) is None
+    assert voice_pitch(0.2 * np.asarray(voice, np.float32)) == pytest.approx(hertz, rel=0.03)
+    assert voice_pitch(np.zeros(16000, np.float32)) is None
 
 
 def test_a_fit_that_is_far_off_is_refused(body: Any, shot: tuple[Footage, np.ndarray]) -> None:
     rng = np.random.default_rng(0)
     torn = replace(shot[0], landmarks=shot[0].landmarks + rng.normal(0, 12, shot[0].landmarks.shape))
     with pytest.raises(FaceError, match="does not fit"):
-        make_skin(Atlas(body), "torn", [torn])
+        make_skin(SkinAtlas(body), "torn", [torn])
 
 
 def test_a_corpus_wears_real_skins_and_keeps_their_licence(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.voice.espeak import Phoneme
+from dithead.synth.types import Phoneme
 from dithead.synth.voice.timings import read_timings, timings_beside
 
 GRID = """File type = "ooTextFile"

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.head.assets import Floats, HeadModel, Ints
-from dithead.synth.head.person import Person
+from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.person.person import Person
 from dithead.synth.scene.camera import project
+from dithead.synth.types import Floats
 from dithead.types import RGB
-
-# The table was fitted once: MediaPipe's landmarks on renders of 24 neutral and speaking people, each landmark as the
-# affine combination of the three head vertices that predicts it best. Irises (468 to 477) are the eyeballs' own.
-_TABLE = "landmarks.npz"
 
 
 @dataclass(frozen=True)
@@ -40,19 +35,6 @@ class Moment:
         return replace(self, pixels=np.empty((0, 0, 3), np.uint8), rest=None)
 
 
-@lru_cache(maxsize=1)
-def _table() -> tuple[Ints, Floats]:
-    with (resources.files("dithead.synth.corpus") / _TABLE).open("rb") as file, np.load(file) as data:
-        return data["source"].astype(np.int32), data["weight"].astype(np.float32)
-
-
-def landmark_points(head: HeadModel, vertices: Floats) -> Floats:
-    """(468, 3) positions of MediaPipe's landmarks on the head's ``vertices``."""
-    source, weight = _table()
-    index = np.searchsorted(head.source_index, source)
-    return np.asarray((vertices[index] * weight[..., None]).sum(axis=1), np.float32)
-
-
 def eye_corners(person: Person) -> list[int]:
     """The body vertices at the outer corners of the right and left eye."""
     rest, body = person.body.head.vertices, np.unique(person.body.faces)
@@ -72,8 +54,8 @@ class Witness:
     ) -> Moment:
         """The truth of ``pixels``: the head turned by ``turn``, moved by ``shift``, seen through ``matrix``."""
         person = self.person
-        anatomy, coarse = person.body.anatomy, person.coarse
-        parts = [coarse[anatomy.mouth], coarse[self.corners], landmark_points(person.body.head, coarse)]
+        anatomy, coarse = person.body.anatomy, person.posed
+        parts = [coarse[anatomy.contact_line], coarse[self.corners], landmark_points(person.body.head, coarse)]
         world = (np.concatenate(parts) - person.pivot) @ turn.T + person.pivot + shift
         flat = project(world, matrix, self.width, self.height)[:, :2]
         lips, eyes, landmarks = np.split(flat, np.cumsum([len(parts[0]), 2]))

@@ -23,11 +23,11 @@ from dithead.synth.corpus.talking_clip import hush, loudness, sample_voice, scri
 from dithead.synth.face.motion import sample_motion
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.head.eyeball import sphere, sphere_triangles
-from dithead.synth.head.glasses import merge, tube
+from dithead.synth.head.eyeball import sphere_directions, sphere_triangles
+from dithead.synth.head.glasses import merge_meshes, tube_mesh
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.head.parts import Part
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Stage
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
@@ -144,10 +144,10 @@ def microphone(person: Person) -> Part:
     """A hand-held microphone that hides the lower half of the mouth; it turns with the head."""
     mouth, _ = person.mouth_state()
     centre = mouth + np.array([0.05, -0.22, 0.42], np.float32)
-    ball = sphere(14, 20)
+    ball = sphere_directions(14, 20)
     path = centre + np.linspace(0, 1, 8, dtype=np.float32)[:, None] * np.array([0.35, -1.6, 0.35], np.float32)
-    handle = tube(path, closed=False, thick=0.12)
-    position, normal, triangles = merge([(centre + 0.24 * ball, ball, sphere_triangles(14, 20)), handle])
+    handle = tube_mesh(path, closed=False, thickness=0.12)
+    position, normal, triangles = merge_meshes([(centre + 0.24 * ball, ball, sphere_triangles(14, 20)), handle])
     count = len(position)
     blank = np.zeros((count, 4), np.float32)
     part = Part("occluder", "hair", triangles, position, normal, blank[:, :2] + 0.5, blank, blank + 1, position.copy())

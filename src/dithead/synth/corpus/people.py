@@ -19,20 +19,21 @@ from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DataError, MediaError, OutputError
 from dithead.synth.corpus.clip_files import RECORD, write_take
 from dithead.synth.corpus.realism import ONE_PERSON, ONE_VOICE, known, leave_out
+from dithead.synth.corpus.recordings import LANGUAGE, Recording, find_recordings, licence_of, read_recording
 from dithead.synth.corpus.take import Take
 from dithead.synth.corpus.talking_clip import LANGUAGES, Script, loudness, recorded_script, sample_voice, write_script
 from dithead.synth.face.motion import sample_motion
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.identity import Identity, sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Stage
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
-from dithead.synth.skin.real_skins import FOLDER, make_skins, skin_names, wear, worn_by
+from dithead.synth.skin.real_skins import make_skins, skin_names, skin_of_person, wear_skin
+from dithead.synth.skin.skin_record import SKINS_FOLDER
 from dithead.synth.skin.views import Footage
 from dithead.synth.voice.pitch import sounds_male
-from dithead.synth.voice.recorded import LANGUAGE, Recording, find_recordings, licence_of, read_recording
 
 LICENCE = "CC0-1.0"
 SOURCE = "dithead synth (MakeHuman CC0 head, espeak-ng voice)"
@@ -239,9 +240,9 @@ def plan_take(task: Task, options: Options, body: Body, skins: Path) -> Take:
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
     recording = read_recording(task.recording, options.language or LANGUAGE) if task.recording else None
     who = _who(person_seed, options, body, recording)
-    worn = worn_by(skins, options.skins, index)
+    worn = skin_of_person(skins, options.skins, index)
     if worn and not who.photo:  # an identity from a file may bring its own
-        who = wear(who, worn)
+        who = wear_skin(who, worn)
     setting = sample_setting(person_seed, tone=luminance(who.tone))
     script = _script(recording, rng, who, options)
     frames = len(script.controls)
@@ -269,7 +270,7 @@ def _who(seed: int, options: Options, body: Body, recording: Recording | None) -
 
 def make_clip(task: Task, options: Options, root: Path) -> int:
     """Render and write one clip; clip.json comes last and marks it complete."""
-    take = plan_take(task, options, _body(options.head_model), root / FOLDER)
+    take = plan_take(task, options, _body(options.head_model), root / SKINS_FOLDER)
     pictures = take.perform(_stage(options.size), labels=options.labels, rest=options.rest)
     folder = root / name_of(task.index)
     try:

@@ -11,14 +11,15 @@ import numpy as np
 from dithead.synth.corpus.clip_files import write_video
 from dithead.synth.corpus.talking_clip import loudness, perform, write_script
 from dithead.synth.face.motion import sample_motion
-from dithead.synth.face.visemes import Style
-from dithead.synth.head.assets import Floats, load_head
+from dithead.synth.face.visemes import SpeakingStyle
+from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.identity import Identity, sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Stage
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
+from dithead.synth.types import Floats
 from dithead.synth.voice.espeak import Voice
 
 
@@ -55,10 +56,10 @@ def present(
     rng = np.random.default_rng([0xC1, seed])
     frames = round(seconds * fps)
     setting = replace(sample_setting(seed, tone=luminance(who.tone)), noise=1.0, blur=0.0, **(changes or {}))
-    script = write_script(rng, voice, frames, fps, text=text, style=Style(), clean=True)
+    script = write_script(rng, voice, frames, fps, text=text, style=SpeakingStyle(), clean=True)
     motion = sample_motion(rng, frames, fps, loudness(script.wave, frames, fps))
     person = Person(body, who)
     with Stage(size, size, supersample=2.0) as stage:
-        person.dress(stage, setting, rng)
+        person.place_on(stage, setting, rng)
         moments = write_video(Path(output), perform(stage, person, setting, script, motion, rng), script, fps, quality)
     return PresentResult(Path(output), frames / fps, np.array([m.aperture for m in moments], np.float32))

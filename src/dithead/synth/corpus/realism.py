@@ -15,8 +15,8 @@ from dithead.errors import ConfigError
 from dithead.synth.corpus.take import Take
 from dithead.synth.corpus.talking_clip import Script, loudness
 from dithead.synth.face.visemes import CONTROLS
-from dithead.synth.head.assets import Floats
 from dithead.synth.scene.setting import Light, Setting
+from dithead.synth.types import Floats
 from dithead.synth.voice.espeak import Voice
 from dithead.synth.voice.microphone import record
 

@@ -11,7 +11,7 @@ from dithead.synth.corpus.ground_truth import Moment
 from dithead.synth.corpus.talking_clip import Script, perform
 from dithead.synth.face.motion import Motion
 from dithead.synth.head.parts import Part
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Stage
 from dithead.synth.scene.setting import Setting
 
@@ -31,7 +31,7 @@ class Take:
 
     def perform(self, stage: Stage, *, labels: bool = False, rest: bool = False) -> Iterator[Moment]:
         """Dress the person on ``stage`` and play. ``labels`` and ``rest``: see `clip.perform`."""
-        self.person.dress(stage, self.setting, self.rng)
+        self.person.place_on(stage, self.setting, self.rng)
         stage.add(self.extra)
         if not self.shadows:
             self._open_to_all_light(stage)

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.synth.corpus.ground_truth import Moment, Witness
-from dithead.synth.face.expression import at_rest, expression
-from dithead.synth.face.motion import Motion, rotation
-from dithead.synth.face.visemes import CONTROLS, RATE, Style, mouth_curves, sample_style, sticking
-from dithead.synth.head.assets import Floats
-from dithead.synth.head.person import Person, uniforms
+from dithead.synth.corpus.recordings import Recording
+from dithead.synth.face.expression import expression_at, resting_mouth
+from dithead.synth.face.motion import Motion, rotation_matrix
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, lip_sticking, mouth_curves, sample_style
+from dithead.synth.person.person import Person, frame_uniforms
 from dithead.synth.scene.camera import Camera
 from dithead.synth.scene.renderer import Stage
 from dithead.synth.scene.setting import Setting
+from dithead.synth.types import Floats, Phoneme, Speech
 from dithead.synth.voice import microphone as sound
 from dithead.synth.voice.delivery import effort, unhurried
-from dithead.synth.voice.espeak import Phoneme, Speech, Voice, speak
-from dithead.synth.voice.recorded import Recording
+from dithead.synth.voice.espeak import Voice, speak
 from dithead.synth.voice.texts import SENTENCES, sample_text, wordless
 from dithead.types import RGB, Wave
 
@@ -72,7 +72,8 @@ def _language_odds() -> NDArray[np.float64]:
 
 
 def write_script(rng: np.random.Generator, voice: Voice, frames: int, fps: float, *,
-                 style: Style | None = None, text: str | None = None, clean: bool = False) -> Script:  # fmt: skip
+                 style: SpeakingStyle | None = None, text: str | None = None,
+                 clean: bool = False) -> Script:  # fmt: skip
     """Speak, and derive the sound and the mouth's movement for ``frames`` pictures."""
     wanted = text or _anything(rng, voice.language, frames / fps)
     silent = text is None and rng.random() < SILENT
@@ -93,27 +94,27 @@ def script_of(
     frames: int,
     fps: float,
     *,
-    style: Style | None = None,
+    style: SpeakingStyle | None = None,
     clean: bool = False,
 ) -> Script:
     """A speech of the clip's length as a microphone hears it, and the mouth that says it."""
     style = style or sample_style(rng)
     curves = mouth_curves(speech.phonemes, frames / fps, style)
-    curves[:, _OPENING] *= effort(speech.wave, speech.rate, len(curves), RATE)[:, None]
+    curves[:, _OPENING] *= effort(speech.wave, speech.rate, len(curves), CURVE_RATE)[:, None]
     wave = sound.record(speech.wave, speech.rate, rng, clean=clean)
     return Script(wave, speech, *_moves(curves, style, frames, fps), style.press, voice)
 
 
-def _moves(curves: Floats, style: Style, frames: int, fps: float) -> tuple[Floats, Floats, Floats]:
+def _moves(curves: Floats, style: SpeakingStyle, frames: int, fps: float) -> tuple[Floats, Floats, Floats]:
     """Controls, their change and the lips' sticking at each frame, from ``curves`` (T, 8)."""
-    change = np.gradient(curves, 1 / RATE, axis=0)
-    stick = sticking(curves, style.tack)[:, None]
+    change = np.gradient(curves, 1 / CURVE_RATE, axis=0)
+    stick = lip_sticking(curves, style.stick_time)[:, None]
     return _at_frames(curves, frames, fps), _at_frames(change, frames, fps), _at_frames(stick, frames, fps)[:, 0]
 
 
 def _at_frames(curves: Floats, frames: int, fps: float) -> Floats:
     """Curves (T, 8) at the middle of each picture's exposure: (N, 8)."""
-    at = (np.arange(frames) + 0.5) / fps * RATE
+    at = (np.arange(frames) + 0.5) / fps * CURVE_RATE
     rows = [np.interp(at, np.arange(len(curves)), curve) for curve in curves.T]
     return np.stack(rows, axis=1).astype(np.float32)
 
@@ -191,12 +192,12 @@ def perform(
     lens = Lens(setting, stage.width, stage.height)
     witness = Witness(person, stage.width, stage.height)
     for index, controls in enumerate(script.controls):
-        look = expression(person, script, motion, index)
+        look = expression_at(person, script, motion, index)
         yaw, pitch = (float(a) for a in motion.gaze[index])
-        person.pose(look.weights, look.touch, tongue=float(controls[6]), gaze=(yaw, pitch))
-        turn = rotation(*(float(a) for a in motion.head[index]))
+        person.pose(look.weights, look.contact, tongue=float(controls[6]), gaze=(yaw, pitch))
+        turn = rotation_matrix(*(float(a) for a in motion.head[index]))
         camera = camera_of(person, setting, motion.camera[index])
-        scene = uniforms(person, setting, turn, motion.shift[index])
+        scene = frame_uniforms(person, setting, turn, motion.shift[index])
         grain = copy.deepcopy(rng) if rest else rng
         pixels = lens.develop(stage.draw(camera, scene), rng)
         matrix = camera.view_projection(stage.width / stage.height)
@@ -204,9 +205,9 @@ def perform(
         moment = witness.look(pixels, turn, motion.shift[index], matrix, shown)
         moment = replace(moment, head=np.concatenate([motion.head[index], motion.shift[index]]), controls=controls)
         if rest:
-            still = expression(person, at_rest(script), motion, index)
-            person.pose(still.weights, still.touch, gaze=(yaw, pitch))
-            scene = uniforms(person, setting, turn, motion.shift[index])
+            still = expression_at(person, resting_mouth(script), motion, index)
+            person.pose(still.weights, still.contact, gaze=(yaw, pitch))
+            scene = frame_uniforms(person, setting, turn, motion.shift[index])
             moment = replace(moment, rest=lens.develop(stage.draw(camera, scene), grain))
         yield moment
 

@@ -20,10 +20,10 @@ from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
 from dithead.synth.corpus.clip_files import save_arrays
 from dithead.synth.corpus.talking_clip import sample_voice
-from dithead.synth.face.visemes import RATE as CURVE_RATE
-from dithead.synth.face.visemes import Style, lip_gap, mouth_curves
+from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap, mouth_curves
+from dithead.synth.types import Phoneme, Speech
 from dithead.synth.voice.delivery import effort
-from dithead.synth.voice.espeak import Phoneme, Speech, speak
+from dithead.synth.voice.espeak import speak
 from dithead.synth.voice.festival import Reader, installed_readers, read_aloud
 from dithead.synth.voice.microphone import record
 from dithead.synth.voice.texts import SENTENCES, nonsense, sample_text
@@ -150,7 +150,7 @@ def _at_tempo(speech: Speech, factor: float) -> Speech:
 
 
 def _mouth(phonemes: tuple[Phoneme, ...], duration: float) -> NDArray[np.float16]:
-    curves = mouth_curves(phonemes, duration, Style())
+    curves = mouth_curves(phonemes, duration, SpeakingStyle())
     return np.asarray(curves[:: CURVE_RATE // MOUTH_RATE], np.float16)
 
 

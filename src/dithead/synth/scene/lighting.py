@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dithead.synth.head.assets import Floats
-
-
-def unit(normal: Floats) -> Floats:
-    """Rows scaled to length 1."""
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+from dithead.synth.types import Floats
 
 
 def fibonacci(count: int) -> Floats:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DitheadError, MissingExtraError
-from dithead.synth.head.assets import Floats
-from dithead.synth.head.parts import Drawn, Part, Program
+from dithead.synth.head.parts import Part
 from dithead.synth.scene.camera import Camera
+from dithead.synth.scene.part_buffers import PartBuffers, ShaderProgram
+from dithead.synth.types import Floats
 from dithead.types import RGB
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Stage:
         self._size = round(width * supersample), round(height * supersample)
         self._target = ctx.simple_framebuffer(self._size, components=4)
         self._programs = {
-            name: Program(
+            name: ShaderProgram(
                 ctx.program(
                     vertex_shader=_source("mesh.vert"),
                     fragment_shader="#version 330\n" + _source("common.glsl") + _source(f"{name}.frag"),
@@ -69,15 +70,15 @@ class Stage:
             for name in PROGRAMS
         }
         depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
-        self._depth = Program(depth)
+        self._depth = ShaderProgram(depth)
         label = ctx.program(vertex_shader=_source("mesh.vert"), fragment_shader=_source("label.frag"))
-        self._label = Program(label)
+        self._label = ShaderProgram(label)
         back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
-        self._back = Program(back)
+        self._back = ShaderProgram(back)
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
         self._back_array = ctx.vertex_array(back, [(ctx.buffer(corners), "2f", "in_position")])
         self._textures: dict[str, moderngl.Texture] = {}
-        self._drawn: list[Drawn] = []
+        self._drawn: list[PartBuffers] = []
 
     def __enter__(self) -> Stage:
         return self
@@ -108,7 +109,7 @@ class Stage:
         """Put parts on the stage, drawn in this order."""
         for part in parts:
             programs = self._programs[part.program], self._depth, self._label
-            self._drawn.append(Drawn(self.ctx, part, *programs))
+            self._drawn.append(PartBuffers(self.ctx, part, *programs))
 
     def relight(self) -> None:
         """Upload the parts' ``light`` arrays again after a bake."""

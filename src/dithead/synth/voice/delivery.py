@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from dithead.synth.voice.espeak import Phoneme, Speech
+from dithead.synth.types import Phoneme, Speech
 from dithead.types import Wave
 
 BREATH = "↓"  # the IPA's sign of air that flows in

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DataError, DitheadError
-from dithead.types import Wave
+from dithead.synth.types import Phoneme, Speech
 
 _SYNCHRONOUS = 0x02  # AUDIO_OUTPUT_SYNCHRONOUS
 _PHONEME_EVENTS_IPA = 0x03  # espeakINITIALIZE_PHONEME_EVENTS | _PHONEME_IPA
@@ -31,26 +31,6 @@ _UTF8 = 1
 _SPELT = 0x100  # espeakPHONEMES: [[...]] in the text are phonemes
 _END, _PHONEME = 0, 7  # espeak_EVENT_TYPE
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER
-
-
-@dataclass(frozen=True)
-class Phoneme:
-    """One sound: its IPA symbol ('' for a pause) and when it sounds, in seconds."""
-
-    ipa: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Speech:
-    """A mono wave and the phonemes it consists of."""
-
-    wave: Wave
-    rate: int
-    phonemes: tuple[Phoneme, ...]
-    language: str
-    text: str
 
 
 @dataclass(frozen=True)

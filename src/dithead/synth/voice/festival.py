@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import DataError, DitheadError
-from dithead.synth.voice.espeak import Phoneme, Speech
+from dithead.synth.types import Phoneme, Speech
 
 SILENCES = {"#", "pau", "_", "H#", "h#", "ssil", "sil", "##"}
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 from dithead.errors import DataError
-from dithead.synth.head.assets import Floats
-from dithead.synth.voice.espeak import Phoneme, Speech, Voice, speak
+from dithead.synth.types import Floats, Phoneme, Speech
+from dithead.synth.voice.espeak import Voice, speak
 from dithead.types import Wave
 
 HOP = 0.01  # seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import DataError
-from dithead.synth.voice.espeak import Phoneme
+from dithead.synth.types import Phoneme
 
 SUFFIXES = (".TextGrid", ".textgrid", ".ctm", ".json")
 TIERS = ("phones", "phonemes", "phone", "phoneme", "segments", "mau")  # as aligners call the tier of sounds

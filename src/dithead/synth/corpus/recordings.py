@@ -15,11 +15,9 @@ import numpy as np
 
 from dithead.errors import DataError
 from dithead.media.audio import read_audio
-from dithead.synth.face.sound_to_mouth import hear_mouth
-from dithead.synth.face.visemes import CONTROLS, Style, mouth_curves
-from dithead.synth.face.visemes import RATE as CURVES
-from dithead.synth.head.assets import Floats
-from dithead.synth.voice.espeak import Speech
+from dithead.synth.face.sound_to_mouth import mouth_from_sound
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, mouth_curves
+from dithead.synth.types import Floats, Speech
 from dithead.synth.voice.phoneme_alignment import align
 from dithead.synth.voice.timings import read_timings, timings_beside
 
@@ -38,7 +36,7 @@ class Recording:
     speech: Speech
     heard: Floats | None
 
-    def curves(self, start: float, duration: float, style: Style) -> Floats:
+    def curves(self, start: float, duration: float, style: SpeakingStyle) -> Floats:
         """The mouth's controls (T, 8) from ``start`` for ``duration`` seconds.
 
         Of an aligned text the sounds are known, but when and how far the jaw opens is heard better: half of each.
@@ -47,7 +45,7 @@ class Recording:
         said = mouth_curves(moved, duration, style)
         if self.heard is None:
             return said
-        heard = self.heard[round(start * CURVES) :][: len(said)] * np.array([*style.gain, 1.0], np.float32)
+        heard = self.heard[round(start * CURVE_RATE) :][: len(said)] * np.array([*style.gain, 1.0], np.float32)
         heard = np.pad(heard, ((0, len(said) - len(heard)), (0, 0)))
         if not self.speech.phonemes:
             return heard
@@ -73,8 +71,8 @@ def read_recording(path: Path, language: str = LANGUAGE) -> Recording:
         return Recording(path, Speech(wave, RATE, read_timings(times), language, ""), None)
     transcript = path.with_suffix(".txt")
     if transcript.is_file() and (text := _text(transcript)):
-        return Recording(path, align(wave, text, language), hear_mouth(wave))
-    return Recording(path, Speech(wave, RATE, (), language, ""), hear_mouth(wave))
+        return Recording(path, align(wave, text, language), mouth_from_sound(wave))
+    return Recording(path, Speech(wave, RATE, (), language, ""), mouth_from_sound(wave))
 
 
 def licence_of(folder: Path) -> str:

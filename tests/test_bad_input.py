@@ -18,7 +18,9 @@ from dithead import cli
 from dithead.checkpoint import build_model, save_model
 from dithead.config import get_preset
 from dithead.media.audio import write_audio
-from dithead.media.video import VideoInfo, VideoWriter, read_frames
+from dithead.media.info import VideoInfo
+from dithead.media.video import read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTER = Path(__file__).parents[1] / "examples" / "presenters" / "mia.mp4"
 PRECIOUS = b"an earlier result"

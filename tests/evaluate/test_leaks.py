@@ -15,7 +15,8 @@ from dithead.evaluate import leaks
 from dithead.evaluate.lip_series import chance_partial, partial_correlation
 from dithead.evaluate.observe_video import observe
 from dithead.media.audio import read_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 RATE, START, FRAMES = 16000, 25, 30

@@ -16,7 +16,8 @@ from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.report import failures
 from dithead.evaluate.score import score_folders
 from dithead.media.audio import read_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 SECONDS = 2

@@ -14,7 +14,8 @@ from dithead.evaluate.plan import make_plan
 from dithead.evaluate.protocols import evaluate_model
 from dithead.evaluate.report_folder import fingerprint
 from dithead.media.audio import read_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 START, FRAMES = 25, 20  # the first second may be silent

@@ -14,7 +14,8 @@ from dithead.evaluate.sync_measures import speech_measures
 from dithead.hub import DEFAULT_MODEL
 from dithead.inference.pipeline import generate
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 RATE = 16000

@@ -14,7 +14,8 @@ from dithead.evaluate.baselines import write_frozen
 from dithead.evaluate.observe_video import observe
 from dithead.evaluate.sync_measures import _lips, speech_measures
 from dithead.media.audio import read_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
 RATE, FRAMES = 16000, 100

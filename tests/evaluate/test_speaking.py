@@ -15,7 +15,8 @@ from dithead.evaluate import sync_measures as speaking
 from dithead.evaluate.experts import Experts
 from dithead.evaluate.observe_video import observe
 from dithead.media.audio import read_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 RATE, FRAMES = 16000, 16

@@ -8,6 +8,7 @@ import pytest
 from dithead.errors import FaceError
 from dithead.face import alignment as align
 from dithead.face.alignment import crop_transform, invert, smooth_transforms, transform_points, warp_crop
+from dithead.face.mesh_indices import ALIGNMENT_POINTS
 
 S = 192
 
@@ -18,7 +19,7 @@ def head(scale: float = 70, roll: float = 0, yaw: float = 0, at=(150, 120), colu
     turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     lean = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
     points = np.full((478, 3), 1000.0)
-    points[list(align.ANCHORS)] = scale * align.CANONICAL @ turn.T @ lean.T + (*at, 0)
+    points[list(ALIGNMENT_POINTS)] = scale * align.CANONICAL @ turn.T @ lean.T + (*at, 0)
     return points[:, :columns].astype(np.float32)
 
 
@@ -30,7 +31,7 @@ def target() -> np.ndarray:
 @pytest.mark.parametrize(("scale", "roll", "at"), [(70, 0, (150, 120)), (400, 25, (900, 500)), (30, -40, (5, 9))])
 def test_a_frontal_face_lands_on_the_template(scale, roll, at, columns):
     face = head(scale, roll, 0, at, columns)
-    moved = transform_points(face[list(align.ANCHORS)], crop_transform(face, S))
+    moved = transform_points(face[list(ALIGNMENT_POINTS)], crop_transform(face, S))
     np.testing.assert_allclose(moved, target(), atol=1e-2)
 
 
@@ -42,7 +43,7 @@ def test_a_turned_head_is_neither_blown_up_nor_tilted(yaw):
 
 def test_mouth_and_jaw_do_not_move_the_crop():
     face, other = head(), head()
-    rest = np.setdiff1d(np.arange(478), align.ANCHORS)
+    rest = np.setdiff1d(np.arange(478), ALIGNMENT_POINTS)
     other[rest] += np.random.default_rng(0).normal(0, 40, (len(rest), 3)).astype(np.float32)
     np.testing.assert_array_equal(crop_transform(face, S), crop_transform(other, S))
 

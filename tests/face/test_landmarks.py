@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.face.landmarks import FaceLandmarker, face_area, face_box
-from dithead.face.lip_opening import LIP_INDICES
+from dithead.face.mesh_indices import LIP_INDICES
 
 
 def paste(canvas: np.ndarray, picture: np.ndarray, side: int, at: tuple[int, int]) -> None:

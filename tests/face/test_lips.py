@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dithead.face.lip_opening import INNER_LIPS, LIP_INDICES, OUTER_LIPS, lip_aperture, lip_width
+from dithead.face.lip_opening import lip_aperture, lip_width
+from dithead.face.mesh_indices import INNER_LIPS, LIP_INDICES, OUTER_LIPS
 
 
 def lips(opening: float, width: float) -> np.ndarray:

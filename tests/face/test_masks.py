@@ -8,8 +8,8 @@ import pytest
 
 from dithead.errors import FaceError
 from dithead.face.alignment import crop_transform, transform_points
-from dithead.face.lip_opening import LIP_INDICES
 from dithead.face.masks import box_polygon, frame_polygon, polygon_mask, stable_polygon
+from dithead.face.mesh_indices import LIP_INDICES
 
 S = 192
 EYES = (33, 133, 159, 145, 362, 263, 386, 374, 23, 253)  # corners, lids, and the lower rims

@@ -15,7 +15,10 @@ import torch
 from dithead.checkpoint import build_model
 from dithead.config import get_preset
 from dithead.media.audio import write_audio
-from dithead.media.video import VideoInfo, VideoWriter, read_frames
+from dithead.media.encoder import EncoderOptions
+from dithead.media.info import VideoInfo
+from dithead.media.video import read_frames
+from dithead.media.writer import VideoWriter
 from dithead.models.talking_head import TalkingHead
 from dithead.types import RGB
 
@@ -50,7 +53,7 @@ def footage(tmp_path: Path) -> Callable[..., Path]:
         frames = list(frames)
         height, width = frames[0].shape[:2]
         info = VideoInfo(width, height, tags.pop("fps", Fraction(25)), **tags)
-        with VideoWriter(tmp_path / name, info, lossless=True) as writer:
+        with VideoWriter(tmp_path / name, info, EncoderOptions(lossless=True)) as writer:
             for k, frame in enumerate(frames):
                 writer.write(frame, None if stamps is None else stamps[k], info.time_base)
         return tmp_path / name

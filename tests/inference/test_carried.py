@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from dithead.inference.metadata import kept_metadata, left_out, synthetic_note
-from dithead.media.video import VideoInfo
+from dithead.media.info import VideoInfo
 
 
 def info(**more) -> VideoInfo:

@@ -18,8 +18,9 @@ import pytest
 
 from dithead.checkpoint import save_model
 from dithead.inference.pipeline import generate
+from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of, planes_of_rgb
-from dithead.media.video import VideoInfo, probe, read_frames
+from dithead.media.video import probe, read_frames
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 COUNT = 12

@@ -10,13 +10,12 @@ from dithead.errors import ConfigError
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import OUTER_LIPS
 from dithead.face.masks import jaw_line, polygon_mask
+from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.first_pass import Survey
 from dithead.inference.analyse.image_store import Shelf
 from dithead.inference.analyse.occlusion import Look, Watch, detail_share
 from dithead.inference.analyse.occlusion_colour import (
-    CHEEKS,
     thing_before_lips,
     thing_beside_lips,
     tints_away,
@@ -164,7 +163,11 @@ def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
     crop, points, _ = seen
     place = points[152] * 0.9 + points[14] * 0.1 - (16, 0)
     covers = watched({k: Look(beside=spot(slice(20, 75)), sure=True) for k in range(5)}, 5)
-    drawn, cheeks, core = with_ball(crop, place, 6), points[list(CHEEKS)], mouth_core(points[list(OUTER_LIPS)], SIZE)
+    drawn, cheeks, core = (
+        with_ball(crop, place, 6),
+        points[list(CHEEKS)],
+        mouth_core(points[list(OUTER_LIPS)], SIZE),
+    )
     shown = covers.ghostless(drawn, crop, cheeks, core)
     x, y = place.astype(int)
     assert shown[y, x] < 0.1

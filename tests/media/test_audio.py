@@ -10,7 +10,8 @@ import pytest
 
 from dithead.errors import MediaError, OutputError
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoInfo, VideoWriter
+from dithead.media.info import VideoInfo
+from dithead.media.writer import VideoWriter
 
 RATE = 16000
 

@@ -23,7 +23,9 @@ import pytest
 
 from dithead.errors import MediaError
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoInfo, VideoWriter, probe, read_frames
+from dithead.media.info import VideoInfo
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 CRASHERS = Path(__file__).parent / "crashers"
 KINDS = (".mp4", ".mov", ".mkv", ".avi", ".mpg", ".wav", ".flac", ".mp3", ".ogg", ".png")

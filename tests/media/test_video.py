@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from dithead.errors import MediaError
+from dithead.media.encoder import EncoderOptions
+from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of, planes_of_rgb
-from dithead.media.video import VideoInfo, VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 
 def picture(width: int, height: int, k: int = 0) -> np.ndarray:
@@ -23,7 +26,7 @@ def picture(width: int, height: int, k: int = 0) -> np.ndarray:
 
 def write(path: Path, info: VideoInfo, count: int, **options) -> list[np.ndarray]:
     pictures = [picture(info.width, info.height, k) for k in range(count)]
-    with VideoWriter(path, info, **options) as writer:
+    with VideoWriter(path, info, EncoderOptions(**options)) as writer:
         for image in pictures:
             writer.write(image)
     return pictures
@@ -85,7 +88,7 @@ def test_rgb_follows_the_matrix_and_range(tmp_path):
     for plane, value in zip(frame.planes, (120, 90, 170), strict=True):
         np.frombuffer(plane, np.uint8)[:] = value
     info = VideoInfo(32, 32, Fraction(25), pix_fmt="yuv444p", color_space=1, color_range=1)
-    with VideoWriter(tmp_path / "a.mp4", info, lossless=True) as writer:
+    with VideoWriter(tmp_path / "a.mp4", info, EncoderOptions(lossless=True)) as writer:
         writer.write(planes_of(frame, "yuv444p", info.encoding))
     y, cb, cr = (120 - 16) / 219, (90 - 128) / 224, (170 - 128) / 224
     red, blue = y + 1.5748 * cr, y + 1.8556 * cb

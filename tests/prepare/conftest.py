@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dithead.media.video import VideoInfo, VideoWriter, read_frames
+from dithead.media.info import VideoInfo
+from dithead.media.video import read_frames
+from dithead.media.writer import VideoWriter
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
 FRAMES = 30

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
-from dithead.face.lip_opening import LIP_INDICES
+from dithead.face.mesh_indices import LIP_INDICES
 from dithead.prepare import prepare_dataset as pipeline
 from dithead.prepare.dataset import Dataset
 from dithead.prepare.prepare_dataset import prepare_dataset

@@ -12,7 +12,8 @@ import pytest
 
 from dithead.critics.sync_offset import av_offset
 from dithead.media.audio import read_audio
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 from dithead.prepare.clip_writer import Outcome
 from dithead.prepare.dataset import Dataset
 from dithead.prepare.manifest import read_record

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dithead.media.audio import write_audio
+from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.prepare.settings import PrepareConfig
@@ -31,7 +32,7 @@ def _write_clip(folder: Path, index: int) -> dict[str, object]:
     like = VideoInfo(
         SIZE, SIZE, Fraction(25), pix_fmt="yuv444p", color_range=1, color_space=1, color_primaries=1, color_trc=1
     )
-    with VideoWriter(clip / "crop.mp4", like, crf=10) as writer:
+    with VideoWriter(clip / "crop.mp4", like, EncoderOptions(crf=10)) as writer:
         for frame in range(FRAMES):
             picture = np.full((SIZE, SIZE, 3), (60 * index + 20, 128, 90), np.uint8)
             picture[40 : 42 + frame % 6, 22:42] = 10  # a mouth that opens and closes

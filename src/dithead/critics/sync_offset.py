@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dithead.critics.sync_expert import FPS, MEL_PER_FRAME, Offset, SyncConfig, SyncExpert, find_offset
 from dithead.errors import ConfigError, ModelError
-from dithead.face.lip_opening import OUTER_LIPS
+from dithead.face.mesh_indices import OUTER_LIPS
 from dithead.models.audio.mel import FLOOR, log_mel
 from dithead.models.talking_head import normalise_level
 from dithead.types import Wave

@@ -14,7 +14,8 @@ from dithead.evaluate.observe_video import CROP, Observation
 from dithead.face.alignment import transform_points
 from dithead.face.compositing import composite
 from dithead.face.masks import polygon_mask, stable_polygon
-from dithead.media.video import VideoWriter, read_frames
+from dithead.media.video import read_frames
+from dithead.media.writer import VideoWriter
 from dithead.types import Mask, Wave
 
 TRUTH, COPY, FROZEN = "truth", "copy_input", "frozen_mouth"

@@ -15,7 +15,8 @@ from dithead.errors import FaceError
 from dithead.evaluate.lip_series import LipSeries
 from dithead.face.alignment import EYE_DISTANCE, crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import LIP_INDICES, lip_aperture
+from dithead.face.lip_opening import lip_aperture
+from dithead.face.mesh_indices import LIP_INDICES
 from dithead.types import RGB, Landmarks
 
 FRAME_RATE = 25.0

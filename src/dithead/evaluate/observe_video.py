@@ -16,8 +16,9 @@ from dithead.evaluate.lip_series import LipSeries, Series
 from dithead.evaluate.picture_quality import detail
 from dithead.face.alignment import crop_transform, warp_crop
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import LIP_INDICES
-from dithead.media.video import VideoInfo, probe, read_frames
+from dithead.face.mesh_indices import LIP_INDICES
+from dithead.media.info import VideoInfo
+from dithead.media.video import probe, read_frames
 from dithead.types import RGB, Landmarks, Similarity
 
 CROP = 256  # pixels: PSNR, SSIM and flicker are read on aligned crops of this side

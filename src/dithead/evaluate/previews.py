@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.media.video import VideoInfo, VideoWriter
+from dithead.media.encoder import EncoderOptions
+from dithead.media.info import VideoInfo
+from dithead.media.writer import VideoWriter
 from dithead.types import RGB, Wave
 
 STILLS = 8  # columns of a sheet
@@ -42,7 +44,7 @@ def side_by_side(path: Path, crops: list[Crops], fps: Fraction, audio: tuple[Wav
     middle = min(map(len, crops)) // 2
     save_jpeg(path.with_suffix(".jpg"), _beside([c[middle] for c in crops]), 80)
     like = VideoInfo(width=_SIDE * len(crops), height=_SIDE, fps=fps, pix_fmt="yuv420p")
-    with VideoWriter(path, like, crf=_CRF, audio=audio) as writer:
+    with VideoWriter(path, like, EncoderOptions(crf=_CRF), audio=audio) as writer:
         for pictures in zip(*crops, strict=False):
             writer.write(_beside(pictures))
 

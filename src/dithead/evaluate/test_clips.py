@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import ConfigError, DataError
-from dithead.media.video import VideoWriter, probe, read_frames
+from dithead.media.encoder import EncoderOptions
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.types import Wave
 
@@ -63,7 +65,9 @@ def write_held_out(clips: list[Clip], folder: Path) -> dict[str, Path]:
     for clip in clips:
         if not videos[clip.id].exists():
             crops = clip.folder / "crop.mp4"
-            with VideoWriter(videos[clip.id], probe(crops), crf=4, audio=clip.folder / "audio.flac") as writer:
+            with VideoWriter(
+                videos[clip.id], probe(crops), EncoderOptions(crf=4), audio=clip.folder / "audio.flac"
+            ) as writer:
                 for frame in read_frames(crops):
                     writer.write(frame.pixels)
     return videos

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
+from dithead.face.mesh_indices import ALIGNMENT_POINTS
 from dithead.types import RGB, FloatArray, Landmarks, Similarity
-
-ANCHORS = (33, 133, 362, 263, 168, 6, 197, 195)  # outer and inner eye corners, then down the bridge
 
 # A frontal face as FaceMesh sees it, the mean over about 20 people made symmetric: x, y, z in units of the
 # distance between the outer eye corners, origin between them, z negative towards the viewer.
@@ -47,7 +46,7 @@ def crop_transform(landmarks: Landmarks, size: int) -> Similarity:
 
     Raises FaceError when the landmarks are not finite or fall together.
     """
-    points = np.asarray(landmarks, np.float64)[list(ANCHORS)]
+    points = np.asarray(landmarks, np.float64)[list(ALIGNMENT_POINTS)]
     if not np.isfinite(points).all() or np.ptp(points[:, 0]) < 1e-6:
         raise FaceError("the face landmarks are degenerate; leave this frame out")
     model = CANONICAL[:, : points.shape[1]]

@@ -14,12 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
+from dithead.face.mesh_indices import JAW, MOUTH_CORNERS, UPPER_CHEEKS
 from dithead.types import FloatArray, Mask
-
-# Across the face just below the lower eyelids, dipping over the nose at half its length.
-_TOP = (116, 117, 118, 119, 100, 126, 198, 4, 420, 355, 329, 348, 347, 346, 345)
-# Along the jaw from the left ear (right in the picture) to the right one, through the chin.
-_JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 
 WIDEN = 0.06  # outwards at the jaw, as a fraction of S
 WIDEN_CHIN = 0.10  # below the chin, as a fraction of S
@@ -47,7 +43,7 @@ def frame_polygon(landmarks: FloatArray, size: int) -> NDArray[np.float32]:
 
 def jaw_line(landmarks: FloatArray) -> NDArray[np.float32]:
     """The jaw (21, 2) of one frame's crop landmarks (478, 2), from ear to ear through the chin."""
-    return np.asarray(landmarks, np.float32)[list(_JAW), :2]
+    return np.asarray(landmarks, np.float32)[list(JAW), :2]
 
 
 def jaw_mask(jaw: FloatArray, size: int) -> Mask:
@@ -86,8 +82,8 @@ def polygon_mask(polygon: FloatArray, size: int, feather: float = 0.0) -> Mask:
 
 
 def _lower_face(points: NDArray[np.float64], size: int, widen: float, chin: float) -> NDArray[np.float32]:
-    jaw = _pushed_out(points, points[list(_JAW)], size, widen, chin)
-    ring = np.concatenate([points[list(_TOP)], jaw])
+    jaw = _pushed_out(points, points[list(JAW)], size, widen, chin)
+    ring = np.concatenate([points[list(UPPER_CHEEKS)], jaw])
     low, high = _EDGE * size, (1 - _EDGE) * size
     return np.clip(ring, low, high).astype(np.float32)
 
@@ -96,7 +92,7 @@ def _pushed_out(
     points: NDArray[np.float64], jaw: NDArray[np.float64], size: int, widen: float, chin: float
 ) -> NDArray[np.float64]:
     """Jaw points moved away from the mouth: by ``widen`` at the cheeks, by ``chin`` straight below."""
-    return _from(points[[61, 291]].mean(axis=0), jaw, size, widen, chin)
+    return _from(points[list(MOUTH_CORNERS)].mean(axis=0), jaw, size, widen, chin)
 
 
 def _from(

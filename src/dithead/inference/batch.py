@@ -17,7 +17,7 @@ from dithead.inference.job_list import options_of, read_jobs
 from dithead.inference.pipeline import generate, load_talker
 from dithead.inference.progress import Progress, silent
 from dithead.inference.result import GenerateResult
-from dithead.media.files import shown
+from dithead.media.files import printable
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -103,7 +103,7 @@ def _without_clashes(jobs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         output = job.get("output")
         place = Path(output).absolute() if isinstance(output, str | PathLike) else Path(f"/{row}")
         if place in taken:
-            yield {"clash": f"{shown(place)}: is the output of row {taken[place]} already"}
+            yield {"clash": f"{printable(place)}: is the output of row {taken[place]} already"}
         else:
             taken[place] = row
             yield job

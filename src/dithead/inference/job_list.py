@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
-from dithead.media.files import shown
+from dithead.media.files import printable
 
 REQUIRED = ("video", "audio", "output")
 OPTIONS = {
@@ -30,7 +30,7 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise ConfigError(f"{shown(path)}: give jobs as .csv or .jsonl")
+        raise ConfigError(f"{printable(path)}: give jobs as .csv or .jsonl")
     text = _text(path)
     if path.suffix.lower() == ".csv":
         found = csv.DictReader(io.StringIO(text), restkey="(cells beyond the header)")
@@ -40,7 +40,7 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
         rows = [_parsed(path, number, line) for number, line in lines]
     if not rows:
-        raise ConfigError(f"{shown(path)}: holds no jobs")
+        raise ConfigError(f"{printable(path)}: holds no jobs")
     for row in rows:
         paths = (name for name in (*REQUIRED, "speakers") if isinstance(row.get(name), str))
         row.update({name: str(path.parent / row[name]) for name in paths})
@@ -58,10 +58,10 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
     except ValueError:
         found = None
     if not isinstance(found, dict) or not found:
-        raise ConfigError(f'{shown(path)}: is not a JSON object such as {{"1": "anna.wav", "2": "ben.wav"}}')
+        raise ConfigError(f'{printable(path)}: is not a JSON object such as {{"1": "anna.wav", "2": "ben.wav"}}')
     for number, speech in found.items():
         if not (number.isdecimal() and int(number) > 0 and isinstance(speech, str)):
-            raise ConfigError(f"{shown(path)}: '{number}' must be a face's number, from 1, with the name of a file")
+            raise ConfigError(f"{printable(path)}: '{number}' must be a face's number, from 1, with the name of a file")
     return {int(number): path.parent / speech for number, speech in found.items()}
 
 
@@ -92,7 +92,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{shown(path)}: cannot be read as text ({error.__class__.__name__})") from None
+        raise ConfigError(f"{printable(path)}: cannot be read as text ({error.__class__.__name__})") from None
 
 
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -101,5 +101,5 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     except ValueError:
         row = None
     if not isinstance(row, dict):
-        raise ConfigError(f"{shown(path)}: line {number} is not a JSON object")
+        raise ConfigError(f"{printable(path)}: line {number} is not a JSON object")
     return row

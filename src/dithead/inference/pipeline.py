@@ -33,9 +33,10 @@ from dithead.inference.synthesise.audio_features import heard_by, speech_seconds
 from dithead.inference.synthesise.frame_interpolation import Interpolator
 from dithead.inference.synthesise.sampler import MouthMaker, ReferenceMode
 from dithead.media.audio import probe_audio
-from dithead.media.encoder import DEFAULT_CRF, PictureEncoding, codec_named
-from dithead.media.files import muxer_for, require_writable, shown
+from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
+from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
+from dithead.media.quality import DEFAULT_CRF
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 
@@ -113,7 +114,7 @@ def generate(
         clip: Clip = Portrait(Path(video), still_video(info), seconds=spoken, idle=idle)
     else:
         clip = Clip(Path(video), info, start, end)
-    encoding = PictureEncoding(clip.info, crf, lossless, codec_named(codec))
+    encoding = PictureEncoding(clip.info, EncoderOptions(crf, lossless, codec_named(codec)))
     _check_output(Path(output), clip.path, Path(audio))
     room = max(1, _BATCH_PIXELS // (clip.info.width * clip.info.height))
     voices = {number: Path(path) for number, path in (speakers or {}).items()}
@@ -173,7 +174,7 @@ def _check_output(output: Path, *inputs: Path) -> None:
     muxer_for(output)
     for source in inputs:
         if output.exists() and output.samefile(source):
-            raise OutputError(f"{shown(output)}: is also an input; give another name for the output")
+            raise OutputError(f"{printable(output)}: is also an input; give another name for the output")
     require_writable(output)
 
 
@@ -203,7 +204,8 @@ def _key(job: _Job, talker: TalkingHead, sampling: dict[str, Any]) -> dict[str, 
         "clip": repr(job.clip),
         "fit": job.fit,
     }
-    encode = {"crf": job.encoding.crf, "lossless": job.encoding.lossless, "codec": job.encoding.codec}
+    quality = job.encoding.quality
+    encode = {"crf": quality.crf, "lossless": quality.lossless, "codec": quality.codec}
     model = {"weights": digest.hexdigest(), "config": repr(talker.config), "device": str(talker.device)}
     note = {"note": synthetic_note()}
     return {"files": files, "batch": job.batch, **faces, **part, **encode, **model, **note, **sampling}
@@ -218,7 +220,7 @@ def _survey(job: _Job, talker: TalkingHead, work: WorkFolder, progress: Progress
             look = lookout if job.occlusion == "auto" else None
             found = survey(frames, talker.size, job.choice, None, look, talker.config.mask, work.shelf())
     except FaceError as error:
-        raise FaceError(f"{shown(job.clip.path)}: {error}; give a video that shows a face") from None
+        raise FaceError(f"{printable(job.clip.path)}: {error}; give a video that shows a face") from None
     found.learn_habits(talker, job.clip, work.features("own"))
     work.save_survey(found)
     return found

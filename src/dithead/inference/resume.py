@@ -17,7 +17,7 @@ from typing import Any, Self
 from dithead.errors import OutputError
 from dithead.inference.analyse.first_pass import Survey
 from dithead.inference.analyse.image_store import Shelf
-from dithead.media.files import shown
+from dithead.media.files import printable
 
 _JOB, _SURVEY, _MOUTHS, _LOCK = "job.json", "survey.npz", "mouths.png", "lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -37,9 +37,9 @@ class WorkFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise OutputError(f"{shown(self.output)}: is being written by another dithead; wait for it") from None
+            raise OutputError(f"{printable(self.output)}: is being written by another dithead; wait for it") from None
         except OSError as error:
-            raise OutputError(f"{shown(self.output)}: cannot be written ({error.strerror})") from None
+            raise OutputError(f"{printable(self.output)}: cannot be written ({error.strerror})") from None
         self._keep_only_this_job()
         return self
 
@@ -51,7 +51,7 @@ class WorkFolder:
         self._lock.close()
         if error is not None and _no_room(error):
             raise OutputError(
-                f"{shown(self.output)}: the disk is full; free some space and run the same command again, "
+                f"{printable(self.output)}: the disk is full; free some space and run the same command again, "
                 "it goes on where it stopped"
             ) from None
 

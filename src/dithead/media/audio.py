@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import MediaError, OutputError
-from dithead.media.files import create_media, open_media, replacing, shown
+from dithead.media.files import create_media, open_media, printable, replacing
 from dithead.media.video import first_frame_time
 from dithead.types import Wave
 
@@ -30,7 +30,7 @@ def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
     blocks = [block[:, 0] for block in audio_blocks(Path(path), rate, channels=1)]
     wave = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if not len(wave):
-        raise MediaError(f"{shown(Path(path))}: the audio has no samples; record or export it again")
+        raise MediaError(f"{printable(Path(path))}: the audio has no samples; record or export it again")
     return wave
 
 
@@ -52,7 +52,7 @@ def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.fl
 
 def _audio_stream(media: Any, path: Path) -> Any:
     if not media.streams.audio:
-        raise MediaError(f"{shown(path)}: has no audio track; give a file with speech")
+        raise MediaError(f"{printable(path)}: has no audio track; give a file with speech")
     return media.streams.audio[0]
 
 
@@ -73,7 +73,7 @@ def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
             decoded += 1
             yield frame
     if not decoded:
-        raise MediaError(f"{shown(path)}: no audio could be decoded; record or export it again")
+        raise MediaError(f"{printable(path)}: no audio could be decoded; record or export it again")
 
 
 class _Timeline:
@@ -174,7 +174,7 @@ def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:
     try:
         muxer, codec = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}[path.suffix.lower()]
     except KeyError:
-        raise OutputError(f"{shown(path)}: write audio to a name that ends in .wav or .flac") from None
+        raise OutputError(f"{printable(path)}: write audio to a name that ends in .wav or .flac") from None
     pcm = np.rint(np.clip(wave, -1, 32767 / 32768) * 32768).astype(np.int16)
     with replacing(path) as temporary, create_media(temporary, muxer) as media:
         stream = media.add_stream(codec, rate=rate, layout="mono", format="s16")

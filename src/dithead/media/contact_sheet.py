@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from dithead.errors import OutputError
-from dithead.media.files import replacing, shown
+from dithead.media.files import printable, replacing
 from dithead.media.video import read_frames
 from dithead.types import RGB
 
@@ -35,7 +35,7 @@ def save_picture(picture: RGB, output: str | PathLike[str]) -> Path:
     """Write (H, W, 3) as PNG or JPEG by suffix; the file appears whole or not at all."""
     output = Path(output)
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise OutputError(f"{shown(output)}: write the picture to a name that ends in .png or .jpg")
+        raise OutputError(f"{printable(output)}: write the picture to a name that ends in .png or .jpg")
     done, data = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     assert done
     with replacing(output) as temporary:

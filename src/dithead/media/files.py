@@ -19,7 +19,7 @@ from dithead.errors import MediaError, OutputError
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
-def shown(path: Path) -> str:
+def printable(path: Path) -> str:
     """The path as one printable line: a name with a line break must not break the message."""
     text = str(path)
     return text if text.isprintable() else repr(text)
@@ -27,7 +27,7 @@ def shown(path: Path) -> str:
 
 def require_file(path: Path) -> None:
     """Raise ``MediaError`` unless ``path`` is a readable, non-empty file."""
-    name = shown(path)
+    name = printable(path)
     try:
         if path.is_dir():
             raise MediaError(f"{name}: is a folder; give a media file")
@@ -68,7 +68,7 @@ def unreadable(path: Path, error: Exception) -> MediaError:
     reason = str(getattr(error, "strerror", None) or error).strip().splitlines()[0:1]
     why = f" ({reason[0]})" if reason else ""
     return MediaError(
-        f"{shown(path)}: not a media file that can be read, or it is damaged or cut off{why}; "
+        f"{printable(path)}: not a media file that can be read, or it is damaged or cut off{why}; "
         "copy it again or export it anew"
     )
 
@@ -78,12 +78,12 @@ def muxer_for(path: Path) -> str:
     try:
         return MUXERS[path.suffix.lower()]
     except KeyError:
-        raise OutputError(f"{shown(path)}: write to a name that ends in {', '.join(MUXERS)}") from None
+        raise OutputError(f"{printable(path)}: write to a name that ends in {', '.join(MUXERS)}") from None
 
 
 def require_writable(path: Path) -> None:
     """Raise ``OutputError`` unless a file can be made at ``path``; leaves nothing behind."""
-    name = shown(path)
+    name = printable(path)
     if path.is_dir():
         raise OutputError(f"{name}: is a folder; give the name of a file to write")
     if not path.parent.is_dir():
@@ -124,6 +124,6 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{shown(path)}: could not be written ({error.strerror or error})") from error
+        raise OutputError(f"{printable(path)}: could not be written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)

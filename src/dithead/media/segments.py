@@ -1,6 +1,7 @@
-"""A long output in pieces: encoded packets kept on disk, so that work survives a crash, and joined without loss.
+"""Segments of a long output: encoded packets kept on disk, so that work survives a crash, and joined without loss.
 
-A segment file is a row of records (pts, dts, duration, is it a key frame, size) each followed by the packet's bytes.
+A segment file is a sequence of records (pts, dts, duration, is it a key frame, size), each followed by the packet's
+bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import av
 
-from dithead.media.audio_track import AudioMuxer, AudioTrack, Sound
+from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
 from dithead.media.encoder import PictureEncoding
 from dithead.media.files import create_media, muxer_for, replacing
 from dithead.media.planes import Planes
@@ -23,8 +24,14 @@ _RECORD = struct.Struct("<qqq?q")
 
 
 def write_segment(path: Path, frames: Iterator[tuple[Planes, int]], encoding: PictureEncoding) -> None:
-    """Encode (planes, pts) in the source's time base; the file appears whole or not at all."""
-    context = encoding.context()
+    """Encode frames into a segment file, which appears whole or not at all.
+
+    Args:
+        path: The segment file.
+        frames: Planes and time stamp, in the source's time base, of each frame.
+        encoding: How they are encoded; the same for all segments of a file.
+    """
+    context = encoding.codec_context()
     with replacing(path) as temporary, temporary.open("wb") as file:
         for planes, pts in frames:
             frame = planes.to_frame()
@@ -39,28 +46,37 @@ def join_segments(
     encoding: PictureEncoding,
     *,
     end: Fraction,
-    audio: Sound | None = None,
+    audio: SoundSource | None = None,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write ``output`` from segments of one encoding; the file appears whole or not at all.
+    """Write a media file from segments of one encoding; the file appears whole or not at all.
 
-    end: seconds the picture lasts; the sound is cut or filled with silence to it.
+    Args:
+        segments: Files of ``write_segment``, in order.
+        output: The media file; its suffix chooses the container.
+        encoding: How the segments were encoded.
+        end: Seconds that the picture lasts; the sound is cut or filled with silence to that length.
+        audio: A file with sound, or mono samples with their rate.
+        metadata: Tags of the container.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
     output = Path(output)
     muxer = muxer_for(output)
     with replacing(output) as temporary, create_media(temporary, muxer, movflags="+faststart") as media:
         media.metadata.update(metadata or {})
-        stream = encoding.add_to(media, output)
-        sound = None if audio is None else AudioMuxer(media, AudioTrack(audio))
+        stream = encoding.add_stream(media, output)
+        audio_muxer = None if audio is None else AudioMuxer(media, AudioTrack(audio))
         media.start_encoding()
         time_base = encoding.time_base
         for packet in _packets(segments):
             packet.stream, packet.time_base = stream, time_base
-            if sound is not None:
-                sound.write_until(min(end, packet.dts * time_base))
+            if audio_muxer is not None:
+                audio_muxer.write_until(min(end, packet.dts * time_base))
             media.mux(packet)
-        if sound is not None:
-            sound.finish(end)
+        if audio_muxer is not None:
+            audio_muxer.finish(end)
 
 
 def _store(file: Any, packets: list[Any]) -> None:
@@ -71,7 +87,7 @@ def _store(file: Any, packets: list[Any]) -> None:
 
 
 def _packets(segments: Sequence[Path]) -> Iterator[Any]:
-    """All packets in order. Where a segment begins, decoding times are pushed on if its reordering asks for it."""
+    """Yield all packets in order, with decoding times that keep growing where one segment follows another."""
     last: int | None = None
     for segment in segments:
         with segment.open("rb") as file:

@@ -15,15 +15,12 @@ import numpy as np
 
 from dithead.errors import MediaError
 from dithead.media.colour import Encoding
-from dithead.media.files import open_media, shown, unreadable
+from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import VideoInfo, describe
 from dithead.media.planes import to_rgb
-from dithead.media.writer import VideoWriter
 from dithead.types import RGB
 
 _HONEST = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")  # formats whose header holds the true length
-
-__all__ = ["VideoFrame", "VideoInfo", "VideoWriter", "probe", "read_frames", "read_span"]
 
 
 @dataclass
@@ -67,7 +64,7 @@ def video_stream(media: Any, path: Path) -> Any:
     for stream in media.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
-    raise MediaError(f"{shown(path)}: has no video; give a file with a picture")
+    raise MediaError(f"{printable(path)}: has no video; give a file with a picture")
 
 
 def first_frame_time(media: Any) -> float | None:
@@ -181,12 +178,12 @@ def _decoded(media: Any, stream: Any, count: _Count | None = None) -> Iterator[A
 
 def _require_whole(path: Path, media: Any, stream: Any, count: _Count, decoded: int, last: int) -> None:
     if decoded == 0:
-        raise MediaError(f"{shown(path)}: no frame could be decoded; copy the file again or export it anew")
+        raise MediaError(f"{printable(path)}: no frame could be decoded; copy the file again or export it anew")
     promised = stream.frames or 0
     end = float(last * stream.time_base) if stream.time_base else 0.0
     if count.packets < promised or _ends_early(path, media, end):
         where = f"cut off after frame {decoded}" + (f" of {promised}" if promised else "")
-        raise MediaError(f"{shown(path)}: {where}; copy the file again or export it anew")
+        raise MediaError(f"{printable(path)}: {where}; copy the file again or export it anew")
 
 
 def _ends_early(path: Path, media: Any, end: float) -> bool:

@@ -1,4 +1,4 @@
-"""Frames and sound to one video file, encoded once, in constant memory, whole or not at all."""
+"""Frames and sound to one video file: encoded once, in constant memory, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,40 +10,45 @@ from types import TracebackType
 from typing import Self
 
 from dithead.errors import OutputError
-from dithead.media.audio_track import AudioMuxer, AudioTrack, Sound
-from dithead.media.encoder import DEFAULT_CRF, DEFAULT_PRESET, Clock, PictureEncoding, frame_of
-from dithead.media.files import create_media, muxer_for, replacing, shown
+from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
+from dithead.media.encoder import EncoderOptions, FrameClock, PictureEncoding, to_video_frame
+from dithead.media.files import create_media, muxer_for, printable, replacing
 from dithead.media.info import VideoInfo
 from dithead.media.planes import Planes
 from dithead.types import RGB
 
 
 class VideoWriter:
-    """Context manager: ``write`` frames in order; the file appears under its name when the block ends well.
+    """Context manager that encodes frames given to ``write`` in order, with sound beside them.
 
-    like: size, frame rate, colour tags and sample format to write.  crf: H.264 quality, smaller is better;
-    ``lossless`` keeps every sample.  repeatable: the same frames give the same bytes, on any machine; slower.
-    audio: cut or filled with silence to the picture's length.
+    The file appears under its name when the block ends without an exception, and not before.
+
+    Args:
+        path: The file to write; its suffix chooses the container.
+        like: Size, frame rate, colour tags and sample format to write.
+        quality: Encoder and quality.
+        audio: A file with sound, or mono samples with their rate; cut or filled with silence to the picture's length.
+        metadata: Tags of the container.
+
+    Raises:
+        ConfigError: The quality is out of range.
+        OutputError: The file cannot be written, or no frame was.
     """
 
     def __init__(
         self,
         path: str | PathLike[str],
         like: VideoInfo,
+        quality: EncoderOptions | None = None,
         *,
-        crf: float = DEFAULT_CRF,
-        lossless: bool = False,
-        codec: str = "libx264",
-        preset: str = DEFAULT_PRESET,
-        repeatable: bool = False,
-        audio: Sound | None = None,
+        audio: SoundSource | None = None,
         metadata: dict[str, str] | None = None,
     ) -> None:
         self.path, self.like = Path(path), like
         self.muxer = muxer_for(self.path)
-        self.encoding = PictureEncoding(like, crf, lossless, codec, preset, repeatable)
-        self.clock = Clock(like)
-        self.sound, self.metadata = audio, metadata or {}
+        self.encoding = PictureEncoding(like, quality or EncoderOptions())
+        self.clock = FrameClock(like)
+        self.audio, self.metadata = audio, metadata or {}
         self.frames = 0
         self._end = Fraction(0)
 
@@ -55,12 +60,12 @@ class VideoWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
-            track = None if self.sound is None else AudioTrack(self.sound)
+            track = None if self.audio is None else AudioTrack(self.audio)
             self._media = create_media(temporary, self.muxer, movflags="+faststart")
             stack.callback(self._media.close)
             self._media.metadata.update(self.metadata)
-            self._stream = self.encoding.add_to(self._media, self.path)
-            self._audio = None if track is None else AudioMuxer(self._media, track)
+            self._stream = self.encoding.add_stream(self._media, self.path)
+            self._audio_muxer = None if track is None else AudioMuxer(self._media, track)
             self._stack = stack.pop_all()
         return self
 
@@ -76,18 +81,24 @@ class VideoWriter:
         self._stack.__exit__(kind, error, trace)
 
     def write(self, picture: RGB | Planes, pts: int | None = None, time_base: Fraction | None = None) -> None:
-        """Append one frame (H, W, 3) or its planes. Without ``pts`` it follows the last at the frame rate."""
-        frame = frame_of(picture, self.like, self.pix_fmt)
+        """Append one frame.
+
+        Args:
+            picture: (H, W, 3), or planes in ``pix_fmt``.
+            pts: Time stamp in ticks of ``time_base``; None: the frame follows the last one at the frame rate.
+            time_base: Seconds of a tick of ``pts``; None: the time base of ``like``.
+        """
+        frame = to_video_frame(picture, self.like, self.pix_fmt)
         self.clock.stamp(frame, pts, time_base)
         self._media.mux(self._stream.encode(frame))
         self.frames += 1
         self._end = self.clock.end
-        if self._audio is not None:
-            self._audio.write_until(self._end)
+        if self._audio_muxer is not None:
+            self._audio_muxer.write_until(self._end)
 
     def _finish(self) -> None:
         if not self.frames:
-            raise OutputError(f"{shown(self.path)}: no frame to write")
+            raise OutputError(f"{printable(self.path)}: no frame to write; give a source that has frames")
         self._media.mux(self._stream.encode(None))
-        if self._audio is not None:
-            self._audio.finish(self._end)
+        if self._audio_muxer is not None:
+            self._audio_muxer.finish(self._end)

@@ -20,12 +20,16 @@ from dithead.errors import DitheadError, FaceError, MediaError
 from dithead.face.alignment import crop_transform, smooth_transforms, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import stable_polygon
+from dithead.face.mesh_indices import eye_distance
 from dithead.face.tracking import FaceObservation, face_runs, fill_gaps, track_faces
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.video import VideoInfo, VideoWriter, probe, read_frames
+from dithead.media.encoder import EncoderOptions
+from dithead.media.info import VideoInfo
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 from dithead.prepare.settings import PrepareConfig
 from dithead.prepare.sync_check import Listener, Speech
-from dithead.types import Similarity, Wave
+from dithead.types import Landmarks, Similarity, Wave
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def _reject(piece: _Piece, wave: Wave, config: PrepareConfig) -> str:
         return f"too short: a face for {seconds:.2f} s, at least {config.min_seconds:g} s are needed"
     if len(found) < config.min_valid * len(piece.seen):
         return f"too few frames with a face: {len(found)} of {len(piece.seen)}"
-    eyes = float(np.median([np.linalg.norm(face[33] - face[263]) for face in found]))
+    eyes = _median_eye_distance(found)
     if eyes < config.min_eye_distance:
         return f"face too small: eyes {eyes:.0f} px apart, at least {config.min_eye_distance:g} are needed"
     sound = _sound(piece, wave, config)
@@ -173,7 +177,7 @@ def _write_crops(
         config.size, config.size, Fraction(config.fps), pix_fmt="yuv444p", color_range=1, color_space=1,
         color_primaries=1, color_trc=1,
     )  # fmt: skip
-    with VideoWriter(path, like, crf=config.crf, repeatable=True) as writer:
+    with VideoWriter(path, like, EncoderOptions(crf=config.crf, repeatable=True)) as writer:
         for frame in frames:
             if frame.index < start:
                 continue
@@ -196,10 +200,15 @@ def _write_meta(
         "source_size": [info.width, info.height],
         "source_fps": float(info.fps),
         "frames_without_face": len(piece.seen) - len(found),
-        "eye_distance_px": round(float(np.median([np.linalg.norm(f[33] - f[263]) for f in found])), 1),
+        "eye_distance_px": round(_median_eye_distance(found), 1),
     }
     meta.pop("reason")
     path.write_text(json.dumps(meta, indent=1) + "\n", "utf-8")
+
+
+def _median_eye_distance(faces: list[Landmarks]) -> float:
+    """Median over the frames of a clip, in pixels of the source."""
+    return float(np.median(np.array([eye_distance(face) for face in faces], np.float32)))
 
 
 def _without_path(error: DitheadError, path: Path) -> str:

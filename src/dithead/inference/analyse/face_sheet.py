@@ -15,7 +15,7 @@ from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.face.tracking import CutDetector
 from dithead.inference.analyse.multi_face import FaceMemory
 from dithead.media.contact_sheet import save_picture
-from dithead.media.files import shown
+from dithead.media.files import printable
 from dithead.media.video import read_frames
 from dithead.types import RGB, Landmarks
 
@@ -54,7 +54,7 @@ def write_faces(video: str | PathLike[str], output: str | PathLike[str]) -> int:
         if len(stills) == _MOST_SHOTS:
             break
     if not stills:
-        raise FaceError(f"{shown(Path(video))}: no face in any frame; give a video that shows a face")
+        raise FaceError(f"{printable(Path(video))}: no face in any frame; give a video that shows a face")
     save_picture(np.concatenate(stills), output)
     return count
 

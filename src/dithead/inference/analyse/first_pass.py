@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from dithead.errors import FaceError
 from dithead.face.alignment import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
+from dithead.face.mesh_indices import eye_distance
+from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP, track_faces
 from dithead.inference.analyse.image_store import Shelf, Slot
 from dithead.inference.analyse.multi_face import Choice, follow_faces
 from dithead.inference.analyse.occlusion import BLURRED, HAUNTED, HIDDEN, Covers, Look, Lookout
 from dithead.inference.analyse.references import Mouths
-from dithead.inference.analyse.tracklet import OpenRun, Run, head_turn
+from dithead.inference.analyse.tracklet import OpenRun, Run
 from dithead.inference.result import Stretch
 from dithead.inference.synthesise.lip_calibration import Habit, habit_of, own_sound
 from dithead.media.files import save_arrays
@@ -270,7 +272,7 @@ def unusable(landmarks: Landmarks | None) -> str:
     """Why no mouth should be drawn on this face, or an empty string."""
     if landmarks is None:
         return "no face"
-    if np.linalg.norm(landmarks[33] - landmarks[263]) < SMALLEST_EYES:
+    if eye_distance(landmarks) < SMALLEST_EYES:
         return "face too small"
     if abs(head_turn(landmarks)) > WIDEST_TURN:
         return "face turned away"

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import warp_crop
 from dithead.face.hands import HandFinder, hand_mask
+from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.occlusion_colour import (
-    CHEEKS,
-    LIPS,
     NEIGHBOURS,
     inside,
     lip_tint,
@@ -100,10 +99,10 @@ def seen_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) ->
     """What hides the mouth in a crop (S, S, 3) with landmarks ``points`` (478, 2) and ``hands`` (S, S) found in it."""
     size, unlike = crop.shape[0], unlike_skin(crop, points[list(CHEEKS)])
     cover = hands | thing_before_lips(unlike, points)
-    lips = inside(points[list(LIPS)], size)
+    lips = inside(points[list(OUTER_LIPS)], size)
     if cover[lips].mean() > _ALL_HIDDEN:
         return Look(reason=HIDDEN)
-    touches = cover[inside(points[list(LIPS)], size, grow=size // 5)].any()
+    touches = cover[inside(points[list(OUTER_LIPS)], size, grow=size // 5)].any()
     found = thing_beside_lips(unlike, points)
     return Look(
         cover=_small(cover) if touches else None,

@@ -16,12 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.masks import jaw_line
+from dithead.face.mesh_indices import (
+    BETWEEN_EYES,
+    CHEEKS,
+    CHIN,
+    INNER_LIPS,
+    LOWER_LIP,
+    MOUTH_CORNERS,
+    OUTER_LIPS,
+)
 from dithead.types import RGB
 
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-CHEEKS = (50, 280, 205, 425, 195, 117, 346, 4)
-_LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95, 78)
-_OPENING = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 _LIP_HIDDEN = 0.3  # share of the lower lip unlike lips from which something lies over it; real clips stay below 0.15
 _DEEP, _DEEP_SHARE = 0.7, 0.03  # how near to the mouth a thing beside it reaches, and the share of that part it fills
 _BEARD = 0.08  # share unlike skin of the barer side of that part from which on a beard hides what is a thing
@@ -38,7 +43,7 @@ def thing_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) ->
     """
     size = unlike.shape[0]
     near = unlike & inside(jaw_line(points), size, grow=size // 10)  # beyond it the source stays in any case
-    lower = inside(points[list(_LOWER_LIP)], size)
+    lower = inside(points[list(LOWER_LIP)], size)
     if not lower.any() or near[lower].mean() < _LIP_HIDDEN:
         return np.zeros((size, size), bool)
     return _joined(near, lower, max(1, size // 50))
@@ -59,7 +64,7 @@ class Beside:
 def thing_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> Beside:
     """What comes from outside a crop's face and lies over it, on the lips too if it is sure: they differ from it."""
     size, jaw = unlike.shape[0], jaw_line(points)
-    lips, face = inside(points[list(LIPS)], size, grow=size // 40), inside(jaw, size)
+    lips, face = inside(points[list(OUTER_LIPS)], size, grow=size // 40), inside(jaw, size)
     deep = inside(_towards_mouth(points), size) & ~lips
     if not deep.any() or _bearded(unlike, deep, points):
         return Beside(np.zeros((size, size), bool), bearded=True)
@@ -67,7 +72,7 @@ def thing_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) ->
     thing = _joined(around & ~lips, ~inside(jaw, size, grow=2), max(1, size // 80))
     sure = float((thing & deep).sum()) / float(deep.sum()) > _DEEP_SHARE
     if sure:
-        lips &= ~inside(points[list(_OPENING)], size, grow=1)
+        lips &= ~inside(points[list(INNER_LIPS)], size, grow=1)
         thing |= _joined(around & (lips | thing), thing, 1)
     # beyond the face too, where a chin may be drawn: next to what is well inside it
     shrunk = cv2.erode(face.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, size // 50))
@@ -90,7 +95,7 @@ def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = Non
 def lip_tint(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.float32]:
     """(3,): the lips' colour against the cheeks', in Lab, lightness counting half; NaN where there are no lips."""
     lab, size = _lab(crop), crop.shape[0]
-    lips = inside(points[list(LIPS)], size) & ~inside(points[list(_OPENING)], size, grow=1)
+    lips = inside(points[list(OUTER_LIPS)], size) & ~inside(points[list(INNER_LIPS)], size, grow=1)
     if not lips.any():
         return np.full(3, np.nan, np.float32)
     gap = np.median(lab[lips], axis=0) - _skin(lab, points[list(CHEEKS)])
@@ -126,13 +131,13 @@ def inside(corners: NDArray[np.float32], size: int, grow: int = 0) -> NDArray[np
 
 def _towards_mouth(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """The inner part (K, 2) of the lower face, around the mouth."""
-    mouth, jaw = points[[61, 291]].mean(axis=0), jaw_line(points)[3:18]
+    mouth, jaw = points[list(MOUTH_CORNERS)].mean(axis=0), jaw_line(points)[3:18]
     return np.vstack([mouth + _DEEP * (jaw - mouth), mouth[None]])
 
 
 def _bearded(unlike: NDArray[np.bool_], deep: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
     """Whether both sides of the ``deep`` part, left and right of the middle of the face, are unlike skin."""
-    (x, y), (along, down) = points[[61, 291]].mean(axis=0), points[152] - points[168]
+    (x, y), (along, down) = points[list(MOUTH_CORNERS)].mean(axis=0), points[CHIN] - points[BETWEEN_EYES]
     rows, columns = np.nonzero(deep)
     left = (columns - x) * down - (rows - y) * along > 0
     sides = [unlike[rows[part], columns[part]] for part in (left, ~left)]

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_moves, transform_points, warp_crop
-from dithead.face.lip_opening import OUTER_LIPS, lip_aperture
+from dithead.face.lip_opening import lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
+from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
+from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import Shelf
 from dithead.inference.analyse.occlusion import Covers, Look, Watch
-from dithead.inference.analyse.occlusion_colour import CHEEKS
 from dithead.inference.analyse.references import Mouths, choose_mouths, own_picture
 from dithead.inference.synthesise.lip_calibration import Habit
 from dithead.media.video import VideoFrame
@@ -149,12 +150,6 @@ class OpenRun:
         self.jaws += jaw_line(in_crop).astype(np.float16).tobytes()
         if self.mask == "polygon":
             self.outlines += transform_points(frame_polygon(in_crop, size), invert(transform)).tobytes()
-
-
-def head_turn(landmarks: Landmarks) -> float:
-    """Sine of the yaw from the depth of the outer eye corners: 0 is frontal, 1 full profile."""
-    axis = landmarks[263] - landmarks[33]
-    return float(axis[2] / max(float(np.linalg.norm(axis)), 1e-6))
 
 
 def choose_reference(samples: list[_Sample]) -> RGB:

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from dithead.inference.source.timeline import Clip
+from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb, working_format
-from dithead.media.video import VideoFrame, VideoInfo, read_frames
+from dithead.media.video import VideoFrame, read_frames
 from dithead.types import RGB
 
 FPS = Fraction(25)

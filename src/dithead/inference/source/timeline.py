@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, MediaError
-from dithead.media.files import shown
-from dithead.media.video import VideoFrame, VideoInfo, read_frames, read_span
+from dithead.media.files import printable
+from dithead.media.info import VideoInfo
+from dithead.media.video import VideoFrame, read_frames, read_span
 
 Fit = Literal["silence", "cut", "loop", "bounce", "freeze"]
 """silence: every frame of the video; longer speech is cut, shorter is followed by silence.  cut: ends with the
@@ -49,7 +50,7 @@ class Clip:
             pts = frame.pts - first.pts
             yield replace(frame, index=frame.index - first.index, pts=pts, time=float(pts * frame.time_base))
         if first is None:
-            raise MediaError(f"{shown(self.path)}: has no frame after {self.start:g} s; give an earlier --start")
+            raise MediaError(f"{printable(self.path)}: has no frame after {self.start:g} s; give an earlier --start")
 
     def frames_backwards(self, stamps: NDArray[np.int64]) -> Iterator[VideoFrame]:
         """All frames, last one first, a few at a time; ``stamps`` (N,) are their time stamps."""

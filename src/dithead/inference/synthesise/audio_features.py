@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dithead.errors import MediaError
 from dithead.media.audio import audio_blocks
-from dithead.media.files import shown
+from dithead.media.files import printable
 from dithead.models.audio.base import MelListener
 from dithead.models.audio.hf_speech import SpeechEncoder
 from dithead.models.audio.mel import (
@@ -90,7 +90,7 @@ def speech_seconds(path: Path) -> float:
     """How long the speech in a file is; ``MediaError`` when it has none. Decodes it once, in constant memory."""
     count = sum(len(block) for block in audio_blocks(path, SAMPLE_RATE, channels=1))
     if not count:
-        raise MediaError(f"{shown(path)}: the audio has no samples; record or export it again")
+        raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
     return count / SAMPLE_RATE
 
 

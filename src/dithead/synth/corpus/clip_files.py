@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.synth.corpus.ground_truth import Moment, stack
@@ -54,11 +55,13 @@ def write_video(path: Path, moments: Iterator[Moment], script: Script, fps: int,
     height, width = first.pixels.shape[:2]
     like = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
     with ExitStack() as both:
-        sounding = VideoWriter(path, like, crf=quality, repeatable=True, audio=(script.wave, RATE))
+        sounding = VideoWriter(path, like, EncoderOptions(crf=quality, repeatable=True), audio=(script.wave, RATE))
         writer = both.enter_context(sounding)
         silent = None
         if first.rest is not None:
-            silent = both.enter_context(VideoWriter(path.with_name(REST), like, crf=quality, repeatable=True))
+            silent = both.enter_context(
+                VideoWriter(path.with_name(REST), like, EncoderOptions(crf=quality, repeatable=True))
+            )
         for moment in chain([first], moments):
             writer.write(moment.pixels)
             if silent is not None and moment.rest is not None:

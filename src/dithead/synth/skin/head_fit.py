@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.face.lip_opening import LIP_INDICES
+from dithead.face.mesh_indices import FACE_OVAL, LIP_INDICES, MESH_LANDMARKS, eye_distance
 from dithead.synth.face.expression_keys import EXPRESSION_KEYS
 from dithead.synth.head.body import apply_shape_keys, blend_ancestries
 from dithead.synth.head.head_model import HeadModel, ShapeKey
@@ -52,8 +52,6 @@ _FACT_DIRECTIONS: dict[str, tuple[MacroFacts, MacroFacts, float]] = {
     "age": (MEAN_PERSON._replace(age=0.85), MEAN_PERSON, 0.4),
     "weight": (MEAN_PERSON._replace(weight=1.0), MEAN_PERSON._replace(weight=-1.0), 0.3),
 }
-_OUTLINE = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
-            150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def fit_head(space: FaceSpace, landmarks: FloatArray) -> HeadFit:
     Raises:
         FaceError: when the landmarks are not finite or coincide.
     """
-    targets = np.asarray(landmarks, np.float64)[:, :468, :2]
+    targets = np.asarray(landmarks, np.float64)[:, :MESH_LANDMARKS, :2]
     if not np.isfinite(targets).all() or np.ptp(targets, axis=1).min() < 4:
         raise FaceError("the landmarks of a frame are degenerate; leave it out")
     base = landmark_points(space.head, space.mean).astype(np.float64)
@@ -187,7 +185,7 @@ def fit_head(space: FaceSpace, landmarks: FloatArray) -> HeadFit:
 def _relative_error(poses: list[HeadPose], solid: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
     """Mean distance of projected landmarks and targets, in distances between the outer eye corners."""
     errors = [
-        np.linalg.norm(pose.project(points) - target, axis=1).mean() / np.linalg.norm(target[33] - target[263])
+        np.linalg.norm(pose.project(points) - target, axis=1).mean() / eye_distance(target)
         for pose, points, target in zip(poses, solid, targets, strict=True)
     ]
     return float(np.mean(errors))
@@ -260,7 +258,7 @@ def _solve_shape(
 
 def _landmark_trust() -> NDArray[np.float64]:
     """(L,) relative trust in each landmark: the lips most, the face's outline least."""
-    trust = np.ones(468)
-    trust[list(_OUTLINE)] = 0.4
+    trust = np.ones(MESH_LANDMARKS)
+    trust[list(FACE_OVAL)] = 0.4
     trust[list(LIP_INDICES)] = 1.5
     return trust

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.lip_opening import lip_aperture
+from dithead.face.mesh_indices import MESH_LANDMARKS
 from dithead.synth.skin.atlas import SkinAtlas
 from dithead.synth.skin.head_fit import CAMERA_DISTANCE, HeadFit
 from dithead.synth.skin.paint import CAMERA_GAMMA
@@ -54,7 +55,7 @@ def project_view(atlas: SkinAtlas, view: SkinView, fit: HeadFit, index: int) -> 
     """
     pose = fit.poses[index]
     position, normal = atlas.skin_of(fit.vertices[index])
-    offsets = view.landmarks[:468, :2] - pose.project(fit.landmarks[index])
+    offsets = view.landmarks[:MESH_LANDMARKS, :2] - pose.project(fit.landmarks[index])
     pixels = atlas.to_texels(pose.project(position) + atlas.spread_offsets(np.asarray(offsets, np.float64)))
     turned = atlas.to_texels(np.hstack([position, normal]) @ np.kron(np.eye(2), pose.rotation.T))
     linear = (view.pixels.astype(np.float32) / 255) ** CAMERA_GAMMA

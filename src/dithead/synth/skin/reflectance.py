@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
+from dithead.face.mesh_indices import MESH_LANDMARKS
 from dithead.synth.skin.atlas import SkinAtlas
 from dithead.synth.skin.completion import MIN_REFLECTANCE, local_mean
 from dithead.synth.skin.head_fit import HeadFit, fit_head
@@ -36,7 +37,7 @@ def estimate_reflectance(atlas: SkinAtlas, views: list[SkinView]) -> tuple[Float
     Raises:
         FaceError: when no picture shows enough of the face, or the head does not fit it.
     """
-    fit = fit_head(atlas.space, np.stack([v.landmarks[:468] for v in views]))
+    fit = fit_head(atlas.space, np.stack([v.landmarks[:MESH_LANDMARKS] for v in views]))
     if fit.error > _MAX_FIT_ERROR:
         raise FaceError(f"the head does not fit the face ({fit.error:.3f} eye distances off); use other clips")
     projected = [project_view(atlas, view, fit, i) for i, view in enumerate(views)]

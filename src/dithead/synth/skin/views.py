@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from dithead.errors import FaceError
 from dithead.face.lip_opening import lip_aperture
+from dithead.face.mesh_indices import MESH_LANDMARKS, eye_distance
+from dithead.face.pose import nose_direction
 from dithead.synth.skin.projection import SkinView
 from dithead.types import RGB, FloatArray, Wave
 
@@ -24,7 +26,6 @@ MAX_CLIPS = 6
 MIN_EYE_DISTANCE = 30.0
 """Pixels between the outer eye corners below which a picture shows no skin; our choice."""
 _SEARCHED = 40  # pictures of each clip that are considered
-_RIGHT_EYE, _LEFT_EYE, _NOSE = 33, 263, 1  # FaceMesh's outer eye corners and tip of the nose
 
 
 class Footage(Protocol):
@@ -53,7 +54,7 @@ class Footage(Protocol):
 
 class _Candidate(NamedTuple):
     view: SkinView
-    direction: NDArray[np.float64]  # (2,) see `_nose_direction`
+    direction: NDArray[np.float64]  # (2,) see `face.pose.nose_direction`
     quality: float
 
 
@@ -90,9 +91,9 @@ def _candidates(clip: Footage) -> Iterator[_Candidate]:
     track, size, frames = clip.track(), clip.meta().get("source_size"), clip.frames()
     for i in range(0, len(frames), max(len(frames) // _SEARCHED, 1)):
         points = track.landmarks[i]
-        if track.valid[i] and np.linalg.norm(points[_RIGHT_EYE] - points[_LEFT_EYE]) >= MIN_EYE_DISTANCE:
+        if track.valid[i] and eye_distance(points) >= MIN_EYE_DISTANCE:
             view = SkinView(frames[i], points, _inside_source(frames[i], track.transforms[i], size))
-            yield _Candidate(view, _nose_direction(points), _quality(frames[i], points))
+            yield _Candidate(view, nose_direction(points), _quality(frames[i], points))
 
 
 def _inside_source(picture: RGB, transform: NDArray[np.float64], source: Sequence[int] | None) -> NDArray[np.bool_]:
@@ -104,18 +105,9 @@ def _inside_source(picture: RGB, transform: NDArray[np.float64], source: Sequenc
     return np.asarray(cv2.warpAffine(inside, np.asarray(transform, np.float64), (width, height)) > 250)
 
 
-def _nose_direction(points: FloatArray) -> NDArray[np.float64]:
-    """Where the nose points (2,): sideways and down from the middle of the eyes, in eye distances."""
-    across = points[_LEFT_EYE] - points[_RIGHT_EYE]
-    distance = float(np.linalg.norm(across))
-    nose = points[_NOSE] - (points[_RIGHT_EYE] + points[_LEFT_EYE]) / 2
-    along = across / distance
-    return np.array([nose @ along, nose @ (-along[1], along[0])]) / distance
-
-
 def _quality(picture: RGB, points: FloatArray) -> float:
     """Higher for sharp pictures with closed lips."""
-    low, high = points[:468].min(axis=0).astype(int).clip(0), points[:468].max(axis=0).astype(int)
+    low, high = points[:MESH_LANDMARKS].min(axis=0).astype(int).clip(0), points[:MESH_LANDMARKS].max(axis=0).astype(int)
     grey = cv2.cvtColor(picture[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)
     sharpness = np.log(float(cv2.Laplacian(grey, cv2.CV_32F).var()) + 1) if grey.size else 0.0
     return 0.15 * sharpness - 4.0 * max(lip_aperture(points) - 0.03, 0)

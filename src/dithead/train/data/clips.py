@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DataError
-from dithead.face.lip_opening import OUTER_LIPS
 from dithead.face.masks import polygon_mask
+from dithead.face.mesh_indices import OUTER_LIPS
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data.damaged_clips import Damaged
 from dithead.train.data.picture_augmentation import Augmentation

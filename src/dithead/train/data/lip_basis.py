@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ModelError
-from dithead.face.lip_opening import LIP_INDICES
+from dithead.face.lip_opening import inner_lip_gaps
+from dithead.face.mesh_indices import LIP_INDICES, eye_distances
 
 COMPONENTS = 8
 COEFFICIENTS = COMPONENTS + 1
 """The opening comes last."""
-_TOP, _BOTTOM = 13, 14
-_EYES = (33, 263)
 _RESTING = 0.25  # share of a clip's frames, the most closed ones, that stand for the resting mouth
 
 Floats = NDArray[np.floating[Any]]
@@ -30,10 +29,10 @@ Floats = NDArray[np.floating[Any]]
 
 def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Shapes (N, 81) from a clip's crop landmarks (N, 478, 2), in distances between the outer eye corners."""
-    unit = float(np.median(np.linalg.norm(landmarks[:, _EYES[0]] - landmarks[:, _EYES[1]], axis=-1)))
+    unit = float(np.median(eye_distances(landmarks)))
     lips = landmarks[:, list(LIP_INDICES)] / unit  # (N, 40, 2)
     lips = lips - lips.mean(1, keepdims=True)
-    opening = np.linalg.norm(landmarks[:, _TOP] - landmarks[:, _BOTTOM], axis=-1) / unit
+    opening = inner_lip_gaps(landmarks) / unit
     resting = opening <= np.quantile(opening, _RESTING)
     lips = lips - lips[resting].mean(0, keepdims=True)
     return np.concatenate([lips.reshape(len(lips), -1), opening[:, None]], 1).astype(np.float32)

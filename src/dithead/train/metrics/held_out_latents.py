@@ -83,22 +83,22 @@ def held_out_numbers(head: TalkingHead, clips: Sequence[HeldOutClip], shown: Sho
     own = [sample(head, clip, clip.mel, shown) for clip in clips]
     other = [sample(head, clip, clips[i - 1].mel, shown) for i, clip in enumerate(clips)]
     fixed = [sample(head, clip, clip.mel, "fixed") for clip in clips]
-    error, wrong, unmoved = (_error(made, clips) for made in (own, other, fixed))
+    error, wrong, unmoved = (mouth_error(made, clips) for made in (own, other, fixed))
     truth = [clip.latent for clip in clips]
     return {
         "held_out_error": error,
         "held_out_listening": wrong / max(error, 1e-9) - 1,
-        "held_out_gain": _spread(own, clips) / max(_spread(truth, clips), 1e-9),
-        "held_out_jitter": _change(own, clips) / max(_change(truth, clips), 1e-9),
+        "held_out_gain": mouth_spread(own, clips) / max(mouth_spread(truth, clips), 1e-9),
+        "held_out_jitter": mouth_change(own, clips) / max(mouth_change(truth, clips), 1e-9),
         "held_out_fixed": unmoved,
-        "held_out_copied": _error([copied(head, clip) for clip in clips], clips),
+        "held_out_copied": mouth_error([copied(head, clip) for clip in clips], clips),
     }
 
 
 @torch.no_grad()
 def held_out_by_clip(head: TalkingHead, clips: Sequence[HeldOutClip]) -> dict[str, float]:
     """The error of each clip by its name, the worst first: which people suffer."""
-    errors = {clip.name: _error([sample(head, clip, clip.mel)], [clip]) for clip in clips}
+    errors = {clip.name: mouth_error([sample(head, clip, clip.mel)], [clip]) for clip in clips}
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 
@@ -166,17 +166,17 @@ def _denoise(
     return torch.where(mask > 0, made, masked).float().cpu()
 
 
-def _error(made: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
+def mouth_error(made: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
     each = [((z - c.latent[: len(z)]).square() * c.mouth[: len(z)]).sum() for z, c in zip(made, clips, strict=True)]
     weight = [c.mouth[: len(z)].sum() * z.shape[1] for z, c in zip(made, clips, strict=True)]
     return float(sum(each) / sum(weight))
 
 
-def _spread(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
+def mouth_spread(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
     each = [(z.std(0) * c.mouth.mean(0)).mean() for z, c in zip(latents, clips, strict=True) if len(z) > 1]
     return float(torch.stack(each).mean()) if each else 0.0
 
 
-def _change(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
+def mouth_change(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
     each = [(z.diff(dim=0).abs() * c.mouth[1 : len(z)]).mean() for z, c in zip(latents, clips, strict=True)]
     return float(torch.stack(each).mean()) if each else 0.0

@@ -1,0 +1,104 @@
+"""Do the runs of the ablations speak, as a sync expert that nothing is trained against judges them?
+
+It makes the figures of the sync expert in docs/results/ablations.md.
+
+    python experiments/ablation_sync.py out/ablations PREPARED_DATASET base-0 sync-loss-0
+
+The first argument is the output folder of recipes/ablations.sh, the second the dataset that its runs were trained on,
+the others are finished runs with the mask of the run `base`. The first 40 frames of clips of people held out are drawn
+to their own speech, with reference frames from the rest of the clip, decoded, and judged. Columns: the mean cosine of
+mouth and speech embeddings at offset 0, the expert's mean confidence at its best offset, and the number of clips whose
+best offset is at most one frame. Letters: K frames, S crop side, C latent channels, G latent side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dithead.checkpoint import load_model
+from dithead.config import get_preset
+from dithead.critics.sync_expert import find_offset
+from dithead.critics.sync_offset import as_input, lip_centre, mouth_pictures, shipped_expert, speech_of
+from dithead.face.masks import polygon_mask
+from dithead.models.talking_head import TalkingHead
+from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
+from dithead.train.data.clips import Source, WeightedClip, held_out_people
+from dithead.train.data.latent_cache import cache_clips
+from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.lip_basis import LipBasis
+from dithead.train.data.picture_augmentation import identity
+from dithead.train.metrics import held_out_latents as held_out
+from dithead.train.stages.parts import cache_key
+from shared import make_parser, print_table
+
+FRAMES, CLIPS = 40, 12
+REACH = 10  # frames searched to either side for the best offset
+
+Pictures = NDArray[np.uint8]  # (K, S, S, 3)
+
+
+def model_frames(item: WeightedClip, side: int) -> Pictures:
+    """Return the first frames of a clip at the model's resolution (K, S, S, 3)."""
+    crops = item.clip.frames()[:FRAMES]
+    change = identity(crops.shape[1], side)
+    return np.stack([change.picture(crop) for crop in crops])
+
+
+def decode(head: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
+    """Decode latents (K, C, G, G) to pictures (K, S, S, 3), with the clip's last frame as the decoder's reference."""
+    track, truth = item.clip.track(), model_frames(item, head.size)
+    ratio = head.size / item.clip.frames().shape[1]
+    masked, mask = frame_conditions(truth, polygon_mask(track.polygon * ratio, head.size))
+    last = identity(item.clip.frames().shape[1], head.size).picture(item.clip.frames()[-1])
+    reference = to_tensor(last[None]).expand(len(latents), -1, -1, -1)
+    return to_pixels(head.autoencoder.decode(latents, masked, mask, reference))
+
+
+def judge(name: str, items: Sequence[WeightedClip], pictures: Sequence[Pictures]) -> list[str]:
+    """Return one line of the table: what the expert finds in the pictures of each clip with the clip's own sound."""
+    expert, cosines, offsets = shipped_expert("score"), [], []
+    for item, crops in zip(items, pictures, strict=True):
+        x, y = (c * crops.shape[1] / item.clip.frames().shape[1] for c in lip_centre(item.clip.track().landmarks))
+        mouths = expert.see(as_input(mouth_pictures(crops, (x, y), expert.config.side)[None]))[0]
+        speech = expert.hear(speech_of(item.clip.audio(), item.clip.length)[None])[0][: len(crops)]
+        cosines.append(float((mouths * speech).sum(-1).mean()))
+        offsets.append(find_offset(mouths, speech, reach=REACH))
+    right, confidence = sum(abs(o.frames) <= 1 for o in offsets), np.mean([o.confidence for o in offsets])
+    return [name, f"{np.mean(cosines):.3f}", f"{confidence:.3f}", f"{right} of {len(offsets)}"]
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("ablations", type=Path, help="output folder of recipes/ablations.sh")
+    parser.add_argument("dataset", type=Path, help="the prepared dataset its runs were trained on")
+    parser.add_argument("runs", nargs="+", help="names of finished runs in it, such as base-0")
+    options = parser.parse_args()
+    basis, settings = LipBasis.load(options.ablations / "audio" / "lips.npz"), get_preset("tiny").dit
+    items, lines = held_out_people([Source(options.dataset)], 18)[:CLIPS], []
+    for number, run in enumerate(options.runs):
+        head = load_model(options.ablations / run / "model")
+        cache = options.ablations / "latents" / cache_key(head, 0) / "held_out"
+        cached = cache_clips(cache, items, [1] * CLIPS, head, 0)
+        bank = LatentBank(cached, basis, settings, head.audio, head.config.dit.references)
+        clips = held_out.held_out_clips(bank, CLIPS, FRAMES)
+        if number == 0:
+            lines.append(judge("truth", items, [model_frames(item, head.size) for item in items]))
+            rebuilt = [decode(head, item, clip.latent) for item, clip in zip(items, clips, strict=True)]
+            lines.append(judge("truth, encoded and decoded", items, rebuilt))
+            copies = [decode(head, i, held_out.copied(head, c)) for i, c in zip(items, clips, strict=True)]
+            lines.append(judge("nearest references, copied", items, copies))
+        drawn = [held_out.sample(head, clip, clip.mel) for clip in clips]
+        pictures = [decode(head, item, latents) for item, latents in zip(items, drawn, strict=True)]
+        lines.append(judge(run, items, pictures))
+    print_table(["run", "cosine at offset 0", "confidence", "offset within one frame"], lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Put the second audio encoder of a later training run into a model whose transformer stays as it is.
+
+It answers no question: it is the step by which the shipped model got its lip predictor (docs/log/2026-11.md).
+
+    dithead train audio --tokens-of small ... -o out/audio
+    python experiments/replace_audio_encoder.py small out/audio out/model --version 0.5
+
+The tokens of the run's audio encoder must be those of the model, because the transformer was trained on them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from dithead.checkpoint import CARD, load_model, save_model
+from dithead.config import ModelConfig
+from dithead.hub import resolve_model
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.train.stages.parts import load_audio
+from shared import make_parser
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("model", help="shipped name, model folder or hub id")
+    parser.add_argument("run", type=Path, help="run folder of `dithead train audio --tokens-of MODEL`")
+    parser.add_argument("output", type=Path, help="model folder to write")
+    parser.add_argument("--version", required=True, help="version of the new model")
+    options = parser.parse_args()
+    talker = load_model(options.model)
+    config = ContextEncoderConfig(**json.loads((options.run / "config.json").read_text("utf-8"))["model"])
+    encoder = ContextEncoder(config)
+    basis = load_audio(options.run, encoder)
+    old = talker.audio.state_dict()
+    if any(not torch.equal(value, old[name]) for name, value in encoder.state_dict().items() if name in old):
+        raise SystemExit(
+            f"{options.run} has other tokens than {options.model}; train it with --tokens-of {options.model}"
+        )
+    talker.audio = encoder
+    talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
+    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": config}
+    talker.config = ModelConfig.model_validate(fields)
+    card = (resolve_model(options.model) / CARD).read_text("utf-8")
+    save_model(options.output, talker, version=options.version)
+    (options.output / CARD).write_text(card, "utf-8")  # the model card is written by hand, so it is carried over
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What the experiment scripts share: argument parsers, datasets named on the command line, and Markdown tables.
+
+Scripts import it as ``from shared import ...``: Python puts the folder of the script that it runs on the import path.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dithead.errors import DitheadError
+from dithead.evaluate.report import table
+from dithead.prepare.dataset import Clip, Dataset
+from dithead.types import Wave
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+RATE = 16000  # Hz; prepared datasets, the experts and the model all read sound at this rate
+FPS = 25  # frames per second of prepared datasets and of the sync experts
+
+
+def make_parser(docstring: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose ``--help`` shows the docstring of the script as it is written."""
+    return argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def parse_named(entries: Sequence[str]) -> dict[str, str]:
+    """Split ``NAME=VALUE`` arguments into a mapping; end the script with one line for another form."""
+    named = {
+        name: value for name, sign, value in (entry.partition("=") for entry in entries) if name and sign and value
+    }
+    if len(named) != len(entries):
+        raise SystemExit(f"{' '.join(entries)}: give each as NAME=VALUE, every name once")
+    return named
+
+
+def load_clips(dataset: str, most: int | None = None) -> list[Clip]:
+    """List the clips of a prepared dataset.
+
+    Args:
+        dataset: ``FOLDER``, or ``FOLDER:SPLIT`` with the split ``train`` or ``val``.
+        most: At most about so many clips are taken, evenly spaced over the dataset.
+    """
+    folder, _, split = dataset.partition(":")
+    try:
+        clips = Dataset(folder).clips(split or None)
+    except DitheadError as error:
+        raise SystemExit(str(error)) from None
+    return clips if most is None else clips[:: max(1, -(-len(clips) // most))]
+
+
+def shift_sound(wave: Wave, frames: int) -> Wave:
+    """Delay a sound (n,) at 16 kHz by so many frames at 25 per second, keeping its length; negative: advance it."""
+    n = frames * RATE // FPS
+    return np.pad(wave, (n, 0))[: len(wave)] if n >= 0 else np.pad(wave[-n:], (0, -n))
+
+
+def print_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table whose columns, but for the first, are aligned right."""
+    print(table(list(heading), [list(line) for line in lines]), flush=True)

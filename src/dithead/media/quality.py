@@ -1,0 +1,8 @@
+"""What users may ask of the encoder, without loading it: the codecs' names and the default quality."""
+
+from __future__ import annotations
+
+DEFAULT_CRF = 10.0
+"""Constant rate factor of x264 and x265 at which every frame of every source tried keeps 45 dB in each plane."""
+CODECS = {"h264": "libx264", "hevc": "libx265"}
+"""FFmpeg's encoder for each codec that users can name."""

@@ -14,7 +14,7 @@ from dithead.synth.face.visemes import (
     sample_style,
     split_phonemes,
 )
-from dithead.synth.types import Phoneme
+from dithead.synth.voice.utterance import Phoneme
 
 OPENING = [CONTROLS.index(name) for name in ("jaw", "wide", "part", "protrude", "tuck")]
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dithead.synth.face.visemes import CURVE_RATE
 from dithead.synth.types import Floats
-from dithead.synth.voice.phoneme_alignment import HOP, log_bands, quiet
+from dithead.synth.voice.phoneme_alignment import HOP, log_mel_bands, silent_frames
 from dithead.types import Wave
 
 _TABLE = "sound_to_mouth.npz"
@@ -37,7 +37,7 @@ def mouth_from_sound(wave: Wave) -> Floats:
     bias, gain, weights = _table()
     controls = (_features(wave) @ weights + bias) * gain
     controls[:, -1] = (controls[:, -1] - _CLOSURE_FLOOR) / _CLOSURE_RANGE
-    silent = np.convolve(np.pad(quiet(wave), 4, mode="edge"), np.ones(9) / 9, "valid")[:, None]
+    silent = np.convolve(np.pad(silent_frames(wave), 4, mode="edge"), np.ones(9) / 9, "valid")[:, None]
     controls = np.clip(controls, 0, 1.2) * (1 - silent)
     at = np.arange(round(len(wave) / _SAMPLE_RATE * CURVE_RATE) + 1) / CURVE_RATE / HOP
     return np.stack([np.interp(at, np.arange(len(controls)), row) for row in controls.T], axis=1).astype(np.float32)
@@ -52,8 +52,8 @@ def _table() -> tuple[Floats, Floats, Floats]:
 
 def _features(wave: Wave) -> Floats:
     """Spectra around each frame, less the voice's own mean: (T, 26 * 13)."""
-    bands = log_bands(wave)
-    sounding = ~quiet(wave)
+    bands = log_mel_bands(wave)
+    sounding = ~silent_frames(wave)
     bands = bands - (bands[sounding].mean(0) if sounding.any() else bands.mean(0))
     bands = np.clip(bands, -8, 8)
     padded = np.pad(bands, ((_REACH, _REACH), (0, 0)), mode="edge")

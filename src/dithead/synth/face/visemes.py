@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.types import RNG, Floats, Phoneme
+from dithead.synth.types import RNG, Floats
+from dithead.synth.voice.utterance import Phoneme
 
 CONTROLS = ("jaw", "round", "wide", "part", "protrude", "tuck", "tongue")
 """What a mouth can do, each 0 (rest) to about 1 (far); curves hold these columns and then lip closure."""

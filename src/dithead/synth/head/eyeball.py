@@ -29,7 +29,7 @@ class Eyeball:
         part = Part(
             name="eye",
             program="eye",
-            triangles=sphere_triangles(),
+            triangles=uv_sphere_triangles(),
             position=unplaced,
             normal=unplaced.copy(),
             uv=zero[:, :2],
@@ -56,7 +56,7 @@ class Eyeball:
         part.position = self.centre + self.radius * part.normal
 
 
-def sphere_directions(rings: int = 26, segments: int = 32) -> Floats:
+def uv_sphere_points(rings: int = 26, segments: int = 32) -> Floats:
     """Return unit vectors (rings * segments, 3) on a sphere with its pole at +z, denser near the pole."""
     angle = np.linspace(0.02, 1.0, rings) ** 1.3 * 2.2
     turn = np.linspace(0, 2 * np.pi, segments, endpoint=False)
@@ -64,8 +64,8 @@ def sphere_directions(rings: int = 26, segments: int = 32) -> Floats:
     return np.stack([np.sin(a) * np.cos(t), np.sin(a) * np.sin(t), np.cos(a)], -1).reshape(-1, 3).astype(np.float32)
 
 
-def sphere_triangles(rings: int = 26, segments: int = 32) -> Ints:
-    """Return the triangles (T, 3) of `sphere_directions`; a fan inside the pupil closes the pole."""
+def uv_sphere_triangles(rings: int = 26, segments: int = 32) -> Ints:
+    """Return the triangles (T, 3) of `uv_sphere_points`; a fan inside the pupil closes the pole."""
     r, s = np.meshgrid(np.arange(rings - 1), np.arange(segments), indexing="ij")
     a, b = r * segments + s, r * segments + (s + 1) % segments
     c, d = a + segments, b + segments

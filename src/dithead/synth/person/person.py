@@ -1,4 +1,4 @@
-"""A drawable person: fitted meshes that an expression moves, painted and lit on a stage.
+"""A drawable person: fitted meshes that an expression moves, with its own textures and light.
 
 Letters: B base vertices of the head. Lengths are decimetres.
 """
@@ -17,15 +17,15 @@ from dithead.synth.face.lip_contact import NO_CONTACT, LipContact, apply_contact
 from dithead.synth.head.anatomy import EYE_GROUPS
 from dithead.synth.head.body import Body, antisymmetric_key, apply_shape_keys, asymmetric_key, blend_ancestries
 from dithead.synth.head.details import crease_depths, lid_geometry, lid_vertices
-from dithead.synth.head.eyeball import Eyeball, sphere_directions
+from dithead.synth.head.eyeball import Eyeball, uv_sphere_points
 from dithead.synth.head.glasses import glasses_part
 from dithead.synth.head.head_model import HeadModel, ShapeKey
 from dithead.synth.head.identity import Identity, macro_weights
 from dithead.synth.head.mesh import vertex_normals
 from dithead.synth.head.parts import Part, part_normals
 from dithead.synth.person.part_builder import brow_part, cloth_part, hair_part, lash_part, mouth_part, skin_part
-from dithead.synth.person.staging import bake_light, upload_textures
-from dithead.synth.scene.renderer import Stage
+from dithead.synth.person.textures_and_light import bake_light, upload_textures
+from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import Setting
 from dithead.synth.types import RNG, Floats
 
@@ -35,7 +35,7 @@ _WIDEST_MOUTH = 0.6  # decimetres of opening at which the shader's light in the 
 
 
 class Person:
-    """A person that can be drawn. `place_on` puts it on a stage; `pose` moves the face.
+    """A person that can be drawn. `upload_to` gives it to a renderer; `pose` moves the face.
 
     Attributes:
         body: what all people of the head model share.
@@ -184,21 +184,21 @@ class Person:
         lift = np.array([0.0, 0.16, 0.11], np.float32) * raised * tip**2 - 0.75 * raised * ride * tip**2
         posed[self.body.tongue] = points + ride + lift
 
-    def place_on(self, stage: Stage, setting: Setting, rng: RNG) -> None:
-        """Put this person on a stage, painted and lit.
+    def upload_to(self, renderer: Renderer, setting: Setting, rng: RNG) -> None:
+        """Give this person's parts, textures and light to a renderer.
 
         Args:
-            stage: is cleared first.
+            renderer: is cleared first.
             setting: light, background and clothes.
             rng: paints the skin and the eyes.
         """
-        stage.clear()
-        stage.picture("background", setting.background)
-        upload_textures(stage, self.identity, self.body.head.folder, rng, self.skins)
+        renderer.clear()
+        renderer.upload_texture("background", setting.background)
+        upload_textures(renderer, self.identity, self.body.head.folder, rng, self.skins)
         self.part("cloth").uniforms = dict(setting.cloth)
         self.part("skin").uniforms["neckline"] = setting.cloth["neckline"]
-        stage.add(self.parts)
-        bake_light(self.parts, stage, setting.light)
+        renderer.add_parts(self.parts)
+        bake_light(self.parts, renderer, setting.light)
 
     def mouth_state(self) -> tuple[Floats, float]:
         """Return the centre of the lips (3,) on the unturned head, and the gap between the inner lips."""
@@ -236,7 +236,7 @@ def _fit_eyeball(body: Body, base: Floats, group: str) -> Eyeball:
     radius = float(high[0] - low[0]) / 2
     centre = (low + high) / 2
     centre[2] = low[2] + radius
-    return Eyeball(centre, radius, sphere_directions())
+    return Eyeball(centre, radius, uv_sphere_points())
 
 
 def _cutting_edge(teeth: Floats) -> Floats:
@@ -246,7 +246,7 @@ def _cutting_edge(teeth: Floats) -> Floats:
 
 
 def frame_uniforms(person: Person, setting: Setting, rotation: Floats, shift: Floats) -> dict[str, Any]:
-    """Return what `Stage.draw` needs for one frame besides the camera.
+    """Return what `Renderer.draw` needs for one frame besides the camera.
 
     Args:
         person: posed for the frame.

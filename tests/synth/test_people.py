@@ -9,7 +9,7 @@ from dithead.errors import DataError
 from dithead.synth.face.motion import blink_curve, rotation_matrix, sample_motion
 from dithead.synth.head.identity import SKIN_TONES, Identity, macro_weights, sample_identity
 from dithead.synth.scene.setting import sample_setting
-from dithead.synth.voice.microphone import RATE, record
+from dithead.synth.voice.microphone import SAMPLE_RATE, simulate_microphone
 from dithead.synth.voice.texts import SENTENCES, made_up_words, sample_text
 
 KEYS = frozenset(
@@ -100,16 +100,16 @@ def test_settings_repeat_and_darker_faces_are_exposed_longer() -> None:
 def test_a_microphone_delays_nothing(seed: int) -> None:
     clicks = np.zeros(22050, np.float32)
     clicks[[3000, 9000, 17000]] = 0.8
-    heard = record(clicks, 22050, np.random.default_rng(seed))
-    assert len(heard) == RATE
-    expected = np.array([3000, 9000, 17000]) * RATE / 22050
+    heard = simulate_microphone(clicks, 22050, np.random.default_rng(seed))
+    assert len(heard) == SAMPLE_RATE
+    expected = np.array([3000, 9000, 17000]) * SAMPLE_RATE / 22050
     for place in expected:
         near = heard[int(place) - 200 : int(place) + 200]
-        assert abs(int(np.abs(near).argmax()) - 200) <= RATE * 0.002
+        assert abs(int(np.abs(near).argmax()) - 200) <= SAMPLE_RATE * 0.002
 
 
 def test_silence_stays_silent() -> None:
-    heard = record(np.full(22050, 1e-5, np.float32), 22050, np.random.default_rng(2))
+    heard = simulate_microphone(np.full(22050, 1e-5, np.float32), 22050, np.random.default_rng(2))
     assert np.abs(heard).max() < 0.1
 
 

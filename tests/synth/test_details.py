@@ -1,4 +1,4 @@
-"""Hairlines, folds and lids: measured where they belong, drawn, and left out by name."""
+"""Hairline, folds and lids lie where they belong, change the picture, and can be left out by name."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from dithead.synth.scene.setting import sample_setting
 
 @pytest.fixture(scope="module")
 def person(body: Any) -> Person:
-    who = sample_identity(44, body.head.key_names)
-    return Person(body, replace(who, hair="short01", glasses=0))
+    identity = sample_identity(44, body.head.key_names)
+    return Person(body, replace(identity, hair="short01", glasses=0))
 
 
-def test_expression_folds_the_skin_where_it_should() -> None:
+def test_a_smile_folds_the_cheeks_and_raised_brows_fold_the_forehead() -> None:
     assert crease_depths({}, 0.0) == (0.0, 0.0, 0.0)
     smile, brows = (
         crease_depths({"mouth-corner-puller": 0.5}, 0.0),
@@ -55,32 +55,32 @@ def test_hair_grows_on_the_scalp_and_thins_at_its_roots(body: Any, person: Perso
     roots = hair.mask[:, 0]
     assert roots.min() == 0
     assert roots.max() == 1
-    grows = hair_growth(body, person.base, hair.position)
+    growth = hair_growth(body, person.base, hair.position)
     rest = np.asarray(body.skin.matrix @ body.head.vertices)
     assert (roots[hair.rest[:, 2] < -0.1] > 0.3).all(), "only at the face"
-    assert grows[(rest[:, 1] > 8.0) & (rest[:, 2] > 0)].mean() > 0.3
+    assert growth[(rest[:, 1] > 8.0) & (rest[:, 2] > 0)].mean() > 0.3
     assert (roots[hair.rest[:, 2] < -0.1] > 0.3).all(), "only at the face"
-    assert grows[(rest[:, 1] < 6.9)].max() == 0, "not on cheeks, nose or neck"
+    assert growth[(rest[:, 1] < 6.9)].max() == 0, "not on cheeks, nose or neck"
 
 
 @pytest.mark.parametrize("name", sorted(DETAILS))
-def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> None:
+def test_each_detail_changes_the_picture_and_can_be_left_out(person: Person, name: str) -> None:
     setting = sample_setting(3)
     weights = {"mouth-corner-puller": 0.6, "eyebrows-left-up": 0.8, "eyebrows-right-up": 0.8}
     try:
-        stage = Renderer(192, 192, supersample=1.0)
+        renderer = Renderer(192, 192, supersample=1.0)
     except DitheadError as error:
         pytest.skip(str(error))
     pictures = []
-    with stage:
-        person.upload_to(stage, setting, np.random.default_rng(0))
+    with renderer:
+        person.upload_to(renderer, setting, np.random.default_rng(0))
         for off in ({}, DETAILS[name]):
             for part in person.parts:
                 part.uniforms |= {k: v for k, v in off.items() if k in part.uniforms}
             person.pose(weights)
-            still = np.zeros(3, np.float32)
-            scene = frame_uniforms(person, setting, rotation_matrix(0, 0, 0), still)
-            pictures.append(stage.draw(aim_camera(person, setting, still[:2]), scene).astype(int))
+            no_shift = np.zeros(3, np.float32)
+            scene = frame_uniforms(person, setting, rotation_matrix(0, 0, 0), no_shift)
+            pictures.append(renderer.draw(aim_camera(person, setting, no_shift[:2]), scene).astype(int))
     for part in person.parts:
         part.uniforms |= {k: 1.0 for k in DETAILS[name] if part.uniforms.get(k) == 0.0 and part.name != "eyebrows"}
     changed = np.abs(pictures[0] - pictures[1]).max(axis=2) > 8

@@ -1,4 +1,4 @@
-"""Subdivision and normals against closed forms."""
+"""Subdivision and normals agree with closed forms."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_a_surface_is_linear_in_the_base_vertices() -> None:
     assert len(surface.triangles) == 48
 
 
-def test_a_lopsided_key_keeps_the_midline() -> None:
+def test_an_asymmetric_key_does_not_change_the_midline() -> None:
     rest = np.array([[-1, 0, 0], [0, 0, 0], [1, 0, 0]], np.float32)
     key = ShapeKey(np.arange(3, dtype=np.int32), np.tile(np.array([0, -1, 0], np.float32), (3, 1)))
     drop = asymmetric_key(key, rest, 0.2).delta[:, 1]

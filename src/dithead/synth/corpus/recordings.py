@@ -2,7 +2,7 @@
 
 Beside ``NAME.wav`` (or another sound or video file) may lie phoneme times (``NAME.TextGrid``, ``NAME.ctm`` or
 ``NAME.json``) or the text (``NAME.txt``), which is then aligned; phoneme times are preferred. With neither, the mouth
-follows the sound alone. docs/synth.md compares the three on real speakers.
+follows the sound alone. docs/howto/synth.md compares the three on real speakers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The identity of a synthetic person: a small, repeatable record drawn from a seed, without geometry or pictures."""
+"""The identity of a synthetic person: a small, repeatable record drawn from a seed.
+
+It holds no geometry and no pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from dithead.errors import DataError
 from dithead.synth.types import RNG, Colour
 
 # Linear skin reflectances from light to dark (Fitzpatrick types I to VI). Green and blue are lower than a spectrometer
-# measures, because the camera's response desaturates and pictures must match real ones (measured: docs/synth.md).
+# measures, because the camera's response desaturates and pictures must match real ones; experiments/synth_appearance.py
+# compares them.
 SKIN_TONES: tuple[Colour, ...] = (
     (0.63, 0.316, 0.220), (0.56, 0.266, 0.177), (0.50, 0.228, 0.143), (0.42, 0.196, 0.120),
     (0.32, 0.152, 0.094), (0.215, 0.099, 0.062), (0.13, 0.060, 0.040), (0.075, 0.036, 0.026),

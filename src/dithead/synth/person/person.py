@@ -78,13 +78,13 @@ class Person:
 
     def _build_parts(self) -> None:
         """Build all parts; the moving ones share one matrix, the others are placed once."""
-        body, base, who = self.body, self.base, self.identity
+        body, base, identity = self.body, self.base, self.identity
         surfaces = [
-            skin_part(body, base, who),
-            mouth_part(body, base, who, "teeth"),
-            mouth_part(body, base, who, "tongue"),
-            *([] if who.photo else [brow_part(body, base, who)]),  # a photographed skin has its own brows
-            lash_part(body, base, who),
+            skin_part(body, base, identity),
+            mouth_part(body, base, identity, "teeth"),
+            mouth_part(body, base, identity, "tongue"),
+            *([] if identity.photo else [brow_part(body, base, identity)]),  # a photographed skin has its own brows
+            lash_part(body, base, identity),
         ]
         self.parts = [part for part, _ in surfaces]
         self._matrix = sparse.vstack([surface.matrix for _, surface in surfaces]).tocsr().astype(np.float32)
@@ -98,10 +98,10 @@ class Person:
         for part in self._eye_parts():
             part.uniforms["lid_shadow"] = 1.0
         self._update_details({})
-        if who.hair:
-            self.parts.append(hair_part(body, base, who.hair, who.hair_colour))
-        if who.glasses:
-            self.parts.append(glasses_part([e.centre for e in self.eyes], self.eyes[0].radius, who.glasses))
+        if identity.hair:
+            self.parts.append(hair_part(body, base, identity.hair, identity.hair_colour))
+        if identity.glasses:
+            self.parts.append(glasses_part([e.centre for e in self.eyes], self.eyes[0].radius, identity.glasses))
 
     def part(self, name: str) -> Part:
         """Return the first part called ``name``."""
@@ -148,8 +148,8 @@ class Person:
 
     def _update_details(self, weights: Mapping[str, float]) -> None:
         """Set how deep the skin folds now, and where each eye's lids are."""
-        who = self.identity
-        self.parts[0].uniforms["creased"] = crease_depths(weights, 0.0 if who.photo else 0.3 * who.age)
+        identity = self.identity
+        self.parts[0].uniforms["creased"] = crease_depths(weights, 0.0 if identity.photo else 0.3 * identity.age)
         for part, lids in zip(self._eye_parts(), self.lids, strict=False):
             part.uniforms["lids"] = lid_geometry(self.posed[lids])
 

@@ -54,7 +54,7 @@ def read_timings(path: Path) -> tuple[Phoneme, ...]:
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{path}: phoneme times cannot be read ({error})") from None
     if not any(p.ipa for p in phonemes):
-        raise DataError(f"{path}: no phoneme with a time in it; see docs/synth.md for what is read")
+        raise DataError(f"{path}: no phoneme with a time in it; see docs/howto/synth.md for what is read")
     return tuple(sorted(phonemes, key=lambda p: p.start))
 
 

@@ -1,4 +1,4 @@
-"""Lips stick and part from the middle, roll inwards, tuck under the teeth; one side runs ahead of the other."""
+"""Lips stick and part from the middle, roll inwards and tuck; one side of the mouth runs ahead of the other."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def person(body: Any) -> Person:
     return Person(body, sample_identity(12, body.head.key_names))
 
 
-def between(person: Person, points: np.ndarray, share: float) -> float:
-    """Height between the lips ``share`` of the way from the middle to the corners, mean of both sides."""
+def lip_distance(person: Person, points: np.ndarray, share: float) -> float:
+    """Height between the lips, ``share`` of the way from the middle to the corners; the mean of both sides."""
     lips = person.body.anatomy.lip_topology
     wide = np.abs(points[lips.upper[[0, -1]], 0]).mean()
     heights = [np.interp([-share * wide, share * wide], *points[line, :2].T) for line in (lips.upper, lips.lower)]
@@ -32,15 +32,15 @@ def between(person: Person, points: np.ndarray, share: float) -> float:
 
 
 def gap_at(person: Person, share: float) -> float:
-    """How much further apart the lips are there than at rest."""
-    return between(person, person.posed, share) - between(person, person.base, share)
+    """How much further apart the lips are than at rest, ``share`` of the way to the corners."""
+    return lip_distance(person, person.posed, share) - lip_distance(person, person.base, share)
 
 
 def controls(**values: float) -> np.ndarray:
     return np.array([values.get(name, 0.0) for name in (*CONTROLS, "closure")], np.float32)
 
 
-def test_every_vertex_near_the_lips_is_of_one_lip_and_sides_mirror(body: Any) -> None:
+def test_each_vertex_near_the_lips_belongs_to_one_lip_and_both_sides_are_alike(body: Any) -> None:
     lips, rest = body.anatomy.lip_topology, body.head.vertices
     assert body.anatomy.upper_inner in lips.upper
     assert body.anatomy.lower_inner in lips.lower
@@ -53,10 +53,10 @@ def test_every_vertex_near_the_lips_is_of_one_lip_and_sides_mirror(body: Any) ->
 
 
 @pytest.mark.parametrize("seed", [1, 5, 12, 44])
-def test_lips_at_rest_touch_all_along(body: Any, seed: int) -> None:
-    someone = Person(body, sample_identity(seed, body.head.key_names))
+def test_lips_at_rest_touch_from_corner_to_corner(body: Any, seed: int) -> None:
+    person = Person(body, sample_identity(seed, body.head.key_names))
     for share in (0.0, 0.4, 0.8):
-        assert -0.012 < between(someone, someone.base, share) <= 1e-4, "decimetres: no slit, hardly any overlap"
+        assert -0.012 < lip_distance(person, person.base, share) <= 1e-4, "decimetres: no slit, hardly any overlap"
 
 
 def test_lips_part_from_the_middle_outwards(person: Person) -> None:
@@ -66,7 +66,7 @@ def test_lips_part_from_the_middle_outwards(person: Person) -> None:
     for stick in (0.3, 0.6, 0.95):
         person.pose(OPEN, LipContact(stick=stick))
         gaps.append(gap_at(person, 0.7))
-        assert person.mouth_state()[1] == aperture, "the middle is what it was"
+        assert person.mouth_state()[1] == aperture, "the middle does not change"
     assert free >= gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.6 * free
     person.pose(OPEN, LipContact(stick=0.95))
@@ -100,8 +100,8 @@ def test_on_f_the_lower_lip_meets_the_upper_teeth(person: Person) -> None:
 
 
 @dataclass(frozen=True)
-class Said:
-    """As much of a script as an expression reads."""
+class Track:
+    """A `MouthTrack` for the tests."""
 
     controls: np.ndarray
     change: np.ndarray
@@ -109,49 +109,51 @@ class Said:
     press: float = 0.3
 
 
-def still(frames: int) -> Motion:
+def no_motion(frames: int) -> Motion:
     zero = np.zeros((frames, 3), np.float32)
     return Motion(zero, zero, zero[:, :2], {}, zero[:, :2])
 
 
-def corner_shift(person: Person, said: Said) -> np.ndarray:
+def corner_shift(person: Person, track: Track) -> np.ndarray:
     """How far the two corners of the mouth move outwards: (2,), at x < 0 and at x > 0."""
-    look = expression_at(person, said, still(1), 0)
-    person.pose(look.weights, look.contact)
+    result = expression_at(person, track, no_motion(1), 0)
+    person.pose(result.weights, result.contact)
     ends = person.body.anatomy.lip_topology.upper[[0, -1]]
     return (person.posed[ends, 0] - person.base[ends, 0]) * (-1, 1)
 
 
-def test_the_side_that_leads_moves_first(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    spreading = Said(controls(wide=0.5)[None], controls(wide=6.0)[None], np.zeros(1))
-    apart = []
+def test_the_leading_side_of_the_mouth_moves_first(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    spreading = Track(controls(wide=0.5)[None], controls(wide=6.0)[None], np.zeros(1))
+    differences = []
     for lag in (-0.03, 0.0, 0.03):
         monkeypatch.setattr(person, "side_lead", lag)
         left, right = corner_shift(person, spreading)
-        apart.append(right - left)
-    assert apart[0] < apart[1] < apart[2]
-    assert apart[2] - apart[0] > 0.01, "decimetres"
-    held = replace(spreading, change=np.zeros_like(spreading.change))
-    assert np.subtract(*corner_shift(person, held)[::-1]) == pytest.approx(apart[1], abs=1e-6), "in time only"
+        differences.append(right - left)
+    assert differences[0] < differences[1] < differences[2]
+    assert differences[2] - differences[0] > 0.01, "decimetres"
+    constant = replace(spreading, change=np.zeros_like(spreading.change))
+    assert np.subtract(*corner_shift(person, constant)[::-1]) == pytest.approx(differences[1], abs=1e-6), (
+        "the sides differ in time only"
+    )
 
 
-def test_closed_lips_are_closed_on_both_sides_and_sealed(person: Person) -> None:
-    said = Said(controls(closure=1)[None], controls(part=8.0, wide=5)[None], np.ones(1))
-    look = expression_at(person, said, still(1), 0)
-    person.pose(look.weights, look.contact)
-    assert look.contact.roll > 0.2
+def test_a_closure_seals_the_lips_on_both_sides(person: Person) -> None:
+    track = Track(controls(closure=1)[None], controls(part=8.0, wide=5)[None], np.ones(1))
+    result = expression_at(person, track, no_motion(1), 0)
+    person.pose(result.weights, result.contact)
+    assert result.contact.roll > 0.2
     assert person.mouth_state()[1] < 1e-4
     assert abs(gap_at(person, 0.6)) < 0.012
 
 
-def test_a_mouth_at_rest_touches_nothing(person: Person) -> None:
-    said = Said(controls(jaw=0.5, tuck=1)[None], controls(part=8.0)[None], np.ones(1))
-    look = expression_at(person, resting_mouth(said), still(1), 0)
-    assert look.contact == NO_CONTACT
-    assert not any(look.weights.values())
+def test_a_resting_mouth_has_no_contact_and_no_weights(person: Person) -> None:
+    track = Track(controls(jaw=0.5, tuck=1)[None], controls(part=8.0)[None], np.ones(1))
+    result = expression_at(person, resting_mouth(track), no_motion(1), 0)
+    assert result.contact == NO_CONTACT
+    assert not any(result.weights.values())
 
 
-def test_lips_stick_after_a_closure_and_let_go() -> None:
+def test_lips_stick_after_a_closure_and_then_let_go() -> None:
     curves = np.zeros((CURVE_RATE, 8), np.float32)
     curves[100:, CONTROLS.index("jaw")] = np.linspace(0, 0.6, 100)
     slow, fast = lip_sticking(curves, 0.10), lip_sticking(curves, 0.03)
@@ -163,14 +165,14 @@ def test_lips_stick_after_a_closure_and_let_go() -> None:
     assert slow[-1] < 0.05
 
 
-def test_the_gap_told_of_voices_is_the_one_faces_show(person: Person) -> None:
+def test_the_gap_predicted_from_controls_is_the_gap_of_rendered_faces(person: Person) -> None:
     rng = np.random.default_rng(2)
-    some = [controls(**dict(zip(CONTROLS, rng.uniform(0, 0.8, len(CONTROLS)), strict=True))) for _ in range(60)]
+    samples = [controls(**dict(zip(CONTROLS, rng.uniform(0, 0.8, len(CONTROLS)), strict=True))) for _ in range(60)]
     tucked = [controls(jaw=0.15, part=0.3, wide=0.1, tuck=tuck) for tuck in (0.0, 1.0)]
-    shown = []
-    for told in (*some, *tucked):
-        person.pose(expression_weights(told, 0.3), LipContact(tuck=min(float(told[CONTROLS.index("tuck")]), 1.0)))
-        shown.append(person.mouth_state()[1])
-    guessed = lip_gap(np.array([*some, *tucked]))
-    assert np.corrcoef(guessed, shown)[0, 1] > 0.85, "of combinations that no speech makes"
-    assert guessed[-1] < guessed[-2]
+    measured = []
+    for values in (*samples, *tucked):
+        person.pose(expression_weights(values, 0.3), LipContact(tuck=min(float(values[CONTROLS.index("tuck")]), 1.0)))
+        measured.append(person.mouth_state()[1])
+    predicted = lip_gap(np.array([*samples, *tucked]))
+    assert np.corrcoef(predicted, measured)[0, 1] > 0.85, "although no speech makes such combinations"
+    assert predicted[-1] < predicted[-2]

@@ -18,9 +18,9 @@ import numpy as np
 
 from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip
-from dithead.synth.corpus.realism import jaw_alone
+from dithead.synth.corpus.realism import jaw_from_loudness
 from dithead.synth.corpus.recordings import Recording
-from dithead.synth.corpus.talking_clip import loudness
+from dithead.synth.corpus.script import frame_loudness
 from dithead.synth.face.sound_to_mouth import mouth_from_sound
 from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap
 from dithead.synth.voice.phoneme_alignment import align
@@ -48,7 +48,7 @@ def correlations(clip: Clip, text: str) -> list[float]:
     ]  # fmt: skip
     at = ((np.arange(n) + 0.5) / clip.fps * CURVE_RATE).astype(int)
     openings = [lip_gap(way.curves(0.0, n / clip.fps, SpeakingStyle())[at]) for way in ways]
-    openings.append(lip_gap(jaw_alone(loudness(wave, n, clip.fps))))
+    openings.append(lip_gap(jaw_from_loudness(frame_loudness(wave, n, clip.fps))))
     return [float(np.corrcoef(opening, measured)[0, 1]) for opening in openings]
 
 

@@ -170,19 +170,9 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", CorpusResult(Path("c"), 2, 2))
-    more = [
-        "--speech",
-        "recordings",
-        "--without",
-        "skin",
-        "--without",
-        "light",
-        "--labels",
-        "--rest",
-        "--engine",
-        "ray",
-    ]
-    assert run("synth", "-o", "c", "--head-model", "head", *more).exit_code == 0
+    without = ["--without", "skin", "--without", "light"]
+    more = ["--speech", "recordings", "--labels", "--rest", "--engine", "ray"]
+    assert run("synth", "-o", "c", "--head-model", "head", *without, *more).exit_code == 0
     options = SynthOptions(Path("head"), speech=Path("recordings"), without=("skin", "light"), labels=True, rest=True,
                            engine="ray")  # fmt: skip
     assert called.arguments == (None, Path("c"), options)

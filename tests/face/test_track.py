@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.face.landmarks import face_box
-from dithead.face.tracking import CutDetector, FaceObservation, face_runs, fill_gaps, track_faces
+from dithead.face.tracking import CutDetector, FaceObservation, face_spans, fill_gaps, track_faces
 
 
 def centre(landmarks: np.ndarray) -> float:
@@ -83,7 +83,7 @@ def seen(pattern: str) -> list[FaceObservation]:
     ],
 )
 def test_runs(pattern, runs):
-    assert face_runs(seen(pattern), gap=2, edge=1) == runs
+    assert face_spans(seen(pattern), gap=2, edge=1) == runs
 
 
 def test_gaps_are_filled_linearly_and_ends_held():

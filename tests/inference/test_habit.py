@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dithead.inference.synthesise.lip_calibration import STILL_MOUTH, Habit, habit_of, own_sound, told
-from dithead.models.audio.base import MelEncoder, MelEncoderConfig
+from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 
 LEARNED = Habit(np.zeros(9, np.float32), 0.7)
 UNIT = 0.05
@@ -40,7 +40,7 @@ class Talker:
         self.dit = SimpleNamespace(lip_centre=torch.full((9,), 0.4))
         self.audio = SimpleNamespace(past=0)
 
-    def hear(self, features: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def tokens_and_lips(self, features: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = features[(times * 100).long()]
         return tokens, tokens.repeat(1, 9)
 
@@ -88,4 +88,4 @@ def test_three_guesses_close_together_make_one_and_the_tokens_are_of_the_middle(
 
 
 def told_once(sound: Sound, times: np.ndarray) -> torch.Tensor:
-    return Talker().hear(*sound.around(times))[0]
+    return Talker().tokens_and_lips(*sound.around(times))[0]

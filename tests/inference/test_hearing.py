@@ -6,23 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.inference.synthesise.audio_features import (
-    EncodedFile,
-    SpeechFile,
-    loudness_of,
-    mel_blocks,
-    shift_for,
-    speech_seconds,
-)
+from dithead.inference.synthesise.audio_features import SpeechFile, loudness_of, speech_seconds
 from dithead.media.audio import read_audio, write_audio
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.hf_speech import SpeechConfig, SpeechEncoder
 from dithead.models.audio.mel import FLOOR, log_mel, windows
-from dithead.models.talking_head import normalise_level, speech_features
+from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 
-EAR = ContextEncoderConfig(
-    window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, ear_hidden=40, ear_heads=2, ear_layers=1
-)
+WITH_PREDICTOR = ContextEncoderConfig(
+    window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64,
+    lip_predictor_hidden=40, lip_predictor_heads=2, lip_predictor_layers=1,
+)  # fmt: skip
+
+
+def mel_encoder():
+    return MelEncoder(MelEncoderConfig(width=16, layers=1))
+
+
+def blocks_of(pieces):
+    return np.concatenate([block.numpy() for block in mel_encoder().feature_blocks(map(torch.from_numpy, pieces))])
 
 
 def noise(count: int) -> np.ndarray:
@@ -34,7 +36,7 @@ def noise(count: int) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 159, 160, 161, 640, 16000, 16079])
 def test_blocks_are_the_whole(count):
     wave = noise(count)
-    blocks = np.concatenate(list(mel_blocks([wave], "own")))
+    blocks = blocks_of([wave])
     assert blocks.shape == (count // 160 + 1, 80)
     np.testing.assert_allclose(blocks, log_mel(torch.from_numpy(wave)).numpy(), atol=2e-4)
 
@@ -43,15 +45,15 @@ def test_blocks_are_the_whole(count):
 def test_chunks_do_not_matter_by_a_bit(chunk):
     wave = noise(5000)
     pieces = [wave[k : k + chunk] for k in range(0, len(wave), chunk)]
-    in_pieces, whole = (np.concatenate(list(mel_blocks(chunks, "own"))) for chunks in (pieces, [wave]))
+    in_pieces, whole = blocks_of(pieces), blocks_of([wave])
     assert np.array_equal(in_pieces, whole)
 
 
 def test_a_file_is_heard_as_the_model_would(tmp_path):
     wave = noise(40000)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = SpeechFile(tmp_path / "a.wav", tmp_path / "a.mel", "own")
-    whole = normalise_level(log_mel(torch.from_numpy(wave)))
+    heard = SpeechFile(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
+    whole = mel_encoder().features(torch.from_numpy(wave))
     times = np.array([0.0, 0.04, 1.0, 1.04, 2.5, 2.9])
     for pair in (times[:2], times[2:4], times[4:]):
         features, moved = heard.around(pair)
@@ -60,14 +62,15 @@ def test_a_file_is_heard_as_the_model_would(tmp_path):
         assert len(features) < 200
         torch.testing.assert_close(here, there, atol=2e-3, rtol=0)
     assert speech_seconds(tmp_path / "a.wav") == 2.5
-    assert shift_for(loudness_of(tmp_path / "a.wav")) == heard.shift
+    assert loudness_of(tmp_path / "a.wav", mel_encoder()) == heard.level
 
 
 def test_the_sound_of_a_file_is_heard_too(tmp_path):
     wave = noise(20000)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = SpeechFile(tmp_path / "a.wav", tmp_path / "a.mel", "whisper", 64, sound=True)
-    whole = speech_features(ContextEncoder(EAR), torch.from_numpy(read_audio(tmp_path / "a.wav")))
+    encoder = ContextEncoder(WITH_PREDICTOR)
+    heard = SpeechFile(encoder, tmp_path / "a.wav", tmp_path / "a.mel")
+    whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav")))
     assert whole.shape == (126, 240)
     for pair in (np.array([0.0, 0.04]), np.array([1.0, 1.24])):
         features, moved = heard.around(pair)
@@ -85,9 +88,8 @@ def test_the_sound_of_a_file_is_heard_too(tmp_path):
 
 def test_silence_is_not_made_louder(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(8000, np.float32), 16000)
-    heard = SpeechFile(tmp_path / "a.wav", tmp_path / "a.mel", "own")
+    heard = SpeechFile(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
     features, _ = heard.around(np.array([0.2]))
-    assert heard.shift == 0
     assert (features == FLOOR).all()
 
 
@@ -115,7 +117,7 @@ def encoder(request, tmp_path):
 def test_a_pretrained_encoder_hears_a_file_as_training_hears_the_whole(encoder, tmp_path):
     wave = noise(16_000 * 45 + 77)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = EncodedFile(encoder, tmp_path / "a.wav", tmp_path / "a.features")
+    heard = SpeechFile(encoder, tmp_path / "a.wav", tmp_path / "a.features")
     whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav", 16000)))
     assert heard.store.frames == len(whole) == 2250
     assert whole.std() > 0.1

@@ -18,13 +18,14 @@ from dithead.models.audio.context_encoder import ContextEncoderConfig
 
 
 @pytest.fixture
-def with_ear():
-    """A tiny model whose ear hears more of the past than the speech is long, and tells the lips."""
+def with_lip_predictor():
+    """A tiny model whose lip predictor uses more of the past than the speech is long."""
     torch.manual_seed(1)
     tiny = get_preset("tiny").model
     audio = ContextEncoderConfig(
-        window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, ear_hidden=40, ear_heads=2, ear_layers=1
-    )
+        window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64,
+        lip_predictor_hidden=40, lip_predictor_heads=2, lip_predictor_layers=1,
+    )  # fmt: skip
     model = build_model(tiny.model_copy(update={"audio": audio, "opening_unit": 0.05}))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -32,14 +33,14 @@ def with_ear():
     return model
 
 
-@pytest.mark.parametrize("model", ["talker", "with_ear"])
+@pytest.mark.parametrize("model", ["talker", "with_lip_predictor"])
 def test_live_and_offline_agree_by_the_bit(footage, pictures, speech, model, tmp_path, request):
     talker = request.getfixturevalue(model)
     source = footage(pictures[:6])
     made = generate(source, speech, tmp_path / "out.mkv", model=talker, seed=3, fit="loop", lossless=True, batch=1)
     wave = read_audio(speech)
     head = LiveHead(source, model=talker, seed=3)
-    live = list(head.frames(np.array_split(wave, 23), loudness=loudness_of(speech, talker.audio.scale)))
+    live = list(head.frames(np.array_split(wave, 23), loudness=loudness_of(speech, talker.audio)))
     assert len(live) == made.frames == 15  # six frames, played two and a half times
     for frame, kept in zip(live, read_frames(made.output), strict=True):
         there = planes_of(kept.native, head.pix_fmt, kept.encoding)

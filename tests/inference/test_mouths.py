@@ -1,4 +1,4 @@
-"""Sampling: the chunks, the reference that is shown, and what is told of the lips."""
+"""Sampling: the reference that is shown, and what is told of the lips."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from dithead.prepare.conditions import to_tensor
 
 
 def maker() -> MouthMaker:
-    """Draws four frames together, with random weights."""
+    """Draws with random weights."""
     torch.manual_seed(0)
-    model = build_model(get_preset("tiny", ["model.dit.temporal=4"]).model)
+    model = build_model(get_preset("tiny").model)
     with torch.no_grad():
         for parameter in model.dit.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -35,28 +35,6 @@ def footage(count: int) -> tuple[Run, np.ndarray, np.ndarray]:
     return Run(0, count, moves, box_polygon(64), lips, crops[0], False, False), crops, np.arange(count) / 25
 
 
-def drawn(mouths: MouthMaker, pieces: list[int], keep: Path | None = None) -> np.ndarray:
-    """Eleven frames, drawn in ``pieces``; with ``keep`` each by another one, who reads what the last one wrote."""
-    run, crops, times = footage(11)
-    made, at = [], 0
-    for piece in pieces:
-        made.append(mouths.draw(run, crops[at : at + piece], times[at : at + piece]))
-        at += piece
-        if keep is not None:
-            mouths.save_state(keep)
-            mouths = maker()
-            mouths.load_state(keep)
-    return np.concatenate(made).astype(int)
-
-
-def test_frames_drawn_together_do_not_depend_on_the_batch_nor_on_a_crash(tmp_path: Path) -> None:
-    assert [maker().room(batch, first=True) for batch in (1, 2, 3, 4, 9)] == [2, 2, 2, 4, 8]
-    whole = drawn(maker(), [11])
-    assert np.abs(drawn(maker(), [2, 4, 2, 3]) - whole).max() <= 1
-    assert np.abs(drawn(maker(), [4, 4, 3], tmp_path / "state.npz") - whole).max() <= 1
-    assert np.abs(drawn(maker(), [3, 4, 4]) - whole).max() > 1, "chunks begin elsewhere: other pictures"
-
-
 def test_after_a_crash_the_same_picture_goes_on_lending(tmp_path: Path) -> None:
     mouths, later = maker(), maker()
     run, crops, _ = footage(3)
@@ -67,14 +45,6 @@ def test_after_a_crash_the_same_picture_goes_on_lending(tmp_path: Path) -> None:
     later.load_state(tmp_path / "state.npz")
     assert later.gallery.lenders == {(0, 0): 2}
     assert np.array_equal(later.gallery.lender(run, 0.14).picture, crops[2])
-
-
-def test_a_chunk_is_drawn_in_view_of_the_one_before() -> None:
-    run, crops, times = footage(11)
-    mouths, other = maker(), maker()
-    mouths.draw(run, crops[:4], times[:4])
-    after, first = (m.draw(run, crops[4:6], times[4:6]).astype(int) for m in (mouths, other))
-    assert np.abs(after - first).max() > 2
 
 
 def speaker(**config: float) -> MouthMaker:
@@ -107,8 +77,8 @@ def test_each_frame_is_shown_the_mouth_that_is_as_open_as_heard_for_this_person(
     assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
     assert mouths.meant(run, times) == pytest.approx(wanted, abs=1e-3)
     seen = []
-    mouths.talker.generate = lambda masked, mask, reference, *rest, **more: (
-        seen.append((reference, more["previous_latent"], more["lips"])) or (masked, torch.zeros(len(masked), 8, 4, 4))
+    mouths.talker.generate = lambda c, noise, **more: (
+        seen.append((c.reference, c.reference_latent, c.lips)) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(run, crops, times)
     graded = mouths.gallery.of(run)
@@ -125,8 +95,8 @@ def test_a_model_that_does_not_say_what_its_numbers_mean_is_shown_one_reference(
     run, crops, times = footage(4)
     run.mouths = kept(crops, [0.0, 0.1], 0.05)
     seen = []
-    mouths.talker.generate = lambda masked, mask, reference, *rest, **more: (
-        seen.append(reference) or (masked, torch.zeros(len(masked), 8, 4, 4))
+    mouths.talker.generate = lambda c, noise, **more: (
+        seen.append(c.reference) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(run, crops, times)
     assert mouths.meant(run, times) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dithead.errors import DataError
-from dithead.prepare.raw_videos import choose_val, find_sources
+from dithead.prepare.raw_videos import choose_validation_people, find_raw_videos
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -19,7 +19,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def find(raw: Path, **options):
-    return find_sources(raw, raw / "dataset", **options)
+    return find_raw_videos(raw, raw / "dataset", **options)
 
 
 def test_identity_is_the_folder_unless_the_sidecar_says_otherwise(tmp_path):
@@ -83,12 +83,12 @@ def test_missing_and_empty_folders_are_named(tmp_path):
 
 def test_held_out_people():
     people = [f"p{i}" for i in range(400)]
-    held = choose_val(people, 0.1, ())
+    held = choose_validation_people(people, 0.1, ())
     assert 20 < len(held) < 60
-    assert choose_val(people[:200], 0.1, ()) == held & set(people[:200])  # newcomers move nobody
-    assert choose_val(people, 0.1, ["p3"]) == {"p3"}
-    assert choose_val(people, 0, ()) == frozenset()
-    assert all(len(choose_val([f"{i}a", f"{i}b"], 0.1, ())) == 1 for i in range(20))
-    assert choose_val(["only"], 0.5, ()) == frozenset()
+    assert choose_validation_people(people[:200], 0.1, ()) == held & set(people[:200])  # newcomers move nobody
+    assert choose_validation_people(people, 0.1, ["p3"]) == {"p3"}
+    assert choose_validation_people(people, 0, ()) == frozenset()
+    assert all(len(choose_validation_people([f"{i}a", f"{i}b"], 0.1, ())) == 1 for i in range(20))
+    assert choose_validation_people(["only"], 0.5, ()) == frozenset()
     with pytest.raises(DataError, match="nobody"):
-        choose_val(people, 0.1, ["nobody"])
+        choose_validation_people(people, 0.1, ["nobody"])

@@ -14,12 +14,12 @@ from dithead.critics.sync_offset import av_offset
 from dithead.media.audio import read_audio
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
-from dithead.prepare.clip_writer import Outcome
+from dithead.prepare.clip_writer import ClipOutcome
 from dithead.prepare.dataset import Dataset
 from dithead.prepare.manifest import read_record
 from dithead.prepare.prepare_dataset import prepare_dataset
 from dithead.prepare.settings import PrepareConfig
-from dithead.prepare.sync_check import FEWEST, Listener, Speech
+from dithead.prepare.sync_check import MIN_FRAMES, SyncChecker, SyncMeasurement
 
 PRESENTERS = sorted((Path(__file__).parents[2] / "examples" / "presenters").glob("*.mp4"))
 RATE, FRAMES = 16000, 80
@@ -92,26 +92,26 @@ def test_nothing_is_moved_when_told_so_or_unsure(raw: Path, tmp_path: Path) -> N
 
 
 def test_a_record_gives_the_speech_back(entries, raw: Path) -> None:
-    from dithead.prepare.raw_videos import find_sources
+    from dithead.prepare.raw_videos import find_raw_videos
 
-    (source,) = [s for s in find_sources(raw, entries[0]) if s.slug == "late"]
+    (source,) = [s for s in find_raw_videos(raw, entries[0]) if s.slug == "late"]
     (outcome,) = read_record(entries[0], source) or []
-    assert outcome == Outcome("late", FRAMES, speech=Speech(**entries[1]["late"]["speech"]))
+    assert outcome == ClipOutcome("late", FRAMES, speech=SyncMeasurement(**entries[1]["late"]["speech"]))
 
 
 def test_other_rates_and_short_clips_are_left_alone() -> None:
     landmarks, crop = np.full((4, 478, 2), 32, np.float32), np.zeros((64, 64, 3), np.uint8)
-    other = Listener(landmarks, PrepareConfig(fps=30))
-    other.see(crop)
-    assert other.hear(np.ones(RATE, np.float32)) is None
-    short = Listener(landmarks, PrepareConfig(offset_confidence=0, min_confidence=9))
-    for _ in range(FEWEST - 1):
-        short.see(crop)
+    other = SyncChecker(landmarks, PrepareConfig(fps=30))
+    other.add_crop(crop)
+    assert other.measure(np.ones(RATE, np.float32)) is None
+    short = SyncChecker(landmarks, PrepareConfig(offset_confidence=0, min_confidence=9))
+    for _ in range(MIN_FRAMES - 1):
+        short.add_crop(crop)
     wave = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
-    speech = short.hear(wave)
+    speech = short.measure(wave)
     assert speech is not None
     assert not speech.corrected
-    assert short.reject(speech, wave) == ""
-    short.see(crop)  # long enough now
-    assert "does not speak" in short.reject(speech, wave)
-    assert short.reject(speech, wave / 1000) == ""  # nothing is said: a mouth at rest is right
+    assert short.rejection(speech, wave) == ""
+    short.add_crop(crop)  # long enough now
+    assert "does not speak" in short.rejection(speech, wave)
+    assert short.rejection(speech, wave / 1000) == ""  # nothing is said: a mouth at rest is right

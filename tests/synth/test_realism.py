@@ -7,7 +7,7 @@ import pytest
 
 from dithead.errors import ConfigError
 from dithead.media.video import read_frames
-from dithead.prepare.raw_videos import find_sources
+from dithead.prepare.raw_videos import find_raw_videos
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import ClipTask, name_of, plan_take, synth_corpus
 from dithead.synth.corpus.realism import DETAILS, FEATURES, check_features, jaw_from_loudness
@@ -98,5 +98,5 @@ def test_pictures_at_rest_and_labels_lie_beside_the_clip(head_folder: Path, tmp_
     assert len(list(read_frames(folder / ".rest.mp4"))) == 5
     with np.load(folder / "truth.npz") as truth:
         assert (truth["labels"].shape, truth["head"].shape, truth["controls"].shape) == ((5, 64, 64), (5, 6), (5, 8))
-    assert [source.path.name for source in find_sources(tmp_path, tmp_path / "data")] == ["clip.mp4"]
-    assert find_sources(tmp_path, tmp_path / "data")[0].licence == "CC0-1.0", "prepare reads it from SOURCES.json"
+    assert [source.path.name for source in find_raw_videos(tmp_path, tmp_path / "data")] == ["clip.mp4"]
+    assert find_raw_videos(tmp_path, tmp_path / "data")[0].licence == "CC0-1.0", "prepare reads it from SOURCES.json"

@@ -20,7 +20,7 @@ from dithead.prepare.settings import PrepareConfig
 from dithead.types import Wave
 
 RATE = 16000
-SURE: float = PrepareConfig.model_fields["offset_confidence"].default  # from which ``prepare`` moves a sound
+SURE: float = PrepareConfig.offset_confidence  # from which ``prepare`` moves a sound
 _FARTHEST = 0.5  # seconds searched for the audio's offset
 
 

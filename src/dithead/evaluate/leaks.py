@@ -49,7 +49,7 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     run, crops = _crops(source.path, source, talker.size)
     places = np.stack([transform_points(face, m) for face, m in zip(landmarks, run.transforms, strict=True)])
     maker = MouthMaker(
-        talker, {None: talker.encode_audio(torch.from_numpy(audio))}, seed=seed, steps=steps, reference="static"
+        talker, {None: talker.audio.features(torch.from_numpy(audio))}, seed=seed, steps=steps, reference="static"
     )
     times, order = source.times[: len(crops)], np.argsort(aperture)
     few = max(1, round(EXTREME * len(order)))

@@ -132,7 +132,7 @@ def overlap(a: Landmarks, b: Landmarks | None) -> float:
     return both / max(either, 1e-9)
 
 
-def face_runs(
+def face_spans(
     observations: Sequence[FaceObservation], gap: int = LONGEST_GAP, edge: int = LONGEST_EDGE
 ) -> list[tuple[int, int]]:
     """Half-open frame ranges in which one face is there: split at cuts and where it is away for over ``gap``.

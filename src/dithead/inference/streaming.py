@@ -25,13 +25,13 @@ from dithead.inference.analyse.occlusion import Lookout, Occlusion
 from dithead.inference.compose.second_pass import render
 from dithead.inference.pipeline import StrPath, load_talker
 from dithead.inference.source.timeline import Clip, Shown, schedule
-from dithead.inference.synthesise.audio_features import MelStream, levelled, shift_for, stretch
+from dithead.inference.synthesise.audio_features import stretch
 from dithead.inference.synthesise.lip_calibration import AHEAD
 from dithead.inference.synthesise.sampler import MouthMaker, ReferenceMode
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
-from dithead.models.audio.base import MelListener
-from dithead.models.audio.mel import HOP, MEL_RATE, N_MELS, SAMPLE_RATE, speech_level
+from dithead.models.audio.base import AudioEncoder
+from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
 from dithead.types import RGB, Wave
 
 if TYPE_CHECKING:
@@ -75,9 +75,8 @@ class LiveHead:
         info = probe(video)
         self.clip = Clip(Path(video), info)
         self.talker = load_talker(model, device)
-        if not isinstance(self.talker.audio, MelListener):
+        if not self.talker.audio.live:
             raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
-        self.listener: MelListener = self.talker.audio
         self.seed, self.steps, self.reference = seed, steps, reference
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         self.found: Survey
@@ -101,10 +100,10 @@ class LiveHead:
     def frames(self, chunks: Iterable[Wave], *, loudness: float | None = None) -> Iterator[LiveFrame]:
         """Yield the frames for 16 kHz speech that comes in chunks (n,) of any length, until it ends.
 
-        The video is repeated as often as needed. loudness: of the speech (``hearing.loudness_of``), if it is known;
-        otherwise it is estimated from what has been heard so far.
+        The video is repeated as often as needed. loudness: of the speech (``audio_features.loudness_of``), if it is
+        known; otherwise it is estimated from what has been heard so far.
         """
-        ear = LiveSpeech(chunks, loudness, self.reach, self.listener)
+        ear = LiveSpeech(chunks, loudness, self.reach, self.talker.audio)
         maker = MouthMaker(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
         endless = schedule(self.clip, self.found.stamps, "loop", float("inf"))
         for index, (item, planes) in enumerate(render(_while_heard(endless, ear), self.found, maker, self.pix_fmt, 1)):
@@ -114,14 +113,14 @@ class LiveHead:
 class LiveSpeech:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
-    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, listener: MelListener) -> None:
-        """``listener`` says what is heard, and how much of the past."""
-        self.reach, self._past = reach, listener.past
-        self._chunks, self._stream = iter(chunks), MelStream(listener.scale, sound=listener.sound)
-        self._shift = None if loudness is None else shift_for(loudness)
-        self._kept: NDArray[np.float32] = np.zeros((0, N_MELS + HOP * listener.sound), np.float32)
+    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, encoder: AudioEncoder) -> None:
+        """``encoder`` says what is heard, and how much of the past."""
+        self.reach, self.encoder = reach, encoder
+        self._chunks, self._stream = iter(chunks), encoder.stream()
+        self._loudness = loudness
+        self._kept = torch.zeros(0, encoder.features_width)
         self._first = 0  # number of the first mel frame kept
-        self._means: list[NDArray[np.float32]] = []
+        self._levels: list[Tensor] = []
         self._samples, self._ended = 0, False
 
     def reaches(self, time: float) -> bool:
@@ -135,10 +134,11 @@ class LiveSpeech:
         wanted = int(times.max() * MEL_RATE) + self.reach + 2
         while not self._ended and self._first + len(self._kept) < wanted:
             self._next()
-        first, stop, moved = stretch(times, self._first + len(self._kept), self.reach, past=self._past)
+        first, stop, moved = stretch(times, self._first + len(self._kept), self.reach, MEL_RATE, self.encoder.past)
         found = self._kept[first - self._first : stop - self._first]
         self._kept, self._first = self._kept[max(0, first - self._first) :], max(first, self._first)
-        return levelled(found, self._present_shift()), moved
+        level = self._present_level()
+        return found if level is None else self.encoder.at_level(found, level), moved
 
     def _next(self) -> None:
         chunk = next(self._chunks, None)
@@ -147,16 +147,17 @@ class LiveSpeech:
             blocks = list(self._stream.finish())
         else:
             self._samples += len(chunk)
-            blocks = list(self._stream.push(chunk))
-        self._kept = np.concatenate([self._kept, *blocks])
-        if self._shift is None:
-            self._means += [block[:, :N_MELS].mean(axis=1) for block in blocks]
+            blocks = list(self._stream.push(torch.from_numpy(np.asarray(chunk, np.float32))))
+        self._kept = torch.cat([self._kept, *blocks])
+        if self._loudness is None:
+            self._levels += [self.encoder.frame_levels(block) for block in blocks]
 
-    def _present_shift(self) -> float:
-        if self._shift is not None:
-            return self._shift
-        heard = np.concatenate(self._means) if self._means else np.zeros(0, np.float32)
-        return shift_for(speech_level(torch.from_numpy(heard[:, None]))) if len(heard) >= _HEARD_AT_LEAST else 0.0
+    def _present_level(self) -> float | None:
+        """The level of the speech as far as it is known; None where too little of it has been heard."""
+        if self._loudness is not None:
+            return self._loudness
+        levels = torch.cat(self._levels) if self._levels else torch.zeros(0)
+        return speech_level(levels) if len(levels) >= _HEARD_AT_LEAST else None
 
 
 def _while_heard(items: Iterator[Shown], ear: LiveSpeech) -> Iterator[Shown]:

@@ -70,7 +70,7 @@ def told(talker: TalkingHead, sound: Tensor | Hearing, times: NDArray[np.float64
     apart = _APART if talker.config.dit.lip_targets and not talker.audio.past else (0.0,)
     moments = np.concatenate([times + each for each in apart])
     around = (sound, torch.from_numpy(moments)) if isinstance(sound, Tensor) else sound.around(moments)
-    (tokens, lips), count = talker.hear(*around), len(times)
+    (tokens, lips), count = talker.tokens_and_lips(*around), len(times)
     middle = count * (len(apart) // 2)
     mean = None if lips is None else lips.float().cpu().unflatten(0, (len(apart), count)).mean(0)
     return tokens[middle : middle + count], mean

@@ -15,7 +15,7 @@ from dithead.face.masks import polygon_mask
 from dithead.inference.analyse.references import Gallery, Graded
 from dithead.inference.synthesise.lip_calibration import learned, told
 from dithead.media.files import save_arrays
-from dithead.models.denoiser.chunks import CONTEXT, stride
+from dithead.models.talking_head import Conditions
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 
 if TYPE_CHECKING:
@@ -31,27 +31,6 @@ _WIDEST = 1.1  # times the widest mouth that was kept: beyond, there is nothing 
 _ALONE = 2.4  # times as widely where the references cannot move along: a transformer hardly leaves them
 _FARTHEST = 1.6  # times as widely as heard lips are told to move at most: the transformer has not learned more
 _STRANGE = 3.0  # how far from the mean lips are told to be at most: beyond, it draws another person
-
-
-class _Before(NamedTuple):
-    """The last frames of a chunk: crops (K, S, S, 3), times (K,), mask polygons (K, P, 2), latents (K, C, G, G)."""
-
-    crops: NDArray[np.uint8]
-    times: NDArray[np.float64]
-    polygons: NDArray[np.float32]
-    latents: NDArray[np.float32]
-
-    def and_then(self, new: _Before) -> _Before:
-        """These frames and new ones, whose latents are not known yet."""
-        return _Before(
-            np.concatenate([self.crops, new.crops]),
-            np.concatenate([self.times, new.times]),
-            np.concatenate([self.polygons, new.polygons]),
-            self.latents,
-        )
-
-    def last(self, count: int) -> _Before:
-        return _Before(self.crops[-count:], self.times[-count:], self.polygons[-count:], self.latents[-count:])
 
 
 class _Heard(NamedTuple):
@@ -89,7 +68,6 @@ class MouthMaker:
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
         self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
-        self._before: dict[tuple[int, int], _Before] = {}  # what the next chunk of each run is shown
         self.gallery, self._learned = Gallery(), learned(talker)
         self._meant: dict[tuple[int, float], float] = {}  # how open the mouth of each face is meant to be, and when
         self._shown: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}  # references of each (face, first frame)
@@ -98,10 +76,9 @@ class MouthMaker:
         """A new part of the work: what one frame hands to the next is kept by run, so nothing is forgotten."""
 
     def room(self, batch: int, *, first: bool) -> int:
-        """How many frames ``draw`` should get at once, ``first`` in a run or later: whole chunks."""
+        """How many frames ``draw`` should get at once, ``first`` in a run or later."""
         del first
-        step = stride(self.talker.config.dit.temporal)
-        return max(step, batch - batch % step)
+        return max(1, batch)
 
     def draw(
         self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int] | None = None
@@ -113,8 +90,6 @@ class MouthMaker:
         """
         follows = frames is not None and run.outlines is not None
         masks = [run.mask_polygon(i) for i in frames] if follows and frames else [run.polygon]
-        if self.reference == "static" and self.talker.config.dit.temporal:
-            return self._drawn_together(run, crops, times, masks * (1 if follows else len(crops)))
         if self.reference == "static" and not follows:
             return self._sample(run, crops, times, masks[0])[0]
         drawn = []
@@ -156,8 +131,6 @@ class MouthMaker:
     def save_state(self, path: Path) -> None:
         """Write what the next frame depends on, for ``load_state`` after a crash."""
         names = {f"{face}_{start}": z.float().cpu().numpy() for (face, start), z in self._latents.items()}
-        for (face, start), before in self._before.items():
-            names |= {f"{face}_{start}_{field}": part for field, part in before._asdict().items()}
         names |= {f"{face}_{start}_lender": np.array(k) for (face, start), k in self.gallery.lenders.items()}
         save_arrays(path, **names)
 
@@ -165,34 +138,9 @@ class MouthMaker:
         """Go on where ``save_state`` was called."""
         with np.load(path, allow_pickle=False) as data:
             stored = {tuple(name.split("_")): data[name] for name in data.files}
-        keys = {(int(face), int(start)) for face, start, *_ in stored}
         one, many = ({k: v for k, v in stored.items() if len(k) == length} for length in (2, 3))
         self._latents = {(int(f), int(s)): torch.from_numpy(z).to(self.talker.device) for (f, s), z in one.items()}
-        self.gallery.lenders = {(int(f), int(s)): int(k) for (f, s, field), k in many.items() if field == "lender"}
-        self._before = {
-            (f, s): _Before(*(many[str(f), str(s), field] for field in _Before._fields))
-            for f, s in keys if (str(f), str(s), "times") in many
-        }  # fmt: skip
-
-    def _drawn_together(
-        self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], masks: Sequence[NDArray[np.float32]]
-    ) -> NDArray[np.uint8]:
-        """(B, S, S, 3), a chunk after the other, each shown the last frames of the one before."""
-        key, step = (run.face, run.start), stride(self.talker.config.dit.temporal)
-        drawn = []
-        for first in range(0, len(crops), step):
-            part, before = slice(first, first + step), self._before.get(key)
-            new = _Before(crops[part], times[part], np.stack(masks[part]), np.zeros(0, np.float32))
-            shown = new if before is None else before.and_then(new)
-            known = None if before is None else torch.from_numpy(before.latents)
-            images, latents = self._sample(
-                run, shown.crops, shown.times, shown.polygons, known=known, together=len(shown.times)
-            )
-            made = latents.float().cpu() if known is None else torch.cat([known, latents.float().cpu()])
-            last = shown._replace(latents=made.numpy()).last(CONTEXT)
-            self._before = {k: v for k, v in self._before.items() if k[0] != run.face} | {key: last}
-            drawn.append(images)
-        return np.concatenate(drawn)
+        self.gallery.lenders = {(int(f), int(s)): int(k) for (f, s, _), k in many.items()}
 
     def _drawn_after_last(
         self, run: Run, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
@@ -211,13 +159,9 @@ class MouthMaker:
         times: NDArray[np.float64],
         polygon: NDArray[np.float32],
         latent: Tensor | None = None,
-        known: Tensor | None = None,
-        together: int = 1,
     ) -> tuple[NDArray[np.uint8], Tensor]:
-        """``polygon`` (K, 2) of all frames, or (B, K, 2) of each; the first ones' latents may be ``known``."""
-        polygons = polygon if polygon.ndim == 3 else polygon[None]
-        masks = np.stack([polygon_mask(each, self.talker.size) for each in polygons])
-        masked, mask = frame_conditions(crops, masks)
+        """Frames and latents under the mask ``polygon`` (K, 2)."""
+        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.talker.size))
         with torch.inference_mode():
             heard = self._listen(run, times)
             graded = None if self.reference == "previous" else self.gallery.of(run)
@@ -225,10 +169,8 @@ class MouthMaker:
                 reference = to_tensor(run.reference[None])
             else:
                 reference, latent = self._references(run, graded, heard.openings, mask)
-            images, latents = self.talker.generate(
-                masked, mask, reference, heard.tokens, self.noise, self.steps, previous_latent=latent,
-                lips=heard.lips, frames=together, known=known,
-            )  # fmt: skip
+            conditions = Conditions(masked, mask, reference, heard.tokens, heard.lips, latent)
+            images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
     def _references(

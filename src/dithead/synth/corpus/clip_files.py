@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain
@@ -27,14 +26,6 @@ CLIP, REST, TRUTH, IDENTITY, RECORD = "clip.mp4", ".rest.mp4", "truth.npz", "ide
 """Names of the files in a clip's folder. REST is hidden so that `prepare` does not take it for another clip."""
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """How a clip's video is encoded."""
-
-    fps: int
-    quality: float  # crf of H.264
-
-
 def write_take(
     folder: Path, take: Take, frames: Iterator[AnnotatedFrame], fps: int, record: Mapping[str, object]
 ) -> None:
@@ -51,7 +42,7 @@ def write_take(
         OSError, OutputError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    annotated = write_video(folder / CLIP, frames, take.script.wave, Encoding(fps, take.quality))
+    annotated = write_video(folder / CLIP, frames, take.script.wave, fps, take.quality)
     save_arrays(folder / TRUTH, stack_ground_truth(annotated))
     take.person.identity.save(folder / IDENTITY)
     part = folder / "clip.part"
@@ -78,14 +69,17 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     part.replace(path)
 
 
-def write_video(path: Path, frames: Iterator[AnnotatedFrame], wave: Wave, encoding: Encoding) -> list[AnnotatedFrame]:
+def write_video(
+    path: Path, frames: Iterator[AnnotatedFrame], wave: Wave, fps: int, quality: float
+) -> list[AnnotatedFrame]:
     """Encode frames with sound; pictures with the mouth at rest become a silent video beside it.
 
     Args:
         path: The video file.
         frames: One or more frames in order.
         wave: The sound (n,) at 16 kHz.
-        encoding: Frame rate and quality.
+        fps: Frames per second.
+        quality: Constant rate factor (crf) of H.264, 0 to 51; smaller is better.
 
     Returns:
         The frames without their pixels.
@@ -93,16 +87,13 @@ def write_video(path: Path, frames: Iterator[AnnotatedFrame], wave: Wave, encodi
     annotated: list[AnnotatedFrame] = []
     first = next(frames)
     height, width = first.pixels.shape[:2]
-    info = VideoInfo(width, height, Fraction(encoding.fps),
-                     color_range=1, color_space=1, color_primaries=1, color_trc=1)  # fmt: skip
-    quality = EncoderOptions(crf=encoding.quality, repeatable=True)
+    info = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
+    options = EncoderOptions(crf=quality, repeatable=True)
     with ExitStack() as writers:
-        with_sound = VideoWriter(path, info, quality, audio=(wave, SAMPLE_RATE))
-        writer = writers.enter_context(with_sound)
+        writer = writers.enter_context(VideoWriter(path, info, options, audio=(wave, SAMPLE_RATE)))
         rest_writer = None
         if first.rest is not None:
-            silent = VideoWriter(path.with_name(REST), info, quality)
-            rest_writer = writers.enter_context(silent)
+            rest_writer = writers.enter_context(VideoWriter(path.with_name(REST), info, options))
         for frame in chain([first], frames):
             writer.write(frame.pixels)
             if rest_writer is not None and frame.rest is not None:

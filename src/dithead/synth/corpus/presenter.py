@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dithead.synth.corpus.clip_files import Encoding, write_video
+from dithead.synth.corpus.clip_files import write_video
 from dithead.synth.corpus.script import ClipTiming, frame_loudness, write_script
 from dithead.synth.corpus.take import Take
 from dithead.synth.face.motion import sample_motion
@@ -78,8 +78,8 @@ def present(
     options = options or PresenterOptions()
     take = _plan(text, voice, Body(load_head(head_model), fine=True), options)
     with Renderer(options.size, options.size, supersample=_SUPERSAMPLE) as renderer:
-        encoding = Encoding(options.fps, options.quality)
-        frames = write_video(Path(output), take.render(renderer), take.script.wave, encoding)
+        rendered = take.render(renderer)
+        frames = write_video(Path(output), rendered, take.script.wave, options.fps, options.quality)
     aperture = np.array([frame.aperture for frame in frames], np.float32)
     return PresentResult(Path(output), len(frames) / options.fps, aperture)
 

@@ -13,7 +13,6 @@ import re
 import textwrap
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +20,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 import dithead
+from dithead import options
 from dithead.cli import app
 from dithead.config import PRESETS, Preset
 
@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- `make docs` writes this page from the code. Do not edit it by hand. -->\n"
 
-OPTIONS = [vars(import_module("dithead.options"))] if find_spec("dithead.options") else []
 FURTHER_API = [
     ("Live speech", ["dithead.inference.streaming:LiveHead", "dithead.inference.streaming:LiveFrame"]),
     ("Audio-visual offset", ["dithead.critics.sync_offset:av_offset"]),
@@ -361,7 +360,7 @@ def _choices(value: Any) -> list[str]:
     function = value.__init__ if inspect.isclass(value) else value
     if not inspect.isfunction(function):
         return []
-    places = [inspect.unwrap(function).__globals__, *OPTIONS]
+    places = [inspect.unwrap(function).__globals__, vars(options)]
     text = " ".join(_parameters_of(function))
     found = {word: next((place[word] for place in places if word in place), None) for word in re.findall(r"\w+", text)}
     choices = {word: get_args(alias) for word, alias in sorted(found.items())}

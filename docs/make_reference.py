@@ -29,7 +29,14 @@ FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- `make docs` writes this page from the code. Do not edit it by hand. -->\n"
 
 FURTHER_API = [
-    ("Live speech", ["dithead.inference.streaming:LiveHead", "dithead.inference.streaming:LiveFrame"]),
+    (
+        "Live speech",
+        [
+            "dithead.inference.streaming:LiveHead",
+            "dithead.inference.streaming:LiveFrame",
+            "dithead.options:SamplingOptions",
+        ],
+    ),
     ("Audio-visual offset", ["dithead.critics.sync_offset:av_offset"]),
     ("Prepared datasets", ["dithead.prepare.dataset:Dataset", "dithead.prepare.shard_writer:write_shards"]),
     (
@@ -289,6 +296,8 @@ def _object(name: str, value: Any, level: int = 2) -> list[str]:
     """Return heading, signature, description and public members of a function or class."""
     lines = [f"{'#' * level} {name.rpartition('.')[2]}\n", f"```python\n{_signature(name, value)}\n```\n"]
     text = inspect.getdoc(value) or ""
+    if inspect.isclass(value) and "__init__" in vars(value):
+        text += (inspect.getdoc(value.__init__) or "").partition("\n")[2]
     has_fields = inspect.isclass(value) and bool(fields_of(value))
     lines += [_markdown(_without_fields(text) if has_fields else text), *_choices(value), ""]
     if inspect.isclass(value):
@@ -344,8 +353,9 @@ def _parameters_of(function: Any) -> list[str]:
             parts.append("*")
         kind = "" if parameter.annotation is parameter.empty else f": {_annotation(parameter.annotation)}"
         default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         if name != "self":
-            parts.append(f"{name}{kind}{default}")
+            parts.append(f"{stars}{name}{kind}{default}")
     return parts
 
 

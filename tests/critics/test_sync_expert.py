@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from dithead.critics.sync_expert import EXPERTS, SyncConfig, SyncExpert, contrast, find_offset, pair_loss
+from dithead.critics.sync_expert import EXPERTS, SyncConfig, SyncExpert, contrastive_losses, find_offset, pair_loss
 from dithead.errors import ConfigError
 
 SMALL = SyncConfig(side=32, width=8, embedding=16)
@@ -19,7 +19,7 @@ def points(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("config", [SMALL, SyncConfig(32, True, False, 5, 0, 8, 16)])
 def test_both_experts_see_and_hear_unit_vectors(config: SyncConfig) -> None:
     expert = SyncExpert(config).eval()
-    seen, heard = expert.see(torch.rand(2, 7, 3, 32, 32)), expert.hear(torch.rand(2, 28, 80))
+    seen, heard = expert.embed_mouths(torch.rand(2, 7, 3, 32, 32)), expert.embed_speech(torch.rand(2, 28, 80))
     assert seen.shape == heard.shape == (2, 7, 16)
     assert torch.allclose(seen.norm(dim=-1), torch.ones(2, 7), atol=1e-5)
 
@@ -27,20 +27,22 @@ def test_both_experts_see_and_hear_unit_vectors(config: SyncConfig) -> None:
 def test_grey_pictures_are_colour_without_its_colour() -> None:
     expert = SyncExpert(SMALL).eval()
     grey = torch.rand(1, 6, 1, 32, 32)
-    assert torch.allclose(expert.see(grey), expert.see(grey.expand(-1, -1, 3, -1, -1)), atol=1e-4)
+    assert torch.allclose(expert.embed_mouths(grey), expert.embed_mouths(grey.expand(-1, -1, 3, -1, -1)), atol=1e-4)
 
 
 def test_light_and_the_person_leave_the_scoring_expert_alone() -> None:
     expert = SyncExpert(SMALL).eval()
     mouths = torch.rand(1, 8, 1, 32, 32)
     other = mouths * 0.5 + torch.rand(1, 1, 1, 32, 32)  # dimmer, another still picture underneath
-    assert (expert.see(mouths) * expert.see(other)).sum(-1).min() > 0.98
+    assert (expert.embed_mouths(mouths) * expert.embed_mouths(other)).sum(-1).min() > 0.98
 
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_gradients_reach_every_parameter_and_the_pixels(name: str) -> None:
     expert, mouths = SyncExpert(EXPERTS[name]), torch.rand(2, 6, 3, 40, 40, requires_grad=True)
-    wide, near = contrast(expert.see(mouths), expert.hear(torch.rand(2, 24, 80)), expert.scale)
+    wide, near = contrastive_losses(
+        expert.embed_mouths(mouths), expert.embed_speech(torch.rand(2, 24, 80)), expert.scale
+    )
     (wide + near).backward()
     assert mouths.grad is not None
     assert mouths.grad.abs().sum() > 0
@@ -49,17 +51,17 @@ def test_gradients_reach_every_parameter_and_the_pixels(name: str) -> None:
 
 def test_likeness_is_the_cosine() -> None:
     expert = SyncExpert(SMALL).eval()
-    assert expert.likeness(torch.rand(1, 6, 3, 32, 32), torch.rand(1, 24, 80)).abs().max() <= 1 + 1e-5
+    assert expert.similarity(torch.rand(1, 6, 3, 32, 32), torch.rand(1, 24, 80)).abs().max() <= 1 + 1e-5
 
 
 def test_losses_at_chance_and_when_all_is_known() -> None:
     same = torch.ones(3, 8, 16) / 4
-    wide, near = contrast(same, same, torch.tensor(20.0))
+    wide, near = contrastive_losses(same, same, torch.tensor(20.0))
     assert wide == pytest.approx(math.log(24))
     assert near == pytest.approx(math.log(8))
     assert pair_loss(same, same, torch.tensor(20.0)) == pytest.approx(math.log(2))
     known = torch.eye(24).view(3, 8, 24)
-    assert max(contrast(known, known, torch.tensor(40.0))) < 1e-6
+    assert max(contrastive_losses(known, known, torch.tensor(40.0))) < 1e-6
     assert pair_loss(known, known, torch.tensor(40.0)) < 1e-6
 
 

@@ -1,4 +1,7 @@
-"""Every setting of a model and of its training, with the presets. Defaults live here and in the model files."""
+"""Every setting of a model and of its training, and the presets.
+
+The defaults of a network's sizes live in its own file, all others here.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ from dithead.models.denoiser.base import DiTConfig
 from dithead.types import MaskKind
 
 LIP_TARGETS = 9
-"""Numbers that say what the lips do, in every preset (``train.data.lip_basis.COEFFICIENTS``)."""
+"""Lip coefficients in every preset: eight principal shapes and the opening (``train.data.lip_basis.COEFFICIENTS``)."""
 
 
 class Frozen(BaseModel):
-    """Base: unknown keys are refused, values do not change."""
+    """Base of all settings: unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _kind(value: Any) -> str:
-    """Which of a union's classes a stored configuration is: ours have no ``kind``."""
+    """The tag of a union's class that a configuration belongs to; our own first ones have no ``kind``."""
     return str(value.get("kind", "own") if isinstance(value, dict) else getattr(value, "kind", "own"))
 
 
@@ -45,23 +48,22 @@ AnyAudio = Annotated[
 
 
 class ModelConfig(Frozen):
-    """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels. ``opening`` is how far the
-    opening of the lips spreads, in distances between the outer eye corners, when the model speaks by itself;
-    ``generate`` moves lips as widely as the source's person does. 0: always as learned. ``opening_unit`` is what 1 of
-    the opening means in which the audio encoder tells it, in the same distances; 0: not known, so that one reference
-    must do for all frames."""
+    """What a model folder's ``config.json`` holds. Openings are in distances between the outer eye corners."""
 
-    name: str = "small"
-    size: int = 160
-    mask: MaskKind = "stable-polygon"
-    objective: ObjectiveName = "flow"
-    steps: int = 1
-    guidance: float = 1.0
+    name: str = "small"  # of the preset it was trained from
+    size: int = 160  # side of the aligned crop in pixels, 16 times ``dit.grid``
+    mask: MaskKind = "stable-polygon"  # shape of the region that is generated (``face.masks``)
+    objective: ObjectiveName = "flow"  # what the denoiser predicts and how it is sampled
+    steps: int = 1  # sampling steps, unless told otherwise
+    guidance: float = 1.0  # scale of classifier-free guidance, unless told otherwise; 1 is none
     opening: float = 0.0
+    """Spread of the predicted lip opening over the training people; the lips move as widely as the source person's by
+    comparison with it. 0: they move as predicted."""
     opening_unit: float = 0.0
-    autoencoder: AnyAutoencoder = AutoencoderConfig()
-    dit: DiTConfig = DiTConfig()
-    audio: AnyAudio = MelEncoderConfig()
+    """Lip opening that 1 of its coefficient stands for. 0: it is not known, and one reference serves all frames."""
+    autoencoder: AnyAutoencoder = AutoencoderConfig()  # the face autoencoder of stage one
+    dit: DiTConfig = DiTConfig()  # the denoiser of stage two
+    audio: AnyAudio = MelEncoderConfig()  # the audio encoder
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> ModelConfig:
@@ -75,95 +77,85 @@ class ModelConfig(Frozen):
 
 
 class AutoencoderTraining(Frozen):
-    """Stage one. Times are in steps; ``mouth_weight`` is how much more a lip pixel counts. ``lpips`` is a file of LPIPS
-    weights (docs/evaluate.md says which): with it, that distance joins the loss, ``lpips_weight`` strong.
-    """
+    """Training of stage one, the face autoencoder."""
 
-    steps: int = 3_100
-    batch: int = 16
-    learning_rate: float = 6e-4
-    warmup: int = 200
-    decay: float = 0.35
-    ema: float = 0.998
-    clip: float = 1.0
-    mouth_weight: float = 4.0
-    detail_weight: float = 2.0
-    latent_noise: float = 0.15
-    adversarial_start: float = 0.65
-    adversarial_weight: float = 0.05
-    matching_weight: float = 1.0
-    lpips: str = ""
-    lpips_weight: float = 0.5
-    frames_per_identity: int = 3000
+    steps: int = 3_100  # updates
+    batch: int = 16  # samples an update, over all processes
+    learning_rate: float = 6e-4  # of AdamW, after warm-up
+    warmup: int = 200  # steps over which the learning rate rises
+    decay: float = 0.35  # share of the steps, at the end, over which it falls
+    ema: float = 0.998  # decay of the weights' moving average, which is what is kept
+    clip: float = 1.0  # norm to which gradients are clipped
+    mouth_weight: float = 4.0  # how much more a pixel of the lips counts
+    detail_weight: float = 2.0  # of the Laplacian pyramid's error
+    latent_noise: float = 0.15  # mean standard deviation of the noise on latents, which are about 1
+    adversarial_start: float = 0.65  # share of the steps after which the discriminator joins
+    adversarial_weight: float = 0.05  # of the discriminator's score
+    matching_weight: float = 1.0  # of the error of the discriminator's features
+    lpips: str = ""  # file of LPIPS weights (docs/howto/evaluate.md); with it, that distance joins the loss
+    lpips_weight: float = 0.5  # of that distance
+    frames_per_identity: int = 3000  # most frames that are taken of one person
 
 
 class AudioTraining(Frozen):
-    """The audio encoder. ``voice_share`` of the samples are voices without a face, where there are any; ``voice_lips``
-    is what their opening, known from phonemes, counts against a measured one; ``tempo`` the spread of its change.
-    ``pretrained_rate``: how fast parts that come from another network learn, against the rest.
-    """
+    """Training of the audio encoder."""
 
-    steps: int = 4_000
-    batch: int = 96
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    decay: float = 0.4
-    ema: float = 0.998
-    clip: float = 1.0
-    voice_share: float = 0.5
-    voice_lips: float = 0.3
-    mouth_loss: float = 3.0
-    tempo: float = 0.1
-    pretrained_rate: float = 0.05
-    frames_per_identity: int = 30_000
+    steps: int = 4_000  # updates
+    batch: int = 96  # samples an update, over all processes
+    learning_rate: float = 1e-3  # of AdamW, after warm-up
+    warmup: int = 200  # steps over which the learning rate rises
+    decay: float = 0.4  # share of the steps, at the end, over which it falls
+    ema: float = 0.998  # decay of the weights' moving average, which is what is kept
+    clip: float = 1.0  # norm to which gradients are clipped
+    voice_share: float = 0.5  # share of the samples that are voices without a face, where there are any
+    voice_lips: float = 0.3  # weight of a voice's lip opening, known from phonemes, against a measured one
+    mouth_loss: float = 3.0  # weight of the error of the mouth controls, which are known for voices
+    tempo: float = 0.1  # standard deviation of the logarithm of a random change of tempo
+    pretrained_rate: float = 0.05  # learning rate of pretrained layers over that of the rest
+    frames_per_identity: int = 30_000  # most frames that are taken of one person
 
 
 class DiTTraining(Frozen):
-    """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
-    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, or
-    those with the mouth about as open (as ``generate`` does). ``open_share`` of
-    the samples are the most open mouth of three, because mouths are closed most of the time. ``adversarial_weight``
-    above 0 adds a critic of the clean estimate, ``sync_weight`` a sync expert that watches and hears ``sync_windows``
-    short windows a step; both begin after a share of the steps.
-    """
+    """Training of stage two, the denoiser."""
 
-    steps: int = 4_000
-    batch: int = 32
-    learning_rate: float = 6e-4
-    warmup: int = 200
-    decay: float = 0.5
-    ema: float = 0.998
-    clip: float = 1.0
-    audio_dropout: float = 0.1
-    reference_dropout: float = 0.05
-    previous_reference: float = 0.2
-    previous_noise: float = 0.3
-    mouth_weight: float = 14.0
-    lip_noise: float = 0.25
-    open_share: float = 0.6
+    steps: int = 4_000  # updates
+    batch: int = 32  # samples an update, over all processes
+    learning_rate: float = 6e-4  # of AdamW, after warm-up
+    warmup: int = 200  # steps over which the learning rate rises
+    decay: float = 0.5  # share of the steps, at the end, over which it falls
+    ema: float = 0.998  # decay of the weights' moving average, which is what is kept
+    clip: float = 1.0  # norm to which gradients are clipped
+    audio_dropout: float = 0.1  # share of samples without speech and lips, for classifier-free guidance
+    reference_dropout: float = 0.05  # share of samples whose reference is zero
+    previous_reference: float = 0.2  # share of samples whose reference is the frame before, as in the paper
+    previous_noise: float = 0.3  # most noise on that reference, in deviations of the latent
+    mouth_weight: float = 14.0  # how much more a latent position of the lips counts
+    lip_noise: float = 0.25  # most noise on the measured lips that stand for predicted ones
+    open_share: float = 0.6  # share of samples that are the most open of three: mouths are closed most of the time
     reference_choice: Literal["random", "near-mouth"] = "near-mouth"
-    adversarial_weight: float = 0.0
-    adversarial_start: float = 0.5
-    sync_weight: float = 0.0
-    sync_start: float = 0.3
-    sync_windows: int = 4
-    variants: int = 2
-    frames_per_identity: int = 30_000
+    """Other references: frames of the clip at random, or with the lips about as open, as generation chooses them."""
+    adversarial_weight: float = 0.0  # of a critic's score of the estimated clean latent; 0: there is no critic
+    adversarial_start: float = 0.5  # share of the steps after which the critic joins
+    sync_weight: float = 0.0  # of the sync expert's loss; 0: there is no expert
+    sync_start: float = 0.3  # share of the steps after which the expert joins
+    sync_windows: int = 4  # short windows that the expert judges in an update
+    variants: int = 2  # augmentations in which clips of people with little footage are encoded
+    frames_per_identity: int = 30_000  # most frames that are taken of one person
 
 
 class Preset(Frozen):
     """A model and how it is trained."""
 
-    model: ModelConfig
-    autoencoder: AutoencoderTraining = AutoencoderTraining()
-    audio: AudioTraining = AudioTraining()
-    dit: DiTTraining = DiTTraining()
+    model: ModelConfig  # sizes and sampling
+    autoencoder: AutoencoderTraining = AutoencoderTraining()  # training of stage one
+    audio: AudioTraining = AudioTraining()  # training of the audio encoder
+    dit: DiTTraining = DiTTraining()  # training of stage two
 
 
 def _preset(
     name: str, size: int, sizes: tuple[int, int, int], training: DiTTraining | None = None, rank: int = 0
 ) -> Preset:
-    """``sizes``: width, depth and heads of the transformer; ``rank`` of its modulation."""
+    """A preset of our design; ``sizes`` are width, depth and heads of the transformer, ``rank`` its modulation's."""
     width, depth, heads = sizes
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS,
                     modulation_rank=rank)  # fmt: skip
@@ -173,7 +165,7 @@ def _preset(
 
 
 def _tiny() -> Preset:
-    """Seconds on a laptop: for tests and for reading the code."""
+    """A preset that trains in seconds on a laptop, for tests and for reading the code."""
     model = ModelConfig(
         name="tiny", size=64, steps=2, guidance=1.5,
         autoencoder=AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8)),
@@ -189,7 +181,7 @@ def _tiny() -> Preset:
 
 
 def _paper() -> Preset:
-    """What is known of DiT-Head's design (arXiv 2312.06400); every size, schedule and number of steps is our choice."""
+    """DiT-Head's design as far as it is known (arXiv 2312.06400); sizes, schedule and numbers of steps are ours."""
     dit = DiTConfig(grid=16, latent_channels=16, width=768, depth=12, heads=12, audio_width=768)
     model = ModelConfig(
         name="paper", size=256, mask="polygon", objective="ddpm", steps=50,
@@ -210,9 +202,14 @@ PRESETS: dict[str, Preset] = {
 
 
 def get_preset(name: str, changes: Sequence[str] = ()) -> Preset:
-    """The preset called ``name`` with settings changed, each as ``model.objective=ddpm``.
+    """Return a preset, with settings changed.
 
-    Raises ConfigError for an unknown name or setting, and for a value that does not fit.
+    Args:
+        name: One of ``PRESETS``.
+        changes: Settings as ``model.objective=ddpm``; the value is JSON, or else text.
+
+    Raises:
+        ConfigError: The name or a setting is unknown, or a value does not fit.
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset '{name}'; choose one of: {', '.join(PRESETS)}")

@@ -17,20 +17,20 @@ def points(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("config", [SMALL, SyncConfig(32, True, False, 5, 0, 8, 16)])
-def test_both_experts_see_and_hear_unit_vectors(config: SyncConfig) -> None:
+def test_embeddings_of_both_experts_are_unit_vectors(config: SyncConfig) -> None:
     expert = SyncExpert(config).eval()
-    seen, heard = expert.embed_mouths(torch.rand(2, 7, 3, 32, 32)), expert.embed_speech(torch.rand(2, 28, 80))
-    assert seen.shape == heard.shape == (2, 7, 16)
-    assert torch.allclose(seen.norm(dim=-1), torch.ones(2, 7), atol=1e-5)
+    mouths, speech = expert.embed_mouths(torch.rand(2, 7, 3, 32, 32)), expert.embed_speech(torch.rand(2, 28, 80))
+    assert mouths.shape == speech.shape == (2, 7, 16)
+    assert torch.allclose(mouths.norm(dim=-1), torch.ones(2, 7), atol=1e-5)
 
 
-def test_grey_pictures_are_colour_without_its_colour() -> None:
+def test_grey_and_colour_images_of_the_same_mouth_are_equal() -> None:
     expert = SyncExpert(SMALL).eval()
     grey = torch.rand(1, 6, 1, 32, 32)
     assert torch.allclose(expert.embed_mouths(grey), expert.embed_mouths(grey.expand(-1, -1, 3, -1, -1)), atol=1e-4)
 
 
-def test_light_and_the_person_leave_the_scoring_expert_alone() -> None:
+def test_brightness_and_the_person_do_not_change_the_scoring_expert() -> None:
     expert = SyncExpert(SMALL).eval()
     mouths = torch.rand(1, 8, 1, 32, 32)
     other = mouths * 0.5 + torch.rand(1, 1, 1, 32, 32)  # dimmer, another still picture underneath
@@ -49,12 +49,12 @@ def test_gradients_reach_every_parameter_and_the_pixels(name: str) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in expert.parameters())
 
 
-def test_likeness_is_the_cosine() -> None:
+def test_similarity_is_the_cosine() -> None:
     expert = SyncExpert(SMALL).eval()
     assert expert.similarity(torch.rand(1, 6, 3, 32, 32), torch.rand(1, 24, 80)).abs().max() <= 1 + 1e-5
 
 
-def test_losses_at_chance_and_when_all_is_known() -> None:
+def test_losses_of_random_and_of_perfect_embeddings() -> None:
     same = torch.ones(3, 8, 16) / 4
     wide, near = contrastive_losses(same, same, torch.tensor(20.0))
     assert wide == pytest.approx(math.log(24))
@@ -68,8 +68,8 @@ def test_losses_at_chance_and_when_all_is_known() -> None:
 @pytest.mark.parametrize("late", [-5, -1, 0, 3, 5])
 def test_the_offset_of_shifted_embeddings_is_the_shift(late: int) -> None:
     track = points(60, 16)
-    seen, heard = track[10:50], track[10 - late : 50 - late]  # what is heard at t + late was seen at t
-    found = find_offset(seen, heard)
+    mouths, speech = track[10:50], track[10 - late : 50 - late]  # the speech of the mouth at t comes at t + late
+    found = find_offset(mouths, speech)
     assert found.frames == late
     assert found.distance == pytest.approx(0, abs=1e-3)
     assert found.confidence > 1

@@ -37,7 +37,7 @@ _CONTRAST_FLOOR_CENTRED = 0.02  # the same where the mean image is subtracted: m
 class SyncConfig:
     """Architecture of an expert.
 
-    Args:
+    Attributes:
         side: Side K of the mouth images in pixels.
         colour: Whether images keep their colour.
         centred: Whether the clip's mean image is subtracted, which removes the person and leaves the movement.

@@ -1,7 +1,7 @@
 """Log-mel spectrograms of speech, their level normalisation, and the windows that are cut out of them.
 
-Letters: n samples at 16 kHz, T mel frames (100 a second), F numbers in each (80, or 80 + 160 with the samples), B batch,
-W frames of a window.
+Letters: n samples at 16 kHz, T mel frames (100 a second), F numbers in each (80, or 240 with the samples), B batch, W
+frames of a window.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ N_FFT_WHISPER = 400
 N_MELS = 80
 """Mel bands."""
 MelScale = Literal["own", "whisper"]
-"""``own`` bands, or ``whisper``: those of Radford et al. 2022 (Slaney's, of equal area) times 100, to be as loud as ours."""
+"""``own`` bands, or ``whisper``: those of Radford et al. 2022 (Slaney's, of equal area) times 100, as loud as ours."""
 MEL_RATE = SAMPLE_RATE / HOP
 """Mel frames a second, in Hz."""
 FLOOR = -4.0

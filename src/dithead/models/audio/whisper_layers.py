@@ -17,7 +17,7 @@ from dithead.models.audio.mel import N_MELS
 TOKEN = 2
 """Mel frames that one token stands for."""
 _LEVEL = 1.4  # added to log-mel at our level, before the division by 4, to get Whisper's (measured on GRID and HDTF)
-_SILENCE = -0.125  # the least value after that: Whisper's floor lies 8 decades below a track's loudest (same clips)
+_SILENCE = -0.125  # the least value after that, as Whisper's own preparation leaves it (measured on the same clips)
 
 
 class WhisperBlock(nn.Module):
@@ -63,10 +63,10 @@ class WhisperLayers(nn.Module):
 
     @torch.no_grad()
     def load_pretrained(self, whisper: Any) -> None:
-        """Copy the weights of a transformers ``WhisperEncoder`` of the same hidden width.
+        """Copy the weights of a transformers ``WhisperEncoder``; of its positions the last ones.
 
-        Its last positions are taken: with silence before the speech, as its authors pad it, they lie on the speech.
-        Raises RuntimeError where the shapes differ.
+        Raises:
+            RuntimeError: The shapes differ.
         """
         self.conv1.load_state_dict(whisper.conv1.state_dict())
         self.conv2.load_state_dict(whisper.conv2.state_dict())

@@ -22,7 +22,7 @@ FACTOR = 16
 class AutoencoderConfig:
     """Sizes of the face autoencoder.
 
-    Args:
+    Attributes:
         latent_channels: Latent channels C.
         widths: Channels at S/2, S/4, S/8 and S/16.
         skip_widths: Channels of the picture branch at S/2, S/4 and S/8.

@@ -18,12 +18,12 @@ import numpy as np
 
 from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip
-from dithead.synth.corpus.realism import jaw_alone
-from dithead.synth.corpus.talking_clip import loudness
+from dithead.synth.corpus.realism import jaw_from_loudness
 from dithead.synth.face.sound_to_mouth import hear_mouth
 from dithead.synth.face.visemes import RATE, Style, lip_gap
 from dithead.synth.voice.phoneme_alignment import align
 from dithead.synth.voice.recorded import Recording
+from dithead.synth.voice.script import frame_loudness
 from shared import load_clips, make_parser, print_table
 
 # A GRID name such as "bbaf2n" is "bin blue at F two now": one letter for each word of a fixed grammar.
@@ -48,7 +48,7 @@ def correlations(clip: Clip, text: str) -> list[float]:
     ]  # fmt: skip
     at = ((np.arange(n) + 0.5) / clip.fps * RATE).astype(int)
     openings = [lip_gap(way.curves(0.0, n / clip.fps, Style())[at]) for way in ways]
-    openings.append(lip_gap(jaw_alone(loudness(wave, n, clip.fps))))
+    openings.append(lip_gap(jaw_from_loudness(frame_loudness(wave, n, clip.fps))))
     return [float(np.corrcoef(opening, measured)[0, 1]) for opening in openings]
 
 

@@ -17,6 +17,7 @@ from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
 from dithead.inference.result import GenerateResult, Stretch
 from dithead.prepare.prepare_dataset import PrepareResult
+from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
 
 HELP_SECONDS = 0.5
@@ -162,18 +163,20 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = CorpusResult(Path("c"), 5, 2)
     called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", answer)
     result = run("synth", "5", "-o", "c", "--head-model", "head", "--language", "de")
-    assert called.arguments == (5, Path("c"))
-    assert called.options == {"head_model": Path("head"), "language": "de"}
+    assert called.arguments == (5, Path("c"), SynthOptions(Path("head"), language="de"))
+    assert called.options == {}
     assert result.stdout == "c  5 clips, 2 of them new\n"
 
 
 def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", CorpusResult(Path("c"), 2, 2))
-    more = ["--speech", "heard", "--without", "skin", "--without", "light", "--labels", "--rest", "--engine", "ray"]
-    assert run("synth", "-o", "c", "--head-model", "head", *more).exit_code == 0
-    assert called.arguments == (None, Path("c"))
-    assert called.options == {"head_model": Path("head"), "speech": Path("heard"), "without": ["skin", "light"],
-                              "labels": True, "rest": True, "engine": "ray"}  # fmt: skip
+    without = ["--without", "skin", "--without", "light"]
+    more = ["--speech", "recordings", "--labels", "--rest", "--engine", "ray"]
+    assert run("synth", "-o", "c", "--head-model", "head", *without, *more).exit_code == 0
+    options = SynthOptions(Path("head"), speech=Path("recordings"), without=("skin", "light"), labels=True, rest=True,
+                           engine="ray")  # fmt: skip
+    assert called.arguments == (None, Path("c"), options)
+    assert called.options == {}
 
 
 def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,22 +48,29 @@ AnyAudio = Annotated[
 
 
 class ModelConfig(Frozen):
-    """What a model folder's ``config.json`` holds. Openings are in distances between the outer eye corners."""
+    """What the ``config.json`` of a model folder holds, and what the model is made of."""
 
-    name: str = "small"  # of the preset it was trained from
-    size: int = 160  # side of the aligned crop in pixels, 16 times ``dit.grid``
-    mask: MaskKind = "stable-polygon"  # shape of the region that is generated (``face.masks``)
-    objective: ObjectiveName = "flow"  # what the denoiser predicts and how it is sampled
-    steps: int = 1  # sampling steps, unless told otherwise
-    guidance: float = 1.0  # scale of classifier-free guidance, unless told otherwise; 1 is none
+    name: str = "small"
+    """Name of the model."""
+    size: int = 160
+    """Side S of the crop in pixels."""
+    mask: MaskKind = "stable-polygon"
+    """Which part of the crop is generated."""
+    objective: ObjectiveName = "flow"
+    """What the network predicts, on which noise path (``diffusion.objectives``)."""
+    steps: int = 1
+    """Sampling steps."""
+    guidance: float = 1.0
+    """Scale of classifier-free guidance; 1: none."""
     opening: float = 0.0
-    """Spread of the predicted lip opening over the training people; the lips move as widely as the source person's by
-    comparison with it. 0: they move as predicted."""
+    """Spread (standard deviation) of the lip opening in the model's own speech, in distances between the outer eye
+    corners; ``generate`` scales it to that of the source's person. 0: lips always move as learned."""
     opening_unit: float = 0.0
-    """Lip opening that 1 of its coefficient stands for. 0: it is not known, and one reference serves all frames."""
-    autoencoder: AnyAutoencoder = AutoencoderConfig()  # the face autoencoder of stage one
-    dit: DiTConfig = DiTConfig()  # the denoiser of stage two
-    audio: AnyAudio = MelEncoderConfig()  # the audio encoder
+    """What 1 of the predicted opening means, in the same distances; 0: not known, so that all frames get one
+    reference."""
+    autoencoder: AnyAutoencoder = AutoencoderConfig()
+    dit: DiTConfig = DiTConfig()
+    audio: AnyAudio = MelEncoderConfig()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> ModelConfig:
@@ -77,79 +84,129 @@ class ModelConfig(Frozen):
 
 
 class AutoencoderTraining(Frozen):
-    """Training of stage one, the face autoencoder."""
+    """Stage one: the autoencoder is trained to rebuild the part of the crop under the mask."""
 
-    steps: int = 3_100  # updates
-    batch: int = 16  # samples an update, over all processes
-    learning_rate: float = 6e-4  # of AdamW, after warm-up
-    warmup: int = 200  # steps over which the learning rate rises
-    decay: float = 0.35  # share of the steps, at the end, over which it falls
-    ema: float = 0.998  # decay of the weights' moving average, which is what is kept
-    clip: float = 1.0  # norm to which gradients are clipped
-    mouth_weight: float = 4.0  # how much more a pixel of the lips counts
-    detail_weight: float = 2.0  # of the Laplacian pyramid's error
-    latent_noise: float = 0.15  # mean standard deviation of the noise on latents, which are about 1
-    adversarial_start: float = 0.65  # share of the steps after which the discriminator joins
-    adversarial_weight: float = 0.05  # of the discriminator's score
-    matching_weight: float = 1.0  # of the error of the discriminator's features
-    lpips: str = ""  # file of LPIPS weights (docs/howto/evaluate.md); with it, that distance joins the loss
-    lpips_weight: float = 0.5  # of that distance
-    frames_per_identity: int = 3000  # most frames that are taken of one person
+    steps: int = 3_100
+    """Training steps."""
+    batch: int = 16
+    """Samples a step, over all processes."""
+    learning_rate: float = 6e-4
+    """Peak of the learning rate."""
+    warmup: int = 200
+    """Steps over which the learning rate rises."""
+    decay: float = 0.35
+    """Share of the steps, at the end, over which the learning rate falls."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is saved and used."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    mouth_weight: float = 4.0
+    """How much more a pixel of the lips counts."""
+    detail_weight: float = 2.0
+    """Weight of the Laplacian pyramid in the loss."""
+    latent_noise: float = 0.15
+    """Mean standard deviation of the noise on the latents before they are decoded."""
+    adversarial_start: float = 0.65
+    """Share of the steps after which the patch discriminator joins."""
+    adversarial_weight: float = 0.05
+    """Weight of the discriminator's verdict in the loss."""
+    matching_weight: float = 1.0
+    """Weight of the difference between the discriminator's features of true and rebuilt pictures."""
+    lpips: str = ""
+    """File of LPIPS weights (docs/reference/metrics.md says which); empty: LPIPS takes no part."""
+    lpips_weight: float = 0.5
+    """Weight of LPIPS in the loss."""
+    frames_per_identity: int = 3000
+    """At most so many frames of a person are used."""
 
 
 class AudioTraining(Frozen):
-    """Training of the audio encoder."""
+    """The audio encoder is trained to predict the lips from speech, of faces and of voices without faces."""
 
-    steps: int = 4_000  # updates
-    batch: int = 96  # samples an update, over all processes
-    learning_rate: float = 1e-3  # of AdamW, after warm-up
-    warmup: int = 200  # steps over which the learning rate rises
-    decay: float = 0.4  # share of the steps, at the end, over which it falls
-    ema: float = 0.998  # decay of the weights' moving average, which is what is kept
-    clip: float = 1.0  # norm to which gradients are clipped
-    voice_share: float = 0.5  # share of the samples that are voices without a face, where there are any
-    voice_lips: float = 0.3  # weight of a voice's lip opening, known from phonemes, against a measured one
-    mouth_loss: float = 3.0  # weight of the error of the mouth controls, which are known for voices
-    tempo: float = 0.1  # standard deviation of the logarithm of a random change of tempo
-    pretrained_rate: float = 0.05  # learning rate of pretrained layers over that of the rest
-    frames_per_identity: int = 30_000  # most frames that are taken of one person
+    steps: int = 4_000
+    """Training steps."""
+    batch: int = 96
+    """Samples a step, over all processes."""
+    learning_rate: float = 1e-3
+    """Peak of the learning rate."""
+    warmup: int = 200
+    """Steps over which the learning rate rises."""
+    decay: float = 0.4
+    """Share of the steps, at the end, over which the learning rate falls."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is saved and used."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    voice_share: float = 0.5
+    """Share of the samples that are voices without a face, where there are any."""
+    voice_lips: float = 0.3
+    """How much the opening of such a voice, known from its phonemes, counts against a measured one."""
+    mouth_loss: float = 3.0
+    """Weight of the loss on the mouth controls that the phonemes of a voice give."""
+    tempo: float = 0.1
+    """Spread of the random change of tempo (standard deviation of its logarithm)."""
+    pretrained_rate: float = 0.05
+    """How fast parts that come from another network learn, against the rest."""
+    frames_per_identity: int = 30_000
+    """At most so many frames of a person are used."""
 
 
 class DiTTraining(Frozen):
-    """Training of stage two, the denoiser."""
+    """Stage two: the denoiser is trained on cached latents."""
 
-    steps: int = 4_000  # updates
-    batch: int = 32  # samples an update, over all processes
-    learning_rate: float = 6e-4  # of AdamW, after warm-up
-    warmup: int = 200  # steps over which the learning rate rises
-    decay: float = 0.5  # share of the steps, at the end, over which it falls
-    ema: float = 0.998  # decay of the weights' moving average, which is what is kept
-    clip: float = 1.0  # norm to which gradients are clipped
-    audio_dropout: float = 0.1  # share of samples without speech and lips, for classifier-free guidance
-    reference_dropout: float = 0.05  # share of samples whose reference is zero
-    previous_reference: float = 0.2  # share of samples whose reference is the frame before, as in the paper
-    previous_noise: float = 0.3  # most noise on that reference, in deviations of the latent
-    mouth_weight: float = 14.0  # how much more a latent position of the lips counts
-    lip_noise: float = 0.25  # most noise on the measured lips that stand for predicted ones
-    open_share: float = 0.6  # share of samples that are the most open of three: mouths are closed most of the time
+    steps: int = 4_000
+    """Training steps."""
+    batch: int = 32
+    """Samples a step, over all processes."""
+    learning_rate: float = 6e-4
+    """Peak of the learning rate."""
+    warmup: int = 200
+    """Steps over which the learning rate rises."""
+    decay: float = 0.5
+    """Share of the steps, at the end, over which the learning rate falls."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is saved and used."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    audio_dropout: float = 0.1
+    """Share of the samples without speech, for classifier-free guidance."""
+    reference_dropout: float = 0.05
+    """Share of the samples without a reference."""
+    previous_reference: float = 0.2
+    """Share of the samples whose reference is the frame before, as in the paper."""
+    previous_noise: float = 0.3
+    """Largest standard deviation of the noise on that reference."""
+    mouth_weight: float = 14.0
+    """How much more a latent pixel of the lips counts."""
+    lip_noise: float = 0.25
+    """Largest relative noise on the measured lips, which are the condition in training."""
+    open_share: float = 0.6
+    """Share of the samples that are the most open mouth of three, because mouths are closed most of the time."""
     reference_choice: Literal["random", "near-mouth"] = "near-mouth"
-    """Other references: frames of the clip at random, or with the lips about as open, as generation chooses them."""
-    adversarial_weight: float = 0.0  # of a critic's score of the estimated clean latent; 0: there is no critic
-    adversarial_start: float = 0.5  # share of the steps after which the critic joins
-    sync_weight: float = 0.0  # of the sync expert's loss; 0: there is no expert
-    sync_start: float = 0.3  # share of the steps after which the expert joins
-    sync_windows: int = 4  # short windows that the expert judges in an update
-    variants: int = 2  # augmentations in which clips of people with little footage are encoded
-    frames_per_identity: int = 30_000  # most frames that are taken of one person
+    """Which other frame is the reference: any, or one whose mouth is about as open (as ``generate`` does)."""
+    adversarial_weight: float = 0.0
+    """Weight of a discriminator of the clean estimate; 0: none."""
+    adversarial_start: float = 0.5
+    """Share of the steps after which the discriminator joins."""
+    sync_weight: float = 0.0
+    """Weight of the sync expert's disagreement; 0: none."""
+    sync_start: float = 0.3
+    """Share of the steps after which the sync expert joins."""
+    sync_windows: int = 4
+    """Short windows a step that the sync expert judges, over all processes."""
+    variants: int = 2
+    """Augmented versions in which the clips of people with little footage are cached."""
+    frames_per_identity: int = 30_000
+    """At most so many frames of a person are used."""
 
 
 class Preset(Frozen):
     """A model and how it is trained."""
 
-    model: ModelConfig  # sizes and sampling
-    autoencoder: AutoencoderTraining = AutoencoderTraining()  # training of stage one
-    audio: AudioTraining = AudioTraining()  # training of the audio encoder
-    dit: DiTTraining = DiTTraining()  # training of stage two
+    model: ModelConfig
+    autoencoder: AutoencoderTraining = AutoencoderTraining()
+    audio: AudioTraining = AudioTraining()
+    dit: DiTTraining = DiTTraining()
 
 
 def _preset(

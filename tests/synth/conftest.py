@@ -45,15 +45,15 @@ def espeak() -> None:
 
 @pytest.fixture
 def stage() -> Iterator:
-    from dithead.synth.scene.renderer import Stage
+    from dithead.synth.scene.renderer import Renderer
 
     try:
-        made = Stage(64, 48, supersample=1.0)
+        made = Renderer(64, 48, supersample=1.0)
     except DitheadError as error:
         pytest.skip(str(error))
     with made:
-        made.picture("background", np.zeros((4, 4, 3), np.uint8))
-        made.picture("plain", np.full((4, 4, 4), 255, np.uint8))
+        made.upload_texture("background", np.zeros((4, 4, 3), np.uint8))
+        made.upload_texture("plain", np.full((4, 4, 4), 255, np.uint8))
         yield made
 
 

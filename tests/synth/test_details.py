@@ -10,12 +10,12 @@ import pytest
 
 from dithead.errors import DitheadError
 from dithead.synth.corpus.realism import DETAILS
-from dithead.synth.corpus.talking_clip import camera_of
+from dithead.synth.corpus.take import aim_camera
 from dithead.synth.face.motion import rotation
 from dithead.synth.head.details import creases, growing, lid_line
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.head.person import Person, uniforms
-from dithead.synth.scene.renderer import Stage
+from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import sample_setting
 
 
@@ -66,7 +66,7 @@ def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> Non
     setting = sample_setting(3)
     weights = {"mouth-corner-puller": 0.6, "eyebrows-left-up": 0.8, "eyebrows-right-up": 0.8}
     try:
-        stage = Stage(192, 192, supersample=1.0)
+        stage = Renderer(192, 192, supersample=1.0)
     except DitheadError as error:
         pytest.skip(str(error))
     pictures = []
@@ -78,7 +78,7 @@ def test_each_detail_shows_and_can_be_left_out(person: Person, name: str) -> Non
             person.pose(weights)
             still = np.zeros(3, np.float32)
             scene = uniforms(person, setting, rotation(0, 0, 0), still)
-            pictures.append(stage.draw(camera_of(person, setting, still[:2]), scene).astype(int))
+            pictures.append(stage.draw(aim_camera(person, setting, still[:2]), scene).astype(int))
     for part in person.parts:
         part.uniforms |= {k: 1.0 for k in DETAILS[name] if part.uniforms.get(k) == 0.0 and part.name != "eyebrows"}
     changed = np.abs(pictures[0] - pictures[1]).max(axis=2) > 8

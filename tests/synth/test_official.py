@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.corpus.talking_clip import camera_of
+from dithead.synth.corpus.take import aim_camera
 from dithead.synth.face.motion import rotation
 from dithead.synth.head.assets import find_texture, load_head
 from dithead.synth.head.body import Body
@@ -36,7 +36,7 @@ def test_the_same_person_to_the_pixel(official: Path, head_folder: Path, stage) 
         person.pose({"mouth-open": 0.3})
         still = np.zeros(3, np.float32)
         scene = uniforms(person, setting, rotation(0, 0, 0), still)
-        drawn.append(stage.draw(camera_of(person, setting, still[:2]), scene))
+        drawn.append(stage.draw(aim_camera(person, setting, still[:2]), scene))
     np.testing.assert_array_equal(drawn[0], drawn[1])
 
 

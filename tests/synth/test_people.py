@@ -10,7 +10,7 @@ from dithead.synth.face.motion import blinks, rotation, sample_motion
 from dithead.synth.head.identity import SKIN_TONES, Identity, macro_weights, sample_identity
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.voice.microphone import RATE, record
-from dithead.synth.voice.texts import SENTENCES, nonsense, sample_text
+from dithead.synth.voice.texts import SENTENCES, made_up_words, sample_text
 
 KEYS = frozenset(
     ["nose/nose-hump-decr", "nose/nose-hump-incr", "eyes/l-eye-bag-in", "eyes/l-eye-bag-out", "eyes/r-eye-bag-in",
@@ -117,7 +117,7 @@ def test_there_is_always_something_to_say() -> None:
     rng = np.random.default_rng(0)
     for language in SENTENCES:
         assert len(sample_text(rng, language, 5.0).split()) >= 18
-    assert len(nonsense(rng, 30).split()) == 30
+    assert len(made_up_words(rng, 30).split()) == 30
 
 
 def test_fair_skin_is_neither_pink_nor_pale() -> None:

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import ConfigError, DataError, DitheadError, FaceError
-from dithead.synth.corpus.ground_truth import Witness, landmark_points
+from dithead.synth.corpus.ground_truth import FrameAnnotator, landmark_points
+from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import synth_corpus
-from dithead.synth.corpus.talking_clip import camera_of
+from dithead.synth.corpus.take import aim_camera
 from dithead.synth.face.motion import rotation
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
@@ -78,20 +79,20 @@ def plain(seed: int, names: frozenset[str], skin: str) -> Identity:
 
 def photographed(body: Any, who: Identity) -> tuple[Footage, np.ndarray]:
     """Pictures of ``who`` from three sides, and their painted reflectance (A, A, 3)."""
-    from dithead.synth.scene.renderer import Stage
+    from dithead.synth.scene.renderer import Renderer
 
     person, setting = Person(body, who), sample_setting(4, tone=paint.luminance(who.tone))
     setting = replace(setting, light=SOFT, height=2.6, shift=(0.0, 0.0), azimuth=0.0, elevation=0.0)
     pictures, landmarks = [], []
-    with Stage(SIZE, SIZE, supersample=1.0) as stage:
+    with Renderer(SIZE, SIZE, supersample=1.0) as stage:
         person.dress(stage, setting, np.random.default_rng(1))
-        witness = Witness(person, SIZE, SIZE)
+        annotator = FrameAnnotator(person, SIZE, SIZE)
         for yaw in TURNS:
             person.pose({})
             turn, still = rotation(yaw, 0.0, 0.0), np.zeros(3, np.float32)
-            camera = camera_of(person, setting, np.zeros(2, np.float32))
+            camera = aim_camera(person, setting, np.zeros(2, np.float32))
             pixels = stage.draw(camera, uniforms(person, setting, turn, still))
-            seen = witness.look(pixels, turn, still, camera.view_projection(1.0), None)
+            seen = annotator.annotate(pixels, turn, still, camera.view_projection(1.0), None)
             pictures.append(pixels)
             landmarks.append(np.vstack([seen.landmarks, np.zeros((10, 2), np.float32)]))
     painted = paint.paint_skin(who, body.head.folder, np.random.default_rng(1))[..., :3].astype(np.float32) / 255
@@ -267,16 +268,16 @@ def test_a_corpus_wears_real_skins_and_keeps_their_licence(
     head_folder: Path, espeak: None, shot: tuple[Footage, np.ndarray], made: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(made, tmp_path / "corpus" / "skins")  # made before: only the rest is made
-    options: dict[str, Any] = {"head_model": head_folder, "size": 64, "seconds": 0.12, "skin_from": [shot[0]]}
-    result = synth_corpus(1, tmp_path / "corpus", **options)
+    options = SynthOptions(head_folder, size=64, seconds=0.12)
+    result = synth_corpus(1, tmp_path / "corpus", options, skin_from=[shot[0]])
     folder = tmp_path / "corpus" / "synth_000000"
     record, who = json.loads((folder / "clip.json").read_text()), Identity.load(folder / "identity.json")
     assert (result.made, record["skin"], who.photo) == (1, "someone", "someone")
     assert "CC BY 4.0" in record["licence"]
     assert "CC BY 4.0" in json.loads((tmp_path / "corpus" / "SOURCES.json").read_text())["."]["licence"]
-    assert synth_corpus(1, tmp_path / "corpus", **options).made == 0
+    assert synth_corpus(1, tmp_path / "corpus", options, skin_from=[shot[0]]).made == 0
     with pytest.raises(ConfigError, match="other options"):
-        synth_corpus(1, tmp_path / "corpus", **options | {"skin_from": [replace(shot[0], identity="other")]})
+        synth_corpus(1, tmp_path / "corpus", options, skin_from=[replace(shot[0], identity="other")])
 
 
 def test_a_dataset_that_is_none_is_named(head_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dithead.synth.face.visemes import (
     sample_style,
     segments,
 )
-from dithead.synth.voice.espeak import Phoneme
+from dithead.synth.voice.utterance import Phoneme
 
 OPENING = [CONTROLS.index(name) for name in ("jaw", "wide", "part", "protrude", "tuck")]
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import crop_transform, invert, smooth_moves, transform_points, warp_crop
+from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
 from dithead.face.lip_opening import lip_aperture
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
@@ -128,7 +128,7 @@ class OpenRun:
         lips = np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32)
         moves = np.frombuffer(self.moves).reshape(-1, 2, 3)[:count]
         return Run(
-            self.start, self.start + count, _filled(smooth_moves(moves)), polygon, lips,
+            self.start, self.start + count, _filled(smooth_transform_array(moves)), polygon, lips,
             choose_reference(self.samples), fades_in, fades_out, self.face,
             np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             self.watch.close(), float(np.std([s.aperture for s in self.samples])),

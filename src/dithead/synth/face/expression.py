@@ -14,8 +14,8 @@ from dithead.synth.face.visemes import CONTROLS, face_weights
 from dithead.synth.head.body import MORE_LEFT, SIDED
 
 if TYPE_CHECKING:
-    from dithead.synth.corpus.talking_clip import Script
     from dithead.synth.head.person import Person
+    from dithead.synth.voice.script import Script
 
 _TUCK, _CLOSURE = CONTROLS.index("tuck"), len(CONTROLS)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dithead.synth.face.visemes import RATE
 from dithead.synth.head.assets import Floats
-from dithead.synth.voice.phoneme_alignment import HOP, log_bands, quiet
+from dithead.synth.voice.phoneme_alignment import HOP, log_mel_bands, silent_frames
 from dithead.types import Wave
 
 _TABLE = "sound_to_mouth.npz"
@@ -31,7 +31,7 @@ def hear_mouth(wave: Wave) -> Floats:
     bias, gain, weights = _table()
     guess = (_features(wave) @ weights + bias) * gain
     guess[:, -1] = (guess[:, -1] - 0.3) / 0.35  # closures are brief: a mean never reaches them
-    silent = np.convolve(np.pad(quiet(wave), 4, mode="edge"), np.ones(9) / 9, "valid")[:, None]
+    silent = np.convolve(np.pad(silent_frames(wave), 4, mode="edge"), np.ones(9) / 9, "valid")[:, None]
     guess = np.clip(guess, 0, 1.2) * (1 - silent)
     at = np.arange(round(len(wave) / 16000 * RATE) + 1) / RATE / HOP
     return np.stack([np.interp(at, np.arange(len(guess)), row) for row in guess.T], axis=1).astype(np.float32)
@@ -45,8 +45,8 @@ def _table() -> tuple[Floats, Floats, Floats]:
 
 def _features(wave: Wave) -> Floats:
     """Spectra around each moment, less the voice's own mean: (T, 26 * 13)."""
-    bands = log_bands(wave)
-    sounding = ~quiet(wave)
+    bands = log_mel_bands(wave)
+    sounding = ~silent_frames(wave)
     bands = bands - (bands[sounding].mean(0) if sounding.any() else bands.mean(0))
     bands = np.clip(bands, -8, 8)
     padded = np.pad(bands, ((_REACH, _REACH), (0, 0)), mode="edge")
@@ -55,7 +55,7 @@ def _features(wave: Wave) -> Floats:
 
 def fit(folder: Path, output: Path) -> float:
     """Fit the map to a folder of `dithead voices`; returns the correlation of the jaw on every tenth, left out."""
-    from dithead.synth.corpus.voices import VoiceClip
+    from dithead.synth.corpus.voice_clip import VoiceClip
 
     clips = [VoiceClip.load(path) for path in sorted(folder.glob("*.npz"))]
     pairs = [_pair(clip.wave, clip.mouth) for clip in clips]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.synth.head.assets import Floats
-from dithead.synth.voice.espeak import Phoneme
+from dithead.synth.voice.utterance import Phoneme
 
 CONTROLS = ("jaw", "round", "wide", "part", "protrude", "tuck", "tongue")
 RATE = 200  # samples a second of the control curves

@@ -21,8 +21,8 @@ from dithead.synth.head.glasses import spectacles
 from dithead.synth.head.identity import Identity, macro_weights
 from dithead.synth.head.mesh import Surface, normals, proxy_surface
 from dithead.synth.head.parts import Part, own_normals, part_of
-from dithead.synth.scene.lighting import ambience, cone, fibonacci, shadow, unit
-from dithead.synth.scene.renderer import Stage
+from dithead.synth.scene.lighting import ambient_visibility, cone_directions, shadow_visibility, sphere_directions, unit
+from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import Setting
 from dithead.synth.skin import paint
 
@@ -232,22 +232,24 @@ class Person:
         lift = np.array([0.0, 0.16, 0.11], np.float32) * raised * tip**2 - 0.75 * raised * ride * tip**2
         coarse[self.body.tongue] = points + ride + lift
 
-    def bake(self, stage: Stage, setting: Setting) -> None:
+    def bake(self, stage: Renderer, setting: Setting) -> None:
         """Measure ambient occlusion and soft shadows of key and fill at rest, and keep them per vertex."""
         light = setting.light
-        sky = fibonacci(40)
-        key = cone(light.key_direction, light.key_spread, 10)
-        fill = cone(light.fill_direction, 0.6, 6)
+        sky = sphere_directions(40)
+        key = cone_directions(light.key_direction, light.key_spread, 10)
+        fill = cone_directions(light.fill_direction, 0.6, 6)
         points = [p.position + 0.012 * unit(p.normal) for p in self.parts]
-        seen = stage.visibility(np.concatenate(points), np.concatenate([sky, key, fill]))
+        seen = stage.measure_visibility(np.concatenate(points), np.concatenate([sky, key, fill]))
         at = 0
         for part in self.parts:
             rows = seen[at : at + len(part.position)]
             at += len(part.position)
             normal = unit(part.normal)
-            part.light[:, 0] = ambience(rows[:, : len(sky)], normal, sky) ** (1.5 if part.name == "skin" else 1.0)
-            part.light[:, 1] = shadow(rows[:, len(sky) : len(sky) + len(key)], normal, light.key_direction)
-            part.light[:, 3] = shadow(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
+            part.light[:, 0] = ambient_visibility(rows[:, : len(sky)], normal, sky) ** (
+                1.5 if part.name == "skin" else 1.0
+            )
+            part.light[:, 1] = shadow_visibility(rows[:, len(sky) : len(sky) + len(key)], normal, light.key_direction)
+            part.light[:, 3] = shadow_visibility(rows[:, len(sky) + len(key) :], normal, light.fill_direction)
             if part.name in ("eyebrows", "eyelashes"):
                 part.light[:, [0, 1, 3]] = np.maximum(part.light[:, [0, 1, 3]], 0.5)
             if part.name == "eye":  # light finds its way past lids and lashes, and through the eye itself
@@ -255,27 +257,27 @@ class Person:
             if part.name == "cloth":  # no holes at the armpits
                 hangs = np.clip((5.95 - part.rest[:, 1:2]) / 0.3, 0, 1)
                 part.light[:, [0, 1, 3]] += hangs * np.maximum(0.85 - part.light[:, [0, 1, 3]], 0)
-        stage.relight()
+        stage.upload_light()
 
-    def dress(self, stage: Stage, setting: Setting, rng: np.random.Generator) -> None:
+    def dress(self, stage: Renderer, setting: Setting, rng: np.random.Generator) -> None:
         """Put this person on ``stage``, painted and lit for ``setting``."""
         who, texture = self.identity, partial(find_texture, self.body.head.folder)
         stage.clear()
-        stage.picture("background", setting.background)
-        stage.picture("detail", paint.detail_picture(), repeat=True)
-        stage.picture("plain", np.full((4, 4, 4), (128, 128, 128, 255), np.uint8))
-        stage.picture("skin", self._painted(rng))
-        stage.picture("eye", paint.eye_picture(texture("eyes", f"{who.eyes}_eye.png"), float(rng.random())))
-        stage.picture("eyebrows", paint.hair_picture(texture("eyebrows", f"{who.brows}.png")))
-        stage.picture("eyelashes", paint.hair_picture(texture("eyelashes", "eyelashes01.png")))
-        stage.picture("teeth", paint.read_picture(texture("teeth", "teeth.png"))[..., :3])
-        stage.picture("tongue", paint.read_picture(texture("tongue", "tongue01_diffuse.png")))
+        stage.upload_texture("background", setting.background)
+        stage.upload_texture("detail", paint.detail_picture(), repeat=True)
+        stage.upload_texture("plain", np.full((4, 4, 4), (128, 128, 128, 255), np.uint8))
+        stage.upload_texture("skin", self._painted(rng))
+        stage.upload_texture("eye", paint.eye_picture(texture("eyes", f"{who.eyes}_eye.png"), float(rng.random())))
+        stage.upload_texture("eyebrows", paint.hair_picture(texture("eyebrows", f"{who.brows}.png")))
+        stage.upload_texture("eyelashes", paint.hair_picture(texture("eyelashes", "eyelashes01.png")))
+        stage.upload_texture("teeth", paint.read_picture(texture("teeth", "teeth.png"))[..., :3])
+        stage.upload_texture("tongue", paint.read_picture(texture("tongue", "tongue01_diffuse.png")))
         if who.hair:
             file = "afro_diffuse.png" if who.hair == "afro01" else f"{who.hair}_diffuse.png"
-            stage.picture("hair", paint.hair_picture(texture("hair", file)))
+            stage.upload_texture("hair", paint.hair_picture(texture("hair", file)))
         next(p for p in self.parts if p.name == "cloth").uniforms = dict(setting.cloth)
         next(p for p in self.parts if p.name == "skin").uniforms["neckline"] = setting.cloth["neckline"]
-        stage.add(self.parts)
+        stage.add_parts(self.parts)
         self.bake(stage, setting)
 
     def _painted(self, rng: np.random.Generator) -> paint.Picture:
@@ -303,7 +305,7 @@ def _cutting_edge(teeth: Floats) -> Floats:
 
 
 def uniforms(person: Person, setting: Setting, rotation: Floats, shift: Floats) -> dict[str, Any]:
-    """Everything `Stage.draw` needs for this frame besides the camera."""
+    """Everything `Renderer.draw` needs for this frame besides the camera."""
     mouth, gap = person.mouth_state()
     placed = rotation @ (mouth - person.pivot) + person.pivot + shift
     return {

@@ -1,8 +1,8 @@
-"""Speech from given recordings, and the mouth that speaks it.
+"""Read recordings that people of a corpus shall speak, and the mouth movement that belongs to them.
 
-Beside ``NAME.wav`` (or another sound or video file) may lie, the first that is there counts: phoneme times
-(``NAME.TextGrid``, ``NAME.ctm``, ``NAME.json``), or what is said (``NAME.txt``), which is aligned. With neither the
-mouth follows the sound alone. Measured on real speakers in docs/synth.md.
+Beside ``NAME.wav`` (or another sound or video file) may lie phoneme times (``NAME.TextGrid``, ``NAME.ctm`` or
+``NAME.json``) or the text (``NAME.txt``), which is then aligned; phoneme times are preferred. With neither, the mouth
+follows the sound alone. docs/howto/synth.md compares the three on real speakers.
 """
 
 from __future__ import annotations
@@ -17,68 +17,93 @@ from dithead.errors import DataError
 from dithead.media.audio import read_audio
 from dithead.synth.face.sound_to_mouth import hear_mouth
 from dithead.synth.face.visemes import CONTROLS, Style, mouth_curves
-from dithead.synth.face.visemes import RATE as CURVES
+from dithead.synth.face.visemes import RATE as CURVE_RATE
 from dithead.synth.head.assets import Floats
-from dithead.synth.voice.espeak import Speech
+from dithead.synth.voice.microphone import SAMPLE_RATE
 from dithead.synth.voice.phoneme_alignment import align
-from dithead.synth.voice.timings import read_timings, timings_beside
+from dithead.synth.voice.timings import find_timings, read_timings
+from dithead.synth.voice.utterance import Utterance
 
-_SOUNDS = ".wav .flac .ogg .opus .mp3 .m4a .aac .mp4 .m4v .mkv .mov .webm .avi .mpg .mpeg"
-SUFFIXES = frozenset(_SOUNDS.split())
-RATE = 16000
-LANGUAGE = "en"
+_SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac"}
+_VIDEOS = {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg"}
+_SUFFIXES = frozenset(_SOUNDS | _VIDEOS)
+
+DEFAULT_LANGUAGE = "en"
+"""espeak-ng's code of the language in which texts are aligned where none is named."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording at 16 kHz. ``heard`` (T, 8) at ``visemes.RATE``: the mouth its sound alone suggests, None where
-    exact times make that needless."""
+    """A recording at 16 kHz, its phonemes as far as they are known, and the mouth movement that its sound suggests."""
 
     path: Path
-    speech: Speech
-    heard: Floats | None
+    utterance: Utterance
+    curves_from_sound: Floats | None
+    """Control curves (T, 8) at ``visemes.RATE``; None where exact phoneme times make them needless."""
 
     def curves(self, start: float, duration: float, style: Style) -> Floats:
-        """The mouth's controls (T, 8) from ``start`` for ``duration`` seconds.
+        """Compute the mouth's control curves for a piece of the recording.
 
-        Of an aligned text the sounds are known, but when and how far the jaw opens is heard better: half of each.
+        The phonemes of an aligned text are right, but the sound tells better when and how far the jaw opens. The
+        opening is therefore the mean of both.
+
+        Args:
+            start: Where the piece begins, in seconds.
+            duration: Its length in seconds.
+            style: How the speaker moves the mouth.
+
+        Returns:
+            Curves (T, 8) at ``visemes.RATE``.
         """
-        moved = tuple(replace(p, start=p.start - start, end=p.end - start) for p in self.speech.phonemes)
-        said = mouth_curves(moved, duration, style)
-        if self.heard is None:
-            return said
-        heard = self.heard[round(start * CURVES) :][: len(said)] * np.array([*style.gain, 1.0], np.float32)
-        heard = np.pad(heard, ((0, len(said) - len(heard)), (0, 0)))
-        if not self.speech.phonemes:
-            return heard
+        moved = tuple(replace(p, start=p.start - start, end=p.end - start) for p in self.utterance.phonemes)
+        curves = mouth_curves(moved, duration, style)
+        if self.curves_from_sound is None:
+            return curves
+        from_sound = self.curves_from_sound[round(start * CURVE_RATE) :][: len(curves)]
+        from_sound = from_sound * np.array([*style.gain, 1.0], np.float32)
+        from_sound = np.pad(from_sound, ((0, len(curves) - len(from_sound)), (0, 0)))
+        if not self.utterance.phonemes:
+            return from_sound
         opening = [CONTROLS.index("jaw"), CONTROLS.index("part")]
-        said[:, opening] = 0.5 * (said[:, opening] + heard[:, opening] * (1 - said[:, -1:]))
-        return said
+        curves[:, opening] = 0.5 * (curves[:, opening] + from_sound[:, opening] * (1 - curves[:, -1:]))
+        return curves
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """Sound and video files below ``folder`` in a fixed order; raises DataError when there is none."""
+    """Return the sound and video files below ``folder`` in a fixed order; raises DataError when there are none."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the folder that holds the recordings")
-    found = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."]
+    found = [p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file() and p.name[0] != "."]
     if not found:
-        raise DataError(f"{folder}: no recording in it; supported are {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{folder}: no recording in it; supported are {', '.join(sorted(_SUFFIXES))}")
     return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
 
 
-def read_recording(path: Path, language: str = LANGUAGE) -> Recording:
-    """A recording and what is said when. Raises MediaError without sound, DataError for what lies beside it."""
-    wave = read_audio(path, RATE)
-    if times := timings_beside(path):
-        return Recording(path, Speech(wave, RATE, read_timings(times), language, ""), None)
+def read_recording(path: Path, language: str = DEFAULT_LANGUAGE) -> Recording:
+    """Read a recording, and its phoneme times or its text where they lie beside it.
+
+    Args:
+        path: A sound or video file.
+        language: espeak-ng's code of the language in which a text is aligned.
+
+    Returns:
+        The recording with everything that is known about its mouth.
+
+    Raises:
+        MediaError: The file has no sound.
+        DataError: The file of phoneme times or the text cannot be used.
+    """
+    wave = read_audio(path, SAMPLE_RATE)
+    if timings := find_timings(path):
+        return Recording(path, Utterance(wave, SAMPLE_RATE, read_timings(timings), language, ""), None)
     transcript = path.with_suffix(".txt")
-    if transcript.is_file() and (text := _text(transcript)):
+    if transcript.is_file() and (text := _read_text(transcript)):
         return Recording(path, align(wave, text, language), hear_mouth(wave))
-    return Recording(path, Speech(wave, RATE, (), language, ""), hear_mouth(wave))
+    return Recording(path, Utterance(wave, SAMPLE_RATE, (), language, ""), hear_mouth(wave))
 
 
-def licence_of(folder: Path) -> str:
-    """What the folder's SOURCES.json says of all of it, else "unknown"."""
+def licence_of_folder(folder: Path) -> str:
+    """Return the licence that the folder's SOURCES.json states for all of it, else "unknown"."""
     try:
         entry = json.loads((folder / "SOURCES.json").read_text("utf-8")).get(".", {})
         return str(entry.get("licence", "unknown"))
@@ -86,8 +111,8 @@ def licence_of(folder: Path) -> str:
         return "unknown"
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return " ".join(path.read_text("utf-8-sig").split())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a text in UTF-8 ({error})") from None
+        raise DataError(f"{path}: cannot be read as text in UTF-8 ({error}); correct the file or remove it") from None

@@ -1,4 +1,4 @@
-"""Hard cases hold what they promise, and the truth says so."""
+"""Each hard case shows what its name says, and the ground truth agrees."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory, head_folder: Path, espeak: N
     return root
 
 
-def truth(folder: Path) -> dict[str, np.ndarray]:
+def ground_truth(folder: Path) -> dict[str, np.ndarray]:
     with np.load(folder / "truth.npz") as data:
         return {name: data[name] for name in data.files}
 
@@ -32,28 +32,28 @@ def first(folder: Path) -> np.ndarray:
     return next(iter(read_frames(folder / "clip.mp4"))).pixels
 
 
-def test_the_absent_person_is_away_for_the_middle_third(cases: Path) -> None:
-    told = truth(cases / "absent")
-    assert told["visible"].tolist() == [True, True, False, False, True, True]
-    assert not told["labels"][2].any()
-    assert told["labels"][0].any()
+def test_absent_the_person_is_away_for_the_middle_third(cases: Path) -> None:
+    stored = ground_truth(cases / "absent")
+    assert stored["visible"].tolist() == [True, True, False, False, True, True]
+    assert not stored["labels"][2].any()
+    assert stored["labels"][0].any()
 
 
-def test_two_people_make_a_wide_picture_with_the_speakers_truth(cases: Path) -> None:
+def test_two_people_make_a_wide_picture_with_the_speakers_ground_truth(cases: Path) -> None:
     info = probe(cases / "two" / "clip.mp4")
     assert (info.width, info.height) == (192, 96)
-    assert not truth(cases / "two")["labels"][:, :, 96:].any()
+    assert not ground_truth(cases / "two")["labels"][:, :, 96:].any()
 
 
 def test_a_microphone_hides_lips(cases: Path) -> None:
-    shown = truth(cases / "microphone")["labels"]
-    assert (shown == LABELS.index("occluder")).sum() > 50
+    labels = ground_truth(cases / "microphone")["labels"]
+    assert (labels == LABELS.index("occluder")).sum() > 50
 
 
-def test_dark_is_dark_and_silence_is_shut(cases: Path) -> None:
-    skin = truth(cases / "dark")["labels"][0] == LABELS.index("skin")
+def test_dark_is_dark_and_in_silence_the_mouth_is_closed(cases: Path) -> None:
+    skin = ground_truth(cases / "dark")["labels"][0] == LABELS.index("skin")
     assert first(cases / "dark")[skin].mean() < 70
-    assert truth(cases / "silence")["aperture"].max() < 0.03
+    assert ground_truth(cases / "silence")["aperture"].max() < 0.03
 
 
 def test_a_cut_jumps(cases: Path) -> None:
@@ -64,9 +64,9 @@ def test_a_cut_jumps(cases: Path) -> None:
 
 
 def test_labels_and_landmarks_agree_on_the_mouth(cases: Path) -> None:
-    told = truth(cases / "harsh")
-    row, column = np.nonzero(told["labels"][0] == LABELS.index("lips"))
-    outer = told["landmarks"][0][[61, 291, 0, 17]]  # the mouth's corners, top and bottom
+    stored = ground_truth(cases / "harsh")
+    row, column = np.nonzero(stored["labels"][0] == LABELS.index("lips"))
+    outer = stored["landmarks"][0][[61, 291, 0, 17]]  # the mouth's corners, top and bottom
     assert outer[0, 0] == pytest.approx(column.min(), abs=4)
     assert outer[1, 0] == pytest.approx(column.max(), abs=4)
     assert outer[2, 1] == pytest.approx(row.min(), abs=4)

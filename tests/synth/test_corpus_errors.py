@@ -1,4 +1,4 @@
-"""Trouble while a corpus is made: one clear line, exit code 2, and the same command goes on afterwards."""
+"""Errors while a corpus is made end with one line and exit code 2, and the same command goes on afterwards."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import DitheadError
+from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
 from dithead.synth.corpus.voices import voice_corpus
 
@@ -25,11 +26,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, head_folder: Path, espeak: No
     except DitheadError as error:
         pytest.skip(str(error))
     root = tmp_path_factory.mktemp("made")
-    synth_corpus(2, root, head_model=head_folder, **OPTIONS)
+    synth_corpus(2, root, SynthOptions(head_folder, **OPTIONS))
     return root
 
 
-def same(first: Path, second: Path) -> None:
+def assert_same(first: Path, second: Path) -> None:
     for index in range(2):
         names = sorted(file.name for file in (first / name_of(index)).iterdir())
         assert names == sorted(file.name for file in (second / name_of(index)).iterdir())
@@ -42,15 +43,15 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(made: Path, head_folder: 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synth_corpus(2, tmp_path, head_model=head_folder, progress=stop, **OPTIONS)
+        synth_corpus(2, tmp_path, SynthOptions(head_folder, **OPTIONS), progress=stop)
     assert not (tmp_path / name_of(1) / "clip.json").exists()
-    assert synth_corpus(2, tmp_path, head_model=head_folder, **OPTIONS).made == 1
-    same(made, tmp_path)
+    assert synth_corpus(2, tmp_path, SynthOptions(head_folder, **OPTIONS)).made == 1
+    assert_same(made, tmp_path)
 
 
 @pytest.mark.parametrize("limit", [2500, 9000])
 def test_a_full_disk_is_one_line_and_then_goes_on(made: Path, head_folder: Path, tmp_path: Path, limit: int) -> None:
-    """A limit on file sizes stands for the disk: writing fails half-way through the video, or through the truth."""
+    """A limit on file sizes stands for the disk: writing fails within the video, or within the ground truth."""
     sizes = [(made / name_of(0) / name).stat().st_size for name in ("clip.mp4", "truth.npz")]
     assert 2500 < sizes[0] < 9000 < sizes[1]
     arguments = ["synth", "2", "-o", str(tmp_path), "--head-model", str(head_folder), "--size", "96",
@@ -64,21 +65,21 @@ def test_a_full_disk_is_one_line_and_then_goes_on(made: Path, head_folder: Path,
     assert done.stderr.count("\n") == 1, done.stderr
     assert "synth_000000" in done.stderr
     assert not (tmp_path / name_of(0) / "clip.json").exists()
-    assert synth_corpus(2, tmp_path, head_model=head_folder, **OPTIONS).made == 2
-    same(made, tmp_path)
+    assert synth_corpus(2, tmp_path, SynthOptions(head_folder, **OPTIONS)).made == 2
+    assert_same(made, tmp_path)
 
 
-def test_an_older_corpus_without_newer_options_is_resumed(made: Path, head_folder: Path) -> None:
+def test_a_corpus_that_lacks_newer_options_is_resumed(made: Path, head_folder: Path) -> None:
     config = made / "config.json"
     text = config.read_text()
     older = {name: value for name, value in json.loads(text).items() if name not in ("without", "rest", "speech")}
     config.write_text(json.dumps(older))
-    assert synth_corpus(2, made, head_model=head_folder, **OPTIONS).made == 0
+    assert synth_corpus(2, made, SynthOptions(head_folder, **OPTIONS)).made == 0
     assert config.read_text() == text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["2", "--head-model", "NONE"], "NONE"),
         (["--head-model", "HEAD"], "how many clips"),
@@ -91,11 +92,13 @@ def test_an_older_corpus_without_newer_options_is_resumed(made: Path, head_folde
         (["2", "-n", "3", "--head-model", "HEAD"], "how many clips once"),
     ],
 )
-def test_wrong_requests_end_with_one_line(arguments: list[str], says: str, head_folder: Path, tmp_path: Path) -> None:
+def test_wrong_requests_end_with_one_line(
+    arguments: list[str], message: str, head_folder: Path, tmp_path: Path
+) -> None:
     given = [str(head_folder) if a == "HEAD" else str(tmp_path / "no") if a == "NONE" else a for a in arguments]
     result = CliRunner().invoke(app, ["synth", *given, "-o", str(tmp_path / "out")])
     assert result.exit_code == 2
-    assert says.replace("NONE", str(tmp_path / "no")) in result.stderr
+    assert message.replace("NONE", str(tmp_path / "no")) in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -112,7 +115,7 @@ def test_no_espeak_ends_with_one_line_and_no_clip(
     def missing(*_: object) -> None:
         raise DitheadError("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng")
 
-    monkeypatch.setattr("dithead.synth.corpus.talking_clip.speak", missing)
+    monkeypatch.setattr("dithead.synth.voice.script.speak", missing)
     given = ["synth", "1", "-o", str(tmp_path), "--head-model", str(head_folder), "--size", "64", "--seconds", "0.2"]
     result = CliRunner().invoke(app, given)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
@@ -123,8 +126,8 @@ def test_no_espeak_ends_with_one_line_and_no_clip(
 @pytest.mark.slow
 def test_ray_makes_the_same_people_and_voices(made: Path, head_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    synth_corpus(2, tmp_path / "c", head_model=head_folder, engine="ray", workers=2, **OPTIONS)
-    same(made, tmp_path / "c")
+    synth_corpus(2, tmp_path / "c", SynthOptions(head_folder, engine="ray", workers=2, **OPTIONS))
+    assert_same(made, tmp_path / "c")
     here = voice_corpus(2, tmp_path / "here", seconds=1.0, seed=4)
     there = voice_corpus(2, tmp_path / "there", seconds=1.0, seed=4, engine="ray", workers=2)
     assert [path.read_bytes() for path in here] == [path.read_bytes() for path in there]

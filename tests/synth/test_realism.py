@@ -1,4 +1,4 @@
-"""Leaving a feature out changes that and nothing else; a mouth at rest changes the mouth and nothing else."""
+"""Leaving a feature out changes nothing but that feature, and a mouth at rest changes nothing but the mouth."""
 
 from pathlib import Path
 
@@ -8,28 +8,30 @@ import pytest
 from dithead.errors import ConfigError
 from dithead.media.video import read_frames
 from dithead.prepare.raw_videos import find_raw_videos
-from dithead.synth.corpus.people import Options, Task, name_of, plan_take, synth_corpus
-from dithead.synth.corpus.realism import DETAILS, FEATURES, jaw_alone, known
+from dithead.synth.corpus.options import SynthOptions
+from dithead.synth.corpus.people import ClipTask, name_of, plan_take, synth_corpus
+from dithead.synth.corpus.realism import DETAILS, FEATURES, check_features, jaw_from_loudness
+from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.corpus.take import Take
 from dithead.synth.face.visemes import CONTROLS
 
 
 @pytest.fixture(scope="module")
 def planned(body, espeak: None):
-    """A take by what it is without, made once each."""
+    """Plan a take without some features; each is made once."""
     made: dict[tuple[str, ...], Take] = {}
 
     def plan(*without: str) -> Take:
         if without not in made:
-            options = Options("head", seed=6, seconds=0.4, without=known(without))
-            made[without] = plan_take(Task(3, None), options, body, Path("none"))
+            options = SynthOptions(Path("head"), seed=6, seconds=0.4, without=check_features(without))
+            made[without] = plan_take(ClipTask(3, None), CorpusRecipe(options), body, Path("none"))
         return made[without]
 
     return plan
 
 
 def facts(take: Take) -> dict[str, object]:
-    """What a take is made of, comparable."""
+    """Return what a take consists of in a form that can be compared."""
     skin = next(part for part in take.person.parts if part.name == "skin")
     return {
         "people": take.person.identity, "skin": skin.uniforms["relief"], "shadow": take.shadows,
@@ -44,31 +46,32 @@ def facts(take: Take) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("feature", sorted(set(FEATURES) - {"voices", "people"}))
-def test_leaving_one_out_changes_that_alone(planned, feature: str) -> None:
-    whole, less = facts(planned()), facts(planned(feature))
-    assert {name for name in whole if whole[name] != less[name]} == {feature}
+def test_leaving_a_feature_out_changes_that_alone(planned, feature: str) -> None:
+    complete, reduced = facts(planned()), facts(planned(feature))
+    assert {name for name in complete if complete[name] != reduced[name]} == {feature}
 
 
-def test_one_face_for_everybody_in_their_own_places(planned, body) -> None:
-    whole, less = planned(), planned("people")
-    assert whole.person.identity != less.person.identity
-    assert facts(whole)["background"] == facts(less)["background"]
-    assert whole.script.wave.tobytes() == less.script.wave.tobytes() or whole.script.voice != less.script.voice
+def test_without_people_everybody_has_one_face_in_the_same_places(planned, body) -> None:
+    complete, reduced = planned(), planned("people")
+    assert complete.person.identity != reduced.person.identity
+    assert facts(complete)["background"] == facts(reduced)["background"]
+    same_sound = complete.script.wave.tobytes() == reduced.script.wave.tobytes()
+    assert same_sound or complete.script.voice != reduced.script.voice
 
 
-def test_one_voice(planned) -> None:
+def test_without_voices_everybody_has_one_voice(planned) -> None:
     assert planned("voices").script.voice.language == "en"
     assert facts(planned())["people"] == facts(planned("voices"))["people"]
 
 
 def test_unknown_features_are_named() -> None:
-    assert known(["skin", "light", "skin"]) == ("light", "skin")
+    assert check_features(["skin", "light", "skin"]) == ("light", "skin")
     with pytest.raises(ConfigError, match="'hats' can be left out; there are people, skin"):
-        known(["hats"])
+        check_features(["hats"])
 
 
-def test_a_jaw_alone_follows_loudness() -> None:
-    controls = jaw_alone(np.array([0, 0, 0.2, 1, 1], np.float32))
+def test_the_jaw_follows_the_loudness() -> None:
+    controls = jaw_from_loudness(np.array([0, 0, 0.2, 1, 1], np.float32))
     jaw = controls[:, CONTROLS.index("jaw")]
     assert jaw[0] == 0
     assert (np.diff(jaw) >= 0).all()
@@ -76,23 +79,24 @@ def test_a_jaw_alone_follows_loudness() -> None:
     assert not controls[:, CONTROLS.index("round")].any()
 
 
-def test_the_same_frames_with_the_mouth_at_rest(planned, stage) -> None:
+def test_frames_at_rest_differ_in_the_mouth_alone(planned, stage) -> None:
     without_folds = planned("voices", "folds")  # a smile has folds at the eyes, which go with it
-    moments = list(without_folds.perform(stage, rest=True))
-    moment = max(moments, key=lambda m: m.aperture)
-    assert moment.aperture > 0.05
-    changed = np.abs(moment.pixels.astype(int) - moment.rest).max(2)
-    lips = moment.landmarks[[61, 291, 0, 17]]
+    frames = list(without_folds.render(stage, rest=True))
+    frame = max(frames, key=lambda f: f.aperture)
+    assert frame.aperture > 0.05
+    changed = np.abs(frame.pixels.astype(int) - frame.rest).max(2)
+    lips = frame.landmarks[[61, 291, 0, 17]]
     y, x = (slice(int(lips[:, i].min()), int(lips[:, i].max()) + 1) for i in (1, 0))
     assert changed[y, x].max() > 20
-    assert not changed[: int(moment.eyes[:, 1].max()) + 1].any(), "eyes, hair, noise and background stay"
+    assert not changed[: int(frame.eyes[:, 1].max()) + 1].any(), "eyes, hair, noise and background stay"
 
 
 def test_pictures_at_rest_and_labels_lie_beside_the_clip(head_folder: Path, tmp_path: Path, espeak: None) -> None:
-    synth_corpus(1, tmp_path, head_model=head_folder, size=64, seconds=0.2, seed=6, rest=True, labels=True)
+    options = SynthOptions(head_folder, size=64, seconds=0.2, seed=6, rest=True, labels=True)
+    synth_corpus(1, tmp_path, options)
     folder = tmp_path / name_of(0)
     assert len(list(read_frames(folder / ".rest.mp4"))) == 5
     with np.load(folder / "truth.npz") as truth:
         assert (truth["labels"].shape, truth["head"].shape, truth["controls"].shape) == ((5, 64, 64), (5, 6), (5, 8))
     assert [source.path.name for source in find_raw_videos(tmp_path, tmp_path / "data")] == ["clip.mp4"]
-    assert find_raw_videos(tmp_path, tmp_path / "data")[0].licence == "CC0-1.0", "prepare knows from SOURCES.json"
+    assert find_raw_videos(tmp_path, tmp_path / "data")[0].licence == "CC0-1.0", "prepare reads it from SOURCES.json"

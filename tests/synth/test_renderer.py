@@ -1,11 +1,11 @@
-"""The renderer against geometry that can be computed by hand."""
+"""The renderer agrees with geometry that can be computed by hand."""
 
 import numpy as np
 import pytest
 
 from dithead.synth.head.parts import Part
 from dithead.synth.scene.camera import Camera, project
-from dithead.synth.scene.renderer import Stage, _parallel
+from dithead.synth.scene.renderer import Renderer, _light_matrix
 
 SCENE = {
     "key_direction": (0, 0, 1), "key_colour": (2, 2, 2), "fill_direction": (0, 0, 1), "fill_colour": (0, 0, 0),
@@ -16,7 +16,7 @@ SCENE = {
 
 
 def quad(centre: tuple[float, float, float], half: float) -> Part:
-    """A square facing the viewer."""
+    """Make a square that faces the camera."""
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32) * half + centre
     flat = np.tile(np.array([0, 0, 1], np.float32), (4, 1))
     light = np.tile(np.array([1, 1, 0, 1], np.float32), (4, 1))
@@ -29,9 +29,9 @@ def quad(centre: tuple[float, float, float], half: float) -> Part:
     return part
 
 
-def test_projection_agrees_with_the_pixels_drawn(stage: Stage) -> None:
+def test_projection_agrees_with_the_pixels_drawn(stage: Renderer) -> None:
     camera = Camera((0.5, 7.2, 10.0), (0.2, 7.0, 0.0), height=4.0, roll=0.1)
-    stage.add([quad((0.6, 7.4, 0.0), 0.5)])
+    stage.add_parts([quad((0.6, 7.4, 0.0), 0.5)])
     drawn = stage.draw(camera, SCENE)[..., 0] > 60
     corners = np.array([[0.1, 6.9, 0], [1.1, 6.9, 0], [1.1, 7.9, 0], [0.1, 7.9, 0]], np.float32)
     flat = project(corners, camera.view_projection(64 / 48), 64, 48)[:, :2]
@@ -42,37 +42,37 @@ def test_projection_agrees_with_the_pixels_drawn(stage: Stage) -> None:
     assert row.max() + 1 == pytest.approx(flat[:, 1].max(), abs=1.0)
 
 
-def test_height_is_what_the_picture_spans_at_the_target() -> None:
+def test_the_picture_spans_the_height_at_the_target() -> None:
     camera = Camera((0, 7, 10), (0, 7, 0), height=4.0)
     ends = np.array([[0, 9, 0], [0, 5, 0]], np.float32)
     np.testing.assert_allclose(project(ends, camera.view_projection(2.0), 200, 100)[:, 1], [0, 100], atol=1e-3)
 
 
-def test_the_nearer_part_hides_the_farther(stage: Stage) -> None:
+def test_the_nearer_part_hides_the_farther(stage: Renderer) -> None:
     near, far = quad((0, 7, 1.0), 0.5), quad((0, 7, 0.0), 1.0)
     near.uniforms = near.uniforms | {"tint": (0.0, 0.0, 0.9)}
-    stage.add([near, far])
+    stage.add_parts([near, far])
     picture = stage.draw(Camera((0, 7, 10), (0, 7, 0), 4.0), SCENE)
     assert picture[24, 32, 2] > picture[24, 32, 0]
     assert picture[24, 32 + 9, 0] > picture[24, 32 + 9, 2]
 
 
-def test_visibility_knows_shadow(stage: Stage) -> None:
-    stage.add([quad((0, 7, 1.0), 0.5)])
+def test_visibility_is_zero_in_the_shadow(stage: Renderer) -> None:
+    stage.add_parts([quad((0, 7, 1.0), 0.5)])
     points = np.array([[0, 7, 0], [1.2, 7, 0], [0, 7, 1.5]], np.float32)
-    seen = stage.visibility(points, np.array([[0, 0, 1]], np.float32))[:, 0]
+    seen = stage.measure_visibility(points, np.array([[0, 0, 1]], np.float32))[:, 0]
     np.testing.assert_allclose(seen, [0, 1, 1])
 
 
-def test_light_matrices_keep_distances() -> None:
+def test_light_matrices_scale_uniformly() -> None:
     direction = np.array([0.6, 0.0, 0.8], np.float32)
-    matrix = _parallel(direction, radius=2.0)
+    matrix = _light_matrix(direction, radius=2.0)
     np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T * 4.0, np.eye(3), atol=1e-6)
     assert (matrix[:3, :3] @ direction)[2] < 0, "towards the light is nearer"
 
 
-def test_clearing_the_stage_lets_the_next_person_enter(stage: Stage) -> None:
-    stage.add([quad((0, 7, 0), 1.0)])
+def test_after_clearing_nothing_of_the_last_person_is_drawn(stage: Renderer) -> None:
+    stage.add_parts([quad((0, 7, 0), 1.0)])
     stage.clear()
-    stage.picture("background", np.full((2, 2, 3), 77, np.uint8))
+    stage.upload_texture("background", np.full((2, 2, 3), 77, np.uint8))
     assert (stage.draw(Camera((0, 7, 10), (0, 7, 0), 4.0), SCENE) == 77).all()

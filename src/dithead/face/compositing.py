@@ -38,11 +38,14 @@ def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:
     ``transform`` (2, 3) is the one that made the crop. Pixels outside the mask keep every bit.
     """
     patch = paste_patch(frame, crop, transform, mask)
-    result = frame.copy()
-    if patch is not None:
-        h, w = patch.difference.shape[:2]
-        region = result[patch.top : patch.top + h, patch.left : patch.left + w]
-        region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)
+    return frame.copy() if patch is None else apply_patch(frame, patch)
+
+
+def apply_patch(frame: RGB, patch: Patch) -> RGB:
+    """A copy of ``frame`` (H, W, 3) with the patch's change in it."""
+    result, (h, w) = frame.copy(), patch.difference.shape[:2]
+    region = result[patch.top : patch.top + h, patch.left : patch.left + w]
+    region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)
     return result
 
 

@@ -24,9 +24,9 @@ def test_the_options_are_these():
 
 
 def test_python_shows_every_option_with_its_default():
-    shown = inspect.signature(prepare_dataset).parameters
-    assert list(shown) == ["raw_dir", "output", "progress", *NAMES]
-    assert all(shown[name].default == each.default for name, (each, _) in option_fields().items())
+    parameters = inspect.signature(prepare_dataset).parameters
+    assert list(parameters) == ["raw_dir", "output", "progress", *NAMES]
+    assert all(parameters[name].default == each.default for name, (each, _) in option_fields().items())
     assert all(each.metadata["help"] in (prepare_dataset.__doc__ or "") for each, _ in option_fields().values())
 
 

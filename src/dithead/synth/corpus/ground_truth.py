@@ -22,11 +22,8 @@ from dithead.types import RGB
 # MediaPipe finds on renders of 24 people, at rest and speaking. The irises (468 to 477) are not in it.
 _TABLE = "landmarks.npz"
 
-_EYE_CORNER = (
-    0.475,
-    7.27,
-    1.285,
-)  # decimetres, outer corner of the left eye on the neutral head; the right is mirrored
+# Outer corner of the left eye on the neutral head, in decimetres; the right one mirrors it.
+_EYE_CORNER = (0.475, 7.27, 1.285)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,10 +28,11 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- `make docs` writes this page from the code. Do not edit it by hand. -->\n"
 
+OPTIONS = [vars(import_module("dithead.options"))] if find_spec("dithead.options") else []
 FURTHER_API = [
     ("Live speech", ["dithead.inference.streaming:LiveHead", "dithead.inference.streaming:LiveFrame"]),
     ("Audio-visual offset", ["dithead.critics.sync_offset:av_offset"]),
-    ("Prepared datasets", ["dithead.prepare.dataset:Dataset", "dithead.prepare.shards:write_shards"]),
+    ("Prepared datasets", ["dithead.prepare.dataset:Dataset", "dithead.prepare.shard_writer:write_shards"]),
     (
         "Synthetic people",
         [
@@ -172,7 +174,7 @@ def _settings(kind: type, *, with_name: bool) -> list[str]:
     """Return one class's docstring and its table of settings."""
     lines = [f"### {kind.__name__}\n"] if with_name else []
     lines += [
-        _markdown(_without_attributes(inspect.getdoc(kind) or "")),
+        _markdown(_without_fields(inspect.getdoc(kind) or "")),
         "",
         "| setting | type | default | meaning |",
         "|---|---|---|---|",
@@ -189,16 +191,16 @@ def _type(kind: type, annotation: str) -> str:
     choices = get_args(getattr(import_module(kind.__module__), annotation, None))
     if choices and all(isinstance(choice, str) for choice in choices):
         return ", ".join(_code(repr(choice)) for choice in choices)
-    return _code(annotation)
+    return _code(annotation.removeprefix("Literal[").removesuffix("]") if "Literal[" in annotation else annotation)
 
 
 def fields_of(kind: type) -> list[tuple[str, str, str, str]]:
     """Return (name, annotation, default, meaning) of a class's fields, as its source writes them.
 
     The meaning is the string that follows the field, or the comment at the end of its line or above it, or the
-    description of a pydantic ``Field``, or the entry under ``Attributes:`` of the class's docstring.
+    description of a pydantic ``Field``, or the entry under ``Attributes:`` or ``Args:`` of the class's docstring.
     """
-    attributes = _attributes(inspect.getdoc(kind) or "")
+    described = _described_fields(inspect.getdoc(kind) or "")
     source = textwrap.dedent(inspect.getsource(kind))
     lines, body = source.splitlines(), ast.parse(source).body[0].body  # type: ignore[attr-defined]
     found = []
@@ -206,10 +208,10 @@ def fields_of(kind: type) -> list[tuple[str, str, str, str]]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             following = body[position + 1] if position + 1 < len(body) else None
             meaning = _string_of(following) or _comment(lines, node) or _description(kind, node.target.id)
-            meaning = meaning or attributes.get(node.target.id, "")
+            meaning = meaning or described.get(node.target.id, "")
             default = ast.unparse(node.value) if node.value else ""
-            if default.startswith("Field("):
-                default = ast.unparse(node.value.args[0]) if node.value.args else ""  # type: ignore[union-attr]
+            if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in ("Field", "option"):
+                default = ast.unparse(node.value.args[0]) if node.value.args else ""
             found.append((node.target.id, ast.unparse(node.annotation), default, meaning))
     return [entry for entry in found if not entry[0].startswith(("_", "model_config"))]
 
@@ -233,23 +235,26 @@ def _comment(lines: list[str], node: ast.stmt) -> str:
     return " ".join(above)
 
 
-_ATTRIBUTES = re.compile(r"^Attributes:\n((?:(?: {4}.*)?(?:\n|$))+)", re.M)
+_FIELDS = re.compile(r"^(?:Attributes|Args):\n((?:(?: {4}.*)?(?:\n|$))+)", re.M)
 
 
-def _attributes(docstring: str) -> dict[str, str]:
-    """Return the entries of a docstring's ``Attributes:`` section by name."""
-    section = _ATTRIBUTES.search(docstring)
-    entries = re.split(r"^ {4}(\w+): ", section[1], flags=re.M)[1:] if section else []
-    return {name: _plain(text) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+def _described_fields(docstring: str) -> dict[str, str]:
+    """Return what a class's docstring says of its fields, under ``Attributes:`` or ``Args:``, by name."""
+    section = _FIELDS.search(docstring)
+    entries = re.split(r"^ {4}(\w+(?:, \w+)*): ", section[1], flags=re.M)[1:] if section else []
+    pairs = zip(entries[::2], entries[1::2], strict=True)
+    return {name: _plain(text) for names, text in pairs for name in names.split(", ")}
 
 
-def _without_attributes(docstring: str) -> str:
-    return _ATTRIBUTES.sub("", docstring)
+def _without_fields(docstring: str) -> str:
+    return _FIELDS.sub("", docstring)
 
 
 def _description(kind: type, name: str) -> str:
+    """Return the description of a pydantic field, or the help of an option of ``dithead.options``."""
     field = getattr(kind, "model_fields", {}).get(name)
-    return (field.description or "") if field else ""
+    option = getattr(kind, "__dataclass_fields__", {}).get(name)
+    return (getattr(field, "description", None) or "") or (option.metadata.get("help", "") if option else "")
 
 
 # --- The Python interface -----------------------------------------------------------------------------------------
@@ -284,7 +289,8 @@ def _object(name: str, value: Any, level: int = 2) -> list[str]:
     """Return heading, signature, description and public members of a function or class."""
     lines = [f"{'#' * level} {name.rpartition('.')[2]}\n", f"```python\n{_signature(name, value)}\n```\n"]
     text = inspect.getdoc(value) or ""
-    lines += [_markdown(_without_attributes(text) if inspect.isclass(value) else text), *_choices(value), ""]
+    has_fields = inspect.isclass(value) and bool(fields_of(value))
+    lines += [_markdown(_without_fields(text) if has_fields else text), *_choices(value), ""]
     if inspect.isclass(value):
         rows = [f"| `{field}` | {_code(kind)} | {_cell(text)} |" for field, kind, _, text in fields_of(value)]
         lines += ["| field | type | meaning |", "|---|---|---|", *rows, ""] if rows else []
@@ -320,8 +326,14 @@ def _signature(name: str, value: Any) -> str:
 
 
 def _returns(function: Any) -> str:
-    annotation = function.__annotations__.get("return")
-    return f" -> {annotation}" if annotation else ""
+    annotation = inspect.signature(function).return_annotation
+    return "" if annotation is inspect.Signature.empty else f" -> {_annotation(annotation)}"
+
+
+def _annotation(annotation: Any) -> str:
+    """Return an annotation as the source writes it, whether it is kept as text or as an object."""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\bdithead(?:\.[a-z_]+)+\.(?=[A-Z])", "", text)
 
 
 def _parameters_of(function: Any) -> list[str]:
@@ -330,7 +342,7 @@ def _parameters_of(function: Any) -> list[str]:
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
             parts.append("*")
-        kind = f": {parameter.annotation}" if parameter.annotation is not parameter.empty else ""
+        kind = "" if parameter.annotation is parameter.empty else f": {_annotation(parameter.annotation)}"
         default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
         if name != "self":
             parts.append(f"{name}{kind}{default}")
@@ -348,11 +360,13 @@ def _choices(value: Any) -> list[str]:
     function = value.__init__ if inspect.isclass(value) else value
     if not inspect.isfunction(function):
         return []
-    words = sorted({word for text in function.__annotations__.values() for word in re.findall(r"\w+", str(text))})
-    found = [(word, get_args(function.__globals__.get(word))) for word in words]
+    places = [inspect.unwrap(function).__globals__, *OPTIONS]
+    text = " ".join(_parameters_of(function))
+    found = {word: next((place[word] for place in places if word in place), None) for word in re.findall(r"\w+", text)}
+    choices = {word: get_args(alias) for word, alias in sorted(found.items())}
     return [
         f"\n`{word}` is one of {', '.join(f'`{item}`' for item in items)}."
-        for word, items in found
+        for word, items in choices.items()
         if items and all(isinstance(item, str) for item in items)
     ]
 
@@ -373,21 +387,21 @@ def _code(text: str) -> str:
 
 
 def _markdown(docstring: str) -> str:
-    """Turn a docstring in Google style into Markdown: sections become lists, double backticks single ones."""
-    lines, in_section = [], False
+    """Turn a docstring in Google style into Markdown: sections become lists, examples code, double backticks single."""
+    lines, section = [], ""
     for line in docstring.replace("``", "`").splitlines():
-        heading = re.fullmatch(r"(Args|Arguments|Returns|Raises|Yields|Example|Attributes):", line)
+        heading = re.fullmatch(r"(Args|Arguments|Returns|Raises|Yields|Examples?|Attributes):", line)
         entry = re.fullmatch(r"    (\*{0,2}\w+): (.*)", line)
         if heading:
-            in_section = True
-            lines += ["", f"**{heading[1]}**", ""]
-        elif in_section and entry:
-            lines.append(f"- `{entry[1]}`: {entry[2]}")
-        elif in_section and line.startswith("    "):
-            lines.append(line.strip() if not lines[-1].startswith("- ") else f"  {line.strip()}")
-        else:
-            in_section = in_section and not line
+            section = heading[1]
+            lines += ["", f"**{section}**", ""]
+        elif not section or section.startswith("Example") or not line.startswith("    "):
+            section = section if not line or line.startswith("    ") else ""
             lines.append(line)
+        elif entry and section not in ("Returns", "Yields"):
+            lines.append(f"- `{entry[1]}`: {entry[2]}")
+        else:
+            lines.append(f"  {line.strip()}" if lines[-1].startswith(("- ", "  ")) else line.strip())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 

@@ -37,7 +37,7 @@ from dithead.synth.corpus.people import ClipTask, plan_take
 from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.skin.real_skins import FOLDER
+from dithead.synth.skin.skin_record import SKINS_FOLDER
 from dithead.train.data.speech_augmentation import augment_mel
 from dithead.train.loop.runtime import step_generator, step_rng
 from dithead.train.stages.sync_expert import Speaking, augment_mouths, held_out_numbers, inner, speaking
@@ -202,7 +202,7 @@ def remove_microphone(options: argparse.Namespace) -> None:
     shutil.copytree(options.dataset, options.output, dirs_exist_ok=True)
     for clip in Dataset(options.output).clips():
         task = ClipTask(int(clip.identity.rpartition("_")[2]), None)
-        take = plan_take(task, recipe, body, options.corpus / FOLDER)
+        take = plan_take(task, recipe, body, options.corpus / SKINS_FOLDER)
         write_audio(clip.folder / "audio.flac", take.script.wave[: len(clip.audio())], RATE)
 
 

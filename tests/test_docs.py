@@ -1,5 +1,6 @@
 """The documents say what the code is."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -81,7 +82,15 @@ def test_the_meaning_of_a_setting_comes_from_string_comment_or_attributes(refere
         "second": ("2", "a comment behind it"),
         "third": ("3", "a comment above it"),
         "fourth": ("4", "An entry of the docstring, over two lines."),
+        "fifth": ("5", "One entry for two."),
+        "sixth": ("6", "One entry for two."),
     }
+
+
+def test_a_docstring_in_google_style_becomes_lists(reference: ModuleType) -> None:
+    docstring = "Do it.\n\nArgs:\n    a: One\n        thing.\n    b: Two.\n\nReturns:\n    A number: large."
+    expected = "Do it.\n\n**Args**\n\n- `a`: One\n  thing.\n- `b`: Two.\n\n**Returns**\n\nA number: large."
+    assert reference._markdown(docstring) == expected
 
 
 class Example:
@@ -90,6 +99,7 @@ class Example:
     Attributes:
         fourth: An entry of the docstring,
             over two lines.
+        fifth, sixth: One entry for two.
     """
 
     first: int = 1
@@ -98,6 +108,8 @@ class Example:
     # a comment above it
     third: int = 3
     fourth: int = 4
+    fifth: int = 5
+    sixth: int = 6
 
 
 def test_the_readme_is_short_and_reaches_a_result_on_its_first_screen() -> None:
@@ -136,6 +148,21 @@ def test_every_file_named_in_a_document_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = re.findall(r"(?<![\w/.])((?:src|docs|tests|recipes|experiments|examples|\.ci)/[\w./-]+\.[a-z]+)\b", text)
     assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_python_name_in_a_document_resolves(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for name in sorted(set(re.findall(r"\bdithead(?:\.[A-Za-z_]\w*)+", text)) - {"dithead.report", "dithead.cli"}):
+        module, _, attribute = name.rpartition(".")
+        spec = importlib.util.find_spec(name) if not attribute[0].isupper() and has_spec(module) else None
+        assert spec or hasattr(importlib.import_module(module), attribute), name
+
+
+def has_spec(module: str) -> bool:
+    """Return whether a module is a package, in which another module can be."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def test_every_key_on_the_page_of_metrics_is_written_by_the_code() -> None:

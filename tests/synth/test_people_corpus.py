@@ -14,9 +14,9 @@ from dithead.media.video import probe
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
 from dithead.synth.corpus.recipe import CorpusRecipe
-from dithead.synth.face.visemes import face_weights
+from dithead.synth.face.visemes import expression_weights
 from dithead.synth.head.identity import sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 
 SMALL = {"size": 96, "seconds": 0.4, "seed": 4}
 
@@ -65,10 +65,10 @@ def test_a_folder_with_another_corpus_is_refused(corpus: Path, head_folder: Path
 def test_lips_close_exactly_during_a_smile(body) -> None:
     person = Person(body, sample_identity(8, body.head.key_names))
     smile = {"mouth-corner-puller": 0.5, "mouth-parling": 0.5}
-    spoken = face_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
+    spoken = expression_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
     person.pose(spoken)
     assert person.mouth_state()[1] > 0.05
-    person.pose(person.seal(spoken | smile, 1.0))
+    person.pose(person.seal_lips(spoken | smile, 1.0))
     assert person.mouth_state()[1] < 1e-4
 
 

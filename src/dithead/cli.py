@@ -1,4 +1,4 @@
-"""The command line: one sub-command per step. Each parses, then imports and calls one public function.
+"""The command line: one sub-command for each step, which parses, then imports and calls one public function.
 
 An option that is not given is not passed on, so every default lives with the function. Exit codes: 0 done,
 1 `doctor` found something broken, 2 the request cannot be met (one line on stderr says why), 130 interrupted.
@@ -81,14 +81,14 @@ def presets(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what this machine has and what is missing. Exit code 1 if `generate` cannot run."""
-    from dithead.doctor import examine, healthy, show
+    """Report what this machine has and what is missing. Exit code 1 if `generate` cannot run."""
+    from dithead.doctor import examine, healthy, print_table
 
     findings = examine()
     if as_json:
         out(json.dumps({"healthy": healthy(findings), "findings": [vars(finding) for finding in findings]}))
     else:
-        show(findings)
+        print_table(findings)
     raise typer.Exit(0 if healthy(findings) else 1)
 
 

@@ -73,7 +73,7 @@ def picture_at(time: float, before: tuple[float, RGB], after: tuple[float, RGB])
 
 
 def flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the dense flow (S, S, 2): where each pixel of grey ``start`` (S, S) lies in ``end``, relative to its place.
+    """Return the flow (S, S, 2): where each pixel of grey ``start`` (S, S) lies in ``end``, relative to its place.
 
     Source: DIS optical flow (Kroeger et al. 2016), in OpenCV's medium preset.
     """

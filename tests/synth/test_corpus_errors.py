@@ -115,7 +115,7 @@ def test_no_espeak_ends_with_one_line_and_no_clip(
     def missing(*_: object) -> None:
         raise DitheadError("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng")
 
-    monkeypatch.setattr("dithead.synth.voice.script.speak", missing)
+    monkeypatch.setattr("dithead.synth.corpus.script.speak", missing)
     given = ["synth", "1", "-o", str(tmp_path), "--head-model", str(head_folder), "--size", "64", "--seconds", "0.2"]
     result = CliRunner().invoke(app, given)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

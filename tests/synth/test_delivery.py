@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dithead.synth.face.visemes import CONTROLS, RATE, Style, mouth_curves
+from dithead.synth.corpus.script import ClipTiming, write_script
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, mouth_curves
 from dithead.synth.voice.delivery import BREATH, add_pauses, breath_noise, loudness_gain
 from dithead.synth.voice.espeak import EspeakVoice, speak
 from dithead.synth.voice.random_voice import random_voice
-from dithead.synth.voice.script import ClipTiming, write_script
 from dithead.synth.voice.texts import wordless_sounds
 from dithead.synth.voice.utterance import Phoneme, Utterance
 
@@ -52,9 +52,9 @@ def test_breaths_are_in_pauses_and_are_quiet() -> None:
 
 def test_a_breath_opens_the_lips_a_little_and_a_pause_does_not() -> None:
     sounds = [Phoneme("", 0, 0.6), Phoneme(BREATH, 0.6, 1.0), Phoneme("", 1.0, 1.05)]
-    jaw = mouth_curves(sounds, 1.05, Style())[:, CONTROLS.index("jaw")]
-    assert jaw[round(0.3 * RATE)] < 0.02
-    assert 0.1 < jaw[round(0.8 * RATE)] < 0.3
+    jaw = mouth_curves(sounds, 1.05, SpeakingStyle())[:, CONTROLS.index("jaw")]
+    assert jaw[round(0.3 * CURVE_RATE)] < 0.02
+    assert 0.1 < jaw[round(0.8 * CURVE_RATE)] < 0.3
 
 
 def test_the_noise_of_a_breath_swells_and_stops() -> None:
@@ -65,8 +65,8 @@ def test_the_noise_of_a_breath_swells_and_stops() -> None:
 
 def test_a_louder_voice_opens_the_mouth_wider() -> None:
     wave = np.sin(np.arange(2 * HZ) / 6) * np.repeat([0.05, 1.0], HZ)
-    factors = loudness_gain(wave.astype(np.float32), HZ, 2 * RATE, RATE)
-    assert factors[round(0.5 * RATE)] < 0.75 < 1.1 < factors[round(1.5 * RATE)]
+    factors = loudness_gain(wave.astype(np.float32), HZ, 2 * CURVE_RATE, CURVE_RATE)
+    assert factors[round(0.5 * CURVE_RATE)] < 0.75 < 1.1 < factors[round(1.5 * CURVE_RATE)]
 
 
 def test_older_people_speak_more_slowly_and_their_voices_differ_less_by_sex() -> None:

@@ -1,19 +1,22 @@
 """A corpus of people repeats to the byte, resumes, and refuses impossible options before it writes anything."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
+from dithead.cli import app
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.media.video import probe
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
 from dithead.synth.corpus.recipe import CorpusRecipe
-from dithead.synth.face.visemes import face_weights
+from dithead.synth.face.visemes import expression_weights
 from dithead.synth.head.identity import sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 
 SMALL = {"size": 96, "seconds": 0.4, "seed": 4}
 
@@ -62,10 +65,10 @@ def test_a_folder_with_another_corpus_is_refused(corpus: Path, head_folder: Path
 def test_lips_close_exactly_during_a_smile(body) -> None:
     person = Person(body, sample_identity(8, body.head.key_names))
     smile = {"mouth-corner-puller": 0.5, "mouth-parling": 0.5}
-    spoken = face_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
+    spoken = expression_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
     person.pose(spoken)
     assert person.mouth_state()[1] > 0.05
-    person.pose(person.seal(spoken | smile, 1.0))
+    person.pose(person.seal_lips(spoken | smile, 1.0))
     assert person.mouth_state()[1] < 1e-4
 
 
@@ -116,3 +119,12 @@ def test_clips_depend_on_every_option_but_the_workers(tmp_path: Path) -> None:
                "language": "de", "identity": tmp_path / "i", "speech": tmp_path / "s"}  # fmt: skip
     for name, value in changed.items():
         assert CorpusRecipe(SynthOptions(tmp_path, **{name: value})).record() != recorded, name
+
+
+def test_the_command_line_has_one_option_for_each_field() -> None:
+    parameters = {parameter.name: parameter for parameter in get_command(app).commands["synth"].params}
+    for field in fields(SynthOptions):
+        parameter = parameters[field.name]
+        assert parameter.opts == [f"--{field.name.replace('_', '-')}"]
+        assert parameter.help == field.metadata["help"]
+        assert parameter.default in (None, False), "the default is written in SynthOptions alone"

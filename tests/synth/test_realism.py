@@ -79,9 +79,9 @@ def test_the_jaw_follows_the_loudness() -> None:
     assert not controls[:, CONTROLS.index("round")].any()
 
 
-def test_frames_at_rest_differ_in_the_mouth_alone(planned, stage) -> None:
+def test_frames_at_rest_differ_in_the_mouth_alone(planned, renderer) -> None:
     without_folds = planned("voices", "folds")  # a smile has folds at the eyes, which go with it
-    frames = list(without_folds.render(stage, rest=True))
+    frames = list(without_folds.render(renderer, rest=True))
     frame = max(frames, key=lambda f: f.aperture)
     assert frame.aperture > 0.05
     changed = np.abs(frame.pixels.astype(int) - frame.rest).max(2)

@@ -29,10 +29,10 @@ def quad(centre: tuple[float, float, float], half: float) -> Part:
     return part
 
 
-def test_projection_agrees_with_the_pixels_drawn(stage: Renderer) -> None:
+def test_projection_agrees_with_the_pixels_drawn(renderer: Renderer) -> None:
     camera = Camera((0.5, 7.2, 10.0), (0.2, 7.0, 0.0), height=4.0, roll=0.1)
-    stage.add_parts([quad((0.6, 7.4, 0.0), 0.5)])
-    drawn = stage.draw(camera, SCENE)[..., 0] > 60
+    renderer.add_parts([quad((0.6, 7.4, 0.0), 0.5)])
+    drawn = renderer.draw(camera, SCENE)[..., 0] > 60
     corners = np.array([[0.1, 6.9, 0], [1.1, 6.9, 0], [1.1, 7.9, 0], [0.1, 7.9, 0]], np.float32)
     flat = project(corners, camera.view_projection(64 / 48), 64, 48)[:, :2]
     row, column = np.nonzero(drawn)
@@ -48,19 +48,19 @@ def test_the_picture_spans_the_height_at_the_target() -> None:
     np.testing.assert_allclose(project(ends, camera.view_projection(2.0), 200, 100)[:, 1], [0, 100], atol=1e-3)
 
 
-def test_the_nearer_part_hides_the_farther(stage: Renderer) -> None:
+def test_the_nearer_part_hides_the_farther(renderer: Renderer) -> None:
     near, far = quad((0, 7, 1.0), 0.5), quad((0, 7, 0.0), 1.0)
     near.uniforms = near.uniforms | {"tint": (0.0, 0.0, 0.9)}
-    stage.add_parts([near, far])
-    picture = stage.draw(Camera((0, 7, 10), (0, 7, 0), 4.0), SCENE)
+    renderer.add_parts([near, far])
+    picture = renderer.draw(Camera((0, 7, 10), (0, 7, 0), 4.0), SCENE)
     assert picture[24, 32, 2] > picture[24, 32, 0]
     assert picture[24, 32 + 9, 0] > picture[24, 32 + 9, 2]
 
 
-def test_visibility_is_zero_in_the_shadow(stage: Renderer) -> None:
-    stage.add_parts([quad((0, 7, 1.0), 0.5)])
+def test_visibility_is_zero_in_the_shadow(renderer: Renderer) -> None:
+    renderer.add_parts([quad((0, 7, 1.0), 0.5)])
     points = np.array([[0, 7, 0], [1.2, 7, 0], [0, 7, 1.5]], np.float32)
-    seen = stage.measure_visibility(points, np.array([[0, 0, 1]], np.float32))[:, 0]
+    seen = renderer.measure_visibility(points, np.array([[0, 0, 1]], np.float32))[:, 0]
     np.testing.assert_allclose(seen, [0, 1, 1])
 
 
@@ -71,8 +71,8 @@ def test_light_matrices_scale_uniformly() -> None:
     assert (matrix[:3, :3] @ direction)[2] < 0, "towards the light is nearer"
 
 
-def test_after_clearing_nothing_of_the_last_person_is_drawn(stage: Renderer) -> None:
-    stage.add_parts([quad((0, 7, 0), 1.0)])
-    stage.clear()
-    stage.upload_texture("background", np.full((2, 2, 3), 77, np.uint8))
-    assert (stage.draw(Camera((0, 7, 10), (0, 7, 0), 4.0), SCENE) == 77).all()
+def test_after_clearing_nothing_of_the_last_person_is_drawn(renderer: Renderer) -> None:
+    renderer.add_parts([quad((0, 7, 0), 1.0)])
+    renderer.clear()
+    renderer.upload_texture("background", np.full((2, 2, 3), 77, np.uint8))
+    assert (renderer.draw(Camera((0, 7, 10), (0, 7, 0), 4.0), SCENE) == 77).all()

@@ -17,9 +17,9 @@ from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.synth.corpus.ground_truth import AnnotatedFrame, stack_ground_truth
+from dithead.synth.corpus.script import Script
 from dithead.synth.corpus.take import Take
 from dithead.synth.voice.microphone import SAMPLE_RATE
-from dithead.synth.voice.script import Script
 from dithead.types import Wave
 
 CLIP, REST, TRUTH, IDENTITY, RECORD = "clip.mp4", ".rest.mp4", "truth.npz", "identity.json", "clip.json"

@@ -7,26 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.head.assets import Floats, HeadModel, Ints
-from dithead.synth.head.person import Person
+from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.person.person import Person
 from dithead.synth.scene.camera import project
+from dithead.synth.types import Floats
 from dithead.types import RGB
 
-# Each of MediaPipe's landmarks as the affine combination of three head vertices that predicts it best, fitted to what
-# MediaPipe finds on renders of 24 people, at rest and speaking. The irises (468 to 477) are not in it.
-_TABLE = "landmarks.npz"
-
-_EYE_CORNER = (
-    0.475,
-    7.27,
-    1.285,
-)  # decimetres, outer corner of the left eye on the neutral head; the right is mirrored
+# Outer corner of the left eye on the neutral head, in decimetres; the right one mirrors it.
+_EYE_CORNER = (0.475, 7.27, 1.285)
 
 
 @dataclass(frozen=True)
@@ -47,19 +39,6 @@ class AnnotatedFrame:
     def without_pixels(self) -> AnnotatedFrame:
         """Return the ground truth alone, to save memory."""
         return replace(self, pixels=np.empty((0, 0, 3), np.uint8), rest=None)
-
-
-@lru_cache(maxsize=1)
-def _table() -> tuple[Ints, Floats]:
-    with (resources.files("dithead.synth.corpus") / _TABLE).open("rb") as file, np.load(file) as data:
-        return data["source"].astype(np.int32), data["weight"].astype(np.float32)
-
-
-def landmark_points(head: HeadModel, vertices: Floats) -> Floats:
-    """Return the positions (468, 3) of MediaPipe's landmarks on the ``vertices`` (V, 3) of a head."""
-    source, weight = _table()
-    index = np.searchsorted(head.source_index, source)
-    return np.asarray((vertices[index] * weight[..., None]).sum(axis=1), np.float32)
 
 
 def eye_corners(person: Person) -> list[int]:
@@ -93,8 +72,8 @@ class FrameAnnotator:
             The picture with its ground truth.
         """
         person = self.person
-        anatomy, coarse = person.body.anatomy, person.coarse
-        parts = [coarse[anatomy.mouth], coarse[self.corners], landmark_points(person.body.head, coarse)]
+        anatomy, posed = person.body.anatomy, person.posed
+        parts = [posed[anatomy.contact_line], posed[self.corners], landmark_points(person.body.head, posed)]
         world = (np.concatenate(parts) - person.pivot) @ turn.T + person.pivot + shift
         flat = project(world, matrix, self.width, self.height)[:, :2]
         lips, eyes, landmarks = np.split(flat, np.cumsum([len(parts[0]), 2]))

@@ -18,20 +18,20 @@ from dithead.errors import ConfigError, OutputError
 from dithead.synth.corpus.clip_files import script_record, write_take
 from dithead.synth.corpus.ground_truth import AnnotatedFrame
 from dithead.synth.corpus.recipe import LICENCE, SOURCE
+from dithead.synth.corpus.script import ClipTiming, frame_loudness, script_of, silent_utterance, write_script
 from dithead.synth.corpus.take import Take
 from dithead.synth.face.motion import sample_motion
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.head.eyeball import sphere, sphere_triangles
-from dithead.synth.head.glasses import merge, tube
+from dithead.synth.head.eyeball import uv_sphere_points, uv_sphere_triangles
+from dithead.synth.head.glasses import merge_meshes, tube_mesh
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.head.parts import Part
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
 from dithead.synth.voice.random_voice import random_voice
-from dithead.synth.voice.script import ClipTiming, frame_loudness, script_of, silent_utterance, write_script
 
 FPS = 25
 """Frames per second of every case."""
@@ -180,10 +180,10 @@ def microphone(person: Person) -> Part:
     """Make a hand-held microphone that hides the lower half of the person's mouth and turns with the head."""
     mouth, _ = person.mouth_state()
     centre = mouth + np.array([0.05, -0.22, 0.42], np.float32)
-    ball = sphere(14, 20)
+    ball = uv_sphere_points(14, 20)
     path = centre + np.linspace(0, 1, 8, dtype=np.float32)[:, None] * np.array([0.35, -1.6, 0.35], np.float32)
-    handle = tube(path, closed=False, thick=0.12)
-    position, normal, triangles = merge([(centre + 0.24 * ball, ball, sphere_triangles(14, 20)), handle])
+    handle = tube_mesh(path, closed=False, thickness=0.12)
+    position, normal, triangles = merge_meshes([(centre + 0.24 * ball, ball, uv_sphere_triangles(14, 20)), handle])
     count = len(position)
     blank = np.zeros((count, 4), np.float32)
     part = Part("occluder", "hair", triangles, position, normal, blank[:, :2] + 0.5, blank, blank + 1, position.copy())

@@ -21,21 +21,22 @@ from dithead.synth.corpus.clip_files import RECORD, script_record, write_take
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.realism import ONE_PERSON, ONE_VOICE, check_features, leave_out
 from dithead.synth.corpus.recipe import CorpusRecipe, check_options
+from dithead.synth.corpus.recordings import DEFAULT_LANGUAGE, Recording, find_recordings, read_recording
+from dithead.synth.corpus.script import ClipTiming, Script, frame_loudness, recorded_script, write_script
 from dithead.synth.corpus.take import Take
 from dithead.synth.face.motion import sample_motion
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.identity import Identity, sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
-from dithead.synth.skin.real_skins import FOLDER, make_skins, skin_names, wear, worn_by
+from dithead.synth.skin.real_skins import make_skins, skin_names, skin_of_person, wear_skin
+from dithead.synth.skin.skin_record import SKINS_FOLDER
 from dithead.synth.skin.views import Footage
 from dithead.synth.voice.pitch import sounds_male
 from dithead.synth.voice.random_voice import random_voice
-from dithead.synth.voice.recorded import DEFAULT_LANGUAGE, Recording, find_recordings, read_recording
-from dithead.synth.voice.script import ClipTiming, Script, frame_loudness, recorded_script, write_script
 
 _SUPERSAMPLE = 1.15  # small, because most of the time goes into drawing; our choice
 _QUALITY = (10, 26)  # range of the crf of H.264, as cameras and video sites compress; our choice
@@ -178,9 +179,9 @@ def plan_take(task: ClipTask, recipe: CorpusRecipe, body: Body, skins: Path) -> 
     person_seed = int(np.random.default_rng([options.seed, index, 1]).integers(2**31))
     recording = read_recording(task.recording, options.language or DEFAULT_LANGUAGE) if task.recording else None
     identity = _choose_identity(person_seed, options, body, recording)
-    skin = worn_by(skins, recipe.skins, index)
+    skin = skin_of_person(skins, recipe.skins, index)
     if skin and not identity.photo:  # an identity from a file may bring its own
-        identity = wear(identity, skin)
+        identity = wear_skin(identity, skin)
     setting = sample_setting(person_seed, tone=luminance(identity.tone))
     script = _write_script(recording, rng, identity, options)
     frames = len(script.controls)
@@ -226,7 +227,7 @@ def make_clip(task: ClipTask, recipe: CorpusRecipe, root: Path) -> int:
         OutputError: The clip cannot be written.
     """
     options = recipe.options
-    take = plan_take(task, recipe, _body(options.head_model), root / FOLDER)
+    take = plan_take(task, recipe, _body(options.head_model), root / SKINS_FOLDER)
     frames = take.render(_renderer(options.size), labels=options.labels, rest=options.rest)
     folder = root / name_of(task.index)
     try:

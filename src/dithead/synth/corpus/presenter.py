@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from dithead.synth.corpus.clip_files import write_video
+from dithead.synth.corpus.script import ClipTiming, frame_loudness, write_script
 from dithead.synth.corpus.take import Take
 from dithead.synth.face.motion import sample_motion
-from dithead.synth.face.visemes import Style
-from dithead.synth.head.assets import Floats, load_head
+from dithead.synth.face.visemes import SpeakingStyle
+from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.identity import Identity, sample_identity
-from dithead.synth.head.person import Person
+from dithead.synth.person.person import Person
 from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
+from dithead.synth.types import Floats
 from dithead.synth.voice.espeak import EspeakVoice
-from dithead.synth.voice.script import ClipTiming, frame_loudness, write_script
 
 _SUPERSAMPLE = 2.0  # finer than in corpora, where pictures are small and many
 _SALT = 0xC1  # keeps the random numbers of a presenter apart from those of a corpus with the same seed
@@ -89,7 +90,7 @@ def _plan(text: str, voice: EspeakVoice, body: Body, options: PresenterOptions) 
     timing = ClipTiming(round(options.seconds * options.fps), options.fps)
     setting = sample_setting(options.seed, tone=luminance(identity.tone))
     setting = replace(setting, **{"noise": 1.0, "blur": 0.0, **options.setting})
-    script = write_script(rng, voice, timing, text=text, style=Style(), clean=True)
+    script = write_script(rng, voice, timing, text=text, style=SpeakingStyle(), clean=True)
     level = frame_loudness(script.wave, timing.frames, timing.fps)
     motion = sample_motion(rng, timing.frames, timing.fps, level)
     return Take(Person(body, identity), setting, script, motion, rng)

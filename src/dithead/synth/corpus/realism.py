@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from dithead.errors import ConfigError
+from dithead.synth.corpus.script import Script, frame_loudness
 from dithead.synth.corpus.take import Take
 from dithead.synth.face.visemes import CONTROLS
-from dithead.synth.head.assets import Floats
 from dithead.synth.scene.setting import Light, Setting
+from dithead.synth.types import Floats
 from dithead.synth.voice.espeak import EspeakVoice
 from dithead.synth.voice.microphone import simulate_microphone
-from dithead.synth.voice.script import Script, frame_loudness
 
 FEATURES = {
     "people": "one face for everybody",

@@ -10,9 +10,9 @@ from typing import Any
 from dithead.errors import ConfigError
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.realism import check_features
+from dithead.synth.corpus.recordings import find_recordings, licence_of_folder
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.identity import Identity
-from dithead.synth.voice.recorded import find_recordings, licence_of_folder
 from dithead.synth.voice.texts import LANGUAGES
 
 LICENCE = "CC0-1.0"

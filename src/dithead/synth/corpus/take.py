@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dithead.synth.corpus.ground_truth import AnnotatedFrame, FrameAnnotator
-from dithead.synth.face.expression import at_rest, expression
-from dithead.synth.face.motion import Motion, rotation
+from dithead.synth.corpus.script import Script
+from dithead.synth.face.expression import MouthTrack, expression_at, resting_mouth
+from dithead.synth.face.motion import Motion, rotation_matrix
 from dithead.synth.face.visemes import CONTROLS
-from dithead.synth.head.assets import Floats
 from dithead.synth.head.parts import Part
-from dithead.synth.head.person import Person, uniforms
+from dithead.synth.person.person import Person, frame_uniforms
 from dithead.synth.scene.camera import Camera
 from dithead.synth.scene.camera_effects import CameraEffects
 from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import Setting
-from dithead.synth.voice.script import Script
+from dithead.synth.types import Floats
 from dithead.types import RGB
 
 _TONGUE = CONTROLS.index("tongue")
@@ -50,7 +50,7 @@ class Take:
         Yields:
             The frames in order.
         """
-        self.person.dress(renderer, self.setting, self.rng)
+        self.person.upload_to(renderer, self.setting, self.rng)
         renderer.add_parts(self.extra)
         if not self.shadows:
             self._remove_shadows(renderer)
@@ -75,10 +75,10 @@ class _FrameRenderer:
     def render(self, index: int, *, labels: bool, rest: bool) -> AnnotatedFrame:
         take, motion = self.take, self.take.motion
         controls, head, shift = take.script.controls[index], motion.head[index], motion.shift[index]
-        turn = rotation(*(float(angle) for angle in head))
+        turn = rotation_matrix(*(float(angle) for angle in head))
         self._pose(take.script, index, tongue=float(controls[_TONGUE]))
         camera = aim_camera(take.person, take.setting, motion.camera[index])
-        scene = uniforms(take.person, take.setting, turn, shift)
+        scene = frame_uniforms(take.person, take.setting, turn, shift)
         rng_at_rest = copy.deepcopy(take.rng) if rest else take.rng  # the same noise in both pictures
         pixels = self.effects.apply(self.renderer.draw(camera, scene), take.rng)
         matrix = camera.view_projection(self.renderer.width / self.renderer.height)
@@ -89,15 +89,15 @@ class _FrameRenderer:
 
     def _render_rest(self, index: int, camera: Camera, turn: Floats, rng: np.random.Generator) -> RGB:
         take = self.take
-        self._pose(at_rest(take.script), index)
-        scene = uniforms(take.person, take.setting, turn, take.motion.shift[index])
+        self._pose(resting_mouth(take.script), index)
+        scene = frame_uniforms(take.person, take.setting, turn, take.motion.shift[index])
         return self.effects.apply(self.renderer.draw(camera, scene), rng)
 
-    def _pose(self, script: Script, index: int, *, tongue: float = 0.0) -> None:
+    def _pose(self, track: MouthTrack, index: int, *, tongue: float = 0.0) -> None:
         take = self.take
-        face = expression(take.person, script, take.motion, index)
+        face = expression_at(take.person, track, take.motion, index)
         yaw, pitch = (float(angle) for angle in take.motion.gaze[index])
-        take.person.pose(face.weights, face.touch, tongue=tongue, gaze=(yaw, pitch))
+        take.person.pose(face.weights, face.contact, tongue=tongue, gaze=(yaw, pitch))
 
 
 def aim_camera(person: Person, setting: Setting, shake: Floats) -> Camera:

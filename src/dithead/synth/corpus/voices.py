@@ -19,8 +19,7 @@ from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
 from dithead.synth.corpus.clip_files import save_arrays
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
-from dithead.synth.face.visemes import RATE as CURVE_RATE
-from dithead.synth.face.visemes import Style, lip_gap, mouth_curves
+from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap, mouth_curves
 from dithead.synth.voice.delivery import loudness_gain
 from dithead.synth.voice.espeak import speak
 from dithead.synth.voice.festival import FestivalVoice, installed_voices, speak_with_festival
@@ -132,7 +131,7 @@ def _change_tempo(utterance: Utterance, factor: float) -> Utterance:
 
 
 def _mouth_controls(phonemes: tuple[Phoneme, ...], duration: float) -> NDArray[np.float16]:
-    curves = mouth_curves(phonemes, duration, Style())
+    curves = mouth_curves(phonemes, duration, SpeakingStyle())
     return np.asarray(curves[:: CURVE_RATE // MOUTH_RATE], np.float16)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from dithead.synth.head.assets import Floats
-from dithead.synth.skin.paint import Picture, fractal
+from dithead.synth.noise import fractal_noise
+from dithead.synth.types import Floats, Picture
 
 RNG = np.random.Generator
 SIZE = 384
@@ -37,7 +37,7 @@ def backdrop(rng: RNG, white_balance: tuple[float, float, float]) -> Picture:
     kinds = list(KINDS.values())
     paint, blur, _ = kinds[int(rng.choice(len(kinds), p=[share for _, _, share in kinds]))]
     canvas = cv2.GaussianBlur(paint(rng), (0, 0), float(rng.uniform(*blur)), borderType=cv2.BORDER_REFLECT)
-    grain = cv2.resize(fractal(rng, 256, 4, 6), (SIZE, SIZE))[..., None]
+    grain = cv2.resize(fractal_noise(rng, 256, 4, 6), (SIZE, SIZE))[..., None]
     lit = canvas * _falloff(rng) * (1 + float(rng.uniform(0.0, 0.04)) * grain) * np.array(white_balance) ** 0.4
     return np.asarray(np.clip(lit * 255, 0, 255), np.uint8)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dithead.synth.head.assets import Floats
+from dithead.synth.types import Floats
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dithead.synth.head.assets import Floats
-
-
-def unit(normal: Floats) -> Floats:
-    """Scale the rows of ``normal`` (V, 3) to length 1."""
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+from dithead.synth.types import Floats
 
 
 def sphere_directions(count: int) -> Floats:

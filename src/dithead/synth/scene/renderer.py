@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DitheadError, MissingExtraError
-from dithead.synth.head.assets import Floats
-from dithead.synth.head.parts import Drawn, Part, Program
+from dithead.synth.head.parts import Part
 from dithead.synth.scene.camera import Camera
+from dithead.synth.scene.part_buffers import PartBuffers, ShaderProgram
+from dithead.synth.types import Floats
 from dithead.types import RGB
 
 if TYPE_CHECKING:
@@ -79,12 +80,12 @@ class Renderer:
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
         self._back_array = self.ctx.vertex_array(self._back.program, [(self.ctx.buffer(corners), "2f", "in_position")])
         self._textures: dict[str, moderngl.Texture] = {}
-        self._drawn: list[Drawn] = []
+        self._drawn: list[PartBuffers] = []
 
-    def _compile(self, vertex: str, fragment: str, *, shared: str | None = None) -> Program:
+    def _compile(self, vertex: str, fragment: str, *, shared: str | None = None) -> ShaderProgram:
         """Compile a program; ``shared`` names a file that stands before the fragment shader."""
         source = f"#version 330\n{_shader(shared)}{_shader(fragment)}" if shared else _shader(fragment)
-        return Program(self.ctx.program(vertex_shader=_shader(vertex), fragment_shader=source))
+        return ShaderProgram(self.ctx.program(vertex_shader=_shader(vertex), fragment_shader=source))
 
     def __enter__(self) -> Renderer:
         return self
@@ -115,7 +116,7 @@ class Renderer:
         """Add parts; they are drawn in this order."""
         for part in parts:
             programs = self._programs[part.program], self._depth, self._label
-            self._drawn.append(Drawn(self.ctx, part, *programs))
+            self._drawn.append(PartBuffers(self.ctx, part, *programs))
 
     def upload_light(self) -> None:
         """Upload the parts' ``light`` arrays again after they were changed."""

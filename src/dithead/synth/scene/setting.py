@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from dithead.synth.scene.backdrop import backdrop, random_colour
-from dithead.synth.skin.paint import Picture
+from dithead.synth.types import RNG, Picture
 
-RNG = np.random.Generator
 Triple = tuple[float, float, float]
 
 _TYPICAL_TONE = 0.30  # skin luminance for which the exposure is left as it is

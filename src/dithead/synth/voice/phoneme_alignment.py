@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import fft, signal
 
 from dithead.errors import DataError
-from dithead.synth.head.assets import Floats
+from dithead.synth.types import Floats
 from dithead.synth.voice.espeak import EspeakVoice, speak
 from dithead.synth.voice.microphone import SAMPLE_RATE
 from dithead.synth.voice.utterance import Phoneme, Utterance

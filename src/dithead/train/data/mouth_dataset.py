@@ -20,7 +20,7 @@ from rich.progress import track as progress
 from torch import Tensor
 
 from dithead.critics.sync_expert import FPS, MEL_PER_FRAME, SyncConfig
-from dithead.critics.sync_offset import REGION, as_input, lip_centre, mouth_pictures, speech_of
+from dithead.critics.sync_offset import MOUTH_REGION, crop_mouths, mouth_centre, mouths_to_tensor, speech_mel
 from dithead.errors import DataError
 from dithead.media.files import save_arrays
 from dithead.prepare.dataset import Clip
@@ -57,9 +57,9 @@ def mouth_clip(clip: Clip, config: SyncConfig) -> MouthClip:
     if clip.fps != FPS:
         raise DataError(f"{clip.folder}: has {clip.fps} frames a second; prepare it at {FPS}")
     side = cached_side(config)
-    centre = lip_centre(clip.track().landmarks)
-    mouths = mouth_pictures(clip.frames(), centre, side, REGION * side / config.side)
-    return MouthClip(mouths, speech_of(clip.audio(), len(mouths)).numpy().astype(np.float16))
+    centre = mouth_centre(clip.track().landmarks)
+    mouths = crop_mouths(clip.frames(), centre, side, MOUTH_REGION * side / config.side)
+    return MouthClip(mouths, speech_mel(clip.audio(), len(mouths)).numpy().astype(np.float16))
 
 
 def cache_mouth_clips(folder: Path, clips: Sequence[Clip], config: SyncConfig) -> list[MouthClip | None]:
@@ -126,7 +126,7 @@ class MouthDataset:
             mel = clip.mel[first * MEL_PER_FRAME : (first + t) * MEL_PER_FRAME].astype(np.float32)
             mels.append(augment_mel(rng, mel) if rng.random() < shape.mel_augmentation else mel)
             mouths.append(clip.mouths[first : first + t])
-        pictures = augment_mouth_images(as_input(np.stack(mouths)), self.config, step_generator(seed, step))
+        pictures = augment_mouth_images(mouths_to_tensor(np.stack(mouths)), self.config, step_generator(seed, step))
         return {"mouths": pictures, "mel": torch.from_numpy(np.stack(mels))}
 
 

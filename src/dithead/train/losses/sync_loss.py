@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dithead.config import DiTTraining
 from dithead.critics.sync_expert import FPS, MEL_PER_FRAME, SyncExpert
-from dithead.critics.sync_offset import REGION, lip_centre, load_expert, shipped_expert, speech_of
+from dithead.critics.sync_offset import MOUTH_REGION, load_shipped_expert, load_sync_expert, mouth_centre, speech_mel
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.models.denoiser.token_window import window_of
 from dithead.models.talking_head import TalkingHead
@@ -52,7 +52,7 @@ def load_loss_expert(settings: DiTTraining, file: Path | None) -> SyncExpert | N
             raise ConfigError("a sync expert is given, but dit.sync_weight is 0; set it to 0.1 or so")
         return None
     try:
-        expert = load_expert(file) if file is not None else shipped_expert("loss")
+        expert = load_sync_expert(file) if file is not None else load_shipped_expert("loss")
     except ModelError as error:
         reason = f"{error}; train one with: dithead train sync --expert loss, and give it as --sync-expert"
         raise ModelError(reason) from None
@@ -127,14 +127,14 @@ class SyncWindows:
             "image_masked": apply_mask(images[:-1], mask),
             "image_mask": mask,
             "image_reference": images[-1:].expand(self.frames, -1, -1, -1),
-            "centre": torch.tensor([augmentation.map_point(lip_centre(path.landmarks))], dtype=torch.float32),
+            "centre": torch.tensor([augmentation.map_point(mouth_centre(path.landmarks))], dtype=torch.float32),
             "speech": _speech(clip.audio(), clip.length, at[0], self.frames),
         }
 
 
 def _speech(wave: NDArray[Any], length: int, first: int, frames: int) -> Tensor:
     """Compute log-mel (1, 4 (T + 8), 80) of a window and the frames around it; silence lies beyond the clip's ends."""
-    mel = speech_of(np.asarray(wave, np.float32), length)
+    mel = speech_mel(np.asarray(wave, np.float32), length)
     edge = _AROUND * MEL_PER_FRAME
     padded = F.pad(mel, (0, 0, edge, edge + frames * MEL_PER_FRAME), value=float(mel.min()))
     start = first * MEL_PER_FRAME
@@ -166,9 +166,9 @@ class SyncLoss:
         latent = torch.where(own["mask"] > 0, estimate(own), own["masked"])
         with autocast(self.head.device):
             pictures = self._mouths(latent, own).unflatten(0, (-1, self.frames))  # (M, T, 3, K, K)
-            mouths = self.expert.see(pictures)
+            mouths = self.expert.embed_mouths(pictures)
             with torch.no_grad():
-                speech = self.expert.hear(own["speech"])[:, _AROUND : _AROUND + self.frames]
+                speech = self.expert.embed_speech(own["speech"])[:, _AROUND : _AROUND + self.frames]
         return 1 - (mouths * speech).sum(-1).mean()
 
     def _mouths(self, latent: Tensor, own: Batch) -> Tensor:
@@ -183,7 +183,7 @@ class SyncLoss:
         return torch.stack([cut_mouth(image, (x, y), side) for image, (x, y) in zip(images, centres, strict=True)])
 
 
-def cut_mouth(image: Tensor, centre: tuple[float, float], side: int, region: float = REGION) -> Tensor:
+def cut_mouth(image: Tensor, centre: tuple[float, float], side: int, region: float = MOUTH_REGION) -> Tensor:
     """Cut the mouth (3, side, side) out of an image (3, S, S), as ``mouth_pictures`` does, but with a gradient.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dithead.critics.sync_expert import SyncExpert, find_offset, pair_loss
-from dithead.critics.sync_offset import as_input
+from dithead.critics.sync_offset import mouths_to_tensor
 from dithead.train.data.mouth_dataset import MouthClip, inner_pictures
 
 _SHIFTS = (-5, -3, -1, 0, 2, 4)  # frames by which the sound is shifted
@@ -28,8 +28,8 @@ def held_out_metrics(expert: SyncExpert, clips: Sequence[MouthClip]) -> dict[str
     found: list[float] = []
     confidences: list[float] = []
     for clip in clips:
-        mouths = expert.see(as_input(inner_pictures(clip.mouths, expert.config.side)[None]))[0]
-        speech = expert.hear(torch.from_numpy(clip.mel.astype(np.float32))[None])[0]
+        mouths = expert.embed_mouths(mouths_to_tensor(inner_pictures(clip.mouths, expert.config.side)[None]))[0]
+        speech = expert.embed_speech(torch.from_numpy(clip.mel.astype(np.float32))[None])[0]
         losses.append(float(pair_loss(mouths[None], speech[None], expert.scale)))
         for shift in _SHIFTS:
             if shift > 0:

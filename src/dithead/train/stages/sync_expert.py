@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from dithead.config import Frozen
-from dithead.critics.sync_expert import EXPERTS, SyncConfig, SyncExpert, contrast, pair_loss
-from dithead.critics.sync_offset import load_expert
+from dithead.critics.sync_expert import EXPERTS, SyncConfig, SyncExpert, contrastive_losses, pair_loss
+from dithead.critics.sync_offset import load_sync_expert
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, WeightedClip, choose_clips, held_out_split
@@ -120,7 +120,7 @@ def _initial(config: SyncConfig, init: Path | None) -> SyncExpert:
     """Return the expert that training starts with: the one in the file ``init``, or a new one."""
     if init is None or init.is_dir():
         return SyncExpert(config)
-    expert = load_expert(init)
+    expert = load_sync_expert(init)
     if expert.config != config:
         raise ModelError(f"{init} is an expert of another architecture; start from one of the same kind")
     return expert.train().requires_grad_(True)
@@ -145,8 +145,11 @@ class _SyncUpdate:
         assert isinstance(module, SyncExpert)
         module.train()
         with autocast(self.device):
-            mouths, speech = module.see(batch["mouths"].to(self.device)), module.hear(batch["mel"].to(self.device))
-        wide, near = contrast(mouths, speech, module.scale)
+            mouths, speech = (
+                module.embed_mouths(batch["mouths"].to(self.device)),
+                module.embed_speech(batch["mel"].to(self.device)),
+            )
+        wide, near = contrastive_losses(mouths, speech, module.scale)
         (wide + s.within * near).backward()
         rate = learning_rate(step, s.steps, s.learning_rate, min(s.warmup, s.steps // 8), s.decay)
         norm = self.trainable.step(rate, s.clip)

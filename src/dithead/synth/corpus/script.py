@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from dithead.synth.face.visemes import CONTROLS, RATE, Style, mouth_curves, sample_style, sticking
-from dithead.synth.head.assets import Floats
+from dithead.synth.corpus.recordings import Recording
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, lip_sticking, mouth_curves, sample_style
+from dithead.synth.types import Floats
 from dithead.synth.voice.delivery import add_pauses, loudness_gain
 from dithead.synth.voice.espeak import EspeakVoice, speak
 from dithead.synth.voice.microphone import SAMPLE_RATE, simulate_microphone
-from dithead.synth.voice.recorded import Recording
 from dithead.synth.voice.texts import sample_text, wordless_sounds
 from dithead.synth.voice.utterance import Phoneme, Utterance
 from dithead.types import Wave
@@ -66,7 +66,7 @@ class Script:
 
 def write_script(
     rng: np.random.Generator, voice: EspeakVoice, timing: ClipTiming, *,
-    text: str | None = None, style: Style | None = None, clean: bool = False,
+    text: str | None = None, style: SpeakingStyle | None = None, clean: bool = False,
 ) -> Script:  # fmt: skip
     """Let espeak-ng speak, and derive the sound and the mouth movement of a clip.
 
@@ -95,7 +95,7 @@ def _sample_speech(rng: np.random.Generator, language: str, seconds: float) -> s
 
 def script_of(
     utterance: Utterance, rng: np.random.Generator, voice: EspeakVoice, timing: ClipTiming, *,
-    style: Style | None = None, clean: bool = False,
+    style: SpeakingStyle | None = None, clean: bool = False,
 ) -> Script:  # fmt: skip
     """Derive the recorded sound and the mouth movement of an utterance of the clip's length.
 
@@ -112,7 +112,7 @@ def script_of(
     """
     style = style or sample_style(rng)
     curves = mouth_curves(utterance.phonemes, timing.seconds, style)
-    curves[:, _OPENING] *= loudness_gain(utterance.wave, utterance.rate, len(curves), RATE)[:, None]
+    curves[:, _OPENING] *= loudness_gain(utterance.wave, utterance.rate, len(curves), CURVE_RATE)[:, None]
     wave = simulate_microphone(utterance.wave, utterance.rate, rng, clean=clean)
     return Script(wave, utterance, *_sample_movement(curves, style, timing), style.press, voice)
 
@@ -137,16 +137,16 @@ def recorded_script(recording: Recording, rng: np.random.Generator, frames: int,
     return Script(utterance.wave, utterance, *_sample_movement(curves, style, timing), style.press, None)
 
 
-def _sample_movement(curves: Floats, style: Style, timing: ClipTiming) -> tuple[Floats, Floats, Floats]:
+def _sample_movement(curves: Floats, style: SpeakingStyle, timing: ClipTiming) -> tuple[Floats, Floats, Floats]:
     """Controls, their change and the lips' sticking at each frame, from ``curves`` (T, 8)."""
-    change = np.gradient(curves, 1 / RATE, axis=0)
-    stick = sticking(curves, style.tack)[:, None]
+    change = np.gradient(curves, 1 / CURVE_RATE, axis=0)
+    stick = lip_sticking(curves, style.stick_time)[:, None]
     return _at_frames(curves, timing), _at_frames(change, timing), _at_frames(stick, timing)[:, 0]
 
 
 def _at_frames(curves: Floats, timing: ClipTiming) -> Floats:
     """Curves (T, K) at the middle of each frame's exposure: (N, K)."""
-    at = (np.arange(timing.frames) + 0.5) / timing.fps * RATE
+    at = (np.arange(timing.frames) + 0.5) / timing.fps * CURVE_RATE
     rows = [np.interp(at, np.arange(len(curves)), curve) for curve in curves.T]
     return np.stack(rows, axis=1).astype(np.float32)
 

@@ -15,10 +15,9 @@ import numpy as np
 
 from dithead.errors import DataError
 from dithead.media.audio import read_audio
-from dithead.synth.face.sound_to_mouth import hear_mouth
-from dithead.synth.face.visemes import CONTROLS, Style, mouth_curves
-from dithead.synth.face.visemes import RATE as CURVE_RATE
-from dithead.synth.head.assets import Floats
+from dithead.synth.face.sound_to_mouth import mouth_from_sound
+from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, mouth_curves
+from dithead.synth.types import Floats
 from dithead.synth.voice.microphone import SAMPLE_RATE
 from dithead.synth.voice.phoneme_alignment import align
 from dithead.synth.voice.timings import find_timings, read_timings
@@ -41,7 +40,7 @@ class Recording:
     curves_from_sound: Floats | None
     """Control curves (T, 8) at ``visemes.RATE``; None where exact phoneme times make them needless."""
 
-    def curves(self, start: float, duration: float, style: Style) -> Floats:
+    def curves(self, start: float, duration: float, style: SpeakingStyle) -> Floats:
         """Compute the mouth's control curves for a piece of the recording.
 
         The phonemes of an aligned text are right, but the sound tells better when and how far the jaw opens. The
@@ -98,8 +97,8 @@ def read_recording(path: Path, language: str = DEFAULT_LANGUAGE) -> Recording:
         return Recording(path, Utterance(wave, SAMPLE_RATE, read_timings(timings), language, ""), None)
     transcript = path.with_suffix(".txt")
     if transcript.is_file() and (text := _read_text(transcript)):
-        return Recording(path, align(wave, text, language), hear_mouth(wave))
-    return Recording(path, Utterance(wave, SAMPLE_RATE, (), language, ""), hear_mouth(wave))
+        return Recording(path, align(wave, text, language), mouth_from_sound(wave))
+    return Recording(path, Utterance(wave, SAMPLE_RATE, (), language, ""), mouth_from_sound(wave))
 
 
 def licence_of_folder(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Identities, motion and sound: repeatable, within bounds, without delay."""
+"""Identities repeat and vary, motion and settings stay within bounds, and the microphone delays nothing."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.face.motion import blinks, rotation, sample_motion
+from dithead.synth.face.motion import blink_curve, rotation_matrix, sample_motion
 from dithead.synth.head.identity import SKIN_TONES, Identity, macro_weights, sample_identity
 from dithead.synth.scene.setting import sample_setting
-from dithead.synth.voice.microphone import RATE, record
+from dithead.synth.voice.microphone import SAMPLE_RATE, simulate_microphone
 from dithead.synth.voice.texts import SENTENCES, made_up_words, sample_text
 
 KEYS = frozenset(
@@ -18,23 +18,23 @@ KEYS = frozenset(
 )  # fmt: skip
 
 
-def test_a_seed_is_a_person() -> None:
+def test_the_same_seed_gives_the_same_person() -> None:
     first, again, other = (sample_identity(seed, KEYS) for seed in (3, 3, 4))
     assert first == again
     assert first.shape != other.shape
 
 
-def test_an_identity_survives_its_file(tmp_path: Path) -> None:
-    who = sample_identity(11, KEYS)
-    who.save(tmp_path / "who.json")
-    assert Identity.load(tmp_path / "who.json") == who
+def test_an_identity_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    identity = sample_identity(11, KEYS)
+    identity.save(tmp_path / "identity.json")
+    assert Identity.load(tmp_path / "identity.json") == identity
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1, 2]", "not json"])
 def test_a_file_that_is_no_identity_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "who.json").write_text(text)
-    with pytest.raises(DataError, match=r"who\.json"):
-        Identity.load(tmp_path / "who.json")
+    (tmp_path / "identity.json").write_text(text)
+    with pytest.raises(DataError, match=r"identity\.json"):
+        Identity.load(tmp_path / "identity.json")
 
 
 def test_people_cover_ages_sexes_ancestries_and_tones() -> None:
@@ -47,7 +47,7 @@ def test_people_cover_ages_sexes_ancestries_and_tones() -> None:
     assert len({p.hair for p in people}) >= 6
 
 
-def test_left_and_right_are_nearly_alike_and_opposites_exclude() -> None:
+def test_left_and_right_are_nearly_alike_and_opposite_keys_exclude_each_other() -> None:
     for seed in range(20):
         shape = sample_identity(seed, KEYS).shape
         assert not {"nose/nose-hump-decr", "nose/nose-hump-incr"} <= set(shape)
@@ -56,15 +56,15 @@ def test_left_and_right_are_nearly_alike_and_opposites_exclude() -> None:
         assert not any("trans" in name for name in shape)
 
 
-def test_macro_weights_share_out_one_person() -> None:
-    who = sample_identity(5, KEYS)
-    weights = macro_weights(who)
+def test_macro_weights_sum_to_one() -> None:
+    identity = sample_identity(5, KEYS)
+    weights = macro_weights(identity)
     assert sum(w for n, w in weights.items() if "universal" not in n) == pytest.approx(1, abs=1e-3)
 
 
 def test_blinks_close_and_open_again() -> None:
     time = np.arange(0, 60, 0.01, dtype=np.float32)
-    closed = blinks(np.random.default_rng(0), time)
+    closed = blink_curve(np.random.default_rng(0), time)
     assert closed.min() == 0
     assert closed.max() > 0.98
     count = ((closed[1:] > 0.5) & (closed[:-1] <= 0.5)).sum()
@@ -73,12 +73,12 @@ def test_blinks_close_and_open_again() -> None:
 
 
 def test_a_head_turns_rigidly_and_nods_down() -> None:
-    turn = rotation(0.3, 0.2, -0.1)
-    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
-    assert np.linalg.det(turn) == pytest.approx(1, abs=1e-6)
+    rotation = rotation_matrix(0.3, 0.2, -0.1)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-6)
     nose = np.array([0, 0, 1.0])
-    assert (rotation(0, 0.2, 0) @ nose)[1] < -0.1
-    assert (rotation(0.2, 0, 0) @ nose)[0] > 0.1
+    assert (rotation_matrix(0, 0.2, 0) @ nose)[1] < -0.1
+    assert (rotation_matrix(0.2, 0, 0) @ nose)[0] > 0.1
 
 
 def test_heads_stay_near_the_camera() -> None:
@@ -100,20 +100,20 @@ def test_settings_repeat_and_darker_faces_are_exposed_longer() -> None:
 def test_a_microphone_delays_nothing(seed: int) -> None:
     clicks = np.zeros(22050, np.float32)
     clicks[[3000, 9000, 17000]] = 0.8
-    heard = record(clicks, 22050, np.random.default_rng(seed))
-    assert len(heard) == RATE
-    expected = np.array([3000, 9000, 17000]) * RATE / 22050
-    for place in expected:
-        near = heard[int(place) - 200 : int(place) + 200]
-        assert abs(int(np.abs(near).argmax()) - 200) <= RATE * 0.002
+    recorded = simulate_microphone(clicks, 22050, np.random.default_rng(seed))
+    assert len(recorded) == SAMPLE_RATE
+    places = np.array([3000, 9000, 17000]) * SAMPLE_RATE / 22050
+    for place in places:
+        near = recorded[int(place) - 200 : int(place) + 200]
+        assert abs(int(np.abs(near).argmax()) - 200) <= SAMPLE_RATE * 0.002
 
 
 def test_silence_stays_silent() -> None:
-    heard = record(np.full(22050, 1e-5, np.float32), 22050, np.random.default_rng(2))
-    assert np.abs(heard).max() < 0.1
+    recorded = simulate_microphone(np.full(22050, 1e-5, np.float32), 22050, np.random.default_rng(2))
+    assert np.abs(recorded).max() < 0.1
 
 
-def test_there_is_always_something_to_say() -> None:
+def test_every_language_has_enough_text() -> None:
     rng = np.random.default_rng(0)
     for language in SENTENCES:
         assert len(sample_text(rng, language, 5.0).split()) >= 18
@@ -121,7 +121,7 @@ def test_there_is_always_something_to_say() -> None:
 
 
 def test_fair_skin_is_neither_pink_nor_pale() -> None:
-    """Towards real pictures (docs/synth.md): red well above blue, green nearer to blue's side than to red's."""
+    """As in real pictures, red is well above blue, and green is nearer to blue than to red."""
     for red, green, blue in SKIN_TONES[:3]:
         assert 2.5 < red / blue < 4
         assert 1.3 < green / blue < 1.7

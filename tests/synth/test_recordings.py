@@ -12,12 +12,12 @@ from dithead.media.video import probe
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import ClipTask, name_of, plan_take, synth_corpus
 from dithead.synth.corpus.recipe import CorpusRecipe
-from dithead.synth.face.sound_to_mouth import hear_mouth
-from dithead.synth.face.visemes import CONTROLS, Style, lip_gap, mouth_curves
+from dithead.synth.corpus.recordings import find_recordings, licence_of_folder, read_recording
+from dithead.synth.corpus.script import recorded_script
+from dithead.synth.face.sound_to_mouth import mouth_from_sound
+from dithead.synth.face.visemes import CONTROLS, SpeakingStyle, lip_gap, mouth_curves
 from dithead.synth.voice.espeak import EspeakVoice, speak
 from dithead.synth.voice.phoneme_alignment import resample_to_16k
-from dithead.synth.voice.recorded import find_recordings, licence_of_folder, read_recording
-from dithead.synth.voice.script import recorded_script
 from dithead.synth.voice.utterance import Utterance
 
 TEXT = "Maybe people film those five views from above."
@@ -42,22 +42,22 @@ def folder(tmp_path: Path, spoken: Utterance) -> Path:
 def test_the_mouth_follows_times_text_or_sound(folder: Path, spoken: Utterance, name: str, least: float) -> None:
     recording = read_recording(folder / f"{name}.flac")
     duration = len(recording.utterance.wave) / 16000
-    truth = lip_gap(mouth_curves(spoken.phonemes, duration, Style()))
-    found = lip_gap(recording.curves(0.0, duration, Style()))
+    truth = lip_gap(mouth_curves(spoken.phonemes, duration, SpeakingStyle()))
+    found = lip_gap(recording.curves(0.0, duration, SpeakingStyle()))
     assert np.corrcoef(found, truth)[0, 1] > least
 
 
 def test_lips_of_an_aligned_text_close_on_labials(folder: Path) -> None:
-    curves = read_recording(folder / "text.flac").curves(0.0, 2.0, Style())
+    curves = read_recording(folder / "text.flac").curves(0.0, 2.0, SpeakingStyle())
     closed = curves[:, CLOSURE] > 0.99
     assert closed.any()
     assert curves[closed, JAW].max() < 1e-6
 
 
 def test_silence_leaves_the_mouth_at_rest() -> None:
-    assert hear_mouth(np.zeros(16000, np.float32)).max() == 0
+    assert mouth_from_sound(np.zeros(16000, np.float32)).max() == 0
     noise = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 1e-5
-    assert lip_gap(hear_mouth(noise)).max() < 0.06
+    assert lip_gap(mouth_from_sound(noise)).max() < 0.06
 
 
 def test_a_piece_has_the_samples_of_the_recording(folder: Path) -> None:

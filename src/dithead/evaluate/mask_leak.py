@@ -1,9 +1,9 @@
-"""Does the mask tell the lips what to do? The same clip, drawn again under masks that show other mouths.
+"""Measures whether the shape of the mask reveals the mouth: a clip is drawn again under the masks of other mouths.
 
-A mask that follows the jaw tells a model how far the mouth is open; a model that listens to it seems to speak in
-self-reenactment and fails with any other audio. The clip is drawn with the lower face cut out as its frames with the
-mouth widest open have it, then as those with the mouth closed, then as another moment's frame has it. Output lips
-must not care. Letters: N frames, S crop side.
+A mask that follows the jaw shows a model how far the mouth is open. A model that relies on it seems to follow speech in
+self-reenactment, and fails with any other speech. The clip is drawn under the mask of its frames with the mouth most
+open, then under that of its frames with the mouth closed, then each frame under the mask of another moment. The lips
+must be the same. Letters: N frames, S side of the aligned crop.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.evaluate.lip_reader import lip_series
-from dithead.evaluate.lip_series import Measures, Series, correlation, mean_of, partial_correlation
-from dithead.evaluate.observe_video import CROP, Observation
+from dithead.evaluate.lip_landmarks import track_lips
+from dithead.evaluate.lip_series import Measures, Series, correlation, finite_mean, partial_correlation
+from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
 from dithead.inference.analyse.tracklet import OpenRun, Run
@@ -32,18 +32,31 @@ from dithead.types import Wave
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-FRAMES = 75  # at most so many frames of a clip are drawn, four times each
-EXTREME = 0.1  # share of the frames that count as wide open, and as closed
-_BATCH = 8
+FRAMES = 75
+"""At most so many frames of a clip are drawn, three times each (our choice, for speed)."""
+EXTREME = 0.1
+"""Share of the frames that count as most open, and of those that count as closed (our choice)."""
+_BATCH = 8  # frames drawn at once
 
 
 def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int, seed: int = 0) -> Measures:
-    """How far the lips follow the mask, for one clip and ``audio`` (n,) at 16 kHz.
+    """Measure how far the lips of a model follow the mask, on one clip.
 
-    ``shift``: mean aperture under the open mouth's mask less that under the closed one's, over the standard deviation
-    of the source's; 0 is no leak.  ``agreement``: correlation of the two; 1 is no leak.  ``partial``: correlation of
-    the output's aperture with that of the frame whose mask it was given, the truth's own taken out; 0 is no leak.
-    Raises FaceError when a face is missing in the frames that are drawn.
+    Args:
+        source: The clip.
+        audio: (n,) at 16 kHz, the speech that drives it.
+        talker: The model.
+        steps: Sampling steps.
+        seed: Seed of the noise.
+
+    Returns:
+        ``shift``: mean lip opening under the mask of the most open mouths minus that under the mask of the closed ones,
+        over the standard deviation of the source's; 0 is no leak. ``agreement``: correlation of the two; 1 is no leak.
+        ``partial``: partial correlation of the output's opening with that of the frame whose mask it was drawn under,
+        given the true one; 0 is no leak.
+
+    Raises:
+        FaceError: A face is missing in the frames that are drawn.
     """
     landmarks, aperture = _faces(source), source.lips.aperture[:FRAMES]
     run, crops = _crops(source.path, source, talker.size)
@@ -61,7 +74,7 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     moving = [replace(run, polygon=stable_polygon(places[i : i + 1], talker.size)) for i in other]
     follows = _drawn(maker, moving, crops, times)
     return {
-        "shift": (mean_of(wide) - mean_of(shut)) / max(float(np.std(aperture)), 1e-6),
+        "shift": (finite_mean(wide) - finite_mean(shut)) / max(float(np.std(aperture)), 1e-6),
         "agreement": correlation(wide, shut),
         "partial": partial_correlation(follows, aperture[other], aperture),
     }
@@ -70,7 +83,9 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
 def _faces(source: Observation) -> list[NDArray[np.float32]]:
     faces = [face for face in source.landmarks[:FRAMES] if face is not None]
     if len(faces) < min(FRAMES, source.frames) or len(faces) < 2:
-        raise FaceError(f"{source.path}: frames without a face among the first {FRAMES}; the mask's leak is not tested")
+        raise FaceError(
+            f"{source.path}: a face is missing in the first {FRAMES} frames; a leak through the mask is not tested"
+        )
     return faces
 
 
@@ -93,4 +108,6 @@ def _drawn(maker: MouthMaker, runs: list[Run], crops: NDArray[np.uint8], times: 
         while together < _BATCH and at + together < len(crops) and runs[at + together] is runs[at]:
             together += 1
         made.extend(maker.draw(runs[at], crops[at : at + together], times[at : at + together]))
-    return lip_series([cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_CUBIC) for crop in made]).aperture
+    return track_lips(
+        [cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_CUBIC) for crop in made]
+    ).aperture

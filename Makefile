@@ -1,12 +1,12 @@
 # Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or 3.12 with venv; nothing else.
-#   make setup | demo | test | lint | format | slow | map | pins | clean
+#   make setup | demo | test | lint | format | slow | map | docs | pins | clean
 
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint format map pins slow clean
+.PHONY: help setup demo test lint format map docs pins slow clean
 
 help:
 	@sed -n '1,2p' Makefile
@@ -39,9 +39,16 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The README's file map, from the first sentence of each file.
+# The file map, from the first sentence of each file.
 map: $(READY)
 	$(BIN)/python docs/file_map.py
+
+# The reference pages from the code, then the site in out/site; nothing is fetched.
+docs: map
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/python -c 'import zensical' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/zensical build --clean --strict
 
 # What is installed now becomes what is pinned: the local build tag of torch and this package itself left out.
 pins: $(READY)
@@ -51,4 +58,4 @@ slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache out build dist
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache out build dist

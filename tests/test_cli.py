@@ -16,8 +16,9 @@ from dithead import __version__
 from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
 from dithead.evaluate.options import EvaluateOptions
-from dithead.inference.result import GenerateResult, Stretch
+from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
+from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
 
 HELP_SECONDS = 0.5
@@ -52,7 +53,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, target: str, answer: Any = None) -
 
 RESULT = GenerateResult(
     output=Path("o.mp4"), frames=75, fps=25.0, seconds=3.0, frames_per_second=25.0, faces_missed=2, model="small",
-    seed=0, passed_through=[Stretch(0, 1, "no face")],
+    seed=0, passed_through=[FrameSpan(0, 1, "no face")],
 )  # fmt: skip
 
 
@@ -118,14 +119,14 @@ def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch)
     called = stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     assert run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--seed", "0").exit_code == 0
     assert called.arguments == (Path("v"), Path("a"), Path("o.mp4"))
-    assert called.options.keys() == {"seed", "lossless", "progress"}
+    assert called.options.keys() == {"seed", "progress"}
     assert called.options["seed"] == 0
 
 
 def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.inference.pipeline import generate
 
-    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress", "batch"}
+    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress"}
     text = run("generate", "--help").output
     options = {"speakers": "speaker", **{name: name for name in settings - {"speakers"}}}  # one --speaker for each
     assert [name for name, option in options.items() if f"--{option}" not in text] == []
@@ -163,18 +164,20 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = CorpusResult(Path("c"), 5, 2)
     called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", answer)
     result = run("synth", "5", "-o", "c", "--head-model", "head", "--language", "de")
-    assert called.arguments == (5, Path("c"))
-    assert called.options == {"head_model": Path("head"), "language": "de"}
+    assert called.arguments == (5, Path("c"), SynthOptions(Path("head"), language="de"))
+    assert called.options == {}
     assert result.stdout == "c  5 clips, 2 of them new\n"
 
 
 def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", CorpusResult(Path("c"), 2, 2))
-    more = ["--speech", "heard", "--without", "skin", "--without", "light", "--labels", "--rest", "--engine", "ray"]
-    assert run("synth", "-o", "c", "--head-model", "head", *more).exit_code == 0
-    assert called.arguments == (None, Path("c"))
-    assert called.options == {"head_model": Path("head"), "speech": Path("heard"), "without": ["skin", "light"],
-                              "labels": True, "rest": True, "engine": "ray"}  # fmt: skip
+    without = ["--without", "skin", "--without", "light"]
+    more = ["--speech", "recordings", "--labels", "--rest", "--engine", "ray"]
+    assert run("synth", "-o", "c", "--head-model", "head", *without, *more).exit_code == 0
+    options = SynthOptions(Path("head"), speech=Path("recordings"), without=("skin", "light"), labels=True, rest=True,
+                           engine="ray")  # fmt: skip
+    assert called.arguments == (None, Path("c"), options)
+    assert called.options == {}
 
 
 def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The documents say what the code is."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -11,12 +12,16 @@ from typer.testing import CliRunner
 from dithead.cli import app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent != DOCS / "log")
+"""The log is left out of the checks of names: it speaks of files and commands as they were."""
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md", *PAGES]
+REFERENCE = ("cli.md", "config.md", "python-api.md")
 
 
-@pytest.fixture
-def mapper() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("file_map", ROOT / "docs" / "file_map.py")
+def load_script(name: str) -> ModuleType:
+    """Import a script of the docs folder."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -24,10 +29,28 @@ def mapper() -> ModuleType:
     return module
 
 
-def test_the_file_map_lists_every_file_and_no_other(mapper: ModuleType) -> None:
-    section = mapper.README.read_text(encoding="utf-8").split(mapper.BEGIN)[1]
-    listed, wanted = (re.findall(r"^(?:- )?`([\w./]+)`", text, re.M) for text in (section, mapper.file_map()))
-    assert listed == wanted, "run: make map"
+@pytest.fixture(scope="module")
+def mapper() -> ModuleType:
+    return load_script("file_map")
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return load_script("make_reference")
+
+
+def named(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+def slugs(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as Markdown makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+def test_the_file_map_is_current(mapper: ModuleType) -> None:
+    assert mapper.PAGE.read_text(encoding="utf-8") == mapper.file_map(), "run: make map"
 
 
 def test_the_file_map_takes_the_first_sentence(mapper: ModuleType, tmp_path: Path) -> None:
@@ -36,25 +59,115 @@ def test_the_file_map_takes_the_first_sentence(mapper: ModuleType, tmp_path: Pat
     assert mapper.describe(file) == "Reads a.b files: quickly"
 
 
-def test_the_readme_reaches_a_result_within_30_lines() -> None:
-    head = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30]
+@pytest.mark.parametrize("page", REFERENCE)
+def test_a_reference_page_is_current(reference: ModuleType, page: str) -> None:
+    written = (DOCS / "reference" / page).read_text(encoding="utf-8")
+    assert written == reference.PAGES[page]().rstrip() + "\n", "run: make docs"
+
+
+def test_the_reference_names_every_command_every_export_and_no_address(reference: ModuleType) -> None:
+    import dithead
+
+    pages = {name: page() for name, page in reference.PAGES.items()}
+    for command in ("generate", "prepare", "train dit", "evaluate", "doctor"):
+        assert f"## dithead {command}\n" in pages["cli.md"]
+    assert all(name in pages["python-api.md"] for name in dithead.__all__ if not name.startswith("__"))
+    assert not any(re.search(r" at 0x[0-9a-f]+", page) for page in pages.values())
+
+
+def test_the_meaning_of_a_setting_comes_from_string_comment_or_attributes(reference: ModuleType) -> None:
+    found = {name: (default, meaning) for name, _, default, meaning in reference.fields_of(Example)}
+    assert found == {
+        "first": ("1", "A string below it."),
+        "second": ("2", "a comment behind it"),
+        "third": ("3", "a comment above it"),
+        "fourth": ("4", "An entry of the docstring, over two lines."),
+        "fifth": ("5", "One entry for two."),
+        "sixth": ("6", "One entry for two."),
+    }
+
+
+def test_a_docstring_in_google_style_becomes_lists(reference: ModuleType) -> None:
+    docstring = "Do it.\n\nArgs:\n    a: One\n        thing.\n    b: Two.\n\nReturns:\n    A number: large."
+    expected = "Do it.\n\n**Args**\n\n- `a`: One\n  thing.\n- `b`: Two.\n\n**Returns**\n\nA number: large."
+    assert reference._markdown(docstring) == expected
+
+
+class Example:
+    """Settings to read.
+
+    Attributes:
+        fourth: An entry of the docstring,
+            over two lines.
+        fifth, sixth: One entry for two.
+    """
+
+    first: int = 1
+    """A string below it."""
+    second: int = 2  # a comment behind it
+    # a comment above it
+    third: int = 3
+    fourth: int = 4
+    fifth: int = 5
+    sixth: int = 6
+
+
+def test_the_readme_is_short_and_reaches_a_result_on_its_first_screen() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
     for needed in ("make demo", "dithead generate --video", "dithead.generate(video="):
-        assert any(needed in line for line in head), needed
+        assert any(needed in line for line in lines[:45]), needed
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_named_in_a_document_exists(document: Path) -> None:
-    named = set(
-        re.findall(r"\bdithead ((?:train )?[a-z]+)(?= [-A-Z0-9\\]|`|$)", document.read_text(encoding="utf-8"), re.M)
-    )
-    for command in named:
+def test_the_navigation_lists_every_page_and_no_other() -> None:
+    listed = set(re.findall(r"^ +- .*?([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert listed == pages
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *sorted((DOCS / "log").glob("*.md"))], ids=named)
+def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    for link in links:
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in slugs(target), link
+
+
+def test_every_command_named_in_a_document_exists() -> None:
+    text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    for command in sorted(set(re.findall(r"\bdithead ((?:train )?[a-z]+)(?= [-A-Z0-9\\]|`|$)", text, re.M))):
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_every_file_named_in_a_document_exists(document: Path) -> None:
-    named = re.findall(
-        r"`((?:src|docs|tests|experiments|recipes|examples|\.ci)/[\w./-]+\.\w+)`", document.read_text(encoding="utf-8")
-    )
-    missing = [name for name in named if not (ROOT / name).exists()]
-    assert not missing
+    text = document.read_text(encoding="utf-8")
+    paths = re.findall(r"(?<![\w/.])((?:src|docs|tests|recipes|experiments|examples|\.ci)/[\w./-]+\.[a-z]+)\b", text)
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_python_name_in_a_document_resolves(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for name in sorted(set(re.findall(r"\bdithead(?:\.[A-Za-z_]\w*)+", text)) - {"dithead.report", "dithead.cli"}):
+        module, _, attribute = name.rpartition(".")
+        spec = importlib.util.find_spec(name) if not attribute[0].isupper() and has_spec(module) else None
+        assert spec or hasattr(importlib.import_module(module), attribute), name
+
+
+def has_spec(module: str) -> bool:
+    """Return whether a module is a package, in which another module can be."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None
+
+
+def test_every_key_on_the_page_of_metrics_is_written_by_the_code() -> None:
+    rows = re.findall(r"^\| [^|`]+ \| ((?:`\w+`(?:, )?)+) \|", (DOCS / "reference" / "metrics.md").read_text(), re.M)
+    keys = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    code = "".join(file.read_text() for file in (ROOT / "src" / "dithead" / "evaluate").glob("*.py"))
+    assert len(keys) > 20
+    assert not [key for key in sorted(keys) if key not in code]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dithead.engine import AHEAD, map_tasks
+from dithead.engine import TASKS_PER_WORKER, map_tasks
 from dithead.errors import ConfigError, DataError, DitheadError, MissingExtraError
 
 # Functions for the workers come from the standard library: a worker started afresh cannot import this file.
@@ -52,7 +52,7 @@ def test_only_a_bounded_number_of_items_is_taken(workers: int) -> None:
     results = map_tasks(math.sqrt, numbers(), workers=workers)
     for given in range(1, 6):
         next(results)
-        assert taken <= given + AHEAD * workers
+        assert taken <= given + TASKS_PER_WORKER * workers
     results.close()  # type: ignore[attr-defined]
 
 

@@ -30,11 +30,13 @@ from dithead.config import ModelConfig
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ModelError, OutputError
 from dithead.hub import DEFAULT_MODEL, resolve_model
+from dithead.models.format_migration import migrate_config, migrate_tensors
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-FORMAT = 1
+FORMAT = 2
+"""The format that is written; ``models.format_migration`` reads format 1, too."""
 PARTS = ("autoencoder", "dit", "audio")
 CONFIG, HASHES, CARD = "config.json", "hashes.json", "MODEL_CARD.md"
 HASHED = (CONFIG, *(f"{part}.safetensors" for part in PARTS))
@@ -115,12 +117,13 @@ def read_config(folder: Path) -> ModelConfig:
     """The configuration in a model folder; ModelError says which setting is wrong."""
     path = folder / CONFIG
     content = _read_json(path)
-    if content.get("format") != FORMAT:
+    stored, model = content.get("format"), content.get("model")
+    if stored not in (1, FORMAT):
         raise ModelError(
-            f"{path} has format {content.get('format')!r}, this dithead reads {FORMAT}; use the dithead that wrote it"
+            f"{path} has format {stored!r}, this dithead reads 1 and {FORMAT}; use the dithead that wrote it"
         )
     try:
-        return ModelConfig.model_validate(content.get("model"))
+        return ModelConfig.model_validate(migrate_config(model, path) if stored == 1 else model)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(key) for key in first["loc"]) or "model"
@@ -130,7 +133,7 @@ def read_config(folder: Path) -> ModelConfig:
 def _fill(part: nn.Module, file: Path) -> None:
     """Load ``file`` into ``part``, tensor by tensor of the same name and shape."""
     try:
-        stored = load_file(file)
+        stored = migrate_tensors(load_file(file), file)
     except SafetensorError as error:
         raise ModelError(f"{file} is not a safetensors file ({error})") from error
     wanted = part.state_dict()

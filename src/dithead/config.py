@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError, model_validator
 
-from dithead.diffusion.objectives import ObjectiveName, Weighting
+from dithead.diffusion.objectives import ObjectiveName
 from dithead.errors import ConfigError
-from dithead.models.audio.base import MelEncoderConfig
 from dithead.models.audio.context_encoder import ContextEncoderConfig
-from dithead.models.audio.hf_speech import KLConfig, SpeechConfig
+from dithead.models.audio.hf_speech import SpeechConfig
+from dithead.models.audio.mel_encoder import MelEncoderConfig
 from dithead.models.autoencoder.face import FACTOR, AutoencoderConfig
-from dithead.models.denoiser.dit import DiTConfig
+from dithead.models.autoencoder.kl import KLConfig
+from dithead.models.denoiser.base import DiTConfig
 from dithead.types import MaskKind
 
 LIP_TARGETS = 9
@@ -44,20 +45,26 @@ AnyAudio = Annotated[
 
 
 class ModelConfig(Frozen):
-    """What a model folder's ``config.json`` holds. ``size`` is the crop side in pixels. ``opening`` is how far the
-    opening of the lips spreads, in distances between the outer eye corners, when the model speaks by itself;
-    ``generate`` moves lips as widely as the source's person does. 0: always as learned. ``opening_unit`` is what 1 of
-    the opening means in which the audio encoder tells it, in the same distances; 0: not known, so that one reference
-    must do for all frames."""
+    """What the ``config.json`` of a model folder holds, and what the model is made of."""
 
     name: str = "small"
+    """Name of the model."""
     size: int = 160
+    """Side S of the crop in pixels."""
     mask: MaskKind = "stable-polygon"
+    """Which part of the crop is generated."""
     objective: ObjectiveName = "flow"
-    steps: int = 2
-    guidance: float = 1.5
+    """What the network predicts, on which noise path (``diffusion.objectives``)."""
+    steps: int = 1
+    """Sampling steps."""
+    guidance: float = 1.0
+    """Scale of classifier-free guidance; 1: none."""
     opening: float = 0.0
+    """Spread (standard deviation) of the lip opening in the model's own speech, in distances between the outer eye
+    corners; ``generate`` scales it to that of the source's person. 0: lips always move as learned."""
     opening_unit: float = 0.0
+    """What 1 of the predicted opening means, in the same distances; 0: not known, so that all frames get one
+    reference."""
     autoencoder: AnyAutoencoder = AutoencoderConfig()
     dit: DiTConfig = DiTConfig()
     audio: AnyAudio = MelEncoderConfig()
@@ -74,81 +81,120 @@ class ModelConfig(Frozen):
 
 
 class AutoencoderTraining(Frozen):
-    """Stage one. Times are in steps; ``mouth_weight`` is how much more a lip pixel counts. ``lpips`` is a file of LPIPS
-    weights (docs/evaluate.md says which): with it, that distance joins the loss, ``lpips_weight`` strong.
-    """
+    """Stage one: the autoencoder is trained to rebuild the part of the crop under the mask."""
 
     steps: int = 3_100
+    """Training steps."""
     batch: int = 16
+    """Samples a step, over all processes."""
     learning_rate: float = 6e-4
+    """Peak of the learning rate."""
     warmup: int = 200
+    """Steps over which the learning rate rises."""
     decay: float = 0.35
+    """Share of the steps, at the end, over which the learning rate falls."""
     ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is saved and used."""
     clip: float = 1.0
+    """Largest norm of the gradient."""
     mouth_weight: float = 4.0
+    """How much more a pixel of the lips counts."""
     detail_weight: float = 2.0
+    """Weight of the Laplacian pyramid in the loss."""
     latent_noise: float = 0.15
+    """Mean standard deviation of the noise on the latents before they are decoded."""
     adversarial_start: float = 0.65
+    """Share of the steps after which the patch discriminator joins."""
     adversarial_weight: float = 0.05
+    """Weight of the discriminator's verdict in the loss."""
     matching_weight: float = 1.0
+    """Weight of the difference between the discriminator's features of true and rebuilt pictures."""
     lpips: str = ""
+    """File of LPIPS weights (docs/reference/metrics.md says which); empty: LPIPS takes no part."""
     lpips_weight: float = 0.5
+    """Weight of LPIPS in the loss."""
     frames_per_identity: int = 3000
+    """At most so many frames of a person are used."""
 
 
 class AudioTraining(Frozen):
-    """The audio encoder. ``voice_share`` of the samples are voices without a face, where there are any; ``voice_lips``
-    is what their opening, known from phonemes, counts against a measured one; ``tempo`` the spread of its change.
-    ``pretrained_rate``: how fast parts that come from another network learn, against the rest.
-    """
+    """The audio encoder is trained to predict the lips from speech, of faces and of voices without faces."""
 
     steps: int = 4_000
+    """Training steps."""
     batch: int = 96
+    """Samples a step, over all processes."""
     learning_rate: float = 1e-3
+    """Peak of the learning rate."""
     warmup: int = 200
+    """Steps over which the learning rate rises."""
     decay: float = 0.4
+    """Share of the steps, at the end, over which the learning rate falls."""
     ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is saved and used."""
     clip: float = 1.0
+    """Largest norm of the gradient."""
     voice_share: float = 0.5
+    """Share of the samples that are voices without a face, where there are any."""
     voice_lips: float = 0.3
+    """How much the opening of such a voice, known from its phonemes, counts against a measured one."""
     mouth_loss: float = 3.0
+    """Weight of the loss on the mouth controls that the phonemes of a voice give."""
     tempo: float = 0.1
+    """Spread of the random change of tempo (standard deviation of its logarithm)."""
     pretrained_rate: float = 0.05
+    """How fast parts that come from another network learn, against the rest."""
     frames_per_identity: int = 30_000
+    """At most so many frames of a person are used."""
 
 
 class DiTTraining(Frozen):
-    """Stage two. ``previous_reference`` is the share of samples that get the frame before as reference, ``lip_noise``
-    the most noise on what the transformer is told of the lips. ``reference_choice`` takes other frames at random, those
-    with the mouth about as open (as ``generate`` does), or those with the head near and the lips far. ``open_share`` of
-    the samples are the most open mouth of three, because mouths are closed most of the time. ``adversarial_weight``
-    above 0 adds a critic of the clean estimate, ``sync_weight`` a sync expert that watches and hears ``sync_windows``
-    short windows a step; both begin after a share of the steps.
-    """
+    """Stage two: the denoiser is trained on cached latents."""
 
     steps: int = 4_000
+    """Training steps."""
     batch: int = 32
+    """Samples a step, over all processes."""
     learning_rate: float = 6e-4
+    """Peak of the learning rate."""
     warmup: int = 200
+    """Steps over which the learning rate rises."""
     decay: float = 0.5
+    """Share of the steps, at the end, over which the learning rate falls."""
     ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is saved and used."""
     clip: float = 1.0
+    """Largest norm of the gradient."""
     audio_dropout: float = 0.1
+    """Share of the samples without speech, for classifier-free guidance."""
     reference_dropout: float = 0.05
+    """Share of the samples without a reference."""
     previous_reference: float = 0.2
+    """Share of the samples whose reference is the frame before, as in the paper."""
     previous_noise: float = 0.3
+    """Largest standard deviation of the noise on that reference."""
     mouth_weight: float = 14.0
+    """How much more a latent pixel of the lips counts."""
     lip_noise: float = 0.25
+    """Largest relative noise on the measured lips, which are the condition in training."""
     open_share: float = 0.6
-    weighting: Weighting = "default"
-    reference_choice: Literal["random", "near-mouth", "far-mouth"] = "near-mouth"
+    """Share of the samples that are the most open mouth of three, because mouths are closed most of the time."""
+    reference_choice: Literal["random", "near-mouth"] = "near-mouth"
+    """Which other frame is the reference: any, or one whose mouth is about as open (as ``generate`` does)."""
     adversarial_weight: float = 0.0
+    """Weight of a discriminator of the clean estimate; 0: none."""
     adversarial_start: float = 0.5
+    """Share of the steps after which the discriminator joins."""
     sync_weight: float = 0.0
+    """Weight of the sync expert's disagreement; 0: none."""
     sync_start: float = 0.3
+    """Share of the steps after which the sync expert joins."""
     sync_windows: int = 4
+    """Short windows a step that the sync expert judges, over all processes."""
     variants: int = 2
+    """Augmented versions in which the clips of people with little footage are cached."""
     frames_per_identity: int = 30_000
+    """At most so many frames of a person are used."""
 
 
 class Preset(Frozen):
@@ -168,14 +214,14 @@ def _preset(
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS,
                     modulation_rank=rank)  # fmt: skip
     audio = ContextEncoderConfig(lip_targets=LIP_TARGETS, past=200)
-    model = ModelConfig(name=name, size=size, steps=1, opening=0.035, dit=dit, audio=audio)
+    model = ModelConfig(name=name, size=size, opening=0.035, dit=dit, audio=audio)
     return Preset(model=model, dit=training or DiTTraining())
 
 
 def _tiny() -> Preset:
     """Seconds on a laptop: for tests and for reading the code."""
     model = ModelConfig(
-        name="tiny", size=64, steps=2,
+        name="tiny", size=64, steps=2, guidance=1.5,
         autoencoder=AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8)),
         dit=DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16, lip_targets=LIP_TARGETS),
         audio=MelEncoderConfig(window=16, width=16, layers=1, lip_targets=LIP_TARGETS),
@@ -192,7 +238,7 @@ def _paper() -> Preset:
     """What is known of DiT-Head's design (arXiv 2312.06400); every size, schedule and number of steps is our choice."""
     dit = DiTConfig(grid=16, latent_channels=16, width=768, depth=12, heads=12, audio_width=768)
     model = ModelConfig(
-        name="paper", size=256, mask="polygon", objective="ddpm", steps=50, guidance=1.0,
+        name="paper", size=256, mask="polygon", objective="ddpm", steps=50,
         autoencoder=KLConfig(), dit=dit, audio=SpeechConfig(width=768),
     )  # fmt: skip
     training = DiTTraining(steps=200_000, learning_rate=1e-4, ema=0.9999, variants=4, mouth_weight=0.0)

@@ -1,4 +1,4 @@
-"""What this machine has, what is missing, and the command that would bring it. Changes nothing."""
+"""Report what this machine has, what is missing, and the command that would install it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from dithead.errors import DitheadError
 Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
-# extra -> the module that shows it is there
+"""FFmpeg's encoders that are needed."""
 EXTRAS = {"synth": "moderngl", "evaluate": "torchmetrics", "train": "accelerate", "ray": "ray"}
+"""Extra of dithead -> a module that is there when the extra is installed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. ``absent`` things are optional; ``broken`` ones stop `dithead generate`."""
+    """One line of the report. What is ``absent`` is optional; what is ``broken`` stops `dithead generate`."""
 
     topic: str
     status: Status
@@ -34,24 +35,24 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Every finding, in reading order. Never raises for a sick machine: that is a finding."""
+    """Return every finding in reading order; whatever is wrong with the machine is a finding and raises nothing."""
     findings: list[Finding] = []
     for check in CHECKS:
         try:
             findings.extend(check())
         except (ImportError, OSError, RuntimeError, DitheadError) as error:
             topic = check.__name__.removeprefix("_")
-            findings.append(Finding(topic, "broken", str(error).splitlines()[0], _repair(topic)))
+            findings.append(Finding(topic, "broken", str(error).splitlines()[0], _reinstall_command(topic)))
     return findings
 
 
 def healthy(findings: list[Finding]) -> bool:
-    """True when nothing that `dithead generate` needs is broken."""
+    """Tell whether nothing that `dithead generate` needs is broken."""
     return all(finding.status != "broken" for finding in findings)
 
 
-def show(findings: list[Finding]) -> None:
-    """Print a table for people."""
+def print_table(findings: list[Finding]) -> None:
+    """Print the findings as a table."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -66,8 +67,8 @@ def show(findings: list[Finding]) -> None:
     Console().print(table)
 
 
-def _repair(topic: str) -> str:
-    if topic == "opencv":  # the usual cause is a server without libGL
+def _reinstall_command(topic: str) -> str:
+    if topic == "opencv":  # usually a server that lacks libGL
         return "pip install --force-reinstall --no-deps 'opencv-contrib-python-headless<4.12'"
     return "reinstall: pip install --force-reinstall dithead -c constraints.txt"
 
@@ -75,7 +76,7 @@ def _repair(topic: str) -> str:
 def _system() -> Iterator[Finding]:
     yield Finding("system", "ok", f"{platform.system()} {platform.release()} {platform.machine()}")
     fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
-    advice = "" if fits else "use Python 3.11 or 3.12; mediapipe has no wheel beyond"
+    advice = "" if fits else "use Python 3.11 or 3.12; mediapipe has no wheel for later versions"
     yield Finding("python", "ok" if fits else "broken", platform.python_version(), advice)
 
 
@@ -96,7 +97,7 @@ def _cpu() -> Iterator[Finding]:
 
 
 def _cpu_flags() -> set[str]:
-    """Feature words of the first processor; empty where the system does not list them."""
+    """Feature names of the first processor; empty where the system does not list them."""
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return set()
@@ -118,7 +119,7 @@ def _torch() -> Iterator[Finding]:
     elif torch.backends.mps.is_available():
         yield Finding("gpu", "ok", "Apple GPU (mps)")
     else:
-        yield Finding("gpu", "absent", "none; the CPU does everything, slower")
+        yield Finding("gpu", "absent", "none; the CPU does everything, more slowly")
 
 
 def _opencv() -> Iterator[Finding]:
@@ -157,12 +158,12 @@ def _weights() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     for extra, module in EXTRAS.items():
         if find_spec(module) is None:
-            yield Finding(f"extra {extra}", "absent", f"{module} is not installed", _install(extra))
+            yield Finding(f"extra {extra}", "absent", f"{module} is not installed", _install_command(extra))
         else:
             yield Finding(f"extra {extra}", "ok", f"{module} {_version(module)}")
 
 
-def _install(extra: str) -> str:
+def _install_command(extra: str) -> str:
     return f"pip install 'dithead[{extra}]'"
 
 
@@ -174,7 +175,7 @@ def _version(package: str) -> str:
 
 
 def _speech() -> Iterator[Finding]:
-    """espeak-ng speaks for `dithead synth`; nothing else needs it."""
+    """Look for espeak-ng, which speaks for `dithead synth`; nothing else needs it."""
     path = shutil.which("espeak-ng")
     if path:
         yield Finding("espeak-ng", "ok", path)
@@ -184,20 +185,22 @@ def _speech() -> Iterator[Finding]:
 
 
 def _graphics() -> Iterator[Finding]:
-    """An off-screen OpenGL driver, software or not, draws for `dithead synth`; nothing else needs it."""
+    """Look for an off-screen OpenGL driver, which draws for `dithead synth`; nothing else needs it."""
     from dithead.synth.scene.renderer import open_context
 
     try:
         context = open_context()
     except DitheadError as error:
-        yield Finding("graphics", "absent", str(error).partition(";")[0], "only for `dithead synth`: " + _after(error))
+        yield Finding(
+            "graphics", "absent", str(error).partition(";")[0], "only for `dithead synth`: " + _advice_in(error)
+        )
         return
     yield Finding("graphics", "ok", str(context.info["GL_RENDERER"]))
     context.release()
 
 
-def _after(error: DitheadError) -> str:
-    """The part of a message that says what to do."""
+def _advice_in(error: DitheadError) -> str:
+    """The part of an error message that says what to do."""
     return str(error).partition(";")[2].strip()
 
 

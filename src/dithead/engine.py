@@ -1,4 +1,4 @@
-"""Many independent tasks, over processes of this machine or over a Ray cluster, behind one function."""
+"""Run many independent tasks over processes of this machine or over a Ray cluster, behind one function."""
 
 from __future__ import annotations
 
@@ -19,30 +19,39 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Engine = Literal["local", "ray"]
 Finished = Iterator[tuple[int, Result | Exception]]
+"""Index of an item and what its task returned or raised."""
 
-AHEAD = 2
-"""Tasks handed out per worker: one at work, one waiting, so that no worker idles and memory stays constant."""
+TASKS_PER_WORKER = 2
+"""Tasks handed out for each worker: one runs and one waits, so that no worker idles and memory stays constant."""
+_DEATH = "its worker process died over it twice (out of memory, or a file that crashes its decoder); leave it out"
 
 
 def map_tasks(
     function: Callable[[Item], Result], items: Iterable[Item], *, engine: Engine = "local", workers: int
 ) -> Iterator[tuple[int, Result | Exception]]:
-    """Yield ``(index, function(item))`` for every item, in order of completion; an exception takes a result's place.
+    """Run a function over items and yield the results in order of completion.
 
-    ``local`` runs one worker in this process and several in processes started afresh; ``ray`` runs tasks on the
-    cluster that ``RAY_ADDRESS`` names or, without one, on a Ray started here with ``workers`` CPUs. ``function``
-    and what it takes and returns must be picklable. At most ``AHEAD * workers`` items are taken before their results
-    are given out, so ``items`` may be endless. A worker that dies costs its own item only: DataError takes its place.
-    Closing the iterator, or Ctrl-C, ends the workers at once: tasks must leave nothing half-written in place.
+    A worker that dies costs its own item only. Closing the iterator, or Ctrl-C, ends the workers at once, so tasks must
+    leave nothing half-written in place.
+
+    Args:
+        function: The task; it, its items and its results must be picklable.
+        items: May be endless: at most ``TASKS_PER_WORKER * workers`` are taken before their results are given out.
+        engine: ``local`` runs one worker in this process, and several in new processes. ``ray`` runs tasks on the
+            cluster that ``RAY_ADDRESS`` names or, without it, on a Ray that is started here.
+        workers: Tasks that run at once; CPUs of the Ray that is started here.
+
+    Yields:
+        The index of an item, and its result or the exception that was raised; DataError where the worker died.
 
     Raises:
-        ConfigError: an unknown engine, or fewer than one worker.
+        ConfigError: The engine is unknown, or there is not one worker.
         MissingExtraError: Ray is asked for and not installed.
     """
     if engine not in get_args(Engine):
         raise ConfigError(f"engine: {engine!r} is unknown; there are {' and '.join(get_args(Engine))}")
     if workers < 1:
-        raise ConfigError(f"workers: {workers} is not a number of processes; give 1 or more")
+        raise ConfigError(f"workers: {workers} is too few; give 1 or more")
     if engine == "ray":
         return _on_ray(_import_ray(), function, items, workers)
     if workers == 1:
@@ -51,25 +60,25 @@ def map_tasks(
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Result | Exception:
-    """The result, or the exception in a form that survives the way back to the parent."""
+    """Return the result, or the exception in a form that can be sent back to the parent process."""
     try:
         return function(item)
-    except Exception as error:  # noqa: BLE001 - handed to the caller, who knows which ones are worth going on after
+    except Exception as error:  # noqa: BLE001 - the caller decides which ones stop it
         return _portable(error)
 
 
 def _portable(error: Exception) -> Exception:
-    """``error`` itself when pickling gives it back, else one that says the same; bugs keep their traceback as a note.
+    """Return the exception itself if it survives pickling, else one with the same message.
 
-    An exception that cannot be unpickled would break the whole pool.
+    An exception that cannot be unpickled would break the whole pool. Bugs keep their traceback as a note.
     """
     if not isinstance(error, DitheadError):
         error.add_note("".join(traceback.format_exception(error)))
     try:
-        back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, made on this line
-        if type(back) is type(error) and str(back) == str(error):
+        copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, made on this line
+        if type(copy) is type(error) and str(copy) == str(error):
             return error
-    except Exception:  # noqa: BLE001, S110 - whatever pickling trips over, the answer is the same
+    except Exception:  # noqa: BLE001, S110 - whatever makes pickling fail, a plain error replaces it
         pass
     if isinstance(error, DitheadError):
         return DitheadError(str(error))
@@ -77,7 +86,7 @@ def _portable(error: Exception) -> Exception:
 
 
 class _Context(SpawnContext):
-    """Starts processes afresh (a fork would copy the threads of networks) and remembers them, to end them."""
+    """Starts new processes (a fork would copy the threads of networks) and remembers them, so as to end them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +103,7 @@ def _die_quietly_on_interrupt() -> None:
 
 
 class _Pool:
-    """A process pool whose workers can be ended in the middle of their tasks."""
+    """A pool of processes that can be ended in the middle of their tasks."""
 
     def __init__(self, workers: int) -> None:
         self._context = _Context()
@@ -113,14 +122,14 @@ def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], wor
     pending: dict[Future[Result | Exception], tuple[int, Item]] = {}
     try:
         while True:
-            for index, item in islice(source, AHEAD * workers - len(pending)):
+            for index, item in islice(source, TASKS_PER_WORKER * workers - len(pending)):
                 pending[pool.submit(_attempt, function, item)] = index, item
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
                 pool.end()
-                yield from _after_a_death(function, pending)
+                yield from _after_worker_death(function, pending)
                 pending, pool = {}, _Pool(workers)
                 continue
             for future in done:
@@ -130,29 +139,29 @@ def _in_processes(function: Callable[[Item], Result], items: Iterable[Item], wor
         pool.end()
 
 
-def _after_a_death(
+def _after_worker_death(
     function: Callable[[Item], Result], pending: dict[Future[Result | Exception], tuple[int, Item]]
 ) -> Finished[Result]:
-    """The tasks that were out when a worker died: those without a result again, each in a process of its own."""
+    """Finish the tasks that were handed out when a worker died: those without a result run alone in a new process."""
     for future, (index, item) in pending.items():
         if future.done() and not future.cancelled() and future.exception() is None:
             yield index, future.result()
         else:
-            yield index, _alone(function, item)
+            yield index, _run_alone(function, item)
 
 
-def _alone(function: Callable[[Item], Result], item: Item) -> Result | Exception:
+def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | Exception:
     pool = _Pool(1)
     try:
         return pool.submit(_attempt, function, item).result()
     except BrokenProcessPool:
-        return DataError(f"{item}: the worker process died over it (out of memory, or a file that crashes its decoder)")
+        return DataError(f"{item}: {_DEATH}")
     finally:
         pool.end()
 
 
 def _import_ray() -> Any:
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray leaves devices alone, and does not warn
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray then does not touch devices, nor warn
     try:
         import ray
     except ImportError:
@@ -161,15 +170,15 @@ def _import_ray() -> Any:
 
 
 def _on_ray(ray: Any, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Finished[Result]:
-    ours = not ray.is_initialized()
-    if ours:
+    started_here = not ray.is_initialized()
+    if started_here:
         _start_ray(ray, workers)
     task = ray.remote(_attempt).options(max_retries=1)
     shared, source = ray.put(function), enumerate(items)
     pending: dict[Any, tuple[int, Item]] = {}
     try:
         while True:
-            for index, item in islice(source, AHEAD * workers - len(pending)):
+            for index, item in islice(source, TASKS_PER_WORKER * workers - len(pending)):
                 pending[task.remote(shared, item)] = index, item
             if not pending:
                 return
@@ -179,22 +188,23 @@ def _on_ray(ray: Any, function: Callable[[Item], Result], items: Iterable[Item],
     finally:
         for reference in pending:
             ray.cancel(reference, force=True)
-        if ours:
+        if started_here:
             ray.shutdown()
 
 
 def _start_ray(ray: Any, workers: int) -> None:
-    """Join the cluster of ``RAY_ADDRESS``, or start one here."""
+    """Join the cluster that ``RAY_ADDRESS`` names, or start one here."""
     address = os.environ.get("RAY_ADDRESS")
     where = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
     try:
         ray.init(log_to_driver=False, logging_level="warning", **where)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"no Ray cluster at {address or 'this machine'}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"no Ray cluster at {address or 'this machine'} ({reason}); check RAY_ADDRESS") from None
 
 
 def _fetched(ray: Any, reference: Any, item: Any) -> Any:
     try:
         return ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError):
-        return DataError(f"{item}: the worker process died over it, twice (out of memory, or a file that crashes it)")
+        return DataError(f"{item}: {_DEATH}")

@@ -1,20 +1,20 @@
-"""Named errors. Every message names the file or value at fault and says what to do.
+"""Named errors: every message is one line that names the file or value at fault and says what to do.
 
-The command line turns any ``DitheadError`` into one line on stderr and exit code 2; anything else is a bug
-and keeps its traceback.
+The command line turns any ``DitheadError`` into one line on stderr and exit code 2; any other exception is a bug and
+keeps its traceback.
 """
 
 
 class DitheadError(Exception):
-    """Base of every error a user can cause or repair."""
+    """Base of every error that a user can cause or repair."""
 
 
 class MediaError(DitheadError):
-    """A video or audio file cannot be read as what it should be."""
+    """A video or audio file cannot be read."""
 
 
 class FaceError(DitheadError):
-    """No usable face where one is needed."""
+    """There is no usable face where one is needed."""
 
 
 class ModelError(DitheadError):
@@ -26,15 +26,20 @@ class DataError(DitheadError):
 
 
 class OutputError(DitheadError):
-    """An output cannot be written where it was asked for."""
+    """An output cannot be written at its place."""
 
 
 class ConfigError(DitheadError):
-    """A setting is unknown, contradictory or out of range."""
+    """A setting is unknown, out of range, or contradicts another."""
 
 
 class MissingExtraError(DitheadError):
-    """A feature needs packages that the default install leaves out."""
+    """A feature needs packages that the default install leaves out.
+
+    Args:
+        extra: Extra of ``dithead`` that installs them.
+        package: The one package that is missing, for the message.
+    """
 
     def __init__(self, extra: str, package: str | None = None) -> None:
         self.extra = extra

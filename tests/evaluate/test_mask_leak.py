@@ -39,11 +39,11 @@ def talker():
 
 
 def draw_with(monkeypatch, draw):
-    monkeypatch.setattr(mask_leak.MouthMaker, "draw", draw)
+    monkeypatch.setattr(mask_leak.MouthSampler, "draw", draw)
 
 
 def test_a_model_that_ignores_the_mask_leaks_nothing(clip, talker, monkeypatch):
-    draw_with(monkeypatch, lambda self, run, crops, times: crops)
+    draw_with(monkeypatch, lambda self, tracklet, crops, times: crops)
     scores = mask_leak.mask_leak(*clip, talker, 1)
     assert scores["shift"] == pytest.approx(0, abs=1e-6)
     assert scores["agreement"] == pytest.approx(1)
@@ -51,9 +51,9 @@ def test_a_model_that_ignores_the_mask_leaks_nothing(clip, talker, monkeypatch):
 
 
 def test_a_model_that_copies_the_masks_depth_is_caught(clip, talker, monkeypatch):
-    def follow_mask(self, run, crops, times):
+    def follow_mask(self, tracklet, crops, times):
         """Stretches the mouth by how far down the mask reaches."""
-        low = float(run.polygon[:, 1].max()) / crops.shape[1]
+        low = float(tracklet.polygon[:, 1].max()) / crops.shape[1]
         return np.stack([stretched(crop, 1 + 6 * (low - 0.9)) for crop in crops])
 
     draw_with(monkeypatch, follow_mask)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dithead.config import get_preset
 from dithead.critics.discriminator import LatentCritic, PatchDiscriminator
-from dithead.models.audio.base import MelEncoder
+from dithead.models.audio.mel_encoder import MelEncoder
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
 from dithead.train.stages.audio_encoder import Listener
 

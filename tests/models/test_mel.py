@@ -5,8 +5,18 @@ import math
 import pytest
 import torch
 
-from dithead.models.audio.mel import FLOOR, HOP, SAMPLE_RATE, log_mel, mel_filters, speech_level, windows
-from dithead.models.talking_head import TARGET_LEVEL, normalise_level
+from dithead.models.audio.mel import (
+    FLOOR,
+    HOP,
+    SAMPLE_RATE,
+    TARGET_LEVEL,
+    frame_levels,
+    log_mel,
+    mel_filters,
+    normalise_level,
+    speech_level,
+    windows,
+)
 
 
 def tone(hz: float, seconds: float = 1.0, gain: float = 0.5) -> torch.Tensor:
@@ -39,7 +49,16 @@ def test_ten_times_the_amplitude_is_two_decades_of_power_and_the_level_is_normal
     band = int(loud[50].argmax())
     assert (loud[50, band] - quiet[50, band]).item() == pytest.approx(2.0, abs=1e-3)
     noise = log_mel(torch.randn(SAMPLE_RATE) * 0.02)
-    assert speech_level(normalise_level(noise)) == pytest.approx(TARGET_LEVEL, abs=1e-4)
+    assert speech_level(frame_levels(normalise_level(noise))) == pytest.approx(TARGET_LEVEL, abs=1e-4)
+
+
+def test_only_digital_silence_stays_at_the_floor_when_the_level_is_normalised() -> None:
+    """Also in a track without silence: its least value is not the floor."""
+    noise = log_mel(torch.randn(SAMPLE_RATE) * 0.02)
+    assert noise.min() > FLOOR
+    assert (normalise_level(noise) - noise).abs().min() > 0.1, "the quietest value is shifted as all others are"
+    padded = log_mel(torch.cat([torch.randn(SAMPLE_RATE) * 0.02, torch.zeros(SAMPLE_RATE // 4)]))
+    assert (normalise_level(padded)[-10:] == FLOOR).all()
 
 
 def test_windows_are_centred_and_padded_with_silence() -> None:

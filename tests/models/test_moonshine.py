@@ -1,4 +1,4 @@
-"""Moonshine's layers are Moonshine's, and the ear's tokens lie where its states do."""
+"""Moonshine's layers are Moonshine's, and the lip predictor's tokens lie where its states do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ from transformers import MoonshineConfig, MoonshineModel
 
 from dithead.errors import ConfigError, ModelError
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
-from dithead.models.audio.hf_speech import load_moonshine
 from dithead.models.audio.lip_predictor import at_tokens
 from dithead.models.audio.moonshine_layers import CENTRE, STATE, MoonshineLayers
+from dithead.models.pretrained import load_moonshine
 from dithead.train.stages.audio_encoder import start_from_moonshine
 
-EAR = ContextEncoderConfig(
-    window=40, tokens=12, width=16, hidden=24, heads=2, layers=1, past=16, ear_hidden=40, ear_heads=2, ear_layers=2
+WITH_PREDICTOR = ContextEncoderConfig(
+    window=40,
+    tokens=12,
+    width=16,
+    hidden=24,
+    heads=2,
+    layers=1,
+    past=16,
+    lip_predictor_hidden=40,
+    lip_predictor_heads=2,
+    lip_predictor_layers=2,
 )
 
 
@@ -34,7 +43,7 @@ def moonshine(tmp_path: Path) -> Path:
 @torch.no_grad()
 def test_layers_are_moonshines(moonshine: Path) -> None:
     source, layers = load_moonshine(str(moonshine)), MoonshineLayers(40, 2, 3).eval()
-    layers.take_from(source)
+    layers.load_pretrained(source)
     sound = torch.randn(2, 9000) * 0.1
     theirs = source(sound).last_hidden_state
     assert theirs.std() > 0.1
@@ -55,15 +64,15 @@ def test_a_click_is_heard_at_its_token() -> None:
         assert abs(int(at_tokens(change, 0, 37).mean(-1).argmax()) - token) <= 1
 
 
-def test_an_ear_starts_from_moonshine(moonshine: Path) -> None:
-    encoder, source = ContextEncoder(EAR), load_moonshine(str(moonshine))
-    start_from_moonshine(encoder, str(moonshine))
-    assert encoder.ear is not None
-    assert torch.equal(encoder.ear.layers.blocks[1].wide.weight, source.layers[1].mlp.fc1.weight)
-    assert len(encoder.ear.from_elsewhere()) == 7 + 2 * 10
+def test_a_lip_predictor_starts_from_moonshine(moonshine: Path) -> None:
+    encoder, source = ContextEncoder(WITH_PREDICTOR), load_moonshine(str(moonshine))
+    slow = start_from_moonshine(encoder, str(moonshine))
+    assert encoder.lip_predictor is not None
+    assert torch.equal(encoder.lip_predictor.layers.blocks[1].wide.weight, source.layers[1].mlp.fc1.weight)
+    assert len(slow) == 7 + 2 * 10
 
 
-def test_without_an_ear_or_with_another_width_it_is_refused(moonshine: Path) -> None:
+def test_without_a_lip_predictor_or_with_another_width_it_is_refused(moonshine: Path) -> None:
     with pytest.raises(ConfigError, match="model.audio.past"):
         start_from_moonshine(ContextEncoder(ContextEncoderConfig()), str(moonshine))
     with pytest.raises(ModelError, match="does not fit"):

@@ -14,8 +14,11 @@ from diffusers import AutoencoderKL
 from dithead.checkpoint import build_model, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.errors import ModelError
-from dithead.models.audio.hf_speech import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder, fetched
-from dithead.models.denoiser.dit import DiTConfig
+from dithead.models.audio.hf_speech import SpeechConfig, SpeechEncoder
+from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
+from dithead.models.denoiser.base import DiTConfig
+from dithead.models.pretrained import load_pretrained
+from dithead.models.talking_head import Conditions
 
 transformers = pytest.importorskip("transformers")
 
@@ -82,7 +85,7 @@ def test_speech_features_are_the_networks_own_and_one_every_20_ms(speech: Path) 
     wave = torch.randn(16_000 * 2, generator=torch.Generator().manual_seed(0)) * 0.1
     features = encoder.features(wave)
     assert features.shape == (100, 16)
-    if not encoder.whisper:
+    if not encoder.is_whisper:
         network = transformers.AutoModel.from_pretrained(speech).eval()
         scaled = (wave - wave.mean()) / wave.std(unbiased=False)
         with torch.no_grad():
@@ -90,7 +93,7 @@ def test_speech_features_are_the_networks_own_and_one_every_20_ms(speech: Path) 
         torch.testing.assert_close(features[: len(own)], own, atol=1e-4, rtol=1e-3)
     tokens = encoder(features[:8][None])
     assert tokens.shape == (1, 8, 16)
-    assert encoder.guess_lips(tokens).shape == (1, 9)
+    assert encoder.predict_lips(tokens).shape == (1, 9)
     assert not any(p.requires_grad for p in encoder.backbone.parameters())
 
 
@@ -116,13 +119,13 @@ def test_a_model_of_pretrained_parts_is_saved_and_loaded_without_its_sources(
     model.audio.load_state_dict(ears.state_dict())
     back = load_model(save_model(tmp_path / "model", model, dtype=torch.float32))
     wave, image = torch.randn(16_000), torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(back.encode_audio(wave), ears.features(wave))
+    torch.testing.assert_close(back.audio.features(wave), ears.features(wave))
     with torch.no_grad():
         torch.testing.assert_close(back.autoencoder.encode(image), pictures.encode(image))
-    tokens = back.audio_window(back.encode_audio(wave), torch.tensor([0.5]))
+    tokens = back.audio_window(back.audio.features(wave), torch.tensor([0.5]))
     mask = torch.zeros(1, 1, 64, 64)
     mask[:, :, 32:, 16:48] = 1
-    made, _ = back.generate(image * (1 - mask), mask, image, tokens, back.initial_noise(0))
+    made, _ = back.generate(Conditions(image * (1 - mask), mask, image, tokens), back.initial_noise(0))
     assert made.shape == (1, 3, 64, 64)
 
 
@@ -140,7 +143,7 @@ def test_retries_of_the_hub_are_not_told_one_by_one(caplog: pytest.LogCaptureFix
         raise OSError("no connection")
 
     with pytest.raises(ModelError, match="no connection"):
-        fetched("some/model", load)
+        load_pretrained("some/model", load)
     logging.getLogger("huggingface_hub.utils._http").warning("told again")
     told = caplog.text
     assert "Retrying" not in told

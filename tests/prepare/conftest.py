@@ -30,13 +30,13 @@ def presenter() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def write_video():
-    """Write frames as a video, with noise for sound unless told otherwise."""
+    """Write frames as a video, with noise of a given level for sound, or without a sound track."""
 
-    def write(path: Path, frames: np.ndarray, *, fps: int = 25, sound: bool = True) -> Path:
+    def write(path: Path, frames: np.ndarray, *, fps: int = 25, sound: bool = True, level: float = 0.1) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         height, width = frames.shape[1:3]
         rng = np.random.default_rng(0)
-        wave = (0.1 * rng.standard_normal(round(16000 * len(frames) / fps))).astype(np.float32)
+        wave = (level * rng.standard_normal(round(16000 * len(frames) / fps))).astype(np.float32)
         audio = (wave, 16000) if sound else None
         with VideoWriter(path, VideoInfo(width, height, Fraction(fps)), audio=audio) as writer:
             for frame in frames:

@@ -44,17 +44,17 @@ def espeak() -> None:
 
 
 @pytest.fixture
-def stage() -> Iterator:
-    from dithead.synth.scene.renderer import Stage
+def renderer() -> Iterator:
+    from dithead.synth.scene.renderer import Renderer
 
     try:
-        made = Stage(64, 48, supersample=1.0)
+        renderer = Renderer(64, 48, supersample=1.0)
     except DitheadError as error:
         pytest.skip(str(error))
-    with made:
-        made.picture("background", np.zeros((4, 4, 3), np.uint8))
-        made.picture("plain", np.full((4, 4, 4), 255, np.uint8))
-        yield made
+    with renderer:
+        renderer.upload_texture("background", np.zeros((4, 4, 3), np.uint8))
+        renderer.upload_texture("plain", np.full((4, 4, 4), 255, np.uint8))
+        yield renderer
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def official(tmp_path_factory: pytest.TempPathFactory, head_folder: Path) -> Pat
 
 
 def write_official(compact: Path, root: Path) -> None:
-    """Write the compact head as MakeHuman's ``data`` folder would hold it; what lies below the cut is made up."""
+    """Write the compact head as MakeHuman's ``data`` folder would hold it; vertices below the cut are zero."""
     with np.load(compact / "head.npz") as stored:
         data = {name: stored[name] for name in stored.files}
     _write_obj(data, root / "3dobjs" / "base.obj")

@@ -1,4 +1,4 @@
-"""A head is read the same from both layouts, and what is missing is named."""
+"""A head model is read alike from both layouts, and errors name what is missing."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.head.assets import fit_scale, load_head, load_proxy, proxy_names, read_target
+from dithead.synth.head.assets import load_head, load_proxy, proxy_names
+from dithead.synth.head.head_model import proxy_scale
+from dithead.synth.head.makehuman_files import read_target
 
 # A unit square at head height, a second one below the cut, one shape key, one proxy floating before the first square.
 OBJ = """v 0 7 0
@@ -70,32 +72,32 @@ def test_a_target_keeps_what_lies_above_the_cut(official: Path) -> None:
 
 
 def test_both_layouts_give_the_same_head(official: Path, tmp_path: Path) -> None:
-    there = load_head(official)
+    expected = load_head(official)
     small = tmp_path / "small"
     small.mkdir()
-    group = np.zeros(len(there.mesh.faces), np.int16)
-    group[there.groups["helper-tongue"]] = 1
+    group = np.zeros(len(expected.mesh.faces), np.int16)
+    group[expected.groups["helper-tongue"]] = 1
     np.savez(
         small / "head.npz",
-        vertices=there.vertices, faces=there.mesh.faces, face_uv=there.mesh.face_uv, uv=there.mesh.uv,
-        face_group=group, group_names=np.array(["body", "helper-tongue", "unused"]), source_index=there.source_index,
+        vertices=expected.vertices, faces=expected.mesh.faces, face_uv=expected.mesh.face_uv, uv=expected.mesh.uv,
+        face_group=group, group_names=np.array(["body", "helper-tongue", "unused"]), source_index=expected.source_index,
         **{"t/nose/nose-up/idx": np.array([2]), "t/nose/nose-up/delta": np.array([[0, 0.5, 0]], np.float16)},
     )  # fmt: skip
-    here = load_head(small)
-    np.testing.assert_array_equal(here.vertices, there.vertices)
-    np.testing.assert_array_equal(here.mesh.faces, there.mesh.faces)
-    assert set(here.groups) == set(there.groups)
-    np.testing.assert_allclose(here.key("nose/nose-up").delta, there.key("nose/nose-up").delta)
+    loaded = load_head(small)
+    np.testing.assert_array_equal(loaded.vertices, expected.vertices)
+    np.testing.assert_array_equal(loaded.mesh.faces, expected.mesh.faces)
+    assert set(loaded.groups) == set(expected.groups)
+    np.testing.assert_allclose(loaded.key("nose/nose-up").delta, expected.key("nose/nose-up").delta)
 
 
-def test_a_proxy_follows_the_head_and_loses_what_the_cut_took(official: Path) -> None:
+def test_a_proxy_follows_the_head_and_loses_faces_below_the_cut(official: Path) -> None:
     head = load_head(official)
     assert proxy_names(head, "hair") == ["cap"]
     proxy = load_proxy(head, "hair", "cap")
-    np.testing.assert_allclose(fit_scale(proxy, head.vertices), [0.5, 1, 1])
+    np.testing.assert_allclose(proxy_scale(proxy, head.vertices), [0.5, 1, 1])
     at = (head.vertices[proxy.index] * proxy.weight[..., None]).sum(axis=1) + proxy.offset
     np.testing.assert_allclose(at[:3], [[0.5, 7, 0.3], [1, 7, 0], [1, 8, 0]])
-    assert len(proxy.mesh.faces) == 1, "the face bound below the cut goes"
+    assert len(proxy.mesh.faces) == 1, "the face bound below the cut is left out"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a zip"])

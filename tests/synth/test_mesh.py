@@ -1,11 +1,18 @@
-"""Subdivision and normals against closed forms."""
+"""Subdivision and normals agree with closed forms."""
 
 import numpy as np
 import pytest
 
-from dithead.synth.head.assets import Key, Mesh
-from dithead.synth.head.body import lopsided
-from dithead.synth.head.mesh import catmull_clark, corner_sum, normals, smooth_surface, triangulate, weld
+from dithead.synth.head.body import asymmetric_key
+from dithead.synth.head.head_model import Mesh, ShapeKey
+from dithead.synth.head.mesh import (
+    catmull_clark,
+    corner_sum_matrix,
+    split_at_seams,
+    subdivided_surface,
+    triangulate,
+    vertex_normals,
+)
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 CUBE = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]], np.int32)
@@ -37,17 +44,17 @@ def test_a_flat_sheet_stays_flat_and_keeps_its_border() -> None:
 @pytest.mark.parametrize("winding", [1, -1])
 def test_normals_of_a_cube_point_outwards(winding: int) -> None:
     faces = np.ascontiguousarray(CUBE[:, ::winding])
-    found = normals(CORNERS, faces, corner_sum(faces, 8))
+    found = vertex_normals(CORNERS, faces, corner_sum_matrix(faces, 8))
     np.testing.assert_allclose(found * winding, CORNERS / np.sqrt(3), atol=1e-6)
 
 
 def test_seams_split_vertices_only_where_the_texture_jumps() -> None:
     faces = np.array([[0, 1, 2, 3], [1, 4, 5, 2]], np.int32)
     together = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [2, 1]], np.float32)[faces]
-    assert len(weld(faces, together)[0]) == 6
+    assert len(split_at_seams(faces, together)[0]) == 6
     apart = together.copy()
     apart[1] += 5
-    source, uv, welded = weld(faces, apart)
+    source, uv, welded = split_at_seams(faces, apart)
     assert len(source) == 8
     np.testing.assert_allclose(uv[welded], apart)
     np.testing.assert_array_equal(source[welded], faces)
@@ -60,14 +67,14 @@ def test_triangles_that_collapse_are_dropped() -> None:
 def test_a_surface_is_linear_in_the_base_vertices() -> None:
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     mesh = Mesh(CUBE, np.tile(np.arange(4, dtype=np.int32), (6, 1)), uv)
-    surface = smooth_surface(mesh, np.arange(6, dtype=np.int32), 8)
+    surface = subdivided_surface(mesh, np.arange(6, dtype=np.int32), 8)
     moved = surface.matrix @ (CORNERS + np.array([1, 2, 3]))
     np.testing.assert_allclose(moved, surface.matrix @ CORNERS + np.array([1, 2, 3]), rtol=1e-5)
     assert len(surface.triangles) == 48
 
 
-def test_a_lopsided_key_keeps_the_midline() -> None:
+def test_an_asymmetric_key_does_not_change_the_midline() -> None:
     rest = np.array([[-1, 0, 0], [0, 0, 0], [1, 0, 0]], np.float32)
-    key = Key(np.arange(3, dtype=np.int32), np.tile(np.array([0, -1, 0], np.float32), (3, 1)))
-    drop = lopsided(key, rest, 0.2).delta[:, 1]
+    key = ShapeKey(np.arange(3, dtype=np.int32), np.tile(np.array([0, -1, 0], np.float32), (3, 1)))
+    drop = asymmetric_key(key, rest, 0.2).delta[:, 1]
     np.testing.assert_allclose(drop, [-0.8, -1.0, -1.2], atol=1e-3)

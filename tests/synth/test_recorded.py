@@ -1,4 +1,4 @@
-"""Given recordings are spoken as they are; what lies beside them says how the mouth moves."""
+"""Recordings are spoken unchanged, and the files beside them tell how the mouth moves."""
 
 import json
 from pathlib import Path
@@ -9,72 +9,76 @@ import pytest
 from dithead.errors import ConfigError, DataError, MediaError
 from dithead.media.audio import write_audio
 from dithead.media.video import probe
-from dithead.synth.corpus.people import Options, Task, name_of, plan_take, synth_corpus
-from dithead.synth.corpus.talking_clip import recorded_script
-from dithead.synth.face.sound_to_mouth import hear_mouth
-from dithead.synth.face.visemes import CONTROLS, Style, lip_gap, mouth_curves
-from dithead.synth.voice.espeak import Speech, Voice, speak
-from dithead.synth.voice.phoneme_alignment import _at_16k
-from dithead.synth.voice.recorded import find_recordings, licence_of, read_recording
+from dithead.synth.corpus.options import SynthOptions
+from dithead.synth.corpus.people import ClipTask, name_of, plan_take, synth_corpus
+from dithead.synth.corpus.recipe import CorpusRecipe
+from dithead.synth.corpus.recordings import find_recordings, licence_of_folder, read_recording
+from dithead.synth.corpus.script import recorded_script
+from dithead.synth.face.sound_to_mouth import mouth_from_sound
+from dithead.synth.face.visemes import CONTROLS, SpeakingStyle, lip_gap, mouth_curves
+from dithead.synth.voice.espeak import EspeakVoice, speak
+from dithead.synth.voice.phoneme_alignment import resample_to_16k
+from dithead.synth.voice.utterance import Utterance
 
 TEXT = "Maybe people film those five views from above."
 JAW, CLOSURE = CONTROLS.index("jaw"), -1
 
 
 @pytest.fixture(scope="module")
-def said(espeak: None) -> Speech:
-    return speak(TEXT, Voice("en", "f3", 150, 60))
+def spoken(espeak: None) -> Utterance:
+    return speak(TEXT, EspeakVoice("en", "f3", 150, 60))
 
 
 @pytest.fixture
-def folder(tmp_path: Path, said: Speech) -> Path:
+def folder(tmp_path: Path, spoken: Utterance) -> Path:
     for name in ("sound", "text", "times"):
-        write_audio(tmp_path / f"{name}.flac", _at_16k(said), 16000)
+        write_audio(tmp_path / f"{name}.flac", resample_to_16k(spoken), 16000)
     (tmp_path / "text.txt").write_text(TEXT)
-    (tmp_path / "times.json").write_text(json.dumps([[p.ipa, p.start, p.end] for p in said.phonemes]))
+    (tmp_path / "times.json").write_text(json.dumps([[p.ipa, p.start, p.end] for p in spoken.phonemes]))
     return tmp_path
 
 
 @pytest.mark.parametrize(("name", "least"), [("times", 0.98), ("text", 0.8), ("sound", 0.5)])
-def test_the_mouth_follows_what_is_known(folder: Path, said: Speech, name: str, least: float) -> None:
+def test_the_mouth_follows_times_text_or_sound(folder: Path, spoken: Utterance, name: str, least: float) -> None:
     recording = read_recording(folder / f"{name}.flac")
-    duration = len(recording.speech.wave) / 16000
-    truth = lip_gap(mouth_curves(said.phonemes, duration, Style()))
-    found = lip_gap(recording.curves(0.0, duration, Style()))
+    duration = len(recording.utterance.wave) / 16000
+    truth = lip_gap(mouth_curves(spoken.phonemes, duration, SpeakingStyle()))
+    found = lip_gap(recording.curves(0.0, duration, SpeakingStyle()))
     assert np.corrcoef(found, truth)[0, 1] > least
 
 
 def test_lips_of_an_aligned_text_close_on_labials(folder: Path) -> None:
-    curves = read_recording(folder / "text.flac").curves(0.0, 2.0, Style())
+    curves = read_recording(folder / "text.flac").curves(0.0, 2.0, SpeakingStyle())
     closed = curves[:, CLOSURE] > 0.99
     assert closed.any()
     assert curves[closed, JAW].max() < 1e-6
 
 
 def test_silence_leaves_the_mouth_at_rest() -> None:
-    assert hear_mouth(np.zeros(16000, np.float32)).max() == 0
+    assert mouth_from_sound(np.zeros(16000, np.float32)).max() == 0
     noise = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 1e-5
-    assert lip_gap(hear_mouth(noise)).max() < 0.06
+    assert lip_gap(mouth_from_sound(noise)).max() < 0.06
 
 
-def test_a_piece_has_the_recordings_own_samples(folder: Path) -> None:
+def test_a_piece_has_the_samples_of_the_recording(folder: Path) -> None:
     recording = read_recording(folder / "sound.flac")
+    recorded = recording.utterance.wave
     whole = recorded_script(recording, np.random.default_rng(1), 0, 25)
-    np.testing.assert_array_equal(whole.wave[: len(recording.speech.wave)], recording.speech.wave[: len(whole.wave)])
+    np.testing.assert_array_equal(whole.wave[: len(recorded)], recorded[: len(whole.wave)])
     piece = recorded_script(recording, np.random.default_rng(1), 20, 25).wave
     assert len(piece) == 12800
-    places = np.flatnonzero(np.isclose(recording.speech.wave, piece[6000]))
-    assert any(np.array_equal(recording.speech.wave[i - 6000 : i + 6800], piece) for i in places if i >= 6000)
+    places = np.flatnonzero(np.isclose(recorded, piece[6000]))
+    assert any(np.array_equal(recorded[i - 6000 : i + 6800], piece) for i in places if i >= 6000)
     longer = recorded_script(recording, np.random.default_rng(1), 250, 25)
     assert not longer.wave[-16000:].any(), "silence beyond its end"
     assert lip_gap(longer.controls[-25:]).max() < 0.06
 
 
-def test_recordings_are_found_in_order_and_their_licence_told(folder: Path) -> None:
+def test_recordings_are_found_in_order_and_their_licence_is_read(folder: Path) -> None:
     assert [path.stem for path in find_recordings(folder)] == ["sound", "text", "times"]
-    assert licence_of(folder) == "unknown"
+    assert licence_of_folder(folder) == "unknown"
     (folder / "SOURCES.json").write_text('{".": {"licence": "CC BY 4.0"}}')
-    assert licence_of(folder) == "CC BY 4.0"
+    assert licence_of_folder(folder) == "CC BY 4.0"
 
 
 def test_a_video_without_sound_is_named(tmp_path: Path, silent_video: Path) -> None:
@@ -84,19 +88,20 @@ def test_a_video_without_sound_is_named(tmp_path: Path, silent_video: Path) -> N
 
 def test_wrong_requests_fail_before_anything_is_written(tmp_path: Path, head_folder: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        synth_corpus(1, tmp_path / "out", head_model=head_folder, speech=tmp_path / "none")
+        synth_corpus(1, tmp_path / "out", SynthOptions(head_folder, speech=tmp_path / "none"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no recording"):
-        synth_corpus(1, tmp_path / "out", head_model=head_folder, speech=tmp_path / "empty")
+        synth_corpus(1, tmp_path / "out", SynthOptions(head_folder, speech=tmp_path / "empty"))
     write_audio(tmp_path / "empty" / "a.wav", np.zeros(800, np.float32), 16000)
     with pytest.raises(ConfigError, match="--without voices"):
-        synth_corpus(1, tmp_path / "o", head_model=head_folder, speech=tmp_path / "empty", without=["voices"])
+        synth_corpus(1, tmp_path / "o", SynthOptions(head_folder, speech=tmp_path / "empty", without=("voices",)))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_corpus_speaks_the_recordings(folder: Path, head_folder: Path, tmp_path: Path, silent_video: Path) -> None:
     out, silent_copy = tmp_path.with_name(f"{tmp_path.name}-corpus"), folder / "z.mp4"
-    result = synth_corpus(None, out, head_model=head_folder, speech=folder, seconds=0.4, size=96)
+    options = SynthOptions(head_folder, speech=folder, seconds=0.4, size=96)
+    result = synth_corpus(None, out, options)
     assert (result.clips, result.made) == (3, 3)
     record = json.loads((out / name_of(1) / "clip.json").read_text())
     assert (record["recording"], record["text"]) == ("text.flac", TEXT)
@@ -104,7 +109,7 @@ def test_a_corpus_speaks_the_recordings(folder: Path, head_folder: Path, tmp_pat
     assert probe(out / name_of(1) / "clip.mp4").has_audio
     silent_copy.write_bytes(silent_video.read_bytes())
     with pytest.raises(DataError, match=r"1 of 1 clips .* synth_000003: .*no audio track"):
-        synth_corpus(4, out, head_model=head_folder, speech=folder, seconds=0.4, size=96)
+        synth_corpus(4, out, options)
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +128,11 @@ def silent_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.usefixtures("espeak")
 def test_people_have_the_sex_of_the_recording_they_speak(body, tmp_path: Path) -> None:
     for variant in ("m1", "f4"):
-        write_audio(tmp_path / f"{variant}.flac", _at_16k(speak(TEXT, Voice("en", variant))), 16000)
-    options = Options("head", seed=2, seconds=0.4, speech=str(tmp_path))
+        write_audio(tmp_path / f"{variant}.flac", resample_to_16k(speak(TEXT, EspeakVoice("en", variant))), 16000)
+    recipe = CorpusRecipe(SynthOptions(Path("head"), seed=2, seconds=0.4, speech=tmp_path))
     for index in range(3):
         people = [
-            plan_take(Task(index, tmp_path / f"{variant}.flac"), options, body, tmp_path).person.identity
+            plan_take(ClipTask(index, tmp_path / f"{variant}.flac"), recipe, body, tmp_path).person.identity
             for variant in ("m1", "f4")
         ]
         assert people[0].male > 0.5 > people[1].male

@@ -1,4 +1,4 @@
-"""Phoneme times of other tools are read as what they are, or refused with the file's name."""
+"""Phoneme times of other tools are read, or refused with an error that names the file."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.voice.espeak import Phoneme
-from dithead.synth.voice.timings import read_timings, timings_beside
+from dithead.synth.voice.timings import find_timings, read_timings
+from dithead.synth.voice.utterance import Phoneme
 
 GRID = """File type = "ooTextFile"
 Object class = "TextGrid"
@@ -53,20 +53,20 @@ MAP = (Phoneme("", 0.0, 0.2), Phoneme("m", 0.2, 0.35), Phoneme("æ", 0.35, 0.7),
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_a_textgrid_in_arpabet(tmp_path: Path, encoding: str) -> None:
+def test_a_textgrid_in_arpabet_is_read(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.TextGrid"
     path.write_text(GRID, encoding)
     assert read_timings(path) == MAP
-    assert timings_beside(tmp_path / "a.wav") == path
+    assert find_timings(tmp_path / "a.wav") == path
 
 
-def test_ctm_and_json_in_ipa(tmp_path: Path) -> None:
-    ctm, listed, told = tmp_path / "a.ctm", tmp_path / "b.json", tmp_path / "c.json"
+def test_ctm_and_json_in_ipa_are_read(tmp_path: Path) -> None:
+    ctm, listed, in_object = tmp_path / "a.ctm", tmp_path / "b.json", tmp_path / "c.json"
     ctm.write_text(";; a comment\na 1 0.70 0.30 p\na 1 0.00 0.20 <eps>\na 1 0.20 0.15 m\na 1 0.35 0.35 æ\n")
     rows = [["", 0, 0.2], ["m", 0.2, 0.35], ["æ", 0.35, 0.7], ["p", 0.7, 1.0]]
     listed.write_text(json.dumps(rows))
-    told.write_text(json.dumps({"phonemes": rows, "text": "map"}))
-    for path in (ctm, listed, told):
+    in_object.write_text(json.dumps({"phonemes": rows, "text": "map"}))
+    for path in (ctm, listed, in_object):
         assert [(p.ipa, round(p.start, 3), round(p.end, 3)) for p in read_timings(path)] == [tuple(r) for r in rows]
 
 
@@ -83,7 +83,7 @@ def test_ipa_of_single_letters_is_not_taken_for_arpabet(tmp_path: Path) -> None:
         ("a.TextGrid", GRID.replace('"phones"', '"tones"')), ("a.TextGrid", ""), ("a.json", '[["sil", 0, 1]]'),
     ],
 )  # fmt: skip
-def test_what_holds_no_times_is_named(tmp_path: Path, name: str, content: str) -> None:
+def test_a_file_without_times_is_named(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=name):
         read_timings(tmp_path / name)

@@ -19,7 +19,7 @@ SIZE, FRAMES = 64, 12
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
-    (folder / "config.json").write_text(PrepareConfig(size=SIZE).model_dump_json())
+    (folder / "config.json").write_text(json.dumps(PrepareConfig(size=SIZE).stored_values()))
     entries = [_write_clip(folder, index) for index in range(4)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     return folder

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from dithead.checkpoint import build_model, read_config, save_model
 from dithead.config import AudioTraining, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.models.audio.base import MelEncoder, MelEncoderConfig
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.mel import FLOOR
+from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 from dithead.train.data.clips import Source
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
 from dithead.train.data.speech_dataset import AudioBank, Heard, cut_mel
@@ -22,7 +22,7 @@ from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.parts import load_audio
 
 TINY = get_preset("tiny")
-EAR = {"ear_hidden": 40, "ear_heads": 2, "ear_layers": 2}
+PREDICTOR = {"lip_predictor_hidden": 40, "lip_predictor_heads": 2, "lip_predictor_layers": 2}
 
 
 def listener() -> MelEncoder:
@@ -63,38 +63,42 @@ def test_training_hears_the_mouth_and_resumes(dataset: Path, voices: Path, tmp_p
 
 @pytest.fixture
 def model_with_tokens(tmp_path: Path) -> Path:
-    """A tiny model that hears through Whisper's layers and has no ear."""
+    """A tiny model that hears through Whisper's layers and has no lip predictor."""
     small = {"window": 32, "tokens": 12, "width": 16, "hidden": 24, "heads": 2, "layers": 1}
     config = TINY.model.model_copy(update={"audio": ContextEncoderConfig(**small), "opening_unit": 0.04})
     return save_model(tmp_path / "model", build_model(config), version="0")
 
 
-def test_an_ear_learns_while_the_tokens_of_a_model_stay(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64, **EAR)
+def test_a_lip_predictor_learns_while_the_tokens_of_a_model_stay(
+    dataset: Path, model_with_tokens: Path, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64, **PREDICTOR)
     settings = TINY.audio.model_copy(update={"steps": 30, "batch": 8, "learning_rate": 3e-3})
     preset = TINY.model_copy(update={"audio": settings, "model": TINY.model.model_copy(update={"audio": config})})
     run = train_audio([str(dataset)], preset, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
     before, after = load_file(model_with_tokens / "audio.safetensors"), load_file(run / "audio.safetensors")
     assert all(torch.equal(value.float(), after[name]) for name, value in before.items())
-    assert {name.split(".")[0] for name in after.keys() - before.keys()} == {"ear"}
+    assert {name.split(".")[0] for name in after.keys() - before.keys()} == {"lip_predictor"}
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    ear = [line["ear"] for line in lines if "ear" in line]
-    assert ear[-1] < ear[0]
+    errors = [line["lip_predictor"] for line in lines if "lip_predictor" in line]
+    assert errors[-1] < errors[0]
     assert LipBasis.load(run / "lips.npz").scale[-1] == pytest.approx(0.04)
 
 
-def test_tokens_of_a_model_need_an_ear_to_be_kept(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
+def test_tokens_of_a_model_need_a_lip_predictor_to_be_kept(
+    dataset: Path, model_with_tokens: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="model.audio.past"):
         train_audio([str(dataset)], TINY, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
 
 
-def test_what_an_ear_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(dataset: Path) -> None:
-    config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **EAR)
+def test_what_a_lip_predictor_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(dataset: Path) -> None:
+    config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **PREDICTOR)
     encoder = ContextEncoder(config)
-    assert encoder.ear is not None
+    assert encoder.lip_predictor is not None
     batch = AudioBank([Source(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
     assert batch["mel"].shape == (6, 96, 240)
-    assert batch["stretch"].shape == (6, 48 - 2 * encoder.ear.margin, COEFFICIENTS)
+    assert batch["stretch"].shape == (6, 48 - 2 * encoder.lip_predictor.margin, COEFFICIENTS)
     inside = batch["inside"].bool()
     assert not inside[:, :16].any()
     assert not inside[:, -4:].any()  # of 8 tokens after the moment 4 are beyond what is told

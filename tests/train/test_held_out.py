@@ -4,9 +4,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
+from dithead.models.denoiser.base import LatentConditions
 from dithead.train.data.latent_cache import ClipLatents
 from dithead.train.metrics.held_out_latents import HeldOutClip, copied, held_out_clips, sample
 
@@ -27,27 +27,27 @@ def clip(references: int = 1, frames: int = FRAMES) -> HeldOutClip:
     return held_out_clips(bank)[0]
 
 
-def head(moved: list[float] | None, together: int = 0, references: int = 1) -> Any:
+def head(moved: list[float] | None, references: int = 1) -> Any:
     """Its mouth is the reference; it hears that lips move by ``moved`` from the usual."""
-    config = SimpleNamespace(dit=SimpleNamespace(temporal=together, references=references), steps=1)
+    config = SimpleNamespace(dit=SimpleNamespace(references=references), steps=1)
 
-    def denoised(z: torch.Tensor, t: Any, masked: Any, mask: Any, reference: torch.Tensor, *_: Any) -> torch.Tensor:
-        return reference[:, : z.shape[1]]
+    def denoised(z: torch.Tensor, t: Any, conditions: LatentConditions) -> torch.Tensor:
+        return conditions.reference[:, : z.shape[1]]
 
     return SimpleNamespace(
-        config=config, device=torch.device("cpu"), audio=lambda mel: mel, dit=denoised, lips=lambda tokens: None,
-        moved_opening=lambda tokens: None if moved is None else torch.tensor(moved[: len(tokens)]),
+        config=config, device=torch.device("cpu"), audio=lambda mel: mel, dit=denoised,
+        predict_lips=lambda tokens: None,
+        predict_opening=lambda tokens: None if moved is None else torch.tensor(moved[: len(tokens)]),
         initial_noise=lambda seed: torch.zeros(1, 2, 4, 4),
         objective=SimpleNamespace(sample=lambda predict, noise, steps: predict(noise, torch.zeros(len(noise)))),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("together", [0, 4])
-def test_frames_are_shown_mouths_as_open_as_is_heard_and_never_themselves(together: int) -> None:
+def test_frames_are_shown_mouths_as_open_as_is_heard_and_never_themselves() -> None:
     usual = (FRAMES - 1) / 20
     heard = [k / 10 - usual for k in [*range(DRAWN - 3), 17, 18, 25]]
     one = clip()
-    made = sample(head(heard, together), one, one.mel)
+    made = sample(head(heard), one, one.mel)
     assert made[:, 0, 3, 0].tolist() == [16.0] * (DRAWN - 3) + [17.0, 18.0, 19.0]
     torch.testing.assert_close(made[:, :, :2], one.latent[:, :, :2])
     torch.testing.assert_close(copied(head(heard), one), made)
@@ -64,8 +64,8 @@ def test_several_references_are_the_nearest_ones_and_short_clips_lend_their_own_
     shown: list[torch.Tensor] = []
     three = head([10.0] * DRAWN, references=3)
 
-    def watched(z: torch.Tensor, t: Any, masked: Any, mask: Any, reference: torch.Tensor, *_: Any) -> torch.Tensor:
-        shown.append(reference)
+    def watched(z: torch.Tensor, t: Any, conditions: LatentConditions) -> torch.Tensor:
+        shown.append(conditions.reference)
         return z
 
     three.dit = watched
@@ -79,8 +79,8 @@ def test_several_references_are_the_nearest_ones_and_short_clips_lend_their_own_
 def test_a_model_without_references_is_shown_none_and_what_copying_gives_is_still_told() -> None:
     none, one, shown = head([10.0] * DRAWN, references=0), clip(references=0), []
 
-    def watched(z: torch.Tensor, t: Any, masked: Any, mask: Any, reference: torch.Tensor, *_: Any) -> torch.Tensor:
-        shown.append(reference.shape[1])
+    def watched(z: torch.Tensor, t: Any, conditions: LatentConditions) -> torch.Tensor:
+        shown.append(conditions.reference.shape[1])
         return z
 
     none.dit = watched

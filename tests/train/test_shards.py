@@ -14,9 +14,9 @@ import torch
 from dithead.config import AudioTraining, get_preset
 from dithead.critics.sync_expert import EXPERTS
 from dithead.errors import DataError
-from dithead.models.talking_head import make_audio
 from dithead.prepare.dataset import Clip, Dataset
-from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled, write_shards
+from dithead.prepare.shard_writer import write_shards
+from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled
 from dithead.train.data.clips import Source
 from dithead.train.data.damaged_clips import Damaged
 from dithead.train.data.frame_stream import FrameStream, is_sharded
@@ -163,7 +163,7 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
     shards = [clip.shard for clip in clips]
     lost = next(clip for clip in clips if shards.count(clip.shard) == 1)
     damage(packed, lost)
-    config, encoder = EXPERTS["score"], make_audio(get_preset("tiny").model.audio)
+    config, encoder = EXPERTS["score"], get_preset("tiny").model.audio.build()
     with pytest.raises(DataError, match="more than 1%"):
         AudioBank([Source(packed)], None, AudioTraining(), encoder)
     with pytest.raises(DataError, match="more than 1%"):
@@ -176,7 +176,7 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
 
 
 def test_old_shards_are_forgotten(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dithead.prepare.shards.KEEP", 1)
+    monkeypatch.setattr("dithead.prepare.shards.MAX_UNPACKED", 1)
     clips = Dataset(packed).clips()
     folders = [clip.folder for clip in clips]
     assert sum(folder.exists() for folder in folders) < len(folders)

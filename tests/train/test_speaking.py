@@ -67,20 +67,18 @@ def windows(count: int, frames: int) -> Batch:
     return {PREFIX + key: value for key, value in made.items()}
 
 
-@pytest.mark.parametrize("temporal", [0, 4])
 def test_training_against_the_expert_raises_its_agreement_and_moves_the_transformer_alone(
-    expert: Path, temporal: int
+    expert: Path,
 ) -> None:
     torch.manual_seed(0)
-    preset = get_preset("tiny", [f"model.dit.temporal={temporal}", "dit.sync_weight=1"])
+    preset = get_preset("tiny", ["dit.sync_weight=1"])
     head = build_model(preset.model)
     head.autoencoder.requires_grad_(False)
     frozen = loss_expert(preset.dit, expert)
     assert frozen is not None
     spoken, batch = SpokenLoss(frozen, head, 5), windows(3, 5)
     trainable = Trainable(head.dit, 3e-3, 0.9)
-    stage = _Stage(preset.dit, make_objective("flow"), trainable, head.audio, torch.device("cpu"), None,
-                   max(1, temporal), spoken)  # fmt: skip
+    stage = _Stage(preset.dit, make_objective("flow"), trainable, head.audio, torch.device("cpu"), None, spoken)
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
     losses = []
     for _ in range(30):

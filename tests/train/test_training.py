@@ -12,6 +12,7 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import AutoencoderTraining, DiTTraining, Preset, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
+from dithead.models.talking_head import Conditions
 from dithead.train.data.clips import Mixture, Source
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.stages.audio_encoder import train_audio
@@ -114,38 +115,16 @@ def test_stage_two_resumes_by_the_same_call(dataset: Path, stage_one: Path, hear
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(again.parent, "dit").items())
 
 
-def test_frames_are_learned_together_from_a_run_that_draws_each_by_itself(
-    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path
-) -> None:
-    parts = (stage_one, heard)
-    plain = train_dit([str(dataset)], preset(), tmp_path / "plain", *parts, device="cpu").parent
-    together = get_preset("tiny", ["model.dit.temporal=4", "dit.batch=8", "dit.learning_rate=0", "dit.steps=2"])
-    folder = train_dit([str(dataset)], together, tmp_path / "together", *parts, device="cpu", init=plain)
-    old, new = torch.load(plain / "checkpoint.pt", weights_only=True)["dit"], weights(folder.parent, "dit")
-    assert {name for name in new if f"module.{name}" not in old["average"]} == {n for n in new if ".temporal." in n}
-    for name, tensor in new.items():
-        if ".temporal." not in name:
-            torch.testing.assert_close(tensor, old["average"][f"module.{name}"])
-    assert load_model(folder).config.dit.temporal == 4
-    uneven = get_preset("tiny", ["model.dit.temporal=3", "dit.batch=8"])
-    with pytest.raises(ConfigError, match="8 rows a process are no multiple of 3 frames drawn together"):
-        train_dit([str(dataset)], uneven, tmp_path / "uneven", *parts, device="cpu")
-
-
-def test_stage_two_starts_from_a_model_folder_with_and_without_time(
-    dataset: Path, stage_one: Path, heard: Path, tmp_path: Path
-) -> None:
+def test_stage_two_starts_from_a_model_folder(dataset: Path, stage_one: Path, heard: Path, tmp_path: Path) -> None:
     parts = (stage_one, heard)
     model = train_dit([str(dataset)], preset(), tmp_path / "plain", *parts, device="cpu")
     begun = load_model(model).dit.state_dict()
-    for name, changes in {"alone": [], "together": ["model.dit.temporal=4"]}.items():
-        still = get_preset("tiny", ["dit.batch=8", "dit.learning_rate=0", "dit.steps=1", *changes])
-        folder = train_dit([str(dataset)], still, tmp_path / name, *parts, device="cpu", init=model)
-        made = load_model(folder).dit.state_dict()
-        assert set(begun) == {n for n in made if ".temporal." not in n}
-        assert all(torch.equal(made[n], tensor) for n, tensor in begun.items())
-    with pytest.raises(ModelError, match="does not fit the preset"):  # trained with time, gone on from without it
-        train_dit([str(dataset)], preset(), tmp_path / "back", *parts, device="cpu", init=folder)
+    still = get_preset("tiny", ["dit.batch=8", "dit.learning_rate=0", "dit.steps=1"])
+    made = load_model(train_dit([str(dataset)], still, tmp_path / "still", *parts, device="cpu", init=model))
+    assert all(torch.equal(made.dit.state_dict()[name], tensor) for name, tensor in begun.items())
+    deeper = get_preset("tiny", ["model.dit.depth=3", "dit.steps=1"])
+    with pytest.raises(ModelError, match="does not fit the preset"):
+        train_dit([str(dataset)], deeper, tmp_path / "deeper", *parts, device="cpu", init=model)
     (model / "dit.safetensors").write_bytes(b"damaged")
     with pytest.raises(ModelError, match="SHA-256"):
         train_dit([str(dataset)], preset(), tmp_path / "damaged", *parts, device="cpu", init=model)
@@ -265,5 +244,5 @@ def test_stage_two_learns_without_references(
     model = load_model(folder)
     parts = torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
     tokens = model.audio_window(torch.zeros(40, 80), torch.zeros(2))
-    latents = [model.generate(*parts, r, tokens, model.initial_noise(0))[1] for r in (-parts[0], parts[0])]
+    latents = [model.generate(Conditions(*parts, r, tokens), model.initial_noise(0))[1] for r in (-parts[0], parts[0])]
     assert torch.equal(*latents), "the decoder sees the reference, the denoiser does not"

@@ -79,13 +79,19 @@ def audio(
     common: Common,
     voices: Annotated[Path | None, typer.Option(help="Folder of `dithead voices`: speech without faces.")] = None,
     speech: Annotated[str | None, typer.Option(help="A Whisper to start from: hub id or folder.")] = None,
-    ear: Annotated[str | None, typer.Option(help="A Moonshine for the ear to start from: hub id or folder.")] = None,
-    tokens_of: Annotated[str | None, typer.Option(help="A model whose tokens stay: only the ear learns.")] = None,
+    lip_predictor: Annotated[
+        str | None, typer.Option(help="A Moonshine for the lip predictor to start from: hub id or folder.")
+    ] = None,
+    tokens_of: Annotated[
+        str | None, typer.Option(help="A model whose tokens stay: only the lip predictor learns.")
+    ] = None,
 ) -> None:
     """The audio encoder: hears what the lips do. Writes audio.safetensors into the run folder."""
     from dithead.train.stages.audio_encoder import train_audio
 
-    common.run("audio", train_audio, voices=voices, **given(speech=speech, ear=ear, tokens_of=tokens_of))
+    common.run(
+        "audio", train_audio, voices=voices, **given(speech=speech, lip_predictor=lip_predictor, tokens_of=tokens_of)
+    )
 
 
 @_command("dit")

@@ -22,8 +22,7 @@ from torch import Tensor
 from dithead.critics.sync_expert import FPS, MEL_PER_FRAME, Offset, SyncConfig, SyncExpert, find_offset
 from dithead.errors import ConfigError, ModelError
 from dithead.face.mesh_indices import OUTER_LIPS
-from dithead.models.audio.mel import FLOOR, log_mel
-from dithead.models.talking_head import normalise_level
+from dithead.models.audio.mel import FLOOR, log_mel, normalise_level
 from dithead.types import Wave
 
 REGION = 0.46  # side of the mouth picture, as a fraction of the crop's

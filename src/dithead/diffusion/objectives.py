@@ -15,13 +15,9 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from dithead.errors import ConfigError
-
 ObjectiveName = Literal["flow", "ddpm", "v", "regression"]
 """``flow``: rectified flow. ``ddpm``: the paper's noise prediction. ``v``: velocity on the same path.
 ``regression``: one step from nothing, no noise path."""
-Weighting = Literal["default", "uniform", "logit-normal", "min-snr"]
-"""How training spreads over the path: ``logit-normal`` times go with flow, ``min-snr`` with ddpm and v."""
 Predictor = Callable[[Tensor, Tensor], Tensor]
 """(z_t (B, C, G, G), t (B,)) to the network's output (B, C, G, G)."""
 
@@ -58,17 +54,14 @@ class RectifiedFlow:
 
     ``pure_noise`` is the share of training samples at t = 1, where few-step sampling starts; ``min_time`` bounds the
     weight 1 / t^2 that turns an x0 error into a velocity error: late in the path the noisy latent shows the mouth, so
-    only the early part teaches the network to listen. ``logit_normal`` times crowd in the middle (arXiv 2403.03206).
+    only the early part teaches the network to listen.
     """
 
     pure_noise: float = 0.75
     min_time: float = 0.7
-    logit_normal: bool = False
 
     def draw_times(self, uniform: Tensor) -> Tensor:
         """Uniform numbers (B,) in [0, 1) to times in (0, 1]."""
-        if self.logit_normal:
-            return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6)).sigmoid()
         spread = (uniform - self.pure_noise) / (1 - self.pure_noise)
         return torch.where(uniform < self.pure_noise, torch.ones_like(uniform), 1 - spread).clamp_min(1e-3)
 
@@ -106,12 +99,11 @@ class Denoising:
     """The paper's path: variance-preserving DDPM, the network predicts the noise, DDIM samples (eta 0).
 
     The schedule (1,000 scaled-linear steps, as in latent diffusion) is our choice; the paper does not give one.
-    ``velocity`` predicts v = a noise - s x0 instead (arXiv 2202.00512). ``snr_bound`` bounds the x0 error's weight, the
-    signal-to-noise ratio (min-SNR, arXiv 2303.09556); 0 leaves the plain mean square of the prediction.
+    ``velocity`` predicts v = a noise - s x0 instead (arXiv 2202.00512). The loss is the plain mean square of the
+    prediction.
     """
 
     velocity: bool = False
-    snr_bound: float = 0.0
 
     def draw_times(self, uniform: Tensor) -> Tensor:
         return (uniform * 1000).floor().clamp_max(999) / 999
@@ -119,7 +111,7 @@ class Denoising:
     def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:
         index = self._index(t)
         target = _ddim().get_velocity(x0, noise, index) if self.velocity else noise
-        return PathSample(_ddim().add_noise(x0, noise, index), t, target, self._weight(t))
+        return PathSample(_ddim().add_noise(x0, noise, index), t, target, torch.ones_like(t))
 
     def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
         alpha = _per_sample(self._alpha(t).to(z_t))
@@ -137,13 +129,6 @@ class Denoising:
             t = (timestep / 999).to(z).expand(len(z))
             z = scheduler.step(predict(z, t), timestep, z, eta=0.0).prev_sample
         return z
-
-    def _weight(self, t: Tensor) -> Tensor:
-        if not self.snr_bound:
-            return torch.ones_like(t)
-        alpha = self._alpha(t).to(t)
-        snr = alpha / (1 - alpha)
-        return snr.clamp_max(self.snr_bound) / (snr + 1 if self.velocity else snr)
 
     def _alpha(self, t: Tensor) -> Tensor:
         return torch.as_tensor(_ddim().alphas_cumprod.to(t.device)[self._index(t)])
@@ -171,23 +156,14 @@ class Regression:
         return predict(torch.zeros_like(noise), torch.ones(len(noise), device=noise.device, dtype=noise.dtype))
 
 
-SNR_BOUND = 5.0  # min-SNR's own choice
-
-_OBJECTIVES: dict[tuple[ObjectiveName, Weighting], Callable[[], Objective]] = {
-    ("flow", "default"): RectifiedFlow,
-    ("flow", "uniform"): partial(RectifiedFlow, pure_noise=0.0, min_time=0.05),
-    ("flow", "logit-normal"): partial(RectifiedFlow, min_time=0.05, logit_normal=True),
-    ("ddpm", "default"): Denoising,
-    ("ddpm", "min-snr"): partial(Denoising, snr_bound=SNR_BOUND),
-    ("v", "default"): partial(Denoising, velocity=True),
-    ("v", "min-snr"): partial(Denoising, velocity=True, snr_bound=SNR_BOUND),
-    ("regression", "default"): Regression,
+_OBJECTIVES: dict[ObjectiveName, Callable[[], Objective]] = {
+    "flow": RectifiedFlow,
+    "ddpm": Denoising,
+    "v": partial(Denoising, velocity=True),
+    "regression": Regression,
 }
 
 
-def make_objective(name: ObjectiveName, weighting: Weighting = "default") -> Objective:
-    """The objective of a model's config; ``weighting`` matters to training only. ConfigError for an unknown pair."""
-    if (name, weighting) not in _OBJECTIVES:
-        fitting = ", ".join(w for n, w in _OBJECTIVES if n == name)
-        raise ConfigError(f"objective {name!r} has no weighting {weighting!r}; it has: {fitting or 'none'}")
-    return _OBJECTIVES[name, weighting]()
+def make_objective(name: ObjectiveName) -> Objective:
+    """The objective that a model's configuration names."""
+    return _OBJECTIVES[name]()

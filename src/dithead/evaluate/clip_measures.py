@@ -28,7 +28,7 @@ from dithead.prepare.settings import PrepareConfig
 from dithead.types import Wave
 
 RATE = 16000  # Hz
-CONFIDENT: float = PrepareConfig.model_fields["offset_confidence"].default
+CONFIDENT: float = PrepareConfig.offset_confidence
 """Confidence of the sync expert from which its offset of a true video is believed, as in ``dithead prepare``."""
 MAX_AUDIO_OFFSET = 0.5  # seconds searched to either side for the offset of a file's sound
 

@@ -1,7 +1,7 @@
-"""From frame pixels to the aligned square crop and back.
+"""Align a face: from frame pixels to the aligned square crop and back.
 
-The transform rests on the eye corners and the bridge of the nose only: mouth and jaw carry the lip motion,
-and must not move the crop. Letters: S crop side in pixels, N frames, K points.
+The transform depends on the eye corners and the bridge of the nose only: mouth and jaw carry the motion of the lips and
+must not move the crop. Letters: S crop side in pixels, N frames, K points.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from dithead.errors import FaceError
 from dithead.face.mesh_indices import ALIGNMENT_POINTS
 from dithead.types import RGB, FloatArray, Landmarks, Similarity
 
-# A frontal face as FaceMesh sees it, the mean over about 20 people made symmetric: x, y, z in units of the
-# distance between the outer eye corners, origin between them, z negative towards the viewer.
 CANONICAL: NDArray[np.float64] = np.array(
     [
         (-0.499, 0.000, 0.000),
@@ -30,21 +28,36 @@ CANONICAL: NDArray[np.float64] = np.array(
         (0.000, 0.213, -0.414),
     ]
 )
+"""``ALIGNMENT_POINTS`` of a frontal face as FaceMesh sees it: the mean of about 20 people, made symmetric.
 
-# The mean chin lies 1.35 eye distances below the eyes and the longest 1.5, so that with these two numbers a
-# closed chin lands at 0.81 S and even a long face with the jaw dropped stays inside.
-EYE_DISTANCE = 0.41  # outer eye corners, as a fraction of S
-EYE_LINE = 0.26  # height of the eye line, as a fraction of S
-_SMOOTHED_AT_ONCE = 4096
+x, y, z are in units of the distance between the outer eye corners, from the point midway between them; z is negative
+towards the viewer.
+"""
+
+# Measured over the same people: the mean chin lies 1.35 eye distances below the eyes and the longest 1.5. With the two
+# numbers below, a closed chin lands at 0.81 S, and even a long face with the jaw dropped stays inside.
+EYE_DISTANCE = 0.41
+"""Distance between the outer eye corners in the crop, as a fraction of S. Our choice."""
+EYE_LINE = 0.26
+"""Height of the line of the eyes in the crop, as a fraction of S. Our choice."""
+_CHUNK = 4096  # frames that are smoothed at once, so that memory stays constant
+_BLUR_BELOW = 0.75  # crop pixels per frame pixel below which plain resampling skips pixels of the frame
+_BLUR = 0.45  # sigma, in frame pixels at scale 1, of the blur that prevents aliasing
 
 
 def crop_transform(landmarks: Landmarks, size: int) -> Similarity:
-    """The similarity (2, 3) that takes frame pixels to a crop of ``size`` pixels.
+    """Return the similarity transform from frame pixels to the aligned crop of one face.
 
-    ``landmarks`` is (478, 3), or (478, 2) when the depth is unknown. With depth, scale and roll come from a
-    rigid 3-D fit, so that a head turned sideways is not blown up because its eyes look closer together.
+    Args:
+        landmarks: (478, 3), or (478, 2) when the depth is unknown. With depth, scale and roll come from a rigid fit in
+            three dimensions, so that a head turned sideways is not enlarged because its eyes look closer together.
+        size: Side of the crop in pixels.
 
-    Raises FaceError when the landmarks are not finite or fall together.
+    Returns:
+        (2, 3).
+
+    Raises:
+        FaceError: The landmarks are not finite or coincide.
     """
     points = np.asarray(landmarks, np.float64)[list(ALIGNMENT_POINTS)]
     if not np.isfinite(points).all() or np.ptp(points[:, 0]) < 1e-6:
@@ -57,49 +70,59 @@ def crop_transform(landmarks: Landmarks, size: int) -> Similarity:
 
 
 def smooth_transforms(transforms: Sequence[Similarity | None], sigma: float = 1.5) -> list[Similarity | None]:
-    """Gaussian smoothing over time (``sigma`` in frames) of the transforms of one shot.
+    """Smooth the transforms of one shot over time.
 
-    Frames with None stay None and lend no weight to their neighbours.
+    Args:
+        transforms: (2, 3) of each frame; frames with None stay None and do not influence their neighbours.
+        sigma: Of the Gaussian, in frames.
     """
     if not transforms or sigma <= 0:
         return list(transforms)
     moves = np.stack([np.full((2, 3), np.nan) if m is None else m for m in transforms])
-    return [move if np.isfinite(move[0, 0]) else None for move in smooth_moves(moves, sigma)]
+    return [move if np.isfinite(move[0, 0]) else None for move in smooth_transform_array(moves, sigma)]
 
 
-def smooth_moves(moves: NDArray[np.float64], sigma: float = 1.5) -> NDArray[np.float64]:
-    """The same for transforms (N, 2, 3) with NaN where there is none; holds little besides them."""
+def smooth_transform_array(moves: NDArray[np.float64], sigma: float = 1.5) -> NDArray[np.float64]:
+    """Do as ``smooth_transforms`` with an array (N, 2, 3), NaN where there is none, in constant extra memory."""
     smoothed, reach = np.empty_like(moves), int(4 * sigma + 1e-9)
-    for start in range(0, len(moves), _SMOOTHED_AT_ONCE):
-        stop = min(start + _SMOOTHED_AT_ONCE, len(moves))
+    for start in range(0, len(moves), _CHUNK):
+        stop = min(start + _CHUNK, len(moves))
         low = max(0, start - reach)
         smoothed[start:stop] = _smoothed(moves[low : stop + reach], sigma, reach)[start - low : stop - low]
     return smoothed
 
 
 def warp_crop(frame: RGB, transform: Similarity, size: int) -> RGB:
-    """The aligned crop (size, size, 3) of a frame; outside the picture its border is repeated.
+    """Cut the aligned crop out of a frame.
 
-    When shrinking, the frame is blurred first just enough not to alias; when enlarging it is interpolated by
-    a cubic.
+    Where it is reduced, the frame is blurred first, just enough to prevent aliasing; where it is enlarged, it is
+    interpolated by cubics. Outside the picture its border is repeated.
+
+    Args:
+        frame: (H, W, 3).
+        transform: (2, 3) from ``crop_transform`` for this size.
+        size: Side of the crop in pixels.
+
+    Returns:
+        (size, size, 3).
     """
     scale = transform_scale(transform)
     window, moved = _source_window(frame, transform, size)
-    if scale < 0.75:  # below this a plain resample skips source pixels
-        blurred = cv2.GaussianBlur(window, (0, 0), 0.45 / scale, borderType=cv2.BORDER_REPLICATE)
+    if scale < _BLUR_BELOW:
+        blurred = cv2.GaussianBlur(window, (0, 0), _BLUR / scale, borderType=cv2.BORDER_REPLICATE)
         window = np.asarray(blurred, np.uint8)
     crop = cv2.warpAffine(window, moved, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 
 def transform_points(points: FloatArray, transform: Similarity) -> NDArray[np.float32]:
-    """Points (..., 2 or 3) moved by a transform (2, 3); only x and y are used and returned: (..., 2)."""
+    """Apply a transform (2, 3) to points (..., 2 or 3), of which only x and y are used; return (..., 2)."""
     xy = np.asarray(points, np.float64)[..., :2]
     return (xy @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
 
 
 def invert(transform: Similarity) -> Similarity:
-    """The transform (2, 3), or each of (..., 2, 3), that goes the other way, crop pixels to frame pixels."""
+    """Return the inverse, from crop pixels to frame pixels, of a transform (2, 3), or of each of (..., 2, 3)."""
     a, b, c, d = (transform[..., i, j] for i in (0, 1) for j in (0, 1))
     linear = np.stack([d, -b, -c, a], axis=-1).reshape(*transform.shape[:-1], 2)
     linear /= (a * d - b * c)[..., None, None]
@@ -107,12 +130,12 @@ def invert(transform: Similarity) -> Similarity:
 
 
 def transform_scale(transform: Similarity) -> float:
-    """Crop pixels per frame pixel."""
+    """Return the scale of a transform: crop pixels per frame pixel."""
     return float(np.hypot(transform[0, 0], transform[1, 0]))
 
 
 def _umeyama(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Scale and rotation of the least-squares similarity source -> target (Umeyama 1991), in 2-D or 3-D."""
+    """Scale and rotation of the least-squares similarity from source to target (K, 2 or 3), after Umeyama (1991)."""
     x, y = source - source.mean(axis=0), target - target.mean(axis=0)
     u, d, vt = np.linalg.svd(y.T @ x)
     sign = np.ones(len(d))
@@ -129,21 +152,21 @@ def _nearest_rotation(block: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _smoothed(moves: NDArray[np.float64], sigma: float, reach: int) -> NDArray[np.float64]:
-    """Smoothed as crop -> frame similarities (N, 2, 3): that keeps the face in place, not the origin."""
+    """Smooth the inverse transforms: that keeps the face in place instead of the frame's origin."""
     back = invert(moves).reshape(-1, 6)
-    seen = np.isfinite(back[:, 0])
+    known = np.isfinite(back[:, 0])
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    columns = [*np.where(seen[:, None], back, 0).T, seen.astype(np.float64)]
+    columns = [*np.where(known[:, None], back, 0).T, known.astype(np.float64)]
     *sums, weight = (np.convolve(column, kernel)[reach : reach + len(moves)] for column in columns)
     mean = np.full_like(back, np.nan)
-    mean[seen] = (np.stack(sums, axis=1)[seen]) / weight[seen, None]
+    mean[known] = (np.stack(sums, axis=1)[known]) / weight[known, None]
     return invert(mean.reshape(-1, 2, 3))
 
 
 def _source_window(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
-    """The part of the frame that the crop sees, with a margin, and the transform from it.
+    """Return the part of the frame that the crop shows, with a margin, and the transform from it.
 
-    Reading less keeps the blur cheap on large frames.
+    A small part keeps the blur cheap on large frames.
     """
     corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(transform))
     margin = 4 + 3 / transform_scale(transform)

@@ -1,4 +1,4 @@
-"""Put a generated crop back into its frame: only the mask's pixels are touched, everything else is bit-exact.
+"""Put a generated crop back into its frame: only pixels of the mask change, all others keep their bits.
 
 Letters: H, W frame; S crop side; h, w the region of the frame that the mask covers.
 """
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from dithead.face.alignment import invert, transform_points, transform_scale
 from dithead.types import RGB, Mask, Similarity
 
-BAND = 0.06  # width of the band inside the mask in which colours are compared, as a fraction of S
-_OTHER, _FEWEST = 24, 50  # a larger difference is another thing, not another tint; pixels that make a median
-_UNSEEN = 1.5  # of a tint stays: it changes that much from frame to frame, and following it would be seen
+BAND = 0.06
+"""Width of the band inside the mask in which colours are compared, as a fraction of S. Our choice."""
+_MAX_TINT = 24  # 8-bit levels: a larger difference is not a tint, but something else in the picture
+_MIN_PIXELS = 50  # for a median
+_TINT_KEPT = 1.5  # levels that stay: a tint varies by that much between frames, and correcting it would flicker
+_BLUR_ABOVE, _BLUR = 1.35, 0.45  # reduction from which pictures are blurred first, and sigma at reduction 1
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,28 @@ def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:
     ``transform`` (2, 3) is the one that made the crop. Pixels outside the mask keep every bit.
     """
     patch = paste_patch(frame, crop, transform, mask)
-    result = frame.copy()
-    if patch is not None:
-        h, w = patch.difference.shape[:2]
-        region = result[patch.top : patch.top + h, patch.left : patch.left + w]
-        region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)
+    return frame.copy() if patch is None else apply_patch(frame, patch)
+
+
+def apply_patch(frame: RGB, patch: Patch) -> RGB:
+    """A copy of ``frame`` (H, W, 3) with the patch's change in it."""
+    result, (h, w) = frame.copy(), patch.difference.shape[:2]
+    region = result[patch.top : patch.top + h, patch.left : patch.left + w]
+    region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)
     return result
 
 
 def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Patch | None:
-    """What ``composite`` adds to the frame, for callers that work on other planes than RGB.
+    """Return the change that ``composite`` makes, for callers that work on other planes than RGB.
 
-    None when the mask lies outside the picture.
+    Args:
+        frame: (H, W, 3).
+        crop: (S, S, 3), the generated one.
+        transform: (2, 3) that made the crop.
+        mask: (S, S), how far each pixel of the crop counts.
+
+    Returns:
+        The change, or None when the mask lies outside the picture.
     """
     box = _covered_box(mask, transform, frame.shape)
     if box is None:
@@ -63,29 +76,37 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
 
 
 def match_colour(crop: RGB, source: RGB, mask: Mask) -> RGB:
-    """``crop`` without the tint that its decoder gives to everything it draws.
+    """Remove the tint that the decoder gives to everything it draws.
 
-    Just inside the mask's edge both show mostly the same skin as ``source`` (S, S, 3); the median of what they differ
-    by there, where they differ little, is taken out of all that is drawn. (Outside it a decoder may copy.)
+    Just inside the edge of the mask, the crop and the source show mostly the same skin. The median of their small
+    differences there is added to all that is drawn. Outside the mask, a decoder may copy the source.
+
+    Args:
+        crop: (S, S, 3), as it was decoded.
+        source: (S, S, 3), the frame's own crop.
+        mask: (S, S) of what is drawn.
+
+    Returns:
+        (S, S, 3).
     """
-    gap = (source.astype(np.int16) - crop)[_band(mask)]
-    alike = gap[np.abs(gap).max(axis=1, initial=0) < _OTHER]
-    if len(alike) < _FEWEST:
+    difference = (source.astype(np.int16) - crop)[_band(mask)]
+    small = difference[np.abs(difference).max(axis=1, initial=0) < _MAX_TINT]
+    if len(small) < _MIN_PIXELS:
         return crop
-    tint = np.median(alike, axis=0)
-    tint = np.sign(tint) * np.maximum(np.abs(tint) - _UNSEEN, 0)
+    tint = np.median(small, axis=0)
+    tint = np.sign(tint) * np.maximum(np.abs(tint) - _TINT_KEPT, 0)
     return np.asarray(np.clip(np.rint(crop + tint * (mask > 0)[..., None]), 0, 255), np.uint8)
 
 
 def _band(mask: Mask) -> NDArray[np.bool_]:
-    """(S, S): just inside the mask."""
+    """The band (S, S) just inside the edge of the mask."""
     hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * mask.shape[0]))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     return np.asarray(hard > cv2.erode(hard, kernel))
 
 
 def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """(top, left, bottom, right) of the frame's pixels that the mask can touch."""
+    """The box (top, left, bottom, right) of the pixels of the frame that the mask can touch."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
@@ -98,5 +119,5 @@ def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> t
 
 
 def prefiltered(picture: NDArray[Any], scale: float) -> NDArray[Any]:
-    """The picture (h, w, 3), blurred just enough not to alias where ``scale`` of its pixels become one."""
-    return picture if scale <= 1.35 else cv2.GaussianBlur(picture, (0, 0), 0.45 * scale)
+    """Blur a picture (h, w, 3) just enough to prevent aliasing where ``scale`` of its pixels become one."""
+    return picture if scale <= _BLUR_ABOVE else cv2.GaussianBlur(picture, (0, 0), _BLUR * scale)

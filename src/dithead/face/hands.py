@@ -1,4 +1,7 @@
-"""MediaPipe Hands behind one small adapter: where hands are, as masks. The model is the one inside the wheel."""
+"""MediaPipe Hands behind one small adapter: landmarks of hands, and masks of hands and forearms.
+
+The model is the one inside the ``mediapipe`` wheel. The indices are those of its 21 hand landmarks. Letters: S side.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ from numpy.typing import NDArray
 from dithead.face.landmarks import quiet_native_logs
 from dithead.types import RGB, Mask
 
+_WRIST, _INDEX_KNUCKLE, _MIDDLE_KNUCKLE, _LITTLE_KNUCKLE = 0, 5, 9, 17
 _PALM = (0, 1, 5, 9, 13, 17)
 _FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
-_FINGER, _ROUND, _ARM = 0.30, 0.18, 0.8  # widths in palm widths: a finger, around the palm, the forearm
+_FINGER_WIDTH, _PALM_MARGIN, _ARM_WIDTH = 0.30, 0.18, 0.8  # in widths of the palm; our choice
+_FARTHEST = 30_000  # pixels: OpenCV draws with 16-bit coordinates
 
 
 class HandFinder:
-    """Hands along one video. Use as a context manager; the networks are built when first needed."""
+    """Hands along one video. Use it as a context manager; the networks are built on first use."""
 
     def __init__(self) -> None:
         self._graph: Any = None
@@ -34,7 +39,7 @@ class HandFinder:
             self._graph = None
 
     def find(self, image: RGB) -> list[NDArray[np.float32]]:
-        """Landmarks (21, 2) in pixels of each hand (two at most) of the video's next picture."""
+        """Return landmarks (21, 2) in pixels of each hand, two at most, in the next picture (H, W, 3) of the video."""
         height, width = image.shape[:2]
         with quiet_native_logs():  # the first hand of a process makes the native side print
             if self._graph is None:
@@ -47,23 +52,32 @@ class HandFinder:
 
 
 def hand_mask(hands: list[NDArray[np.float32]], size: int) -> Mask:
-    """(size, size): 1 on palms, fingers and the beginning of the forearm of hands in a picture's pixels."""
+    """Draw a mask of hands.
+
+    Args:
+        hands: Landmarks (21, 2) of each hand, in pixels of the mask.
+        size: S, side of the mask.
+
+    Returns:
+        (S, S): 1 on palms, fingers and the beginning of the forearms, else 0.
+    """
     mask = np.zeros((size, size), np.uint8)
     for hand in hands:
-        width = float(np.linalg.norm(hand[5] - hand[17])) + 0.5 * float(np.linalg.norm(hand[0] - hand[9]))
-        width /= 1.5  # a palm seen from its edge is no narrower
-        cv2.fillConvexPoly(mask, cv2.convexHull(_whole(hand[list(_PALM)])), 1)
-        cv2.polylines(mask, [_whole(hand[list(_PALM)])], True, 1, _thick(_ROUND * width))
+        width = float(np.linalg.norm(hand[_INDEX_KNUCKLE] - hand[_LITTLE_KNUCKLE]))
+        width += 0.5 * float(np.linalg.norm(hand[_WRIST] - hand[_MIDDLE_KNUCKLE]))
+        width /= 1.5  # the length of the palm counts too: from its edge a palm looks narrow, but its fingers do not
+        cv2.fillConvexPoly(mask, cv2.convexHull(_rounded(hand[list(_PALM)])), 1)
+        cv2.polylines(mask, [_rounded(hand[list(_PALM)])], True, 1, _thickness(_PALM_MARGIN * width))
         for finger in _FINGERS:
-            cv2.polylines(mask, [_whole(hand[list(finger)])], False, 1, _thick(_FINGER * width))
-        elbow = hand[0] + 1.5 * (hand[0] - hand[9])
-        cv2.polylines(mask, [_whole(np.stack([hand[0], elbow]))], False, 1, _thick(_ARM * width))
+            cv2.polylines(mask, [_rounded(hand[list(finger)])], False, 1, _thickness(_FINGER_WIDTH * width))
+        elbow = hand[_WRIST] + 1.5 * (hand[_WRIST] - hand[_MIDDLE_KNUCKLE])
+        cv2.polylines(mask, [_rounded(np.stack([hand[_WRIST], elbow]))], False, 1, _thickness(_ARM_WIDTH * width))
     return mask.astype(np.float32)
 
 
-def _whole(points: NDArray[np.float32]) -> NDArray[np.int32]:
-    return np.clip(np.round(points), -30000, 30000).astype(np.int32)
+def _rounded(points: NDArray[np.float32]) -> NDArray[np.int32]:
+    return np.clip(np.round(points), -_FARTHEST, _FARTHEST).astype(np.int32)
 
 
-def _thick(width: float) -> int:
+def _thickness(width: float) -> int:
     return max(1, round(width))

@@ -1,7 +1,7 @@
-"""MediaPipe FaceMesh behind one small adapter: an RGB picture in, 478 landmarks a face out.
+"""MediaPipe FaceMesh behind one small adapter: from a picture to 478 landmarks for each face.
 
-The model is the one inside the ``mediapipe`` wheel, so nothing is downloaded. Landmarks are pixels: x right,
-y down, and z towards the viewer negative, in the same unit as x (so 3-D distances mean something).
+The model is the one inside the ``mediapipe`` wheel, so nothing is downloaded. Landmarks are in pixels: x to the right,
+y down, z negative towards the viewer and in the same unit, so that distances in three dimensions mean something.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ import numpy as np
 from dithead.types import RGB, Landmarks
 
 MAX_FACES = 4
+"""Faces that are looked for in one picture. Our choice."""
 DETECTION_CONFIDENCE = 0.5
-_ZOOM_MARGIN = 0.6  # picture kept around a small face, as a fraction of its box, before FaceMesh looks again
+"""Confidence of MediaPipe's detectors from which a face counts, 0 to 1: MediaPipe's default."""
+_TRACKING_CONFIDENCE = 0.5  # confidence from which a tracked face is kept: MediaPipe's default
+_ZOOM_MARGIN = 0.6  # margin around a small face for the second try, as a fraction of its box
 
 _BLACK: RGB = np.zeros((64, 64, 3), np.uint8)
 _first_face_seen = False  # the first face of a process makes the native side print a warning
 
 
 class FaceLandmarker:
-    """Landmarks of the faces in pictures (``detect``) or along one video (``track``).
+    """Finds the landmarks of faces in pictures (``detect``) or along one video (``track``).
 
-    Use it as a context manager; the networks inside are built when first needed. ``track`` carries state from
-    frame to frame: call ``reset`` before another video or after a cut.
+    Use it as a context manager; the networks are built on first use. ``track`` keeps state from frame to frame: call
+    ``reset`` before another video and after a cut.
+
+    Args:
+        max_faces: Faces that are looked for in one picture.
     """
 
     def __init__(self, max_faces: int = MAX_FACES) -> None:
@@ -54,9 +60,9 @@ class FaceLandmarker:
         self._still = self._moving = self._finder = None
 
     def detect(self, image: RGB) -> list[Landmarks]:
-        """Landmarks (478, 3) of each face in one picture, largest first; an empty list when there is none.
+        """Return landmarks (478, 3) of each face in a picture (H, W, 3), largest first.
 
-        A face too small for FaceMesh's own detector is looked for again with the long-range one.
+        Where FaceMesh finds none, MediaPipe's long-range detector looks for small faces.
         """
         if self._still is None:
             self._still = _face_mesh(static=True, faces=self.max_faces)
@@ -64,9 +70,9 @@ class FaceLandmarker:
         return sorted(faces, key=face_area, reverse=True)
 
     def track(self, image: RGB) -> Landmarks | None:
-        """Landmarks (478, 3) of the one face being followed, or None where it is lost.
+        """Return landmarks (478, 3) of the face that is being followed, or None where it is lost.
 
-        About 4 ms a frame: the detector only runs on the first frame and after a loss.
+        It is fast, because the detector runs only on the first frame and after a loss.
         """
         if self._moving is None:
             self._moving = _face_mesh(static=False, faces=1)
@@ -74,10 +80,9 @@ class FaceLandmarker:
         return faces[0] if faces else None
 
     def reset(self) -> None:
-        """Forget the tracked face.
+        """Forget the face that is being followed.
 
-        By showing a black picture: the graph's own reset loads the networks anew, which costs 10 frames'
-        time.
+        A black picture does it: MediaPipe's own reset loads the networks again, which takes as long as ten frames.
         """
         if self._moving is not None:
             _run(self._moving, _BLACK)
@@ -94,13 +99,13 @@ class FaceLandmarker:
 
 
 def face_area(landmarks: Landmarks) -> float:
-    """Area of the landmarks' bounding box, in square pixels."""
+    """Return the area of the bounding box of one face's landmarks, in square pixels."""
     width, height = np.ptp(landmarks[:, :2], axis=0)
     return float(width * height)
 
 
 def face_box(landmarks: Landmarks) -> tuple[float, float, float, float]:
-    """Bounding box (x0, y0, x1, y1) of one face, in pixels."""
+    """Return the bounding box (x0, y0, x1, y1) of one face's landmarks, in pixels."""
     (x0, y0), (x1, y1) = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
     return float(x0), float(y0), float(x1), float(y1)
 
@@ -114,7 +119,7 @@ def _face_mesh(static: bool, faces: int) -> Any:
             max_num_faces=faces,
             refine_landmarks=True,
             min_detection_confidence=DETECTION_CONFIDENCE,
-            min_tracking_confidence=0.5,
+            min_tracking_confidence=_TRACKING_CONFIDENCE,
         )
         graph.process(_BLACK)  # the log noise comes with the first picture
     return graph
@@ -140,6 +145,7 @@ def _run(graph: Any, image: RGB) -> list[Landmarks]:
 
 
 def _find_boxes(finder: Any, image: RGB) -> list[tuple[float, float, float, float]]:
+    """Boxes (x, y, width, height) in pixels, largest first."""
     height, width = image.shape[:2]
     boxes = []
     for hit in finder.process(np.ascontiguousarray(image)).detections or []:
@@ -149,6 +155,7 @@ def _find_boxes(finder: Any, image: RGB) -> list[tuple[float, float, float, floa
 
 
 def _zoom_box(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The square (x0, y0, x1, y1) around a box with a margin, within the picture."""
     x, y, w, h = box
     side = max(w, h) * (1 + 2 * _ZOOM_MARGIN)
     x0, y0 = x + w / 2 - side / 2, y + h / 2 - side / 2
@@ -162,22 +169,22 @@ def _zoom_box(box: tuple[float, float, float, float], shape: tuple[int, ...]) ->
 
 @contextlib.contextmanager
 def quiet_native_logs() -> Iterator[None]:
-    """Send the C++ side's stderr to nowhere: TensorFlow Lite prints a banner that no setting turns off.
+    """Discard what native code writes to stderr: TensorFlow Lite prints a banner that no setting turns off.
 
-    Only while a graph is built, so later errors still show.
+    Use it only while a graph is built, so that later errors are still visible.
     """
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
 
 
 def limit_threads() -> None:
-    """One OpenCV thread in this process: workers run one per core already."""
+    """Let OpenCV use one thread in this process: workers run one per core already."""
     cv2.setNumThreads(1)

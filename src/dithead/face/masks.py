@@ -1,8 +1,8 @@
-"""Which part of the crop is to be generated: polygons from landmarks, and masks from polygons.
+"""The part of the crop that is generated: polygons from landmarks, and masks from polygons.
 
-``stable_polygon`` is the default: one polygon for a whole shot, so that its edge says nothing about the jaw
-of a single frame. ``frame_polygon`` is the paper's and leaks the mouth's shape; ``box_polygon`` is for the
-ablation. Letters: S crop side, N frames, K corners of the polygon.
+``stable_polygon`` is the default: one polygon for a whole shot, so that its edge says nothing about the jaw of a single
+frame. ``frame_polygon`` is the paper's and leaks the shape of the mouth; ``box_polygon`` serves the ablation.
+Letters: S crop side, N frames, K corners of the polygon.
 """
 
 from __future__ import annotations
@@ -17,87 +17,105 @@ from dithead.errors import FaceError
 from dithead.face.mesh_indices import JAW, MOUTH_CORNERS, UPPER_CHEEKS
 from dithead.types import FloatArray, Mask
 
-WIDEN = 0.06  # outwards at the jaw, as a fraction of S
-WIDEN_CHIN = 0.10  # below the chin, as a fraction of S
-WIDEN_OWN, WIDEN_OWN_CHIN = -0.08, 0.09  # the same from one frame's own jaw: beyond it the source stays
-_EDGE = 0.01  # the polygon keeps this far from the crop's border
+# Distances as fractions of S; our choice, but for the paper's mask, which hardly leaves the face.
+_STABLE_MARGIN, _STABLE_CHIN_MARGIN = 0.06, 0.10  # beyond the median jaw of a shot: at the cheeks, below the chin
+_FRAME_MARGIN = 0.01  # beyond one frame's own jaw, all around: the paper's mask
+_JAW_MARGIN, _JAW_CHIN_MARGIN = -0.08, 0.09  # beyond one frame's own jaw, where the source's picture stays
+_JAW_FEATHER = 0.02  # sigma of the soft edge there
+_BORDER = 0.01  # the polygon keeps this distance from the border of the crop
+_BOX = (0.14, 0.86, 0.44, 0.96)  # left, right, top, bottom of the rectangle of the ablation
 
 
 def stable_polygon(crop_landmarks: FloatArray, size: int) -> NDArray[np.float32]:
-    """The lower face (K, 2) of a shot in crop pixels: the polygon of its median landmarks, widened.
+    """Return the lower face of a shot: the polygon of its median landmarks, widened.
 
-    ``crop_landmarks`` is (N, 478, 2) in crop pixels; frames that are not finite are left out.
-    Raises FaceError when none is left.
+    Args:
+        crop_landmarks: (N, 478, 2) in crop pixels; frames that are not finite are left out.
+        size: S.
+
+    Returns:
+        (K, 2) in crop pixels.
+
+    Raises:
+        FaceError: No frame is left.
     """
     points = np.asarray(crop_landmarks, np.float64)[..., :2]
     points = points[np.isfinite(points).all(axis=(1, 2))]
     if not len(points):
-        raise FaceError("no frame with landmarks to build a mask from")
-    return _lower_face(np.median(points, axis=0), size, WIDEN, WIDEN_CHIN)
+        raise FaceError("no frame has landmarks to build a mask from; leave this clip out")
+    return _lower_face(np.median(points, axis=0), size, _STABLE_MARGIN, _STABLE_CHIN_MARGIN)
 
 
 def frame_polygon(landmarks: FloatArray, size: int) -> NDArray[np.float32]:
-    """The lower face (K, 2) of one frame's crop landmarks (478, 2), hardly widened: the paper's mask."""
-    return _lower_face(np.asarray(landmarks, np.float64)[:, :2], size, 0.01, 0.01)
+    """Return the lower face (K, 2) of one frame's crop landmarks (478, 2), hardly widened: the paper's mask."""
+    return _lower_face(np.asarray(landmarks, np.float64)[:, :2], size, _FRAME_MARGIN, _FRAME_MARGIN)
 
 
 def jaw_line(landmarks: FloatArray) -> NDArray[np.float32]:
-    """The jaw (21, 2) of one frame's crop landmarks (478, 2), from ear to ear through the chin."""
+    """Return the jaw line (21, 2) of one frame's crop landmarks (478, 2), from ear to ear through the chin."""
     return np.asarray(landmarks, np.float32)[list(JAW), :2]
 
 
 def jaw_mask(jaw: FloatArray, size: int) -> Mask:
-    """(S, S): 1 within a frame's own face, as far as speech can move it, softly 0 beyond: hair, ears, background.
+    """Return a mask of a frame's own face, as far as speech can move it; hair, ears and background lie outside.
 
-    ``jaw`` (21, 2) is its ``jaw_line``. Cheeks hardly widen with speech, but a chin may drop by a tenth of the crop.
+    Speech hardly widens the cheeks, but it can lower the chin by a tenth of the crop.
+
+    Args:
+        jaw: (21, 2), the frame's ``jaw_line``.
+        size: S.
+
+    Returns:
+        (S, S): 1 inside, falling softly to 0 outside.
     """
     line = np.asarray(jaw, np.float64)
     mouth = np.array([line[:, 0].mean(), 0.6 * line[:, 1].max() + 0.4 * line[[0, -1], 1].mean()])
-    wide = _from(mouth, line, size, WIDEN_OWN, WIDEN_OWN_CHIN)
-    return np.asarray(cv2.GaussianBlur(polygon_mask(wide, size), (0, 0), 0.02 * size), np.float32)
+    outline = _pushed_out(mouth, line, size, _JAW_MARGIN, _JAW_CHIN_MARGIN)
+    return np.asarray(cv2.GaussianBlur(polygon_mask(outline, size), (0, 0), _JAW_FEATHER * size), np.float32)
 
 
 def box_polygon(size: int) -> NDArray[np.float32]:
-    """A constant rectangle (4, 2) over the lower face."""
-    x0, x1, y0, y1 = (f * size for f in (0.14, 0.86, 0.44, 0.96))
+    """Return a constant rectangle (4, 2) over the lower face, in crop pixels."""
+    x0, x1, y0, y1 = (fraction * size for fraction in _BOX)
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float32)
 
 
 def polygon_mask(polygon: FloatArray, size: int, feather: float = 0.0) -> Mask:
-    """Mask (S, S) of a polygon in crop pixels: 1 inside, 0 outside, antialiased.
+    """Draw a polygon as a mask.
 
-    ``feather`` is the width in pixels of a ramp on the inner side of the edge: nothing outside is ever
-    touched.
+    Args:
+        polygon: (K, 2) in crop pixels.
+        size: S.
+        feather: Width in pixels of a ramp on the inner side of the edge, so that nothing outside is touched.
+
+    Returns:
+        (S, S): 1 inside, 0 outside; without ``feather``, antialiased.
     """
-    fine = 8  # fixed-point bits: corners keep their fractions of a pixel
-    corners: list[Any] = [np.round(np.asarray(polygon, np.float64) * 2**fine).astype(np.int32)]
+    bits = 8  # of OpenCV's fixed point: corners keep their fractions of a pixel
+    corners: list[Any] = [np.round(np.asarray(polygon, np.float64) * 2**bits).astype(np.int32)]
     hard = np.zeros((size, size), np.uint8)
     if feather <= 0:
-        cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_AA, shift=fine)
+        cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_AA, shift=bits)
         return np.asarray(hard, np.float32) / np.float32(255)
-    cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_8, shift=fine)
+    cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_8, shift=bits)
     inside = cv2.distanceTransform(cv2.copyMakeBorder(hard, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
     ramp = np.clip(inside[1:-1, 1:-1] / feather, 0, 1)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)  # smooth step: no visible kink
+    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)  # smoothstep, whose ends have no visible kink
 
 
 def _lower_face(points: NDArray[np.float64], size: int, widen: float, chin: float) -> NDArray[np.float32]:
-    jaw = _pushed_out(points, points[list(JAW)], size, widen, chin)
+    """The polygon (K, 2) of the lower face, with the margins ``widen`` at the cheeks and ``chin`` below the chin."""
+    mouth = points[list(MOUTH_CORNERS)].mean(axis=0)
+    jaw = _pushed_out(mouth, points[list(JAW)], size, widen, chin)
     ring = np.concatenate([points[list(UPPER_CHEEKS)], jaw])
-    low, high = _EDGE * size, (1 - _EDGE) * size
+    low, high = _BORDER * size, (1 - _BORDER) * size
     return np.clip(ring, low, high).astype(np.float32)
 
 
 def _pushed_out(
-    points: NDArray[np.float64], jaw: NDArray[np.float64], size: int, widen: float, chin: float
-) -> NDArray[np.float64]:
-    """Jaw points moved away from the mouth: by ``widen`` at the cheeks, by ``chin`` straight below."""
-    return _from(points[list(MOUTH_CORNERS)].mean(axis=0), jaw, size, widen, chin)
-
-
-def _from(
     mouth: NDArray[np.float64], jaw: NDArray[np.float64], size: int, widen: float, chin: float
 ) -> NDArray[np.float64]:
+    """Points of the jaw moved away from the mouth: by ``widen`` at the cheeks, by ``chin`` straight below."""
     ray = jaw - mouth
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
     ray[:, 1] = np.maximum(ray[:, 1], 0)  # never up, where the eyes are

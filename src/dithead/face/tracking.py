@@ -1,6 +1,7 @@
-"""One face followed through a video, frame by frame, in constant memory.
+"""Follow one face through a video, frame by frame, in constant memory; find the cuts between shots.
 
-The main face of a shot is the largest where the shot begins; after that continuity decides, not size.
+The main face of a shot is the largest where the shot begins; after that, continuity decides and not size.
+Letters: N frames.
 """
 
 from __future__ import annotations
@@ -15,32 +16,44 @@ from numpy.typing import NDArray
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.types import RGB, Landmarks
 
-# A cut changes the picture by (mean absolute difference of thumbnails, 0..255) so much, and so many times the
-# shot's own motion: little is enough in a quiet shot, where people cut out their pauses.
-CUTS = ((5.0, 8.0), (25.0, 3.0))
-_MOTION_AT_FIRST = 0.7  # a talking person before a still camera
-SAME_FACE_OVERLAP = 0.2  # intersection over union of boxes one frame apart
-FORGET_AFTER = 25  # frames without the face after which any face will do
-LONGEST_GAP = 12  # missing frames that are bridged by interpolation
-LONGEST_EDGE = 6  # missing frames at either end of a run that repeat its nearest frame
+CUT_THRESHOLDS = ((5.0, 8.0), (25.0, 3.0))
+"""A cut changes the picture by more than the first number and by more than the second number times the shot's motion.
+
+Changes are mean absolute differences of thumbnails, 0 to 255. Either pair suffices: a small change is enough in a shot
+with little motion, where speakers cut out their pauses. Our choice.
+"""
+_INITIAL_MOTION = 0.7  # change between frames of a talking person before a still camera, in the same unit
+_MOTION_RATE = 0.1  # share of the newest change in the running mean of the motion
+_THUMBNAIL = (32, 24)  # width and height in pixels
+SAME_FACE_OVERLAP = 0.2
+"""Intersection over union of the boxes of a face in two neighbouring frames, at least. Our choice."""
+_SAME_TRACKER_OVERLAP = 0.5  # the same for the detected and the tracked face in one frame
+FORGET_AFTER = 25
+"""Frames without the face after which the largest face is followed instead. Our choice."""
+LONGEST_GAP = 12
+"""Missing frames that are bridged by interpolation, at most. Our choice."""
+LONGEST_EDGE = 6
+"""Missing frames at either end of a span that repeat its nearest frame, at most. Our choice."""
 
 
 @dataclass(frozen=True)
 class FaceObservation:
-    """What was seen in one frame: the main face's landmarks (478, 3) in pixels or None, and the shot's number."""
+    """The main face of one frame."""
 
-    landmarks: Landmarks | None
-    shot: int
+    landmarks: Landmarks | None  # (478, 3) in pixels; None: not found
+    shot: int  # number of the shot, from 0
 
 
 def track_faces(frames: Iterable[RGB], landmarker: FaceLandmarker | None = None) -> Iterator[FaceObservation]:
-    """Yield one observation per frame, as the frames come; only one frame is held.
+    """Yield one observation for each frame as it arrives; only one frame is held in memory.
 
-    ``landmarker`` may be shared between videos (it is reset here); without one, one is made and closed.
+    Args:
+        frames: Pictures (H, W, 3).
+        landmarker: May be shared between videos, as it is reset here; None: one is made and closed.
     """
     if landmarker is None:
-        with FaceLandmarker() as own:
-            yield from track_faces(frames, own)
+        with FaceLandmarker() as temporary:
+            yield from track_faces(frames, temporary)
         return
     tracker, cuts = _MainFace(landmarker), CutDetector()
     for frame in frames:
@@ -50,29 +63,29 @@ def track_faces(frames: Iterable[RGB], landmarker: FaceLandmarker | None = None)
 
 
 class CutDetector:
-    """Counts shots: a frame unlike the last one, more than the shot's own motion explains, begins another."""
+    """Counts shots: a frame that differs from the last by more than the shot's own motion begins another."""
 
     def __init__(self) -> None:
         self.shot = 0
         self._last: NDArray[np.float32] | None = None
-        self._motion = _MOTION_AT_FIRST
+        self._motion = _INITIAL_MOTION
 
     def is_cut(self, frame: RGB) -> bool:
-        """True for the first frame of every shot, the very first one included."""
-        small = cv2.resize(frame, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
+        """Tell whether the next frame is the first of a shot; the very first frame is."""
+        small = cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None:
             return True
         change = float(np.abs(small - last).mean())
-        if any(change > max(least, ratio * self._motion) for least, ratio in CUTS):
-            self.shot, self._motion = self.shot + 1, _MOTION_AT_FIRST
+        if any(change > max(least, ratio * self._motion) for least, ratio in CUT_THRESHOLDS):
+            self.shot, self._motion = self.shot + 1, _INITIAL_MOTION
             return True
-        self._motion += 0.1 * (change - self._motion)
+        self._motion += _MOTION_RATE * (change - self._motion)
         return False
 
 
 class _MainFace:
-    """The state between frames: which face is followed, and how."""
+    """The state between frames: which face is followed, and by which of the landmarker's methods."""
 
     def __init__(self, landmarker: FaceLandmarker) -> None:
         self.landmarker = landmarker
@@ -81,8 +94,8 @@ class _MainFace:
     def restart(self) -> None:
         self.landmarker.reset()
         self.last: Landmarks | None = None
-        self.missing = 0
-        self.crowded = False
+        self.missing = 0  # frames since the face was found
+        self.crowded = False  # the fast tracker follows another face, so every frame is detected
 
     def step(self, frame: RGB) -> Landmarks | None:
         found = self._first(frame) if self.last is None else self._next(frame)
@@ -114,16 +127,16 @@ class _MainFace:
         return best if self.crowded else self._follow(frame, best)
 
     def _follow(self, frame: RGB, face: Landmarks) -> Landmarks:
-        """Start the fast tracker; should it pick another of several faces, detect every frame from here on."""
+        """Start the fast tracker; if it chooses another of several faces, detect every frame from here on."""
         tracked = self.landmarker.track(frame)
-        if tracked is not None and overlap(tracked, face) > 0.5:
+        if tracked is not None and overlap(tracked, face) > _SAME_TRACKER_OVERLAP:
             return tracked
         self.crowded = tracked is not None
         return face
 
 
 def overlap(a: Landmarks, b: Landmarks | None) -> float:
-    """Intersection over union of two faces' bounding boxes; 0 when there is no other face."""
+    """Return the intersection over union of two faces' bounding boxes; 0 when there is no other face."""
     if b is None:
         return 0.0
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = face_box(a), face_box(b)
@@ -132,43 +145,50 @@ def overlap(a: Landmarks, b: Landmarks | None) -> float:
     return both / max(either, 1e-9)
 
 
-def face_runs(
+def face_spans(
     observations: Sequence[FaceObservation], gap: int = LONGEST_GAP, edge: int = LONGEST_EDGE
 ) -> list[tuple[int, int]]:
-    """Half-open frame ranges in which one face is there: split at cuts and where it is away for over ``gap``.
+    """Return the spans of frames in which one face is there, as half-open ranges; cuts and long gaps divide them.
 
-    A run may begin and end with up to ``edge`` frames of its shot in which the face was not yet, or no
-    longer, found.
+    Args:
+        observations: One for each frame.
+        gap: Missing frames within a span, at most.
+        edge: Missing frames of the same shot that are added at either end of a span, at most.
     """
-    runs: list[tuple[int, int]] = []
-    for i, seen in enumerate(observations):
-        if seen.landmarks is None:
+    spans: list[tuple[int, int]] = []
+    for i, observation in enumerate(observations):
+        if observation.landmarks is None:
             continue
-        if runs and i - runs[-1][1] <= gap and observations[runs[-1][0]].shot == seen.shot:
-            runs[-1] = (runs[-1][0], i + 1)
+        if spans and i - spans[-1][1] <= gap and observations[spans[-1][0]].shot == observation.shot:
+            spans[-1] = (spans[-1][0], i + 1)
         else:
-            runs.append((i, i + 1))
-    return [_stretch(observations, run, edge) for run in runs]
+            spans.append((i, i + 1))
+    return [_extended(observations, span, edge) for span in spans]
 
 
 def fill_gaps(landmarks: Sequence[Landmarks | None]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Landmarks (N, 478, 3) of one run with its gaps interpolated, and which frames (N,) were really seen.
+    """Interpolate the missing landmarks of a span.
 
-    At least one frame must have landmarks.
+    Args:
+        landmarks: (478, 3) of each frame, or None; at least one frame must have them.
+
+    Returns:
+        Landmarks (N, 478, 3), and in which frames (N,) the face was found.
     """
     valid = np.array([face is not None for face in landmarks])
     known = np.flatnonzero(valid)
-    seen = np.stack([face for face in landmarks if face is not None])
+    found = np.stack([face for face in landmarks if face is not None])
     times = np.arange(len(landmarks))
     right = np.clip(np.searchsorted(known, times), 0, len(known) - 1)
     left = np.clip(np.searchsorted(known, times, side="right") - 1, 0, len(known) - 1)
     span = np.maximum(known[right] - known[left], 1)
     weight = np.clip((times - known[left]) / span, 0, 1)[:, None, None]
-    return (seen[left] * (1 - weight) + seen[right] * weight).astype(np.float32), valid
+    return (found[left] * (1 - weight) + found[right] * weight).astype(np.float32), valid
 
 
-def _stretch(observations: Sequence[FaceObservation], run: tuple[int, int], edge: int) -> tuple[int, int]:
-    first, stop = run
+def _extended(observations: Sequence[FaceObservation], span: tuple[int, int], edge: int) -> tuple[int, int]:
+    """A span with up to ``edge`` frames of its shot more at either end, in which no face was found."""
+    first, stop = span
     shot = observations[first].shot
 
     def free(i: int) -> bool:

@@ -1,7 +1,7 @@
-"""Audio files to samples and back. Time zero: the first video frame of the file, or its first sample.
+"""Audio files to samples and back; time zero is the first video frame of the file, or else its first sample.
 
-Decoded apart from the picture, placed by time stamps (so that edit lists, encoder delay and late starts
-count), mixed by plain averaging of channels (any layout), resampled with the resampler flushed at the end.
+Sound is decoded apart from the picture and placed by its time stamps, so that edit lists, encoder delay and late starts
+count. Channels of any layout are averaged, and the resampler is flushed at the end. Letters: n samples, C channels.
 """
 
 from __future__ import annotations
@@ -20,13 +20,28 @@ from dithead.media.files import create_media, open_media, printable, replacing
 from dithead.media.video import first_frame_time
 from dithead.types import Wave
 
-_COUNTED = ("aac", "mp3", "ac3", "eac3")  # raw streams: the reader counts packets at the first one's sample rate
+_RAW_FORMATS = ("aac", "mp3", "ac3", "eac3")
+"""Formats without time stamps of their own: FFmpeg counts packets at the sample rate of the first one."""
 _PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "s64p": "<i8", "fltp": "<f4", "dblp": "<f8"}
-_SLACK = 0.04  # seconds a time stamp may be off before samples are moved: containers round stamps
+"""FFmpeg's planar sample formats -> numpy's types."""
+_STAMP_TOLERANCE = 0.04
+"""Seconds that a time stamp may be off before samples are moved: containers round time stamps. Our choice."""
+_FLAC_FRAME = 4096  # samples
 
 
 def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
-    """All of the first audio track as mono samples (n,) at ``rate``; ``MediaError`` if there are none."""
+    """Read all of the first audio track as mono samples.
+
+    Args:
+        path: Audio file, or a video with sound.
+        rate: Sample rate in hertz.
+
+    Returns:
+        (n,) in [-1, 1].
+
+    Raises:
+        MediaError: The file has no sound that can be read.
+    """
     blocks = [block[:, 0] for block in audio_blocks(Path(path), rate, channels=1)]
     wave = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if not len(wave):
@@ -35,18 +50,18 @@ def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
 
 
 def probe_audio(path: Path) -> tuple[int, int]:
-    """(sample rate, channels) of the first audio track; raise ``MediaError`` if there is none."""
+    """Return (sample rate, channels) of the first audio track; MediaError if there is none."""
     with open_media(path) as media:
         stream = _audio_stream(media, path)
         return int(stream.rate), int(stream.channels)
 
 
 def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
-    """Yield (n, channels) blocks that follow one another from time zero; silence fills gaps."""
+    """Yield blocks (n, channels) at ``rate`` hertz that follow one another from time zero; silence fills gaps."""
     origin = _origin(path)
     with open_media(path) as media:
         stream = _audio_stream(media, path)
-        timeline = _Timeline(rate, channels, origin, raw=media.format.name in _COUNTED)
+        timeline = _Timeline(rate, channels, origin, raw=media.format.name in _RAW_FORMATS)
         yield from timeline.blocks(_frames(media, stream, path))
 
 
@@ -62,7 +77,7 @@ def _origin(path: Path) -> float | None:
 
 
 def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
-    """Decoded audio frames; a damaged packet is a gap, a file with nothing but damage is an error."""
+    """Yield decoded audio frames; a damaged packet leaves a gap, and a file with nothing but damage is an error."""
     decoded = 0
     for packet in media.demux(stream):
         try:
@@ -77,43 +92,51 @@ def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
 
 
 class _Timeline:
-    """Lays decoded frames on one time axis and resamples them, one run of equal sample rates at a time."""
+    """Place decoded frames on one time axis and resample them, one section of equal sample rate at a time.
+
+    Args:
+        rate: Sample rate of the output in hertz.
+        channels: Channels of the output, 1 or 2.
+        origin: Time zero in the container's clock, in seconds; None: the first sample.
+        raw: The format has no time stamps of its own; they mean nothing once the sample rate has changed.
+    """
 
     def __init__(self, rate: int, channels: int, origin: float | None, *, raw: bool = False) -> None:
-        self.raw = raw  # time stamps mean nothing any more once the sample rate has changed
+        self.raw = raw
         self.rate, self.channels, self.origin = rate, channels, origin
-        self.made = 0  # samples yielded so far, at the output rate
-        self.run_start = 0.0  # seconds at which the present run began
-        self.run_taken = 0  # source samples of the present run
+        self.yielded = 0  # samples so far, at the output rate
+        self.section_start = 0.0  # seconds at which the present section began
+        self.section_samples = 0  # source samples of the present section
         self.source_rate = 0
-        self.raw_changed = False
+        self.stamps_invalid = False
         self.resampler: Any = None
 
     def blocks(self, frames: Iterator[Any]) -> Iterator[NDArray[np.float32]]:
+        """Yield blocks (n, channels) of the output."""
         for frame in frames:
             if frame.sample_rate != self.source_rate:
-                self.raw_changed |= self.raw and self.source_rate > 0
-                yield from self._end_run()
-                self._start_run(frame.sample_rate)
+                self.stamps_invalid |= self.raw and self.source_rate > 0
+                yield from self._end_section()
+                self._start_section(frame.sample_rate)
             yield from self._push(self._placed(frame))
-        yield from self._end_run()
+        yield from self._end_section()
 
-    def _start_run(self, source_rate: int) -> None:
-        self.run_start = self.made / self.rate
-        self.run_taken, self.source_rate = 0, source_rate
+    def _start_section(self, source_rate: int) -> None:
+        self.section_start = self.yielded / self.rate
+        self.section_samples, self.source_rate = 0, source_rate
         self.resampler = av.AudioResampler("fltp", _layout(self.channels), self.rate)
 
     def _placed(self, frame: Any) -> NDArray[np.float32]:
-        """(channels, n) samples of the frame, led by silence or cut at its start as its time stamp asks."""
+        """Return (channels, n) samples of the frame, after silence or cut at the start as its time stamp asks."""
         samples = mix(samples_of(frame), self.channels)
-        if frame.pts is None or self.raw_changed:
+        if frame.pts is None or self.stamps_invalid:
             return samples
         stamp = float(frame.pts * frame.time_base)
         if self.origin is None:
             self.origin = stamp
-        now = self.run_start + self.run_taken / self.source_rate
+        now = self.section_start + self.section_samples / self.source_rate
         shift = stamp - self.origin - now
-        if abs(shift) < (_SLACK if self.run_taken or self.made else 0.5 / self.source_rate):
+        if abs(shift) < (_STAMP_TOLERANCE if self.section_samples or self.yielded else 0.5 / self.source_rate):
             return samples
         count = round(shift * self.source_rate)
         if count > 0:
@@ -125,12 +148,12 @@ class _Timeline:
             return
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", _layout(self.channels))
         frame.sample_rate = self.source_rate
-        self.run_taken += samples.shape[1]
+        self.section_samples += samples.shape[1]
         for out in self.resampler.resample(frame):
             yield self._count(out)
 
-    def _end_run(self) -> Iterator[NDArray[np.float32]]:
-        if self.resampler is None or not self.run_taken:
+    def _end_section(self) -> Iterator[NDArray[np.float32]]:
+        if self.resampler is None or not self.section_samples:
             return
         for out in self.resampler.resample(None):
             yield self._count(out)
@@ -138,16 +161,16 @@ class _Timeline:
 
     def _count(self, out: Any) -> NDArray[np.float32]:
         block = np.ascontiguousarray(out.to_ndarray().T)
-        self.made += len(block)
+        self.yielded += len(block)
         return block
 
 
 def samples_of(frame: Any) -> NDArray[np.float32]:
-    """(channels, n) samples in [-1, 1] of a decoded frame in any sample format."""
-    if frame.format.is_planar:  # PyAV's own way counts planes up to a null pointer: beyond eight it runs off the end
-        kind = _PLANAR[frame.format.name]
+    """Return samples (C, n) in [-1, 1] of a decoded frame in any sample format."""
+    if frame.format.is_planar:  # PyAV itself reads beyond the end of the planes where there are more than eight
+        dtype = _PLANAR[frame.format.name]
         planes = frame.planes[: frame.layout.nb_channels]
-        raw = np.stack([np.frombuffer(plane, kind, count=frame.samples) for plane in planes])
+        raw = np.stack([np.frombuffer(plane, dtype, count=frame.samples) for plane in planes])
     else:
         raw = frame.to_ndarray().reshape(-1, len(frame.layout.channels) or 1).T
     if raw.dtype == np.uint8:
@@ -158,7 +181,7 @@ def samples_of(frame: Any) -> NDArray[np.float32]:
 
 
 def mix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """(C, n) to (channels, n): as it is when the count fits, else the plain average on every channel."""
+    """Turn (C, n) into (channels, n): unchanged when the count fits, else the average on every channel."""
     if samples.shape[0] == channels:
         return samples
     return np.repeat(samples.mean(axis=0, keepdims=True), channels, axis=0)
@@ -169,7 +192,16 @@ def _layout(channels: int) -> str:
 
 
 def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:
-    """Write mono samples (n,) as 16-bit WAV or FLAC, by suffix; the file appears whole or not at all."""
+    """Write mono samples as 16-bit WAV or FLAC, by suffix; the file appears whole or not at all.
+
+    Args:
+        path: The file to write.
+        wave: Samples (n,) in [-1, 1].
+        rate: Their sample rate in hertz.
+
+    Raises:
+        OutputError: The file cannot be written, or its name has another suffix.
+    """
     path = Path(path)
     try:
         muxer, codec = {".wav": ("wav", "pcm_s16le"), ".flac": ("flac", "flac")}[path.suffix.lower()]
@@ -179,9 +211,8 @@ def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:
     with replacing(path) as temporary, create_media(temporary, muxer) as media:
         stream = media.add_stream(codec, rate=rate, layout="mono", format="s16")
         media.start_encoding()  # a file without samples has a header too
-        size = 4096  # FLAC's frame size
-        for start in range(0, len(pcm), size):
-            frame = av.AudioFrame.from_ndarray(pcm[None, start : start + size], "s16", "mono")
+        for start in range(0, len(pcm), _FLAC_FRAME):
+            frame = av.AudioFrame.from_ndarray(pcm[None, start : start + _FLAC_FRAME], "s16", "mono")
             frame.sample_rate, frame.pts = rate, start
             media.mux(stream.encode(frame))
         media.mux(stream.encode(None))

@@ -1,4 +1,4 @@
-"""YCbCr <-> R'G'B': which matrix and range a picture uses, and the matrix itself. Source: ITU-T H.273."""
+"""Colour coding of pictures: which YCbCr matrix and range one uses, and the matrix itself (ITU-T H.273)."""
 
 from __future__ import annotations
 
@@ -29,22 +29,28 @@ _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True)
-class Encoding:
+class ColourEncoding:
     """How YCbCr samples code a colour."""
 
-    matrix: int  # H.273 code, one of _LUMA_WEIGHTS
-    full_range: bool
+    matrix: int  # MatrixCoefficients code of H.273, a key of _LUMA_WEIGHTS
+    full_range: bool  # 0 to 255 instead of 16 to 235 (240 for chroma)
 
     @property
     def swscale_matrix(self) -> Colorspace:
+        """The matrix as FFmpeg's scaler names it."""
         return _SWSCALE[self.matrix]
 
     @property
     def swscale_range(self) -> ColorRange:
+        """The range as FFmpeg's scaler names it."""
         return ColorRange.JPEG if self.full_range else ColorRange.MPEG
 
     def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:
-        """(3, 3) matrix from R'G'B' differences in 0..255 steps to Y, Cb, Cr differences in code values."""
+        """Return the matrix (3, 3) from R'G'B' differences, in steps of 1/255, to Y, Cb, Cr differences in code values.
+
+        Args:
+            depth: Bits per sample of the YCbCr picture, 8 or 10.
+        """
         kr, kb = _LUMA_WEIGHTS[self.matrix]
         kg = 1 - kr - kb
         matrix = np.array(
@@ -60,12 +66,18 @@ class Encoding:
         return (matrix * np.array(spans)[:, None] / 255).astype(np.float32)
 
 
-def encoding_of(colorspace: int, color_range: int, pix_fmt: str, height: int) -> Encoding:
-    """The encoding a picture's tags name; players' convention where they are silent.
+def encoding_of(colorspace: int, color_range: int, pix_fmt: str, height: int) -> ColourEncoding:
+    """Return the encoding that a picture's tags name, or by the convention of players where they are missing.
 
-    Untagged pictures are BT.709 from 720 lines up and BT.601 below; limited range unless the format says J.
+    Untagged pictures are BT.709 from 720 lines up and BT.601 below, of limited range unless the format's name has a J.
+
+    Args:
+        colorspace: MatrixCoefficients code of H.273.
+        color_range: FFmpeg's AVColorRange: 1 limited, 2 full.
+        pix_fmt: FFmpeg's name of the sample format.
+        height: Lines of the picture.
     """
     fallback = 1 if height >= 720 else 6
     matrix = 9 if colorspace == 10 else colorspace  # 10: BT.2020 constant luminance, close to 9
     full = color_range == _FULL_RANGE or pix_fmt.startswith("yuvj")
-    return Encoding(matrix if matrix in _LUMA_WEIGHTS else fallback, full)
+    return ColourEncoding(matrix if matrix in _LUMA_WEIGHTS else fallback, full)

@@ -1,4 +1,4 @@
-"""A still sheet to look at: frames of several videos in rows, taken at the same moments."""
+"""Contact sheets: a still picture with frames of several videos in rows, taken at the same moments."""
 
 from __future__ import annotations
 
@@ -20,39 +20,47 @@ Video = str | PathLike[str]
 def write_sheet(
     rows: Sequence[tuple[str, Video]], output: str | PathLike[str], columns: int = 8, height: int = 192
 ) -> Path:
-    """Write a picture (PNG or JPEG by suffix) with one row per (label, video), ``columns`` moments each.
+    """Write a contact sheet.
 
-    The moments are evenly spread over the first video; every row shows the same ones.
+    Args:
+        rows: Label and video of each row.
+        output: A name that ends in .png or .jpg.
+        columns: Frames of each row, spread evenly over the first video; every row shows the same moments.
+        height: Height of a row in pixels.
+
+    Returns:
+        The file written.
     """
-    wanted = _moments(rows[0][1], columns)
-    lines = [_row(label, video, wanted, height) for label, video in rows]
-    width = max(line.shape[1] for line in lines)
-    sheet = np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]), (0, 0))) for x in lines])
+    moments = _moments(rows[0][1], columns)
+    strips = [_row(label, video, moments, height) for label, video in rows]
+    width = max(strip.shape[1] for strip in strips)
+    sheet = np.concatenate([np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0))) for s in strips])
     return save_picture(sheet, output)
 
 
 def save_picture(picture: RGB, output: str | PathLike[str]) -> Path:
-    """Write (H, W, 3) as PNG or JPEG by suffix; the file appears whole or not at all."""
+    """Write a picture (H, W, 3) as PNG or JPEG by suffix; the file appears whole or not at all."""
     output = Path(output)
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise OutputError(f"{printable(output)}: write the picture to a name that ends in .png or .jpg")
-    done, data = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    assert done
+    encoded, data = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert encoded
     with replacing(output) as temporary:
         temporary.write_bytes(data.tobytes())
     return output
 
 
 def _moments(video: Video, count: int) -> list[int]:
+    """Indices of ``count`` frames spread evenly over a video."""
     frames = sum(1 for _ in read_frames(video))
     return [round((i + 0.5) * frames / count - 0.5) for i in range(count)]
 
 
-def _row(label: str, video: Video, wanted: list[int], height: int) -> RGB:
-    """(height, W, 3): the wanted frames side by side, black where the video has ended; labelled."""
-    found = {f.index: _scaled(f.pixels, height) for f in read_frames(video) if f.index in wanted}
+def _row(label: str, video: Video, moments: list[int], height: int) -> RGB:
+    """The frames of the moments side by side (height, W, 3), labelled, black where the video has ended."""
+    found = {f.index: _scaled(f.pixels, height) for f in read_frames(video) if f.index in moments}
     blank = np.zeros_like(next(iter(found.values())))
-    row = np.ascontiguousarray(np.concatenate([found.get(i, blank) for i in wanted], axis=1))
+    row = np.ascontiguousarray(np.concatenate([found.get(i, blank) for i in moments], axis=1))
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(row, label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
     return row

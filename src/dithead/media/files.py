@@ -1,4 +1,4 @@
-"""Opening, naming and replacing media files: every failure is one clear line, no file is half-written."""
+"""Opening, naming and replacing media files: failures are one-line errors, and no file is left half-written."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import numpy as np
 
 from dithead.errors import MediaError, OutputError
 
-# Muxers by the final name's suffix: the temporary file beside it carries another name.
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""FFmpeg's container format by the suffix of the final name; the temporary file beside it has another suffix."""
 
 
 def printable(path: Path) -> str:
-    """The path as one printable line: a name with a line break must not break the message."""
+    """Return the path as one printable line, so that a name with a line break does not break an error message."""
     text = str(path)
     return text if text.isprintable() else repr(text)
 
 
 def require_file(path: Path) -> None:
-    """Raise ``MediaError`` unless ``path`` is a readable, non-empty file."""
+    """Raise MediaError unless ``path`` is a readable, non-empty file."""
     name = printable(path)
     try:
         if path.is_dir():
@@ -40,14 +40,14 @@ def require_file(path: Path) -> None:
     except PermissionError:
         raise MediaError(f"{name}: no permission to read it; check the file's rights") from None
     except (OSError, ValueError) as error:
-        raise MediaError(f"{name}: cannot be opened ({error})") from None
+        raise MediaError(f"{name}: cannot be opened ({error}); check the path") from None
 
 
 @contextmanager
 def open_media(path: Path) -> Iterator[Any]:
-    """Open ``path`` for demuxing; decoding errors inside the block become ``MediaError`` too.
+    """Open a file for demuxing; decoding errors inside the block become MediaError too.
 
-    Only local files are ever opened: a playlist in disguise cannot make the reader fetch anything.
+    Only local files are ever opened, so that a playlist with another suffix cannot make the reader fetch anything.
     """
     require_file(path)
     try:
@@ -59,12 +59,12 @@ def open_media(path: Path) -> Iterator[Any]:
 
 
 def create_media(path: Path, muxer: str, **options: str) -> Any:
-    """Open ``path`` for muxing in the named container format, with muxer options."""
+    """Open a file for muxing in a container format of FFmpeg, with options of the muxer."""
     return av.open(f"file:{path}", "w", format=muxer, container_options=options)
 
 
 def unreadable(path: Path, error: Exception) -> MediaError:
-    """What to say about a file that FFmpeg refuses."""
+    """Return the error for a file that FFmpeg refuses."""
     reason = str(getattr(error, "strerror", None) or error).strip().splitlines()[0:1]
     why = f" ({reason[0]})" if reason else ""
     return MediaError(
@@ -74,7 +74,7 @@ def unreadable(path: Path, error: Exception) -> MediaError:
 
 
 def muxer_for(path: Path) -> str:
-    """The container format that the suffix of ``path`` asks for."""
+    """Return the container format for the suffix of a name; OutputError when the suffix is unknown."""
     try:
         return MUXERS[path.suffix.lower()]
     except KeyError:
@@ -82,7 +82,7 @@ def muxer_for(path: Path) -> str:
 
 
 def require_writable(path: Path) -> None:
-    """Raise ``OutputError`` unless a file can be made at ``path``; leaves nothing behind."""
+    """Raise OutputError unless a file can be made at ``path``; nothing is left behind."""
     name = printable(path)
     if path.is_dir():
         raise OutputError(f"{name}: is a folder; give the name of a file to write")
@@ -99,13 +99,15 @@ def require_writable(path: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A fresh hidden name in the same folder, so that the final rename is atomic."""
+    """Return a new hidden name in the same folder, so that the final rename is atomic."""
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.part")
 
 
 def save_arrays(path: Path, **arrays: Any) -> None:
-    """Write an .npz; the file appears whole or not at all. It is packed in memory: on a full disk numpy would complain
-    a second time, out of anybody's reach."""
+    """Write an .npz file, which appears whole or not at all.
+
+    It is packed in memory, because on a full disk numpy raises a second error that cannot be caught.
+    """
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     with replacing(path) as temporary:
@@ -114,9 +116,10 @@ def save_arrays(path: Path, **arrays: Any) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name; on success it becomes ``path``, on any failure it is removed.
+    """Yield a temporary name, whose file becomes ``path`` on success and is removed on any failure.
 
-    Errors of the operating system (full disk, lost rights) become ``OutputError``.
+    Raises:
+        OutputError: The operating system refuses to write, as on a full disk.
     """
     require_writable(path)
     temporary = temporary_beside(path)
@@ -124,6 +127,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{printable(path)}: could not be written ({error.strerror or error})") from error
+        reason = error.strerror or error
+        raise OutputError(f"{printable(path)}: could not be written ({reason}); choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a video file says about itself. Width and height are as displayed."""
+"""What the headers and the first frame of a video say about it: size, rate, colour, rotation, streams."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import av
 
-from dithead.media.colour import Encoding, encoding_of
+from dithead.media.colour import ColourEncoding, encoding_of
 
 _UNSPECIFIED = 2  # H.273 code for primaries, transfer and matrix
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says about itself. ``width`` and ``height`` are as displayed, rotation undone."""
+    """A description of a video file; width and height are as displayed, with the rotation undone."""
 
     width: int
     height: int
@@ -29,16 +29,17 @@ class VideoInfo:
     color_trc: int = _UNSPECIFIED
     rotation: int = 0  # degrees counter-clockwise that the reader undoes
     has_audio: bool = False
-    start_time: float = 0.0  # of the first frame, in the container's clock
-    time_base: Fraction | None = None
-    codec: str = ""
+    start_time: float = 0.0  # seconds of the first frame in the container's clock
+    time_base: Fraction | None = None  # seconds of a tick of the time stamps
+    codec: str = ""  # FFmpeg's name of the decoder
     sample_aspect: Fraction | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     still: bool = False  # a picture, not a video
-    other_streams: tuple[str, ...] = ()  # such as "audio", "subtitle"; the picture itself left out
+    other_streams: tuple[str, ...] = ()  # types of the streams besides the picture, such as "audio" or "subtitle"
 
     @property
-    def encoding(self) -> Encoding:
+    def encoding(self) -> ColourEncoding:
+        """How the samples code colours."""
         return encoding_of(self.color_space, self.color_range, self.pix_fmt, self.height)
 
 
@@ -46,7 +47,13 @@ PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "
 
 
 def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
-    """Tags of the container, its stream and the first decoded frame (which tells the truth on colour)."""
+    """Describe a video by its container, its picture stream and its first decoded frame.
+
+    Args:
+        media: Open container of PyAV.
+        stream: Its picture stream.
+        first: The first decoded frame, which is right about colours where the headers are not.
+    """
     rotation = int(first.rotation) % 360
     rotation = round(rotation / 90) % 4 * 90
     width, height = first.width, first.height

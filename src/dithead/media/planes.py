@@ -1,7 +1,7 @@
-"""Y, Cb, Cr planes of a frame: take them out, turn them, change a region by an RGB difference, put them back.
+"""The Y, Cb, Cr planes of a frame: take them out, turn them, change a region by an RGB difference, put them back.
 
-Working on the source's own planes means that every pixel we do not mean to change stays the source's,
-bit for bit, until the one encode.
+On the source's own planes, every pixel outside the change keeps the source's bits until the one encode.
+Letters: H, W frame; h, w a region.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
-from dithead.media.colour import Encoding
+from dithead.media.colour import ColourEncoding
 from dithead.types import RGB
 
 
 @dataclass
 class Planes:
-    """Three planes as displayed. ``pix_fmt`` is one of yuv420p, yuv422p, yuv444p, or those with ``10le``."""
+    """Three planes as displayed."""
 
     arrays: list[NDArray[Any]]  # Y (H, W); Cb, Cr (H / sub_y, W / sub_x); uint8 or uint16
-    pix_fmt: str
-    encoding: Encoding
+    pix_fmt: str  # yuv420p, yuv422p, yuv444p, or one of them with "10le"
+    encoding: ColourEncoding
 
     @property
     def depth(self) -> int:
+        """Bits per sample."""
         return depth_of(self.pix_fmt)
 
     @property
@@ -36,9 +37,14 @@ class Planes:
         return subsampling_of(self.pix_fmt)
 
     def add_rgb_difference(self, difference: NDArray[np.float32], top: int, left: int) -> None:
-        """Add (h, w, 3) in R'G'B' steps of 1/255 to the region at (top, left).
+        """Add an RGB difference to a region.
 
-        A luma sample whose difference is zero keeps every bit, a chroma sample if all its pixels' are.
+        A luma sample whose difference is zero keeps every bit; so does a chroma sample if all its pixels' are zero.
+
+        Args:
+            difference: (h, w, 3) in R'G'B' steps of 1/255.
+            top: First row of the region.
+            left: First column of the region.
         """
         down, across = self.subsampling
         above, before = top % down, left % across
@@ -53,7 +59,7 @@ class Planes:
             _add(plane, shared, top // down, left // across, self.depth)
 
     def rgb(self, top: int, left: int, bottom: int, right: int) -> RGB:
-        """The region (bottom - top, right - left, 3) in RGB; ``top`` and ``left`` must be even."""
+        """Return the region (bottom - top, right - left, 3) in RGB; ``top`` and ``left`` must be even."""
         down, across = self.subsampling
         y = self.arrays[0][top:bottom, left:right]
         box = slice(top // down, -(-bottom // down)), slice(left // across, -(-right // across))
@@ -61,7 +67,7 @@ class Planes:
         return to_rgb(part.to_frame(), self.encoding)
 
     def to_frame(self) -> Any:
-        """An ``av.VideoFrame`` with these samples."""
+        """Return an ``av.VideoFrame`` with these samples."""
         height, width = self.arrays[0].shape
         frame = av.VideoFrame(width, height, self.pix_fmt)
         for plane, array in zip(frame.planes, self.arrays, strict=True):
@@ -70,22 +76,28 @@ class Planes:
 
 
 def depth_of(pix_fmt: str) -> int:
-    """Bits per sample of a format this module works in."""
+    """Return the bits per sample of a format of ``Planes``."""
     return 10 if "p10" in pix_fmt else 8
 
 
 def subsampling_of(pix_fmt: str) -> tuple[int, int]:
-    """(down, across) chroma subsampling of a format this module works in."""
+    """Return the chroma subsampling (down, across) of a format of ``Planes``."""
     return {"yuv420p": (2, 2), "yuv422p": (1, 2), "yuv444p": (1, 1)}[pix_fmt[:7]]
 
 
 def working_format(pix_fmt: str, width: int, height: int, rotation: int = 0) -> str:
-    """The format to keep a source in: its own subsampling and depth, finer where the encoder cannot.
+    """Return the format of ``Planes`` for a source: its own subsampling and depth, or finer where that is impossible.
 
     Odd sizes have no 4:2:0 form in H.264, and 4:2:2 does not survive a quarter turn: both become 4:4:4.
+
+    Args:
+        pix_fmt: FFmpeg's name of the source's format.
+        width: Width of the picture.
+        height: Height of the picture.
+        rotation: Degrees by which it is turned.
     """
     base = av.VideoFormat(pix_fmt, 2, 2)
-    deep = max((c.bits for c in base.components), default=8) > 8
+    ten_bits = max((c.bits for c in base.components), default=8) > 8
     name = pix_fmt.replace("yuvj", "yuv").replace("yuva", "yuv")
     if base.is_rgb or "444" in name or width % 2 or height % 2:
         name = "yuv444p"
@@ -93,11 +105,18 @@ def working_format(pix_fmt: str, width: int, height: int, rotation: int = 0) -> 
         name = "yuv444p" if rotation % 180 else "yuv422p"
     else:
         name = "yuv420p"
-    return name + ("10le" if deep else "")
+    return name + ("10le" if ten_bits else "")
 
 
-def planes_of(native: Any, pix_fmt: str, encoding: Encoding, rotation: int = 0) -> Planes:
-    """Planes of a decoded frame in ``pix_fmt``, turned as displayed."""
+def planes_of(native: Any, pix_fmt: str, encoding: ColourEncoding, rotation: int = 0) -> Planes:
+    """Return the planes of a decoded frame as displayed.
+
+    Args:
+        native: ``av.VideoFrame`` in any format.
+        pix_fmt: Format of the planes, from ``working_format``.
+        encoding: How its samples code colours.
+        rotation: Degrees counter-clockwise by which it is turned.
+    """
     if native.format.name.replace("yuvj", "yuv") != pix_fmt:
         source_is_rgb = native.format.is_rgb
         native = native.reformat(
@@ -116,8 +135,14 @@ def planes_of(native: Any, pix_fmt: str, encoding: Encoding, rotation: int = 0) 
     return Planes([np.rot90(a, rotation // 90).copy() for a in arrays], pix_fmt, encoding)
 
 
-def to_rgb(native: Any, encoding: Encoding, exact: bool = True) -> RGB:
-    """(H, W, 3) of an ``av.VideoFrame``, rounded exactly; or five times as quickly and up to two levels too dark."""
+def to_rgb(native: Any, encoding: ColourEncoding, exact: bool = True) -> RGB:
+    """Return the picture (H, W, 3) of an ``av.VideoFrame``.
+
+    Args:
+        native: The frame.
+        encoding: How its samples code colours.
+        exact: Round exactly; otherwise it is five times as fast and up to two levels too dark.
+    """
     careful = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
     rgb: RGB = native.reformat(
         format="rgb24",
@@ -130,12 +155,13 @@ def to_rgb(native: Any, encoding: Encoding, exact: bool = True) -> RGB:
     return rgb
 
 
-def planes_of_rgb(pixels: RGB, pix_fmt: str, encoding: Encoding) -> Planes:
-    """Planes of an RGB picture (H, W, 3)."""
+def planes_of_rgb(pixels: RGB, pix_fmt: str, encoding: ColourEncoding) -> Planes:
+    """Return the planes, in ``pix_fmt``, of an RGB picture (H, W, 3)."""
     return planes_of(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24"), pix_fmt, encoding)
 
 
 def _view(plane: Any, height: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A plane's samples (height, width) without a copy."""
     stride = plane.line_size // dtype.itemsize
     return np.frombuffer(plane, dtype, count=height * stride).reshape(height, stride)[:, :width]
 

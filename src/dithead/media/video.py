@@ -1,4 +1,4 @@
-"""Video files to frames: probing, decoding with rotation undone, resampling in time. H, W: displayed size."""
+"""Video files to frames: description, decoding with rotation undone, resampling in time. H, W: displayed size."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import av
 import numpy as np
 
 from dithead.errors import MediaError
-from dithead.media.colour import Encoding
+from dithead.media.colour import ColourEncoding
 from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import VideoInfo, describe
 from dithead.media.planes import to_rgb
 from dithead.types import RGB
 
-_HONEST = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")  # formats whose header holds the true length
+_EXACT_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
+"""Formats whose header holds the true length."""
+_RATE_DENOMINATOR = 1001 * 240  # denominator up to which frame rates are kept as exact fractions
 
 
 @dataclass
@@ -32,18 +34,18 @@ class VideoFrame:
     pts: int
     time_base: Fraction
     native: Any  # av.VideoFrame as decoded, not yet rotated
-    encoding: Encoding
+    encoding: ColourEncoding
     rotation: int = 0
-    damaged: bool = False  # could not be decoded: shows the last good frame instead
+    damaged: bool = False  # could not be decoded: the last good frame stands in for it
 
     @cached_property
     def pixels(self) -> RGB:
-        """(H, W, 3) as displayed, exactly rounded; computed when first asked for."""
+        """The picture (H, W, 3) as displayed, exactly rounded; computed on first use."""
         return self._turned(to_rgb(self.native, self.encoding))
 
     @property
     def quick_pixels(self) -> RGB:
-        """(H, W, 3) as displayed, up to two levels too dark: five times as quick, for looking at, not to keep."""
+        """The picture (H, W, 3) as displayed, up to two levels too dark but five times as fast: for analysis only."""
         return self._turned(to_rgb(self.native, self.encoding, exact=False))
 
     def _turned(self, rgb: RGB) -> RGB:
@@ -51,7 +53,7 @@ class VideoFrame:
 
 
 def probe(path: str | PathLike[str]) -> VideoInfo:
-    """Describe the video at ``path`` from its headers and first frame; ``MediaError`` if there is none."""
+    """Describe a video by its headers and first frame; MediaError if the file has none."""
     path = Path(path)
     with open_media(path) as media:
         stream = video_stream(media, path)
@@ -60,7 +62,7 @@ def probe(path: str | PathLike[str]) -> VideoInfo:
 
 
 def video_stream(media: Any, path: Path) -> Any:
-    """The first real video stream; cover pictures of audio files do not count."""
+    """Return the first video stream; MediaError if there is none. Cover pictures of audio files do not count."""
     for stream in media.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
@@ -68,7 +70,7 @@ def video_stream(media: Any, path: Path) -> Any:
 
 
 def first_frame_time(media: Any) -> float | None:
-    """Seconds of the first displayed video frame in the container's clock; None without video."""
+    """Return the seconds of the first displayed video frame in the container's clock; None without video."""
     for stream in media.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             frame = next(_decoded(media, stream), None)
@@ -77,24 +79,29 @@ def first_frame_time(media: Any) -> float | None:
 
 
 def read_frames(path: str | PathLike[str], *, fps: Fraction | float | None = None) -> Iterator[VideoFrame]:
-    """Yield the frames of ``path`` in display order, one at a time.
+    """Yield the frames of a video in display order, one at a time.
 
-    fps: resample to this rate by nearest time stamp; None keeps every frame and its own time stamp.
-    Raises ``MediaError`` naming the file when it is no video, or ends before its header says.
+    Args:
+        path: The video.
+        fps: Resample to this rate by nearest time stamp; None: keep every frame and its own time stamp.
+
+    Raises:
+        MediaError: The file is no video, or ends before its header says.
     """
     path = Path(path)
     frames = _native_frames(path)
-    return frames if fps is None else _resampled(frames, Fraction(fps).limit_denominator(1001 * 240))
+    return frames if fps is None else _resampled(frames, Fraction(fps).limit_denominator(_RATE_DENOMINATOR))
 
 
 def _native_frames(path: Path) -> Iterator[VideoFrame]:
+    """Yield every frame with its own time stamp, made strictly increasing."""
     with open_media(path) as media:
         stream = video_stream(media, path)
         stream.thread_type = "AUTO"
-        count = _Count()
+        count = _PacketCount()
         info: VideoInfo | None = None
         start = last = index = 0
-        for frame, stamp, damaged in _mended(_decoded(media, stream, count), count):
+        for frame, stamp, damaged in _with_damage_replaced(_decoded(media, stream, count), count):
             if info is None:
                 info, start = describe(media, stream, frame), stamp or 0
                 last = -1
@@ -108,9 +115,15 @@ def _native_frames(path: Path) -> Iterator[VideoFrame]:
 
 
 def read_span(path: str | PathLike[str], first: int, last: int) -> Iterator[VideoFrame]:
-    """The frames with time stamps from ``first`` to ``last`` (ticks from the first frame), found by seeking.
+    """Yield a span of frames, found by seeking; a file that does not allow that is read from its start.
 
-    ``index`` counts from the span's beginning. Files that cannot be sought in are read from their start.
+    Args:
+        path: The video.
+        first: Time stamp of the first frame wanted, in ticks from the video's first frame.
+        last: Time stamp of the last frame wanted.
+
+    Yields:
+        Frames whose ``index`` counts from the beginning of the span.
     """
     path = Path(path)
     frames = list(_sought(path, first, last))
@@ -121,6 +134,7 @@ def read_span(path: str | PathLike[str], first: int, last: int) -> Iterator[Vide
 
 
 def _sought(path: Path, first: int, last: int) -> Iterator[VideoFrame]:
+    """Yield the frames of a span after seeking; they may be others where the file's index is wrong."""
     with open_media(path) as media:
         stream = video_stream(media, path)
         opening = _first_frame(media, stream, path)
@@ -136,19 +150,20 @@ def _sought(path: Path, first: int, last: int) -> Iterator[VideoFrame]:
 
 
 def _frame_ticks(fps: Fraction, time_base: Fraction) -> int:
+    """Ticks from one frame to the next."""
     return max(1, round(1 / (fps * time_base)))
 
 
 @dataclass
-class _Count:
-    """Packets seen by the demuxer, to notice a file that ends before its header says."""
+class _PacketCount:
+    """Packets read, to notice a file that ends before its header says."""
 
     packets: int = 0
     lost: list[int] = field(default_factory=list)  # time stamps of packets that gave an error
 
 
-def _mended(frames: Iterator[Any], count: _Count) -> Iterator[tuple[Any, int | None, bool]]:
-    """(frame, time stamp, is it damaged) with every lost or damaged frame replaced by the last good one."""
+def _with_damage_replaced(frames: Iterator[Any], count: _PacketCount) -> Iterator[tuple[Any, int | None, bool]]:
+    """Yield (frame, time stamp, whether it is damaged); the last good frame replaces lost and damaged ones."""
     good: Any = None
     for frame in frames:
         while good is not None and count.lost and frame.pts is not None and count.lost[0] < frame.pts:
@@ -164,9 +179,9 @@ def _mended(frames: Iterator[Any], count: _Count) -> Iterator[tuple[Any, int | N
         yield good, count.lost.pop(0), True
 
 
-def _decoded(media: Any, stream: Any, count: _Count | None = None) -> Iterator[Any]:
-    """Decoded frames of one stream; packets that cannot be decoded are counted, and left out."""
-    count = count or _Count()
+def _decoded(media: Any, stream: Any, count: _PacketCount | None = None) -> Iterator[Any]:
+    """Yield the decoded frames of one stream; packets that cannot be decoded are counted and left out."""
+    count = count or _PacketCount()
     for packet in media.demux(stream):
         count.packets += packet.size > 0
         try:
@@ -176,7 +191,7 @@ def _decoded(media: Any, stream: Any, count: _Count | None = None) -> Iterator[A
                 count.lost = sorted([*count.lost, packet.pts])
 
 
-def _require_whole(path: Path, media: Any, stream: Any, count: _Count, decoded: int, last: int) -> None:
+def _require_whole(path: Path, media: Any, stream: Any, count: _PacketCount, decoded: int, last: int) -> None:
     if decoded == 0:
         raise MediaError(f"{printable(path)}: no frame could be decoded; copy the file again or export it anew")
     promised = stream.frames or 0
@@ -187,18 +202,18 @@ def _require_whole(path: Path, media: Any, stream: Any, count: _Count, decoded: 
 
 
 def _ends_early(path: Path, media: Any, end: float) -> bool:
-    """Whether no stream comes near the length in the header; ``end``: of the picture, in seconds.
+    """Tell whether every stream stops well before the length that the header names: then the file was cut off.
 
-    Containers that are cut off simply stop. A picture shorter than its sound is no such case, so the whole file
-    is only looked through when the picture falls short.
+    A picture that is shorter than its sound is no such case. The whole file is read only when the picture, which ends
+    at ``end`` seconds, falls short.
     """
     promised = (media.duration or 0) / av.time_base
-    slack = max(1.0, 0.02 * promised)
-    if promised - end < slack or media.format.name not in _HONEST:
+    tolerance = max(1.0, 0.02 * promised)
+    if promised - end < tolerance or media.format.name not in _EXACT_LENGTH:
         return False
     with open_media(path) as again:
         ends = (float(p.pts * p.time_base) for p in again.demux() if p.pts is not None)
-        return promised - max(ends, default=0.0) >= slack
+        return promised - max(ends, default=0.0) >= tolerance
 
 
 def _first_frame(media: Any, stream: Any, path: Path) -> Any:
@@ -209,7 +224,7 @@ def _first_frame(media: Any, stream: Any, path: Path) -> Any:
 
 
 def _resampled(frames: Iterator[VideoFrame], fps: Fraction) -> Iterator[VideoFrame]:
-    """Nearest source frame for each output time k / fps; as many outputs as the duration holds, rounded."""
+    """Yield the nearest source frame for each output time k / fps; as many as fit into the duration, rounded."""
     held: VideoFrame | None = None
     k, gap = 0, 0.0
     for frame in frames:
@@ -225,6 +240,7 @@ def _resampled(frames: Iterator[VideoFrame], fps: Fraction) -> Iterator[VideoFra
 
 
 def _retimed(frame: VideoFrame, k: int, fps: Fraction) -> VideoFrame:
+    """The frame as number k of a video of that rate; pixels that were computed already are kept."""
     copy = VideoFrame(k, float(k / fps), k, 1 / fps, frame.native, frame.encoding, frame.rotation)
     if "pixels" in frame.__dict__:
         copy.__dict__["pixels"] = frame.pixels

@@ -1,88 +1,83 @@
-"""The whole model: autoencoder, transformer and audio encoder behind one object that turns speech into mouths.
+"""The whole model: autoencoder, denoiser and audio encoder behind one object that turns speech into mouths.
 
-Shapes: B batch, S crop side, G latent side, L audio tokens, A their width. Images are in [-1, 1].
+Letters: B batch, S crop side, C latent channels, G latent side, T feature frames, F numbers in each, L audio tokens, A
+their width, K lip coefficients. Images are in [-1, 1].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.audio.base import MelEncoder, MelEncoderConfig
-from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
-from dithead.models.audio.hf_speech import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
-from dithead.models.audio.mel import log_mel, speech_level, windows, with_sound
+from dithead.models.audio.base import AudioConfig
+from dithead.models.audio.mel import windows
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
-from dithead.models.denoiser.chunks import knowing
-from dithead.models.denoiser.dit import DiT, DiTConfig, tokens_under_mask
-from dithead.models.denoiser.token_window import Window, window_of
+from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
+from dithead.models.denoiser.base import DiTConfig, LatentConditions
+from dithead.models.denoiser.dit import DiT
+from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
 from dithead.types import MaskKind
 
-AudioEncoder = MelEncoder | ContextEncoder | SpeechEncoder
-AudioConfig = MelEncoderConfig | ContextEncoderConfig | SpeechConfig
-TARGET_LEVEL = 2.0
-"""Loudness every speech track is brought to before the encoder (units of ``speech_level``)."""
-QUIETEST_SPEECH = -1.5
-"""A track whose loud parts stay below this level is taken for silence and not amplified."""
-
 
 class HeadConfig(Protocol):
-    """What the model reads of its configuration (``config.ModelConfig``)."""
+    """What the model reads of its configuration (``config.ModelConfig`` says what each setting means)."""
 
-    name: str
-    size: int
-    steps: int
-    guidance: float
-    opening: float
-    opening_unit: float
-    mask: MaskKind
-    autoencoder: AutoencoderConfig | KLConfig
-    dit: DiTConfig
-    audio: AudioConfig
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def guidance(self) -> float: ...
+    @property
+    def opening(self) -> float: ...
+    @property
+    def opening_unit(self) -> float: ...
+    @property
+    def mask(self) -> MaskKind: ...
+    @property
+    def autoencoder(self) -> AutoencoderConfig | KLConfig: ...
+    @property
+    def dit(self) -> DiTConfig: ...
+    @property
+    def audio(self) -> AudioConfig: ...
 
 
 class Sampler(Protocol):
-    """What the model asks of its objective (``diffusion.objectives``): a latent from noise in ``steps`` steps."""
+    """What the model needs of its objective (``diffusion.objectives``)."""
 
-    def sample(self, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor: ...
-
-
-def normalise_level(mel: Tensor) -> Tensor:
-    """Shift log-mel (T, 80) so that its loud parts reach ``TARGET_LEVEL``; silence stays at the floor."""
-    level = speech_level(mel)
-    if level < QUIETEST_SPEECH:
-        return mel
-    floor = mel.min()
-    return torch.where(mel <= floor, mel, mel + (TARGET_LEVEL - level))
+    def sample(self, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
+        """A clean latent (B, C, G, G) from noise in ``steps`` steps."""
+        ...
 
 
-def speech_features(audio: AudioEncoder, wave: Tensor) -> Tensor:
-    """16 kHz speech (n,) to what ``audio`` hears (T, F), on the CPU."""
-    if isinstance(audio, SpeechEncoder):
-        return audio.features(wave.to(audio.position.device))
-    mel = normalise_level(log_mel(wave, audio.scale))
-    return with_sound(mel, wave) if audio.sound else mel
+@dataclass(frozen=True)
+class Conditions:
+    """What frames are generated from."""
 
-
-def make_autoencoder(config: AutoencoderConfig | KLConfig) -> FaceAutoencoder | KLAutoencoder:
-    """Ours, or a Stable-Diffusion one, with random weights."""
-    return KLAutoencoder(config) if isinstance(config, KLConfig) else FaceAutoencoder(config)
-
-
-def make_audio(config: AudioConfig) -> AudioEncoder:
-    """One of ours, or a pretrained speech encoder's shape, with random weights."""
-    if isinstance(config, ContextEncoderConfig):
-        return ContextEncoder(config)
-    return SpeechEncoder(config) if isinstance(config, SpeechConfig) else MelEncoder(config)
+    masked: Tensor
+    """Masked frames (B, 3, S, S) in [-1, 1]."""
+    mask: Tensor
+    """Mask (B, 1, S, S) or (1, 1, S, S); 1 is generated, 0 is kept."""
+    reference: Tensor
+    """Reference frames (B, 3, S, S), or (1, 3, S, S): one for all."""
+    tokens: Tensor
+    """Audio tokens (B, L, A)."""
+    lips: Tensor | None = None
+    """Calibrated lip coefficients (B, K); None: those that the audio encoder predicts from the tokens."""
+    reference_latent: Tensor | None = None
+    """Latents (B, C, G, G) in place of those of ``reference``: known ones, or the previous output's as in the paper."""
 
 
 def make_denoiser(config: DiTConfig) -> DiT | UNet:
-    """The backbone that the configuration asks for, with random weights."""
+    """The backbone that the configuration names, with random weights."""
     return UNet(config) if config.backbone == "unet" else DiT(config)
 
 
@@ -93,9 +88,9 @@ class TalkingHead(nn.Module):
         super().__init__()
         self.config = config
         self.objective = objective
-        self.autoencoder = make_autoencoder(config.autoencoder)
+        self.autoencoder: FaceAutoencoder | KLAutoencoder = config.autoencoder.build()
         self.dit = make_denoiser(config.dit)
-        self.audio = make_audio(config.audio)
+        self.audio = config.audio.build()
 
     @property
     def size(self) -> int:
@@ -106,23 +101,24 @@ class TalkingHead(nn.Module):
     def device(self) -> torch.device:
         return self.autoencoder.latent_mean.device
 
-    def encode_audio(self, wave: Tensor) -> Tensor:
-        """16 kHz speech (n,) to features on the CPU: level-normalised log-mel (T, 80), or a speech encoder's (T, H)."""
-        return speech_features(self.audio, wave)
-
     def audio_window(self, features: Tensor, times: Tensor) -> Tensor:
-        """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds."""
-        return self.audio(self._cut(features, times, 0))
+        """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds, from the track's features (T, F)."""
+        return self.audio(self._windows(features, times, 0))  # type: ignore[no-any-return]
 
-    def hear(self, features: Tensor, times: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds, and what the lips do there (B, lip_targets).
+    def tokens_and_lips(self, features: Tensor, times: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens and calibrated lips for frames shown at ``times``.
 
-        The latter is None for a model without that condition.
+        Args:
+            features: The track's features (T, F).
+            times: Seconds (B,).
+
+        Returns:
+            Tokens (B, L, A) and lip coefficients (B, K); None for a model without that condition.
         """
-        tokens, guess = self.audio.hear(self._cut(features, times, self.audio.past))
-        return tokens, self.dit.calibrated(guess) if self.config.dit.lip_targets else None
+        tokens, lips = self.audio.tokens_and_lips(self._windows(features, times, self.audio.past))
+        return tokens, self.dit.calibrated(lips) if self.config.dit.lip_targets else None
 
-    def _cut(self, features: Tensor, times: Tensor, past: int) -> Tensor:
+    def _windows(self, features: Tensor, times: Tensor, past: int) -> Tensor:
         centres = times.float().cpu() * self.audio.rate
         cut = windows(features, centres, self.config.audio.window, self.audio.pad, past)
         return cut.to(self.device, self.audio.position.dtype)
@@ -135,44 +131,37 @@ class TalkingHead(nn.Module):
 
     @torch.inference_mode()
     def generate(
-        self,
-        masked: Tensor,
-        mask: Tensor,
-        reference: Tensor,
-        tokens: Tensor,
-        noise: Tensor,
-        steps: int | None = None,
-        previous_latent: Tensor | None = None,
-        guidance: float | None = None,
-        lips: Tensor | None = None,
-        frames: int = 1,
-        known: Tensor | None = None,
+        self, conditions: Conditions, noise: Tensor, *, steps: int | None = None, guidance: float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Frames (B, 3, S, S) and their latents (B, C, G, G).
+        """Generate frames.
 
-        masked (B, 3, S, S), mask (B, 1, S, S), reference (B, 3, S, S) or (1, ...), tokens (B, L, A), noise (1 or B, C,
-        G, G). ``previous_latent`` (B, C, G, G) replaces the reference's latent: the paper's previous-frame mode.
-        ``lips`` (B, lip_targets) are what they do as the transformer is told, by default what is heard in ``tokens``.
-        ``frames``: how many in a row are drawn together, by a model with attention over time; with ``known`` (K, C, G,
-        G), the latents of the first K frames, only the B - K others are drawn and returned.
+        Args:
+            conditions: What they are generated from.
+            noise: Standard normal (1, C, G, G) for all frames, or (B, C, G, G).
+            steps: Sampling steps; None: as configured.
+            guidance: Scale of classifier-free guidance, 1 is none; None: as configured.
+
+        Returns:
+            Frames (B, 3, S, S) in float32, equal to ``masked`` outside the mask, and their latents (B, C, G, G).
         """
-        dtype = self.autoencoder.dtype
-        masked, mask, reference = (x.to(self.device, dtype) for x in (masked, mask, reference))
+        dtype, c = self.autoencoder.dtype, conditions
+        masked, mask, reference = (x.to(self.device, dtype) for x in (c.masked, c.mask, c.reference))
         b = len(masked)
         mask_z = F.avg_pool2d(mask, self.size // self.config.dit.grid).expand(b, -1, -1, -1)
         window, index = window_of(mask_z), tokens_under_mask(mask_z)
-        reference_z = self.encode_window(reference, window) if previous_latent is None else previous_latent.to(masked)
+        known = c.reference_latent
+        reference_z = self.encode_window(reference, window) if known is None else known.to(masked)
         masked_z = self.encode_window(masked, window, masked=True)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
-        lips, start = self.lips(tokens) if lips is None else lips.to(self.device), noise.to(masked_z)
-        z = self._sample(masked_z, mask_z, reference_z, tokens, lips, start, index, steps, guidance, frames, known)
+        lips = self.predict_lips(c.tokens) if c.lips is None else c.lips.to(self.device)
+        latent_conditions = LatentConditions(masked_z, mask_z, reference_z, c.tokens, lips, index)
+        z = self._sample(latent_conditions, noise.to(masked_z), steps, guidance)
         outside = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         outside[index] = False
         z = torch.where(outside.view(1, 1, *z.shape[-2:]), masked_z, z)
-        new = slice(0 if known is None else len(known), None)
-        pictures = (window.pixels(x[new]) for x in (masked, mask, reference))
-        patch = self.autoencoder.decode(window.cells(z[new]).to(dtype), *pictures)
-        return window.place_pixels(patch, masked[new]).float(), z[new].float()
+        pictures = (window.pixels(x) for x in (masked, mask, reference))
+        patch = self.autoencoder.decode(window.cells(z).to(dtype), *pictures)
+        return window.place_pixels(patch, masked).float(), z.float()
 
     def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
         """Latent (B, C, G, G) of an image (B, 3, S, S), ``masked`` or whole, zero outside the window."""
@@ -181,39 +170,31 @@ class TalkingHead(nn.Module):
 
     @torch.inference_mode()
     def reference_latents(self, pictures: Tensor, mask: Tensor) -> Tensor:
-        """Latents (K, C, G, G) of references (K, 3, S, S), as ``generate`` makes them under ``mask`` (1, 1, S, S)."""
+        """Latents (B, C, G, G) of references (B, 3, S, S), as ``generate`` makes them under ``mask`` (1, 1, S, S)."""
         pictures, mask = (x.to(self.device, self.autoencoder.dtype) for x in (pictures, mask))
         return self.encode_window(pictures, window_of(F.avg_pool2d(mask, self.size // self.config.dit.grid)))
 
-    def moved_opening(self, tokens: Tensor) -> Tensor | None:
-        """How much wider than usual the mouth is to open (B,), in distances between the outer eye corners.
+    def predict_lips(self, tokens: Tensor) -> Tensor | None:
+        """Calibrated lip coefficients (B, K) from tokens (B, L, A); None for a model without that condition."""
+        if not self.config.dit.lip_targets:
+            return None
+        return self.dit.calibrated(self.audio.predict_lips(tokens))
+
+    def predict_opening(self, tokens: Tensor) -> Tensor | None:
+        """By how much the lips are to open wider than usual (B,), in distances between the outer eye corners.
 
         None for a model whose ``opening_unit`` is not known.
         """
-        lips, unit = self.lips(tokens), self.config.opening_unit
+        lips, unit = self.predict_lips(tokens), self.config.opening_unit
         return None if lips is None or not unit else (lips[:, -1] - self.dit.lip_centre[-1]) * unit
 
-    def lips(self, tokens: Tensor) -> Tensor | None:
-        """What the lips do (B, lip_targets) as the audio encoder hears it; None for a model without that condition."""
-        if not self.config.dit.lip_targets:
-            return None
-        return self.dit.calibrated(self.audio.guess_lips(tokens))
-
-    def _sample(
-        self, masked_z: Tensor, mask_z: Tensor, reference_z: Tensor, tokens: Tensor, lips: Tensor | None, noise: Tensor,
-        index: Tensor, steps: int | None, guidance: float | None, frames: int, known: Tensor | None,
-    ) -> Tensor:  # fmt: skip
-        scale = self.config.guidance if guidance is None else guidance
-        silent = self.audio.unconditional(len(tokens)).to(tokens)
+    def _sample(self, conditions: LatentConditions, noise: Tensor, steps: int | None, guidance: float | None) -> Tensor:
+        scale, tokens = self.config.guidance if guidance is None else guidance, conditions.audio
+        unconditional = conditions._replace(audio=self.audio.unconditional(len(tokens)).to(tokens), lips=None)
 
         def predict(z: Tensor, t: Tensor) -> Tensor:
-            def run(audio: Tensor, shape: Tensor | None) -> Tensor:
-                return self.dit(z, t, masked_z, mask_z, reference_z, audio, index, shape, frames)
+            predicted: Tensor = self.dit(z, t, conditions)
+            return predicted if scale == 1.0 else torch.lerp(self.dit(z, t, unconditional), predicted, scale)
 
-            told = run(tokens, lips)
-            return told if scale == 1.0 else torch.lerp(run(silent, None), told, scale)
-
-        noise = noise.expand(len(masked_z), -1, -1, -1)
-        if known is None:
-            return self.objective.sample(predict, noise, steps or self.config.steps)
-        return self.objective.sample(knowing(predict, known), noise, steps or self.config.steps)
+        noise = noise.expand(len(conditions.masked), -1, -1, -1)
+        return self.objective.sample(predict, noise, steps or self.config.steps)

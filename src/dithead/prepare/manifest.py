@@ -1,6 +1,6 @@
-"""What has been done: one record per source file, and the manifest made of all of them.
+"""What has been done: one record for each raw video, and the manifest of the dataset made of all records.
 
-A record is written after all clips of its file, so it is also the proof that they are whole.
+A record is written after all clips of its video, so it is also the proof that they are complete.
 """
 
 from __future__ import annotations
@@ -12,79 +12,90 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dithead.prepare.clip_writer import Outcome
-from dithead.prepare.raw_videos import Source
-from dithead.prepare.sync_check import Speech
+from dithead.prepare.clip_writer import ClipOutcome
+from dithead.prepare.raw_videos import RawVideo
+from dithead.prepare.sync_check import SyncMeasurement
 
 MANIFEST = "manifest.jsonl"
 
 
-def fingerprint(source: Source) -> dict[str, Any]:
-    """What makes a file the same file as last time, as far as its clips go."""
-    stat = source.path.stat()
-    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "audio_offset": source.audio_offset}
+def file_fingerprint(video: RawVideo) -> dict[str, Any]:
+    """Return what tells whether a file would give the same clips as last time."""
+    stat = video.path.stat()
+    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "audio_offset": video.audio_offset}
 
 
-def write_record(dataset: Path, source: Source, outcomes: list[Outcome]) -> None:
-    """Remember that a file is done."""
+def write_record(dataset: Path, video: RawVideo, outcomes: list[ClipOutcome]) -> None:
+    """Record that a raw video is done."""
     record = {
-        "file": source.relative,
-        "fingerprint": fingerprint(source),
-        "outcomes": [asdict(o) for o in outcomes],
+        "file": video.relative,
+        "fingerprint": file_fingerprint(video),
+        "outcomes": [o.to_dict() for o in outcomes],
     }
-    path = _record_path(dataset, source)
+    path = _record_path(dataset, video)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_text(path, json.dumps(record) + "\n")
 
 
-def read_record(dataset: Path, source: Source) -> list[Outcome] | None:
-    """The outcomes of a file that is done and unchanged, its clips still there; else None."""
+def read_record(dataset: Path, video: RawVideo) -> list[ClipOutcome] | None:
+    """Return the outcomes of a raw video that is done and unchanged, and whose clips are still there; else None."""
     try:
-        record = json.loads(_record_path(dataset, source).read_text("utf-8"))
+        record = json.loads(_record_path(dataset, video).read_text("utf-8"))
         outcomes = [_outcome(**o) for o in record["outcomes"]]
-        same = record["fingerprint"] == fingerprint(source)
+        unchanged = record["fingerprint"] == file_fingerprint(video)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    whole = all(o.reason or (dataset / "clips" / o.id / "meta.json").is_file() for o in outcomes)
-    return outcomes if same and whole else None
+    complete = all(o.reason or (dataset / "clips" / o.id / "meta.json").is_file() for o in outcomes)
+    return outcomes if unchanged and complete else None
 
 
-def _outcome(*, speech: dict[str, Any] | None = None, **rest: Any) -> Outcome:
-    return Outcome(**rest, speech=None if speech is None else Speech(**speech))
+def _outcome(*, speech: dict[str, Any] | None = None, **rest: Any) -> ClipOutcome:
+    return ClipOutcome(**rest, speech=None if speech is None else SyncMeasurement(**speech))
 
 
 def write_manifest(
-    dataset: Path, done: Iterable[tuple[Source, list[Outcome]]], val: frozenset[str], fps: int
+    dataset: Path, done: Iterable[tuple[RawVideo, list[ClipOutcome]]], validation: frozenset[str], fps: int
 ) -> list[dict[str, Any]]:
-    """Write and return the manifest, one JSON object a line, sorted by id: it does not depend on who did what when."""
-    entries = [
-        {
-            "id": o.id,
-            "identity": s.identity,
-            "split": "val" if s.identity in val else "train",
-            "source": s.source,
-            "licence": s.licence,
-            "file": s.relative,
-            "frames": o.frames,
-            "fps": fps,
-            "status": o.status,
-            "reason": o.reason,
-            "speech": None if o.speech is None else asdict(o.speech),
-        }
-        for s, outcomes in done
-        for o in outcomes
-    ]
+    """Write the manifest: one JSON object a line, sorted by id, whoever did what when.
+
+    Args:
+        dataset: Folder of the dataset.
+        done: Raw videos with their outcomes.
+        validation: Identities that are held out.
+        fps: Frame rate of the dataset.
+
+    Returns:
+        The entries.
+    """
+    entries = [_entry(video, o, validation, fps) for video, outcomes in done for o in outcomes]
     entries.sort(key=lambda e: str(e["id"]))
     replace_text(dataset / MANIFEST, "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in entries))
     return entries
 
 
+def _entry(video: RawVideo, outcome: ClipOutcome, validation: frozenset[str], fps: int) -> dict[str, Any]:
+    entry = {
+        "id": outcome.id,
+        "identity": video.identity,
+        "split": "val" if video.identity in validation else "train",
+        "source": video.source,
+        "licence": video.licence,
+        "file": video.relative,
+        "frames": outcome.frames,
+        "fps": fps,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "speech": None if outcome.speech is None else asdict(outcome.speech),
+    }
+    return entry if outcome.has_speech else entry | {"has_speech": False}
+
+
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file, which appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.write_text(text, "utf-8")
     temporary.replace(path)
 
 
-def _record_path(dataset: Path, source: Source) -> Path:
-    return dataset / "sources" / f"{source.slug}.json"
+def _record_path(dataset: Path, video: RawVideo) -> Path:
+    return dataset / "sources" / f"{video.slug}.json"

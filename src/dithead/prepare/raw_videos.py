@@ -1,12 +1,12 @@
-"""What goes in: video files under a folder, who is in them, and under which licence.
+"""The raw videos below a folder: which files they are, who is in them, and under which licence.
 
-A ``SOURCES.json`` in the raw folder (or given by path) says so per folder, the longest matching prefix first:
+A ``SOURCES.json`` in the raw folder, or elsewhere, says so for each folder; the longest matching prefix counts:
 
     {"interviews": {"source": "My interviews, 2025", "licence": "CC BY 4.0", "identity": "file"},
      "anna": {"source": "...", "licence": "...", "identity": "anna", "audio_offset": 0.08}}
 
 ``identity`` is a name, ``"folder"`` (the name of the file's folder, the default) or ``"file"`` (one person a file).
-``audio_offset`` is how many seconds the sound lags behind the picture in those files; it is taken out.
+``audio_offset`` is how many seconds the sound lags behind the picture in those files; the sound is moved by as much.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Provenance(BaseModel):
 
 
 @dataclass(frozen=True)
-class Source:
+class RawVideo:
     """One video file to prepare."""
 
     path: Path
@@ -48,10 +48,10 @@ class Source:
     identity: str
     source: str
     licence: str
-    audio_offset: float
+    audio_offset: float  # seconds by which the sound lags behind the picture
 
 
-def find_sources(
+def find_raw_videos(
     raw_dir: Path,
     output: Path,
     sidecar: Path | None = None,
@@ -59,25 +59,34 @@ def find_sources(
     source: str | None = None,
     licence: str | None = None,
     identity: str | None = None,
-) -> list[Source]:
-    """Every video below ``raw_dir`` in a fixed order. The three options are used where the sidecar is silent.
+) -> list[RawVideo]:
+    """Find every video below a folder, in a fixed order.
 
-    Raises DataError when the folder is missing, holds no video, or its sidecar cannot be understood.
+    Args:
+        raw_dir: The folder.
+        output: Folder of the dataset; what is in it is no raw video.
+        sidecar: File that describes the folders; None: ``SOURCES.json`` in ``raw_dir``, if there is one.
+        source: Where a video comes from, if the sidecar is silent.
+        licence: Its licence, if the sidecar is silent.
+        identity: Who is in it, if the sidecar is silent.
+
+    Raises:
+        DataError: The folder is missing, holds no video, or its sidecar cannot be understood.
     """
     if not raw_dir.is_dir():
         raise DataError(f"{raw_dir}: no such folder; give the folder that holds the videos")
     table = read_sidecar(sidecar or raw_dir / SIDECAR, required=sidecar is not None)
     options = {"source": source, "licence": licence, "identity": identity}
-    given = {k: v for k, v in options.items() if v is not None}
+    fallback = {k: v for k, v in options.items() if v is not None}
     files = sorted(_video_files(raw_dir, output), key=lambda p: p.relative_to(raw_dir).as_posix())
     if not files:
         raise DataError(f"{raw_dir}: no video in it; supported are {', '.join(sorted(VIDEO_SUFFIXES))}")
     taken: set[str] = set()
-    return [_source(path, raw_dir, table, given, taken) for path in files]
+    return [_raw_video(path, raw_dir, table, fallback, taken) for path in files]
 
 
 def read_sidecar(path: Path, required: bool) -> dict[str, Provenance]:
-    """The sidecar's folders and what it says of each; empty when there is none and none is required."""
+    """Return what a sidecar says of each folder; nothing when there is none, unless it is ``required``."""
     if not path.is_file():
         if required:
             raise DataError(f"{path}: no such file; give the JSON file that describes the sources")
@@ -91,11 +100,16 @@ def read_sidecar(path: Path, required: bool) -> dict[str, Provenance]:
         ) from None
 
 
-def choose_val(identities: Iterable[str], fraction: float, named: Iterable[str]) -> frozenset[str]:
-    """Who is held out: the ``named`` ones, or else about ``fraction`` of all, by a hash of the name.
+def choose_validation_people(identities: Iterable[str], fraction: float, named: Iterable[str]) -> frozenset[str]:
+    """Choose who is held out for validation, by a hash of the name, so that adding people never moves the others.
 
-    Adding people never moves the others. With two people or more neither side is empty when fraction is above 0.
-    Raises DataError for a name that is not there.
+    Args:
+        identities: Everybody.
+        fraction: Share of them to hold out; above 0, with two people or more, neither side is empty.
+        named: People to hold out instead.
+
+    Raises:
+        DataError: A named person is not among the identities.
     """
     known = sorted(set(identities), key=_hash)
     chosen = set(named)
@@ -122,11 +136,13 @@ def _video_files(raw_dir: Path, output: Path) -> Iterable[Path]:
             yield path
 
 
-def _source(path: Path, raw_dir: Path, table: dict[str, Provenance], given: dict[str, str], taken: set[str]) -> Source:
+def _raw_video(
+    path: Path, raw_dir: Path, table: dict[str, Provenance], fallback: dict[str, str], taken: set[str]
+) -> RawVideo:
     relative = PurePosixPath(path.relative_to(raw_dir).as_posix())
     known = _lookup(relative, table)
-    facts = known.model_copy(update={k: v for k, v in given.items() if k not in known.model_fields_set})
-    return Source(
+    facts = known.model_copy(update={k: v for k, v in fallback.items() if k not in known.model_fields_set})
+    return RawVideo(
         path=path,
         relative=str(relative),
         slug=_slug(relative, taken),
@@ -153,7 +169,7 @@ def _identity(relative: PurePosixPath, rule: str, raw_dir: Path) -> str:
 
 
 def _slug(relative: PurePosixPath, taken: set[str]) -> str:
-    """A readable unique name: the path with safe characters only, and a hash where that would be ambiguous."""
+    """Return a readable unique name: the path in safe characters, with a hash where that would be ambiguous."""
     plain = "-".join(relative.with_suffix("").parts)
     slug = re.sub(r"[^A-Za-z0-9._-]", "_", plain)[:100]
     if slug != plain or slug.lower() in taken or slug.startswith("."):

@@ -1,24 +1,150 @@
-"""The settings of ``prepare`` that decide what a clip is; every default lives here."""
+"""The options of ``prepare``, each written once: its name, type, default, range and help text.
+
+``prepare_dataset``, the command line and the ``config.json`` of a dataset all read the two classes of this file.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from os import PathLike
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from dithead.engine import Engine
+from dithead.errors import ConfigError
 
 
-class PrepareConfig(BaseModel):
-    """Stored as ``config.json`` of a dataset. All clips of a dataset share it."""
+def option(default: Any, text: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """Declare a dataclass field that is an option for users.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Args:
+        default: Its default value.
+        text: What it does, in one sentence, with its unit.
+        minimum: The smallest number allowed.
+        maximum: The largest number allowed.
+    """
+    return field(default=default, metadata={"help": text, "minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """What decides how a clip looks; stored as ``config.json`` of a dataset and shared by all its clips.
+
+    Fields without a help text are fixed.
+    """
+
     version: int = 1  # of the layout on disk
-    size: int = Field(192, ge=32, le=1024, multiple_of=2)  # side of the crop in pixels
-    fps: int = Field(25, ge=10, le=60)
-    sample_rate: int = 16000
-    min_seconds: float = Field(1.0, gt=0)
-    max_seconds: float = Field(10.0, ge=1)
-    min_valid: float = Field(0.8, gt=0, le=1)  # share of frames in which the face must have been found
-    min_eye_distance: float = Field(24.0, ge=0)  # pixels in the source
-    smooth_frames: float = Field(1.5, ge=0)  # Gaussian sigma of the crop's motion
-    crf: float = Field(12.0, ge=0, le=18)  # H.264 quality of the crops
-    correct_offset: bool = True  # move the sound of clips of two seconds or more to where the lips are
-    offset_confidence: float = Field(0.12, ge=0)  # of the sync expert: below it no sound is moved
-    min_confidence: float = Field(0.03, ge=0)  # below it the picture does not speak, and the clip is rejected; 0: never
+    size: int = option(192, "Side of the aligned crop in pixels, an even number.", minimum=32, maximum=1024)
+    fps: int = option(25, "Frame rate of the dataset.", minimum=10, maximum=60)
+    sample_rate: int = 16000  # of the sound, in hertz
+    min_seconds: float = option(1.0, "Shorter clips are rejected.", minimum=0)
+    max_seconds: float = option(10.0, "Longer clips are cut.", minimum=1)
+    min_valid: float = 0.8  # share of frames in which the face must have been found
+    min_eye_distance: float = 24.0  # pixels in the source
+    smooth_frames: float = 1.5  # Gaussian sigma of the crop's motion
+    crf: float = 12.0  # H.264 quality of the crops
+    correct_offset: bool = option(
+        True, "Move late or early sound to where the lips are (clips of two seconds or more)."
+    )
+    offset_confidence: float = option(0.12, "Confidence of the sync expert from which a sound is moved.", minimum=0)
+    min_confidence: float = option(
+        0.03, "Confidence below which a clip is rejected: its picture does not speak; 0: never.", minimum=0
+    )
+    keep_silent: bool = option(
+        False, "Keep clips without sound: they serve appearance only, and are marked has_speech: false."
+    )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, _checked(each, _TYPES[type(self)][each.name], getattr(self, each.name)))
+        if self.size % 2:
+            raise ConfigError(f"size: {self.size} is odd; give an even number")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Build it from values by name; those that are missing have their defaults.
+
+        Raises:
+            ConfigError: A name is unknown, or a value has the wrong type or is out of range.
+        """
+        if unknown := sorted(values.keys() - {each.name for each in fields(cls)}):
+            raise ConfigError(f"{unknown[0]}: there is no such setting of prepare")
+        return cls(**values)
+
+    def stored_values(self) -> dict[str, Any]:
+        """Return what ``config.json`` holds; without ``keep_silent`` where it is off, as older datasets have it."""
+        values = {each.name: getattr(self, each.name) for each in fields(PrepareConfig)}
+        if not self.keep_silent:
+            del values["keep_silent"]
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(PrepareConfig):
+    """All options of one run of ``prepare``: how clips look, where they come from, and how the work is done."""
+
+    sources: str | PathLike[str] | None = option(  # noqa: RUF009 - it makes a field
+        None, "JSON file: who is in which folder and under which licence; SOURCES.json in RAW_DIR when absent."
+    )
+    source: str | None = option(None, "Where the videos come from, if SOURCES.json is silent.")
+    licence: str | None = option(None, "Their licence, if SOURCES.json is silent.")
+    identity: str | None = option(
+        None, "Who is in them, if SOURCES.json is silent: folder (its name), file (one person each), or a name."
+    )
+    val_fraction: float = option(0.1, "Share of people held out for validation.")
+    val_identities: tuple[str, ...] = option((), "A person to hold out instead; repeatable.")
+    workers: int = option(2, "Processes, or tasks at once on a cluster.", minimum=1)
+    engine: Engine = option(  # noqa: RUF009 - it makes a field
+        "local", "Where they run: local, or ray (a cluster whose machines see the same folders)."
+    )
+
+    @property
+    def config(self) -> PrepareConfig:
+        """The part that is stored with the dataset."""
+        return PrepareConfig(**{each.name: getattr(self, each.name) for each in fields(PrepareConfig)})
+
+
+_TYPES = {cls: get_type_hints(cls) for cls in (PrepareConfig, PrepareOptions)}
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def option_fields() -> dict[str, tuple[Field[Any], Any]]:
+    """Return the field and type of every option that users can set, by name, in the order in which they are written."""
+    types = _TYPES[PrepareOptions]
+    return {each.name: (each, types[each.name]) for each in fields(PrepareOptions) if "help" in each.metadata}
+
+
+def describe_options() -> str:
+    """Return the options as lines of a docstring's ``Args``: name, help text and default."""
+    options = [each for each, _ in option_fields().values()]
+    lines = [f"{each.name}: {each.metadata['help']} Default: {each.default!r}." for each in options]
+    return "\n        ".join(lines)
+
+
+def _checked(each: Field[Any], kind: Any, value: Any) -> Any:
+    """Return a value as its field's type; ConfigError, with the name and what it may be, when it cannot be that."""
+    if kind in (int, float):
+        return _checked_number(each, kind, value)
+    if get_origin(kind) is tuple:
+        if isinstance(value, str):
+            raise ConfigError(f"{each.name}: {value!r} is one text; give a list of names")
+        return tuple(value)
+    if kind is bool and not isinstance(value, bool):
+        raise ConfigError(f"{each.name}: {value!r} is not {_NAMES[bool]}")
+    if kind is Engine and value not in get_args(Engine):
+        raise ConfigError(f"{each.name}: {value!r} is unknown; there are {' and '.join(get_args(Engine))}")
+    return value
+
+
+def _checked_number(each: Field[Any], kind: type[int] | type[float], value: Any) -> int | float:
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or number != value or isinstance(value, bool):
+        raise ConfigError(f"{each.name}: {value!r} is not {_NAMES[kind]}")
+    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
+    if (low is not None and number < low) or (high is not None and number > high):
+        allowed = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
+        raise ConfigError(f"{each.name}: {value} is out of range; give {allowed}")
+    return number

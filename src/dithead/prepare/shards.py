@@ -1,11 +1,12 @@
-"""A dataset as tar files of many clips each: few large files, readable from any place that fsspec knows.
+"""Reading a dataset that is packed as tar files of many clips, from any place that fsspec knows.
 
     config.json       as in the folder form
     manifest.jsonl    as in the folder form, each entry with its ``shard``
     shards.json       name -> bytes and SHA-256 of each tar
     shard-000000.tar  CLIP/crop.mp4, CLIP/audio.flac, CLIP/track.npz, CLIP/meta.json, CLIP/...
 
-``Dataset`` reads both forms. Shards are fetched whole, checked, unpacked beside each other and forgotten oldest first.
+Few large files are faster to copy than many small ones. Shards are fetched whole, checked against their hash and
+unpacked on this machine's disk; ``shard_writer`` makes them.
 """
 
 from __future__ import annotations
@@ -20,61 +21,28 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from dithead.errors import DataError, OutputError
+from dithead.errors import DataError
 
-SHARDS = "shards.json"
+SHARD_LIST = "shards.json"
+"""File that lists the shards; a dataset that has it is packed, and complete."""
 CACHE_VARIABLE = "DITHEAD_SHARD_CACHE"
-KEEP = 64  # unpacked shards that stay on the disk
+"""Environment variable that names the folder for unpacked shards; default: ``dithead-shards`` among temporary files."""
+MAX_UNPACKED = 64
+"""Unpacked shards of one dataset that stay on the disk; the one used longest ago is deleted first. Our choice."""
 
 
 class ShardError(DataError):
-    """A shard is missing or not what it was when it was written."""
+    """A shard is missing, or is not what it was when it was written."""
 
 
-def write_shards(dataset: str | os.PathLike[str], output: str, *, clips_per_shard: int = 100) -> int:
-    """Pack the accepted clips of a dataset folder into tars at ``output``, a folder or a URL; returns how many tars.
+class RemoteFolder:
+    """The files of a folder on this machine or at a URL, through fsspec.
 
-    Clips are spread over the shards by a hash of their names, so that every shard is a sample of its split.
-    Raises DataError for a bad dataset, OutputError when ``output`` cannot be written.
+    Raises:
+        DataError: The protocol of the URL is unknown, or a package for it is missing.
     """
-    from dithead.prepare.dataset import Dataset
-
-    source = Dataset(dataset)
-    groups = []
-    for split in ("train", "val"):  # apart, so that looking at the held-out people fetches no training shard
-        clips = sorted(source.clips(split), key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
-        groups += [clips[i : i + clips_per_shard] for i in range(0, len(clips), clips_per_shard)]
-    names = {clip.id: f"shard-{i:06d}.tar" for i, group in enumerate(groups) for clip in group}
-    place, written = Place(output), {}
-    try:
-        for i, group in enumerate(groups):
-            with tempfile.TemporaryFile() as file:
-                _pack([clip.folder for clip in group], file)
-                written[f"shard-{i:06d}.tar"] = place.write_file(f"shard-{i:06d}.tar", file)
-        entries = [entry | {"shard": names.get(entry["id"], "")} for entry in source.entries]
-        place.write_text("config.json", source.config.model_dump_json(indent=1) + "\n")
-        place.write_text("manifest.jsonl", "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in entries))
-        place.write_text(SHARDS, json.dumps(written, indent=1) + "\n")  # last: its presence says that all is there
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror or error})") from None
-    return len(groups)
-
-
-def _pack(folders: list[Path], file: Any) -> None:
-    """The same bytes whoever packs: names sorted, owners and times left out."""
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for folder in folders:
-            for path in sorted(folder.iterdir()):
-                member = tarfile.TarInfo(f"{folder.name}/{path.name}")
-                member.size = path.stat().st_size
-                with path.open("rb") as content:
-                    tar.addfile(member, content)
-
-
-class Place:
-    """A folder or URL and the files in it, through fsspec."""
 
     def __init__(self, url: str) -> None:
         from fsspec.core import url_to_fs
@@ -86,24 +54,27 @@ class Place:
         self.url = str(url).rstrip("/")
 
     def path(self, name: str) -> str:
+        """Return the path of a file as fsspec wants it."""
         return f"{self._root.rstrip('/')}/{name}"
 
     def read_text(self, name: str) -> str:
-        """Raises FileNotFoundError or another OSError."""
+        """Return a file's text; FileNotFoundError or another OSError when it cannot be read."""
         return bytes(self._files.cat_file(self.path(name))).decode("utf-8")
 
     def exists(self, name: str) -> bool:
+        """Tell whether there is such a file."""
         return bool(self._files.exists(self.path(name)))
 
     def write_text(self, name: str, text: str) -> None:
+        """Write a text file, and make the folder first where it is missing."""
         self._files.makedirs(self._root, exist_ok=True)
         self._files.pipe_file(self.path(name), text.encode())
 
-    def write_file(self, name: str, file: Any) -> dict[str, Any]:
-        """Copy an open file there; returns its bytes and SHA-256."""
+    def write_file(self, name: str, file: IO[bytes]) -> dict[str, Any]:
+        """Copy an open file there; return its number of bytes and SHA-256."""
         self._files.makedirs(self._root, exist_ok=True)
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         size = file.tell()
         file.seek(0)
         with self._files.open(self.path(name), "wb") as target:
@@ -111,25 +82,30 @@ class Place:
         return {"bytes": size, "sha256": digest}
 
     def fetch(self, name: str, to: Path) -> None:
+        """Copy a file to this machine."""
         with self._files.open(self.path(name), "rb") as source, to.open("wb") as target:
             shutil.copyfileobj(source, target)
 
 
 class ShardStore:
-    """Unpacked shards of one dataset on this disk, the oldest forgotten first. Safe among threads and processes."""
+    """The shards of one dataset, unpacked on this disk when first used. Safe among threads and processes."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self._listed: dict[str, Any] = json.loads(place.read_text(SHARDS))
+    def __init__(self, remote: RemoteFolder) -> None:
+        self.remote = remote
+        self._listed: dict[str, Any] = json.loads(remote.read_text(SHARD_LIST))
         base = Path(os.environ.get(CACHE_VARIABLE, Path(tempfile.gettempdir()) / "dithead-shards"))
-        key = hashlib.sha256(f"{place.url} {sorted(self._listed.items())}".encode()).hexdigest()[:12]
-        self.folder = base / key / place.url.rsplit("/", 1)[-1]
-        self._recent: OrderedDict[str, None] = OrderedDict()
-        self._broken: dict[str, str] = {}
+        key = hashlib.sha256(f"{remote.url} {sorted(self._listed.items())}".encode()).hexdigest()[:12]
+        self.folder = base / key / remote.url.rsplit("/", 1)[-1]
+        self._recent: OrderedDict[str, None] = OrderedDict()  # unpacked shards, the one used longest ago first
+        self._broken: dict[str, str] = {}  # shard -> why it cannot be used
         self._lock = threading.Lock()
 
-    def clip(self, shard: str, clip: str) -> Path:
-        """The clip's folder, after fetching its shard. Raises ShardError, every time at once, for a bad shard."""
+    def clip_folder(self, shard: str, clip: str) -> Path:
+        """Return the folder of a clip, after fetching its shard where needed.
+
+        Raises:
+            ShardError: The shard is bad; it is not fetched a second time.
+        """
         with self._lock:
             if shard in self._broken:
                 raise ShardError(self._broken[shard])
@@ -137,7 +113,7 @@ class ShardStore:
                 self._unpack(shard)
             self._recent[shard] = None
             self._recent.move_to_end(shard)
-            while len(self._recent) > KEEP:
+            while len(self._recent) > MAX_UNPACKED:
                 shutil.rmtree(self.folder / self._recent.popitem(last=False)[0], ignore_errors=True)
         return self.folder / shard / clip
 
@@ -146,24 +122,24 @@ class ShardStore:
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
             tar, folder = Path(temporary) / shard, Path(temporary) / "clips"
             try:
-                self.place.fetch(shard, tar)
-                self._check(shard, tar)
+                self.remote.fetch(shard, tar)
+                self._check_hash(shard, tar)
                 with tarfile.open(tar) as packed:
                     _extract(packed, folder)
             except (OSError, tarfile.TarError, DataError) as error:
-                self._broken[shard] = f"{self.place.url}/{shard}: {error}"
+                self._broken[shard] = f"{self.remote.url}/{shard}: {error}"
                 raise ShardError(self._broken[shard]) from None
-            if not (self.folder / shard).is_dir():  # another process may have been quicker
+            if not (self.folder / shard).is_dir():  # another process may have been faster
                 folder.rename(self.folder / shard)
 
-    def _check(self, shard: str, tar: Path) -> None:
+    def _check_hash(self, shard: str, tar: Path) -> None:
         with tar.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != self._listed.get(shard, {}).get("sha256"):
                 raise DataError("does not match its SHA-256 in shards.json; copy it again")
 
 
 def _extract(packed: tarfile.TarFile, folder: Path) -> None:
-    """``extractall`` of plain files within ``folder`` alone; Pythons before 3.11.4 have no filter for that."""
+    """Unpack plain files within ``folder`` only; Python versions before 3.11.4 have no filter for that."""
     if hasattr(tarfile, "data_filter"):
         packed.extractall(folder, filter="data")
         return
@@ -175,10 +151,15 @@ def _extract(packed: tarfile.TarFile, folder: Path) -> None:
 
 
 def shuffled(shards: dict[str, list[int]], seed: int, epoch: int, together: int = 4) -> Iterator[int]:
-    """The order of an epoch: shards in random order, their clips mixed among ``together`` neighbouring shards.
+    """Yield the clips of one epoch: shards in random order, their clips mixed among a few neighbouring shards.
 
-    ``shards`` lists the clips (by number) in each. A function of its arguments alone, so that a run resumes in the
-    middle of an epoch by counting; and only ``together`` shards need be at hand at a time.
+    The order depends on the arguments alone, so that a run resumes in the middle of an epoch by counting.
+
+    Args:
+        shards: The clips, by number, in each shard.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
+        together: Shards whose clips are mixed; only so many need to be unpacked at a time.
     """
     import numpy as np
 

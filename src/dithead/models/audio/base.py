@@ -1,108 +1,200 @@
-"""Audio encoders: windows of speech features around a video frame to tokens for cross-attention.
+"""The interface of audio encoders: speech to features, windows of features to tokens, tokens to lip coefficients.
 
-Shapes: B batch, W mel frames a window, L tokens, A token width.
+A track's features are computed once, from the whole wave (training) or in blocks (generation, live use). A window of
+them around a video frame becomes tokens for the denoiser's cross-attention and a prediction of the lips.
+Letters: B batch, n samples at 16 kHz, T feature frames, F numbers in each, W frames of a window, P of the past before
+it, L tokens, A their width, K lip coefficients.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.audio.mel import FLOOR, MEL_RATE, N_MELS, MelScale
+from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.audio.mel import (
+    FLOOR,
+    MEL_RATE,
+    N_MELS,
+    MelScale,
+    MelStream,
+    frame_levels,
+    level_shift,
+    log_mel,
+    normalise_level,
+    shift_level,
+    with_samples,
+)
+from dithead.models.audio.whisper_layers import WhisperLayers
 
 
-@dataclass(frozen=True)
-class MelEncoderConfig:
-    """``window`` mel frames (10 ms each) centred on the video frame; two of them make one token of ``width``.
+class AudioConfig(Protocol):
+    """What the configurations of all audio encoders have in common."""
 
-    ``lip_targets`` numbers say what the lips do (``train.data.lip_basis``).
-    """
+    @property
+    def window(self) -> int:
+        """Feature frames of a window, centred on the video frame."""
+        ...
 
-    window: int = 48
-    width: int = 256
-    layers: int = 2
-    lip_targets: int = 8
+    @property
+    def width(self) -> int:
+        """Width A of a token."""
+        ...
 
-    def __post_init__(self) -> None:
-        if self.window < 4 or self.window % 2 or self.width < 8 or self.width % 8 or self.layers < 0:
-            raise ValueError("audio window must be even and at least 4, width a multiple of 8")
+    @property
+    def lip_targets(self) -> int:
+        """Number K of lip coefficients that are predicted (``train.data.lip_basis``)."""
+        ...
+
+    def build(self) -> AudioEncoder:
+        """The encoder with random weights."""
+        ...
+
+    def load(self) -> AudioEncoder:
+        """The encoder that training starts from; one that is pretrained has its weights. Raises ModelError."""
+        ...
+
+    def as_trained(self, run: Mapping[str, Any]) -> AudioConfig:
+        """The configuration of an encoder that a training run stored as ``run``; ours is that of the preset."""
+        ...
 
 
-class ConvBlock(nn.Module):
-    """Residual pair of convolutions over time."""
+class FeatureStream(Protocol):
+    """Turns speech that arrives piece by piece into features, as soon as they are certain."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(8, width)
-        self.conv1 = nn.Conv1d(width, width, 5, padding=2)
-        self.conv2 = nn.Conv1d(width, width, 5, padding=2)
+    def push(self, samples: Tensor) -> Iterator[Tensor]:
+        """Yield the feature blocks (t, F) that ``samples`` (n,) complete."""
+        ...
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
+    def finish(self) -> Iterator[Tensor]:
+        """Yield the remaining blocks at the end of the speech."""
+        ...
 
 
-class SpeechTokens(nn.Module):
-    """What every audio encoder has: places for its L tokens, tokens for silence, and a guess of the lips.
+class AudioEncoder(nn.Module, ABC):
+    """Base of all audio encoders.
 
-    Features come ``rate`` a second; beyond the ends of the speech they are ``pad``.
+    It holds what every encoder has: positions for its L tokens, tokens for silence, and a head that predicts the lips.
+
+    Attributes:
+        rate: Feature frames a second.
+        pad: Value of the features beyond the ends of the speech.
+        features_width: F, numbers in a feature frame.
+        past: Feature frames before a window that ``tokens_and_lips`` needs besides it.
+        has_samples: Whether the 160 samples of a mel frame stand behind its 80 numbers (``mel.with_samples``).
+        frames_per_token: Feature frames that one token stands for.
+        mel_features: Whether features are log-mel, which training may augment (``train.data.speech_augmentation``).
+        live: Whether features can be computed while the speech arrives (``stream``).
+        lip_predictor: The second network that predicts the lips, from the samples; None where there is none.
+        whisper: The layers that may start from a pretrained Whisper; None where there are none.
     """
 
     rate: float
     pad: float
-    past = 0
-    """Features before a window that are heard with it."""
-    sound = False
-    """Whether behind a mel frame's 80 numbers come the 160 samples from its centre on (``mel.with_sound``)."""
+    features_width: int
+    past: int = 0
+    has_samples: bool = False
+    frames_per_token: int
+    mel_features: bool
+    live: bool
+    config: AudioConfig
 
-    def __init__(self, tokens: int, width: int, lip_targets: int) -> None:
+    def __init__(self, config: AudioConfig, tokens: int) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.randn(tokens, width) * 0.02)
-        self.silence = nn.Parameter(torch.randn(tokens, width) * 0.02)
-        self.lips = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, lip_targets))
+        self.config = config
+        self.position = nn.Parameter(torch.randn(tokens, config.width) * 0.02)
+        self.silence = nn.Parameter(torch.randn(tokens, config.width) * 0.02)
+        self.lips = nn.Sequential(
+            nn.Linear(3 * config.width, config.width), nn.GELU(), nn.Linear(config.width, config.lip_targets)
+        )
+        self.lip_predictor: LipPredictor | None = None
+        self.whisper: WhisperLayers | None = None
+
+    @abstractmethod
+    def forward(self, window: Tensor) -> Tensor:
+        """Windows of features (B, W, F) to tokens (B, L, A)."""
+
+    @abstractmethod
+    def features(self, wave: Tensor) -> Tensor:
+        """Speech (n,) at 16 kHz to features (T, F) on the CPU, its level normalised."""
+
+    @abstractmethod
+    def feature_blocks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Features of speech that comes in chunks (n,) of any length, in blocks (t, F), in constant memory.
+
+        Their level is not normalised yet, because it depends on the whole track: see ``at_level``.
+        """
+
+    def stream(self) -> FeatureStream:
+        """A stream for live speech, whose blocks are those of ``feature_blocks``. Only where ``live`` is true."""
+        raise NotImplementedError(f"{type(self).__name__} needs the whole speech at once")
+
+    def frame_levels(self, features: Tensor) -> Tensor:
+        """Loudness (T,) of each feature frame, from which the track's level follows (``mel.speech_level``)."""
+        return features.new_zeros(len(features))
+
+    def at_level(self, features: Tensor, level: float) -> Tensor:  # noqa: ARG002 - a pretrained network does it itself
+        """Features (T, F) of a track of this ``level`` with the level normalised."""
+        return features
+
+    @property
+    def reach(self) -> int:
+        """Feature frames on either side of a moment that certainly hold its window."""
+        return self.config.window
 
     def unconditional(self, batch: int) -> Tensor:
         """Tokens (B, L, A) that stand for "no audio given" in classifier-free guidance."""
         return self.silence[None].expand(batch, -1, -1)
 
-    def hear(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, L, A) and what the lips do (B, lip_targets), of windows with ``past`` features before them."""
+    def tokens_and_lips(self, window: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, L, A) and predicted lips (B, K) for windows with the past before them (B, P + W, F)."""
         tokens: Tensor = self(window)
-        return tokens, self.guess_lips(tokens)
+        return tokens, self.predict_lips(tokens)
 
-    def guess_lips(self, tokens: Tensor) -> Tensor:
-        """Lip-shape coefficients (B, lip_targets) of the centre frame."""
+    def predict_lips(self, tokens: Tensor) -> Tensor:
+        """Lip coefficients (B, K) of the centre frame, from tokens (B, L, A) alone."""
         n = tokens.shape[1]
         middle = tokens[:, n // 2 - 2 : n // 2 + 2].mean(1)
         near = tokens[:, n // 4 : n - n // 4].mean(1)
-        guess: Tensor = self.lips(torch.cat([middle, near, tokens.mean(1)], -1))
-        return guess
+        predicted: Tensor = self.lips(torch.cat([middle, near, tokens.mean(1)], -1))
+        return predicted
 
 
-class MelListener(SpeechTokens):
-    """An encoder of log-mel windows (B, W, 80), with bands of ``scale``."""
+class LogMelEncoder(AudioEncoder):
+    """Base of encoders whose features are log-mel with bands of ``scale``, and the samples where they need them."""
 
     rate = float(MEL_RATE)
     pad = FLOOR
+    frames_per_token = 2
+    mel_features = True
+    live = True
+    features_width = N_MELS
     scale: MelScale = "own"
 
+    def features(self, wave: Tensor) -> Tensor:
+        """See ``AudioEncoder.features``."""
+        mel = normalise_level(log_mel(wave, self.scale))
+        return with_samples(mel, wave) if self.has_samples else mel
 
-class MelEncoder(MelListener):
-    """Log-mel window (B, W, 80) to tokens (B, W // 2, A). Also guesses what the lips do."""
+    def feature_blocks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """See ``AudioEncoder.feature_blocks``."""
+        stream = self.stream()
+        for chunk in chunks:
+            yield from stream.push(chunk)
+        yield from stream.finish()
 
-    def __init__(self, config: MelEncoderConfig) -> None:
-        super().__init__(config.window // 2, config.width, config.lip_targets)
-        self.config = config
-        self.stem = nn.Conv1d(N_MELS, config.width, 3, padding=1)
-        self.down = nn.Conv1d(config.width, config.width, 4, stride=2, padding=1)
-        self.blocks = nn.ModuleList(ConvBlock(config.width) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width)
+    def stream(self) -> MelStream:
+        """See ``AudioEncoder.stream``."""
+        return MelStream(self.scale, with_samples=self.has_samples)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        x = F.gelu(self.stem((mel.transpose(1, 2) - FLOOR) / 4.0 - 1.0))
-        x = self.down(x)  # (B, A, W/2)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x.transpose(1, 2) + self.position)
+    def frame_levels(self, features: Tensor) -> Tensor:
+        """Mean log power (T,) over the mel bands."""
+        return frame_levels(features)
+
+    def at_level(self, features: Tensor, level: float) -> Tensor:
+        """See ``AudioEncoder.at_level``."""
+        return shift_level(features, level_shift(level))

@@ -1,34 +1,41 @@
-"""An audio encoder that has heard many people: the first layers of a Whisper encoder on the speech around a frame.
+"""The audio encoder of the presets: a pretrained Whisper's first layers on a short window, and a lip predictor.
 
-Unlike ``models.audio.hf_speech.SpeechEncoder`` it hears a short window, not the whole track, so that live speech gives
-the numbers of a file. What the lips do is guessed from the tokens, and by an ear of its own that hears more of the
-past.
-Shapes: B batch, W mel frames a window, P before it, H hidden width, L tokens, A token width; F numbers a mel frame: 80,
-and 160 samples behind them where there is an ear.
+Unlike ``hf_speech.SpeechEncoder`` it needs a short window, not the whole track, so that live speech gives the numbers
+of a file. The lips are predicted from the tokens, and by a second network that receives more of the past.
+Letters: B batch, W mel frames a window, P of the past before it, L tokens, A their width, K lip coefficients; F numbers
+a mel frame: 80, and 160 samples behind them where there is a lip predictor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from dithead.models.audio.base import MelListener
-from dithead.models.audio.lip_predictor import EAR_WINDOW, Ear
-from dithead.models.audio.mel import N_MELS, sound_in
-from dithead.models.audio.whisper_layers import TOKEN, FirstLayers
+from dithead.models.audio.base import LogMelEncoder
+from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor
+from dithead.models.audio.mel import HOP, N_MELS, samples_of
+from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
 
-_GROUP = 3  # tokens whose mean is one moment to the guess of the lips
+_GROUP = 3  # tokens whose mean is one moment to the head that predicts the lips (our choice)
 
 
 @dataclass(frozen=True)
 class ContextEncoderConfig:
-    """``window`` mel frames (10 ms each) are heard; the ``tokens`` around its centre, 20 ms each, are handed on.
+    """Sizes of the audio encoder.
 
-    ``hidden``, ``heads`` and ``layers`` are those of the Whisper encoder (tiny: 384, 6 and the first 2 of 4).
-    ``past`` mel frames before the window are heard too by an ear that says what the lips do; 0: there is none.
-    ``ear_hidden``, ``ear_heads`` and ``ear_layers`` are those of its Moonshine encoder (tiny: 288, 8 and 4 of 6).
+    Args:
+        window: Mel frames (10 ms each) that the Whisper layers receive.
+        tokens: Tokens (20 ms each) around the window's centre that are handed on.
+        width: Width of a token.
+        hidden, heads, layers: Of the Whisper layers (Whisper tiny: 384, 6 and the first 2 of 4).
+        lip_targets: Lip coefficients that are predicted (``train.data.lip_basis``).
+        past: Mel frames before the window that the lip predictor receives too; 0: there is no lip predictor.
+        lip_predictor_hidden, lip_predictor_heads, lip_predictor_layers: Of the lip predictor's Moonshine layers
+            (Moonshine tiny: 288, 8 and 4 of 6).
+        kind: Tells this configuration from those of other encoders in ``config.json``.
     """
 
     window: int = 96
@@ -39,59 +46,75 @@ class ContextEncoderConfig:
     layers: int = 2
     lip_targets: int = 9
     past: int = 0
-    ear_hidden: int = 288
-    ear_heads: int = 8
-    ear_layers: int = 4
+    lip_predictor_hidden: int = 288
+    lip_predictor_heads: int = 8
+    lip_predictor_layers: int = 4
     kind: Literal["context"] = "context"
 
     def __post_init__(self) -> None:
         if self.window % 4 or self.tokens % (2 * _GROUP) or self.tokens * TOKEN > self.window:
             raise ValueError("audio window must be a multiple of 4, tokens one of 6 and no more than half the window")
-        if self.past % 4 or self.past < 0 or (self.past and self.window < EAR_WINDOW):
-            raise ValueError(f"audio past must be a multiple of 4, with a window of at least {EAR_WINDOW}, or 0")
-        if self.hidden % self.heads or self.ear_hidden % self.ear_heads or self.width < 8:
+        if self.past % 4 or self.past < 0 or (self.past and self.window < LEAST_WINDOW):
+            raise ValueError(f"audio past must be a multiple of 4, with a window of at least {LEAST_WINDOW}, or 0")
+        if self.hidden % self.heads or self.lip_predictor_hidden % self.lip_predictor_heads or self.width < 8:
             raise ValueError("hidden must be a multiple of heads, width at least 8")
 
+    def build(self) -> ContextEncoder:
+        """See ``AudioConfig.build``."""
+        return ContextEncoder(self)
 
-class ContextEncoder(MelListener, FirstLayers):
-    """Log-mel window (B, W, F) of Whisper's bands to tokens (B, L, A). Also guesses what the lips do."""
+    def load(self) -> ContextEncoder:
+        """See ``AudioConfig.load``; pretrained layers are loaded by ``load_pretrained`` of the parts."""
+        return self.build()
+
+    def as_trained(self, run: Mapping[str, Any]) -> ContextEncoderConfig:  # noqa: ARG002 - the interface
+        """See ``AudioConfig.as_trained``."""
+        return self
+
+
+class ContextEncoder(LogMelEncoder):
+    """Log-mel windows (B, W, F) of Whisper's bands to tokens (B, L, A), and lips (B, K) from the past as well."""
 
     scale = "whisper"
+    whisper: WhisperLayers
+    config: ContextEncoderConfig
 
     def __init__(self, config: ContextEncoderConfig) -> None:
-        super().__init__(config.tokens, config.width, config.lip_targets)
-        self.config = config
-        self.past, self.sound = config.past, config.past > 0
-        self.add_layers(config.window, config.hidden, config.heads, config.layers)
+        super().__init__(config, config.tokens)
+        if config.past:
+            self.past, self.has_samples, self.features_width = config.past, True, N_MELS + HOP
+        self.whisper = WhisperLayers(config.window, config.hidden, config.heads, config.layers)
         self.project = nn.Linear(config.hidden, config.width)
         self.norm = nn.LayerNorm(config.width)
         moments = config.tokens // _GROUP
         self.lips = nn.Sequential(
             nn.Linear(moments * config.width, config.width), nn.GELU(), nn.Linear(config.width, config.lip_targets)
         )
-        heard = (config.ear_hidden, config.ear_heads, config.ear_layers, config.lip_targets)
-        self.ear = Ear(*heard) if config.past else None
+        if config.past:
+            sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
+            self.lip_predictor = LipPredictor(*sizes, config.lip_targets)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        x = self.tokens_of(mel[..., :N_MELS])
-        for block in self.blocks:
-            x = block(x)
+    def forward(self, window: Tensor) -> Tensor:
+        """See ``AudioEncoder.forward``; the samples are not used."""
+        x = self.whisper(window[..., :N_MELS])
         first = (x.shape[1] - self.config.tokens) // 2
         near = x[:, first : first + self.config.tokens]
         return self.norm(self.project(near) + self.position)  # type: ignore[no-any-return]
 
-    def hear(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a window and what came before it (B, P + W, F) the tokens (B, L, A), and what the lips do (B, K).
+    def tokens_and_lips(self, window: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``AudioEncoder.tokens_and_lips``.
 
-        Where there is an ear the latter is the mean of its word and of the tokens': two err less than either.
+        Where there is a lip predictor the lips are the mean of its prediction and of that from the tokens: the two err
+        differently, so their mean errs less than either.
         """
-        tokens: Tensor = self(mel[:, self.past :])
-        guess = self.guess_lips(tokens)
-        if self.ear is None:
-            return tokens, guess
-        return tokens, (guess + self.ear.at(sound_in(mel), (self.past + self.config.window // 2) // TOKEN)) / 2
+        tokens: Tensor = self(window[:, self.past :])
+        lips = self.predict_lips(tokens)
+        if self.lip_predictor is None:
+            return tokens, lips
+        centre = (self.past + self.config.window // 2) // TOKEN
+        return tokens, (lips + self.lip_predictor.at(samples_of(window), centre)) / 2
 
-    def guess_lips(self, tokens: Tensor) -> Tensor:
-        """Lip-shape coefficients (B, lip_targets) of the centre frame."""
-        guess: Tensor = self.lips(tokens.unflatten(1, (-1, _GROUP)).mean(2).flatten(1))
-        return guess
+    def predict_lips(self, tokens: Tensor) -> Tensor:
+        """See ``AudioEncoder.predict_lips``."""
+        predicted: Tensor = self.lips(tokens.unflatten(1, (-1, _GROUP)).mean(2).flatten(1))
+        return predicted

@@ -7,8 +7,6 @@ Shapes: B batch, n samples at 16 kHz, T = n / 320 tokens of 20 ms, H hidden widt
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,11 +20,11 @@ _READ = 96  # numbers that are read off a token
 _WIDTH, _REACH, _DEPTH = 128, 2, 2  # of the network over time: tokens on either side that each layer sees
 _DROP = 0.4  # few people have spoken to it
 _BESIDE = 3  # tokens on either side of a moment that say what its lips do: fewer quiver, more mute short closures
-EAR_WINDOW = 4 * (_DEPTH * _REACH + _BESIDE + 1)
+LEAST_WINDOW = 4 * (_DEPTH * _REACH + _BESIDE + 1)
 """Mel frames that must lie around a moment at least."""
 
 
-class Ear(nn.Module):
+class LipPredictor(nn.Module):
     """Sound (B, n) to what the lips do (B, T, K) at each of its tokens."""
 
     def __init__(self, hidden: int, heads: int, layers: int, lip_targets: int) -> None:
@@ -42,27 +40,19 @@ class Ear(nn.Module):
 
     def forward(self, sound: Tensor) -> Tensor:
         """Of all tokens but those at the ends whose neighbours are not heard: (B, T - 2 D, K), D = ``margin``."""
-        return self._told(sound, 0, sound.shape[1] // _TOKEN)
+        return self._predict(sound, 0, sound.shape[1] // _TOKEN)
 
     def at(self, sound: Tensor, token: int) -> Tensor:
         """What the lips do (B, K) at one ``token``, the mean of it and its neighbours."""
         reach = self.margin + _BESIDE
-        return self._told(sound, token - reach, token + reach + 1).mean(1)
-
-    def from_elsewhere(self) -> list[nn.Parameter]:
-        """What comes from Moonshine, and should learn slowly."""
-        return list(self.layers.parameters())
-
-    def take_from(self, moonshine: Any) -> None:
-        """Start from a transformers ``MoonshineEncoder`` of the same widths."""
-        self.layers.take_from(moonshine)
+        return self._predict(sound, token - reach, token + reach + 1).mean(1)
 
     @property
     def margin(self) -> int:
         """D: tokens on either side that are needed to say what one does."""
         return _DEPTH * _REACH
 
-    def _told(self, sound: Tensor, first: int, stop: int) -> Tensor:
+    def _predict(self, sound: Tensor, first: int, stop: int) -> Tensor:
         """What the lips do (B, stop - first - 2 D, K) between two tokens."""
         states = self.layers(sound)[-self.read_from :]
         heard = [norm(x) for norm, x in zip(self.norms_read, states, strict=True)]

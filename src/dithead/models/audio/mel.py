@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal
 
@@ -22,6 +23,12 @@ MEL_RATE = SAMPLE_RATE / HOP
 """Mel frames a second."""
 FLOOR = -4.0
 """Value of digital silence after normalisation: log10 power 8 decades below full scale, see ``log_mel``."""
+TARGET_LEVEL = 2.0
+"""Loudness that every speech track is brought to before the encoder, in units of ``speech_level`` (our choice)."""
+QUIETEST_SPEECH = -1.5
+"""A track whose ``speech_level`` is below this is taken for silence and not amplified (our choice)."""
+_BLOCK = 4  # mel frames computed at once by a stream: 40 ms, so that live speech waits no longer
+_MARGIN = 2  # mel frames on either side whose samples a frame's spectrum touches
 
 
 def _hz_to_mel(hz: Tensor) -> Tensor:
@@ -66,25 +73,83 @@ def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
     return (power.clamp_min(1e-8).log10() - FLOOR).clamp_min(FLOOR).T
 
 
-def with_sound(mel: Tensor, wave: Tensor) -> Tensor:
+def with_samples(mel: Tensor, wave: Tensor) -> Tensor:
     """Log-mel (T, 80) of ``wave`` (n,) with each frame's 160 samples behind it, from its centre on: (T, 80 + 160)."""
     samples = F.pad(wave.float(), (0, max(0, len(mel) * HOP - len(wave))))[: len(mel) * HOP]
     return torch.cat([mel, samples.view(-1, HOP)], 1)
 
 
-def sound_in(features: Tensor) -> Tensor:
+def samples_of(features: Tensor) -> Tensor:
     """The samples (..., 160 W) in features (..., W, 80 + 160) that hold them behind their log-mel."""
     return features[..., N_MELS:].flatten(-2)
 
 
-def speech_level(mel: Tensor) -> float:
-    """Loudness of the loud parts of (T, 80): the 95th percentile over time of the mean log power."""
-    return float(torch.quantile(mel.mean(1), 0.95)) if len(mel) else FLOOR
+def frame_levels(features: Tensor) -> Tensor:
+    """Mean log power (T,) over the mel bands of features (T, F), F at least 80."""
+    return torch.from_numpy(features[:, :N_MELS].numpy().mean(axis=1))  # numpy's sum: outputs depend on its last bit
+
+
+def speech_level(levels: Tensor) -> float:
+    """Loudness of a track's loud parts: the 95th percentile over time of ``frame_levels`` (T,); FLOOR for none."""
+    return float(torch.quantile(levels, 0.95)) if len(levels) else FLOOR
+
+
+def level_shift(level: float) -> float:
+    """What to add to the log-mel of a track of this ``speech_level``; silence is not made louder."""
+    return 0.0 if level < QUIETEST_SPEECH else TARGET_LEVEL - level
+
+
+def shift_level(features: Tensor, shift: float) -> Tensor:
+    """Features (T, F) with ``shift`` added to their log-mel; digital silence and the samples stay as they are."""
+    spectrum = features[:, :N_MELS]
+    return torch.cat([torch.where(spectrum <= FLOOR, spectrum, spectrum + shift), features[:, N_MELS:]], 1)
+
+
+def normalise_level(features: Tensor) -> Tensor:
+    """Shift the log-mel of a whole track (T, F) so that its loud parts reach ``TARGET_LEVEL``."""
+    return shift_level(features, level_shift(speech_level(frame_levels(features))))
+
+
+class MelStream:
+    """Samples in, log-mel frames out as soon as they are certain, with their samples where wanted.
+
+    Blocks always cover the same samples, so speech that arrives in chunks gives the very numbers that a file gives.
+    """
+
+    def __init__(self, scale: MelScale, *, with_samples: bool = False) -> None:
+        self._scale: MelScale = scale
+        self._with_samples = with_samples
+        self._wave = torch.zeros(0)
+        self._start = 0  # the mel frame at whose centre the kept samples begin
+        self._made = 0  # mel frames that have been yielded
+
+    def push(self, samples: Tensor) -> Iterator[Tensor]:
+        """Yield the blocks (4, F) that ``samples`` (n,) complete."""
+        self._wave = torch.cat([self._wave, samples.float()])
+        while len(self._wave) >= (self._made + _BLOCK + _MARGIN - self._start) * HOP:
+            yield self._block(_BLOCK)
+
+    def finish(self) -> Iterator[Tensor]:
+        """Yield what is left: silence follows the last sample, and the last frame lies on it."""
+        left = self._start + len(self._wave) // HOP + 1 - self._made
+        while left > 0:
+            yield self._block(min(_BLOCK, left))
+            left -= _BLOCK
+
+    def _block(self, count: int) -> Tensor:
+        first = self._made - self._start
+        wave = self._wave[: (first + count + _MARGIN) * HOP]
+        mel = log_mel(wave, self._scale)[first : first + count]
+        features = with_samples(mel, wave[first * HOP :]) if self._with_samples else mel
+        self._made += count
+        keep = max(0, self._made - _MARGIN - self._start)
+        self._wave, self._start = self._wave[keep * HOP :], self._start + keep
+        return features
 
 
 def windows(mel: Tensor, centres: Tensor, size: int, pad: float = FLOOR, past: int = 0) -> Tensor:
     """Cut (B, past + size, 80) out of (T, 80): ``size`` around fractional frame numbers ``centres`` (B,), and ``past``
-    before them; beyond the ends is ``pad``, and in what lies behind 80 numbers (sound, other networks' features) 0.
+    before them; beyond the ends is ``pad``, and in what lies behind 80 numbers (samples, other networks' features) 0.
     """
     start = centres.round().long() - size // 2 - past
     index = start[:, None] + torch.arange(past + size)

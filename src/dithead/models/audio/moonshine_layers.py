@@ -43,7 +43,7 @@ class MoonshineBlock(nn.Module):
 
 
 class MoonshineLayers(nn.Module):
-    """Convolutions over the samples and ``layers`` blocks; ``take_from`` gives them pretrained weights."""
+    """Convolutions over the samples and ``layers`` blocks; ``load_pretrained`` gives them pretrained weights."""
 
     def __init__(self, hidden: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class MoonshineLayers(nn.Module):
         return states
 
     @torch.no_grad()
-    def take_from(self, moonshine: Any) -> None:
+    def load_pretrained(self, moonshine: Any) -> None:
         """Start from a transformers ``MoonshineEncoder`` of the same widths."""
         parts = {"conv1": "conv1", "conv2": "conv2", "conv3": "conv3", "norm": "groupnorm"}
         for ours, theirs in parts.items():

@@ -19,7 +19,7 @@ TOKEN = 2
 _LEVEL, _SILENCE = 1.4, -0.125  # what makes speech at our level Whisper's own (measured on GRID and HDTF)
 
 
-class Block(nn.Module):
+class WhisperBlock(nn.Module):
     """A layer of Whisper's encoder: self-attention, then two linear maps, each normalised before."""
 
     def __init__(self, hidden: int, heads: int) -> None:
@@ -42,31 +42,31 @@ class Block(nn.Module):
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-class FirstLayers(nn.Module):
-    """What a network has that begins as Whisper does; ``add_layers`` makes it."""
+class WhisperLayers(nn.Module):
+    """The convolutions, positions and first ``layers`` blocks of a Whisper encoder, for windows of W mel frames."""
 
-    place: nn.Parameter
-
-    def add_layers(self, window: int, hidden: int, heads: int, layers: int) -> None:
-        """Convolutions, places of ``window`` mel frames and ``layers`` blocks."""
+    def __init__(self, window: int, hidden: int, heads: int, layers: int) -> None:
+        super().__init__()
         self.conv1 = nn.Conv1d(N_MELS, hidden, 3, padding=1)
         self.conv2 = nn.Conv1d(hidden, hidden, 3, stride=TOKEN, padding=1)
         self.place = nn.Parameter(torch.randn(window // TOKEN, hidden) * 0.02)
-        self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(WhisperBlock(hidden, heads) for _ in range(layers))
 
-    def tokens_of(self, mel: Tensor) -> Tensor:
-        """Log-mel (B, W, 80) of Whisper's bands at our level to what the blocks get, (B, T, H)."""
+    def forward(self, mel: Tensor) -> Tensor:
+        """Log-mel (B, W, 80) of Whisper's bands at our level to hidden states (B, T, H)."""
         x = ((mel.transpose(1, 2) + _LEVEL) / 4.0).clamp_min(_SILENCE)
-        return F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2) + self.place  # type: ignore[no-any-return]
-
-    def from_elsewhere(self) -> list[nn.Parameter]:
-        """What comes from Whisper, and should learn slowly."""
-        parts: list[nn.Module] = [self.conv1, self.conv2, self.blocks]
-        return [self.place, *(p for part in parts for p in part.parameters())]
+        x = F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2) + self.place
+        for block in self.blocks:
+            x = block(x)
+        return x  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def take_from(self, whisper: Any) -> None:
-        """Start from a transformers ``WhisperEncoder`` of the same hidden width; its last places are the nearest."""
+    def load_pretrained(self, whisper: Any) -> None:
+        """Copy the weights of a transformers ``WhisperEncoder`` of the same hidden width.
+
+        Its last positions are taken: with silence before the speech, as its authors pad it, they lie on the speech.
+        Raises RuntimeError where the shapes differ.
+        """
         self.conv1.load_state_dict(whisper.conv1.state_dict())
         self.conv2.load_state_dict(whisper.conv2.state_dict())
         self.place.copy_(whisper.embed_positions.weight[-len(self.place) :])

@@ -35,6 +35,10 @@ class AutoencoderConfig:
         if self.latent_channels < 1 or min(self.widths + self.skip_widths) < 1:
             raise ValueError("autoencoder widths and latent_channels must be positive")
 
+    def build(self) -> FaceAutoencoder:
+        """The network with random weights."""
+        return FaceAutoencoder(self)
+
 
 def _norm(channels: int) -> nn.Module:
     # GroupNorm's backward dominates at high resolution on CPUs; the wide, small levels are where it helps.

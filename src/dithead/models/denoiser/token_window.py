@@ -1,9 +1,14 @@
-"""The rectangle of latent cells that matters: known pixels far from the mask need neither encoding nor decoding."""
+"""Which latent cells matter: the tokens under the mask, and the rectangle around them that is encoded and decoded.
+
+Pixels far from the mask are known: they need no denoising, and neither encoding nor decoding.
+Letters: B batch, C latent channels, G latent side, S image side, N tokens.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -50,3 +55,20 @@ def window_of(mask_z: Tensor, ring: int = 1) -> Window:
     high = (min(int(axis.max()) + 1 + ring, grid) for axis in (rows, columns))
     (top, left), (bottom, right) = low, high
     return Window(top, bottom, left, right, grid)
+
+
+def tokens_per_sample(mask_z: Tensor) -> Tensor:
+    """Positions under each sample's own mask: (B, 1, G, G) to (B, N), N that of the largest mask.
+
+    Smaller masks are filled up with positions outside, which do no harm.
+    """
+    touched = (mask_z > 0).flatten(1)  # (B, G*G)
+    order = torch.argsort(touched.to(torch.int8), dim=1, descending=True, stable=True)
+    return order[:, : int(touched.sum(1).max())]
+
+
+def tokens_under_mask(mask_z: Tensor, ring: int = 0) -> Tensor:
+    """Positions that the mask touches in any sample, with ``ring`` cells around: (B, 1, G, G) to (N,)."""
+    touched = (mask_z > 0).any(0, keepdim=True).float()
+    grown = F.max_pool2d(touched, 2 * ring + 1, stride=1, padding=ring)
+    return grown.flatten().nonzero().squeeze(1)

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.denoiser.dit import Attention, Denoiser, DiTConfig
+from dithead.models.denoiser.base import Attention, Denoiser, DiTConfig, LatentConditions
 
 
-class ConvBlock(nn.Module):
+class UNetBlock(nn.Module):
     """Residual pair of convolutions with scale and shift from the condition; the identity at the start."""
 
     def __init__(self, channels: int, condition: int) -> None:
@@ -36,7 +36,7 @@ class MiddleBlock(nn.Module):
 
     def __init__(self, channels: int, config: DiTConfig) -> None:
         super().__init__()
-        self.conv = ConvBlock(channels, config.width)
+        self.conv = UNetBlock(channels, config.width)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.attention = Attention(channels, config.heads, channels)
         self.cross = Attention(channels, config.heads, config.audio_width)
@@ -57,32 +57,21 @@ class UNet(Denoiser):
         super().__init__(config)
         w, outer = config.width, max(1, config.depth // 4)
         self.stem = nn.Conv2d(config.inputs, w, 3, padding=1)
-        self.before = nn.ModuleList(ConvBlock(w, w) for _ in range(outer))
+        self.before = nn.ModuleList(UNetBlock(w, w) for _ in range(outer))
         self.down = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
         self.middle = nn.ModuleList(MiddleBlock(2 * w, config) for _ in range(max(1, config.depth // 2)))
         self.up = nn.Conv2d(3 * w, w, 3, padding=1)
-        self.after = nn.ModuleList(ConvBlock(w, w) for _ in range(outer))
+        self.after = nn.ModuleList(UNetBlock(w, w) for _ in range(outer))
         self.norm = nn.GroupNorm(min(8, w), w)
         self.out = nn.Conv2d(w, config.latent_channels, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
-    def forward(
-        self,
-        z_t: Tensor,
-        t: Tensor,
-        masked_z: Tensor,
-        mask_z: Tensor,
-        reference_z: Tensor,
-        audio: Tensor,
-        token_index: Tensor | None = None,
-        lips: Tensor | None = None,
-        frames: int = 1,  # noqa: ARG002 - the interface; it draws every frame by itself
-    ) -> Tensor:
-        """As ``DiT.forward``."""
-        h = self.stem(self.picture(z_t, masked_z, reference_z, mask_z))  # (B, W, G, G)
-        audio = audio.to(h.dtype)
-        condition = self.condition(t, audio, lips)
+    def forward(self, z_t: Tensor, t: Tensor, conditions: LatentConditions) -> Tensor:
+        """See ``DiT.forward``."""
+        h = self.stem(self.input_channels(z_t, conditions))  # (B, W, G, G)
+        audio = conditions.audio.to(h.dtype)
+        condition = self.condition_vector(t, audio, conditions.lips)
         for block in self.before:
             h = block(h, condition)
         low = self.down(h)
@@ -91,10 +80,10 @@ class UNet(Denoiser):
         h = self.up(torch.cat([h, F.interpolate(low, size=h.shape[-2:], mode="nearest")], 1))
         for block in self.after:
             h = block(h, condition)
-        return _only(self.out(F.silu(self.norm(h))), token_index)
+        return _only_listed(self.out(F.silu(self.norm(h))), conditions.token_index)
 
 
-def _only(prediction: Tensor, token_index: Tensor | None) -> Tensor:
+def _only_listed(prediction: Tensor, token_index: Tensor | None) -> Tensor:
     """Zero at positions that are not listed."""
     if token_index is None:
         return prediction

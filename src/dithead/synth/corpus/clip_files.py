@@ -1,4 +1,4 @@
-"""A clip and the truth about it, as files: video with sound, arrays, and a record that marks it complete."""
+"""Write a clip and its ground truth as files: a video with sound, arrays, and a record that marks it complete."""
 
 from __future__ import annotations
 
@@ -16,28 +16,52 @@ from numpy.typing import NDArray
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
-from dithead.synth.corpus.ground_truth import Moment, stack
+from dithead.synth.corpus.ground_truth import AnnotatedFrame, stack_ground_truth
+from dithead.synth.corpus.script import Script
 from dithead.synth.corpus.take import Take
-from dithead.synth.corpus.talking_clip import Script
-from dithead.synth.voice.microphone import RATE
+from dithead.synth.voice.microphone import SAMPLE_RATE
+from dithead.types import Wave
 
 CLIP, REST, TRUTH, IDENTITY, RECORD = "clip.mp4", ".rest.mp4", "truth.npz", "identity.json", "clip.json"
+"""Names of the files in a clip's folder. REST is hidden so that `prepare` does not take it for another clip."""
 
 
-def write_take(folder: Path, take: Take, pictures: Iterator[Moment], fps: int, record: Mapping[str, object]) -> None:
-    """Write everything about a take into ``folder``; the record comes last. Raises OSError and OutputError."""
+def write_take(
+    folder: Path, take: Take, frames: Iterator[AnnotatedFrame], fps: int, record: Mapping[str, object]
+) -> None:
+    """Write everything about a take; the record comes last and marks the clip complete.
+
+    Args:
+        folder: The clip's folder, which is made.
+        take: What was rendered.
+        frames: Its frames in order.
+        fps: Frames per second.
+        record: Content of clip.json.
+
+    Raises:
+        OSError, OutputError: A file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    moments = write_video(folder / CLIP, pictures, take.script, fps, take.quality)
-    save_arrays(folder / TRUTH, stack(moments))
+    annotated = write_video(folder / CLIP, frames, take.script.wave, fps, take.quality)
+    save_arrays(folder / TRUTH, stack_ground_truth(annotated))
     take.person.identity.save(folder / IDENTITY)
     part = folder / "clip.part"
     part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     part.replace(folder / RECORD)
 
 
+def script_record(script: Script) -> dict[str, object]:
+    """Return the entries of clip.json that tell what is said when."""
+    phonemes = [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes]
+    return {"text": script.text, "phonemes": phonemes}
+
+
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-    """Write a compressed ``.npz``, whole or not at all. Packed in memory: a zip file cut off by a full disk complains
-    once more, in a traceback, when it is forgotten."""
+    """Write arrays as a compressed ``.npz``, whole or not at all.
+
+    They are packed in memory first: if the disk were full, numpy's open zip file would fail a second time, with a
+    traceback, when it is collected.
+    """
     packed = BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
     part = path.with_suffix(".part")
@@ -45,26 +69,34 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     part.replace(path)
 
 
-def write_video(path: Path, moments: Iterator[Moment], script: Script, fps: int, quality: float) -> list[Moment]:
-    """Encode the pictures with the script's sound; returns the moments without their pixels.
+def write_video(
+    path: Path, frames: Iterator[AnnotatedFrame], wave: Wave, fps: int, quality: float
+) -> list[AnnotatedFrame]:
+    """Encode frames with sound; pictures with the mouth at rest become a silent video beside it.
 
-    Where moments hold a picture at rest too, those become a silent video beside it.
+    Args:
+        path: The video file.
+        frames: One or more frames in order.
+        wave: The sound (n,) at 16 kHz.
+        fps: Frames per second.
+        quality: Constant rate factor (crf) of H.264, 0 to 51; smaller is better.
+
+    Returns:
+        The frames without their pixels.
     """
-    kept: list[Moment] = []
-    first = next(moments)
+    annotated: list[AnnotatedFrame] = []
+    first = next(frames)
     height, width = first.pixels.shape[:2]
-    like = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
-    with ExitStack() as both:
-        sounding = VideoWriter(path, like, EncoderOptions(crf=quality, repeatable=True), audio=(script.wave, RATE))
-        writer = both.enter_context(sounding)
-        silent = None
+    info = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
+    options = EncoderOptions(crf=quality, repeatable=True)
+    with ExitStack() as writers:
+        writer = writers.enter_context(VideoWriter(path, info, options, audio=(wave, SAMPLE_RATE)))
+        rest_writer = None
         if first.rest is not None:
-            silent = both.enter_context(
-                VideoWriter(path.with_name(REST), like, EncoderOptions(crf=quality, repeatable=True))
-            )
-        for moment in chain([first], moments):
-            writer.write(moment.pixels)
-            if silent is not None and moment.rest is not None:
-                silent.write(moment.rest)
-            kept.append(moment.without_pixels())
-    return kept
+            rest_writer = writers.enter_context(VideoWriter(path.with_name(REST), info, options))
+        for frame in chain([first], frames):
+            writer.write(frame.pixels)
+            if rest_writer is not None and frame.rest is not None:
+                rest_writer.write(frame.rest)
+            annotated.append(frame.without_pixels())
+    return annotated

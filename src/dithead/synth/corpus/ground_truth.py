@@ -1,98 +1,109 @@
-"""What is true of a picture: where the face's landmarks and lips are, and what each pixel shows."""
+"""Ground truth of rendered frames: where the face's landmarks and lips are, and what each pixel shows.
+
+Letters: H, W height and width of the picture, L points of the inner lip contour.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.head.assets import Floats, HeadModel, Ints
-from dithead.synth.head.person import Person
+from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.person.person import Person
 from dithead.synth.scene.camera import project
+from dithead.synth.types import Floats
 from dithead.types import RGB
 
-# The table was fitted once: MediaPipe's landmarks on renders of 24 neutral and speaking people, each landmark as the
-# affine combination of the three head vertices that predicts it best. Irises (468 to 477) are the eyeballs' own.
-_TABLE = "landmarks.npz"
+_EYE_CORNER = (
+    0.475,
+    7.27,
+    1.285,
+)  # decimetres, outer corner of the left eye on the neutral head; the right is mirrored
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A picture and what is true of it; positions in pixels, x right, y down."""
+class AnnotatedFrame:
+    """A rendered frame and its ground truth; positions are in pixels, x to the right and y down."""
 
-    pixels: RGB
+    pixels: RGB  # (H, W, 3)
     aperture: float  # gap between the inner lips / distance of the outer eye corners
     lips: Floats  # (L, 2) inner lip contour
     eyes: Floats  # (2, 2) outer eye corners
-    landmarks: Floats  # (468, 2) in MediaPipe FaceMesh's order
+    landmarks: Floats  # (468, 2) in the order of MediaPipe FaceMesh
     labels: NDArray[np.uint8] | None = None  # (H, W) numbers into parts.LABELS
-    visible: bool = True  # a face is in the picture
-    rest: RGB | None = None  # the same picture with the mouth at rest
-    head: Floats | None = None  # (6,) yaw, pitch, roll in radians, shift in decimetres
-    controls: Floats | None = None  # (8,) what the mouth was told, see visemes
+    visible: bool = True  # whether a face is in the picture
+    rest: RGB | None = None  # (H, W, 3) the same picture with the mouth at rest
+    head: Floats | None = None  # (6,) yaw, pitch and roll in radians, shift in decimetres
+    controls: Floats | None = None  # (8,) controls of the mouth, see visemes
 
-    def without_pixels(self) -> Moment:
-        """The truth alone."""
+    def without_pixels(self) -> AnnotatedFrame:
+        """Return the ground truth alone, to save memory."""
         return replace(self, pixels=np.empty((0, 0, 3), np.uint8), rest=None)
 
 
-@lru_cache(maxsize=1)
-def _table() -> tuple[Ints, Floats]:
-    with (resources.files("dithead.synth.corpus") / _TABLE).open("rb") as file, np.load(file) as data:
-        return data["source"].astype(np.int32), data["weight"].astype(np.float32)
-
-
-def landmark_points(head: HeadModel, vertices: Floats) -> Floats:
-    """(468, 3) positions of MediaPipe's landmarks on the head's ``vertices``."""
-    source, weight = _table()
-    index = np.searchsorted(head.source_index, source)
-    return np.asarray((vertices[index] * weight[..., None]).sum(axis=1), np.float32)
-
-
 def eye_corners(person: Person) -> list[int]:
-    """The body vertices at the outer corners of the right and left eye."""
+    """Return the numbers of the vertices at the outer corners of the right and of the left eye."""
     rest, body = person.body.head.vertices, np.unique(person.body.faces)
-    near = [np.linalg.norm(rest[body] - (s * 0.475, 7.27, 1.285), axis=1) for s in (-1, 1)]
-    return [int(body[np.argmin(distance)]) for distance in near]
+    x, y, z = _EYE_CORNER
+    distances = [np.linalg.norm(rest[body] - (side * x, y, z), axis=1) for side in (-1, 1)]
+    return [int(body[np.argmin(distance)]) for distance in distances]
 
 
-class Witness:
-    """Looks at a posed person through a camera and tells where things are."""
+class FrameAnnotator:
+    """Computes the ground truth of pictures of one person."""
 
     def __init__(self, person: Person, width: int, height: int) -> None:
         self.person, self.width, self.height = person, width, height
         self.corners = eye_corners(person)
 
-    def look(
+    def annotate(
         self, pixels: RGB, turn: Floats, shift: Floats, matrix: Floats, labels: NDArray[np.uint8] | None
-    ) -> Moment:
-        """The truth of ``pixels``: the head turned by ``turn``, moved by ``shift``, seen through ``matrix``."""
+    ) -> AnnotatedFrame:
+        """Compute the ground truth of a picture of the person as it is posed now.
+
+        Args:
+            pixels: The picture (H, W, 3).
+            turn: Rotation of the head (3, 3).
+            shift: Shift of the head (3,) in decimetres.
+            matrix: `Camera.view_projection` (4, 4) of the camera that took it.
+            labels: What each pixel shows (H, W), where that was drawn.
+
+        Returns:
+            The picture with its ground truth.
+        """
         person = self.person
-        anatomy, coarse = person.body.anatomy, person.coarse
-        parts = [coarse[anatomy.mouth], coarse[self.corners], landmark_points(person.body.head, coarse)]
+        anatomy, posed = person.body.anatomy, person.posed
+        parts = [posed[anatomy.contact_line], posed[self.corners], landmark_points(person.body.head, posed)]
         world = (np.concatenate(parts) - person.pivot) @ turn.T + person.pivot + shift
         flat = project(world, matrix, self.width, self.height)[:, :2]
         lips, eyes, landmarks = np.split(flat, np.cumsum([len(parts[0]), 2]))
-        wide = float(np.linalg.norm(np.subtract(*person.base[self.corners])))
-        return Moment(pixels, person.mouth_state()[1] / wide, lips, eyes, landmarks, labels)
+        eye_distance = float(np.linalg.norm(np.subtract(*person.base[self.corners])))
+        return AnnotatedFrame(pixels, person.mouth_state()[1] / eye_distance, lips, eyes, landmarks, labels)
 
 
-def stack(moments: Iterable[Moment]) -> dict[str, NDArray[np.generic]]:
-    """The moments' truth as arrays whose first axis is the frame."""
-    kept = list(moments)
+def stack_ground_truth(frames: Iterable[AnnotatedFrame]) -> dict[str, NDArray[np.generic]]:
+    """Stack the ground truth of a clip's frames.
+
+    Args:
+        frames: At least one frame.
+
+    Returns:
+        Arrays whose first axis is the frame, by the name of the field: those of truth.npz. ``head``, ``controls`` and
+        ``labels`` are left out where a frame has none.
+    """
+    frames = list(frames)
     arrays: dict[str, NDArray[np.generic]] = {
-        "aperture": np.array([m.aperture for m in kept], np.float32),
-        "lips": np.stack([m.lips for m in kept]).astype(np.float32),
-        "eyes": np.stack([m.eyes for m in kept]).astype(np.float32),
-        "landmarks": np.stack([m.landmarks for m in kept]).astype(np.float32),
-        "visible": np.array([m.visible for m in kept]),
+        "aperture": np.array([frame.aperture for frame in frames], np.float32),
+        "lips": np.stack([frame.lips for frame in frames]).astype(np.float32),
+        "eyes": np.stack([frame.eyes for frame in frames]).astype(np.float32),
+        "landmarks": np.stack([frame.landmarks for frame in frames]).astype(np.float32),
+        "visible": np.array([frame.visible for frame in frames]),
     }
     for name in ("head", "controls", "labels"):
-        values = [getattr(m, name) for m in kept]
+        values = [getattr(frame, name) for frame in frames]
         if all(value is not None for value in values):
             arrays[name] = np.stack(values)
     return arrays

@@ -1,7 +1,7 @@
-"""Clips made to be difficult, each with its truth: for tests of everything that reads video.
+"""Render clips that are hard on purpose, each with its ground truth, to test everything that reads video.
 
 absent: the person leaves for a while.  two: another person sits beside.  profile: seen from the side.
-microphone: something before the mouth.  cut: another person in another place from the middle on.
+microphone: an object before the mouth.  cut: another person in another place from the middle on.
 dark, harsh: extreme light.  silence: nobody speaks.
 """
 
@@ -15,24 +15,31 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import ConfigError, OutputError
-from dithead.synth.corpus.clip_files import write_take
-from dithead.synth.corpus.ground_truth import Moment
-from dithead.synth.corpus.people import LICENCE, SOURCE
+from dithead.synth.corpus.clip_files import script_record, write_take
+from dithead.synth.corpus.ground_truth import AnnotatedFrame
+from dithead.synth.corpus.recipe import LICENCE, SOURCE
+from dithead.synth.corpus.script import ClipTiming, frame_loudness, script_of, silent_utterance, write_script
 from dithead.synth.corpus.take import Take
-from dithead.synth.corpus.talking_clip import hush, loudness, sample_voice, script_of, write_script
 from dithead.synth.face.motion import sample_motion
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
-from dithead.synth.head.eyeball import sphere, sphere_triangles
-from dithead.synth.head.glasses import merge, tube
+from dithead.synth.head.eyeball import uv_sphere_points, uv_sphere_triangles
+from dithead.synth.head.glasses import merge_meshes, tube_mesh
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.head.parts import Part
-from dithead.synth.head.person import Person
-from dithead.synth.scene.renderer import Stage
+from dithead.synth.person.person import Person
+from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
+from dithead.synth.voice.random_voice import random_voice
 
 FPS = 25
+"""Frames per second of every case."""
+
+_SALT = 0x4A  # keeps the random numbers of the cases apart from those of a corpus with the same seed
+_SECOND_PERSON, _AFTER_CUT = 5000, 7000  # added to the person's seed: the seed of the other person
+_PROFILE_AZIMUTH = 1.35  # radians
+_EXTREME_NOISE = 6.0  # grey levels, as cameras have it in extreme light
 
 
 @dataclass(frozen=True)
@@ -46,108 +53,137 @@ class HardResult:
 def synth_hard_cases(
     output: str | Path, *, head_model: str | Path, seed: int = 0, size: int = 288, seconds: float = 2.0
 ) -> list[Path]:
-    """Write every case as ``output/CASE/{clip.mp4, truth.npz, clip.json}``; returns the folders."""
+    """Write every case as ``output/CASE/{clip.mp4, truth.npz, identity.json, clip.json}``.
+
+    Args:
+        output: Folder of the cases; a case that is there is replaced.
+        head_model: Folder of the parametric head.
+        seed: The same seed gives the same clips.
+        size: Side of the picture in pixels.
+        seconds: Length of each clip.
+
+    Returns:
+        The folders.
+
+    Raises:
+        ConfigError: The size or the length is out of range.
+        DataError: The head model cannot be read.
+        OutputError: A clip cannot be written.
+    """
     if size < 64 or size % 2 or seconds * FPS < 4:
         raise ConfigError("size must be even and at least 64, and seconds enough for four pictures")
     body = Body(load_head(head_model))
     folders = []
-    with Stage(size, size) as stage:
-        for number, (name, case) in enumerate(CASES.items()):
-            take = cast(body, seed * 100 + number, round(seconds * FPS))
-            folders.append(_write(Path(output) / name, name, case(stage, body, take), take))
+    with Renderer(size, size) as renderer:
+        for number, (name, render) in enumerate(CASES.items()):
+            take = random_take(body, seed * 100 + number, round(seconds * FPS))
+            folders.append(_write(Path(output) / name, name, render(renderer, body, take), take))
     return folders
 
 
-def cast(body: Body, seed: int, frames: int, *, silent: bool = False) -> Take:
-    """A random person with a random speech."""
-    rng = np.random.default_rng([0x4A, seed])
-    who = sample_identity(seed, body.head.key_names)
-    setting = sample_setting(seed, tone=luminance(who.tone))
-    voice = sample_voice(rng, who.male, age=who.age)
+def random_take(body: Body, seed: int, frames: int, *, silent: bool = False) -> Take:
+    """Draw a person in a setting who says something.
+
+    Args:
+        body: The head model.
+        seed: The same seed gives the same take.
+        frames: Length of the clip.
+        silent: The person says nothing.
+
+    Returns:
+        The take, ready to be rendered.
+    """
+    rng = np.random.default_rng([_SALT, seed])
+    identity = sample_identity(seed, body.head.key_names)
+    setting = sample_setting(seed, tone=luminance(identity.tone))
+    voice = random_voice(rng, identity.male, age=identity.age)
+    timing = ClipTiming(frames, FPS)
     if silent:
-        script = script_of(hush(frames / FPS, voice.language), rng, voice, frames, FPS)
+        script = script_of(silent_utterance(timing.seconds, voice.language), rng, voice, timing)
     else:
-        script = write_script(rng, voice, frames, FPS)
-    motion = sample_motion(rng, frames, FPS, loudness(script.wave, frames, FPS))
-    return Take(Person(body, who), setting, script, motion, rng)
+        script = write_script(rng, voice, timing)
+    motion = sample_motion(rng, frames, FPS, frame_loudness(script.wave, frames, FPS))
+    return Take(Person(body, identity), setting, script, motion, rng)
 
 
-def _absent(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
-    """Gone for the middle third."""
+def _render_absent(renderer: Renderer, _: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    """The person is away for the middle third."""
     count = len(take.script.controls)
-    for index, moment in enumerate(take.perform(stage, labels=True)):
-        gone = count // 3 <= index < 2 * count // 3
-        yield _empty(stage, moment) if gone else moment
+    for index, frame in enumerate(take.render(renderer, labels=True)):
+        is_away = count // 3 <= index < 2 * count // 3
+        yield _without_person(renderer, frame) if is_away else frame
 
 
-def _empty(stage: Stage, moment: Moment) -> Moment:
-    nothing = np.zeros(moment.pixels.shape[:2], np.uint8)
-    return replace(moment, pixels=stage.empty(), labels=nothing, visible=False, aperture=0.0)
+def _without_person(renderer: Renderer, frame: AnnotatedFrame) -> AnnotatedFrame:
+    labels = np.zeros(frame.pixels.shape[:2], np.uint8)
+    return replace(frame, pixels=renderer.draw_background(), labels=labels, visible=False, aperture=0.0)
 
 
-def _two(stage: Stage, body: Body, take: Take) -> Iterator[Moment]:
-    """A listener to the right; the truth is the speaker's, who sits on the left."""
-    listener = cast(body, take.person.identity.seed + 5000, len(take.script.controls), silent=True)
-    beside = [moment.pixels for moment in listener.perform(stage, labels=True)]
-    for moment, other in zip(take.perform(stage, labels=True), beside, strict=True):
-        labels = np.zeros(other.shape[:2], np.uint8)
-        both = np.hstack([moment.labels if moment.labels is not None else labels, labels])
-        yield replace(moment, pixels=np.hstack([moment.pixels, other]), labels=both)
+def _render_two(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    """A silent person sits to the right; the ground truth is that of the speaker on the left."""
+    listener = random_take(body, take.person.identity.seed + _SECOND_PERSON, len(take.script.controls), silent=True)
+    pictures = [frame.pixels for frame in listener.render(renderer, labels=True)]
+    for frame, picture in zip(take.render(renderer, labels=True), pictures, strict=True):
+        background = np.zeros(picture.shape[:2], np.uint8)
+        labels = np.hstack([frame.labels if frame.labels is not None else background, background])
+        yield replace(frame, pixels=np.hstack([frame.pixels, picture]), labels=labels)
 
 
-def _profile(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
-    return replace(take, setting=replace(take.setting, azimuth=1.35)).perform(stage, labels=True)
+def _render_profile(renderer: Renderer, _: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    return replace(take, setting=replace(take.setting, azimuth=_PROFILE_AZIMUTH)).render(renderer, labels=True)
 
 
-def _microphone(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
-    return replace(take, extra=(microphone(take.person),)).perform(stage, labels=True)
+def _render_microphone(renderer: Renderer, _: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    return replace(take, extra=(microphone(take.person),)).render(renderer, labels=True)
 
 
-def _cut(stage: Stage, body: Body, take: Take) -> Iterator[Moment]:
-    """The first half of one take, the second half of another."""
+def _render_cut(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    """The first half of one take, then the second half of another."""
     half = len(take.script.controls) // 2
-    other = cast(body, take.person.identity.seed + 7000, len(take.script.controls))
-    first = [moment for _, moment in zip(range(half), take.perform(stage, labels=True), strict=False)]
-    yield from first
-    for index, moment in enumerate(replace(other, script=replace(take.script)).perform(stage, labels=True)):
+    other = random_take(body, take.person.identity.seed + _AFTER_CUT, len(take.script.controls))
+    yield from [frame for _, frame in zip(range(half), take.render(renderer, labels=True), strict=False)]
+    for index, frame in enumerate(replace(other, script=replace(take.script)).render(renderer, labels=True)):
         if index >= half:
-            yield moment
+            yield frame
 
 
-def _lit(**changes: float) -> Callable[[Stage, Body, Take], Iterator[Moment]]:
-    def case(stage: Stage, _: Body, take: Take) -> Iterator[Moment]:
+def _with_light(**factors: float) -> Callable[[Renderer, Body, Take], Iterator[AnnotatedFrame]]:
+    """A case whose lights are scaled by factors; keys are fields of Light."""
+
+    def render(renderer: Renderer, _: Body, take: Take) -> Iterator[AnnotatedFrame]:
         light = take.setting.light
         scaled: dict[str, Any] = {
-            name: tuple(factor * c for c in getattr(light, name)) for name, factor in changes.items()
+            name: tuple(factor * c for c in getattr(light, name)) for name, factor in factors.items()
         }
-        setting = replace(take.setting, light=replace(light, **scaled), noise=6.0)
-        return replace(take, setting=setting).perform(stage, labels=True)
+        setting = replace(take.setting, light=replace(light, **scaled), noise=_EXTREME_NOISE)
+        return replace(take, setting=setting).render(renderer, labels=True)
 
-    return case
+    return render
 
 
-def _silence(stage: Stage, body: Body, take: Take) -> Iterator[Moment]:
-    quiet = cast(body, take.person.identity.seed, len(take.script.controls), silent=True)
-    take.script = quiet.script
-    return quiet.perform(stage, labels=True)
+def _render_silence(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    silent = random_take(body, take.person.identity.seed, len(take.script.controls), silent=True)
+    take.script = silent.script
+    return silent.render(renderer, labels=True)
 
 
 _DIM = {"key_colour": 0.06, "fill_colour": 0.06, "rim_colour": 0.06, "ambient_up": 0.06, "ambient_down": 0.06}
-_HARD = {"key_colour": 2.2, "fill_colour": 0.0, "rim_colour": 0.0, "ambient_up": 0.05, "ambient_down": 0.05}
-CASES: dict[str, Callable[[Stage, Body, Take], Iterator[Moment]]] = {
-    "absent": _absent, "two": _two, "profile": _profile, "microphone": _microphone, "cut": _cut,
-    "dark": _lit(**_DIM), "harsh": _lit(**_HARD), "silence": _silence,
+_HARSH = {"key_colour": 2.2, "fill_colour": 0.0, "rim_colour": 0.0, "ambient_up": 0.05, "ambient_down": 0.05}
+CASES: dict[str, Callable[[Renderer, Body, Take], Iterator[AnnotatedFrame]]] = {
+    "absent": _render_absent, "two": _render_two, "profile": _render_profile, "microphone": _render_microphone,
+    "cut": _render_cut, "dark": _with_light(**_DIM), "harsh": _with_light(**_HARSH), "silence": _render_silence,
 }  # fmt: skip
+"""Name of each case -> how a take is rendered for it."""
 
 
 def microphone(person: Person) -> Part:
-    """A hand-held microphone that hides the lower half of the mouth; it turns with the head."""
+    """Make a hand-held microphone that hides the lower half of the person's mouth and turns with the head."""
     mouth, _ = person.mouth_state()
     centre = mouth + np.array([0.05, -0.22, 0.42], np.float32)
-    ball = sphere(14, 20)
+    ball = uv_sphere_points(14, 20)
     path = centre + np.linspace(0, 1, 8, dtype=np.float32)[:, None] * np.array([0.35, -1.6, 0.35], np.float32)
-    handle = tube(path, closed=False, thick=0.12)
-    position, normal, triangles = merge([(centre + 0.24 * ball, ball, sphere_triangles(14, 20)), handle])
+    handle = tube_mesh(path, closed=False, thickness=0.12)
+    position, normal, triangles = merge_meshes([(centre + 0.24 * ball, ball, uv_sphere_triangles(14, 20)), handle])
     count = len(position)
     blank = np.zeros((count, 4), np.float32)
     part = Part("occluder", "hair", triangles, position, normal, blank[:, :2] + 0.5, blank, blank + 1, position.copy())
@@ -156,15 +192,15 @@ def microphone(person: Person) -> Part:
     return part
 
 
-def _write(folder: Path, name: str, moments: Iterator[Moment], take: Take) -> Path:
+def _write(folder: Path, name: str, frames: Iterator[AnnotatedFrame], take: Take) -> Path:
     script = take.script
     record = {
         "id": name, "identity": name, "case": name, "source": SOURCE, "licence": LICENCE,
-        "frames": len(script.controls), "fps": FPS, "voice": script.voice and asdict(script.voice), "text": script.text,
-        "phonemes": [[p.ipa, round(p.start, 4), round(p.end, 4)] for p in script.phonemes],
+        "frames": len(script.controls), "fps": FPS, "voice": script.voice and asdict(script.voice),
+        **script_record(script),
     }  # fmt: skip
     try:
-        write_take(folder, take, moments, FPS, record)
+        write_take(folder, take, frames, FPS, record)
     except OSError as error:
         raise OutputError(f"{folder}: cannot write ({error.strerror or error})") from error
     return folder

@@ -1,30 +1,49 @@
-"""One chosen person saying one chosen text, at presentation quality."""
+"""Render one chosen person who says one chosen text, at presentation quality."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dithead.synth.corpus.clip_files import write_video
-from dithead.synth.corpus.talking_clip import loudness, perform, write_script
+from dithead.synth.corpus.script import ClipTiming, frame_loudness, write_script
+from dithead.synth.corpus.take import Take
 from dithead.synth.face.motion import sample_motion
-from dithead.synth.face.visemes import Style
-from dithead.synth.head.assets import Floats, load_head
+from dithead.synth.face.visemes import SpeakingStyle
+from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.identity import Identity, sample_identity
-from dithead.synth.head.person import Person
-from dithead.synth.scene.renderer import Stage
+from dithead.synth.person.person import Person
+from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import sample_setting
 from dithead.synth.skin.paint import luminance
-from dithead.synth.voice.espeak import Voice
+from dithead.synth.types import Floats
+from dithead.synth.voice.espeak import EspeakVoice
+
+_SUPERSAMPLE = 2.0  # finer than in corpora, where pictures are small and many
+_SALT = 0xC1  # keeps the random numbers of a presenter apart from those of a corpus with the same seed
+
+
+@dataclass(frozen=True)
+class PresenterOptions:
+    """Options of `present`."""
+
+    seed: int = 0  # of the person, the setting and the motion
+    identity: Identity | None = None  # the person; None draws one from the seed
+    size: int = 512  # pixels, side of the picture
+    seconds: float = 5.0
+    fps: int = 25
+    quality: float = 22.0  # crf of H.264
+    setting: Mapping[str, Any] = field(default_factory=dict)  # fields of Setting that are not drawn, such as height
 
 
 @dataclass(frozen=True)
 class PresentResult:
-    """What was written, how long it is, and the exact lip aperture of each frame."""
+    """What `present` wrote, how long it is, and the exact lip aperture of each frame."""
 
     output: Path
     seconds: float
@@ -34,31 +53,44 @@ class PresentResult:
 def present(
     output: str | Path,
     text: str,
+    voice: EspeakVoice,
     *,
     head_model: str | Path,
-    voice: Voice,
-    seed: int = 0,
-    identity: Identity | None = None,
-    size: int = 512,
-    seconds: float = 5.0,
-    fps: int = 25,
-    quality: float = 22.0,
-    changes: dict[str, Any] | None = None,
+    options: PresenterOptions | None = None,
 ) -> PresentResult:
-    """Render a synthetic presenter to ``output`` (a video file with sound).
+    """Render a synthetic presenter.
 
-    identity: the person; drawn from ``seed`` when None.  changes: fields of the setting to fix, such as height.
-    Raises DataError without a head model and DitheadError without espeak-ng or an OpenGL driver.
+    Args:
+        output: The video file with sound that is written.
+        text: What is said.
+        voice: Who says it.
+        head_model: Folder of the parametric head.
+        options: Person, size, length and quality; None takes the defaults.
+
+    Returns:
+        The file, its length and the exact lip apertures.
+
+    Raises:
+        DataError: The head model cannot be read.
+        DitheadError: espeak-ng or an OpenGL driver is missing.
+        OutputError: The file cannot be written.
     """
-    body = Body(load_head(head_model), fine=True)
-    who = identity or sample_identity(seed, body.head.key_names)
-    rng = np.random.default_rng([0xC1, seed])
-    frames = round(seconds * fps)
-    setting = replace(sample_setting(seed, tone=luminance(who.tone)), noise=1.0, blur=0.0, **(changes or {}))
-    script = write_script(rng, voice, frames, fps, text=text, style=Style(), clean=True)
-    motion = sample_motion(rng, frames, fps, loudness(script.wave, frames, fps))
-    person = Person(body, who)
-    with Stage(size, size, supersample=2.0) as stage:
-        person.dress(stage, setting, rng)
-        moments = write_video(Path(output), perform(stage, person, setting, script, motion, rng), script, fps, quality)
-    return PresentResult(Path(output), frames / fps, np.array([m.aperture for m in moments], np.float32))
+    options = options or PresenterOptions()
+    take = _plan(text, voice, Body(load_head(head_model), fine=True), options)
+    with Renderer(options.size, options.size, supersample=_SUPERSAMPLE) as renderer:
+        rendered = take.render(renderer)
+        frames = write_video(Path(output), rendered, take.script.wave, options.fps, options.quality)
+    aperture = np.array([frame.aperture for frame in frames], np.float32)
+    return PresentResult(Path(output), len(frames) / options.fps, aperture)
+
+
+def _plan(text: str, voice: EspeakVoice, body: Body, options: PresenterOptions) -> Take:
+    identity = options.identity or sample_identity(options.seed, body.head.key_names)
+    rng = np.random.default_rng([_SALT, options.seed])
+    timing = ClipTiming(round(options.seconds * options.fps), options.fps)
+    setting = sample_setting(options.seed, tone=luminance(identity.tone))
+    setting = replace(setting, **{"noise": 1.0, "blur": 0.0, **options.setting})
+    script = write_script(rng, voice, timing, text=text, style=SpeakingStyle(), clean=True)
+    level = frame_loudness(script.wave, timing.frames, timing.fps)
+    motion = sample_motion(rng, timing.frames, timing.fps, level)
+    return Take(Person(body, identity), setting, script, motion, rng)

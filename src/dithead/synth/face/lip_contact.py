@@ -1,6 +1,7 @@
-"""What shape keys cannot do to lips: they stick and part from the middle, roll inwards, and tuck under the teeth.
+"""How lips touch each other and the teeth: they stick, roll inwards and tuck, which shape keys cannot express.
 
-Each is a displacement of the posed head's vertices around the line where the lips touch. Letters: V vertices.
+Each function displaces vertices of the posed head around the line where the lips touch.
+Letters: V vertices of the head, N vertices near the lips.
 """
 
 from __future__ import annotations
@@ -12,107 +13,161 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
-from dithead.synth.head.assets import Floats, Ints
+from dithead.synth.types import Floats, Ints
 
-_RED = 4  # edges from the line of contact to the border of the lips' red
-_REACH = 8  # and to skin that no longer follows
-_STRONG = 0.16  # decimetres: wider gaps tear wet lips apart
-_OVERLAP = 0.006  # decimetres by which soft lips flatten each other
-_ROLL = (0.045, 0.055)  # decimetres back at the line of contact, and towards it at the border of the red
-
-
-@dataclass(frozen=True)
-class Touch:
-    """What lips do to each other and to the teeth at one moment, each 0 to 1."""
-
-    roll: float = 0.0  # inwards, as they press on p, b, m
-    tuck: float = 0.0  # the lower one to the upper teeth, on f and v
-    stick: float = 0.0  # still holding together, from the corners inwards
-
-
-STILL = Touch()
+# Sizes on MakeHuman's neutral head, read off its mesh; the amounts are our choice.
+_BORDER = 4  # edges from the contact line to the border of the lips' red
+_REACH = 8  # edges from the contact line to skin that no longer follows the lips
+_TEARING_GAP = 0.16  # decimetres: a wider gap tears wet lips apart
+_OVERLAP = 0.006  # decimetres by which soft lips flatten each other at rest
+_ROLL_BACK = 0.045  # decimetres that the contact line moves back when rolled fully
+_ROLL_SHUT = 0.055  # decimetres that the border of the red moves towards the contact line when rolled fully
+_NEGLIGIBLE = 0.02  # amounts below this are left out
 
 
 @dataclass(frozen=True)
-class Lips:
-    """Topology of the lips, the same for everybody."""
+class LipContact:
+    """What the lips do to each other and to the teeth at one moment, each 0..1.
 
-    near: Ints  # (N,) vertices that lips move
-    side: Floats  # (N,) 1 of the upper lip, -1 of the lower, 0 at the corners
-    hops: Floats  # (N,) edges to the line of contact
-    upper: Ints  # the line's vertices from corner to corner, left to right
+    Attributes:
+        roll: how far both lips turn inwards, as they press on p, b and m.
+        tuck: how far the lower lip goes to the upper teeth, on f and v.
+        stick: how far the lips still hold together, from the corners inwards.
+    """
+
+    roll: float = 0.0
+    tuck: float = 0.0
+    stick: float = 0.0
+
+
+NO_CONTACT = LipContact()
+
+
+@dataclass(frozen=True)
+class LipTopology:
+    """Which vertices belong to the lips; the same for everybody.
+
+    Attributes:
+        near: (N,) vertices that move with the lips.
+        side: (N,) 1 on the upper lip, -1 on the lower one, 0 at the corners.
+        hops: (N,) edges from the vertex to the contact line.
+        upper: the upper lip's contact line from corner to corner, by growing x.
+        lower: the lower lip's contact line, likewise.
+    """
+
+    near: Ints
+    side: Floats
+    hops: Floats
+    upper: Ints
     lower: Ints
 
     @property
     def follows(self) -> Floats:
         """(N,) 1 on the red of the lips, falling to 0 on the skin around."""
-        t = np.clip((_REACH - self.hops) / (_REACH - _RED), 0, 1)
+        t = np.clip((_REACH - self.hops) / (_REACH - _BORDER), 0, 1)
         return t * t * (3 - 2 * t)
 
 
-def find_lips(faces: Ints, rest: Floats, line: Ints, upper: int) -> Lips:
-    """Sort the vertices around the ``line`` of contact on the neutral head ``rest`` (V, 3); ``upper``: its middle."""
-    graph = edges(faces, len(rest))
+def find_lip_topology(faces: Ints, neutral: Floats, line: Ints, upper: int) -> LipTopology:
+    """Sort the vertices around the contact line into upper and lower lip.
+
+    Args:
+        faces: (F, 4) quads of the face.
+        neutral: (V, 3) the neutral head.
+        line: vertices of the closed loop where the lips touch.
+        upper: the vertex of ``line`` in the middle of the upper lip.
+    """
+    graph = edge_graph(faces, len(neutral))
     around = dijkstra(graph[line][:, line], unweighted=True, indices=[int(np.flatnonzero(line == upper)[0])])[0]
-    corner = around[np.argmax(np.abs(rest[line, 0]))]
+    corner = around[np.argmax(np.abs(neutral[line, 0]))]
     sides = np.sign(corner - around)
     hops, _, source = dijkstra(graph, unweighted=True, indices=line, min_only=True, return_predecessors=True)
     near = np.flatnonzero(hops < _REACH)
-    of = dict(zip(line.tolist(), sides.tolist(), strict=True))
-    side = np.array([of[int(vertex)] for vertex in source[near]], np.float32)
-    ends = line[sides == 0]
-    lines = [np.r_[line[sides == sign], ends] for sign in (1, -1)]
-    first, second = (each[np.argsort(rest[each, 0])].astype(np.int32) for each in lines)
-    return Lips(near.astype(np.int32), side, hops[near].astype(np.float32), first, second)
+    side_of = dict(zip(line.tolist(), sides.tolist(), strict=True))
+    side = np.array([side_of[int(vertex)] for vertex in source[near]], np.float32)
+    corners = line[sides == 0]
+    lines = [np.r_[line[sides == sign], corners] for sign in (1, -1)]
+    first, second = (each[np.argsort(neutral[each, 0])].astype(np.int32) for each in lines)
+    return LipTopology(near.astype(np.int32), side, hops[near].astype(np.float32), first, second)
 
 
-def edges(faces: Ints, width: int) -> sparse.csr_matrix:
-    """Which of ``width`` vertices share an edge of the quads ``faces``."""
+def edge_graph(faces: Ints, width: int) -> sparse.csr_matrix:
+    """Return the matrix (width, width) that is non-zero where two vertices share an edge of the quads ``faces``."""
     a, b = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     return sparse.csr_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(width, width))
 
 
-def close_lips(lips: Lips, vertices: Floats) -> None:
-    """Bring the lips of a head at rest together all along their line: the model leaves a slit, which trackers see."""
+def close_lips(lips: LipTopology, vertices: Floats) -> None:
+    """Bring the lips of a head at rest together, in place: the model leaves a slit that face trackers see."""
     at = vertices[lips.near, 0]
     gap = np.maximum(_gap(lips, vertices, at) + _OVERLAP, 0)
     vertices[lips.near, 1] -= (0.5 * gap * lips.follows * lips.side).astype(np.float32)
 
 
-def roll_lips(lips: Lips, vertices: Floats, amount: float, lower: float) -> None:
-    """Turn the red of both lips inwards by ``amount``, and of the lower one by ``lower`` besides; 1: half of it."""
-    back, shut = _ROLL
+def roll_lips(lips: LipTopology, vertices: Floats, amount: float, lower: float) -> None:
+    """Turn the red of both lips inwards, in place.
+
+    Args:
+        lips: which vertices to move.
+        vertices: (V, 3) the posed head.
+        amount: how far both lips roll, 0..1.
+        lower: how much further the lower lip rolls.
+    """
     share = np.where(lips.side < 0, amount + lower, amount) * np.abs(lips.side)
-    border = np.clip(lips.hops / _RED, 0, 1) * lips.follows
-    vertices[lips.near, 1] -= np.asarray(share * shut * border * lips.side, np.float32)
-    vertices[lips.near, 2] -= np.asarray(share * back * (1 - 0.6 * np.clip(lips.hops / _RED, 0, 1)) * lips.follows)
+    border = np.clip(lips.hops / _BORDER, 0, 1) * lips.follows
+    vertices[lips.near, 1] -= np.asarray(share * _ROLL_SHUT * border * lips.side, np.float32)
+    back = share * _ROLL_BACK * (1 - 0.6 * np.clip(lips.hops / _BORDER, 0, 1)) * lips.follows
+    vertices[lips.near, 2] -= np.asarray(back)
 
 
-def tuck_lip(lips: Lips, vertices: Floats, edge: Floats, amount: float) -> None:
-    """Bring the lower lip's line to the upper teeth's cutting ``edge`` (3,), as f and v do, by ``amount`` (0..1)."""
+def tuck_lip(lips: LipTopology, vertices: Floats, edge: Floats, amount: float) -> None:
+    """Bring the lower lip to the upper teeth's cutting ``edge`` (3,), in place, as f and v do, by ``amount`` (0..1)."""
     middle = vertices[lips.lower[len(lips.lower) // 2]]
     flat = np.exp(-((vertices[lips.near, 0] / 0.20) ** 2))  # the corners stay where they are
     share = amount * np.where(lips.side < 0, lips.follows, 0) * flat
     vertices[lips.near] += np.outer(share, (0.0, edge[1] - middle[1], edge[2] - middle[2])).astype(np.float32)
 
 
-def stick_lips(lips: Lips, vertices: Floats, rest: Floats, stick: float) -> None:
-    """Hold the lips together towards the corners: ``stick`` 1 just after a closure, 0 when they have let go.
+def stick_lips(lips: LipTopology, vertices: Floats, closed: Floats, stick: float) -> None:
+    """Hold the lips together towards the corners, in place.
 
-    ``rest``: the person's own closed mouth (V, 3). The middle always parts first, so that the aperture stays exact.
+    The middle always parts first, so that the lip opening stays exact.
+
+    Args:
+        lips: which vertices to move.
+        vertices: (V, 3) the posed head.
+        closed: (V, 3) the same person with closed lips.
+        stick: 1 just after a closure, 0 when the lips have let go.
     """
-    if stick < 0.02:
+    if stick < _NEGLIGIBLE:
         return
     at = vertices[lips.near, 0]
-    gap = _gap(lips, vertices, at) - _gap(lips, rest, rest[lips.near, 0])
+    gap = _gap(lips, vertices, at) - _gap(lips, closed, closed[lips.near, 0])
     left, middle, right = vertices[lips.upper[[0, len(lips.upper) // 2, -1]], 0]
-    out = np.clip((2 * np.abs(at - middle) / (right - left) - (1 - stick)) / 0.5, 0, 1)
-    held = out * out * (3 - 2 * out) * np.clip(1 - gap / _STRONG, 0, 1)
+    outwards = np.clip((2 * np.abs(at - middle) / (right - left) - (1 - stick)) / 0.5, 0, 1)
+    held = outwards * outwards * (3 - 2 * outwards) * np.clip(1 - gap / _TEARING_GAP, 0, 1)
     vertices[lips.near, 1] -= (0.5 * np.maximum(gap, 0) * held * lips.follows * lips.side).astype(np.float32)
 
 
-def _gap(lips: Lips, vertices: Floats, at: Floats) -> NDArray[np.float64]:
-    """Height between the two lines of contact at each place ``at`` (N,) across the mouth."""
+def apply_contact(lips: LipTopology, vertices: Floats, closed: Floats, tooth_edge: Floats, contact: LipContact) -> None:
+    """Tuck, roll and stick the lips of the posed head ``vertices`` (V, 3), in place, as ``contact`` says.
+
+    Args:
+        lips: which vertices to move.
+        vertices: (V, 3) the posed head.
+        closed: (V, 3) the same person with closed lips.
+        tooth_edge: (3,) the upper teeth's cutting edge.
+        contact: how far the lips do each.
+    """
+    if contact.tuck > _NEGLIGIBLE:
+        tuck_lip(lips, vertices, tooth_edge, contact.tuck)
+    if max(contact.roll, contact.tuck) > _NEGLIGIBLE:
+        roll_lips(lips, vertices, contact.roll, 0.5 * contact.tuck)
+    stick_lips(lips, vertices, closed, contact.stick)
+
+
+def _gap(lips: LipTopology, vertices: Floats, at: Floats) -> NDArray[np.float64]:
+    """Height between the two contact lines at each place ``at`` (N,) across the mouth, in decimetres."""
     lines = []
     for line in (lips.upper, lips.lower):
         points = vertices[line]

@@ -1,9 +1,11 @@
-"""What a mouth does, from the sound alone: a linear map from a third of a second of spectrum to the mouth's controls.
+"""The mouth's movement from sound alone: a linear map from a third of a second of spectrum to the mouth's controls.
 
-For recordings without words. The map was fitted by ridge regression to voices whose phonemes are known:
+It serves recordings without words. The map was fitted by ridge regression to voices whose phonemes are known:
 
     dithead voices 160 -o VOICES --seconds 5 --seed 3
-    python -m dithead.synth.face.sound_to_mouth VOICES src/dithead/synth/listening.npz
+    python -m dithead.synth.face.sound_to_mouth VOICES src/dithead/synth/face/sound_to_mouth.npz
+
+Letters: T frames of 10 ms.
 """
 
 from __future__ import annotations
@@ -16,72 +18,90 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.face.visemes import RATE
-from dithead.synth.head.assets import Floats
-from dithead.synth.voice.phoneme_alignment import HOP, log_bands, quiet
+from dithead.synth.face.visemes import CURVE_RATE
+from dithead.synth.types import Floats
+from dithead.synth.voice.phoneme_alignment import HOP, log_mel_bands, silent_frames
 from dithead.types import Wave
 
 _TABLE = "sound_to_mouth.npz"
-_REACH, _STRIDE = 18, 3  # frames of 10 ms heard before and after, every third of them
-_RIDGE = 30.0
+_SAMPLE_RATE = 16000
+_REACH = 18  # frames of context before and after
+_STRIDE = 3  # every third frame of the context is used
+_RIDGE = 30.0  # weight of the squared coefficients in the fit, our choice
+_HELD_OUT = 10  # the fit leaves out every tenth voice and measures its error on them
+_CLOSURE_FLOOR, _CLOSURE_RANGE = 0.3, 0.35  # closures are brief: the regression's mean never reaches 0 or 1
 
 
-def hear_mouth(wave: Wave) -> Floats:
-    """Control curves (T, 8) at ``visemes.RATE`` for speech (n,) at 16 kHz."""
+def mouth_from_sound(wave: Wave) -> Floats:
+    """Predict the mouth's control curves (T, 8) at `visemes.CURVE_RATE` from speech (n,) at 16 kHz."""
     bias, gain, weights = _table()
-    guess = (_features(wave) @ weights + bias) * gain
-    guess[:, -1] = (guess[:, -1] - 0.3) / 0.35  # closures are brief: a mean never reaches them
-    silent = np.convolve(np.pad(quiet(wave), 4, mode="edge"), np.ones(9) / 9, "valid")[:, None]
-    guess = np.clip(guess, 0, 1.2) * (1 - silent)
-    at = np.arange(round(len(wave) / 16000 * RATE) + 1) / RATE / HOP
-    return np.stack([np.interp(at, np.arange(len(guess)), row) for row in guess.T], axis=1).astype(np.float32)
+    controls = (_features(wave) @ weights + bias) * gain
+    controls[:, -1] = (controls[:, -1] - _CLOSURE_FLOOR) / _CLOSURE_RANGE
+    silent = np.convolve(np.pad(silent_frames(wave), 4, mode="edge"), np.ones(9) / 9, "valid")[:, None]
+    controls = np.clip(controls, 0, 1.2) * (1 - silent)
+    at = np.arange(round(len(wave) / _SAMPLE_RATE * CURVE_RATE) + 1) / CURVE_RATE / HOP
+    return np.stack([np.interp(at, np.arange(len(controls)), row) for row in controls.T], axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[Floats, Floats, Floats]:
+    """Bias (8,), gain (8,) and weights (26 * 13, 8) of the map."""
     with (resources.files("dithead.synth.face") / _TABLE).open("rb") as file, np.load(file) as stored:
         return tuple(stored[name].astype(np.float32) for name in ("bias", "gain", "weights"))  # type: ignore[return-value]
 
 
 def _features(wave: Wave) -> Floats:
-    """Spectra around each moment, less the voice's own mean: (T, 26 * 13)."""
-    bands = log_bands(wave)
-    sounding = ~quiet(wave)
+    """Spectra around each frame, less the voice's own mean: (T, 26 * 13)."""
+    bands = log_mel_bands(wave)
+    sounding = ~silent_frames(wave)
     bands = bands - (bands[sounding].mean(0) if sounding.any() else bands.mean(0))
     bands = np.clip(bands, -8, 8)
     padded = np.pad(bands, ((_REACH, _REACH), (0, 0)), mode="edge")
     return np.hstack([padded[k : k + len(bands)] for k in range(0, 2 * _REACH + 1, _STRIDE)]).astype(np.float32)
 
 
-def fit(folder: Path, output: Path) -> float:
-    """Fit the map to a folder of `dithead voices`; returns the correlation of the jaw on every tenth, left out."""
-    from dithead.synth.corpus.voices import VoiceClip
+def fit_map(folder: Path, output: Path) -> float:
+    """Fit the map to a corpus of voices and write it.
 
-    clips = [VoiceClip.load(path) for path in sorted(folder.glob("*.npz"))]
-    pairs = [_pair(clip.wave, clip.mouth) for clip in clips]
-    kept = [pair for i, pair in enumerate(pairs) if i % 10]
-    size = kept[0][0].shape[1] + 1
-    square, right = np.zeros((size, size)), np.zeros((size, kept[0][1].shape[1]))
-    for x, y in kept:
-        x1 = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
-        square += x1.T @ x1
-        right += x1.T @ y
-    solved = np.linalg.solve(square + _RIDGE * np.eye(size), right)
-    guess = np.concatenate([x @ solved[:-1] + solved[-1] for x, _ in kept])
+    Args:
+        folder: a folder that `dithead voices` wrote.
+        output: the .npz file to write.
+
+    Returns:
+        The correlation of predicted and true jaw opening on the voices left out of the fit.
+    """
+    pairs = [_training_pair(path) for path in sorted(folder.glob("*.npz"))]
+    kept = [pair for i, pair in enumerate(pairs) if i % _HELD_OUT]
+    solved = _ridge_regression(kept)
+    predicted = np.concatenate([x @ solved[:-1] + solved[-1] for x, _ in kept])
     truth = np.concatenate([y for _, y in kept])
-    gain = truth.std(0) / np.maximum(guess.std(0), 1e-3)  # a regression is too timid by its own error
+    gain = truth.std(0) / np.maximum(predicted.std(0), 1e-3)  # a regression's predictions vary less than the truth
     np.savez(output, weights=solved[:-1].astype(np.float16), bias=solved[-1].astype(np.float16),
              gain=np.clip(gain, 1, 1.6).astype(np.float16))  # fmt: skip
-    left = [pair for i, pair in enumerate(pairs) if i % 10 == 0]
-    jaw = np.concatenate([x @ solved[:-1, 0] for x, _ in left])
-    return float(np.corrcoef(jaw, np.concatenate([y[:, 0] for _, y in left]))[0, 1])
+    left_out = [pair for i, pair in enumerate(pairs) if i % _HELD_OUT == 0]
+    jaw = np.concatenate([x @ solved[:-1, 0] for x, _ in left_out])
+    return float(np.corrcoef(jaw, np.concatenate([y[:, 0] for _, y in left_out]))[0, 1])
 
 
-def _pair(wave: NDArray[np.int16], mouth: NDArray[np.float16]) -> tuple[Floats, Floats]:
-    x = _features(wave.astype(np.float32) / 32768)
-    n = min(len(x), len(mouth))
-    return x[:n], mouth[:n].astype(np.float32)
+def _ridge_regression(pairs: list[tuple[Floats, Floats]]) -> NDArray[np.float64]:
+    """Coefficients (features + 1, 8); the last row is the bias."""
+    size = pairs[0][0].shape[1] + 1
+    square, right = np.zeros((size, size)), np.zeros((size, pairs[0][1].shape[1]))
+    for x, y in pairs:
+        with_bias = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
+        square += with_bias.T @ with_bias
+        right += with_bias.T @ y
+    return np.linalg.solve(square + _RIDGE * np.eye(size), right)
+
+
+def _training_pair(path: Path) -> tuple[Floats, Floats]:
+    """Features (T, 26 * 13) and controls (T, 8) of one file of `corpus.voices`."""
+    with np.load(path, allow_pickle=False) as stored:
+        wave, mouth = stored["wave"], stored["mouth"]
+    features = _features(wave.astype(np.float32) / 32768)
+    n = min(len(features), len(mouth))
+    return features[:n], mouth[:n].astype(np.float32)
 
 
 if __name__ == "__main__":
-    print(f"jaw, voices left out: r = {fit(Path(sys.argv[1]), Path(sys.argv[2])):.2f}")
+    print(f"jaw, voices left out: r = {fit_map(Path(sys.argv[1]), Path(sys.argv[2])):.2f}")

@@ -1,7 +1,9 @@
-"""Phonemes to mouth movement: targets blended by dominance, lips exactly closed on p, b and m.
+"""Phonemes to mouth movement: targets blended by dominance functions, lips exactly closed on p, b and m.
 
-Co-articulation follows Cohen and Massaro 1993 (dominance functions that rise and fall exponentially around each
-segment and are averaged), with closures imposed afterwards, because an average never quite closes the lips.
+Co-articulation follows Cohen and Massaro 1993: dominance functions rise and fall exponentially around each segment,
+and the targets are averaged by them. Closures are imposed afterwards, because an average never quite closes the lips.
+
+Letters: T samples of a curve at `CURVE_RATE`.
 """
 
 from __future__ import annotations
@@ -12,13 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.head.assets import Floats
-from dithead.synth.voice.espeak import Phoneme
+from dithead.synth.types import RNG, Floats
+from dithead.synth.voice.utterance import Phoneme
 
 CONTROLS = ("jaw", "round", "wide", "part", "protrude", "tuck", "tongue")
-RATE = 200  # samples a second of the control curves
+"""What a mouth can do, each 0 (rest) to about 1 (far); curves hold these columns and then lip closure."""
+CURVE_RATE = 200
+"""Samples a second of the control curves."""
 
-_A = {  # symbol: jaw, round, wide, part, protrude, tuck, tongue
+_JAW, _ROUND, _PART = (CONTROLS.index(name) for name in ("jaw", "round", "part"))
+
+# Each symbol's target position of jaw, round, wide, part, protrude, tuck and tongue: our choice, after phonetics.
+_TARGETS = {
     "a": (0.85, 0, 0.15, 0.45, 0, 0, 0), "ɑ": (0.9, 0.05, 0, 0.4, 0, 0, 0), "æ": (0.78, 0, 0.4, 0.55, 0, 0, 0),
     "ʌ": (0.62, 0, 0.05, 0.4, 0, 0, 0), "ɐ": (0.6, 0, 0.1, 0.4, 0, 0, 0), "ɛ": (0.55, 0, 0.35, 0.55, 0, 0, 0),
     "e": (0.42, 0, 0.5, 0.55, 0, 0, 0), "ə": (0.34, 0, 0.1, 0.35, 0, 0, 0), "ɜ": (0.4, 0.15, 0, 0.4, 0.1, 0, 0),
@@ -43,123 +50,169 @@ _A = {  # symbol: jaw, round, wide, part, protrude, tuck, tongue
     "h": (0.38, 0, 0.1, 0.4, 0, 0, 0), "ħ": (0.5, 0, 0.1, 0.4, 0, 0, 0), "ʔ": (0.3, 0, 0.1, 0.35, 0, 0, 0),
     "q": (0.4, 0, 0, 0.4, 0, 0, 0), "↓": (0.2, 0, 0.05, 0.3, 0, 0, 0),
 }  # fmt: skip
-_LIKE = {
+# Symbols without a row of their own move like these.
+_ALIASES = {
     "g": "ɡ", "ʁ": "x", "χ": "x", "ɣ": "x", "ç": "j", "ʝ": "j", "ɲ": "j", "ʎ": "l", "ɭ": "l", "ɫ": "l", "ɻ": "ɹ",
     "ʈ": "t", "ɖ": "d", "ɳ": "n", "ʂ": "ʃ", "ʐ": "ʒ", "ʑ": "ɕ", "c": "k", "ɟ": "ɡ", "ɱ": "v", "ɵ": "ø", "ʉ": "u",
     "ɘ": "ə", "ɞ": "ɜ", "ɝ": "ɜ", "ɚ": "ə", "ɶ": "œ", "ɰ": "ɯ", "ʏ": "y", "ɦ": "h", "ʕ": "ħ", "ɽ": "ɾ", "ʀ": "x",
     "ᵻ": "ɨ", "ä": "a", "ã": "a", "õ": "o", "ĩ": "i", "ũ": "u", "ẽ": "e", "ʍ": "w", "ɬ": "l", "ɮ": "l", "ʟ": "l",
 }  # fmt: skip
 _VOWELS = set("aɑæʌɐɛeəɜiɪɨɔɒouʊyøœɯɤ")
-_CLOSED = set("pbm")
-_WEAK = set("hʔħkɡŋxq")  # formed behind the lips, which take their neighbours' shape
-# How firmly a sound holds each control: vowels hold the jaw, labials and sibilants the lips.
+_BILABIALS = set("pbm")
+_BEHIND_LIPS = set("hʔħkɡŋxq")  # the lips take the shape of the neighbouring sounds
+# How firmly a sound holds each control: vowels hold the jaw, labials and sibilants hold the lips.
 _STRENGTH_OTHER = np.array([1.0, 0.9, 0.7, 0.9, 0.8, 1.5, 1.2])
 _STRENGTH_VOWEL = np.array([1.0, 1.1, 1.0, 1.0, 1.0, 0.6, 0.6])
+_REST_PULL = 0.015  # dominance of the resting mouth at every moment
+_LARGEST_CONTROL = 1.3
+_SMOOTHING = 0.016  # seconds, standard deviation of the Gaussian that smooths the curves
 
 
 @dataclass(frozen=True)
-class Style:
-    """How one speaker moves: gain of each control, how sluggishly, how firmly lips close."""
+class SpeakingStyle:
+    """How one speaker moves the mouth.
+
+    Attributes:
+        gain: factor on each of CONTROLS.
+        spread: seconds by which each sound reaches into its neighbours.
+        press: how firmly the lips press on p, b and m, 0..1.
+        rest_gap: how far the lips are parted in pauses, 0..1.
+        stick_time: seconds for which the lips go on sticking together at the corners.
+    """
 
     gain: tuple[float, ...] = (1.0,) * len(CONTROLS)
-    spread: float = 0.060  # seconds: reach of each sound into its neighbours
+    spread: float = 0.060
     press: float = 0.35
-    rest_gap: float = 0.0  # lips slightly parted in pauses
-    tack: float = 0.07  # seconds for which lips go on sticking together at the corners
+    rest_gap: float = 0.0
+    stick_time: float = 0.07
 
 
-def sample_style(rng: np.random.Generator) -> Style:
-    """A speaker's habits."""
+def sample_style(rng: RNG) -> SpeakingStyle:
+    """Draw one speaker's style."""
     effort = float(np.exp(rng.normal(0, 0.24)))
     gain = effort * np.exp(rng.normal(0, 0.14, len(CONTROLS)))
-    parted = float(rng.choice([0.0, 0.0, 0.0, 0.06]))
-    return Style(tuple(float(g) for g in gain), float(rng.uniform(0.045, 0.075)), float(rng.uniform(0.15, 0.6)), parted,
-                 float(rng.uniform(0.03, 0.11)))  # fmt: skip
+    rest_gap = float(rng.choice([0.0, 0.0, 0.0, 0.06]))
+    return SpeakingStyle(
+        gain=tuple(float(g) for g in gain),
+        spread=float(rng.uniform(0.045, 0.075)),
+        press=float(rng.uniform(0.15, 0.6)),
+        rest_gap=rest_gap,
+        stick_time=float(rng.uniform(0.03, 0.11)),
+    )
 
 
 @dataclass(frozen=True)
-class _Segment:
+class Segment:
+    """One symbol of `_TARGETS`, or '' for a pause, and when it sounds, in seconds."""
+
     symbol: str
     start: float
     end: float
 
 
-def segments(phonemes: Sequence[Phoneme]) -> list[_Segment]:
-    """Single symbols with times: diphthongs and affricates split, length marks and diacritics dropped."""
+def split_phonemes(phonemes: Sequence[Phoneme]) -> list[Segment]:
+    """Split diphthongs and affricates into single symbols, and drop length marks and diacritics."""
     result = []
     for phoneme in phonemes:
-        symbols = [_LIKE.get(c, c) for c in phoneme.ipa]
-        symbols = [c for c in symbols if c in _A]
+        symbols = [_ALIASES.get(c, c) for c in phoneme.ipa]
+        symbols = [c for c in symbols if c in _TARGETS]
         if phoneme.ipa.startswith("("):
-            symbols = []  # a language switch, not a sound
+            symbols = []  # espeak-ng's mark of a language switch, not a sound
         step = (phoneme.end - phoneme.start) / max(len(symbols), 1)
         for i, symbol in enumerate(symbols or [""]):
-            result.append(_Segment(symbol, phoneme.start + i * step, phoneme.start + (i + 1) * step))
+            result.append(Segment(symbol, phoneme.start + i * step, phoneme.start + (i + 1) * step))
     return result
 
 
-def mouth_curves(phonemes: Sequence[Phoneme], duration: float, style: Style) -> Floats:
-    """Control curves (T, 7) at RATE over ``duration`` seconds, plus closure in a last column: (T, 8) in 0..1."""
-    time = np.arange(round(duration * RATE) + 1) / RATE
-    sounds = segments(phonemes)
+def mouth_curves(phonemes: Sequence[Phoneme], duration: float, style: SpeakingStyle) -> Floats:
+    """Compute the mouth's movement for a sequence of phonemes.
+
+    Args:
+        phonemes: what sounds when.
+        duration: seconds that the curves cover.
+        style: how the speaker moves.
+
+    Returns:
+        (T, 8) the seven CONTROLS and then lip closure in 0..1, at CURVE_RATE.
+    """
+    time = np.arange(round(duration * CURVE_RATE) + 1) / CURVE_RATE
+    segments = split_phonemes(phonemes)
     total = np.zeros((len(time), len(CONTROLS)))
-    weight = np.full((len(time), len(CONTROLS)), 0.015)  # the resting mouth pulls everywhere a little
-    total[:, 3] += 0.015 * style.rest_gap
-    for sound in sounds:
-        target, strength, reach = _target(sound, style)
-        middle, half = (sound.start + sound.end) / 2, (sound.end - sound.start) / 2
+    weight = np.full((len(time), len(CONTROLS)), _REST_PULL)
+    total[:, _PART] += _REST_PULL * style.rest_gap
+    for segment in segments:
+        target, strength, reach = _target(segment, style)
+        middle, half = (segment.start + segment.end) / 2, (segment.end - segment.start) / 2
         distance = np.maximum(np.abs(time - middle) - 0.6 * half, 0)
         dominance = np.outer(np.exp(-distance / reach), strength)
         total += dominance * target
         weight += dominance
-    curves = _smooth(total / weight, 0.016)
-    closure = _closure(time, sounds)
+    curves = _smooth(total / weight, _SMOOTHING)
+    closure = _closure(time, segments)
     opening = curves * (1 - closure[:, None])
-    opening[:, 1] += 0.6 * curves[:, 1] * closure  # lips stay rounded while closed
-    return np.column_stack([np.clip(opening, 0, 1.3), closure]).astype(np.float32)
+    opening[:, _ROUND] += 0.6 * curves[:, _ROUND] * closure  # lips stay rounded while closed
+    return np.column_stack([np.clip(opening, 0, _LARGEST_CONTROL), closure]).astype(np.float32)
 
 
-def _target(sound: _Segment, style: Style) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    if not sound.symbol:
+def _target(segment: Segment, style: SpeakingStyle) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Target (7,) and strength (7,) of a segment, and the seconds within which its dominance falls to 1/e."""
+    if not segment.symbol:
         rest = np.zeros(len(CONTROLS))
-        rest[0], rest[3] = 0.4 * style.rest_gap, style.rest_gap
+        rest[_JAW], rest[_PART] = 0.4 * style.rest_gap, style.rest_gap
         return rest, np.full(len(CONTROLS), 0.9), style.spread * 1.2
-    strength = _STRENGTH_VOWEL if sound.symbol in _VOWELS else _STRENGTH_OTHER
-    if sound.symbol in _WEAK:
+    strength = _STRENGTH_VOWEL if segment.symbol in _VOWELS else _STRENGTH_OTHER
+    if segment.symbol in _BEHIND_LIPS:
         strength = strength * 0.35
-    brief = min(1.0, (sound.end - sound.start) / 0.07)  # unstressed sounds undershoot
-    return np.array(_A[sound.symbol]) * style.gain, strength * (0.4 + 0.6 * brief), style.spread
+    length = min(1.0, (segment.end - segment.start) / 0.07)  # short, unstressed sounds undershoot their target
+    return np.array(_TARGETS[segment.symbol]) * style.gain, strength * (0.4 + 0.6 * length), style.spread
 
 
-def _closure(time: NDArray[np.float64], sounds: Sequence[_Segment]) -> NDArray[np.float64]:
-    """1 while the lips of p, b, m are shut (at least 50 ms), with ramps of 70 ms."""
+def _closure(time: NDArray[np.float64], segments: Sequence[Segment]) -> NDArray[np.float64]:
+    """(T,) 1 while the lips of p, b and m are shut (at least 50 ms), with ramps of 70 ms."""
     closure = np.zeros(len(time))
-    for sound in sounds:
-        if sound.symbol in _CLOSED:
-            middle, half = (sound.start + sound.end) / 2, max((sound.end - sound.start) / 2 - 0.015, 0.025)
+    for segment in segments:
+        if segment.symbol in _BILABIALS:
+            middle = (segment.start + segment.end) / 2
+            half = max((segment.end - segment.start) / 2 - 0.015, 0.025)
             ramp = np.clip((np.abs(time - middle) - half) / 0.07, 0, 1)
             closure = np.maximum(closure, 1 - ramp * ramp * (3 - 2 * ramp))
     return closure
 
 
-def sticking(curves: Floats, tack: float) -> Floats:
-    """(T,) how far the lips still hold together: 1 where they touch, then dying away in about ``tack`` seconds."""
-    opening = curves[:, CONTROLS.index("jaw")] + curves[:, CONTROLS.index("part")]
+def lip_sticking(curves: Floats, stick_time: float) -> Floats:
+    """Compute how far the lips still stick together.
+
+    Args:
+        curves: (T, 8) from `mouth_curves`.
+        stick_time: seconds in which the sticking decays to 1/e.
+
+    Returns:
+        (T,) 1 where the lips touch, decaying afterwards.
+    """
+    opening = curves[:, _JAW] + curves[:, _PART]
     touching = np.clip(1 - opening / 0.08, 1e-6, 1)
-    time = np.arange(len(curves)) / (RATE * tack)
+    time = np.arange(len(curves)) / (CURVE_RATE * stick_time)
     return np.exp(np.maximum.accumulate(np.log(touching) + time) - time).astype(np.float32)
 
 
 def _smooth(curves: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    radius = int(3 * sigma * RATE) + 1
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / (sigma * RATE)) ** 2)
+    """Curves (T, k) convolved with a Gaussian of ``sigma`` seconds."""
+    radius = int(3 * sigma * CURVE_RATE) + 1
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / (sigma * CURVE_RATE)) ** 2)
     kernel /= kernel.sum()
     padded = np.pad(curves, ((radius, radius), (0, 0)), mode="edge")
     return np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(curves.shape[1])], axis=1)
 
 
-def face_weights(controls: Floats, press: float) -> dict[str, float]:
-    """One moment's controls (8,) to the head's expression keys; gains set so that apertures match real speech."""
+def expression_weights(controls: Floats, press: float) -> dict[str, float]:
+    """Convert one moment's controls to weights of the head model's expression keys.
+
+    The factors are set so that rendered lip openings match those of real speech.
+
+    Args:
+        controls: (8,) a row of `mouth_curves`.
+        press: see `SpeakingStyle`.
+    """
     jaw, rounded, wide, part, protrude, tuck, _, closure = (float(c) for c in controls)
     return {
         "mouth-open": 0.38 * jaw,
@@ -174,13 +227,13 @@ def face_weights(controls: Floats, press: float) -> dict[str, float]:
     }
 
 
-# Gap of rendered people's lips against their controls, least squares over 64 people's clips, times the 1.11 by which
-# MediaPipe sees it wider than it is (22 people, R2 0.91): targets must be what is measured on real faces.
-_GAP = np.array([0.148, 0.010, -0.003, 0.072, 0.089, -0.007, 0.001, -0.002])
-_GAP_JAW_CLOSED, _GAP_REST = -0.217, 0.001
+# Lip gap of rendered people against their controls, by least squares over clips of 64 people, times the 1.11 by which
+# MediaPipe measures it wider than it is (22 people, R2 0.91): targets must be what is measured on real faces.
+_GAP_BY_CONTROL = np.array([0.148, 0.010, -0.003, 0.072, 0.089, -0.007, 0.001, -0.002])
+_GAP_BY_CLOSED_JAW, _GAP_AT_REST = -0.217, 0.001
 
 
 def lip_gap(controls: Floats) -> Floats:
-    """Opening between the inner lips that controls (..., 8) make, in distances between the outer eye corners."""
-    gap = controls @ _GAP + _GAP_JAW_CLOSED * controls[..., 0] * controls[..., 7] + _GAP_REST
+    """Predict the opening between the inner lips from controls (..., 8), in distances between the outer eye corners."""
+    gap = controls @ _GAP_BY_CONTROL + _GAP_BY_CLOSED_JAW * controls[..., 0] * controls[..., 7] + _GAP_AT_REST
     return np.asarray(np.maximum(gap, 0), np.float32)

@@ -1,4 +1,7 @@
-"""What all people of a head model share, and how shape keys make one of them."""
+"""What all people of a head model share, and how shape keys make one of them.
+
+Letters: V vertices of the head.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,41 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dithead.synth.head.anatomy import study
-from dithead.synth.head.assets import Floats, HeadModel, Key
-from dithead.synth.head.mesh import corner_sum, plain_surface, smooth_surface
+from dithead.synth.head.anatomy import find_anatomy
+from dithead.synth.head.head_model import HeadModel, ShapeKey
+from dithead.synth.head.mesh import base_surface, corner_sum_matrix, subdivided_surface
+from dithead.synth.types import Floats
 
-EXPRESSIONS = ("mouth-open", "mouth-pursing", "mouth-protusion", "mouth-compression", "mouth-retraction",
-               "mouth-part-later", "mouth-parling", "mouth-elevation", "mouth-depression", "mouth-corner-puller",
-               "mouth-depression-retraction", "mouth-upward-retraction", "mouth-eversion",
-               "eye-left-closure", "eye-right-closure", "eye-left-slit", "eye-right-slit",
-               "eye-left-opened-up", "eye-right-opened-up", "eyebrows-left-up", "eyebrows-right-up",
-               "eyebrows-left-inner-up", "eyebrows-right-inner-up", "eyebrows-left-down",
-               "eyebrows-right-down", "neck-platysma", "nose-left-elevation", "nose-right-elevation")  # fmt: skip
+_SIDE_WIDTH = 0.15  # decimetres from the midline over which one side of the face turns into the other
+_SMALL_PART = 0.02  # ancestries below this share are left out of a mixture
+_SMALL_MOVE = 1e-5  # decimetres below which a vertex does not move
 
 
 class Body:
-    """What all people of a head model share: topology, anatomy, subdivision. Build once a process."""
+    """What all people of a head model share: topology, anatomy and subdivision. Build it once a process.
+
+    Attributes:
+        head: the head model.
+        anatomy: its regions.
+        faces: (F, 4) quads of the skin.
+        corner_sum: see `mesh.corner_sum_matrix`.
+        skin: the skin's surface.
+        cloth: the surface that clothes may cover.
+        tongue, lower_teeth, upper_teeth: vertices of these parts.
+    """
 
     def __init__(self, head: HeadModel, *, fine: bool = False) -> None:
-        surface = smooth_surface if fine else plain_surface
+        """Build what is shared.
+
+        Args:
+            head: the head model.
+            fine: subdivide skin and cloth once, for presentation; four times the triangles.
+        """
+        surface = subdivided_surface if fine else base_surface
         self.head = head
-        self.anatomy = study(head)
+        self.anatomy = find_anatomy(head)
         self.faces = head.mesh.faces[head.groups["body"]]
-        self.gather = corner_sum(self.faces, len(head.vertices))
+        self.corner_sum = corner_sum_matrix(self.faces, len(head.vertices))
         self.skin = surface(head.mesh, head.groups["body"], len(head.vertices))
         clothed = self.anatomy.clothed[self.faces].all(axis=1)
         self.cloth = surface(head.mesh, head.groups["body"][clothed], len(head.vertices))
@@ -36,8 +52,8 @@ class Body:
         self.upper_teeth = np.unique(head.mesh.faces[head.groups["helper-upper-teeth"]])
 
 
-def shaped(head: HeadModel, weights: Mapping[str, float]) -> Floats:
-    """The head's vertices (V, 3) with shape keys added."""
+def apply_shape_keys(head: HeadModel, weights: Mapping[str, float]) -> Floats:
+    """Return the neutral head's vertices (V, 3) with weighted shape keys added."""
     vertices = head.vertices.copy()
     for name, weight in weights.items():
         key = head.key(name)
@@ -45,29 +61,36 @@ def shaped(head: HeadModel, weights: Mapping[str, float]) -> Floats:
     return vertices
 
 
-def blended(head: HeadModel, name: str, ancestry: tuple[float, float, float]) -> Key:
-    """One expression key, mixed from the three ancestries' versions."""
+def blend_ancestries(head: HeadModel, name: str, ancestry: tuple[float, float, float]) -> ShapeKey:
+    """Mix one expression key from the versions of three ancestries.
+
+    Args:
+        head: the head model.
+        name: one of `face.expression_keys.EXPRESSION_KEYS`.
+        ancestry: shares of African, Asian and Caucasian, which sum to 1.
+    """
     total = np.zeros_like(head.vertices)
     for kind, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
-        if part > 0.02:
+        if part > _SMALL_PART:
             key = head.key(f"expression/{kind}/{name}")
             total[key.index] += np.float32(part) * key.delta
-    index = np.flatnonzero(np.abs(total).max(axis=1) > 1e-5).astype(np.int32)
-    return Key(index, total[index])
+    index = np.flatnonzero(np.abs(total).max(axis=1) > _SMALL_MOVE).astype(np.int32)
+    return ShapeKey(index, total[index])
 
 
-# What of the mouth is soft enough for one side to lag behind the other; the jaw is one bone.
-SIDED = ("mouth-pursing", "mouth-retraction", "mouth-part-later", "mouth-parling", "mouth-corner-puller")
-MORE_LEFT = "{}~"  # name of the key that strengthens another at x > 0 and weakens it at x < 0
+def antisymmetric_key(key: ShapeKey, neutral: Floats) -> ShapeKey:
+    """Return the key at x > 0 and its opposite at x < 0, nothing on the midline; ``neutral``: (V, 3) the head."""
+    side = np.tanh(neutral[key.index, 0] / _SIDE_WIDTH)
+    return ShapeKey(key.index, key.delta * side[:, None])
 
 
-def sided(key: Key, rest: Floats) -> Key:
-    """The key at x > 0 and its opposite at x < 0, nothing on the midline."""
-    side = np.tanh(rest[key.index, 0] / 0.15)
-    return Key(key.index, key.delta * side[:, None])
+def asymmetric_key(key: ShapeKey, neutral: Floats, slant: float) -> ShapeKey:
+    """Make a key stronger on one side of the face, unchanged on the midline.
 
-
-def lopsided(key: Key, rest: Floats, slant: float) -> Key:
-    """The key stronger on one side of the face (x > 0 for positive ``slant``), unchanged on the midline."""
-    side = np.tanh(rest[key.index, 0] / 0.15)
-    return Key(key.index, key.delta * (1 + np.float32(slant) * side[:, None]))
+    Args:
+        key: the symmetric key.
+        neutral: (V, 3) the neutral head.
+        slant: how much stronger at x > 0, relative; negative: at x < 0.
+    """
+    side = np.tanh(neutral[key.index, 0] / _SIDE_WIDTH)
+    return ShapeKey(key.index, key.delta * (1 + np.float32(slant) * side[:, None]))

@@ -1,69 +1,112 @@
-"""Spectacle frames: two rims, a bridge and temples, as tubes."""
+"""Glasses: two rims, a bridge and temples, as tubes without lenses.
+
+Letters: V vertices, T triangles, P points of a path.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeAlias
+
 import numpy as np
 
-from dithead.synth.head.assets import Floats, Ints
-from dithead.synth.head.parts import Part, lit
+from dithead.synth.head.parts import Part, full_light
+from dithead.synth.types import Floats, Ints
 
-# Style: power of the superellipse, half width, half height, thickness of the rim (decimetres)
-_SHAPES = {
-    1: (2.0, 0.235, 0.19, 0.011),
-    2: (4.0, 0.25, 0.17, 0.014),
-    3: (2.4, 0.225, 0.20, 0.007),
-    4: (3.0, 0.26, 0.20, 0.012),
+TriangleMesh: TypeAlias = tuple[Floats, Floats, Ints]
+"""Vertices (V, 3), normals (V, 3) and triangles (T, 3)."""
+
+
+class _FrameStyle(NamedTuple):
+    """Shape of a rim: a superellipse around the eye, in decimetres for an eyeball of the usual size."""
+
+    power: float  # of the superellipse: 2 is an ellipse, more is squarer
+    half_width: float
+    half_height: float
+    thickness: float  # radius of the tube
+
+
+_STYLES = {
+    1: _FrameStyle(2.0, 0.235, 0.19, 0.011),
+    2: _FrameStyle(4.0, 0.25, 0.17, 0.014),
+    3: _FrameStyle(2.4, 0.225, 0.20, 0.007),
+    4: _FrameStyle(3.0, 0.26, 0.20, 0.012),
 }
+_COLOURS = ((0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05))  # linear RGB
+_USUAL_EYE = 0.138  # decimetres, the eyeball's radius on the neutral head
+_AHEAD = 0.23  # decimetres from the eyeball to the rims
+_CURVATURE = 0.35  # how far the rims bend back towards the temples, per decimetre squared
+_TEMPLE = 1.25  # decimetres that the temples reach back
 
 
-_SHADES = ((0.01, 0.01, 0.012), (0.06, 0.025, 0.012), (0.25, 0.24, 0.22), (0.02, 0.02, 0.05))
+def glasses_part(centres: list[Floats], radius: float, style: int) -> Part:
+    """Build glasses as a part to draw.
 
-
-def spectacles(centres: list[Floats], radius: float, style: int) -> Part:
-    """Frame ``style`` over eyes of ``radius`` at ``centres`` as a part to draw."""
-    position, normal, triangles = frame(centres, radius, style)
+    Args:
+        centres: (3,) of both eyeballs.
+        radius: of the eyeballs, decimetres.
+        style: 1 to 4, see `Identity.glasses`.
+    """
+    position, normal, triangles = glasses_mesh(centres, radius, style)
     count = len(position)
-    part = Part("glasses", "hair", triangles, position, normal, np.full((count, 2), 0.5, np.float32),
-                np.zeros((count, 4), np.float32), lit(count), position.copy())  # fmt: skip
-    part.textures = {"albedo_map": "plain"}
-    part.uniforms = {"tint": _SHADES[style % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0, "strands": 0.0}
-    return part
-
-
-def frame(centres: list[Floats], radius: float, style: int) -> tuple[Floats, Floats, Ints]:
-    """Vertices, normals (V, 3) and triangles of frame ``style`` worn over eyes at ``centres``."""
-    power, wide, high, thick = _SHAPES.get(style, _SHAPES[1])
-    tubes: list[tuple[Floats, bool]] = []
-    scale = radius / 0.138
-    edges = []
-    for centre in sorted(centres, key=lambda c: float(c[0])):
-        turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-        x = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** (2 / power) * wide * scale
-        y = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** (2 / power) * high * scale
-        z = centre[2] + radius + 0.23 - 0.35 * (centre[0] + x) ** 2
-        tubes.append((np.stack([centre[0] + x, centre[1] - 0.03 + y, z], axis=1), True))
-        edges.append((centre[0] - wide * scale, centre[0] + wide * scale))
-    middle = centres[0][1] + 0.02
-    front = centres[0][2] + radius + 0.23
-    span = np.linspace(edges[0][1], edges[1][0], 10)
-    tubes.append(
-        (np.stack([span, middle + 0.02 * np.cos(np.linspace(-1.5, 1.5, 10)), front - 0.35 * span**2], 1), False)
+    return Part(
+        name="glasses",
+        program="hair",
+        triangles=triangles,
+        position=position,
+        normal=normal,
+        uv=np.full((count, 2), 0.5, np.float32),
+        mask=np.zeros((count, 4), np.float32),
+        light=full_light(count),
+        rest=position.copy(),
+        textures={"albedo_map": "plain"},
+        uniforms={"tint": _COLOURS[style % 4], "shine": 1.2, "flatness": 1.0, "density": 1.0, "strands": 0.0},
     )
+
+
+def glasses_mesh(centres: list[Floats], radius: float, style: int) -> TriangleMesh:
+    """Build the mesh of glasses; the arguments are those of `glasses_part`."""
+    shape = _STYLES.get(style, _STYLES[1])
+    half_width = shape.half_width * (radius / _USUAL_EYE)
+    ordered = sorted(centres, key=lambda c: float(c[0]))
+    edges = [(centre[0] - half_width, centre[0] + half_width) for centre in ordered]
+    height = centres[0][1] + 0.02
+    front = centres[0][2] + radius + _AHEAD
+    across = np.linspace(edges[0][1], edges[1][0], 10)
+    arch = height + 0.02 * np.cos(np.linspace(-1.5, 1.5, 10))
+    tubes = [(_rim(centre, radius, shape), True) for centre in ordered]
+    tubes.append((np.stack([across, arch, front - _CURVATURE * across**2], 1), False))
     for side, x in ((-1, edges[0][0]), (1, edges[1][1])):
-        z = np.linspace(front - 0.35 * x * x, front - 1.25, 10)
-        out = x + side * 0.20 * np.sqrt(np.linspace(0, 1, 10))
-        tubes.append((np.stack([out, np.full(10, middle + 0.03), z], axis=1), False))
-    return merge([tube(path, closed, thick) for path, closed in tubes])
+        z = np.linspace(front - _CURVATURE * x * x, front - _TEMPLE, 10)
+        outwards = x + side * 0.20 * np.sqrt(np.linspace(0, 1, 10))
+        tubes.append((np.stack([outwards, np.full(10, height + 0.03), z], axis=1), False))
+    return merge_meshes([tube_mesh(path, closed, shape.thickness) for path, closed in tubes])
 
 
-def tube(path: Floats, closed: bool, thick: float, sides: int = 6) -> tuple[Floats, Floats, Ints]:
-    """Points, normals and triangles of a tube of radius ``thick`` along ``path`` (N, 3)."""
+def _rim(centre: Floats, radius: float, shape: _FrameStyle) -> Floats:
+    """The path (48, 3) of the rim around one eye."""
+    scale = radius / _USUAL_EYE
+    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    x = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** (2 / shape.power) * shape.half_width * scale
+    y = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** (2 / shape.power) * shape.half_height * scale
+    z = centre[2] + radius + _AHEAD - _CURVATURE * (centre[0] + x) ** 2
+    return np.stack([centre[0] + x, centre[1] - 0.03 + y, z], axis=1)
+
+
+def tube_mesh(path: Floats, closed: bool, thickness: float, sides: int = 6) -> TriangleMesh:
+    """Build a tube along a path.
+
+    Args:
+        path: (P, 3) points.
+        closed: whether the last point joins the first.
+        thickness: radius of the tube.
+        sides: corners of its cross-section.
+    """
     ahead, behind = np.roll(path, -1, axis=0), np.roll(path, 1, axis=0)
     tangent = ahead - behind
     if not closed:
         tangent[0], tangent[-1] = path[1] - path[0], path[-1] - path[-2]
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    first = np.cross(tangent, [0.13, 0.31, 0.94])
+    first = np.cross(tangent, [0.13, 0.31, 0.94])  # any direction that no tangent has
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     second = np.cross(tangent, first)
     turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)
@@ -73,16 +116,16 @@ def tube(path: Floats, closed: bool, thick: float, sides: int = 6) -> tuple[Floa
     a, b = i * sides + j, i * sides + (j + 1) % sides
     c, d = ((i + 1) % n) * sides + j, ((i + 1) % n) * sides + (j + 1) % sides
     triangles = np.stack([a, c, d, a, d, b], axis=-1).reshape(-1, 3)
-    points = path[:, None] + thick * normal
+    points = path[:, None] + thickness * normal
     return points.reshape(-1, 3), normal.reshape(-1, 3), triangles.astype(np.int32)
 
 
-def merge(pieces: list[tuple[Floats, Floats, Ints]]) -> tuple[Floats, Floats, Ints]:
-    """Several pieces as one mesh."""
-    at, triangles = 0, []
-    for points, _, faces in pieces:
-        triangles.append(faces + at)
-        at += len(points)
-    points = np.concatenate([p for p, _, _ in pieces]).astype(np.float32)
-    normal = np.concatenate([n for _, n, _ in pieces]).astype(np.float32)
+def merge_meshes(meshes: list[TriangleMesh]) -> TriangleMesh:
+    """Join several meshes into one."""
+    offset, triangles = 0, []
+    for points, _, faces in meshes:
+        triangles.append(faces + offset)
+        offset += len(points)
+    points = np.concatenate([p for p, _, _ in meshes]).astype(np.float32)
+    normal = np.concatenate([n for _, n, _ in meshes]).astype(np.float32)
     return points, normal, np.concatenate(triangles)

@@ -1,4 +1,7 @@
-"""What is behind a person: walls, curtains, brick, shelves, windows, rooms, lights; painted small and out of focus."""
+"""Backgrounds behind a person: walls, curtains, brick, shelves, windows, rooms and lights, painted out of focus.
+
+A painter draws a canvas (SIZE, SIZE, 3) of display values, where 1 is white and more is overexposed.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from dithead.synth.head.assets import Floats
-from dithead.synth.skin.paint import Picture, fractal
+from dithead.synth.noise import fractal_noise
+from dithead.synth.types import Floats, Picture
 
 RNG = np.random.Generator
 SIZE = 384
-# Paint, plaster, cloth and wood as they are bought, in HSV: hue in degrees, saturation; the value is drawn.
+"""Side of a background in pixels; it is stretched over the picture."""
+
+# Common colours of paint, plaster, cloth and wood in HSV: hue in degrees, saturation. The value is drawn. Our choice.
 _WALLS = ((40, 0.04), (36, 0.12), (30, 0.22), (45, 0.16), (210, 0.06), (205, 0.18), (150, 0.10), (95, 0.14), (20, 0.18))
 _WOODS = ((26, 0.45), (30, 0.35), (22, 0.55), (35, 0.25))
 _BOOKS = ((5, 0.65), (215, 0.5), (140, 0.35), (30, 0.45), (42, 0.2), (0, 0.05), (25, 0.7), (240, 0.15))
@@ -20,17 +25,25 @@ _SCREENS = ((197, 0.75), (210, 0.65), (130, 0.6), (0, 0.0), (220, 0.3))
 
 
 def backdrop(rng: RNG, white_balance: tuple[float, float, float]) -> Picture:
-    """A background (SIZE, SIZE, 3) as the camera that took the face sees it."""
-    kinds = list(KINDS)
-    paint, blur = KINDS[kinds[int(rng.choice(len(kinds), p=[odds for _, _, odds in KINDS.values()]))]][:2]
+    """Paint a background as the camera that records the face sees it.
+
+    Args:
+        rng: Draws the kind and everything in it.
+        white_balance: The camera's factors on RGB.
+
+    Returns:
+        A picture (SIZE, SIZE, 3).
+    """
+    kinds = list(KINDS.values())
+    paint, blur, _ = kinds[int(rng.choice(len(kinds), p=[share for _, _, share in kinds]))]
     canvas = cv2.GaussianBlur(paint(rng), (0, 0), float(rng.uniform(*blur)), borderType=cv2.BORDER_REFLECT)
-    grain = cv2.resize(fractal(rng, 256, 4, 6), (SIZE, SIZE))[..., None]
+    grain = cv2.resize(fractal_noise(rng, 256, 4, 6), (SIZE, SIZE))[..., None]
     lit = canvas * _falloff(rng) * (1 + float(rng.uniform(0.0, 0.04)) * grain) * np.array(white_balance) ** 0.4
     return np.asarray(np.clip(lit * 255, 0, 255), np.uint8)
 
 
-def any_colour(rng: RNG, value: tuple[float, float], saturation: float = 0.5) -> Floats:
-    """Any hue, mostly pale: (3,)."""
+def random_colour(rng: RNG, value: tuple[float, float], saturation: float = 0.5) -> Floats:
+    """Draw an RGB colour (3,) of any hue, mostly a pale one, with a ``value`` of HSV in the given range."""
     return _rgb(rng.uniform(0, 360), rng.beta(1.2, 2.5) * saturation * 2, rng.uniform(*value))
 
 
@@ -39,17 +52,18 @@ def _rgb(hue: float, saturation: float, value: float) -> Floats:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0])
 
 
-def _of(rng: RNG, family: tuple[tuple[int, float], ...], value: tuple[float, float]) -> Floats:
+def _colour_of(rng: RNG, family: tuple[tuple[int, float], ...], value: tuple[float, float]) -> Floats:
+    """Draw a colour near one of a family of (hue, saturation)."""
     hue, saturation = family[int(rng.integers(len(family)))]
     return _rgb(hue + rng.normal(0, 5), saturation * rng.uniform(0.6, 1.3), rng.uniform(*value))
 
 
 def _falloff(rng: RNG) -> Floats:
-    """(SIZE, SIZE, 1) light that fades across the wall, with or without a pool of it."""
+    """Light (SIZE, SIZE, 1) that fades across the wall, with a brighter spot of random strength."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.5)
-    pool = np.exp(-((x - rng.uniform(0, 1)) ** 2 + (y - rng.uniform(-0.2, 0.6)) ** 2) / 0.15) * rng.uniform(0, 0.25)
-    return np.asarray(1 + slope * (np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5)) + pool, np.float32)[..., None]
+    spot = np.exp(-((x - rng.uniform(0, 1)) ** 2 + (y - rng.uniform(-0.2, 0.6)) ** 2) / 0.15) * rng.uniform(0, 0.25)
+    return np.asarray(1 + slope * (np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5)) + spot, np.float32)[..., None]
 
 
 def _flat(colour: Floats) -> Floats:
@@ -57,12 +71,12 @@ def _flat(colour: Floats) -> Floats:
 
 
 def _wall(rng: RNG) -> Floats:
-    return _flat(_of(rng, _WALLS, (0.25, 0.95)))
+    return _flat(_colour_of(rng, _WALLS, (0.25, 0.95)))
 
 
 def _screen(rng: RNG) -> Floats:
-    """A studio's backdrop: one colour, even or nearly black."""
-    return _flat(_of(rng, _SCREENS, (0.05, 0.85)))
+    """A studio's backdrop: one even colour, perhaps nearly black."""
+    return _flat(_colour_of(rng, _SCREENS, (0.05, 0.85)))
 
 
 def _curtain(rng: RNG) -> Floats:
@@ -74,22 +88,22 @@ def _curtain(rng: RNG) -> Floats:
 
 
 def _brick(rng: RNG) -> Floats:
-    """Courses of brick or tile, painted over or bare."""
+    """Rows of bricks or tiles, bare or painted over."""
     bare = rng.random() < 0.4
-    canvas = _flat(_of(rng, _WALLS, (0.45, 0.8)))
-    own = _rgb(14, 0.5, rng.uniform(0.35, 0.6)) if bare else canvas[0, 0] * rng.uniform(0.9, 1.1)
+    canvas = _flat(_colour_of(rng, _WALLS, (0.45, 0.8)))
+    colour = _rgb(14, 0.5, rng.uniform(0.35, 0.6)) if bare else canvas[0, 0] * rng.uniform(0.9, 1.1)
     high = int(rng.integers(12, 26))
     wide, shift = int(high * rng.uniform(2, 3)), 0 if rng.random() < 0.3 else 1
     for row, y in enumerate(range(0, SIZE, high)):
         for x in range(-wide * (row * shift % 2) // 2, SIZE, wide):
-            shade = own * rng.normal(1, 0.10 if bare else 0.03)
+            shade = colour * rng.normal(1, 0.10 if bare else 0.03)
             cv2.rectangle(canvas, (x + 1, y + 1), (x + wide - 2, y + high - 2), tuple(map(float, shade)), -1)
     return canvas
 
 
 def _shelves(rng: RNG) -> Floats:
-    """Boards with books and things, and gaps between them."""
-    wood, canvas = _of(rng, _WOODS, (0.2, 0.75)), _wall(rng)
+    """Boards with books, and gaps between them."""
+    wood, canvas = _colour_of(rng, _WOODS, (0.2, 0.75)), _wall(rng)
     canvas *= rng.uniform(0.35, 0.9)
     step = int(rng.integers(60, 110))
     for y in range(int(rng.integers(10, 60)), SIZE + step, step):
@@ -98,7 +112,7 @@ def _shelves(rng: RNG) -> Floats:
             wide, high = int(rng.integers(5, 16)), int(step * rng.uniform(0.5, 0.85))
             if rng.random() < 0.12:
                 x += int(rng.integers(10, 60))
-            spine = tuple(map(float, _of(rng, _BOOKS, (0.1, 0.85))))
+            spine = tuple(map(float, _colour_of(rng, _BOOKS, (0.1, 0.85))))
             cv2.rectangle(canvas, (x, y - high), (x + wide, y), spine, -1)
             x += wide + 1
         cv2.rectangle(canvas, (0, y), (SIZE, y + 6), tuple(map(float, wood)), -1)
@@ -106,7 +120,7 @@ def _shelves(rng: RNG) -> Floats:
 
 
 def _window(rng: RNG) -> Floats:
-    """Panes of daylight in a wall, often brighter than the picture holds."""
+    """Panes of daylight in a wall, often overexposed."""
     canvas = _wall(rng) * np.float32(rng.uniform(0.4, 1.0))
     x, y = (int(v) for v in rng.integers(-80, 220, 2))
     wide, high = (int(v) for v in rng.integers(110, 260, 2))
@@ -115,7 +129,7 @@ def _window(rng: RNG) -> Floats:
     cv2.rectangle(
         canvas, (x, y + int(high * rng.uniform(0.5, 1.0))), (x + wide, y + high), tuple(map(float, ground)), -1
     )
-    frame = tuple(map(float, _of(rng, _WALLS, (0.5, 0.95))))
+    frame = tuple(map(float, _colour_of(rng, _WALLS, (0.5, 0.95))))
     for part in range(int(rng.integers(1, 4)) + 1):
         cv2.line(canvas, (x + part * wide // 2, y), (x + part * wide // 2, y + high), frame, 7)
     cv2.rectangle(canvas, (x, y), (x + wide, y + high), frame, 8)
@@ -123,16 +137,16 @@ def _window(rng: RNG) -> Floats:
 
 
 def _room(rng: RNG) -> Floats:
-    """A wall with a floor or panel, door, pictures, a lamp, a plant, a sofa's back."""
+    """A wall with rectangles, some of them framed, that pass for doors, pictures and furniture, and perhaps a plant."""
     canvas = _wall(rng)
     for _ in range(int(rng.integers(2, 8))):
         x, y = (int(v) for v in rng.integers(-60, SIZE, 2))
         w, h = (int(v) for v in rng.integers(20, 190, 2))
-        own = _of(rng, _WOODS if rng.random() < 0.4 else _WALLS, (0.08, 0.95))
-        own = any_colour(rng, (0.1, 0.9), 0.4) if rng.random() < 0.25 else own
-        cv2.rectangle(canvas, (x, y), (x + w, y + h), tuple(map(float, own)), -1)
+        colour = _colour_of(rng, _WOODS if rng.random() < 0.4 else _WALLS, (0.08, 0.95))
+        colour = random_colour(rng, (0.1, 0.9), 0.4) if rng.random() < 0.25 else colour
+        cv2.rectangle(canvas, (x, y), (x + w, y + h), tuple(map(float, colour)), -1)
         if rng.random() < 0.4:
-            inner = tuple(map(float, own * rng.uniform(0.6, 1.3)))
+            inner = tuple(map(float, colour * rng.uniform(0.6, 1.3)))
             cv2.rectangle(canvas, (x + 7, y + 7), (x + w - 7, y + h - 7), inner, -1)
     if rng.random() < 0.35:
         _plant(rng, canvas)
@@ -153,13 +167,13 @@ def _lights(rng: RNG) -> Floats:
     family = _WOODS if rng.random() < 0.6 else _SCREENS
     for _ in range(int(rng.integers(6, 30))):
         glow = np.zeros_like(canvas)
-        colour = tuple(map(float, _of(rng, family, (0.4, 1.0)) * rng.uniform(0.1, 0.6)))
+        colour = tuple(map(float, _colour_of(rng, family, (0.4, 1.0)) * rng.uniform(0.1, 0.6)))
         cv2.circle(glow, tuple(map(int, rng.integers(0, SIZE, 2))), int(rng.integers(6, 34)), colour, -1, cv2.LINE_AA)
         canvas += glow
     return canvas
 
 
-# Each with how far it is out of focus and how often it is met.
+# Kind: how to paint it, the range of the sigma in pixels by which it is out of focus, and its share. Our choice.
 KINDS: dict[str, tuple[Callable[[RNG], Floats], tuple[float, float], float]] = {
     "wall": (_wall, (1.0, 2.0), 0.20),
     "screen": (_screen, (1.0, 2.0), 0.14),

@@ -1,6 +1,8 @@
-"""The one interface to a graphics library: moderngl on EGL, software (Mesa llvmpipe) or a GPU.
+"""Render meshes off-screen: the one interface to a graphics library (moderngl on EGL, in software or on a GPU).
 
-A `Stage` holds one person's parts, draws frames and measures visibility. Nothing here knows about faces.
+A `Renderer` holds one person's parts, draws frames and measures visibility. Nothing in it knows about faces.
+
+Letters: H, W height and width of the picture, P points, D directions.
 """
 
 from __future__ import annotations
@@ -15,78 +17,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DitheadError, MissingExtraError
-from dithead.synth.head.assets import Floats
-from dithead.synth.head.parts import Drawn, Part, Program
+from dithead.synth.head.parts import Part
 from dithead.synth.scene.camera import Camera
+from dithead.synth.scene.part_buffers import PartBuffers, ShaderProgram
+from dithead.synth.types import Floats
 from dithead.types import RGB
 
 if TYPE_CHECKING:
     import moderngl
 
 PROGRAMS = ("skin", "mouth", "eye", "hair", "cloth")
+"""The shading programs a `Part` can name; each is a file ``shaders/NAME.frag``."""
+
+_WHOLE_BACKGROUND = (1.0, 1.0, 0.0, 0.0)  # scale and shift of the background picture
 
 
 @cache
-def _source(name: str) -> str:
+def _shader(name: str) -> str:
     text = (resources.files("dithead.synth.scene") / "shaders" / name).read_text()
-    return text.replace("#include neck\n", _source("neck.glsl")) if "#include neck" in text else text
+    return text.replace("#include neck\n", _shader("neck.glsl")) if "#include neck" in text else text
 
 
 def open_context() -> moderngl.Context:
-    """An off-screen OpenGL 3.3 context; raises a clear error without moderngl or a driver."""
+    """Open an off-screen OpenGL 3.3 context.
+
+    Raises:
+        MissingExtraError: moderngl is not installed.
+        DitheadError: No graphics driver answers.
+    """
     try:
         import moderngl
     except ImportError as error:
         raise MissingExtraError("synth") from error
     try:
         return moderngl.create_context(standalone=True, require=330, backend="egl")
-    except Exception as error:  # moderngl raises bare Exception when no driver answers
+    except Exception as error:  # moderngl raises a bare Exception when no driver answers
         raise DitheadError(
             f"no off-screen OpenGL driver ({error}); on Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri"
         ) from error
 
 
-class Stage:
-    """One person's parts on the graphics device. Use as a context manager."""
+class Renderer:
+    """Draws one person's parts on the graphics device. Use it as a context manager."""
 
     def __init__(self, width: int, height: int, *, supersample: float = 1.4) -> None:
-        """Pictures of ``width`` x ``height``, drawn ``supersample`` times larger and averaged.
+        """Open the device and compile the shaders.
 
-        On software drivers that costs half of what multisampling does and smooths hair as well.
+        Args:
+            width: The pictures' width in pixels.
+            height: Their height in pixels.
+            supersample: Pictures are drawn larger by this factor and averaged. On software drivers that costs half of
+                what multisampling does, and it smooths hair as well.
         """
         self.ctx = open_context()
         self.width, self.height = width, height
-        ctx = self.ctx
         self._size = round(width * supersample), round(height * supersample)
-        self._target = ctx.simple_framebuffer(self._size, components=4)
-        self._programs = {
-            name: Program(
-                ctx.program(
-                    vertex_shader=_source("mesh.vert"),
-                    fragment_shader="#version 330\n" + _source("common.glsl") + _source(f"{name}.frag"),
-                )
-            )
-            for name in PROGRAMS
-        }
-        depth = ctx.program(vertex_shader=_source("depth.vert"), fragment_shader=_source("depth.frag"))
-        self._depth = Program(depth)
-        label = ctx.program(vertex_shader=_source("mesh.vert"), fragment_shader=_source("label.frag"))
-        self._label = Program(label)
-        back = ctx.program(vertex_shader=_source("back.vert"), fragment_shader=_source("back.frag"))
-        self._back = Program(back)
+        self._target = self.ctx.simple_framebuffer(self._size, components=4)
+        self._programs = {name: self._compile("mesh.vert", f"{name}.frag", shared="common.glsl") for name in PROGRAMS}
+        self._depth = self._compile("depth.vert", "depth.frag")
+        self._label = self._compile("mesh.vert", "label.frag")
+        self._back = self._compile("back.vert", "back.frag")
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32)
-        self._back_array = ctx.vertex_array(back, [(ctx.buffer(corners), "2f", "in_position")])
+        self._back_array = self.ctx.vertex_array(self._back.program, [(self.ctx.buffer(corners), "2f", "in_position")])
         self._textures: dict[str, moderngl.Texture] = {}
-        self._drawn: list[Drawn] = []
+        self._drawn: list[PartBuffers] = []
 
-    def __enter__(self) -> Stage:
+    def _compile(self, vertex: str, fragment: str, *, shared: str | None = None) -> ShaderProgram:
+        """Compile a program; ``shared`` names a file that stands before the fragment shader."""
+        source = f"#version 330\n{_shader(shared)}{_shader(fragment)}" if shared else _shader(fragment)
+        return ShaderProgram(self.ctx.program(vertex_shader=_shader(vertex), fragment_shader=source))
+
+    def __enter__(self) -> Renderer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.ctx.release()
 
-    def picture(self, name: str, pixels: NDArray[np.uint8], *, repeat: bool = False) -> None:
-        """Upload an (H, W, 3|4) uint8 picture, top row first, under ``name``."""
+    def upload_texture(self, name: str, pixels: NDArray[np.uint8], *, repeat: bool = False) -> None:
+        """Upload a picture (H, W, 3 or 4), top row first, under ``name``; with ``repeat`` it tiles."""
         if name in self._textures:
             self._textures.pop(name).release()
         flipped = np.ascontiguousarray(pixels[::-1])
@@ -96,55 +104,65 @@ class Stage:
         self._textures[name] = texture
 
     def clear(self) -> None:
-        """Forget the parts and pictures, keep the programs: the next person may enter."""
-        self.ctx.__enter__()  # whoever opened another context since has made that one the driver's current
+        """Remove the parts and textures but keep the programs, so that another person can be drawn."""
+        self.ctx.__enter__()  # another context may have been opened since and be the driver's current one
         for drawn in self._drawn:
             drawn.release()
         for name in list(self._textures):
             self._textures.pop(name).release()
         self._drawn = []
 
-    def add(self, parts: Sequence[Part]) -> None:
-        """Put parts on the stage, drawn in this order."""
+    def add_parts(self, parts: Sequence[Part]) -> None:
+        """Add parts; they are drawn in this order."""
         for part in parts:
             programs = self._programs[part.program], self._depth, self._label
-            self._drawn.append(Drawn(self.ctx, part, *programs))
+            self._drawn.append(PartBuffers(self.ctx, part, *programs))
 
-    def relight(self) -> None:
-        """Upload the parts' ``light`` arrays again after a bake."""
+    def upload_light(self) -> None:
+        """Upload the parts' ``light`` arrays again after they were changed."""
         for drawn in self._drawn:
             drawn.upload_fixed()
 
-    def draw(self, camera: Camera, scene: Mapping[str, Any], window: tuple[float, ...] = (1, 1, 0, 0)) -> RGB:
-        """One frame (H, W, 3) uint8. ``scene`` holds the uniforms shared by all parts."""
+    def draw(self, camera: Camera, scene: Mapping[str, Any], window: tuple[float, ...] = _WHOLE_BACKGROUND) -> RGB:
+        """Draw one frame.
+
+        Args:
+            camera: Where the picture is taken from.
+            scene: Uniforms that all parts share: lights and the head's pose.
+            window: Scale (x, y) and shift (x, y) of the background picture.
+
+        Returns:
+            Pixels (H, W, 3).
+        """
         import moderngl
 
-        ctx = self.ctx
         self._target.use()
-        ctx.clear(0, 0, 0, 1)
-        ctx.enable_only(moderngl.DEPTH_TEST)
-        self._textures["background"].use(0)
-        self._back.set("window", tuple(window))
-        self._back_array.render(moderngl.TRIANGLE_STRIP)
+        self.ctx.clear(0, 0, 0, 1)
+        self._render_background(window, moderngl.DEPTH_TEST)
         shared = {"view_projection": camera.view_projection(self.width / self.height), "eye": camera.eye, **scene}
         for drawn in self._drawn:
             if drawn.part.moving:
                 drawn.upload_moving()
             flags = (moderngl.CULL_FACE if drawn.part.solid else 0) | (moderngl.BLEND if drawn.part.blend else 0)
-            ctx.enable_only(moderngl.DEPTH_TEST | flags)
+            self.ctx.enable_only(moderngl.DEPTH_TEST | flags)
             drawn.render({**shared, **drawn.part.uniforms}, self._textures)
         return self._read()
 
-    def empty(self) -> RGB:
-        """The background alone (H, W, 3)."""
+    def draw_background(self) -> RGB:
+        """Draw the background alone: (H, W, 3)."""
         import moderngl
 
         self._target.use()
-        self._textures["background"].use(0)
-        self._back.set("window", (1, 1, 0, 0))
-        self.ctx.enable_only(moderngl.NOTHING)
-        self._back_array.render(moderngl.TRIANGLE_STRIP)
+        self._render_background(_WHOLE_BACKGROUND, moderngl.NOTHING)
         return self._read()
+
+    def _render_background(self, window: tuple[float, ...], flags: int) -> None:
+        import moderngl
+
+        self.ctx.enable_only(flags)
+        self._textures["background"].use(0)
+        self._back.set("window", tuple(window))
+        self._back_array.render(moderngl.TRIANGLE_STRIP)
 
     def _read(self) -> RGB:
         raw = np.frombuffer(self._target.read(components=3, alignment=1), np.uint8)
@@ -153,8 +171,8 @@ class Stage:
             return np.ascontiguousarray(large)
         return np.asarray(cv2.resize(large, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
 
-    def labels(self, camera: Camera, scene: Mapping[str, Any]) -> NDArray[np.uint8]:
-        """What each pixel of the frame just drawn shows: (H, W) numbers into LABELS."""
+    def draw_labels(self, camera: Camera, scene: Mapping[str, Any]) -> NDArray[np.uint8]:
+        """Return what each pixel of the frame that was drawn last shows: numbers (H, W) into `parts.LABELS`."""
         import moderngl
 
         target = self.ctx.simple_framebuffer((self.width, self.height), components=4)
@@ -168,30 +186,39 @@ class Stage:
         target.release()
         return np.ascontiguousarray(raw[::-1])
 
-    def visibility(self, points: Floats, directions: Floats, size: int = 256) -> Floats:
-        """How far each point (P, 3) is open towards each unit direction (D, 3): (P, D) in 0..1."""
+    def measure_visibility(self, points: Floats, directions: Floats, size: int = 256) -> Floats:
+        """Measure by depth maps how far points are open towards directions.
+
+        Args:
+            points: Positions (P, 3).
+            directions: Unit vectors (D, 3).
+            size: Side of the depth maps in pixels.
+
+        Returns:
+            Visibility (P, D): 0 where a part lies in between, 1 where none does.
+        """
         import moderngl
 
         depth = self.ctx.depth_texture((size, size))
         buffer = self.ctx.framebuffer(depth_attachment=depth)
-        out = np.empty((len(points), len(directions)), np.float32)
+        visible = np.empty((len(points), len(directions)), np.float32)
         for column, direction in enumerate(directions):
             buffer.use()
             buffer.clear(depth=1.0)
             self.ctx.enable_only(moderngl.DEPTH_TEST)
-            matrix = _parallel(direction)
+            matrix = _light_matrix(direction)
             for drawn in self._drawn:
                 if drawn.part.occludes:
                     drawn.render_depth(matrix, self._textures)
-            field = np.frombuffer(depth.read(alignment=4), np.float32).reshape(size, size)
-            out[:, column] = _compare(field, points, matrix)
+            depth_map = np.frombuffer(depth.read(alignment=4), np.float32).reshape(size, size)
+            visible[:, column] = _compare_depth(depth_map, points, matrix)
         buffer.release()
         depth.release()
-        return out
+        return visible
 
 
-def _parallel(direction: Floats, centre: tuple[float, float, float] = (0, 7.0, 0.4), radius: float = 2.3) -> Floats:
-    """(4, 4) orthographic light matrix looking along -direction."""
+def _light_matrix(direction: Floats, centre: tuple[float, float, float] = (0, 7.0, 0.4), radius: float = 2.3) -> Floats:
+    """Orthographic matrix (4, 4) of a view along ``-direction`` on a ball around the head, in decimetres."""
     up = np.array([0.0, 1.0, 0.0]) if abs(direction[1]) < 0.95 else np.array([0.0, 0.0, 1.0])
     right = np.cross(up, direction)
     right /= np.linalg.norm(right)
@@ -202,17 +229,20 @@ def _parallel(direction: Floats, centre: tuple[float, float, float] = (0, 7.0, 0
     return matrix.astype(np.float32)
 
 
-def _compare(field: Floats, points: Floats, matrix: Floats, bias: float = 0.006) -> Floats:
-    """Four-tap soft comparison of the points with a depth map."""
-    size = len(field)
-    seen = points @ matrix[:3, :3].T + matrix[:3, 3]
-    x, y = ((seen[:, :2] + 1) * size / 2 - 0.5).T
-    depth = (seen[:, 2] + 1) / 2 - bias
+def _compare_depth(depth_map: Floats, points: Floats, matrix: Floats, bias: float = 0.006) -> Floats:
+    """Share (P,) of the four depth-map pixels around each point that lie behind it, weighted by nearness.
+
+    ``bias``, in half ranges of depth, keeps a surface from shading itself.
+    """
+    size = len(depth_map)
+    placed = points @ matrix[:3, :3].T + matrix[:3, 3]
+    x, y = ((placed[:, :2] + 1) * size / 2 - 0.5).T
+    depth = (placed[:, 2] + 1) / 2 - bias
     total = np.zeros(len(points), np.float32)
     for dx in (0, 1):
         for dy in (0, 1):
             column = np.clip(np.floor(x).astype(int) + dx, 0, size - 1)
             row = np.clip(np.floor(y).astype(int) + dy, 0, size - 1)
             near = (1 - np.abs(x - np.floor(x) - dx)) * (1 - np.abs(y - np.floor(y) - dy))
-            total += near * (depth <= field[row, column])
+            total += near * (depth <= depth_map[row, column])
     return total

@@ -1,4 +1,7 @@
-"""Pictures painted for one person: skin, hair, and the tileable detail every skin shares."""
+"""Paints the textures of one person: skin, hair and eyes, and the tileable detail that every skin shares.
+
+Letters: A side of the skin picture.
+"""
 
 from __future__ import annotations
 
@@ -11,74 +14,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DataError
-from dithead.synth.head.assets import Floats, find_texture
-from dithead.synth.head.identity import Colour, Identity
+from dithead.synth.head.assets import find_texture
+from dithead.synth.head.identity import Identity
+from dithead.synth.noise import fractal_noise
+from dithead.synth.types import RNG, Colour, Floats, Picture
 
-Picture = NDArray[np.uint8]
 SKIN_SIZE = 1024
-# The head's island of MakeHuman's body texture: u from 0.62 to 1, v from 0 to 0.84.
+"""A: side of the skin picture in pixels; our choice."""
 U_MIN, U_MAX, V_MAX = 0.62, 1.0, 0.84
-NECK_UV = (0.955, 0.66)  # plain neck skin, for what lies outside the head's island
+"""Where the head lies in MakeHuman's body texture: u from U_MIN to U_MAX, v from 0 to V_MAX."""
+NECK_UV = (0.955, 0.66)
+"""A place of plain neck skin in the body texture, for what lies outside the head's area."""
+CAMERA_GAMMA = 2.2
+"""Exponent between a picture's values and linear light, an approximation of sRGB."""
 
 
 def read_picture(path: Path) -> Picture:
-    """An RGB or RGBA picture; raises DataError naming the file."""
+    """Read a picture as RGB or RGBA.
+
+    Raises:
+        DataError: when the file is missing or unreadable.
+    """
     raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if raw is None:
-        raise DataError(f"{path}: texture missing or unreadable")
+        raise DataError(f"{path}: texture missing or unreadable; copy the head model again")
     order = cv2.COLOR_BGRA2RGBA if raw.ndim == 3 and raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(raw, order), np.uint8)
 
 
 def head_uv(uv: Floats) -> Floats:
-    """Body texture coordinates to the painted skin's; shoulders and sockets share one neck texel."""
+    """Convert coordinates (V, 2) of the body texture to those of the skin picture.
+
+    Shoulders and eye sockets, which lie outside it, share one texel of the neck.
+    """
     moved = np.stack([(uv[:, 0] - U_MIN) / (U_MAX - U_MIN), uv[:, 1] / V_MAX], axis=1)
     away = uv[:, 0] < U_MIN
     moved[away] = (np.array(NECK_UV) - (U_MIN, 0)) / (U_MAX - U_MIN, V_MAX)
     return moved.astype(np.float32)
 
 
-def noise(rng: np.random.Generator, size: int, cells: int) -> Floats:
-    """Tileable smooth noise (size, size) of zero mean and unit variance with ``cells`` periods."""
-    grid = rng.normal(size=(cells, cells)).astype(np.float32)
-    wide = np.pad(grid, 2, mode="wrap")
-    scaled = cv2.resize(wide, None, fx=size / cells, fy=size / cells, interpolation=cv2.INTER_CUBIC)
-    edge = int(2 * size / cells)
-    tile = scaled[edge : edge + size, edge : edge + size]
-    return np.asarray((tile - tile.mean()) / tile.std(), np.float32)
-
-
-def fractal(rng: np.random.Generator, size: int, cells: int, octaves: int = 4) -> Floats:
-    """A sum of octaves of `noise`, each half as strong."""
-    total = sum(noise(rng, size, min(cells << o, size)) * 0.5**o for o in range(octaves))
-    return np.asarray(total / np.std(total), np.float32)
-
-
 @lru_cache(maxsize=1)
 def detail_picture(size: int = 512) -> Picture:
-    """Tileable RGBA: low noise, pores, stubble dots, blotches; mid-grey is neutral."""
+    """Paint the detail (size, size, 4) that all skins share, tileable; mid-grey is neutral.
+
+    The channels are low noise, pores, stubble and blotches.
+    """
     rng = np.random.default_rng(7)
-    low = 0.5 + 0.16 * fractal(rng, size, 8)
-    pores = 0.5 + 0.18 * (fractal(rng, size, 64, 3) - 1.2 * _dots(rng, size, 2600, 1.3))
-    stubble = 1.3 * _strokes(rng, size, 5200)
-    blotches = 0.5 + 0.16 * fractal(rng, size, 16, 3)
-    return quantise(np.stack([low, pores, stubble, blotches], axis=-1))
+    low = 0.5 + 0.16 * fractal_noise(rng, size, 8)
+    pores = 0.5 + 0.18 * (fractal_noise(rng, size, 64, 3) - 1.2 * _soft_dots(rng, size, 2600, 1.3))
+    stubble = 1.3 * _short_hairs(rng, size, 5200)
+    blotches = 0.5 + 0.16 * fractal_noise(rng, size, 16, 3)
+    return to_bytes(np.stack([low, pores, stubble, blotches], axis=-1))
 
 
-def quantise(x: NDArray[np.floating[Any]]) -> Picture:
-    """Values 0..1 as bytes."""
+def to_bytes(x: NDArray[np.floating[Any]]) -> Picture:
+    """Convert values in 0..1 to bytes."""
     return np.asarray(np.clip(x * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _dots(rng: np.random.Generator, size: int, count: int, radius: float) -> Floats:
+def _soft_dots(rng: RNG, size: int, count: int, radius: float) -> Floats:
     field = np.zeros((size, size), np.float32)
     np.add.at(field, tuple(rng.integers(0, size, (2, count))), rng.uniform(0.4, 1, count))
     blurred = cv2.GaussianBlur(np.pad(field, 8, mode="wrap"), (0, 0), radius)[8:-8, 8:-8]
     return np.asarray(blurred / blurred.max() * 2, np.float32)
 
 
-def _strokes(rng: np.random.Generator, size: int, count: int) -> Floats:
-    """Short hairs, all growing roughly one way."""
+def _short_hairs(rng: RNG, size: int, count: int) -> Floats:
+    """Short hairs that all grow roughly one way."""
     field = np.zeros((size, size), np.uint8)
     for x, y in rng.integers(0, size, (count, 2)):
         angle, length = rng.normal(0.0, 0.45), rng.uniform(2, 7)
@@ -87,36 +89,45 @@ def _strokes(rng: np.random.Generator, size: int, count: int) -> Floats:
     return field.astype(np.float32) / 255
 
 
-def window(texture: Picture) -> Floats:
-    """The head's island of the body texture, enlarged, as linear reflectance with relief in alpha."""
+def head_area(texture: Picture) -> Floats:
+    """Cut the head out of a body texture and enlarge it: (A, A, 3) linear reflectance."""
     height, width = texture.shape[:2]
     cut = texture[int((1 - V_MAX) * height) :, int(U_MIN * width) :, :3].astype(np.float32) / 255
     big = cv2.resize(cut, (SKIN_SIZE, SKIN_SIZE), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(np.clip(big, 0, 1) ** 2.2, np.float32)
+    return np.asarray(np.clip(big, 0, 1) ** CAMERA_GAMMA, np.float32)
 
 
-def paint_skin(identity: Identity, folder: Path, rng: np.random.Generator) -> Picture:
-    """(1024, 1024, 4) square root of the reflectance of this person; alpha is fine relief around mid-grey."""
-    base = window(read_picture(find_texture(folder, "skin", f"{identity.skin}.png")))
+def paint_skin(identity: Identity, folder: Path, rng: RNG) -> Picture:
+    """Paint the skin of a person.
+
+    Args:
+        identity: who the person is.
+        folder: the head model's folder.
+        rng: draws blotches and marks.
+
+    Returns:
+        (A, A, 4) square root of the reflectance in RGB, fine relief around mid-grey in alpha.
+    """
+    base = head_area(read_picture(find_texture(folder, "skin", f"{identity.skin}.png")))
     face = base[250:620, 540:900].reshape(-1, 3)
     ratio = np.maximum(base, 0.002) / np.median(face, axis=0)
     grey = ratio.mean(axis=-1, keepdims=True)
     ratio = grey**0.75 * (ratio / grey) ** 0.5
     tone = np.array(identity.tone, np.float32)
     size = SKIN_SIZE
-    mottle = fractal(rng, size, 24, 4)[..., None] * np.array([0.025, 0.045, 0.04], np.float32)
-    redness = fractal(rng, size, 10, 2)[..., None] * np.array([0.02, -0.015, -0.02], np.float32)
+    mottle = fractal_noise(rng, size, 24, 4)[..., None] * np.array([0.025, 0.045, 0.04], np.float32)
+    redness = fractal_noise(rng, size, 10, 2)[..., None] * np.array([0.02, -0.015, -0.02], np.float32)
     skin = tone * np.clip(ratio, 0.12, 1.6) * (1 + mottle + redness)
-    skin = _marks(skin, identity, rng)
+    skin = _add_marks(skin, identity, rng)
     luminance = cv2.cvtColor(np.asarray(ratio, np.float32), cv2.COLOR_RGB2GRAY)
     relief = luminance - cv2.GaussianBlur(luminance, (0, 0), 9)
-    grain = fractal(rng, size, 170, 2) * 0.02
+    grain = fractal_noise(rng, size, 170, 2) * 0.02
     alpha = 0.5 + np.clip(relief * (0.8 + identity.age), -0.3, 0.3) + grain
-    return quantise(np.dstack([np.sqrt(np.clip(skin, 0, 1)), alpha]))
+    return to_bytes(np.dstack([np.sqrt(np.clip(skin, 0, 1)), alpha]))
 
 
-def _marks(skin: Floats, identity: Identity, rng: np.random.Generator) -> Floats:
-    """Freckles, moles and age spots, drawn into the reflectance."""
+def _add_marks(skin: Floats, identity: Identity, rng: RNG) -> Floats:
+    """The reflectance (A, A, 3) with freckles, moles and age spots."""
     shade = np.zeros(skin.shape[:2], np.float32)
     for _ in range(int(identity.freckles * 900)):
         x, y = rng.normal((700, 434), (110, 110))
@@ -135,7 +146,7 @@ def _marks(skin: Floats, identity: Identity, rng: np.random.Generator) -> Floats
 
 
 def hair_picture(path: Path) -> Picture:
-    """Brightness relative to the covered mean (mid-grey = mean) in RGB, coverage in alpha."""
+    """Read a hair texture as brightness relative to its mean (mid-grey) in RGB and coverage in alpha."""
     raw = read_picture(path)
     if raw.shape[2] == 3:
         raw = np.dstack([raw, np.full(raw.shape[:2], 255, np.uint8)])
@@ -144,20 +155,25 @@ def hair_picture(path: Path) -> Picture:
     covered = alpha > 0.5
     mean = float(grey[covered].mean()) if covered.any() else 0.5
     relative = np.where(alpha > 0.2, ((grey + 0.04) / (mean + 0.04)) ** 0.8, 1.0)
-    return quantise(np.dstack([np.repeat(np.clip(relative / 2, 0, 1)[..., None], 3, axis=2), alpha]))
+    return to_bytes(np.dstack([np.repeat(np.clip(relative / 2, 0, 1)[..., None], 3, axis=2), alpha]))
 
 
 def eye_picture(path: Path, redness: float) -> Picture:
-    """The eye texture over its own grey, slightly reddened sclera."""
+    """Read an eye texture, less saturated and with a reddened sclera.
+
+    Args:
+        path: the texture.
+        redness: of the sclera, 0..1.
+    """
     raw = read_picture(path)[..., :3].astype(np.float32)
     tint = np.array([1.0, 1 - 0.06 * redness, 1 - 0.08 * redness], np.float32)
-    red = np.clip((raw[..., :1] - raw.mean(axis=-1, keepdims=True)) / 60, 0, 1)  # MakeHuman's brown is a red
-    browned = raw.mean(axis=-1, keepdims=True) * np.array([2.0, 1.3, 0.85], np.float32)
-    raw = raw + red * (browned - raw)
+    red = np.clip((raw[..., :1] - raw.mean(axis=-1, keepdims=True)) / 60, 0, 1)  # MakeHuman's brown eyes are too red
+    brown = raw.mean(axis=-1, keepdims=True) * np.array([2.0, 1.3, 0.85], np.float32)
+    raw = raw + red * (brown - raw)
     grey = raw.mean(axis=-1, keepdims=True)
     return np.asarray(np.clip((grey + 0.75 * (raw - grey)) * tint * (1.02, 0.97, 0.92), 0, 255), np.uint8)
 
 
 def luminance(colour: Colour) -> float:
-    """Relative luminance of a linear colour."""
+    """Return the relative luminance of a linear colour."""
     return 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]

@@ -1,6 +1,6 @@
-"""How something is said, besides its words: pauses between phrases, breath drawn in them, and effort.
+"""How words are delivered: pauses between phrases, breaths, and how loudness widens the mouth.
 
-Times in seconds, waves mono; what is put in goes into the sound and into the phonemes alike.
+Times are in seconds, waves are mono. Pauses and breaths go into the sound and into the phonemes alike.
 """
 
 from __future__ import annotations
@@ -11,53 +11,83 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from dithead.synth.voice.espeak import Phoneme, Speech
+from dithead.synth.voice.utterance import Phoneme, Utterance
 from dithead.types import Wave
 
-BREATH = "↓"  # the IPA's sign of air that flows in
-_PAUSE = 0.06  # shorter silences belong to stops
-_HUSH = 1e-5
+BREATH = "↓"
+"""The phoneme of a breath: the IPA's sign of air that flows in."""
+
+_SHORTEST_PAUSE = 0.06  # seconds; shorter silences belong to the closures of p, t and k
+_SILENCE_LEVEL = 1e-5  # constant sample value of inserted silence
+_BREATH_SHARE = 0.6  # of the pauses that are long enough hold a breath; our choice
+_SHORTEST_BREATHING_PAUSE = 0.35  # seconds
 
 
-def unhurried(speech: Speech, rng: np.random.Generator) -> Speech:
-    """The same speech with silence before and after, longer pauses between its phrases, and breath drawn in some."""
-    waves: list[Wave] = []
-    sounds: list[Phoneme] = []
-    at = _pause(waves, sounds, float(rng.uniform(0.4, 1.3)), 0.0, speech.rate, rng)
-    for sound in speech.phonemes:
-        piece = speech.wave[round(sound.start * speech.rate) : round(sound.end * speech.rate)]
-        waves.append(piece)
-        end = at + len(piece) / speech.rate
-        sounds.append(Phoneme(sound.ipa, at, end))
-        at = end
-        if not sound.ipa and sound.end - sound.start > _PAUSE and rng.random() < 0.85:
-            at = _pause(waves, sounds, float(rng.gamma(2.0, 0.3)), at, speech.rate, rng)
-    _pause(waves, sounds, float(rng.uniform(0.3, 1.0)), at, speech.rate, None)
-    return replace(speech, wave=np.concatenate(waves), phonemes=tuple(sounds))
+class _Timeline:
+    """Pieces of sound and phonemes, one after another."""
 
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self.waves: list[Wave] = []
+        self.phonemes: list[Phoneme] = []
+        self.end = 0.0
 
-def _pause(
-    waves: list[Wave], sounds: list[Phoneme], length: float, at: float, rate: int, rng: np.random.Generator | None
-) -> float:
-    """Append a pause from ``at``, with ``rng`` perhaps a breath at its end; returns when it ends."""
-    count = round(length * rate)
-    wave = np.full(count, _HUSH, np.float32)
-    end = at + count / rate
-    if rng is None or length < 0.35 or rng.random() < 0.4:
-        sounds.append(Phoneme("", at, end))
-    else:
+    def add_sound(self, ipa: str, wave: Wave) -> None:
+        end = self.end + len(wave) / self.rate
+        self.waves.append(wave)
+        self.phonemes.append(Phoneme(ipa, self.end, end))
+        self.end = end
+
+    def add_pause(self, length: float, rng: np.random.Generator | None) -> None:
+        """Append ``length`` seconds of silence; with ``rng`` it may hold a breath at its end."""
+        count = round(length * self.rate)
+        wave = np.full(count, _SILENCE_LEVEL, np.float32)
+        if rng is None or length < _SHORTEST_BREATHING_PAUSE or rng.random() < 1 - _BREATH_SHARE:
+            self.add_sound("", wave)
+            return
+        start, end = self.end, self.end + count / self.rate
         taken = float(rng.uniform(0.22, min(0.5, length - 0.1)))
         first = end - taken
-        sounds += [Phoneme("", at, first), Phoneme(BREATH, first, end - 0.04), Phoneme("", end - 0.04, end)]
-        inhaled = breath(round((taken - 0.04) * rate), rate, rng)
-        place = round((first - at) * rate)
+        self.phonemes += [Phoneme("", start, first), Phoneme(BREATH, first, end - 0.04), Phoneme("", end - 0.04, end)]
+        inhaled = breath_noise(round((taken - 0.04) * self.rate), self.rate, rng)
+        place = round((first - start) * self.rate)
         wave[place : place + len(inhaled)] += inhaled[: count - place]
-    waves.append(wave)
-    return end
+        self.waves.append(wave)
+        self.end = end
 
 
-def breath(count: int, rate: int, rng: np.random.Generator) -> Wave:
-    """Air drawn in through an open mouth: band-limited noise that swells and stops, 20 to 35 dB below a loud voice."""
+def add_pauses(utterance: Utterance, rng: np.random.Generator) -> Utterance:
+    """Add silence before and after an utterance, lengthen the pauses between its phrases, and put breaths in some.
+
+    Args:
+        utterance: As a synthesiser made it, without haste or rest.
+        rng: Draws the lengths and which pauses hold a breath.
+
+    Returns:
+        A longer utterance; the samples of its phonemes are unchanged.
+    """
+    timeline = _Timeline(utterance.rate)
+    timeline.add_pause(float(rng.uniform(0.4, 1.3)), rng)
+    for phoneme in utterance.phonemes:
+        first, last = (round(time * utterance.rate) for time in (phoneme.start, phoneme.end))
+        timeline.add_sound(phoneme.ipa, utterance.wave[first:last])
+        if not phoneme.ipa and phoneme.end - phoneme.start > _SHORTEST_PAUSE and rng.random() < 0.85:
+            timeline.add_pause(float(rng.gamma(2.0, 0.3)), rng)
+    timeline.add_pause(float(rng.uniform(0.3, 1.0)), None)
+    return replace(utterance, wave=np.concatenate(timeline.waves), phonemes=tuple(timeline.phonemes))
+
+
+def breath_noise(count: int, rate: int, rng: np.random.Generator) -> Wave:
+    """Make the sound of air drawn in through an open mouth.
+
+    Args:
+        count: Number of samples.
+        rate: Samples per second.
+        rng: Draws the band, the level and the noise.
+
+    Returns:
+        Band-limited noise (count,) that swells and stops, 20 to 35 dB below a loud voice.
+    """
     low, high = float(rng.uniform(350, 700)), min(float(rng.uniform(3000, 6000)), 0.45 * rate)
     bands = signal.butter(2, (low, high), "bandpass", fs=rate, output="sos")
     noise = signal.sosfilt(bands, rng.normal(size=count))
@@ -66,20 +96,28 @@ def breath(count: int, rate: int, rng: np.random.Generator) -> Wave:
     return np.asarray(level * swell * noise / (np.std(noise) + 1e-9), np.float32)
 
 
-def effort(wave: Wave, rate: int, count: int, curves: int) -> NDArray[np.float32]:
-    """How much wider or narrower than usual a mouth opens for how loudly it speaks: ``count`` factors, ``curves`` a
-    second.
+def loudness_gain(wave: Wave, rate: int, count: int, curve_rate: int) -> NDArray[np.float32]:
+    """Compute how much wider or narrower than usual the mouth opens because of the voice's loudness.
 
-    Phonemes alone know nothing of stress; in real speech loudness follows the opening closely.
+    Phonemes alone do not carry stress, but in real speech the loudness follows the opening closely.
+
+    Args:
+        wave: The voice (n,), mono.
+        rate: Its samples per second.
+        count: Number of factors to return.
+        curve_rate: Factors per second.
+
+    Returns:
+        Factors (count,) on the opening, 0.5 to 1.3.
     """
-    at = np.arange(count + 1) * rate // curves
-    power = np.add.reduceat(np.append(wave.astype(np.float64) ** 2, 0.0), np.minimum(at, len(wave)))[:count]
-    kernel = np.hanning(17 * curves // 100)
-    loud = np.sqrt(_smoothed(power, kernel / kernel.sum()) / (rate / curves))
-    relative = loud / max(float(np.quantile(loud, 0.9)), 1e-4)
+    edges = np.arange(count + 1) * rate // curve_rate
+    power = np.add.reduceat(np.append(wave.astype(np.float64) ** 2, 0.0), np.minimum(edges, len(wave)))[:count]
+    kernel = np.hanning(17 * curve_rate // 100)  # 170 ms, about one syllable
+    level = np.sqrt(_smooth(power, kernel / kernel.sum()) / (rate / curve_rate))
+    relative = level / max(float(np.quantile(level, 0.9)), 1e-4)
     return np.clip(0.45 + 0.7 * np.sqrt(relative), 0.5, 1.3).astype(np.float32)
 
 
-def _smoothed(values: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smooth(values: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     left = len(kernel) // 2
     return np.convolve(np.pad(values, (left, len(kernel) - 1 - left), mode="edge"), kernel, "valid")

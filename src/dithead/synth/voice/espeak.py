@@ -1,8 +1,10 @@
 """Speech with exact phoneme times from the espeak-ng library.
 
-The C library is driven through ctypes: it is the only interface that reports every phoneme with the sample at
-which it begins. https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
-It carries state from one utterance to the next, so that the same words sound different the second time: each
+The C library is driven through ctypes because that is the only interface which reports every phoneme together with the
+position in the sound at which it begins, see
+https://github.com/espeak-ng/espeak-ng/blob/1.51/src/include/espeak-ng/speak_lib.h
+
+The library carries state from one utterance to the next, so the same words would sound different the second time. Each
 utterance is therefore made in a process of its own (`python -m dithead.synth.voice.espeak`).
 """
 
@@ -23,45 +25,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import DataError, DitheadError
-from dithead.types import Wave
+from dithead.synth.voice.utterance import Phoneme, Utterance
 
+# Values of speak_lib.h; the names there are in the comments.
 _SYNCHRONOUS = 0x02  # AUDIO_OUTPUT_SYNCHRONOUS
-_PHONEME_EVENTS_IPA = 0x03  # espeakINITIALIZE_PHONEME_EVENTS | _PHONEME_IPA
-_UTF8 = 1
-_SPELT = 0x100  # espeakPHONEMES: [[...]] in the text are phonemes
-_END, _PHONEME = 0, 7  # espeak_EVENT_TYPE
-_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeak_PARAMETER
+_PHONEME_EVENTS_IPA = 0x03  # espeakINITIALIZE_PHONEME_EVENTS | espeakINITIALIZE_PHONEME_IPA
+_UTF8 = 1  # espeakCHARS_UTF8
+_PHONEMES_IN_TEXT = 0x100  # espeakPHONEMES: [[...]] in the text holds phoneme signs
+_END_EVENT, _PHONEME_EVENT = 0, 7  # espeakEVENT_LIST_TERMINATED, espeakEVENT_PHONEME
+_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4  # espeakRATE, espeakVOLUME, espeakPITCH, espeakRANGE
+_LOUDNESS = 90  # value for espeakVOLUME; 100 is the default of espeak-ng; our choice
 
 
 @dataclass(frozen=True)
-class Phoneme:
-    """One sound: its IPA symbol ('' for a pause) and when it sounds, in seconds."""
+class EspeakVoice:
+    """A voice of espeak-ng."""
 
-    ipa: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Speech:
-    """A mono wave and the phonemes it consists of."""
-
-    wave: Wave
-    rate: int
-    phonemes: tuple[Phoneme, ...]
-    language: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Voice:
-    """An espeak-ng voice: language, variant (m1..m8, f1..f5 or ''), words a minute, pitch and its range 0..99."""
-
-    language: str = "en"
-    variant: str = ""
-    rate: int = 165
-    pitch: int = 50
-    pitch_range: int = 50
+    language: str = "en"  # a code of `espeak-ng --voices`
+    variant: str = ""  # m1 to m8 or f1 to f5; '' is the language's own voice
+    rate: int = 165  # words per minute
+    pitch: int = 50  # 0 to 99
+    pitch_range: int = 50  # 0 to 99, how far the pitch moves within a sentence
 
 
 class _Id(ctypes.Union):
@@ -69,6 +53,8 @@ class _Id(ctypes.Union):
 
 
 class _Event(ctypes.Structure):
+    """espeak_EVENT of speak_lib.h."""
+
     _fields_ = [
         ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
         ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
@@ -79,43 +65,55 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
-class _Engine:
-    """The library, opened once a process, and what its callback collects."""
+class _Library:
+    """The C library, opened once per process, and the samples and phonemes that its callback collects."""
 
     def __init__(self) -> None:
         name = ctypes.util.find_library("espeak-ng") or "libespeak-ng.so.1"
         try:
-            self.library = ctypes.CDLL(name)
+            self.functions = ctypes.CDLL(name)
         except OSError as error:
             raise DitheadError("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng") from error
-        self.rate = self.library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
+        self.rate = self.functions.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
         if self.rate <= 0:
             raise DitheadError("espeak-ng is installed but its data is not; apt-get install espeak-ng-data")
         self.samples: list[NDArray[np.int16]] = []
-        self.marks: list[tuple[float, str]] = []
-        self._callback = _Callback(self._collect)  # kept alive: the library holds a bare pointer
-        self.library.espeak_SetSynthCallback(self._callback)
+        self.phoneme_starts: list[tuple[float, str]] = []
+        self._callback = _Callback(self._collect)  # must stay referenced: the library holds a bare pointer to it
+        self.functions.espeak_SetSynthCallback(self._callback)
 
     def _collect(self, wave: Any, count: int, events: Any) -> int:
         if wave and count > 0:
             self.samples.append(np.ctypeslib.as_array(wave, shape=(count,)).copy())
         number = 0
-        while events[number].type != _END:
+        while events[number].type != _END_EVENT:
             event = events[number]
-            if event.type == _PHONEME:
+            if event.type == _PHONEME_EVENT:
                 symbol = bytes(event.id.string).split(b"\0")[0].decode("utf-8", "replace")
-                self.marks.append((event.audio_position / 1000.0, symbol))
+                self.phoneme_starts.append((event.audio_position / 1000.0, symbol))
             number += 1
         return 0
 
 
 @lru_cache(maxsize=1)
-def _engine() -> _Engine:
-    return _Engine()
+def _library() -> _Library:
+    return _Library()
 
 
-def speak(text: str, voice: Voice) -> Speech:
-    """Synthesise ``text``; raises DitheadError without espeak-ng, DataError for a language it does not know."""
+def speak(text: str, voice: EspeakVoice) -> Utterance:
+    """Synthesise ``text`` with ``voice`` in a child process.
+
+    Args:
+        text: What is said; espeak-ng's own phoneme signs may stand in double square brackets.
+        voice: Language, variant, rate and pitch.
+
+    Returns:
+        The utterance at the sample rate of the library, usually 22,050 Hz.
+
+    Raises:
+        DitheadError: espeak-ng is not installed, or it failed.
+        DataError: espeak-ng does not know the language, or it made no sound.
+    """
     request = json.dumps({"text": text, "voice": asdict(voice)}).encode()
     package = str(Path(__file__).parents[3])
     paths = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
@@ -123,58 +121,60 @@ def speak(text: str, voice: Voice) -> Speech:
         [sys.executable, "-m", "dithead.synth.voice.espeak"],
         input=request, capture_output=True, check=False, env=os.environ | {"PYTHONPATH": paths},
     )  # fmt: skip
-    head, _, raw = child.stdout.partition(b"\n")
-    if child.returncode != 0 or not head:
+    header, _, samples = child.stdout.partition(b"\n")
+    if child.returncode != 0 or not header:
         raise DitheadError(f"espeak-ng failed on {text!r}: {child.stderr.decode(errors='replace')[-300:].strip()}")
-    answer = json.loads(head)
+    answer = json.loads(header)
     if "error" in answer:
         raise (DataError if answer["data"] else DitheadError)(answer["error"])
-    wave = np.frombuffer(raw, np.int16).astype(np.float32) / 32768
-    marks = [(float(start), str(symbol)) for start, symbol in answer["marks"]]
+    wave = np.frombuffer(samples, np.int16).astype(np.float32) / 32768
+    starts = [(float(start), str(symbol)) for start, symbol in answer["phoneme_starts"]]
     rate = int(answer["rate"])
-    return Speech(wave, rate, _intervals(marks, len(wave) / rate), voice.language, text)
+    return Utterance(wave, rate, _phonemes(starts, len(wave) / rate), voice.language, text)
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """What the child process reports: a header and 16-bit samples."""
+    """Carry out a request in the child process; returns a header and 16-bit samples."""
     try:
-        engine, wave = _synthesise(request["text"], Voice(**request["voice"]))
+        library, wave = _synthesise(request["text"], EspeakVoice(**request["voice"]))
     except DitheadError as error:
         return {"error": str(error), "data": isinstance(error, DataError)}, b""
-    return {"rate": engine.rate, "marks": engine.marks}, wave.tobytes()
+    return {"rate": library.rate, "phoneme_starts": library.phoneme_starts}, wave.tobytes()
 
 
-def _synthesise(text: str, voice: Voice) -> tuple[_Engine, NDArray[np.int16]]:
-    engine = _engine()
-    library = engine.library
+def _synthesise(text: str, voice: EspeakVoice) -> tuple[_Library, NDArray[np.int16]]:
+    library = _library()
+    functions = library.functions
     name = voice.language + (f"+{voice.variant}" if voice.variant else "")
-    if library.espeak_SetVoiceByName(name.encode()) != 0:
+    if functions.espeak_SetVoiceByName(name.encode()) != 0:
         raise DataError(f"espeak-ng has no voice {name!r}; `espeak-ng --voices` lists them")
-    for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range), (_VOLUME, 90)):
-        library.espeak_SetParameter(parameter, int(value), 0)
+    settings = ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range), (_VOLUME, _LOUDNESS))
+    for parameter, value in settings:
+        functions.espeak_SetParameter(parameter, int(value), 0)
     raw = text.encode()
-    library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, _UTF8 | (_SPELT if "[[" in text else 0), None, None)
-    library.espeak_Synchronize()
-    if not engine.samples:
-        raise DataError(f"espeak-ng made no sound of {text!r}")
-    return engine, np.concatenate(engine.samples).astype(np.int16)
+    flags = _UTF8 | (_PHONEMES_IN_TEXT if "[[" in text else 0)
+    functions.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, flags, None, None)
+    functions.espeak_Synchronize()
+    if not library.samples:
+        raise DataError(f"espeak-ng made no sound for {text!r}; give it a text with words")
+    return library, np.concatenate(library.samples).astype(np.int16)
 
 
-def _intervals(marks: list[tuple[float, str]], duration: float) -> tuple[Phoneme, ...]:
-    """Begin times to intervals; espeak marks pauses by '_' or an empty symbol."""
-    ends = [start for start, _ in marks[1:]] + [duration]
-    intervals = []
-    for (start, symbol), end in zip(marks, ends, strict=True):
+def _phonemes(starts: list[tuple[float, str]], duration: float) -> tuple[Phoneme, ...]:
+    """Phonemes from their start times; espeak-ng marks a pause with '_' or with an empty symbol."""
+    ends = [start for start, _ in starts[1:]] + [duration]
+    phonemes = []
+    for (start, symbol), end in zip(starts, ends, strict=True):
         if end > start:
-            intervals.append(Phoneme("" if symbol.strip("_:;|'ˈˌ ") == "" else symbol, start, min(end, duration)))
-    return tuple(intervals)
+            phonemes.append(Phoneme("" if symbol.strip("_:;|'ˈˌ ") == "" else symbol, start, min(end, duration)))
+    return tuple(phonemes)
 
 
 def version() -> str:
-    """The espeak-ng library's version, for provenance."""
-    library = _engine().library
-    library.espeak_Info.restype = ctypes.c_char_p
-    return str(library.espeak_Info(None).decode())
+    """Return the version of the espeak-ng library, for provenance."""
+    functions = _library().functions
+    functions.espeak_Info.restype = ctypes.c_char_p
+    return str(functions.espeak_Info(None).decode())
 
 
 def _main() -> None:

@@ -1,7 +1,7 @@
-"""Speech from Festival's and Flite's voices: recordings of real speakers, cut into diphones or modelled, free to use.
+"""Speech with phoneme times from the voices of Festival and Flite, which were built from recordings of real speakers.
 
-espeak-ng sounds like a machine in every voice. These voices do not, and their phoneme times are exact as well:
-Festival reports the segments of the utterance it made, Flite prints them.
+espeak-ng sounds like a machine in every voice; these voices do not. Their phoneme times are exact too: Festival reports
+the segments of the utterance it made, and Flite prints them.
 https://www.cstr.ed.ac.uk/projects/festival/  http://www.festvox.org/flite/
 """
 
@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import DataError, DitheadError
-from dithead.synth.voice.espeak import Phoneme, Speech
+from dithead.synth.voice.utterance import Phoneme, Utterance
 
-SILENCES = {"#", "pau", "_", "H#", "h#", "ssil", "sil", "##"}
+# Names that the voices give to silence.
+_SILENCES = {"#", "pau", "_", "H#", "h#", "ssil", "sil", "##"}
 
+# The phones of each voice family as IPA. A phone that is missing here is spelled by its first letter, see `ipa_of`.
 _ENGLISH = {
     "aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "aʊ", "ax": "ə", "axr": "ɚ", "ay": "aɪ", "ch": "tʃ", "dh": "ð",
     "dx": "ɾ", "eh": "ɛ", "el": "əl", "em": "m", "en": "n", "er": "ɜ", "ey": "eɪ", "hh": "h", "hv": "h", "ih": "ɪ",
@@ -46,104 +49,130 @@ _RUSSIAN = {"a": "ə", "ay": "ə", "ae": "ɪ", "aa": "a", "i": "ɪ", "ii": "i", 
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A voice: the engine's name of it, an espeak-ng language code, how its phones are spelled in IPA."""
+class FestivalVoice:
+    """A voice of Festival or of Flite, its small sibling."""
 
-    engine: str
-    voice: str
-    language: str
-    spelling: dict[str, str]
+    engine: str  # "festival" or "flite"
+    voice: str  # the engine's name of the voice
+    language: str  # espeak-ng's code of the language
+    ipa: dict[str, str]  # phone of this voice -> IPA
 
 
-READERS: tuple[Reader, ...] = (
-    Reader("flite", "slt", "en", _ENGLISH),
-    Reader("flite", "rms", "en", _ENGLISH),
-    Reader("flite", "awb", "en", _ENGLISH),
-    Reader("festival", "kal_diphone", "en", _ENGLISH),
-    Reader("festival", "ked_diphone", "en", _ENGLISH),
-    Reader("festival", "cmu_us_slt_arctic_hts", "en", _ENGLISH),
-    Reader("festival", "lp_diphone", "it", _ROMANCE),
-    Reader("festival", "pc_diphone", "it", _ROMANCE),
-    Reader("festival", "upc_ca_ona_hts", "ca", _ROMANCE),
-    Reader("festival", "czech_dita", "cs", _CZECH),
-    Reader("festival", "czech_krb", "cs", _CZECH),
-    Reader("festival", "czech_machac", "cs", _CZECH),
-    Reader("festival", "czech_ph", "cs", _CZECH),
-    Reader("festival", "hy_fi_mv_diphone", "fi", _FINNISH),
-    Reader("festival", "suo_fi_lj_diphone", "fi", _FINNISH),
-    Reader("festival", "hindi_NSK_diphone", "hi", _INDIC),
-    Reader("festival", "marathi_NSK_diphone", "hi", _INDIC),
-    Reader("festival", "telugu_NSK_diphone", "te", _INDIC),
-    Reader("festival", "msu_ru_nsh_clunits", "ru", _RUSSIAN),
+FESTIVAL_VOICES: tuple[FestivalVoice, ...] = (
+    FestivalVoice("flite", "slt", "en", _ENGLISH),
+    FestivalVoice("flite", "rms", "en", _ENGLISH),
+    FestivalVoice("flite", "awb", "en", _ENGLISH),
+    FestivalVoice("festival", "kal_diphone", "en", _ENGLISH),
+    FestivalVoice("festival", "ked_diphone", "en", _ENGLISH),
+    FestivalVoice("festival", "cmu_us_slt_arctic_hts", "en", _ENGLISH),
+    FestivalVoice("festival", "lp_diphone", "it", _ROMANCE),
+    FestivalVoice("festival", "pc_diphone", "it", _ROMANCE),
+    FestivalVoice("festival", "upc_ca_ona_hts", "ca", _ROMANCE),
+    FestivalVoice("festival", "czech_dita", "cs", _CZECH),
+    FestivalVoice("festival", "czech_krb", "cs", _CZECH),
+    FestivalVoice("festival", "czech_machac", "cs", _CZECH),
+    FestivalVoice("festival", "czech_ph", "cs", _CZECH),
+    FestivalVoice("festival", "hy_fi_mv_diphone", "fi", _FINNISH),
+    FestivalVoice("festival", "suo_fi_lj_diphone", "fi", _FINNISH),
+    FestivalVoice("festival", "hindi_NSK_diphone", "hi", _INDIC),
+    FestivalVoice("festival", "marathi_NSK_diphone", "hi", _INDIC),
+    FestivalVoice("festival", "telugu_NSK_diphone", "te", _INDIC),
+    FestivalVoice("festival", "msu_ru_nsh_clunits", "ru", _RUSSIAN),
 )
 
 
-def installed_readers() -> list[Reader]:
-    """The readers whose engine and voice this machine has."""
-    festival = [line.strip() for line in _festival("(print (voice.list))").split("(")[-1].rstrip(")\n ").split()]
+def installed_voices() -> list[FestivalVoice]:
+    """Return the voices whose engine and data this machine has."""
+    listed = _run_festival("(print (voice.list))").split("(")[-1].rstrip(")\n ").split()
+    festival = [name.strip() for name in listed]
     flite = _run(["flite", "-lv"]).split() if shutil.which("flite") else []
-    return [r for r in READERS if r.voice in (festival if r.engine == "festival" else flite)]
+    return [v for v in FESTIVAL_VOICES if v.voice in (festival if v.engine == "festival" else flite)]
 
 
-def read_aloud(texts: Sequence[str], reader: Reader, stretch: float = 1.0) -> list[Speech]:
-    """Speak each text; ``stretch`` above 1 is slower. Raises DitheadError when the engine fails."""
+def speak_with_festival(texts: Sequence[str], voice: FestivalVoice, stretch: float = 1.0) -> list[Utterance]:
+    """Synthesise each text with a voice of Festival or Flite.
+
+    Args:
+        texts: What is said, one utterance each.
+        voice: One of `installed_voices`.
+        stretch: Factor on the duration of every phoneme; above 1 is slower.
+
+    Returns:
+        One utterance per text.
+
+    Raises:
+        DitheadError: The engine failed.
+        DataError: The engine made no sound for a text.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        say = _say_festival if reader.engine == "festival" else _say_flite
-        marks = say(texts, reader, stretch, Path(folder))
+        synthesise = _run_festival_voice if voice.engine == "festival" else _run_flite_voice
+        phone_ends = synthesise(texts, voice, stretch, Path(folder))
         return [
-            _speech(Path(folder) / f"{i}.wav", mark, reader, text)
-            for i, (mark, text) in enumerate(zip(marks, texts, strict=True))
+            _read_utterance(Path(folder) / f"{i}.wav", ends, voice, text)
+            for i, (ends, text) in enumerate(zip(phone_ends, texts, strict=True))
         ]
 
 
-def ipa_of(phone: str, reader: Reader) -> str:
-    """A phone's IPA: the reader's own spelling, else its first letter as it stands; '' for silence."""
-    if phone in SILENCES:
+def ipa_of(phone: str, voice: FestivalVoice) -> str:
+    """Return a phone's IPA: the voice's own table, else the phone's first letter; '' for silence."""
+    if phone in _SILENCES:
         return ""
     name = re.sub(r"[0-9:']+$", "", phone)
-    if name in reader.spelling:
-        return reader.spelling[name]
+    if name in voice.ipa:
+        return voice.ipa[name]
     half = name[: len(name) // 2]
-    if half and half * 2 == name:  # Russian writes a soft consonant twice
-        return reader.spelling.get(half, half)
+    if half and half * 2 == name:  # the Russian voice writes a soft consonant twice
+        return voice.ipa.get(half, half)
     return name[:1]
 
 
-def _say_flite(texts: Sequence[str], reader: Reader, stretch: float, folder: Path) -> list[list[tuple[str, float]]]:
-    marks = []
+_PhoneEnds = list[tuple[str, float]]  # each phone of an utterance and its end in seconds
+
+
+def _run_flite_voice(texts: Sequence[str], voice: FestivalVoice, stretch: float, folder: Path) -> list[_PhoneEnds]:
+    """Write ``folder/N.wav`` for each text; returns the phones of each."""
+    phone_ends = []
     for i, text in enumerate(texts):
-        command = ["flite", "-voice", reader.voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur",
+        command = ["flite", "-voice", voice.voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur",
                    "-t", text, "-o", str(folder / f"{i}.wav")]  # fmt: skip
         pairs = [part.rsplit(":", 1) for part in _run(command).split()]
-        marks.append([(name, float(end)) for name, end in pairs])
-    return marks
+        phone_ends.append([(name, float(end)) for name, end in pairs])
+    return phone_ends
 
 
-def _say_festival(texts: Sequence[str], reader: Reader, stretch: float, folder: Path) -> list[list[tuple[str, float]]]:
-    lines = [f"(voice_{reader.voice})", f"(Parameter.set 'Duration_Stretch {stretch:.3f})"]
+def _run_festival_voice(texts: Sequence[str], voice: FestivalVoice, stretch: float, folder: Path) -> list[_PhoneEnds]:
+    """Write ``folder/N.wav`` for each text in one run of Festival; returns the phones of each."""
+    script = [f"(voice_{voice.voice})", f"(Parameter.set 'Duration_Stretch {stretch:.3f})"]
     for i, text in enumerate(texts):
         quoted = text.replace("\\", " ").replace('"', " ")
-        lines += [
+        script += [
             f'(set! utt (SynthText "{quoted}"))',
             f'(utt.save.wave utt "{folder / f"{i}.wav"}" \'riff)',
             '(mapcar (lambda (s) (format t "@%s %f\\n" (item.name s) (item.feat s "end")))'
             " (utt.relation.items utt 'Segment))",
             '(format t "@@\\n")',
         ]
-    marks: list[list[tuple[str, float]]] = [[]]
-    for line in _festival("\n".join(lines)).splitlines():
+    phone_ends = _parse_phone_ends(_run_festival("\n".join(script)))
+    if len(phone_ends) != len(texts):
+        raise DitheadError(f"festival's voice {voice.voice} made {len(phone_ends)} of {len(texts)} utterances")
+    return phone_ends
+
+
+def _parse_phone_ends(printed: str) -> list[_PhoneEnds]:
+    """Read what the script above prints: "@NAME END" for each phone and "@@" after each utterance."""
+    utterances: list[_PhoneEnds] = [[]]
+    for line in printed.splitlines():
         at = line.find("@")
         if line[at : at + 2] == "@@":
-            marks.append([])
+            utterances.append([])
         elif at >= 0:
             name, end = line[at + 1 :].split()[:2]
-            marks[-1].append((name, float(end)))
-    if len(marks) != len(texts) + 1:
-        raise DitheadError(f"festival's voice {reader.voice} made {len(marks) - 1} of {len(texts)} utterances")
-    return marks[:-1]
+            utterances[-1].append((name, float(end)))
+    return utterances[:-1]
 
 
-def _festival(script: str) -> str:
+def _run_festival(script: str) -> str:
+    """Return what Festival prints for a Scheme script; '' where Festival is not installed."""
     if not shutil.which("festival"):
         return ""
     with tempfile.NamedTemporaryFile("w", suffix=".scm", encoding="utf-8") as file:
@@ -159,18 +188,16 @@ def _run(command: list[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _speech(path: Path, marks: list[tuple[str, float]], reader: Reader, text: str) -> Speech:
-    import wave
-
-    if not marks or not path.is_file():
-        raise DataError(f"{reader.engine}'s voice {reader.voice} made no sound of {text!r}")
+def _read_utterance(path: Path, phone_ends: _PhoneEnds, voice: FestivalVoice, text: str) -> Utterance:
+    if not phone_ends or not path.is_file():
+        raise DataError(f"{voice.engine}'s voice {voice.voice} made no sound for {text!r}")
     with wave.open(str(path)) as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    starts = [0.0] + [end for _, end in marks[:-1]]
+    starts = [0.0] + [end for _, end in phone_ends[:-1]]
     phonemes = tuple(
-        Phoneme(ipa_of(name, reader), start, end)
-        for (name, end), start in zip(marks, starts, strict=True)
+        Phoneme(ipa_of(name, voice), start, end)
+        for (name, end), start in zip(phone_ends, starts, strict=True)
         if end > start
     )
-    return Speech(samples, rate, phonemes, reader.language, text)
+    return Utterance(samples, rate, phonemes, voice.language, text)

@@ -1,10 +1,10 @@
-"""What synthetic people say: short everyday sentences of our own in a dozen languages, made-up words, no words."""
+"""Texts that synthetic people say: everyday sentences in sixteen languages, made-up words, and sounds without words."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# espeak-ng language -> sentences (written for this project; CC0)
+# espeak-ng's language code -> sentences, written for this project (CC0).
 SENTENCES: dict[str, tuple[str, ...]] = {
     "en": (
         "Maybe people film those five views from above.",
@@ -122,19 +122,34 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# Humming, laughing, hesitating: espeak-ng's own phoneme signs, the same in any language.
+LANGUAGES = tuple(SENTENCES)
+"""espeak-ng's codes of the languages in which there are sentences."""
+
+_WORDS_PER_SECOND = 2.4  # a little more than people say, so that a text is never too short
+
+# Humming, laughter and hesitation in espeak-ng's phoneme signs, the same in every language.
 _SOUNDS = ("[[m:m]]", "[[m:h'm]]", "[[a:]]", "[[o:]]", "[[aha]]", "[[ha'hahaha]]", "[[hehehe]]", "[[m:]]", "[[o'o:]]")
 
+# Parts of made-up syllables, in English spelling.
 _ONSETS = (*"pbmfvwtdnlrskg", "sh", "th", "ch", "bl", "fr", "sp", "pl", "")
 _NUCLEI = ("a", "ee", "oo", "o", "i", "e", "ow", "ay", "oy", "u", "ar", "aw")
 _CODAS = ("", "", "m", "p", "b", "f", "n", "t", "s", "l", "v", "sh", "k")
 
 
 def sample_text(rng: np.random.Generator, language: str, seconds: float) -> str:
-    """Enough sentences of ``language`` for ``seconds``; in English sometimes words that mean nothing."""
-    words_needed = int(seconds * 2.4) + 6
+    """Draw a text that is long enough for a clip.
+
+    Args:
+        rng: Draws the sentences.
+        language: One of `LANGUAGES`; in English about a third of the texts are made-up words.
+        seconds: How long the text should last at least.
+
+    Returns:
+        Sentences, some of them perhaps twice.
+    """
+    words_needed = int(seconds * _WORDS_PER_SECOND) + 6
     if language.startswith("en") and rng.random() < 0.35:
-        return nonsense(rng, words_needed)
+        return made_up_words(rng, words_needed)
     pool = list(SENTENCES[language])
     chosen: list[str] = []
     while sum(len(s.split()) for s in chosen) < words_needed:
@@ -142,17 +157,17 @@ def sample_text(rng: np.random.Generator, language: str, seconds: float) -> str:
     return " ".join(chosen)
 
 
-def nonsense(rng: np.random.Generator, words: int) -> str:
-    """Pronounceable made-up words, rich in labials, with commas and stops between them."""
-    made = []
-    for _ in range(words):
+def made_up_words(rng: np.random.Generator, count: int) -> str:
+    """Draw ``count`` pronounceable words without meaning, rich in labials, with commas and full stops between them."""
+    words = []
+    for _ in range(count):
         syllables = int(rng.integers(1, 4))
         word = "".join(str(rng.choice(_ONSETS)) + str(rng.choice(_NUCLEI)) for _ in range(syllables))
         pause = "," if rng.random() < 0.12 else "." if rng.random() < 0.08 else ""
-        made.append(word + str(rng.choice(_CODAS)) + pause)
-    return " ".join(made)
+        words.append(word + str(rng.choice(_CODAS)) + pause)
+    return " ".join(words)
 
 
-def wordless(rng: np.random.Generator, seconds: float) -> str:
-    """Humming, laughter and the like, for ``seconds`` or more."""
+def wordless_sounds(rng: np.random.Generator, seconds: float) -> str:
+    """Draw humming, laughter and the like, in espeak-ng's phoneme signs, for at least ``seconds``."""
     return " ".join(f"{rng.choice(_SOUNDS)}." for _ in range(int(seconds * 2) + 4))

@@ -100,9 +100,9 @@ def encode_clip(
 
 
 def _for_tokens(head: TalkingHead, clip: Clip) -> Tensor:
-    """Speech features (T, F) without the sound that only an ear hears: stage two asks for tokens."""
-    features = head.encode_audio(torch.from_numpy(clip.audio()))
-    return features[:, :N_MELS] if head.audio.sound else features
+    """Speech features (T, F) without the samples that only a lip predictor needs: stage two asks for tokens."""
+    features = head.audio.features(torch.from_numpy(clip.audio()))
+    return features[:, :N_MELS] if head.audio.has_samples else features
 
 
 def augmentation_of(item: WeightedClip, variant: int, seed: int, side: int, size: int) -> Augmentation:

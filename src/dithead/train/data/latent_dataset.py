@@ -1,6 +1,6 @@
 """Batches of stage two from cached clips: every row depends on (seed, step, row) alone.
 
-Letters: B batch, W mel frames a window, R references, C latent channels, G latent side, F frames drawn together.
+Letters: B batch, W mel frames a window, R references, C latent channels, G latent side.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dithead.config import DiTTraining
-from dithead.errors import ConfigError
-from dithead.models.audio.base import MelListener
-from dithead.models.denoiser.chunks import CONTEXT
-from dithead.models.talking_head import AudioEncoder
+from dithead.models.audio.base import AudioEncoder
 from dithead.train.data.clips import Mixture
 from dithead.train.data.latent_cache import CachedClip, ClipLatents
 from dithead.train.data.lip_basis import LipBasis
@@ -29,7 +25,6 @@ from dithead.train.loop.runtime import Batch, step_generator, step_rng
 Array = NDArray[Any]
 _CANDIDATES = 8  # references to choose the best of
 _OPEN_OF = 3  # frames to choose the most open of
-_KNOWN_SHARE = 0.75  # of the chunks begin with frames of the one before
 
 
 class LatentBank:
@@ -37,49 +32,33 @@ class LatentBank:
 
     def __init__(
         self, cached: Sequence[CachedClip], basis: LipBasis, settings: DiTTraining, audio: AudioEncoder,
-        references: int = 1, together: int = 1,
+        references: int = 1,
     ) -> None:  # fmt: skip
-        """``together``: frames that are drawn together, F."""
         self.cached, self.clips = cached, [item.latents for item in cached]
         self.names_of = [item.name for item in cached]
         self._mixture = Mixture([item.probability for item in cached], [item.final for item in cached])
-        self.settings, self.basis, self.references, self.together = settings, basis, references, together
+        self.settings, self.basis, self.references = settings, basis, references
         self.window, self.rate, self.pad = audio.config.window, audio.rate, audio.pad
-        self._augment = augment_mel if isinstance(audio, MelListener) else as_it_is
+        self._augment = augment_mel if audio.mel_features else as_it_is
 
     def batch(self, step: int, seed: int) -> Batch:
         """Everything one update needs of this process's rows, its random numbers included: resuming repeats nothing and
         skips nothing.
         """
-        s, each = self.settings, self.together
-        chunks = self._chunks()
-        rows = [row for chunk in chunks for row in self._rows(step_rng(seed, step, 0, chunk), step / s.steps)]
+        s, own = self.settings, team().rows(self.settings.batch)
+        rows = [self._training_row(step_rng(seed, step, 0, row), step / s.steps) for row in own]
         out = {key: torch.from_numpy(np.stack([row[key] for row in rows])).float() for key in rows[0]}
-        generator, own, count = step_generator(seed, step), slice(chunks.start, chunks.stop), s.batch // each
-
-        def spread(value: Tensor) -> Tensor:
-            return value[own].repeat_interleave(each, 0)  # the frames of a chunk share it
-
-        out["noise"] = spread(torch.randn(count, *out["latent"].shape[1:], generator=generator))
-        out["uniform"] = spread(torch.rand(count, generator=generator))
-        out["drop_audio"] = spread(torch.rand(count, generator=generator) < s.audio_dropout)
-        if each > 1:
-            begun = spread(torch.rand(count, generator=generator) < _KNOWN_SHARE)
-            out["known"] = begun & (torch.arange(len(rows)) % each < CONTEXT)
+        generator, mine = step_generator(seed, step), slice(own.start, own.stop)
+        out["noise"] = torch.randn(s.batch, *out["latent"].shape[1:], generator=generator)[mine]
+        out["uniform"] = torch.rand(s.batch, generator=generator)[mine]
+        out["drop_audio"] = (torch.rand(s.batch, generator=generator) < s.audio_dropout)[mine]
         return out
 
     def names(self, step: int, seed: int) -> list[str]:
         """What ``batch`` holds, for people."""
-        done = step / self.settings.steps
-        picks = [self._pick(step_rng(seed, step, 0, chunk), done) for chunk in self._chunks()]
+        done, own = step / self.settings.steps, team().rows(self.settings.batch)
+        picks = [self._pick(step_rng(seed, step, 0, row), done) for row in own]
         return [f"{self.names_of[index]} frame {frame}" for index, frame in picks]
-
-    def _chunks(self) -> range:
-        """Which of the global batch's chunks are this process's. ConfigError when they cannot be shared out."""
-        share, each = team().rows(self.settings.batch), self.together
-        if len(share) % each:
-            raise ConfigError(f"dit.batch: {len(share)} rows a process are no multiple of {each} frames drawn together")
-        return range(share.start // each, share.stop // each)
 
     def stretch(
         self, rng: np.random.Generator, progress: float, count: int
@@ -113,16 +92,11 @@ class LatentBank:
             return index, int(frames[np.argmax(clip.lips[frames, -1])])
         return index, int(frames[0])
 
-    def _rows(self, rng: np.random.Generator, progress: float) -> list[dict[str, Array]]:
-        """The frames of one chunk around a chosen one; they share the reference and the voice."""
+    def _training_row(self, rng: np.random.Generator, progress: float) -> dict[str, Array]:
+        """A chosen frame, with its reference and speech augmented."""
         index, chosen = self._pick(rng, progress)
         clip = self.clips[index]
-        if self.together == 1:
-            return [self._row(clip, chosen, self._reference(clip, chosen, rng), rng, rng)]
-        first = max(0, min(chosen - self.together // 2, len(clip.latents) - self.together))
-        reference, voice = self._reference(clip, first, rng), int(rng.integers(2**62))
-        frames = [min(first + k, len(clip.latents) - 1) for k in range(self.together)]
-        return [self._row(clip, frame, reference, np.random.default_rng(voice), rng) for frame in frames]
+        return self._row(clip, chosen, self._reference(clip, chosen, rng), rng, rng)
 
     def _row(
         self,
@@ -163,13 +137,10 @@ class LatentBank:
         return clip.latents[list(frames)].reshape(-1, *clip.latents.shape[2:])
 
     def _other_frame(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> int:
-        choice = self.settings.reference_choice
-        if choice == "random":
+        if self.settings.reference_choice == "random":
             return int(rng.integers(len(clip.latents)))
-        if choice == "near-mouth":  # of one to all candidates, so that chance has its part
-            few = rng.integers(len(clip.latents), size=int(rng.integers(1, _CANDIDATES + 1)))
-            return near_mouth(clip, frame, few, rng.uniform(0, self.settings.lip_noise) * rng.standard_normal())
-        return far_mouth(clip, frame, rng.integers(len(clip.latents), size=_CANDIDATES))
+        few = rng.integers(len(clip.latents), size=int(rng.integers(1, _CANDIDATES + 1)))  # so chance has its part
+        return near_mouth(clip, frame, few, rng.uniform(0, self.settings.lip_noise) * rng.standard_normal())
 
 
 def near_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]], error: float) -> int:
@@ -179,14 +150,3 @@ def near_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any
     opening = clip.lips[:, -1].astype(np.float32)
     wanted = opening[frame] + error * float(opening.std())
     return int(candidates[int(np.abs(opening[candidates] - wanted).argmin())])
-
-
-def far_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]]) -> int:
-    """Of ``candidates`` the frame whose head is as in ``frame`` and whose lips are not (after MuseTalk 1.5).
-
-    The lips' place in the crop stands for the head's pose, which alignment has taken away but for that.
-    """
-    lips = np.linalg.norm(clip.lips[candidates].astype(np.float32) - clip.lips[frame].astype(np.float32), axis=1)
-    place = np.abs(clip.mouth[candidates].astype(np.float32) - clip.mouth[frame].astype(np.float32)).mean((1, 2, 3))
-    score = lips / max(float(lips.max()), 1e-6) - place / max(float(place.max()), 1e-6)
-    return int(candidates[int(score.argmax())])

@@ -1,7 +1,7 @@
 """Batches of the audio encoder: faces and voices in memory, windows of their speech and what the mouth does in them.
 
-Letters: B batch, W mel frames a window, P before it, F numbers in each: 80, and 160 samples behind them for an ear;
-L = W / 2 tokens of 20 ms, N frames, E moments the ear tells of.
+Letters: B batch, W mel frames a window, P before it, F numbers in each: 80, and 160 samples behind them for a lip
+predictor; L = W / 2 tokens of 20 ms, N frames, E moments that the lip predictor predicts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from dithead.config import AudioTraining
 from dithead.errors import DataError
-from dithead.models.audio.context_encoder import ContextEncoder
-from dithead.models.audio.hf_speech import SpeechEncoder
+from dithead.models.audio.base import AudioEncoder
+from dithead.models.audio.lip_predictor import LipPredictor
 from dithead.models.audio.mel import FLOOR, HOP, N_MELS
-from dithead.models.talking_head import AudioEncoder, speech_features
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import Mixture, Source, choose_clips
 from dithead.train.data.damaged_clips import Damaged
@@ -33,7 +32,7 @@ from dithead.train.loop.runtime import Batch, step_rng
 MOUTH = 8
 """Controls of a mouth: jaw, round, wide, part, protrude, tuck, tongue, closure (``synth.face.visemes``)."""
 _TOKEN = 2  # mel frames a token
-_EARLIEST = 16  # tokens of a stretch before which an ear has heard too little to be asked
+_EARLIEST = 16  # tokens of a stretch before which a lip predictor has too little of the past
 
 Floats = NDArray[np.floating[Any]]
 
@@ -63,9 +62,7 @@ class AudioBank:
     ) -> None:
         """``encoder`` says what is heard: log-mel, or a pretrained network's features."""
         self.settings, self.encoder = settings, encoder
-        pretrained = isinstance(encoder, SpeechEncoder)
-        self.frames_per_token = 1 if pretrained else _TOKEN
-        self._augment = as_it_is if pretrained else augment_mel
+        self._augment = augment_mel if encoder.mel_features else as_it_is
         chosen = choose_clips(sources, "train", settings.frames_per_identity, power=0.5)
         damaged = Damaged(len(chosen))
         read = [(item, damaged.read(item.clip, partial(shapes_of, item.clip))) for item in chosen]
@@ -92,7 +89,8 @@ class AudioBank:
     def batch(self, step: int, seed: int) -> Batch:
         """mel (B, P + W, F), tokens' lips (B, L, 9) and mouth (B, L, 8), the centre's lips (B, 9), voice (B,) 0 or 1.
 
-        Where there is an ear also the lips (B, E, 9) of the stretch that it tells of, and whether known (B, E).
+        Where there is a lip predictor also the lips (B, E, 9) of the stretch that it predicts, and whether known
+        (B, E).
         """
         rows = [
             self._row(step_rng(seed, step, 3, row), step / self.settings.steps)
@@ -107,7 +105,7 @@ class AudioBank:
             item = self.faces[self._mixture.pick(rng, progress)]
         tempo = float(np.exp(rng.normal(0, self.settings.tempo)))
         centre = rng.uniform(0, len(item.mel) - 1)
-        window, count, each = self.encoder.config.window, len(self.encoder.position), self.frames_per_token
+        window, count, each = self.encoder.config.window, len(self.encoder.position), self.encoder.frames_per_token
         moments = centre + (np.arange(-self.encoder.past, window) - window / 2) * tempo
         tokens = centre + ((np.arange(count) - count / 2) * each + 0.5) * tempo
         zeros = np.zeros((len(tokens), MOUTH), np.float32)
@@ -122,23 +120,24 @@ class AudioBank:
 
     def _heard(self, rng: np.random.Generator, features: NDArray[np.float16], moments: NDArray[np.float64]) -> Floats:
         """Features (T, F) at ``moments`` (P + W,), in another voice and room."""
-        if not self.encoder.sound:
+        if not self.encoder.has_samples:
             return self._augment(rng, cut_mel(features, moments, self.encoder.pad))
         mel = self._augment(rng, cut_mel(features[:, :N_MELS], moments))
         sound = augment_sound(rng, cut_sound(features[:, N_MELS:].ravel(), moments))
         return np.concatenate([mel, sound.reshape(-1, HOP)], 1)
 
     def _stretch(self, item: Heard, moments: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-        """What an ear should tell of speech at ``moments`` (P + W,).
+        """What a lip predictor should predict for speech at ``moments`` (P + W,).
 
-        Nothing before the first or after the last frame, nor where it hears too little of what comes before or after.
+        Nothing before the first or after the last frame, nor where it has too little of what comes before or after.
         """
-        if not isinstance(self.encoder, ContextEncoder) or self.encoder.ear is None:
+        predictor = self.encoder.lip_predictor
+        if predictor is None:
             return {}
-        tokens = told_by(self.encoder, moments)
+        tokens = predicted_moments(predictor, moments)
         inside = (tokens >= 0) & (tokens <= (len(item.lips) - 1) * item.spacing)
         inside[:_EARLIEST] = False
-        inside[-(self.encoder.config.window // (2 * _TOKEN) - self.encoder.ear.margin) :] = False
+        inside[-(self.encoder.config.window // (2 * _TOKEN) - predictor.margin) :] = False
         return {"stretch": item.at(item.lips, tokens), "inside": inside.astype(np.float32)}
 
     def _face(self, clip: Clip, shapes: NDArray[np.float32]) -> Heard:
@@ -175,11 +174,9 @@ def cut_sound(sound: NDArray[np.float16], moments: NDArray[np.float64]) -> NDArr
     return np.interp(at, np.arange(len(sound)), sound.astype(np.float32), left=0.0, right=0.0).astype(np.float32)
 
 
-def told_by(encoder: ContextEncoder, moments: Floats) -> NDArray[np.float64]:
-    """At which of ``moments`` (P + W,) the encoder's ear tells of the lips (E,)."""
-    assert encoder.ear is not None
-    margin = encoder.ear.margin
-    return np.asarray(moments[::_TOKEN][margin:-margin], np.float64)
+def predicted_moments(predictor: LipPredictor, moments: Floats) -> NDArray[np.float64]:
+    """For which of ``moments`` (P + W,) the lip predictor predicts the lips (E,)."""
+    return np.asarray(moments[::_TOKEN][predictor.margin : -predictor.margin], np.float64)
 
 
 def as_it_is(_: np.random.Generator, features: Floats) -> Floats:
@@ -189,7 +186,7 @@ def as_it_is(_: np.random.Generator, features: Floats) -> Floats:
 
 def features_of(encoder: AudioEncoder, wave: Floats) -> NDArray[np.float16]:
     """Features (T, F) of speech."""
-    return speech_features(encoder, torch.from_numpy(np.asarray(wave, np.float32))).numpy().astype(np.float16)
+    return encoder.features(torch.from_numpy(np.asarray(wave, np.float32))).numpy().astype(np.float16)
 
 
 def shapes_of(clip: Clip) -> NDArray[np.float32]:

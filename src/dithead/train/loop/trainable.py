@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from dithead.train.loop.processes import team
-from dithead.train.loop.weights_file import time_to_learn
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -85,13 +84,10 @@ class Trainable:
         return self._gathered or self.average.module.state_dict()
 
     def warm_start(self, state: dict[str, Any]) -> None:
-        """Begin from another run's average with a fresh optimiser.
-
-        A run without attention over time can be gone on from with it, for it adds nothing at first.
-        """
+        """Begin from another run's average with a fresh optimiser."""
         own, stored = self.average.state_dict(), state["average"]
         kept = {name: value for name, value in own.items() if name.rpartition(".")[2] in self.kept}
-        _load(self.average, {**stored, **kept}, time_to_learn(own, stored))
+        _load(self.average, {**stored, **kept})
         self.module.load_state_dict(self.average.module.state_dict())
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -103,10 +99,10 @@ class Trainable:
         self.optimizer.load_state_dict({**stored, "state": moments})
 
 
-def _load(module: nn.Module, state: dict[str, Any], absent: dict[str, Any] | None = None) -> None:
-    """Fill a module, split or not, from whole tensors; ``absent`` are its own, for names that ``state`` lacks."""
+def _load(module: nn.Module, state: dict[str, Any]) -> None:
+    """Fill a module, split or not, from whole tensors."""
     own = module.state_dict()
-    module.load_state_dict((absent or {}) | {name: _as(own.get(name), value) for name, value in state.items()})
+    module.load_state_dict({name: _as(own.get(name), value) for name, value in state.items()})
 
 
 def _as(like: Any, value: Any) -> Any:

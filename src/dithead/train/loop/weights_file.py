@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from dithead.errors import ModelError, OutputError
 from dithead.media.files import replacing
+from dithead.models.format_migration import migrate_tensors
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str] | None = None) -> Path:
@@ -31,21 +31,16 @@ def fill(module: nn.Module, path: Path, otherwise: str, own: str | None = None) 
     if not path.exists():
         raise ModelError(f"{path} is missing; {otherwise}")
     try:
-        stored = load_file(path)
+        stored = migrate_tensors(load_file(path), path)
         if own is not None:
             part = f"{own}."
             kept = {name: value for name, value in module.state_dict().items() if name.startswith(part)}
             stored = {name: value for name, value in stored.items() if not name.startswith(part)} | kept
-        module.load_state_dict(time_to_learn(module.state_dict(), stored) | stored)
+        module.load_state_dict(stored)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file ({error}); {otherwise}") from None
     except RuntimeError as error:
         raise ModelError(f"{path} does not fit the preset ({why(error)})") from None
-
-
-def time_to_learn(own: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
-    """A network's ``own`` attention over time, where ``stored`` weights have none: it adds nothing at first."""
-    return {} if any(".temporal." in name for name in stored) else {n: v for n, v in own.items() if ".temporal." in n}
 
 
 def why(error: Exception) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dithead.models.denoiser.chunks import chunks, knowing
-from dithead.models.denoiser.dit import tokens_per_sample
+from dithead.models.denoiser.base import LatentConditions
+from dithead.models.denoiser.token_window import tokens_per_sample
 from dithead.models.talking_head import TalkingHead
 from dithead.train.data.latent_dataset import LatentBank
 from dithead.train.loop.runtime import autocast
@@ -111,7 +111,7 @@ def sample(head: TalkingHead, clip: HeldOutClip, mel: Tensor, shown: Shown = "ne
         if shown in ("near", "nearest"):
             reference = _near(head, clip, tokens, head.config.dit.references if shown == "near" else 1)
         if shown != "previous":
-            return _in_chunks(head, clip, tokens, reference)
+            return _denoise(head, clip, slice(0, count), reference, tokens)
         made = [_denoise(head, clip, slice(0, 1), reference[:1], tokens[:1])]
         for k in range(1, count):
             made.append(_denoise(head, clip, slice(k, k + 1), made[-1], tokens[k : k + 1]))
@@ -128,7 +128,7 @@ def copied(head: TalkingHead, clip: HeldOutClip) -> Tensor:
 
 def _near(head: TalkingHead, clip: HeldOutClip, tokens: Tensor, count: int) -> Tensor:
     """``count`` references (K, count * C, G, G); the same for all frames where the model is not told of the lips."""
-    moved = head.moved_opening(tokens)
+    moved = head.predict_opening(tokens)
     if moved is None:
         return clip.reference[:, : count * clip.latent.shape[1]].expand(len(tokens), -1, -1, -1)
     wanted = clip.usual + moved.float().cpu()  # (K,)
@@ -136,33 +136,18 @@ def _near(head: TalkingHead, clip: HeldOutClip, tokens: Tensor, count: int) -> T
     return clip.others[nearest[:, :count]].flatten(1, 2)
 
 
-def _in_chunks(head: TalkingHead, clip: HeldOutClip, tokens: Tensor, reference: Tensor) -> Tensor:
-    """All at once, or by a model with attention over time a chunk after the other."""
-    together = head.config.dit.temporal
-    if not together:
-        return _denoise(head, clip, slice(0, len(tokens)), reference, tokens)
-    made = clip.latent[:0]
-    for start, first, stop in chunks(len(tokens), together):
-        rows = slice(start, stop)
-        new = _denoise(head, clip, rows, reference[rows], tokens[rows], made[start:first], stop - start)
-        made = torch.cat([made, new[first - start :]])
-    return made
-
-
-def _denoise(
-    head: TalkingHead, clip: HeldOutClip, rows: slice, reference: Tensor, tokens: Tensor, known: Tensor | None = None,
-    frames: int = 1,
-) -> Tensor:  # fmt: skip
+def _denoise(head: TalkingHead, clip: HeldOutClip, rows: slice, reference: Tensor, tokens: Tensor) -> Tensor:
+    """Latents (K, C, G, G) of the frames ``rows``."""
     masked, mask = (x[rows].to(head.device) for x in (clip.masked, clip.mask))
-    reference = reference.to(head.device)
-    index, lips = tokens_per_sample(mask, frames), head.lips(tokens)
+    conditions = LatentConditions(
+        masked, mask, reference.to(head.device), tokens, head.predict_lips(tokens), tokens_per_sample(mask)
+    )
 
     def predict(z: Tensor, t: Tensor) -> Tensor:
-        return head.dit(z, t, masked, mask, reference, tokens, index, lips, frames).float()
+        return head.dit(z, t, conditions).float()
 
     noise = head.initial_noise(0).to(head.device).expand(len(masked), -1, -1, -1)
-    told = predict if known is None else knowing(predict, known.to(head.device))
-    made = head.objective.sample(told, noise, head.config.steps)
+    made = head.objective.sample(predict, noise, head.config.steps)
     return torch.where(mask > 0, made, masked).float().cpu()
 
 

@@ -147,7 +147,7 @@ def _sample(source: Source, folder: Path, pick: Callable[[Dataset], list[Clip]])
     (folder / "clips").mkdir(parents=True)
     for clip in chosen:
         (folder / "clips" / clip.id).symlink_to(clip.folder.absolute(), target_is_directory=True)
-    (folder / "config.json").write_text(dataset.config.model_dump_json())
+    (folder / "config.json").write_text(json.dumps(dataset.config.stored_values()))
     lines = [json.dumps(entry) + "\n" for entry in dataset.entries if entry["id"] in ids]
     (folder / "manifest.jsonl").write_text("".join(lines))
     return Source(folder, source.weight, source.final)

@@ -11,7 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from dithead.config import ModelConfig
 from dithead.diffusion.objectives import make_objective
 from dithead.face.masks import box_polygon, polygon_mask
-from dithead.models.audio.hf_speech import KLConfig, SpeechConfig
+from dithead.models.audio.hf_speech import SpeechConfig
+from dithead.models.autoencoder.kl import KLConfig
+from dithead.models.denoiser.base import LatentConditions
 from dithead.models.talking_head import TalkingHead
 
 # What the default sources are built like, so that presets can be counted without a download.
@@ -94,7 +96,7 @@ def _flops(head: TalkingHead, config: ModelConfig, index: torch.Tensor) -> float
     mask_z, t = torch.zeros(1, 1, d.grid, d.grid, device="meta"), torch.zeros(1, device="meta")
     at, rounds = index.to("meta"), config.steps * (1 if config.guidance == 1 else 2)
     with FlopCounterMode(display=False) as step, torch.no_grad():
-        head.dit(z, t, z, mask_z, z, tokens, at)
+        head.dit(z, t, LatentConditions(z, mask_z, z, tokens, token_index=at))
     with FlopCounterMode(display=False) as frame, torch.no_grad():
         head.autoencoder.encode_masked(image)
         head.autoencoder.decode(z, image, mask, image)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from dithead.face.masks import polygon_mask
-from dithead.models.talking_head import TalkingHead, make_denoiser
+from dithead.models.talking_head import Conditions, TalkingHead, make_denoiser
 from dithead.prepare.conditions import frame_conditions, to_tensor
 from dithead.prepare.dataset import Track
 from dithead.train.data.clips import Source, WeightedClip, held_out_people
@@ -54,20 +54,20 @@ class Preview:
         index = np.array([item.clip.length * 2 // 5, item.clip.length * 3 // 5])
         crops, path = item.clip.frames(), item.clip.track()
         shrink, polygon = identity(crops.shape[1], head.size), path.polygon * (head.size / crops.shape[1])
-        speech = head.encode_audio(torch.from_numpy(item.clip.audio()))
+        speech = head.audio.features(torch.from_numpy(item.clip.audio()))
         with torch.no_grad(), autocast(head.device):
             tokens = head.audio_window(speech, torch.from_numpy(index / item.clip.fps))
             chosen = np.concatenate([index, _references(head, path, index, tokens)])
             small = np.stack([shrink.picture(crop) for crop in crops[chosen]])
             truth, reference = to_tensor(small).chunk(2)
             masked, mask = frame_conditions(small[: len(index)], polygon_mask(polygon, head.size))
-            image, _ = head.generate(masked, mask, reference, tokens, head.initial_noise(0))
+            image, _ = head.generate(Conditions(masked, mask, reference, tokens), head.initial_noise(0))
         return truth, masked, reference, image.float().cpu()
 
 
 def _references(head: TalkingHead, path: Track, index: Indices, tokens: torch.Tensor) -> Indices:
     """For each frame of ``index`` another whose mouth is as open as is heard, as `generate` does; or the first."""
-    moved = head.moved_opening(tokens)
+    moved = head.predict_opening(tokens)
     if moved is None:
         return np.zeros_like(index)
     opening = lip_shapes(path.landmarks)[:, -1]  # (N,)

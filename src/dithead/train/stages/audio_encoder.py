@@ -23,12 +23,11 @@ from dithead.checkpoint import read_config
 from dithead.config import AudioTraining, Preset
 from dithead.errors import ConfigError, ModelError
 from dithead.hub import resolve_model
-from dithead.models.audio.base import MelEncoder
-from dithead.models.audio.context_encoder import ContextEncoder
-from dithead.models.audio.hf_speech import SpeechConfig, SpeechEncoder, load_moonshine, load_whisper
-from dithead.models.audio.lip_predictor import Ear
-from dithead.models.audio.mel import sound_in, windows
-from dithead.models.talking_head import AudioEncoder, make_audio
+from dithead.models.audio.base import AudioEncoder
+from dithead.models.audio.mel import samples_of, windows
+from dithead.models.audio.moonshine_layers import MoonshineLayers
+from dithead.models.audio.whisper_layers import WhisperLayers
+from dithead.models.pretrained import load_moonshine, load_whisper
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_split
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
@@ -62,7 +61,7 @@ class Listener(nn.Module):
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B, P + W, F) to the centre's lips (B, 9), every token's lips (B, L, 9) and mouth (B, L, 8)."""
         tokens = self.encoder(mel[:, self.encoder.past :])
-        return self.encoder.guess_lips(tokens).float(), self.lips(tokens).float(), self.mouth(tokens).float()
+        return self.encoder.predict_lips(tokens).float(), self.lips(tokens).float(), self.mouth(tokens).float()
 
 
 @dataclass
@@ -70,15 +69,15 @@ class _Stage:
     settings: AudioTraining
     listener: Trainable
     device: torch.device
-    ear_alone: bool = False
+    lip_predictor_alone: bool = False
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
         voice = batch["voice"][:, None]
         known = 1 - voice + voice * _OPENING_ONLY.to(voice) * s.voice_lips  # (B, 9)
-        terms = {} if self.ear_alone else self._tokens(batch, known)
+        terms = {} if self.lip_predictor_alone else self._tokens(batch, known)
         if "stretch" in batch:
-            terms["ear"] = self._ear(batch, known)
+            terms["lip_predictor"] = self._lip_predictor(batch, known)
         counted = [term * (s.mouth_loss if key == "mouth" else 1.0) for key, term in terms.items()]
         torch.stack(counted).sum().backward()  # type: ignore[no-untyped-call]
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
@@ -96,13 +95,11 @@ class _Stage:
             "mouth": _mean(wrong, batch["voice"][:, None, None]),
         }
 
-    def _ear(self, batch: Batch, known: Tensor) -> Tensor:
-        """Error of what the ear tells; ``known`` (B, 9) is what each number counts."""
-        encoder = self.listener.module.get_submodule("encoder")
-        assert isinstance(encoder, ContextEncoder)
-        assert encoder.ear is not None
+    def _lip_predictor(self, batch: Batch, known: Tensor) -> Tensor:
+        """Error of what the lip predictor predicts; ``known`` (B, 9) is what each number counts."""
+        predictor = self.listener.module.get_submodule("encoder.lip_predictor")
         with autocast(self.device):
-            told = encoder.ear(sound_in(batch["mel"]))
+            told = predictor(samples_of(batch["mel"]))
         told, wanted, weight = told.float(), batch["stretch"], batch["inside"]
         error = F.smooth_l1_loss(told, wanted, reduction="none")
         spread = _mean(error, known[:, None] * weight[..., None])
@@ -131,7 +128,7 @@ def hear_lips(
 ) -> NDArray[np.float32]:
     """What the encoder takes the lips to do at each of ``frames`` pictures of speech (T, F): (frames, 9).
 
-    ``from_tokens``: as guessed from its tokens, also where it has an ear.
+    ``from_tokens``: as predicted from its tokens, also where it has a lip predictor.
     """
     centres = torch.arange(frames) / fps * encoder.rate
     cut = windows(mel, centres, encoder.config.window, encoder.pad, encoder.past)
@@ -140,7 +137,7 @@ def hear_lips(
 
 
 def _told(encoder: AudioEncoder, cut: Tensor, from_tokens: bool) -> Tensor:
-    return encoder.guess_lips(encoder(cut[:, encoder.past :])) if from_tokens else encoder.hear(cut)[1]
+    return encoder.predict_lips(encoder(cut[:, encoder.past :])) if from_tokens else encoder.tokens_and_lips(cut)[1]
 
 
 def guesses(
@@ -172,7 +169,7 @@ def train_audio(
     *,
     voices: Path | None = None,
     speech: str | None = None,
-    ear: str | None = None,
+    lip_predictor: str | None = None,
     seed: int = 0,
     device: str = "auto",
     steps: int | None = None,
@@ -182,23 +179,25 @@ def train_audio(
     """Train the audio encoder; the same call resumes. Returns the run folder; stage two reads its weights and basis.
 
     ``voices`` is a folder of `dithead voices`, ``init`` an audio run to start from; ``speech`` a Whisper, by hub id or
-    folder, whose first layers the encoder starts from, ``ear`` a Moonshine for its ear. ``tokens_of`` a model, as
-    ``--model`` names it, whose encoder's tokens stay as they are, so that its transformer may: only the ear learns.
+    folder, whose first layers the encoder starts from, ``lip_predictor`` a Moonshine for its lip predictor.
+    ``tokens_of`` is a model, as ``--model`` names it, whose encoder's tokens stay as they are, so that its transformer
+    may: only the lip predictor learns.
     Raises DataError, ConfigError and ModelError.
     """
     from safetensors.torch import save_file
 
     config = preset.model.audio
-    encoder = SpeechEncoder.load(config) if isinstance(config, SpeechConfig) else make_audio(config)
+    encoder = config.load()
     slow: list[nn.Parameter] = []
     if speech is not None:
         slow += start_from_whisper(encoder, speech)
-    if ear is not None:
-        slow += start_from_moonshine(encoder, ear)
+    if lip_predictor is not None:
+        slow += start_from_moonshine(encoder, lip_predictor)
     unit = 0.0 if tokens_of is None else keep_tokens(encoder, tokens_of)
     begun = start("audio", data, encoder.config.__dict__, preset.audio, output, seed=seed, device=device,
                   steps=steps, voices=str(voices) if voices else None,
-                  **{k: v for k, v in {"speech": speech, "ear": ear, "tokens_of": tokens_of}.items() if v})  # fmt: skip
+                  **{k: v for k, v in {"speech": speech, "lip_predictor": lip_predictor, "tokens_of": tokens_of}.items()
+                     if v})  # fmt: skip
     run, sources, settings, where = begun.run, begun.sources, begun.settings, begun.device
     bank = AudioBank(sources, None if voices is None else Path(voices), settings, encoder)
     held_out = [item.clip for item in _held_out(sources)]
@@ -208,11 +207,11 @@ def train_audio(
         bank.basis.save(run.folder / BASIS)
     listener = Trainable(Listener(encoder).to(where), settings.learning_rate, settings.ema,
                          slow=slow, slow_rate=settings.pretrained_rate)  # fmt: skip
-    stage = _Stage(settings, listener, where, ear_alone=tokens_of is not None)
+    stage = _Stage(settings, listener, where, lip_predictor_alone=tokens_of is not None)
 
     def averaged() -> AudioEncoder:
         average = listener.average.module.get_submodule("encoder")
-        assert isinstance(average, MelEncoder | ContextEncoder | SpeechEncoder)
+        assert isinstance(average, AudioEncoder)
         return average
 
     def score(step: int) -> None:
@@ -231,44 +230,46 @@ def train_audio(
 
 
 def start_from_moonshine(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
-    """Fill the ear of ``encoder`` from the Moonshine that ``source`` names; returns what should learn slowly.
+    """Fill the lip predictor of ``encoder`` from the Moonshine that ``source`` names; returns what should learn slowly.
 
     Raises ConfigError and ModelError.
     """
-    if not isinstance(encoder, ContextEncoder) or encoder.ear is None:
-        raise ConfigError("only an audio encoder with an ear starts from a Moonshine; add --set model.audio.past=200")
-    return _taken(encoder.ear, load_moonshine(source), source)
+    if encoder.lip_predictor is None:
+        raise ConfigError(
+            "only an encoder with a lip predictor starts from a Moonshine; add --set model.audio.past=200"
+        )
+    return _pretrained(encoder.lip_predictor.layers, load_moonshine(source), source)
 
 
 def start_from_whisper(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
     """Fill ``encoder`` from the Whisper that ``source`` names; the rest as ``start_from_moonshine``."""
-    if not isinstance(encoder, ContextEncoder):
+    if encoder.whisper is None:
         raise ConfigError("only an audio encoder of kind 'context' starts from a Whisper; leave --speech out")
-    return _taken(encoder, load_whisper(source), source)
+    return _pretrained(encoder.whisper, load_whisper(source), source)
 
 
-def _taken(part: ContextEncoder | Ear, pretrained: Any, source: str) -> list[nn.Parameter]:
+def _pretrained(layers: WhisperLayers | MoonshineLayers, pretrained: Any, source: str) -> list[nn.Parameter]:
     try:
-        part.take_from(pretrained)
+        layers.load_pretrained(pretrained)
     except RuntimeError as error:
         raise ModelError(f"{source} does not fit the preset: {str(error).splitlines()[0]}") from None
-    return part.from_elsewhere()
+    return list(layers.parameters())
 
 
 def keep_tokens(encoder: AudioEncoder, model: str) -> float:
-    """Fill all of ``encoder`` but its ear from ``model``, for good; returns what 1 of the opening it tells means.
+    """Fill all of ``encoder`` but its lip predictor from ``model``, for good; returns the model's ``opening_unit``.
 
     Raises ConfigError and ModelError.
     """
-    if not isinstance(encoder, ContextEncoder) or encoder.ear is None:
-        raise ConfigError("only an audio encoder with an ear keeps a model's tokens; add --set model.audio.past=200")
+    if encoder.lip_predictor is None:
+        raise ConfigError("only an encoder with a lip predictor keeps a model's tokens; add --set model.audio.past=200")
     folder = resolve_model(model)
     unit = read_config(folder).opening_unit
     if not unit:
         raise ModelError(f"{model} does not say what its encoder tells of the lips; train the audio encoder anew")
-    fill(encoder, folder / WEIGHTS, "name another model", own="ear")
+    fill(encoder, folder / WEIGHTS, "name another model", own="lip_predictor")
     encoder.requires_grad_(False)
-    encoder.ear.requires_grad_(True)
+    encoder.lip_predictor.requires_grad_(True)
     return unit
 
 

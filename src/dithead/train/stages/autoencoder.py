@@ -20,8 +20,8 @@ from torch import Tensor
 from dithead.config import AutoencoderTraining, Preset
 from dithead.critics.discriminator import PatchDiscriminator
 from dithead.errors import ConfigError
-from dithead.models.audio.hf_speech import KLConfig
 from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder
+from dithead.models.autoencoder.kl import KLConfig
 from dithead.models.denoiser.token_window import Window
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.train.data.clips import ClipFrames, FrameBank, Source, augmented, held_out_split, stack

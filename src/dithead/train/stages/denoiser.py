@@ -19,8 +19,10 @@ from torch import Tensor
 from dithead.config import DiTTraining, ModelConfig, Preset
 from dithead.critics.discriminator import LatentCritic
 from dithead.diffusion.objectives import Objective, PathSample, make_objective
-from dithead.models.denoiser.dit import tokens_per_sample
-from dithead.models.talking_head import AudioEncoder, TalkingHead
+from dithead.models.audio.base import AudioEncoder
+from dithead.models.denoiser.base import LatentConditions
+from dithead.models.denoiser.token_window import tokens_per_sample
+from dithead.models.talking_head import TalkingHead
 from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_people
 from dithead.train.data.latent_cache import cache_clips, variants_of
 from dithead.train.data.latent_dataset import LatentBank
@@ -43,7 +45,6 @@ from dithead.train.stages.start import start
 
 CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
 """Of the audio encoder at hand, not of the one that a run started from had."""
-KNOWN_NOISE = 0.1  # deviations of the latent, on frames that are known
 
 
 @dataclass
@@ -56,8 +57,6 @@ class _Stage:
     audio: AudioEncoder
     device: torch.device
     critic: Trainable | None = None
-    together: int = 1
-    """Frames drawn together."""
     spoken: SpokenLoss | None = None
 
     @property
@@ -67,8 +66,7 @@ class _Stage:
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
         sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
-        sample = _with_known(sample, batch)
-        output = self._predict(sample, batch, self.together)
+        output = self._predict(sample, batch)
         loss, metrics = self._error(output, sample, batch)
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
         if self.spoken is not None and step >= s.sync_start * s.steps:
@@ -89,10 +87,9 @@ class _Stage:
         """Clean latents of windows whose frames belong together, in one step."""
         sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
         batch = batch | {"drop_audio": torch.zeros_like(batch["uniform"])}
-        frames = self.spoken.frames if self.spoken is not None and self.together > 1 else 1
-        return self.objective.estimate_x0(self._predict(sample, batch, frames), sample.z_t, sample.t)
+        return self.objective.estimate_x0(self._predict(sample, batch), sample.z_t, sample.t)
 
-    def _predict(self, sample: PathSample, batch: Batch, frames: int) -> Tensor:
+    def _predict(self, sample: PathSample, batch: Batch) -> Tensor:
         with autocast(self.device):
             with torch.no_grad():
                 tokens = self.audio(batch["mel"])
@@ -101,8 +98,8 @@ class _Stage:
             told = torch.where(deaf[:, None, None], silent, tokens)
             lips = batch["lips"].masked_fill(deaf[:, None], 0)
             pictures = (batch["masked"], batch["mask"], batch["reference"])
-            index = tokens_per_sample(batch["mask"], frames)
-            output: Tensor = self.trainable.module(sample.z_t, sample.t, *pictures, told, index, lips, frames=frames)
+            conditions = LatentConditions(*pictures, told, lips, tokens_per_sample(batch["mask"]))
+            output: Tensor = self.trainable.module(sample.z_t, sample.t, conditions)
         return output.float()
 
     def _error(self, output: Tensor, sample: PathSample, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -128,20 +125,6 @@ class _Stage:
         loss.backward()  # type: ignore[no-untyped-call]
         self.critic.step(rate, 10.0)
         return loss
-
-
-def _with_known(sample: PathSample, batch: Batch) -> PathSample:
-    """In chunks that begin with known frames, these are seen nearly clean, as at sampling, and not learned."""
-    if "known" not in batch:
-        return sample
-    known = batch["known"].bool()
-    nearly = batch["latent"] + KNOWN_NOISE * batch["noise"]
-    return PathSample(
-        z_t=torch.where(known.view(-1, 1, 1, 1), nearly, sample.z_t),
-        t=sample.t.masked_fill(known, 0.0),
-        target=sample.target,
-        weight=sample.weight.masked_fill(known, 0.0),
-    )
 
 
 def train_dit(
@@ -179,12 +162,11 @@ def train_dit(
     at = run.folder / "cache" if cache is None else Path(cache) / cache_key(head, seed)
     latents = _Latents(at, begun.sources, head, basis, settings, seed)
     bank = latents.training()
-    objective = make_objective(preset.model.objective, settings.weighting)
+    objective = make_objective(preset.model.objective)
     trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True, kept=CALIBRATION)
     windows = None if expert is None else SpokenWindows(bank, head, expert.config.frames, seed)
     spoken = None if expert is None else SpokenLoss(expert.to(where), head, expert.config.frames)
-    stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where),
-                   latents.together, spoken)  # fmt: skip
+    stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where), spoken)
 
     def make_batch(step: int) -> Batch:
         due = windows is not None and step >= settings.sync_start * settings.steps
@@ -220,11 +202,6 @@ class _Latents:
     settings: DiTTraining
     seed: int
 
-    @property
-    def together(self) -> int:
-        """Frames drawn together."""
-        return max(1, self.head.config.dit.temporal)
-
     def training(self) -> LatentBank:
         """Training people, those with little footage in several augmentations."""
         s = self.settings
@@ -240,4 +217,4 @@ class _Latents:
         head, config = self.head, self.head.config
         assert isinstance(config, ModelConfig)
         cached = cache_clips(folder, chosen, variants, head, self.seed, config.mask)
-        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references, self.together)
+        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references)

@@ -13,9 +13,10 @@ from dithead.checkpoint import verify_folder
 from dithead.config import ModelConfig, Preset
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ModelError
-from dithead.models.audio.hf_speech import KLAutoencoder, KLConfig, SpeechConfig, SpeechEncoder
+from dithead.models.audio.base import AudioConfig, AudioEncoder
 from dithead.models.autoencoder.face import FaceAutoencoder
-from dithead.models.talking_head import AudioConfig, AudioEncoder, TalkingHead, make_audio
+from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
+from dithead.models.talking_head import TalkingHead
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.loop.weights_file import fill
 from dithead.train.stages.audio_encoder import BASIS, WEIGHTS
@@ -53,15 +54,15 @@ def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KL
 
 def load_encoder(folder: Path, config: AudioConfig) -> tuple[AudioEncoder, LipBasis]:
     """The encoder of an audio run and its basis. A pretrained one is built as the run says. Raises ModelError."""
-    if not isinstance(config, SpeechConfig):
-        encoder = make_audio(config)
-        return encoder, load_audio(folder, encoder)
     try:
         stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
-        speech = SpeechEncoder(SpeechConfig(**stored))
+        encoder = config.as_trained(stored).build()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} is no run of `dithead train audio` with a pretrained encoder ({error})") from None
-    return speech, load_audio(folder, speech)
+        raise ModelError(
+            f"{folder} is no run of `dithead train audio` with such an encoder ({error}); "
+            f"train the audio encoder first: dithead train audio ... -o {folder}"
+        ) from None
+    return encoder, load_audio(folder, encoder)
 
 
 def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:

@@ -1,11 +1,11 @@
-// rest: where on the neutral body; the neckline is a curve there
+// Clothes. rest: position on the neutral body, where the neckline is a curve.
 uniform sampler2D detail_map;
 uniform vec3 tint, tint2;
-uniform vec4 neckline;      // height, front drop, v-ness, collar height
+uniform vec4 neckline;      // height, drop at the front, pointedness, unused
 #include neck
 uniform int pattern;
 
-// 1 in the last `share` of every unit of x, its edges as soft as a pixel is wide.
+// 1 around every integer x, over `share` of the unit, and 0 elsewhere; the edges are one pixel wide.
 float band(float x, float share) {
     float soft = max(fwidth(x), 1e-4), at = abs(fract(x) - 0.5) - 0.5 * (1.0 - share);
     return smoothstep(-soft, soft, at);
@@ -17,7 +17,7 @@ void main() {
     vec3 n = normalize(normal), v = normalize(eye - position);
     float fold = texture(detail_map, rest.xy * vec2(0.16, 0.11) + 0.2).r + 0.5 * texture(detail_map, rest.zy * 0.23).r;
     float weave = texture(detail_map, vec2(rest.x + rest.z, rest.y) * 7.0).g;
-    float along = (position.y - 0.7 * position.z) * 2.6, across = position.x * 2.6;   // stripes follow the cloth over the shoulder
+    float along = (position.y - 0.7 * position.z) * 2.6, across = position.x * 2.6;   // so that stripes follow the cloth over the shoulder
     vec3 albedo = tint;
     if (pattern == 1) albedo = mix(tint, tint2, band(along, 0.5));
     if (pattern == 2) albedo = mix(tint, tint2, 0.5 * band(across, 0.3) + 0.5 * band(along, 0.3));

@@ -16,7 +16,7 @@ uniform float contrast;
 
 vec3 ambient(vec3 n) { return mix(ambient_down, ambient_up, n.y * 0.5 + 0.5); }
 
-// Diffuse light that wraps around the terminator, red furthest: a cheap stand-in for subsurface scattering.
+// Diffuse light that wraps around the terminator, red the furthest: a cheap approximation of subsurface scattering.
 vec3 wrapped(float cosine, vec3 wrap) {
     vec3 d = clamp((vec3(cosine) + wrap) / (1.0 + wrap), 0.0, 1.0);
     return d * d * (3.0 - 2.0 * d) * 0.35 + d * 0.65;
@@ -34,11 +34,11 @@ float ggx(vec3 n, vec3 v, vec3 l, float roughness) {
 
 vec3 visible_key(float s, float softness) { return pow(vec3(clamp(s, 0.0, 1.0)), mix(vec3(1.0), vec3(0.62, 1.0, 1.12), softness)); }
 
-// A camera's response: exposure, white balance, filmic shoulder, sRGB.
+// The response of a camera: exposure, white balance, filmic curve, sRGB.
 vec3 camera(vec3 linear) {
     vec3 x = linear * exposure * white_balance;
     x *= 0.62;
-    x = clamp(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0);   // Narkowicz 2015's fit of ACES
+    x = clamp(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0);   // fit of the ACES curve, Narkowicz 2015
     x = mix(12.92 * x, 1.055 * pow(max(x, 1e-5), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, x));
     return mix(x, x * x * (3.0 - 2.0 * x), contrast);
 }

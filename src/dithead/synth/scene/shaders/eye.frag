@@ -1,9 +1,9 @@
-// rest: unit direction in the eyeball's own frame, +z through the pupil
+// Eyeballs. rest: unit direction in the frame of the eyeball, +z through the pupil.
 uniform sampler2D albedo_map;
 uniform mat3 head_rotation;
 uniform vec3 pivot, head_shift;
-uniform vec4 lids;          // in head space: x of the middle, upper and lower lid there, half the opening's width
-uniform float lid_shadow;   // shadow and wet rim that follow the lids, 0: none
+uniform vec4 lids;          // in head space: x of the middle, y of the upper and of the lower lid there, half width of the opening
+uniform float lid_shadow;   // strength of the shadow and the wet rim along the lids, 0: none
 void main() {
     vec3 d = normalize(rest), v = normalize(eye - position);
     float angle = acos(clamp(d.z, -1.0, 1.0));

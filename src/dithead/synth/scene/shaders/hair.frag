@@ -1,9 +1,9 @@
-// albedo_map: r = brightness relative to the mean (0.5 = mean), a = coverage
+// Hair, brows, lashes and plain objects. albedo_map: r = brightness relative to the mean (0.5 = mean), a = coverage
 uniform sampler2D albedo_map;
-uniform sampler2D detail_map;   // only where strands > 0
+uniform sampler2D detail_map;   // read only where strands > 0
 uniform vec3 tint;
 uniform float shine, cutoff, flatness, density;
-uniform float strands, hairline;   // fine strands; ragged, thinning edge towards the skin (mask: x 0 at the roots, yz along and around the head)
+uniform float strands, hairline;   // strength of fine strands, and of the thinning edge towards the skin (mask: x is 0 at the roots, yz run along and around the head)
 void main() {
     vec4 base = texture(albedo_map, uv);
     float a = base.a;

@@ -1,5 +1,5 @@
 #version 330
-// What each pixel shows, as a number; the tests that hide clothes and hair are those of the shading programs.
+// Writes what each pixel shows, as a number. Hidden pixels are discarded by the same tests as in the shading programs.
 in vec3 position;
 in vec3 normal;
 in vec3 rest;

@@ -1,5 +1,5 @@
 #version 330
-// Every part of a person shares this layout; `follow` blends the head's rotation into the neck.
+// Vertex shader of every part. `follow` (light.z) blends the rotation of the head into the neck.
 uniform mat4 view_projection;
 uniform mat3 head_rotation;
 uniform vec3 pivot;

@@ -1,20 +1,20 @@
-// mask: lips, beard, cavity, roots of the hair
+// Skin. mask: lips, beard, mouth cavity, roots of the hair.
 uniform sampler2D albedo_map;   // sRGB-encoded skin of this person
-uniform sampler2D detail_map;   // tileable: low noise, pores, stubble, blotches
+uniform sampler2D detail_map;   // tileable; channels: soft noise, pores, stubble, blotches
 uniform vec3 lip_colour;
 uniform float lip_strength, lip_gloss, gloss, stubble;
 uniform vec3 stubble_colour;
-uniform vec3 mouth_centre;      // cavity falls dark behind this point
+uniform vec3 mouth_centre;      // the mouth cavity darkens behind this point
 uniform float mouth_open;
-uniform float relief, blush, painted;   // painted: 0 for a real skin, which has its own blemishes
+uniform float relief, blush, painted;   // painted: 0 for a photographed skin, which brings its own blemishes
 uniform vec3 hair_colour;
-uniform float hairline;         // hair thins out towards the face instead of ending in a line
-uniform float folds;            // how far expression folds the skin, 0: not at all
-uniform vec3 creased;           // now: beside the mouth, across the forehead, beside the eyes
+uniform float hairline;         // 1: hair thins out towards the face; 0: it ends in a line
+uniform float folds;            // strength of the folds that expressions make, 0: none
+uniform vec3 creased;           // present strength beside the mouth, across the forehead, beside the eyes
 uniform vec4 neckline;
 #include neck
 
-// Height of the folds that expression makes, and how dark they lie (y), at a point of the neutral head.
+// Height (x) and darkness (y) of the folds that expressions make, at a point of the neutral head.
 vec2 fold(vec3 p) {
     if (p.z < 0.5) return vec2(0.0);
     float t = clamp((6.94 - p.y) / 0.40, 0.0, 1.0), off = p.x - (0.195 + 0.19 * pow(t, 0.8));
@@ -34,7 +34,7 @@ vec2 fold(vec3 p) {
 }
 
 void main() {
-    if (below_neckline(rest) > 0.16) discard;   // covered by clothes
+    if (below_neckline(rest) > 0.16) discard;   // the clothes cover it
     vec3 n = normalize(normal), v = normalize(eye - position);
     vec4 base = texture(albedo_map, uv);
     vec4 fine = texture(detail_map, uv * 9.0);

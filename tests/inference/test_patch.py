@@ -1,0 +1,92 @@
+"""Detail of the source: given back where the drawn mouth is the same or moved, not where it differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from dithead.face.alignment import invert
+from dithead.face.compositing import paste_patch
+from dithead.face.optical_flow import grid
+from dithead.inference.analyse.references import enlarged
+from dithead.inference.compose.detail_transfer import DetailTransfer
+from dithead.inference.compose.patch import FrameCrop, patch_with_detail
+
+SIZE, SCALE = 96, 4
+MOVE = np.array([[1 / SCALE, 0, 0], [0, 1 / SCALE, 0]])
+
+
+def scene() -> np.ndarray:
+    """A frame (384, 384, 3) with coarse shapes and fine grain."""
+    rng = np.random.default_rng(0)
+    coarse = cv2.resize(rng.uniform(60, 190, (12, 12)).astype(np.float32), (384, 384), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(rng.normal(0, 30, (384, 384)).astype(np.float32), (0, 0), 0.8)
+    return np.clip(np.repeat((coarse + grain)[..., None], 3, axis=2), 0, 255).astype(np.uint8)
+
+
+def small(frame: np.ndarray) -> np.ndarray:
+    return cv2.resize(frame, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+
+
+def pasted(frame, mouth, how):
+    patch = how(frame, mouth, MOVE, np.ones((SIZE, SIZE), np.float32))
+    h, w = patch.difference.shape[:2]
+    return (frame[patch.top : patch.top + h, patch.left : patch.left + w] + patch.difference)[40:-40, 40:-40]
+
+
+def grain_of(picture) -> float:
+    grey = picture.astype(np.float32)[..., 0]
+    return float((grey - cv2.GaussianBlur(grey, (0, 0), 3)).std())
+
+
+def test_the_same_mouth_is_as_sharp_as_the_source():
+    frame = scene()
+    plain = pasted(frame, small(frame), paste_patch)
+    sharp = pasted(frame, small(frame), lambda f, m, t, k: patch_with_detail(FrameCrop(f, small(f), t), m, k))
+    truth = frame[40:-40, 40:-40]
+    assert grain_of(plain) < 0.6 * grain_of(truth)
+    assert 0.85 * grain_of(truth) < grain_of(sharp) < 1.15 * grain_of(truth)
+    assert np.abs(sharp - truth).mean() < 0.35 * np.abs(plain - truth).mean()
+
+
+def test_another_mouth_borrows_nothing():
+    frame = scene()
+    other = 255 - small(frame)
+    plain = pasted(frame, other, paste_patch)
+    sharp = pasted(frame, other, lambda f, m, t, k: patch_with_detail(FrameCrop(f, small(f), t), m, k))
+    borrowed = grain_of(sharp) - grain_of(plain)
+    assert borrowed < 0.25 * grain_of(frame[40:-40, 40:-40])
+
+
+def test_small_faces_are_left_alone():
+    frame = scene()[:SIZE, :SIZE]
+    still = np.array([[1.0, 0, 0], [0, 1, 0]])
+    mask = np.ones((SIZE, SIZE), np.float32)
+    a, b = paste_patch(frame, frame, still, mask), patch_with_detail(FrameCrop(frame, frame, still), frame, mask)
+    assert np.array_equal(a.difference, b.difference)
+
+
+def test_what_is_lent_comes_from_the_place_it_names_and_is_as_sharp_as_there():
+    frame, whole, nothing = scene(), np.ones((SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE, 3), np.float32)
+    move, away = enlarged(np.eye(2, 3), 1 / SCALE), (7, 12)  # pixels of the other frame, whole ones: none is in between
+    other = np.roll(frame, away, axis=(0, 1))
+    where = (grid(SIZE, SIZE) @ invert(move)[:, :2].T + invert(move)[:, 2] + away[::-1]).astype(np.float32)
+    transfer = DetailTransfer(other, where, nothing, whole, SCALE)
+    made = patch_with_detail(FrameCrop(frame, small(frame), move), small(frame), whole, transfer)
+    assert np.abs(made.difference[40:-40, 40:-40]).max() < 2, "with it, the frame is what it was"
+    inverse = 255 - small(frame)
+    half = patch_with_detail(FrameCrop(frame, small(frame), move), inverse, whole, replace(transfer, weight=whole / 2))
+    plain = paste_patch(frame, inverse, move, whole)
+    gap = np.abs(half.difference - plain.difference / 2)[40:-40, 40:-40]
+    assert gap.mean() < 0.05 * np.abs(plain.difference).mean(), "of half of it, half"
+
+
+def test_what_is_lent_to_a_smaller_face_does_not_alias():
+    grain = np.random.default_rng(0).integers(0, 255, (384, 384, 1), np.uint8).repeat(3, 2)
+    frame, whole, nothing = np.full((SIZE, SIZE, 3), 128, np.uint8), np.ones((SIZE, SIZE)), np.zeros((SIZE, SIZE, 3))
+    where = (grid(SIZE, SIZE) * SCALE + (SCALE - 1) / 2).astype(np.float32)
+    transfer = DetailTransfer(grain, where, nothing.astype(np.float32), whole.astype(np.float32), SCALE)
+    made = patch_with_detail(FrameCrop(frame, frame, np.eye(2, 3)), frame, whole.astype(np.float32), transfer)
+    assert made.difference.std() < 0.35 * grain.std()

@@ -1,0 +1,75 @@
+"""An option of ``prepare`` is written once, and Python, the command line and config.json read it there."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+import pytest
+from typer.testing import CliRunner
+
+from dithead.cli import app
+from dithead.errors import ConfigError
+from dithead.prepare.prepare_dataset import prepare_dataset
+from dithead.prepare.settings import PrepareConfig, PrepareOptions, option_fields
+
+NAMES = [
+    "size", "fps", "min_seconds", "max_seconds", "correct_offset", "offset_confidence", "min_confidence", "keep_silent",
+    "sources", "source", "licence", "identity", "val_fraction", "val_identities", "workers", "engine",
+]  # fmt: skip
+
+
+def test_the_options_are_these():
+    assert list(option_fields()) == NAMES
+
+
+def test_python_shows_every_option_with_its_default():
+    shown = inspect.signature(prepare_dataset).parameters
+    assert list(shown) == ["raw_dir", "output", "progress", *NAMES]
+    assert all(shown[name].default == each.default for name, (each, _) in option_fields().items())
+    assert all(each.metadata["help"] in (prepare_dataset.__doc__ or "") for each, _ in option_fields().values())
+
+
+def test_the_command_line_has_every_option():
+    text = CliRunner().invoke(app, ["prepare", "--help"], env={"COLUMNS": "200"}).stdout
+    flags = {name: f"--{name.replace('_', '-')}" for name in NAMES} | {"val_identities": "--val-identity"}
+    assert all(flag in text for flag in flags.values())
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"size": 7}, "size: 7 is out of range; give between 32 and 1024"),
+        ({"size": 65}, "size: 65 is odd"),
+        ({"size": "big"}, "size: 'big' is not a whole number"),
+        ({"fps": 24.5}, "fps: 24.5 is not a whole number"),
+        ({"min_seconds": -1}, "min_seconds: -1 is out of range; give 0 or more"),
+        ({"correct_offset": "yes"}, "correct_offset: 'yes' is not true or false"),
+        ({"workers": 0}, "workers: 0 is out of range"),
+        ({"engine": "spark"}, "engine: 'spark' is unknown; there are local and ray"),
+        ({"val_identities": "bob"}, "val_identities: 'bob' is one text"),
+    ],
+)
+def test_a_wrong_value_is_named_before_anything_is_made(tmp_path, option, message):
+    with pytest.raises(ConfigError, match=message):
+        prepare_dataset(tmp_path, tmp_path / "dataset", progress=False, **option)
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_an_unknown_option_is_a_type_error(tmp_path):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sizes'"):
+        prepare_dataset(tmp_path, tmp_path / "dataset", sizes=3)
+    with pytest.raises(TypeError, match="'version'"):
+        prepare_dataset(tmp_path, tmp_path / "dataset", version=3)
+
+
+def test_a_config_holds_numbers_of_the_right_kind_and_only_its_own_fields():
+    options = PrepareOptions(min_confidence=0, fps=30, val_identities=["a", "b"])
+    assert options.val_identities == ("a", "b")
+    assert options.config == PrepareConfig(min_confidence=0.0, fps=30)
+    stored = options.config.stored_values()
+    assert type(stored["min_confidence"]) is float
+    assert list(stored) == [each.name for each in fields(PrepareConfig) if each.name != "keep_silent"]
+    assert PrepareConfig.parse(stored) == options.config
+    with pytest.raises(ConfigError, match="no such setting"):
+        PrepareConfig.parse({"sizes": 3})

@@ -1,0 +1,80 @@
+"""A corpus of voices: the phones of every engine become IPA, and sound and mouth stay together."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dithead.errors import ConfigError
+from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
+from dithead.synth.corpus.voices import make_voice, voice_corpus
+from dithead.synth.face.visemes import lip_gap
+from dithead.synth.voice.festival import (
+    FESTIVAL_VOICES,
+    FestivalVoice,
+    _parse_phone_ends,
+    installed_voices,
+    ipa_of,
+    speak_with_festival,
+)
+from dithead.synth.voice.festival_texts import text_for_voice
+
+needs_festival = pytest.mark.skipif(not shutil.which("festival"), reason="festival is not installed")
+needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
+
+
+def festival_voice(name: str) -> FestivalVoice:
+    return next(voice for voice in FESTIVAL_VOICES if voice.voice == name)
+
+
+def test_phones_become_ipa() -> None:
+    assert [ipa_of(p, festival_voice("slt")) for p in ("hh", "ow", "pau", "m")] == ["h", "oʊ", "", "m"]
+    assert [ipa_of(p, festival_voice("lp_diphone")) for p in ("tS", "a1", "O1", "#")] == ["tʃ", "a", "ɔ", ""]
+    assert [ipa_of(p, festival_voice("msu_ru_nsh_clunits")) for p in ("pp", "ii", "ll")] == ["p", "i", "l"]
+    assert [ipa_of(p, festival_voice("czech_ph")) for p in ("e:", "c~")] == ["ɛ", "tʃ"]
+
+
+def test_what_festival_prints_is_read_utterance_by_utterance() -> None:
+    printed = "Loading @h 0.12\n@ax 0.3\n@@\n@pau 0.2\n@@\n"
+    assert _parse_phone_ends(printed) == [[("h", 0.12), ("ax", 0.3)], [("pau", 0.2)]]
+
+
+@needs_festival
+def test_every_installed_voice_speaks_with_phonemes_to_the_end() -> None:
+    for voice in installed_voices():
+        (utterance,) = speak_with_festival([text_for_voice(np.random.default_rng(2), voice)], voice)
+        assert utterance.phonemes[-1].end == pytest.approx(len(utterance.wave) / utterance.rate, abs=0.15), voice.voice
+        assert sum(p.ipa != "" for p in utterance.phonemes) > 8, voice.voice
+
+
+@needs_espeak
+def test_sound_and_mouth_have_one_length_and_the_mouth_moves() -> None:
+    clip = make_voice(np.random.default_rng([5, 2]), 4.0)
+    assert len(clip.mouth) == pytest.approx(len(clip.wave) / 16000 * MOUTH_RATE, abs=2)
+    assert 0.1 < clip.mouth[:, 0].max() <= 1.3
+
+
+@needs_espeak
+def test_clips_that_are_there_are_not_made_again(tmp_path: Path) -> None:
+    first = voice_corpus(2, tmp_path, seconds=2.0)
+    before = [path.read_bytes() for path in first]
+    times = [path.stat().st_mtime_ns for path in first]
+    again = voice_corpus(2, tmp_path, seconds=2.0)
+    assert [path.stat().st_mtime_ns for path in again] == times
+    first[0].unlink()
+    voice_corpus(2, tmp_path, seconds=2.0)
+    assert VoiceClip.load(first[0]).wave.tobytes() == VoiceClip.load(again[0]).wave.tobytes()
+    assert first[0].read_bytes() == before[0]
+
+
+def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="positive"):
+        voice_corpus(0, tmp_path)
+
+
+def test_closed_lips_have_no_gap_and_an_open_jaw_a_wide_one() -> None:
+    closed, open_ = np.zeros(8, np.float32), np.zeros(8, np.float32)
+    closed[7], closed[0] = 1, 0.1
+    open_[0], open_[3] = 0.9, 0.4
+    assert lip_gap(closed) < 0.03 < 0.15 < lip_gap(open_)

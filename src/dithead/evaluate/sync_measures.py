@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.critics.sync_expert import FPS, Offset, find_offset
-from dithead.critics.sync_offset import lip_centre, offset_of, shipped_expert
+from dithead.critics.sync_offset import find_crops_offset, load_shipped_expert, mouth_centre
 from dithead.critics.syncnet import FACE, WINDOW, SyncNet
 from dithead.errors import MediaError, ModelError
 from dithead.evaluate.lip_series import Measures
@@ -36,7 +36,7 @@ BORDER = (110, 110, 110)  # grey outside the picture, as in the authors' pipelin
 def why_expert_missing() -> str | None:
     """Return why the shipped expert cannot score; None when it can."""
     try:
-        shipped_expert()
+        load_shipped_expert()
     except ModelError as error:
         return str(error)
     return None
@@ -93,7 +93,7 @@ def _shipped(video: Observation, wave: Wave) -> Offset | None:
     frames, points = _frames_at_25(video), crop_landmarks(video)
     if frames is None or not len(points):
         return None
-    return offset_of(video.crops[frames], lip_centre(points), wave)
+    return find_crops_offset(video.crops[frames], mouth_centre(points), wave)
 
 
 def crop_landmarks(video: Observation) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
 from dithead.critics.sync_expert import find_offset
-from dithead.critics.sync_offset import as_input, lip_centre, mouth_pictures, shipped_expert, speech_of
+from dithead.critics.sync_offset import crop_mouths, load_shipped_expert, mouth_centre, mouths_to_tensor, speech_mel
 from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
@@ -62,11 +62,11 @@ def decode(head: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
 
 def judge(name: str, items: Sequence[WeightedClip], pictures: Sequence[Pictures]) -> list[str]:
     """Return one line of the table: what the expert finds in the pictures of each clip with the clip's own sound."""
-    expert, cosines, offsets = shipped_expert("score"), [], []
+    expert, cosines, offsets = load_shipped_expert("score"), [], []
     for item, crops in zip(items, pictures, strict=True):
-        x, y = (c * crops.shape[1] / item.clip.frames().shape[1] for c in lip_centre(item.clip.track().landmarks))
-        mouths = expert.see(as_input(mouth_pictures(crops, (x, y), expert.config.side)[None]))[0]
-        speech = expert.hear(speech_of(item.clip.audio(), item.clip.length)[None])[0][: len(crops)]
+        x, y = (c * crops.shape[1] / item.clip.frames().shape[1] for c in mouth_centre(item.clip.track().landmarks))
+        mouths = expert.embed_mouths(mouths_to_tensor(crop_mouths(crops, (x, y), expert.config.side)[None]))[0]
+        speech = expert.embed_speech(speech_mel(item.clip.audio(), item.clip.length)[None])[0][: len(crops)]
         cosines.append(float((mouths * speech).sum(-1).mean()))
         offsets.append(find_offset(mouths, speech, reach=REACH))
     right, confidence = sum(abs(o.frames) <= 1 for o in offsets), np.mean([o.confidence for o in offsets])

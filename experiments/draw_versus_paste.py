@@ -25,17 +25,13 @@ from dithead.evaluate.lip_series import correlation
 from dithead.face.alignment import warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_aperture
-from dithead.face.masks import polygon_mask
-from dithead.inference.analyse.first_pass import survey
-from dithead.inference.analyse.multi_face import Choice
-from dithead.inference.analyse.tracklet import Run
-from dithead.inference.compose.blend_mask import faithful, mouth_core, newness
-from dithead.inference.compose.detail_transfer import lend, mended
-from dithead.inference.compose.second_pass import FEATHER
-from dithead.inference.compose.source_detail import detailed_patch
-from dithead.inference.source.timeline import Clip
-from dithead.inference.synthesise.audio_features import heard_by
-from dithead.inference.synthesise.sampler import MouthMaker
+from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.compose.compose_mouth import composed_crop
+from dithead.inference.source.timeline import SourceClip
+from dithead.inference.synthesise.audio_features import FileFeatures
+from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead
 from shared import make_parser, print_table
@@ -47,14 +43,14 @@ Crops = NDArray[np.uint8]  # (N, S, S, 3)
 Numbers = NDArray[np.float64]
 
 
-def read_tracklet(path: Path, run: Run, size: int) -> tuple[Crops, Numbers, Numbers]:
+def read_tracklet(path: Path, tracklet: Tracklet, size: int) -> tuple[Crops, Numbers, Numbers]:
     """Return a tracklet's crops (N, S, S, 3), its times (N,), and the lip openings in the whole frames (N,)."""
     crops, times, openings = [], [], []
     with FaceLandmarker() as landmarker:
         for frame in read_frames(path):
-            if run.start <= frame.index < run.stop:
+            if tracklet.start <= frame.index < tracklet.stop:
                 face = landmarker.track(frame.pixels)
-                crops.append(warp_crop(frame.pixels, run.transforms[frame.index - run.start], size))
+                crops.append(warp_crop(frame.pixels, tracklet.transforms[frame.index - tracklet.start], size))
                 times.append(frame.time)
                 openings.append(np.nan if face is None else lip_aperture(face))
     return np.stack(crops), np.array(times), np.array(openings)
@@ -70,33 +66,27 @@ def openings_in(crops: Crops) -> Numbers:
     return np.array([np.nan if face is None else lip_aperture(face) for face in faces])
 
 
-# TODO(compose): the body of the inner loop repeats what inference/compose does to one frame. It becomes one call once
-# `compose(drawn, source, reference, tracklet) -> Patch` is public.
-def with_new_mouths(maker: MouthMaker, run: Run, crops: Crops, times: Numbers, *, paste: bool) -> Crops:
+def with_new_mouths(sampler: MouthSampler, tracklet: Tracklet, crops: Crops, times: Numbers, *, paste: bool) -> Crops:
     """Return the crops with new mouths, drawn by the model or pasted from the reference frames."""
-    graded, size = maker.gallery.of(run), crops.shape[1]
-    assert graded is not None
-    core, mask, out = mouth_core(run.lips, size), polygon_mask(run.polygon, size, feather=FEATHER * size), []
+    out: list[NDArray[np.uint8]] = []
     for first in range(0, len(crops), BATCH):
         part = slice(first, first + BATCH)
-        openings = maker.meant(run, times[part]) or []
-        references = graded.crops[graded.nearest(np.array(openings))]
-        mouths = references if paste else maker.draw(run, crops[part], times[part])
-        for mouth, reference, crop, opening in zip(mouths, references, crops[part], openings, strict=True):
-            if not paste:
-                mouth = mended(faithful(mouth, reference, crop, mask * (1 - core)), reference, core)
-            share, detail = mask * newness(mouth, crop, core), lend(maker.gallery, run, mouth, opening, core)
-            patch = detailed_patch(crop, mouth, crop, np.eye(2, 3), share, detail)
-            assert patch is not None
-            out.append(crop.astype(np.float32))
-            height, width = patch.difference.shape[:2]
-            out[-1][patch.top : patch.top + height, patch.left : patch.left + width] += patch.difference
-    return np.rint(np.stack(out).clip(0, 255)).astype(np.uint8)
+        drawn = sampler.draw(tracklet, crops[part], times[part])
+        references = sampler.frame_references(tracklet, times[part])
+        for k, (mouth, reference) in enumerate(zip(drawn, references, strict=True), first):
+            assert reference is not None
+            assert reference.nearest is not None, "a mouth that never moves has nothing to paste"
+            pasted = reference.nearest if paste else mouth
+            out.append(composed_crop(pasted, crops[k], reference, tracklet, tracklet.start + k))
+    return np.stack(out)
 
 
-def compare(crops: Crops, truth: Crops, openings: Numbers, run: Run) -> list[float]:
+def compare(crops: Crops, truth: Crops, openings: Numbers, tracklet: Tracklet) -> list[float]:
     """Return correlation and gain of the lip opening, and PSNR in dB around the lips."""
-    found, (low, high) = openings_in(crops), (run.lips.min(0).astype(int) - 10, run.lips.max(0).astype(int) + 14)
+    found, (low, high) = (
+        openings_in(crops),
+        (tracklet.lips.min(0).astype(int) - 10, tracklet.lips.max(0).astype(int) + 14),
+    )
     box = np.s_[:, max(low[1], 0) : high[1], max(low[0], 0) : high[0]]
     error = np.mean((crops[box].astype(float) - truth[box]) ** 2)
     gain = np.nanstd(found) / np.nanstd(openings)
@@ -105,18 +95,18 @@ def compare(crops: Crops, truth: Crops, openings: Numbers, run: Run) -> list[flo
 
 def measure(path: Path, talker: TalkingHead) -> dict[str, list[float]]:
     """Compare drawn and pasted mouths with the truth in the longest tracklet of a clip."""
-    clip = Clip(path, probe(path))
-    found = survey(clip.frames(), talker.size, Choice.parse("largest"))
+    clip = SourceClip(path, probe(path))
+    analysis = analyse_video(clip.frames(), AnalysisSettings(talker.size, talker.config.mask))
     with TemporaryDirectory() as folder:
-        found.learn_habits(talker, clip, Path(folder) / "own.mel")
-        sound: dict[Any, Any] = {None: heard_by(talker, path, Path(folder) / "speech.mel")}
-        maker = MouthMaker(talker, sound, seed=0, steps=None, reference="static")
-        run = max(found.runs, key=lambda each: each.stop - each.start)
-        crops, times, openings = read_tracklet(path, run, talker.size)
-        return {
-            name: compare(with_new_mouths(maker, run, crops, times, paste=paste), crops, openings, run)
+        calibrate_tracklets(analysis, talker, clip, Path(folder) / "own.mel")
+        sound: dict[Any, Any] = {None: FileFeatures(talker.audio, path, Path(folder) / "speech.mel")}
+        tracklet = max(analysis.tracklets, key=lambda each: each.stop - each.start)
+        crops, times, openings = read_tracklet(path, tracklet, talker.size)
+        made = {
+            name: with_new_mouths(MouthSampler(talker, sound, seed=0), tracklet, crops, times, paste=paste)
             for name, paste in (("drawn", False), ("pasted", True))
         }
+        return {name: compare(mouths, crops, openings, tracklet) for name, mouths in made.items()}
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line
-from dithead.inference.analyse.occlusion import Watch, seen_in
+from dithead.inference.analyse.occlusion import OcclusionCollector, finding_in
 from dithead.inference.analyse.occlusion_colour import inside
 from dithead.media.video import read_frames
 from dithead.types import RGB
@@ -111,11 +111,11 @@ def paint(crop: RGB, points: Points, name: str) -> tuple[RGB, NDArray[np.bool_]]
 
 def covered(frames: Sequence[Crop]) -> list[NDArray[np.float32]]:
     """Return for each frame the share (S, S) of the generated mouth that the detector would hold back."""
-    watch, nothing = Watch(), np.zeros((SIZE, SIZE), bool)
+    collector, nothing = OcclusionCollector(), np.zeros((SIZE, SIZE), bool)
     for crop, points in frames:
-        watch.add(seen_in(crop, points, nothing))
-    covers = watch.close()
-    free = [covers.free(k, SIZE) for k in range(len(frames))]
+        collector.add(finding_in(crop, points, nothing))
+    masks = collector.close()
+    free = [masks.visible(k, SIZE) for k in range(len(frames))]
     return [np.zeros((SIZE, SIZE), np.float32) if mask is None else 1 - mask for mask in free]
 
 
@@ -128,8 +128,8 @@ def measure(path: Path) -> dict[str, list[float]]:
         painted = [paint(crop, points, name) for crop, points in frames[late:]]
         with_occluder = [(crop, points) for (crop, _), (_, points) in zip(painted, frames[late:], strict=True)]
         shares[name] = []
-        covers = covered([*frames[:late], *with_occluder])[late:]
-        for cover, (_, where), (_, points) in zip(covers, painted, frames[late:], strict=True):
+        masks = covered([*frames[:late], *with_occluder])[late:]
+        for cover, (_, where), (_, points) in zip(masks, painted, frames[late:], strict=True):
             in_face = where & inside(jaw_line(points), SIZE)
             shares[name].append(float((cover[in_face] > 0.5).mean()))
     return shares

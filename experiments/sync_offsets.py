@@ -17,13 +17,13 @@ import torch
 
 from dithead.critics.sync_expert import MAX_OFFSET, SyncExpert
 from dithead.critics.sync_offset import (
-    as_input,
-    lip_centre,
-    load_expert,
-    mouth_pictures,
-    offset_of_mouths,
-    shipped_expert,
-    speech_of,
+    crop_mouths,
+    find_mouths_offset,
+    load_shipped_expert,
+    load_sync_expert,
+    mouth_centre,
+    mouths_to_tensor,
+    speech_mel,
 )
 from dithead.prepare.dataset import Clip
 from shared import load_clips, make_parser, print_table, shift_sound
@@ -38,14 +38,14 @@ def measure(clips: list[Clip], expert: SyncExpert, zero: bool) -> list[str]:
     """Return one line of the table, without its name, and print what is found for each clip."""
     near, exact, confidences, mismatched, own = [], [], [], [], []
     for clip, other in zip(clips, clips[1:] + clips[:1], strict=True):
-        mouths = mouth_pictures(clip.frames(), lip_centre(clip.track().landmarks), expert.config.side)
+        mouths = crop_mouths(clip.frames(), mouth_centre(clip.track().landmarks), expert.config.side)
         wave = clip.audio()
-        unmoved = offset_of_mouths(mouths, wave, expert)
+        unmoved = find_mouths_offset(mouths, wave, expert)
         own.append(unmoved.frames)
         confidences.append(unmoved.confidence)
-        mismatched.append(offset_of_mouths(mouths, np.resize(other.audio(), len(wave)), expert).confidence)
+        mismatched.append(find_mouths_offset(mouths, np.resize(other.audio(), len(wave)), expert).confidence)
         for k in SHIFTS:
-            found = offset_of_mouths(mouths, shift_sound(wave, k), expert).frames
+            found = find_mouths_offset(mouths, shift_sound(wave, k), expert).frames
             error = found - k - (0 if zero else unmoved.frames)
             near.append(abs(error) <= 1)
             exact.append(error == 0)
@@ -58,10 +58,10 @@ def measure(clips: list[Clip], expert: SyncExpert, zero: bool) -> list[str]:
 
 def measure_windows(clip: Clip, expert: SyncExpert) -> list[list[str]]:
     """Return for each window along a clip: its frames, the best offset, and the distance there and at offset 0."""
-    mouths = mouth_pictures(clip.frames(), lip_centre(clip.track().landmarks), expert.config.side)
+    mouths = crop_mouths(clip.frames(), mouth_centre(clip.track().landmarks), expert.config.side)
     with torch.inference_mode():
-        seen = expert.see(as_input(mouths[None]))[0]
-        distances = torch.cdist(seen, expert.hear(speech_of(clip.audio(), len(mouths))[None])[0])  # (N, N)
+        seen = expert.embed_mouths(mouths_to_tensor(mouths[None]))[0]
+        distances = torch.cdist(seen, expert.embed_speech(speech_mel(clip.audio(), len(mouths))[None])[0])  # (N, N)
     lines, reach = [], MAX_OFFSET
     for first in range(0, len(mouths) - WINDOW - reach, STEP):
         means = {
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--windows", metavar="CLIP", help="only this clip, window by window")
     parser.add_argument("--most", type=int, default=40, help="clips of a dataset, taken evenly (default: 40)")
     options = parser.parse_args()
-    expert = load_expert(options.expert) if options.expert else shipped_expert()
+    expert = load_sync_expert(options.expert) if options.expert else load_shipped_expert()
     if options.windows:
         for clip in (clip for clip in load_clips(options.datasets[0]) if clip.id == options.windows):
             print_table(["frames", "offset", "distance there", "distance at 0"], measure_windows(clip, expert))

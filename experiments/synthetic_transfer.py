@@ -28,8 +28,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dithead.critics.sync_expert import MEL_PER_FRAME, SyncConfig, SyncExpert, contrast
-from dithead.critics.sync_offset import as_input
+from dithead.critics.sync_expert import MEL_PER_FRAME, SyncConfig, SyncExpert, contrastive_losses
+from dithead.critics.sync_offset import mouths_to_tensor
 from dithead.face.lip_opening import lip_aperture
 from dithead.media.audio import write_audio
 from dithead.prepare.dataset import Clip, Dataset
@@ -122,7 +122,7 @@ def make_batch(datasets: Sequence[Sequence[Sample]], seed: int, step: int) -> tu
         mels.append(augment_mel(rng, mel) if rng.random() < AUGMENTED else mel)
         mouths.append(sample.speaking.mouths[first : first + FRAMES])
         openings.append(sample.opening[first : first + FRAMES])
-    pictures = augment_mouths(as_input(np.stack(mouths)), IN_COLOUR, step_generator(seed, step))
+    pictures = augment_mouths(mouths_to_tensor(np.stack(mouths)), IN_COLOUR, step_generator(seed, step))
     return pictures, torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(openings))
 
 
@@ -137,7 +137,7 @@ def train(datasets: Sequence[Sequence[Sample]], steps: int, seed: int) -> Probe:
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * decay
         mouths, mel, truth = make_batch(datasets, seed, step)
         truth = (truth - probe.mean) / probe.deviation
-        wide, near = contrast(probe.sync.see(mouths), probe.sync.hear(mel), probe.sync.scale)
+        wide, near = contrastive_losses(probe.sync.embed_mouths(mouths), probe.sync.embed_speech(mel), probe.sync.scale)
         error = nn.functional.smooth_l1_loss
         loss = wide + near + error(probe.opening_from_speech(mel), truth)
         loss = loss + error(probe.opening_from_pictures(mouths), truth)
@@ -158,7 +158,7 @@ def measure(probe: Probe, samples: Sequence[Sample]) -> Numbers:
     for sample in samples:
         mel = torch.from_numpy(sample.speaking.mel.astype(np.float32))[None]
         by_speech.append(correlation(probe.opening_from_speech(mel)[0], sample))
-        pictures = as_input(inner(sample.speaking.mouths, GREY.side)[None])
+        pictures = mouths_to_tensor(inner(sample.speaking.mouths, GREY.side)[None])
         by_picture.append(correlation(probe.opening_from_pictures(pictures)[0], sample))
     values = {
         "offset": [numbers["held_out_offset"] for numbers in sync],

@@ -1,4 +1,4 @@
-"""Model folders: what is saved comes back, and no damaged folder is ever loaded."""
+"""Model folders: saving and loading return the same model, of both formats, and no damaged folder is loaded."""
 
 import json
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_saving_what_was_loaded_gives_the_same_bytes(saved: Path, tmp_path: Path
     assert (again / HASHES).read_text() == (saved / HASHES).read_text()
 
 
-def test_who_may_read_one_file_may_read_all(saved: Path) -> None:
+def test_all_files_have_the_same_permissions(saved: Path) -> None:
     assert len({file.stat().st_mode for file in saved.iterdir()}) == 1
 
 
@@ -159,7 +159,7 @@ def test_wrong_shapes_and_names_are_refused(folder: Path) -> None:
         load_model(folder)
 
 
-def test_what_is_no_safetensors_file_is_refused(folder: Path) -> None:
+def test_a_file_in_another_format_is_refused(folder: Path) -> None:
     (folder / "audio.safetensors").write_bytes(b"\x80\x04pickle")
     rehash(folder)
     with pytest.raises(ModelError, match="not a safetensors file"):
@@ -250,7 +250,7 @@ def test_a_folder_of_format_1_loads_to_the_same_bits(tmp_path: Path) -> None:
 SMALL_0_6 = [0.4955185353755951, 0.25537586212158203, 0.032310910522937775, 0.5947675108909607]
 
 
-def test_the_shipped_model_stays_in_format_1_and_draws_what_it_did() -> None:
+def test_the_shipped_model_of_format_1_generates_what_it_did() -> None:
     """The numbers are those of the code that knew format 1 alone; other machines round otherwise, hence a tolerance."""
     assert json.loads((resolve_model("small") / "config.json").read_text())["format"] == 1
     frames, latents, _ = outputs(load_model("small"))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from dithead import __version__
 from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
-from dithead.inference.result import GenerateResult, Stretch
+from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
@@ -52,7 +52,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, target: str, answer: Any = None) -
 
 RESULT = GenerateResult(
     output=Path("o.mp4"), frames=75, fps=25.0, seconds=3.0, frames_per_second=25.0, faces_missed=2, model="small",
-    seed=0, passed_through=[Stretch(0, 1, "no face")],
+    seed=0, passed_through=[FrameSpan(0, 1, "no face")],
 )  # fmt: skip
 
 
@@ -118,14 +118,14 @@ def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch)
     called = stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     assert run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--seed", "0").exit_code == 0
     assert called.arguments == (Path("v"), Path("a"), Path("o.mp4"))
-    assert called.options.keys() == {"seed", "lossless", "progress"}
+    assert called.options.keys() == {"seed", "progress"}
     assert called.options["seed"] == 0
 
 
 def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.inference.pipeline import generate
 
-    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress", "batch"}
+    settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress"}
     text = run("generate", "--help").output
     options = {"speakers": "speaker", **{name: name for name in settings - {"speakers"}}}  # one --speaker for each
     assert [name for name, option in options.items() if f"--{option}" not in text] == []

@@ -1,4 +1,4 @@
-"""The doctor reports; it never crashes on a sick machine."""
+"""The doctor reports what is wrong with a machine, and does not crash because of it."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def test_this_machine_has_what_the_tests_need() -> None:
         assert found[topic].status == "ok", found[topic]
 
 
-def test_whatever_is_not_ok_says_what_to_do() -> None:
+def test_every_finding_that_is_not_ok_has_advice() -> None:
     for finding in examine():
         assert finding.status == "ok" or finding.advice or finding.topic == "gpu", finding
 
@@ -50,7 +50,7 @@ def test_a_missing_extra_names_its_install_command(monkeypatch: pytest.MonkeyPat
     assert healthy([finding])
 
 
-def test_no_speech_engine_is_no_illness(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_speech_engine_is_only_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     (finding,) = doctor._speech()
     assert finding.status == "absent"

@@ -1,4 +1,4 @@
-"""Tasks over processes and over Ray: complete, bounded, and no worse for a task that fails or dies."""
+"""Tasks over processes and over Ray: complete, bounded in number, and unharmed by one that fails or dies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_item_gives_its_result_under_its_index(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_exception_takes_its_results_place(workers: int) -> None:
+def test_an_exception_takes_the_place_of_a_result(workers: int) -> None:
     done = dict(map_tasks(math.sqrt, [4.0, -1.0, 9.0], workers=workers))
     assert (done[0], done[2]) == (2.0, 3.0)
     assert isinstance(done[1], ValueError)
@@ -63,7 +63,7 @@ def test_a_worker_that_dies_costs_its_own_item_only() -> None:
     assert done == {0: math.pi.hex(), 2: math.e.hex(), 3: math.tau.hex()}
 
 
-def test_errors_that_do_not_survive_pickling_arrive_all_the_same() -> None:
+def test_errors_that_cannot_be_pickled_arrive_as_plain_ones() -> None:
     from dithead.engine import _portable
 
     assert isinstance(_portable(MissingExtraError("ray")), DitheadError)

@@ -1,4 +1,4 @@
-"""Model names become folders, and every way to fail says what to do."""
+"""Model references resolve to folders, and every error says what to do."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_a_file_is_not_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ref", ["nosuch", "./nosuch/model", "~/nosuch/model", "/no/such", "a/b/c", "a/b@", "a b/c"])
-def test_what_cannot_be_a_hub_id_is_not_sent_to_the_hub(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_hub_id_is_not_sent_to_the_hub(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: pytest.fail("asked the hub"))
     with pytest.raises(ModelError, match="no model folder at .*small"):
         hub.resolve_model(ref)

@@ -36,14 +36,16 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 FORMAT = 2
-"""The format that is written; ``models.format_migration`` reads format 1, too."""
+"""Format of the model folders that are written; ``models.format_migration`` reads format 1, too."""
 PARTS = ("autoencoder", "dit", "audio")
+"""Parts of a model, each with its own file of weights."""
 CONFIG, HASHES, CARD = "config.json", "hashes.json", "MODEL_CARD.md"
 HASHED = (CONFIG, *(f"{part}.safetensors" for part in PARTS))
+"""Files whose hashes are checked before use."""
 
 
 def build_model(config: ModelConfig) -> TalkingHead:
-    """A model with fresh random weights, in evaluation mode."""
+    """Build a model with random weights, in evaluation mode."""
     from dithead.models.talking_head import TalkingHead
 
     return TalkingHead(config, make_objective(config.objective)).eval()
@@ -54,12 +56,16 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> TalkingHead:
-    """The model that ``ref`` names (see ``hub.resolve_model``), verified, in evaluation mode.
+    """Load a model, verified, in evaluation mode.
 
-    ``dtype`` is that of the parameters, float32 when absent; buffers (latent statistics) stay float32.
+    Args:
+        ref: A shipped name, a folder or a hub id (``hub.resolve_model``).
+        device: Where its tensors go.
+        dtype: Type of the parameters, None is float32; buffers (latent statistics) stay float32.
 
     Raises:
-        ModelError: not found, a wrong hash, an unknown configuration, tensors of wrong name or shape.
+        ModelError: The model is not found, a hash is wrong, the configuration is unknown, or tensors have the wrong
+            name or shape.
     """
     folder = resolve_model(ref)
     verify_folder(folder)
@@ -80,12 +86,22 @@ def save_model(
     training: str = "not stated",
     dtype: torch.dtype = torch.bfloat16,
 ) -> Path:
-    """Write ``model`` as a folder; an earlier model there is replaced, other files there are left alone.
+    """Write ``model`` as a folder.
 
-    ``training`` is a sentence for the model card: data, steps, machine. Returns the folder.
+    An earlier model there is replaced, other files there are left alone.
+
+    Args:
+        folder: Where it is written.
+        model: The model.
+        version: Its version, for the configuration and the model card.
+        training: A sentence for the model card about data, steps and machine.
+        dtype: Type in which matrices are stored; vectors and buffers are stored as they are.
+
+    Returns:
+        The folder.
 
     Raises:
-        OutputError: the folder cannot be written; what was there before is unharmed.
+        OutputError: The folder cannot be written; what was there before is unharmed.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -103,7 +119,14 @@ def save_model(
 
 
 def verify_folder(folder: Path) -> dict[str, int]:
-    """Check every hashed file and return their sizes in bytes; ModelError names the first that is wrong."""
+    """Check every hashed file of a model folder.
+
+    Returns:
+        Sizes of the files in bytes by name.
+
+    Raises:
+        ModelError: A file is missing or has another hash; the first such file is named.
+    """
     hashes = _read_json(folder / HASHES)
     for name in HASHED:
         if not (folder / name).is_file():
@@ -114,7 +137,11 @@ def verify_folder(folder: Path) -> dict[str, int]:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The configuration in a model folder; ModelError says which setting is wrong."""
+    """Read the configuration of a model folder, of either format.
+
+    Raises:
+        ModelError: It is missing, unreadable or of an unknown format, or a setting is wrong.
+    """
     path = folder / CONFIG
     content = _read_json(path)
     stored, model = content.get("format"), content.get("model")
@@ -131,18 +158,18 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def _fill(part: nn.Module, file: Path) -> None:
-    """Load ``file`` into ``part``, tensor by tensor of the same name and shape."""
+    """Copy the tensors of ``file`` into those of ``part``, which must have the same names and shapes."""
     try:
         stored = migrate_tensors(load_file(file), file)
     except SafetensorError as error:
         raise ModelError(f"{file} is not a safetensors file ({error})") from error
-    wanted = part.state_dict()
-    if unmatched := sorted(stored.keys() ^ wanted.keys()):
+    own = part.state_dict()
+    if unmatched := sorted(stored.keys() ^ own.keys()):
         raise ModelError(f"{file} does not fit config.json: tensor {unmatched[0]} is in only one of the two")
-    for name, tensor in wanted.items():
+    for name, tensor in own.items():
         if stored[name].shape != tensor.shape:
-            have, want = tuple(stored[name].shape), tuple(tensor.shape)
-            raise ModelError(f"{file} does not fit config.json: {name} has shape {have}, expected {want}")
+            found, expected = tuple(stored[name].shape), tuple(tensor.shape)
+            raise ModelError(f"{file} does not fit config.json: {name} has shape {found}, expected {expected}")
         tensor.copy_(stored[name])
 
 
@@ -158,7 +185,7 @@ def _write(folder: Path, model: TalkingHead, version: str, training: str, dtype:
 
 
 def _stored(part: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Tensors for the disk: matrices in ``dtype``; vectors and buffers, few but sensitive, as they are."""
+    """Tensors as they are stored: matrices in ``dtype``; vectors and buffers, few but sensitive, in their own type."""
     matrices = {name for name, parameter in part.named_parameters() if parameter.ndim > 1}
     return {
         name: tensor.detach().to("cpu", dtype if name in matrices else tensor.dtype).contiguous()
@@ -181,7 +208,7 @@ def _card(model: TalkingHead, config: ModelConfig, version: str, training: str) 
 
 
 def _move(source: Path, folder: Path) -> None:
-    """Put a finished folder in place. Hashes go last: an interrupted replacement shows as a wrong hash."""
+    """Move a finished folder into place, the hashes last, so that an interrupted replacement shows as a wrong hash."""
     if not folder.exists():
         source.rename(folder)
         return
@@ -199,7 +226,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; ModelError when the file is missing or holds anything else."""
+    """Read a JSON object. Raises ModelError when the file is missing or holds anything else."""
     if not path.is_file():
         raise ModelError(f"{path.parent} is not a model folder: {path.name} is missing")
     try:

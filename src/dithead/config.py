@@ -1,4 +1,7 @@
-"""Every setting of a model and of its training, with the presets. Defaults live here and in the model files."""
+"""Every setting of a model and of its training, and the presets.
+
+The defaults of a network's sizes live in its own file, all others here.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ from dithead.models.denoiser.base import DiTConfig
 from dithead.types import MaskKind
 
 LIP_TARGETS = 9
-"""Numbers that say what the lips do, in every preset (``train.data.lip_basis.COEFFICIENTS``)."""
+"""Lip coefficients in every preset: eight principal shapes and the opening (``train.data.lip_basis.COEFFICIENTS``)."""
 
 
 class Frozen(BaseModel):
-    """Base: unknown keys are refused, values do not change."""
+    """Base of all settings: unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _kind(value: Any) -> str:
-    """Which of a union's classes a stored configuration is: ours have no ``kind``."""
+    """The tag of a union's class that a configuration belongs to; our own first ones have no ``kind``."""
     return str(value.get("kind", "own") if isinstance(value, dict) else getattr(value, "kind", "own"))
 
 
@@ -209,7 +212,7 @@ class Preset(Frozen):
 def _preset(
     name: str, size: int, sizes: tuple[int, int, int], training: DiTTraining | None = None, rank: int = 0
 ) -> Preset:
-    """``sizes``: width, depth and heads of the transformer; ``rank`` of its modulation."""
+    """A preset of our design; ``sizes`` are width, depth and heads of the transformer, ``rank`` its modulation's."""
     width, depth, heads = sizes
     dit = DiTConfig(grid=size // FACTOR, width=width, depth=depth, heads=heads, lip_targets=LIP_TARGETS,
                     modulation_rank=rank)  # fmt: skip
@@ -219,7 +222,7 @@ def _preset(
 
 
 def _tiny() -> Preset:
-    """Seconds on a laptop: for tests and for reading the code."""
+    """A preset that trains in seconds on a laptop, for tests and for reading the code."""
     model = ModelConfig(
         name="tiny", size=64, steps=2, guidance=1.5,
         autoencoder=AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8)),
@@ -235,7 +238,7 @@ def _tiny() -> Preset:
 
 
 def _paper() -> Preset:
-    """What is known of DiT-Head's design (arXiv 2312.06400); every size, schedule and number of steps is our choice."""
+    """DiT-Head's design as far as it is known (arXiv 2312.06400); sizes, schedule and numbers of steps are ours."""
     dit = DiTConfig(grid=16, latent_channels=16, width=768, depth=12, heads=12, audio_width=768)
     model = ModelConfig(
         name="paper", size=256, mask="polygon", objective="ddpm", steps=50,
@@ -256,9 +259,14 @@ PRESETS: dict[str, Preset] = {
 
 
 def get_preset(name: str, changes: Sequence[str] = ()) -> Preset:
-    """The preset called ``name`` with settings changed, each as ``model.objective=ddpm``.
+    """Return a preset, with settings changed.
 
-    Raises ConfigError for an unknown name or setting, and for a value that does not fit.
+    Args:
+        name: One of ``PRESETS``.
+        changes: Settings as ``model.objective=ddpm``; the value is JSON, or else text.
+
+    Raises:
+        ConfigError: The name or a setting is unknown, or a value does not fit.
     """
     if name not in PRESETS:
         raise ConfigError(f"unknown preset '{name}'; choose one of: {', '.join(PRESETS)}")

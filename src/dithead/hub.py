@@ -1,4 +1,4 @@
-"""Where a model comes from: a shipped name, a folder, or a Hugging Face hub id. Always ends in a folder."""
+"""Finds the folder of a model by shipped name, path or Hugging Face hub id."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from pathlib import Path
 from dithead.errors import ModelError
 
 DEFAULT_MODEL = "small"
+"""Model that is used where none is named."""
 SHIPPED = ("small",)
+"""Models that come with the package."""
 MODEL_FILES = ("config.json", "hashes.json", "*.safetensors", "MODEL_CARD.md")
+"""Patterns of the files that are fetched from the hub."""
 
 _HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 
 
 def resolve_model(ref: str | Path) -> Path:
-    """The folder that ``ref`` names.
+    """Find the folder that ``ref`` names.
 
-    In this order: the name of a shipped model, an existing folder, ``org/name`` or ``org/name@revision`` on
-    the Hugging Face hub (from its cache when it is there).
+    Args:
+        ref: In this order: the name of a shipped model, an existing folder, ``org/name`` or ``org/name@revision`` on
+            the Hugging Face hub (from its cache when it is there).
 
     Raises:
-        ModelError: nothing by that name; the message says what to do.
+        ModelError: There is nothing by that name; the message says what to do.
     """
     text = str(ref)
     if text in SHIPPED:
@@ -46,7 +50,7 @@ def _shipped_folder(name: str) -> Path:
 
 
 def _fetch(repo: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download  # half a second; only a hub id pays it
+    from huggingface_hub import snapshot_download  # takes half a second, so only where it is needed
 
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(MODEL_FILES)))

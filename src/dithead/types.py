@@ -1,4 +1,7 @@
-"""Array names shared across folders. Letters: H, W frame height and width, S crop side, N frames."""
+"""Names of array types that several folders share.
+
+Letters: H, W frame height and width, S crop side, n samples.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RGB: TypeAlias = NDArray[np.uint8]  # (H, W, 3), R first
-Mask: TypeAlias = NDArray[np.float32]  # (S, S) in [0, 1]; 1 = to be generated
+Mask: TypeAlias = NDArray[np.float32]  # (S, S) in [0, 1]; 1 is generated, 0 is kept
 Wave: TypeAlias = NDArray[np.float32]  # (n,) mono samples in [-1, 1]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 Landmarks: TypeAlias = NDArray[np.float32]  # (478, 2) or (478, 3), pixels; x right, y down

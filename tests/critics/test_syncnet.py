@@ -1,4 +1,4 @@
-"""The original SyncNet's form, with random weights saved under its own keys; its cepstra against closed forms."""
+"""The original SyncNet: its architecture with random weights, and its cepstra against closed forms."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_its_keys_and_shapes_are_the_originals() -> None:
+def test_keys_and_shapes_equal_the_originals() -> None:
     stored = {name: tuple(tensor.shape) for name, tensor in SyncNet().state_dict().items()}
     assert {name: stored[name] for name in KEYS} == KEYS
 
@@ -48,10 +48,10 @@ def test_its_keys_and_shapes_are_the_originals() -> None:
 def test_saved_weights_load_and_embed(weights: Path) -> None:
     net = load_syncnet(weights)
     faces = np.random.default_rng(0).integers(0, 255, (7, 224, 224, 3), np.uint8)
-    seen, heard = net.embed(faces, np.random.default_rng(1).normal(0, 0.1, 7 * 640).astype(np.float32))
-    assert seen.shape == heard.shape == (2, 1024)
-    assert torch.isfinite(seen).all()
-    assert not torch.equal(seen[0], seen[1])
+    of_faces, of_sound = net.embed(faces, np.random.default_rng(1).normal(0, 0.1, 7 * 640).astype(np.float32))
+    assert of_faces.shape == of_sound.shape == (2, 1024)
+    assert torch.isfinite(of_faces).all()
+    assert not torch.equal(of_faces[0], of_faces[1])
 
 
 def test_other_weights_are_refused_in_one_line(tmp_path: Path) -> None:

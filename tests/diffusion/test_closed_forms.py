@@ -139,9 +139,9 @@ def test_flow_weight_turns_an_x0_error_into_a_velocity_error() -> None:
     x0, noise, t = torch.randn(3, 2, 2, 2), torch.randn(3, 2, 2, 2), torch.tensor([0.2, 0.5, 1.0])
     sample = RectifiedFlow(pure_noise=0.0, min_time=0.05).path(x0, noise, t)
     wrong = x0 + 0.1
-    velocity, told = noise - x0, (sample.z_t - wrong) / t.view(-1, 1, 1, 1)
+    velocity, predicted = noise - x0, (sample.z_t - wrong) / t.view(-1, 1, 1, 1)
     x0_error = (wrong - sample.target).square().mean((1, 2, 3)) * sample.weight
-    torch.testing.assert_close((told - velocity).square().mean((1, 2, 3)), x0_error)
+    torch.testing.assert_close((predicted - velocity).square().mean((1, 2, 3)), x0_error)
 
 
 def test_regression_needs_neither_noise_nor_steps() -> None:

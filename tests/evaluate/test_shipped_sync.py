@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dithead.critics.sync_expert import EXPERTS
-from dithead.critics.sync_offset import lip_centre, offset_of, shipped_expert
+from dithead.critics.sync_offset import find_crops_offset, load_shipped_expert, mouth_centre
 from dithead.errors import ModelError
 from dithead.evaluate.baselines import write_frozen
 from dithead.evaluate.observe_video import observe
@@ -55,29 +55,29 @@ def test_the_truth_is_told_from_another_voice_and_a_frozen_mouth(case, tmp_path)
 @pytest.mark.parametrize("late", [-4, 0, 3])
 def test_the_one_for_losses_finds_offsets_too(case, late):
     video, wave = case
-    found = offset_of(video.crops, lip_centre(_lips(video)), shifted(wave, late), shipped_expert("loss"))
+    found = find_crops_offset(video.crops, mouth_centre(_lips(video)), shifted(wave, late), load_shipped_expert("loss"))
     assert found.frames == pytest.approx(late, abs=1)
     assert found.confidence > 0.05  # an unmoving mouth reads 0.03
 
 
 @pytest.mark.parametrize("name", EXPERTS)
 def test_the_experts_are_small_and_of_the_architecture_they_are_named_for(name):
-    expert = shipped_expert(name)
+    expert = load_shipped_expert(name)
     assert sum(p.numel() for p in expert.parameters()) < 1.5e6
     assert expert.config == EXPERTS[name]
 
 
 def test_likeness_to_the_loss_expert_pulls_pixels_towards_the_speech():
     """Five frames are enough for it, and its gradient reaches every one of them."""
-    expert, generator = shipped_expert("loss"), torch.Generator().manual_seed(0)
+    expert, generator = load_shipped_expert("loss"), torch.Generator().manual_seed(0)
     mouths = (torch.rand(1, 5, 3, 40, 40, generator=generator) * 2 - 1).requires_grad_()
     mel = torch.randn(1, 20, 80, generator=generator)
-    before = expert.likeness(mouths, mel).mean()
+    before = expert.similarity(mouths, mel).mean()
     (gradient,) = torch.autograd.grad(before, mouths)
     assert (gradient.abs().amax(dim=(2, 3, 4)) > 0).all()
-    assert expert.likeness(mouths + 0.05 * gradient.sign(), mel).mean() > before + 0.01
+    assert expert.similarity(mouths + 0.05 * gradient.sign(), mel).mean() > before + 0.01
 
 
 def test_one_that_is_not_there_is_named():
     with pytest.raises(ModelError, match="'other' is missing"):
-        shipped_expert("other")
+        load_shipped_expert("other")

@@ -37,8 +37,8 @@ def video(tmp_path_factory):
 def ours(monkeypatch):
     torch.manual_seed(1)
     expert = SyncExpert().eval()
-    monkeypatch.setattr(speaking, "shipped_expert", lambda: expert)
-    monkeypatch.setattr("dithead.critics.sync_offset.shipped_expert", lambda: expert)
+    monkeypatch.setattr(speaking, "load_shipped_expert", lambda: expert)
+    monkeypatch.setattr("dithead.critics.sync_offset.load_shipped_expert", lambda: expert)
 
 
 @pytest.mark.usefixtures("ours")

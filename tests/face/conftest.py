@@ -1,4 +1,4 @@
-"""A face to test with: frames of the synthetic presenters that the repository carries."""
+"""A face for the tests: frames of the synthetic presenters in the repository."""
 
 from __future__ import annotations
 

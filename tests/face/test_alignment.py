@@ -1,4 +1,4 @@
-"""The crop sits where its template says, and is moved by eyes and nose only. Truths are closed forms."""
+"""The crop lies where its template says and depends on eyes and nose only; expected values are closed forms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ S = 192
 
 
 def head(scale: float = 70, roll: float = 0, yaw: float = 0, at=(150, 120), columns: int = 3) -> np.ndarray:
-    """Landmarks whose anchors are the template's own, seen at an angle (degrees); the others are far away."""
+    """Landmarks whose alignment points are the template's, seen at an angle (degrees); the others are far away."""
     y, r = np.radians(yaw), np.radians(roll)
     turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     lean = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
@@ -36,7 +36,7 @@ def test_a_frontal_face_lands_on_the_template(scale, roll, at, columns):
 
 
 @pytest.mark.parametrize("yaw", [-45, -20, 30, 50])
-def test_a_turned_head_is_neither_blown_up_nor_tilted(yaw):
+def test_a_turned_head_is_neither_enlarged_nor_tilted(yaw):
     frontal, turned = crop_transform(head(), S), crop_transform(head(yaw=yaw), S)
     np.testing.assert_allclose(turned[:, :2], frontal[:, :2], rtol=1e-3, atol=1e-3)
 
@@ -54,14 +54,14 @@ def test_degenerate_landmarks_are_named(bad):
         crop_transform(bad.astype(np.float32), S)
 
 
-def test_invert_undoes():
+def test_invert_gives_the_inverse():
     transform = crop_transform(head(200, 17, 10), S)
     points = np.random.default_rng(1).uniform(0, 500, (50, 2))
     back = transform_points(transform_points(points, transform), invert(transform))
     np.testing.assert_allclose(back, points, atol=1e-3)
 
 
-def test_smoothing_keeps_what_stands_still_and_calms_what_shakes():
+def test_smoothing_keeps_a_still_face_and_reduces_jitter():
     rng = np.random.default_rng(2)
     still = [crop_transform(head(), S)] * 20
     for kept in smooth_transforms(still):

@@ -1,4 +1,4 @@
-"""A crop goes back where it came from, and nothing else changes by a single bit."""
+"""A crop returns to its place in the frame, and no other pixel changes by a single bit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_only_the_mask_is_touched(placed):
 
 @pytest.mark.parametrize(("size", "least"), [(S, 30), (2 * S, 36)])
 def test_the_round_trip_is_the_frame(presenter, face, size, least):
-    """A crop smaller than the face loses its finest detail; a larger one loses next to nothing."""
+    """A crop smaller than the face loses its finest detail; a larger one loses hardly anything."""
     frame, transform = presenter[0], crop_transform(face, size)
     mask = polygon_mask(stable_polygon(transform_points(face, transform)[None], size), size, feather=size // 24)
     result = composite(frame, warp_crop(frame, transform, size), transform, mask)
@@ -75,8 +75,8 @@ def test_a_mask_over_the_border_is_cut_there(placed):
     np.testing.assert_array_equal(result[:, frame.shape[1] // 2 + 200 :], frame[:, frame.shape[1] // 2 + 200 :])
 
 
-def test_a_decoders_tint_is_taken_out(placed):
-    """It tints what it draws and copies the rest, so nothing outside the mask tells."""
+def test_the_tint_of_a_decoder_is_removed(placed):
+    """The decoder tints what it draws and copies the rest, so that only pixels inside the mask show the tint."""
     frame, transform, mask = placed
     source = warp_crop(frame, transform, S)
     drawn = np.clip(source + np.array([9, -7, 5]), 12, 243).astype(np.uint8)
@@ -90,7 +90,7 @@ def test_a_decoders_tint_is_taken_out(placed):
     np.testing.assert_array_equal(matched[mask == 0], source[mask == 0])
 
 
-def test_matching_leaves_equal_pictures_and_other_things_alone(placed):
+def test_matching_changes_neither_equal_nor_very_different_pictures(placed):
     frame, transform, mask = placed
     source = warp_crop(frame, transform, S)
     np.testing.assert_array_equal(match_colour(source, source, mask), source)

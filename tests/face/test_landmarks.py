@@ -63,7 +63,7 @@ def test_tracking_agrees_with_detection_and_forgets_on_reset(landmarker, present
     assert all(face is not None for face in later)
 
 
-def test_it_says_nothing_on_stderr(capfd, presenter):
+def test_nothing_is_printed_on_stderr(capfd, presenter):
     with FaceLandmarker() as fresh:
         assert fresh.track(presenter[0]) is not None
         assert fresh.detect(presenter[0])

@@ -1,4 +1,4 @@
-"""The mask holds mouth, jaw and chin, spares the eyes, and says nothing about a single frame."""
+"""The mask covers mouth, jaw and chin but not the eyes, and does not depend on a single frame."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def points(face):
 
 
 def distance(polygon, point) -> float:
-    """Pixels from the polygon's edge, positive inside."""
+    """Distance from the edge of the polygon in pixels, positive inside."""
     return cv2.pointPolygonTest(polygon, (float(point[0]), float(point[1])), True)
 
 
 @pytest.mark.parametrize("make", [lambda p: stable_polygon(p[None], S), lambda p: frame_polygon(p, S)])
-def test_holds_the_mouth_and_spares_the_eyes(points, make):
+def test_the_mask_covers_the_mouth_and_not_the_eyes(points, make):
     polygon = make(points)
     assert all(distance(polygon, points[i]) > 8 for i in LIP_INDICES)
     assert all(distance(polygon, points[i]) > 0 for i in JAW)

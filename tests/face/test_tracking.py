@@ -59,8 +59,8 @@ def test_frames_are_taken_one_at_a_time(landmarker, presenter):
         assert taken == i + 1
 
 
-def seen(pattern: str) -> list[FaceObservation]:
-    """``x`` a face, ``.`` none, ``|`` a cut before the next frame."""
+def observed(pattern: str) -> list[FaceObservation]:
+    """Observations from a pattern: ``x`` a face, ``.`` none, ``|`` a cut before the next frame."""
     shot, result = 0, []
     for mark in pattern:
         if mark == "|":
@@ -71,7 +71,7 @@ def seen(pattern: str) -> list[FaceObservation]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "runs"),
+    ("pattern", "spans"),
     [
         ("xxxx", [(0, 4)]),
         ("....", []),
@@ -82,8 +82,8 @@ def seen(pattern: str) -> list[FaceObservation]:
         ("xx.|.xx", [(0, 3), (3, 6)]),  # an edge never crosses a cut
     ],
 )
-def test_runs(pattern, runs):
-    assert face_spans(seen(pattern), gap=2, edge=1) == runs
+def test_spans(pattern, spans):
+    assert face_spans(observed(pattern), gap=2, edge=1) == spans
 
 
 def test_gaps_are_filled_linearly_and_ends_held():

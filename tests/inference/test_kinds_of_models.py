@@ -13,8 +13,9 @@ from dithead.config import get_preset
 from dithead.face.alignment import transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import box_polygon, frame_polygon, polygon_mask
-from dithead.inference.analyse.first_pass import Survey, survey
-from dithead.inference.analyse.image_store import Shelf
+from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.pipeline import generate
 from dithead.inference.synthesise import sampler as mouths
 from dithead.media.audio import write_audio
@@ -74,7 +75,7 @@ def test_an_interrupted_job_of_such_a_model_ends_the_same(
     monkeypatch.setattr(pipeline, "SEGMENT", 4)
     source, output = footage(pictures[:8]), tmp_path / "out.mp4"
     generate(source, speech, tmp_path / "whole.mp4", model=hearing_model, batch=2)
-    draw, calls = mouths.MouthMaker.draw, []
+    draw, calls = mouths.MouthSampler.draw, []
 
     def stopping(*given):
         calls.append(1)
@@ -82,7 +83,7 @@ def test_an_interrupted_job_of_such_a_model_ends_the_same(
             raise KeyboardInterrupt
         return draw(*given)
 
-    monkeypatch.setattr(mouths.MouthMaker, "draw", stopping)
+    monkeypatch.setattr(mouths.MouthSampler, "draw", stopping)
     with pytest.raises(KeyboardInterrupt):
         generate(source, speech, output, model=hearing_model, batch=2)
     generate(source, speech, output, model=hearing_model, batch=2)
@@ -115,14 +116,14 @@ def test_a_polygon_model_sees_each_frames_own_polygon(reference, footage, pictur
     source, seen = footage(pictures), masks_shown(monkeypatch)
     model = random_model(mask="polygon")
     made = generate(source, speech, tmp_path / "out.mkv", model=model, reference=reference, lossless=True)
-    run = survey(read_frames(source), SIZE, mask="polygon").runs[0]
+    tracklet = analyse_video(read_frames(source), AnalysisSettings(SIZE, "polygon")).tracklets[0]
     with FaceLandmarker() as finder:
         faces = [finder.track(f.quick_pixels) for f in read_frames(source)]
     assert len(seen) == made.frames == 12
     for k, (mask, landmarks) in enumerate(zip(seen, faces, strict=True)):
-        own = polygon_mask(frame_polygon(transform_points(landmarks, run.transforms[k]), SIZE), SIZE) > 0.5
+        own = polygon_mask(frame_polygon(transform_points(landmarks, tracklet.transforms[k]), SIZE), SIZE) > 0.5
         assert (own != (mask > 0.5)).mean() < 0.01
-        assert np.array_equal(mask > 0.5, polygon_mask(run.mask_polygon(k), SIZE) > 0.5)
+        assert np.array_equal(mask > 0.5, polygon_mask(tracklet.mask_polygon(k), SIZE) > 0.5)
     assert any(not np.array_equal(seen[0], mask) for mask in seen)
     drawn, before = pixels(made.output), pixels(source)
     assert (drawn != before).any(axis=(1, 2, 3)).all()
@@ -130,10 +131,10 @@ def test_a_polygon_model_sees_each_frames_own_polygon(reference, footage, pictur
 
 def test_a_following_mask_survives_the_disk_and_does_not_depend_on_the_batch(footage, pictures, speech, tmp_path):
     source = footage(pictures[:6])
-    found = survey(read_frames(source), SIZE, mask="polygon")
-    found.save(tmp_path / "survey.npz")
-    back = Survey.load(tmp_path / "survey.npz", Shelf())
-    assert np.array_equal(back.runs[0].outlines, found.runs[0].outlines)
+    found = analyse_video(read_frames(source), AnalysisSettings(SIZE, "polygon"))
+    save_analysis(tmp_path / "analysis.npz", found)
+    back = load_analysis(tmp_path / "analysis.npz", ImageStore())
+    assert np.array_equal(back.tracklets[0].frame_polygons, found.tracklets[0].frame_polygons)
     model = random_model(mask="polygon")
     one = generate(source, speech, tmp_path / "one.mkv", model=model, lossless=True, batch=1)
     six = generate(source, speech, tmp_path / "six.mkv", model=model, lossless=True, batch=6)

@@ -12,15 +12,15 @@ from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line, polygon_mask
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
-from dithead.inference.analyse.first_pass import Survey
-from dithead.inference.analyse.image_store import Shelf
-from dithead.inference.analyse.occlusion import Look, Watch, detail_share
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, detail_share
 from dithead.inference.analyse.occlusion_colour import (
-    thing_before_lips,
-    thing_beside_lips,
+    occluder_before_lips,
+    occluder_beside_lips,
     tints_away,
     unlike_skin,
 )
+from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.compose.blend_mask import mouth_core
 from dithead.inference.pipeline import generate
 from dithead.media.video import read_frames
@@ -44,15 +44,15 @@ def with_ball(picture, centre, radius, colour=(15, 15, 18)):
 def test_a_free_mouth_is_free(seen):
     crop, points, _ = seen
     unlike = unlike_skin(crop, points[list(CHEEKS)])
-    assert not thing_before_lips(unlike, points).any()
-    assert not thing_beside_lips(unlike, points).sure
+    assert not occluder_before_lips(unlike, points).any()
+    assert not occluder_beside_lips(unlike, points).certain
 
 
 @pytest.mark.parametrize("colour", [(15, 15, 18), (40, 60, 160), (60, 160, 60)], ids=["black", "blue", "green"])
 def test_a_thing_before_the_lower_lip_is_found_whole(seen, colour):
     crop, points, _ = seen
     centre, radius = points[17] + (0, 8), 22
-    found = thing_before_lips(unlike_skin(with_ball(crop, centre, radius, colour), points[list(CHEEKS)]), points)
+    found = occluder_before_lips(unlike_skin(with_ball(crop, centre, radius, colour), points[list(CHEEKS)]), points)
     truth = with_ball(np.zeros_like(crop), centre, radius, (255,) * 3)[..., 0] > 128
     assert (found & truth).sum() / truth.sum() > 0.9
     face = polygon_mask(jaw_line(points), SIZE) > 0.5  # beyond it the source stays in any case
@@ -73,11 +73,11 @@ def test_a_hand_is_a_mask():
     assert not hand_mask([], 64).any()
 
 
-def watched(looks: dict[int, Look], frames: int):
-    watch = Watch()
+def collected(findings: dict[int, OcclusionFinding], frames: int):
+    collector = OcclusionCollector()
     for k in range(frames):
-        watch.add(looks.get(k, Look()))
-    return watch.close()
+        collector.add(findings.get(k, OcclusionFinding()))
+    return collector.close()
 
 
 def spot(place: slice) -> np.ndarray:
@@ -87,8 +87,8 @@ def spot(place: slice) -> np.ndarray:
 
 
 def test_covers_come_and_go_over_a_few_frames():
-    covers = watched({10: Look(spot(slice(30, 50))), 30: Look(reason="mouth covered")}, 40)
-    shown = [covers.free(k, 64) for k in range(40)]
+    occlusion = collected({10: OcclusionFinding(spot(slice(30, 50))), 30: OcclusionFinding(reason="mouth covered")}, 40)
+    shown = [occlusion.visible(k, 64) for k in range(40)]
     assert shown[5] is None
     assert [round(float(1 - shown[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
     assert shown[10][5, 5] == 1
@@ -113,23 +113,23 @@ def test_a_thing_beside_the_lips_is_found(seen, name):
         truth = truth[..., 0] > 0
     picture = crop.copy()
     picture[truth] = (15, 15, 18)
-    found = thing_beside_lips(unlike_skin(picture, points[list(CHEEKS)]), points)
-    assert found.sure
+    found = occluder_beside_lips(unlike_skin(picture, points[list(CHEEKS)]), points)
+    assert found.certain
     face = polygon_mask(jaw_line(points), SIZE) > 0.5
-    assert (found.thing & truth & face).sum() / (truth & face).sum() > 0.7
-    assert (found.thing & ~truth & face).sum() / (truth & face).sum() < 0.6
+    assert (found.occluder & truth & face).sum() / (truth & face).sum() > 0.7
+    assert (found.occluder & ~truth & face).sum() / (truth & face).sum() < 0.6
 
 
 def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
-    beside = {k: Look(beside=spot(slice(10, 20)), sure=k in (400, 401)) for k in range(1000)}
-    covers = watched(beside, 1000)
-    assert (min(covers.parts), max(covers.parts)) == (151, 651)
-    assert covers.haunted
-    once = {k: Look(beside=spot(slice(10, 20)), sure=k == 60) for k in range(100)}
-    assert watched(once, 100).parts == {}
-    bearded = {k: Look(beside=spot(slice(10, 20)), sure=k > 60, bearded=k % 3 == 0) for k in range(100)}
-    assert watched(bearded, 100).parts == {}
-    assert watched({k: Look(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
+    beside = {k: OcclusionFinding(beside=spot(slice(10, 20)), certain=k in (400, 401)) for k in range(1000)}
+    occlusion = collected(beside, 1000)
+    assert (min(occlusion.parts), max(occlusion.parts)) == (151, 651)
+    assert occlusion.residual
+    once = {k: OcclusionFinding(beside=spot(slice(10, 20)), certain=k == 60) for k in range(100)}
+    assert collected(once, 100).parts == {}
+    bearded = {k: OcclusionFinding(beside=spot(slice(10, 20)), certain=k > 60, bearded=k % 3 == 0) for k in range(100)}
+    assert collected(bearded, 100).parts == {}
+    assert collected({k: OcclusionFinding(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
 
 
 def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
@@ -141,41 +141,49 @@ def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
     assert np.flatnonzero(tints_away(tints)).tolist() == list(range(400, 460))
     often = np.where(rng.random(900)[:, None] < 0.4, 0.0, (-4.0, 14.0, 5.0)).astype(np.float32)
     assert not tints_away(often).any()  # too often to be a thing
-    looks = {k: Look(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
-    looks[20] = looks[60] = looks[62] = Look(tint=(0.0, 0.0, 0.0))
-    assert watched(looks, 440).whole == {60, 62}  # a single frame is no thing
+    findings = {k: OcclusionFinding(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
+    findings[20] = findings[60] = findings[62] = OcclusionFinding(tint=(0.0, 0.0, 0.0))
+    assert collected(findings, 440).hidden == {60, 62}  # a single frame is no thing
 
 
 def test_a_hand_on_a_single_frame_is_none():
-    before_lips, hidden = Look(spot(slice(30, 50))), Look(reason="mouth covered")
-    once = Look(spot(slice(10, 50)), handless=before_lips)
-    covers = watched({10: once, 20: once, 22: once, 39: Look(reason="mouth covered", handless=Look()), 50: hidden}, 60)
-    assert covers.whole == {50}
-    bare = watched({10: before_lips}, 20).parts[10]
-    assert sorted(covers.parts) == [10, 20, 22]
-    assert covers.parts[10] == bare
-    assert covers.parts[20] == covers.parts[22] != bare
-    last = {58: Look(reason="mouth covered", handless=Look()), 59: Look(reason="mouth covered", handless=Look())}
-    assert watched(last, 60).whole == {58, 59}
+    before_lips, hidden = OcclusionFinding(spot(slice(30, 50))), OcclusionFinding(reason="mouth covered")
+    once = OcclusionFinding(spot(slice(10, 50)), without_hands=before_lips)
+    occlusion = collected(
+        {
+            10: once,
+            20: once,
+            22: once,
+            39: OcclusionFinding(reason="mouth covered", without_hands=OcclusionFinding()),
+            50: hidden,
+        },
+        60,
+    )
+    assert occlusion.hidden == {50}
+    bare = collected({10: before_lips}, 20).parts[10]
+    assert sorted(occlusion.parts) == [10, 20, 22]
+    assert occlusion.parts[10] == bare
+    assert occlusion.parts[20] == occlusion.parts[22] != bare
+    last = {
+        58: OcclusionFinding(reason="mouth covered", without_hands=OcclusionFinding()),
+        59: OcclusionFinding(reason="mouth covered", without_hands=OcclusionFinding()),
+    }
+    assert collected(last, 60).hidden == {58, 59}
 
 
 def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
     crop, points, _ = seen
     place = points[152] * 0.9 + points[14] * 0.1 - (16, 0)
-    covers = watched({k: Look(beside=spot(slice(20, 75)), sure=True) for k in range(5)}, 5)
-    drawn, cheeks, core = (
-        with_ball(crop, place, 6),
-        points[list(CHEEKS)],
-        mouth_core(points[list(OUTER_LIPS)], SIZE),
-    )
-    shown = covers.ghostless(drawn, crop, cheeks, core)
+    occlusion = collected({k: OcclusionFinding(beside=spot(slice(20, 75)), certain=True) for k in range(5)}, 5)
+    drawn, cheeks, core = with_ball(crop, place, 6), points[list(CHEEKS)], mouth_core(points[list(OUTER_LIPS)], SIZE)
+    shown = occlusion.without_residual_occluder(drawn, crop, cheeks, core)
     x, y = place.astype(int)
     assert shown[y, x] < 0.1
     assert shown[int(points[14][1]) - 30, 80] == 1
-    assert (covers.ghostless(crop, crop, cheeks, core) == 1).all()
-    assert (covers.ghostless(drawn, drawn, cheeks, core) == 1).all()
+    assert (occlusion.without_residual_occluder(crop, crop, cheeks, core) == 1).all()
+    assert (occlusion.without_residual_occluder(drawn, drawn, cheeks, core) == 1).all()
     opened = with_ball(crop, points[14] + (0, 3), 9)
-    assert (covers.ghostless(opened, crop, cheeks, core) == 1).all()
+    assert (occlusion.without_residual_occluder(opened, crop, cheeks, core) == 1).all()
 
 
 @pytest.fixture
@@ -184,7 +192,7 @@ def made(footage, pictures, speech, talker, tmp_path, seen):
     face = seen[2]
     width = np.linalg.norm(face[61] - face[291])
 
-    def run(radius: float, occlusion: str):
+    def generated(radius: float, occlusion: str):
         frames = [with_ball(p, face[14, :2], radius * width) if 4 <= k < 8 else p for k, p in enumerate(pictures)]
         source = footage(frames)
         result = generate(
@@ -193,7 +201,7 @@ def made(footage, pictures, speech, talker, tmp_path, seen):
         pairs = zip(read_frames(source), read_frames(result.output), strict=True)
         return result, [np.abs(a.pixels.astype(int) - b.pixels).max(axis=2) for a, b in pairs]
 
-    return run
+    return generated
 
 
 def test_a_covered_mouth_passes_through_and_is_reported(made):
@@ -232,15 +240,15 @@ def test_unknown_ways_are_refused(footage, pictures, speech, tmp_path):
 
 
 def test_covers_survive_on_disk(footage, pictures, tmp_path, seen):
-    from dithead.inference.analyse.first_pass import survey
-    from dithead.inference.analyse.occlusion import Lookout
+    from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
+    from dithead.inference.analyse.occlusion import OcclusionDetector
 
     ball = [with_ball(p, seen[2][17, :2] + (0, 4), 14) for p in pictures[:4]]
-    with Lookout() as lookout:
-        found = survey(read_frames(footage(ball)), 96, lookout=lookout)
-    found.save(tmp_path / "s.npz")
-    back = Survey.load(tmp_path / "s.npz", Shelf())
-    assert found.runs[0].covers.parts
-    assert back.runs[0].covers == found.runs[0].covers
-    assert np.array_equal(back.runs[0].cheeks, found.runs[0].cheeks)
-    assert np.array_equal(back.runs[0].jaws, found.runs[0].jaws)
+    with OcclusionDetector() as detector:
+        found = analyse_video(read_frames(footage(ball)), AnalysisSettings(96), detector=detector)
+    save_analysis(tmp_path / "s.npz", found)
+    back = load_analysis(tmp_path / "s.npz", ImageStore())
+    assert found.tracklets[0].occlusion.parts
+    assert back.tracklets[0].occlusion == found.tracklets[0].occlusion
+    assert np.array_equal(back.tracklets[0].cheeks, found.tracklets[0].cheeks)
+    assert np.array_equal(back.tracklets[0].jaws, found.tracklets[0].jaws)

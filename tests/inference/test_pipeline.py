@@ -34,12 +34,12 @@ def outside(shape: tuple[int, int]) -> np.ndarray:
 def made(footage, pictures, speech, talker, tmp_path):
     """Run ``generate`` on presenter footage with given tags and options; returns source, output and result."""
 
-    def run(options=None, frames=None, **tags):
+    def tracklet(options=None, frames=None, **tags):
         source = footage(pictures if frames is None else frames, **tags)
         output = tmp_path / "out.mp4"
         return source, output, generate(source, speech, output, model=talker, **(options or {}))
 
-    return run
+    return tracklet
 
 
 def test_only_the_lower_face_changes_and_nothing_else_by_a_bit(made):
@@ -136,15 +136,15 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
     options = {"model": talker, "reference": reference, "batch": 2}
     generate(source, speech, tmp_path / "whole.mp4", **options)
     drawn: list[int] = []
-    draw = pipeline.MouthMaker.draw
+    draw = pipeline.MouthSampler.draw
 
-    def counted(self, run, crops, times, frames):
+    def counted(self, tracklet, crops, times, frames):
         drawn.append(len(crops))
         if sum(drawn) > 6:
             raise KeyboardInterrupt
-        return draw(self, run, crops, times, frames)
+        return draw(self, tracklet, crops, times, frames)
 
-    monkeypatch.setattr(pipeline.MouthMaker, "draw", counted)
+    monkeypatch.setattr(pipeline.MouthSampler, "draw", counted)
     with pytest.raises(KeyboardInterrupt):
         generate(source, speech, output, **options)
     assert not output.exists()

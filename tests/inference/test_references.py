@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from dithead.face.alignment import warp_crop
-from dithead.inference.analyse.image_store import Shelf
-from dithead.inference.analyse.references import KEPT, Gallery, Graded, Mouths, choose_mouths, enlarged, own_picture
-from dithead.inference.analyse.tracklet import Run
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.references import (
+    KEPT,
+    StoredReferences,
+    choose_references,
+    enlarged,
+    source_picture,
+)
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.synthesise.reference_bank import ReferenceBank, ReferenceSet
 
 SIZE = 48
 
@@ -28,23 +35,23 @@ def gap(picture: np.ndarray) -> int:
     return int((picture[:, picture.shape[1] // 2, 0] < 100).sum())
 
 
-def kept(openings: list[float]) -> Mouths:
-    shelf, count = Shelf(), len(openings)
-    slot = shelf.put([mouth(o) for o in openings] + [mouth(o, 2 * SIZE) for o in openings])
+def kept(openings: list[float]) -> StoredReferences:
+    store, count = ImageStore(), len(openings)
+    images = store.put([mouth(o) for o in openings] + [mouth(o, 2 * SIZE) for o in openings])
     moves = np.stack([enlarged(np.eye(2, 3), 0.5)] * count)
-    return Mouths(shelf, slot, np.float32(openings), float(np.mean(openings)), moves)
+    return StoredReferences(store, images, np.float32(openings), float(np.mean(openings)), moves)
 
 
-def run(mouths: Mouths | None, face: int = 0) -> Run:
+def tracklet(references: StoredReferences | None, face: int = 0) -> Tracklet:
     moves, nothing = np.zeros((1, 2, 3)), np.zeros((4, 2), np.float32)
-    return Run(0, 1, moves, nothing, nothing, mouth(0), False, False, face, mouths=mouths)
+    return Tracklet(0, 1, moves, nothing, nothing, mouth(0), False, False, face, references=references)
 
 
 def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
     rng = np.random.default_rng(0)
     apertures, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
     turns[:20] = 0.5  # heads turned away
-    chosen = choose_mouths(apertures, turns, np.ones(60))
+    chosen = choose_references(apertures, turns, np.ones(60))
     found = apertures[chosen]
     assert 4 <= len(chosen) <= KEPT
     assert (np.diff(found) > 0).all()
@@ -56,19 +63,19 @@ def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
 def test_blurred_ones_are_not_kept_and_the_sharpest_are_not_preferred():
     apertures, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
     blur[::3], teeth[::3] = 0.2, 9
-    assert all(k % 3 for k in choose_mouths(apertures, np.zeros(93), blur))
-    assert choose_mouths(apertures, np.zeros(93), teeth) == choose_mouths(apertures, np.zeros(93), np.ones(93))
+    assert all(k % 3 for k in choose_references(apertures, np.zeros(93), blur))
+    assert choose_references(apertures, np.zeros(93), teeth) == choose_references(apertures, np.zeros(93), np.ones(93))
 
 
 def test_a_mouth_that_never_moves_is_kept_once():
-    assert len(choose_mouths(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
-    assert kept([0.02]).graded().crops.shape == (1, SIZE, SIZE, 3)
+    assert len(choose_references(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
+    assert ReferenceSet.interpolated(kept([0.02])).crops.shape == (1, SIZE, SIZE, 3)
 
 
 def test_between_the_pictures_lie_others_that_open_step_by_step():
-    graded = kept([0.0, 0.1, 0.3]).graded()
-    gaps = [gap(p) for p in graded.crops]
-    assert len(gaps) == len(graded.openings) > 12
+    reference_set = ReferenceSet.interpolated(kept([0.0, 0.1, 0.3]))
+    gaps = [gap(p) for p in reference_set.crops]
+    assert len(gaps) == len(reference_set.openings) > 12
     assert gaps[0] == gap(mouth(0))
     assert gaps[-1] == gap(mouth(0.3))
     assert (np.diff(gaps) >= -1).all()
@@ -77,23 +84,23 @@ def test_between_the_pictures_lie_others_that_open_step_by_step():
 
 def test_the_nearest_is_shown_and_nothing_beyond_the_ends():
     openings = np.float32([0, 0.1, 0.2])
-    graded = Graded(np.zeros((3, 4, 4, 3), np.uint8), openings, 0.1, (), openings)
-    assert graded.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
+    reference_set = ReferenceSet(np.zeros((3, 4, 4, 3), np.uint8), openings, 0.1, (), openings)
+    assert reference_set.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
 
 
 def test_the_persons_own_pictures_are_kept_as_the_source_shows_them():
-    graded = kept([0.0, 0.2]).graded()
-    assert graded.own_openings.tolist() == pytest.approx([0.0, 0.2])
-    assert np.array_equal(graded.own[1].picture, mouth(0.2, 2 * SIZE))
-    assert np.array_equal(graded.own[1].crop, mouth(0.2))
-    assert np.array_equal(graded.crops[-1], mouth(0.2))
+    reference_set = ReferenceSet.interpolated(kept([0.0, 0.2]))
+    assert reference_set.picture_openings.tolist() == pytest.approx([0.0, 0.2])
+    assert np.array_equal(reference_set.pictures[1].picture, mouth(0.2, 2 * SIZE))
+    assert np.array_equal(reference_set.pictures[1].crop, mouth(0.2))
+    assert np.array_equal(reference_set.crops[-1], mouth(0.2))
 
 
 @pytest.mark.parametrize("scale", [0.4, 0.1, 1.3])
 def test_an_own_picture_covers_what_the_crop_covers_from_the_eyes_down(scale: float) -> None:
     move = np.array([[scale, 0, -20], [0, scale, -10]])
     frame = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8).repeat(20, 0).repeat(20, 1)
-    picture, local = own_picture(frame, move, 160)
+    picture, local = source_picture(frame, move, 160)
     assert max(picture.shape[:2]) <= 5 * 160 + 3, "of a very large face, a smaller picture"
     again, crop = warp_crop(picture, local, 160).astype(int), warp_crop(frame, move, 160)
     assert np.abs(again - crop)[42:].mean() < 3
@@ -103,40 +110,47 @@ def test_an_own_picture_covers_what_the_crop_covers_from_the_eyes_down(scale: fl
         assert np.array_equal(picture, frame[-top:, -left:][:height, :width]), "pixel for pixel"
 
 
-def test_the_last_lender_stays_while_it_is_about_as_near():
-    gallery, first, again = Gallery(), run(kept([0, 0.1, 0.2])), run(kept([0, 0.1, 0.2]), face=1)
+def test_the_last_donor_stays_while_it_is_about_as_near():
+    reference_bank, first, again = ReferenceBank(), tracklet(kept([0, 0.1, 0.2])), tracklet(kept([0, 0.1, 0.2]), face=1)
     openings = [0.02, 0.06, 0.09, 0.04, 0.01, 0.2, 0.14]
-    assert [find(gallery, first, o) for o in openings] == [0, 0, 1, 1, 0, 2, 2], "near the middle nothing changes"
-    assert find(gallery, again, 0.14) == 1, "faces do not share"
-    assert find(gallery, first, 0.14) == 2
-    later = run(kept([0, 0.1, 0.2]))
+    assert [find(reference_bank, first, o) for o in openings] == [0, 0, 1, 1, 0, 2, 2], (
+        "near the middle nothing changes"
+    )
+    assert find(reference_bank, again, 0.14) == 1, "faces do not share"
+    assert find(reference_bank, first, 0.14) == 2
+    later = tracklet(kept([0, 0.1, 0.2]))
     later.start = 9
-    assert find(gallery, later, 0.14) == 1, "a new shot begins anew"
+    assert find(reference_bank, later, 0.14) == 1, "a new shot begins anew"
 
 
-def find(gallery: Gallery, of: Run, opening: float) -> int:
-    found, graded = gallery.lender(of, opening), gallery.of(of)
-    return [own.picture is found.picture for own in graded.own].index(True)
+def find(reference_bank: ReferenceBank, of: Tracklet, opening: float) -> int:
+    found, reference_set = reference_bank.frame_reference(of, opening).donor, reference_bank.of(of)
+    return [own.picture is found.picture for own in reference_set.pictures].index(True)
 
 
-def test_a_gallery_holds_the_present_run_of_each_face():
-    gallery, first, second, other = Gallery(), run(kept([0, 0.1])), run(kept([0, 0.2])), run(kept([0, 0.3]), face=1)
-    shown = gallery.of(first)
-    assert gallery.of(first) is shown
-    assert gallery.of(other) is not None
-    assert gallery.of(first) is shown
-    assert gallery.of(second) is not shown
-    assert gallery.of(first) is not shown, "forgotten when another run of that face began"
-    assert gallery.of(run(None)) is None
+def test_a_bank_holds_the_present_tracklet_of_each_face():
+    reference_bank, first, second, other = (
+        ReferenceBank(),
+        tracklet(kept([0, 0.1])),
+        tracklet(kept([0, 0.2])),
+        tracklet(kept([0, 0.3]), face=1),
+    )
+    shown = reference_bank.of(first)
+    assert reference_bank.of(first) is shown
+    assert reference_bank.of(other) is not None
+    assert reference_bank.of(first) is shown
+    assert reference_bank.of(second) is not shown
+    assert reference_bank.of(first) is not shown, "forgotten when another tracklet of that face began"
+    assert reference_bank.of(tracklet(None)) is None
 
 
-def test_a_shelf_gives_back_every_bit_also_to_a_later_process(tmp_path: Path):
+def test_a_store_gives_back_every_bit_also_to_a_later_process(tmp_path: Path):
     rng = np.random.default_rng(0)
     one, two = ([rng.integers(0, 255, (20 + k, 20, 3), np.uint8) for k in range(count)] for count in (3, 2))
-    shelf = Shelf(tmp_path / "mouths")
-    slots = [shelf.put(one), shelf.put(two)]
-    assert same(shelf.get(slots[1]), two)
-    again = Shelf(tmp_path / "mouths", old=True)
+    store = ImageStore(tmp_path / "mouths")
+    slots = [store.put(one), store.put(two)]
+    assert same(store.get(slots[1]), two)
+    again = ImageStore(tmp_path / "mouths", existing=True)
     assert same(again.get(slots[0]), one)
     assert same(again.get(again.put(two)), two)
     assert same(again.get(slots[1]), two)

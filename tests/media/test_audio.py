@@ -1,4 +1,4 @@
-"""Sound lies where the picture's clock puts it, whatever the container, codec, layout or rate."""
+"""Sound lies where the clock of the picture places it, whatever the container, codec, layout or rate."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def chirp(seconds: float, rate: int = RATE) -> np.ndarray:
 
 
 def lag(a: np.ndarray, b: np.ndarray, reach: int = 1000) -> int:
-    """Samples by which ``b`` runs late, from the best correlation."""
+    """Samples by which ``b`` is late, from the best correlation."""
     n = min(len(a), len(b)) - 2 * reach
     scores = [float(a[reach : reach + n] @ b[reach + k : reach + k + n]) for k in range(-reach, reach + 1)]
     return int(np.argmax(scores)) - reach
 
 
 def mux(path, samples: np.ndarray, rate: int, codec: str, layout: str, fmt: str, first: int = 0, video=None):
-    """``samples`` (channels, n) into a container, from time ``first`` / ``rate`` on; ``video``: its first frame."""
+    """Write samples (channels, n) into a container from time ``first`` / ``rate`` on; ``video``: its first frame."""
     with av.open(str(path), "w") as media:
         if video is not None:
             picture = media.add_stream("libx264", rate=25)
@@ -113,14 +113,14 @@ def test_opposite_offsets_of_picture_and_sound(tmp_path):
     assert np.abs(early[100:9000] - wave[6500:15400]).max() < 1e-3
 
 
-def test_no_audio_track_says_so(tmp_path):
+def test_a_missing_audio_track_is_named(tmp_path):
     with VideoWriter(tmp_path / "mute.mp4", VideoInfo(32, 32, Fraction(25))) as writer:
         writer.write(np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(MediaError, match=r"mute\.mp4: has no audio track"):
         read_audio(tmp_path / "mute.mp4")
 
 
-def test_no_samples_says_so(tmp_path):
+def test_an_audio_track_without_samples_is_named(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
     with pytest.raises(MediaError, match=r"a\.wav"):
         read_audio(tmp_path / "a.wav")

@@ -1,4 +1,4 @@
-"""Damaged media files: whatever the bytes, the readers answer with frames, with samples, or with one named error.
+"""Damaged media files: whatever the bytes, the readers give frames, samples or one named error.
 
     python tests/media/test_fuzz.py SECONDS [SEED]
 
@@ -70,7 +70,7 @@ def _good(path: Path) -> Path:
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
-    """The bytes with some overwritten, cut out, doubled, swapped, or gone from the end."""
+    """The bytes with some overwritten, cut out, doubled, swapped, or missing at the end."""
     found = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         at = rng.randrange(max(1, len(found)))
@@ -92,7 +92,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 
 def check(path: Path) -> None:
-    """Read a file in every way there is; only a MediaError may come of it, of one line that names the file."""
+    """Read a file in every way; only a MediaError of one line, with the name of the file, may be raised."""
     for read in (probe, lambda p: [f.quick_pixels.shape for f in islice(read_frames(p), 50)], read_audio):
         said = ""
         try:

@@ -1,4 +1,4 @@
-"""Frames come back as they were: count, time stamps, size, colours, at any rate, depth and turn."""
+"""Frames survive writing and reading: count, time stamps, size, colours, at any rate, depth and rotation."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_late_start_counts_from_the_first_frame(tmp_path):
     assert [f.time for f in read_frames(tmp_path / "a.mkv")] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
 
 
-def test_planes_change_only_where_asked():
+def test_planes_change_only_in_the_region():
     planes = planes_of_rgb(picture(64, 48), "yuv420p", VideoInfo(64, 48, Fraction(25)).encoding)
     before = [a.copy() for a in planes.arrays]
     difference = np.full((7, 9, 3), 30.0, np.float32)
@@ -162,7 +162,7 @@ def test_planes_change_only_where_asked():
         assert np.array_equal(plane, old)  # grey has no chroma
 
 
-def test_rgb_difference_adds_the_colour_it_says():
+def test_an_rgb_difference_changes_the_rgb_picture_by_as_much():
     planes = planes_of_rgb(picture(64, 48), "yuv444p10le", VideoInfo(64, 48, Fraction(25)).encoding)
     before = planes.rgb(0, 0, 48, 64).astype(int)
     planes.add_rgb_difference(np.broadcast_to(np.float32([12, -8, 5]), (48, 64, 3)), 0, 0)
@@ -216,7 +216,7 @@ def test_default_quality_keeps_45_db_in_every_plane(tmp_path, pix_fmt):
 
 
 def test_damaged_frames_show_the_last_good_one(tmp_path):
-    """Frames of a codec without prediction, three of them overwritten with rubbish."""
+    """Frames of a codec without prediction, three of them overwritten with random bytes."""
     pictures = [picture(64, 48, 5 * k) for k in range(12)]
     with av.open(str(tmp_path / "a.mkv"), "w") as media:
         stream = media.add_stream("mjpeg", rate=25)

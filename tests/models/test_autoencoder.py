@@ -1,4 +1,4 @@
-"""The autoencoder: shapes, scaling, and that the decoder leaves known pixels alone."""
+"""The face autoencoder: shapes, scaling, and pixels outside the mask that the decoder leaves unchanged."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_latent_is_sixteen_times_smaller_and_round_trip_keeps_the_shape() -> Non
     assert model.decode(z, masked, mask, image).shape == image.shape
 
 
-def test_pixels_outside_the_mask_come_back_exactly() -> None:
+def test_pixels_outside_the_mask_are_unchanged() -> None:
     model, (image, masked, mask) = FaceAutoencoder(CONFIG), pictures()
     out = model.decode(model.encode(image), masked, mask, image.flip(0))
     outside = mask.expand_as(image) == 0
@@ -48,7 +48,7 @@ def test_statistics_do_not_change_what_is_decoded() -> None:
     torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-4)
 
 
-def test_decoder_sees_the_reference() -> None:
+def test_the_decoder_uses_the_reference() -> None:
     model, (image, masked, mask) = FaceAutoencoder(CONFIG), pictures()
     z = model.encode(image)
     assert not torch.allclose(model.decode(z, masked, mask, image), model.decode(z, masked, mask, -image))

@@ -30,7 +30,7 @@ def whisper(tmp_path: Path) -> Path:
     return tmp_path / "whisper"
 
 
-def test_layers_are_whispers(whisper: Path) -> None:
+def test_layers_equal_those_of_whisper(whisper: Path) -> None:
     encoder, source = ContextEncoder(SMALL).eval(), load_whisper(str(whisper))
     encoder.whisper.load_pretrained(source)
     x = torch.randn(2, 16, 24)
@@ -40,26 +40,26 @@ def test_layers_are_whispers(whisper: Path) -> None:
     assert torch.equal(encoder.whisper.place, source.embed_positions.weight[-16:])
 
 
-def test_bands_are_whispers() -> None:
+def test_mel_bands_equal_those_of_whisper() -> None:
     theirs = WhisperFeatureExtractor(feature_size=80).mel_filters
     assert np.allclose(mel_filters("whisper").numpy(), 100 * theirs.T, atol=1e-4)
 
 
-def test_speech_comes_as_whisper_prepares_it() -> None:
+def test_features_are_near_those_that_whisper_prepares() -> None:
     """A loud and a quiet take of the same noise bursts: the same features, near those of Whisper's own preparation."""
     rng = np.random.default_rng(0)
     envelope = np.repeat(rng.uniform(0, 1, 50) ** 2, 640)
     wave = (rng.standard_normal(32000) * envelope).astype(np.float32)
     encoder = ContextEncoder(ContextEncoderConfig())
-    heard = [encoder.features(torch.from_numpy(wave * gain)) for gain in (0.2, 0.02)]
-    assert (heard[0] - heard[1]).abs().mean() < 0.05
+    features = [encoder.features(torch.from_numpy(wave * gain)) for gain in (0.2, 0.02)]
+    assert (features[0] - features[1]).abs().mean() < 0.05
     loud = wave / wave.std()
     theirs = WhisperFeatureExtractor(feature_size=80)(loud, sampling_rate=16000, padding=False).input_features[0]
-    mine = ((heard[0].numpy().T + 1.4) / 4).clip(-0.125)[:, : theirs.shape[1]]
+    mine = ((features[0].numpy().T + 1.4) / 4).clip(-0.125)[:, : theirs.shape[1]]
     assert np.corrcoef(mine.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
 
 
-def test_only_the_window_is_heard() -> None:
+def test_shapes_of_tokens_and_lips() -> None:
     encoder = ContextEncoder(SMALL).eval()
     assert encoder(torch.randn(3, 32, 80)).shape == (3, 12, 16)
     assert encoder.predict_lips(encoder(torch.randn(3, 32, 80))).shape == (3, 9)

@@ -1,4 +1,4 @@
-"""The transformer: identity at the start, tokens, gradients, impossible sizes."""
+"""The denoisers: identity at the start, token lists, gradients, impossible sizes."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ KINDS = {
 }
 
 
-def awake(config: DiTConfig = CONFIG) -> DiT | UNet:
+def randomised(config: DiTConfig = CONFIG) -> DiT | UNet:
     """A model whose zero-initialised layers have been moved."""
     torch.manual_seed(0)
     model = UNet(config) if config.backbone == "unet" else DiT(config)
@@ -56,24 +56,24 @@ def test_output_is_zero_at_the_start_and_has_the_latents_shape() -> None:
 
 
 def test_listing_every_token_equals_listing_none() -> None:
-    model, (z, t, c) = awake(), inputs()
+    model, (z, t, c) = randomised(), inputs()
     torch.testing.assert_close(model(z, t, c._replace(token_index=torch.arange(16))), model(z, t, c))
 
 
-def test_order_of_the_token_list_does_not_matter() -> None:
-    model, (z, t, c), index = awake(), inputs(), torch.tensor([5, 9, 10, 14])
+def test_the_order_of_the_token_list_does_not_matter() -> None:
+    model, (z, t, c), index = randomised(), inputs(), torch.tensor([5, 9, 10, 14])
     one, other = (model(z, t, c._replace(token_index=i)) for i in (index, index.flip(0)))
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_positions_not_listed_are_zero() -> None:
-    out = awake()(*inputs(token_index=torch.tensor([9, 10])))
+    out = randomised()(*inputs(token_index=torch.tensor([9, 10])))
     assert out.flatten(2)[:, :, [9, 10]].abs().min() > 0
     assert not out.flatten(2)[:, :, [0, 1, 15]].any()
 
 
 def test_tokens_per_sample_equals_running_each_alone() -> None:
-    model, (z, t, c) = awake(), inputs()
+    model, (z, t, c) = randomised(), inputs()
     c.mask[1, :, 1] = 1  # the second sample's mask is larger
     index = tokens_per_sample(c.mask)
     assert index.shape == (2, 8)  # rows 2-3, columns 1-2, and all of row 1 in the second sample
@@ -84,7 +84,7 @@ def test_tokens_per_sample_equals_running_each_alone() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_gets_a_gradient(kind: str) -> None:
-    model = awake(KINDS[kind])
+    model = randomised(KINDS[kind])
     lips = torch.randn(2, 5) if KINDS[kind].lip_targets else None
     model(*inputs(lips=lips)).square().mean().backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
@@ -95,21 +95,21 @@ def test_every_kind_starts_at_zero_and_lists_its_positions(kind: str) -> None:
     config = KINDS[kind]
     fresh = UNet(config) if config.backbone == "unet" else DiT(config)
     assert not fresh(*inputs()).any()
-    out = awake(config)(*inputs(token_index=torch.tensor([9, 10])))
+    out = randomised(config)(*inputs(token_index=torch.tensor([9, 10])))
     assert out.shape == (2, 8, 4, 4)
     assert out.flatten(2)[:, :, [9, 10]].abs().min() > 0
     assert not out.flatten(2)[:, :, [0, 1, 15]].any()
 
 
 def test_one_reference_stands_for_several() -> None:
-    model, (z, t, c) = awake(KINDS["references"]), inputs()
+    model, (z, t, c) = randomised(KINDS["references"]), inputs()
     several = c._replace(reference=torch.cat([c.reference] * 3, 1))
     torch.testing.assert_close(model(z, t, c), model(z, t, several))
 
 
 def test_dropping_tokens_outside_the_mask_changes_nothing_where_attention_cannot_see_them() -> None:
     """Without attention among tokens each is computed for itself: listing some must equal computing all."""
-    model, (z, t, c) = awake(), inputs()
+    model, (z, t, c) = randomised(), inputs()
     for block in model.blocks:
         torch.nn.init.zeros_(block.attention.out.weight)
         torch.nn.init.zeros_(block.attention.out.bias)
@@ -120,7 +120,7 @@ def test_dropping_tokens_outside_the_mask_changes_nothing_where_attention_cannot
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_audio_changes_the_output(kind: str) -> None:
-    model, (z, t, c) = awake(KINDS[kind]), inputs()
+    model, (z, t, c) = randomised(KINDS[kind]), inputs()
     assert not torch.allclose(model(z, t, c), model(z, t, c._replace(audio=torch.randn(2, 6, 16))))
 
 
@@ -137,14 +137,14 @@ def test_ring_adds_the_cells_around() -> None:
     assert tokens_under_mask(mask, ring=1).tolist() == [5, 6, 7, 9, 10, 11, 13, 14, 15]
 
 
-def test_a_guess_is_given_back_its_spread_and_its_mean() -> None:
+def test_calibration_scales_and_shifts_predicted_lips() -> None:
     dit = DiT(DiTConfig(grid=2, width=16, depth=1, heads=2, audio_width=8, lip_targets=2))
     dit.set_calibration(torch.tensor([2.0, 1.0]), torch.tensor([0.5, 0.0]), torch.tensor([1.0, -1.0]))
-    guess = torch.tensor([[0.25, -1.0], [1.0, 3.0]])
-    torch.testing.assert_close(dit.calibrated(guess), torch.tensor([[1.0, -1.0], [2.5, 3.0]]))
+    predicted = torch.tensor([[0.25, -1.0], [1.0, 3.0]])
+    torch.testing.assert_close(dit.calibrated(predicted), torch.tensor([[1.0, -1.0], [2.5, 3.0]]))
 
 
-def test_what_the_lips_do_reaches_the_picture_once_trained() -> None:
+def test_lips_change_the_output_and_none_means_zero() -> None:
     torch.manual_seed(0)
     dit = DiT(DiTConfig(grid=2, latent_channels=4, width=16, depth=1, heads=2, audio_width=8, lip_targets=3))
     for parameter in dit.parameters():

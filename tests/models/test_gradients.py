@@ -1,4 +1,4 @@
-"""Every parameter of what is trained beside the denoiser learns: a gradient reaches it."""
+"""A gradient reaches every parameter of the networks that are trained besides the denoiser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-mel against known signals."""
+"""Log-mel, level normalisation and windows for known signals."""
 
 import math
 
@@ -23,7 +23,7 @@ def tone(hz: float, seconds: float = 1.0, gain: float = 0.5) -> torch.Tensor:
     return gain * torch.sin(2 * math.pi * hz * torch.arange(int(SAMPLE_RATE * seconds)) / SAMPLE_RATE)
 
 
-def test_a_tone_lights_the_filter_whose_centre_it_is() -> None:
+def test_a_tone_is_strongest_in_the_filter_centred_on_it() -> None:
     mel = log_mel(tone(1000.0))
     band = int(mel[50].argmax())
     bins = torch.linspace(0, SAMPLE_RATE / 2, mel_filters().shape[1])

@@ -1,4 +1,4 @@
-"""Moonshine's layers are Moonshine's, and the lip predictor's tokens lie where its states do."""
+"""Moonshine layers equal those of transformers, and the lip predictor's tokens lie at the right time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def moonshine(tmp_path: Path) -> Path:
 
 
 @torch.no_grad()
-def test_layers_are_moonshines(moonshine: Path) -> None:
+def test_layers_equal_those_of_moonshine(moonshine: Path) -> None:
     source, layers = load_moonshine(str(moonshine)), MoonshineLayers(40, 2, 3).eval()
     layers.load_pretrained(source)
     sound = torch.randn(2, 9000) * 0.1
@@ -50,16 +50,16 @@ def test_layers_are_moonshines(moonshine: Path) -> None:
     torch.testing.assert_close(source.layer_norm(layers(sound)[-1]), theirs, atol=1e-5, rtol=1e-4)
 
 
-def test_a_click_is_heard_at_its_token() -> None:
-    """The state in whose middle a click lies is the one that changes most, and so is the token."""
+def test_a_click_changes_the_token_at_its_time_most() -> None:
+    """The state whose receptive field is centred on a click changes most, and so does the token there."""
     layers = MoonshineLayers(40, 2, 1).eval()
     for token in (10, 15, 20):
         sound = torch.zeros(1, 12000)
         sound[:, token * 320 - 8 : token * 320 + 8] = 1
         with torch.no_grad():
-            heard = layers.conv3(layers.conv2(layers.conv1(sound[:, None]).abs())).transpose(1, 2)
-            still = layers.conv3(layers.conv2(layers.conv1(torch.zeros(1, 1, 12000)).abs())).transpose(1, 2)
-        change = (heard - still).abs()
+            clicked = layers.conv3(layers.conv2(layers.conv1(sound[:, None]).abs())).transpose(1, 2)
+            silent = layers.conv3(layers.conv2(layers.conv1(torch.zeros(1, 1, 12000)).abs())).transpose(1, 2)
+        change = (clicked - silent).abs()
         assert abs(CENTRE + STATE * int(change.mean(-1).argmax()) - token * 320) <= STATE
         assert abs(int(at_tokens(change, 0, 37).mean(-1).argmax()) - token) <= 1
 

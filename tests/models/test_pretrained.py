@@ -1,4 +1,4 @@
-"""Other people's networks, small and random, saved in their own format and loaded by the code that loads real ones."""
+"""Pretrained networks, small and random, saved in their libraries' formats and loaded by the code for real ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def speech(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def test_a_stable_diffusion_autoencoder_gives_its_own_latents_folded_and_scaled(kl: Path) -> None:
+def test_latents_of_a_stable_diffusion_autoencoder_are_folded_and_scaled(kl: Path) -> None:
     model = KLAutoencoder.load(KLConfig(str(kl)))
     original, image = AutoencoderKL.from_pretrained(kl), torch.rand(1, 3, 64, 64) * 2 - 1
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_a_stable_diffusion_autoencoder_gives_its_own_latents_folded_and_scaled(
         torch.testing.assert_close(model.decode(latent, image, none, image), image)
 
 
-def test_masked_frames_can_have_an_encoder_of_their_own(kl: Path, tmp_path: Path) -> None:
+def test_masked_frames_can_have_their_own_encoder(kl: Path, tmp_path: Path) -> None:
     other = save_kl(tmp_path / "other", seed=1)
     one, two = (KLAutoencoder.load(KLConfig(str(kl), masked)) for masked in ("", str(other)))
     image = torch.rand(1, 3, 32, 32)
@@ -80,7 +80,7 @@ def test_masked_frames_can_have_an_encoder_of_their_own(kl: Path, tmp_path: Path
         torch.testing.assert_close(two.encode_masked(image), KLAutoencoder.load(KLConfig(str(other))).encode(image))
 
 
-def test_speech_features_are_the_networks_own_and_one_every_20_ms(speech: Path) -> None:
+def test_speech_features_equal_the_networks_and_come_every_20_ms(speech: Path) -> None:
     encoder = SpeechEncoder.load(SpeechConfig(str(speech), window=8, width=16))
     wave = torch.randn(16_000 * 2, generator=torch.Generator().manual_seed(0)) * 0.1
     features = encoder.features(wave)
@@ -106,20 +106,20 @@ def test_a_model_of_pretrained_parts_is_saved_and_loaded_without_its_sources(
     kl: Path, speech: Path, tmp_path: Path
 ) -> None:
     pictures = KLAutoencoder.load(KLConfig(str(kl)))
-    ears = SpeechEncoder.load(SpeechConfig(str(speech), window=8, width=16))
+    encoder = SpeechEncoder.load(SpeechConfig(str(speech), window=8, width=16))
     dit = DiTConfig(grid=4, latent_channels=16, width=32, depth=1, heads=2, audio_width=16)
     config = ModelConfig(
         size=64,
         autoencoder=replace(pictures.config, source="gone"),
         dit=dit,
-        audio=replace(ears.config, source="gone"),
+        audio=replace(encoder.config, source="gone"),
     )
     model = build_model(config)
     model.autoencoder.load_state_dict(pictures.state_dict())
-    model.audio.load_state_dict(ears.state_dict())
+    model.audio.load_state_dict(encoder.state_dict())
     back = load_model(save_model(tmp_path / "model", model, dtype=torch.float32))
     wave, image = torch.randn(16_000), torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(back.audio.features(wave), ears.features(wave))
+    torch.testing.assert_close(back.audio.features(wave), encoder.features(wave))
     with torch.no_grad():
         torch.testing.assert_close(back.autoencoder.encode(image), pictures.encode(image))
     tokens = back.audio_window(back.audio.features(wave), torch.tensor([0.5]))
@@ -130,24 +130,23 @@ def test_a_model_of_pretrained_parts_is_saved_and_loaded_without_its_sources(
 
 
 @pytest.mark.parametrize("part", [(KLAutoencoder, KLConfig), (SpeechEncoder, SpeechConfig)])
-def test_what_is_not_there_gives_one_line_with_the_command(part: tuple[Any, Any]) -> None:
+def test_missing_weights_give_one_line_with_the_command(part: tuple[Any, Any]) -> None:
     network, config = part
     with pytest.raises(ModelError, match=r"hf download /nowhere/at-all$") as caught:
         network.load(config("/nowhere/at-all"))
     assert "\n" not in str(caught.value)
 
 
-def test_retries_of_the_hub_are_not_told_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_retries_of_the_hub_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     def load() -> None:
         logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 8s")
         raise OSError("no connection")
 
     with pytest.raises(ModelError, match="no connection"):
         load_pretrained("some/model", load)
-    logging.getLogger("huggingface_hub.utils._http").warning("told again")
-    told = caplog.text
-    assert "Retrying" not in told
-    assert "told again" in told
+    logging.getLogger("huggingface_hub.utils._http").warning("logged again")
+    assert "Retrying" not in caplog.text
+    assert "logged again" in caplog.text
 
 
 def test_networks_that_do_not_fit_are_refused(kl: Path, tmp_path: Path) -> None:

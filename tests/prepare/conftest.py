@@ -1,4 +1,4 @@
-"""Small raw videos, made from the synthetic presenters that the repository carries."""
+"""Small raw videos, made from the synthetic presenters in the repository."""
 
 from __future__ import annotations
 

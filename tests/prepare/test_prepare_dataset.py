@@ -1,4 +1,4 @@
-"""From raw videos to a dataset: complete, honest about what is left out, resumable, the same every time."""
+"""From raw videos to a dataset: complete, with a reason for every rejection, resumable, the same every time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_file_is_in_the_manifest_with_its_reason(made):
     assert {p.name.rsplit("-", 1)[0] for p in (output / "clips").iterdir()} == {ANN, BOB.rsplit("-", 1)[0]}
 
 
-def test_a_clip_says_who_it_is(made):
+def test_a_clip_has_its_identity_and_licence(made):
     output, _ = made
     line = entry(output, ANN)
     assert (line["identity"], line["split"], line["licence"]) == ("ann", "train", "CC0")
@@ -109,7 +109,7 @@ def test_the_same_command_again_does_nothing(made, raw):
     assert {p: p.stat().st_mtime_ns for p in output.glob("clips/*/*")} == before
 
 
-def test_what_is_lost_is_made_again_to_the_byte(made, raw):
+def test_a_lost_clip_is_made_again_with_the_same_bytes(made, raw):
     output, _ = made
     before = whole(output)
     shutil.rmtree(output / "clips" / entry(output, ANN)["id"])

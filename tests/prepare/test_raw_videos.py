@@ -1,4 +1,4 @@
-"""Who is in which file, under which licence, and on which side of the split."""
+"""The identity and licence of every raw video, and its side of the split."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_identity_is_the_folder_unless_the_sidecar_says_otherwise(tmp_path):
     touch(tmp_path, "people/s23/a.mkv", "mixed/x.mp4", "mixed/y.mp4", "one/b.MOV", "top.avi")
     sidecar = {"mixed": {"identity": "file"}, "one": {"identity": "anna"}}
     (tmp_path / "SOURCES.json").write_text(json.dumps(sidecar))
-    who = {s.relative: s.identity for s in find(tmp_path)}
-    assert who == {
+    identities = {s.relative: s.identity for s in find(tmp_path)}
+    assert identities == {
         "mixed/x.mp4": "x",
         "mixed/y.mp4": "y",
         "one/b.MOV": "anna",
@@ -36,10 +36,10 @@ def test_identity_is_the_folder_unless_the_sidecar_says_otherwise(tmp_path):
     }
     by_file = {s.relative: s.identity for s in find(tmp_path, identity="file")}
     assert by_file["people/s23/a.mkv"] == "a"
-    assert by_file["one/b.MOV"] == "anna"  # the sidecar knows better
+    assert by_file["one/b.MOV"] == "anna"  # the sidecar counts more
 
 
-def test_the_longest_prefix_tells_the_licence_and_options_fill_in(tmp_path):
+def test_the_longest_prefix_decides_and_options_fill_in(tmp_path):
     touch(tmp_path, "a/b/1.mp4", "a/2.mp4", "c/3.mp4")
     sidecar = {"a": {"licence": "CC BY 4.0", "source": "A"}, "a/b": {"licence": "CC0", "audio_offset": 0.08}}
     elsewhere = tmp_path / "elsewhere.json"

@@ -82,7 +82,7 @@ def test_they_are_still_done_when_the_run_is_resumed(kept, raw):
         prepare(raw, output)
 
 
-def test_shards_know_it_too(kept, tmp_path, monkeypatch):
+def test_shards_keep_the_mark(kept, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     write_shards(kept[0], str(tmp_path / "packed"))
     packed = {clip.identity: clip for clip in Dataset(tmp_path / "packed").clips()}

@@ -1,4 +1,4 @@
-"""Late and early sound is found and put right; a picture that does not speak is no clip. On rendered presenters."""
+"""Late and early sound is corrected, and a picture that does not speak is rejected; on rendered presenters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def moved(wave: np.ndarray, frames: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One presenter in step, late and early, and one who holds still while somebody speaks."""
+    """One presenter in step, late and early, and one whose face is still during speech."""
     folder, speaker = tmp_path_factory.mktemp("raw"), PRESENTERS[0]
     frames = [frame.pixels[::2, ::2] for frame in islice(read_frames(speaker), FRAMES)]
     info = replace(probe(speaker), width=frames[0].shape[1], height=frames[0].shape[0])
@@ -56,7 +56,7 @@ def entries(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 @pytest.mark.parametrize("name", LATE)
-def test_an_offset_is_found_and_taken_out(entries, name: str) -> None:
+def test_an_offset_is_found_and_corrected(entries, name: str) -> None:
     output, lines = entries
     speech = lines[name]["speech"]
     assert (speech["offset"], speech["corrected"]) == (LATE[name], LATE[name] != 0)
@@ -81,17 +81,17 @@ def test_a_picture_that_does_not_speak_is_rejected(entries) -> None:
     assert not list((output / "clips").glob(".*"))
 
 
-def test_nothing_is_moved_when_told_so_or_unsure(raw: Path, tmp_path: Path) -> None:
+def test_nothing_is_moved_when_switched_off_or_unsure(raw: Path, tmp_path: Path) -> None:
     only = tmp_path / "raw"
     only.mkdir()
     (only / "late.mp4").symlink_to(raw / "late.mp4")
-    for name, options in {"told": {"correct_offset": False}, "unsure": {"offset_confidence": 5.0}}.items():
+    for name, options in {"off": {"correct_offset": False}, "unsure": {"offset_confidence": 5.0}}.items():
         assert prepare_dataset(only, tmp_path / name, workers=1, progress=False, **options).corrected == 0  # type: ignore[arg-type]
         (clip,) = Dataset(tmp_path / name).clips()
         assert av_offset(clip)[0] == LATE["late"]
 
 
-def test_a_record_gives_the_speech_back(entries, raw: Path) -> None:
+def test_a_record_keeps_the_measurement(entries, raw: Path) -> None:
     from dithead.prepare.raw_videos import find_raw_videos
 
     (source,) = [s for s in find_raw_videos(raw, entries[0]) if s.slug == "late"]

@@ -11,7 +11,7 @@ import torch
 from dithead.checkpoint import build_model
 from dithead.config import DiTTraining, get_preset
 from dithead.critics.sync_expert import SyncConfig, SyncExpert
-from dithead.critics.sync_offset import mouth_pictures
+from dithead.critics.sync_offset import crop_mouths
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ConfigError, ModelError
 from dithead.train.loop.runtime import Batch, Trainable
@@ -39,7 +39,7 @@ def test_the_expert_sees_what_it_was_trained_on(size: int, centre: tuple[float, 
     place = (centre[0] * size, centre[1] * size)
     image = torch.from_numpy(crop[0]).permute(2, 0, 1).float().requires_grad_()
     seen = mouth_of(image, place, 40)
-    truth = torch.from_numpy(mouth_pictures(crop, place, 40)[0]).permute(2, 0, 1).float()
+    truth = torch.from_numpy(crop_mouths(crop, place, 40)[0]).permute(2, 0, 1).float()
     assert (seen - truth).abs().mean() < 1.0  # grey levels
     seen.sum().backward()
     assert image.grad is not None

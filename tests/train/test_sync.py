@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from dithead.critics.sync_expert import EXPERTS
-from dithead.critics.sync_offset import load_expert, offset_of
+from dithead.critics.sync_offset import find_crops_offset, load_sync_expert
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.prepare.dataset import Dataset
 from dithead.train.data.clips import Source
@@ -37,7 +37,7 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_weights_load_and_find_an_offset(run: Path, dataset: Path) -> None:
     clip = Dataset(dataset).clips("val")[0]
-    found = offset_of(clip.frames(), (32.0, 42.0), clip.audio(), load_expert(run))
+    found = find_crops_offset(clip.frames(), (32.0, 42.0), clip.audio(), load_sync_expert(run))
     assert -6 <= found.frames <= 6
     assert found.distance > 0
 
@@ -108,19 +108,19 @@ def test_bad_requests_are_one_clear_line(dataset: Path, run: Path, tmp_path: Pat
     with pytest.raises(ConfigError, match="other settings"):
         train_sync([str(dataset)], run.parent, expert="loss", device="cpu")
     (tmp_path / "text").write_text("no weights")
-    with pytest.raises(ModelError, match="no sync expert"):
-        load_expert(tmp_path / "text")
+    with pytest.raises(ModelError, match="is no sync expert"):
+        load_sync_expert(tmp_path / "text")
 
 
 def test_training_starts_from_an_experts_file_and_refuses_another_kind(
     run: Path, dataset: Path, tmp_path: Path
 ) -> None:
     begun = stage._first(EXPERTS["score"], run)
-    stored = load_expert(run)
+    stored = load_sync_expert(run)
     assert all(torch.equal(a, b) for a, b in zip(begun.parameters(), stored.parameters(), strict=True))
     assert all(p.requires_grad for p in begun.parameters())
     one = SyncTraining(steps=1, segments=2, frames=8)
-    again = load_expert(train_sync([str(dataset)], tmp_path / "on", training=one, device="cpu", init=run))
+    again = load_sync_expert(train_sync([str(dataset)], tmp_path / "on", training=one, device="cpu", init=run))
     moved = max(float((a - b).abs().max()) for a, b in zip(again.parameters(), stored.parameters(), strict=True))
     assert 0 < moved < 0.01
     with pytest.raises(ModelError, match="another architecture"):

@@ -1,4 +1,7 @@
-"""Discriminators: of pictures, for stage one (PatchGAN, as in latent diffusion), and of latents, for stage two."""
+"""Discriminators for adversarial training: of images (stage one) and of latents (stage two).
+
+Letters: B batch, S image side, C latent channels, G latent side.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from torch import Tensor, nn
 
 
 class PatchDiscriminator(nn.Module):
-    """Image (B, 3, S, S) with mask (B, 1, S, S) to patch scores and the features behind them."""
+    """Scores patches of an image, as PatchGAN does in latent diffusion (arXiv 2112.10752)."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
@@ -20,7 +23,15 @@ class PatchDiscriminator(nn.Module):
         self.score = nn.Conv2d(4 * width, 1, 3, padding=1)
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Scores (B, 1, S/8, S/8), higher is more real; features of the three layers."""
+        """Score an image.
+
+        Args:
+            image: (B, 3, S, S) in [-1, 1].
+            mask: (B, 1, S, S), which part of it was generated.
+
+        Returns:
+            Scores (B, 1, S/8, S/8), higher is more real; and the features of the three layers.
+        """
         h = F.pixel_unshuffle(torch.cat([image, mask], 1), 2)
         features = []
         for layer in self.layers:
@@ -30,7 +41,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class LatentCritic(nn.Module):
-    """Latent (B, C, G, G), what is known of it and the mask (B, 1, G, G) to a score for every position."""
+    """Scores every position of a latent under the mask, given the masked frame's latent."""
 
     def __init__(self, latent_channels: int, width: int = 128) -> None:
         super().__init__()
@@ -41,5 +52,14 @@ class LatentCritic(nn.Module):
         )  # fmt: skip
 
     def forward(self, latent: Tensor, masked: Tensor, mask: Tensor) -> Tensor:
-        """Scores (B, 1, G, G), higher is more real, zero outside the mask."""
+        """Score a latent.
+
+        Args:
+            latent: (B, C, G, G), real or generated.
+            masked: Latent of the masked frame (B, C, G, G).
+            mask: (B, 1, G, G).
+
+        Returns:
+            Scores (B, 1, G, G), higher is more real, zero outside the mask.
+        """
         return torch.as_tensor(self.layers(torch.cat([latent, masked, mask], 1)) * (mask > 0))

@@ -1,12 +1,13 @@
-"""Sync experts: networks that say whether a mouth speaks what is heard, and by how many frames it is off.
+"""Sync experts: networks that measure whether mouth images and speech belong together, and their time offset.
 
-SyncNet-style: a picture of the mouth and the speech around it each become a point on the unit sphere, near one
-another when they belong together. Two independent experts, so that what scores was never trained against:
+As in SyncNet, a mouth image with its neighbours and the speech around it each become a point on the unit sphere; the
+two lie near one another when they belong together. There are two independent experts, so that the one that measures was
+never trained against:
 
-    score   grey, the clip's mean mouth taken away, three frames at once, then context over time
-    loss    colour, five frames at once, nothing of the clip needed: for a pixel-space loss on a few frames
+    score   grey, the clip's mean image subtracted, three frames at once, then context over time
+    loss    colour, five frames at once, no statistics of a whole clip: for a loss on images of a few frames
 
-Letters: B batch, T frames at 25 a second, C channels, K side of the mouth picture, E embedding, M mel frames (4 T).
+Letters: B batch, T frames at 25 a second, C channels, K side of the mouth image, E embedding, M mel frames (4 T).
 """
 
 from __future__ import annotations
@@ -22,19 +23,34 @@ from torch import Tensor, nn
 from dithead.errors import ConfigError
 
 FPS = 25
+"""Frame rate in Hz at which experts are trained and applied, as SyncNet's."""
 MEL_PER_FRAME = 4
-MAX_OFFSET = 15  # frames searched to either side, as SyncNet's authors do
+"""Mel frames (``models.audio.mel``) a video frame."""
+MAX_OFFSET = 15
+"""Frames that are searched to either side for the offset, as SyncNet's authors do."""
+_GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue in luma (BT.601)
+_CONTRAST_FLOOR = 0.05  # added to the standard deviation that images are divided by (our choice)
+_CONTRAST_FLOOR_CENTRED = 0.02  # the same where the mean image is subtracted: movement has less contrast
 
 
 @dataclass(frozen=True)
 class SyncConfig:
-    """Architecture. Raises ConfigError for an impossible one.
+    """Architecture of an expert.
 
-    ``frames`` at once enter the picture network; ``context`` layers over time (3 frames each) follow.
-    ``centred``: take the clip's mean picture away, which removes the person and leaves the movement.
+    Attributes:
+        side: Side K of the mouth images in pixels.
+        colour: Whether images keep their colour.
+        centred: Whether the clip's mean image is subtracted, which removes the person and leaves the movement.
+        frames: Neighbouring frames that enter the image network at once.
+        context: Layers over time after it, three frames wide each.
+        width: Channels of the first layer.
+        embedding: Length E of an embedding.
+
+    Raises:
+        ConfigError: A size is impossible.
     """
 
-    side: int = 40  # K, pixels
+    side: int = 40
     colour: bool = False
     centred: bool = True
     frames: int = 3
@@ -51,24 +67,25 @@ EXPERTS = {
     "score": SyncConfig(),
     "loss": SyncConfig(colour=True, centred=False, frames=5, context=0),
 }
+"""Architectures of the two experts by name."""
 
 
 @dataclass(frozen=True)
 class Offset:
-    """What an expert says of a clip. Distances are between unit vectors: 0 the same, 1.41 unrelated.
-
-    ``frames``: by how many the sound runs late (negative: early).  ``distance``: mean at that offset (LSE-D).
-    ``confidence``: the median over all offsets less that (LSE-C); near 0 the picture does not speak this sound.
-    """
+    """The time offset of a clip's speech. Distances are between unit vectors: 0 equal, 1.41 unrelated."""
 
     frames: int
+    """By how many frames the sound runs late (negative: early)."""
     confidence: float
+    """Median distance over all offsets less ``distance`` (LSE-C); near 0 the mouth does not speak this sound."""
     distance: float
-    curve: tuple[float, ...]  # mean distance at each offset from -reach to reach
+    """Mean distance at that offset (LSE-D)."""
+    curve: tuple[float, ...]
+    """Mean distance at each offset from -reach to reach."""
 
 
 class SyncExpert(nn.Module):
-    """Embeds mouths and speech. Source: Chung and Zisserman, Out of Time (2016); sizes and training are ours."""
+    """Embeds mouth images and speech. Source: Chung and Zisserman, Out of Time (2016); sizes and training are ours."""
 
     def __init__(self, config: SyncConfig | None = None) -> None:
         super().__init__()
@@ -76,65 +93,66 @@ class SyncExpert(nn.Module):
         w = config.width
         inputs = config.frames * (3 if config.colour else 1)
         widths = (inputs, w, 2 * w, 3 * w, 4 * w)
-        self.picture = nn.Sequential(*(_halve(a, b) for a, b in pairwise(widths)))
+        self.picture = nn.Sequential(*(_downsample(a, b) for a, b in pairwise(widths)))
         cells = math.ceil(config.side / 16)
         self.flat = nn.Linear(4 * w * cells**2, 6 * w)
-        self.moving = nn.Sequential(*(_Residual(6 * w) for _ in range(config.context)))
+        self.moving = nn.Sequential(*(_TemporalBlock(6 * w) for _ in range(config.context)))
         self.to_picture = nn.Linear(6 * w, config.embedding)
         self.sound = nn.Sequential(
             nn.Conv1d(80, 4 * w, 5, 2, 2), nn.GELU(), nn.Conv1d(4 * w, 5 * w, 5, 2, 2), nn.GELU(),
-            *(_Residual(5 * w) for _ in range(3)),
+            *(_TemporalBlock(5 * w) for _ in range(3)),
         )  # fmt: skip
         self.to_sound = nn.Linear(5 * w, config.embedding)
         self.log_scale = nn.Parameter(torch.tensor(math.log(12.0)))
 
     @property
     def scale(self) -> Tensor:
-        """What cosines are multiplied by before a softmax; learned, bounded so that it cannot run away."""
+        """Factor of the cosines before a softmax: learned, and bounded so that it cannot diverge."""
         return self.log_scale.clamp(0, math.log(40.0)).exp()
 
-    def see(self, mouths: Tensor) -> Tensor:
-        """Mouths (B, T, C, K, K) in [-1, 1], colour or grey -> unit vectors (B, T, E)."""
+    def embed_mouths(self, mouths: Tensor) -> Tensor:
+        """Mouth images (B, T, C, K, K) in [-1, 1], colour or grey, to unit vectors (B, T, E)."""
         b, t = mouths.shape[:2]
-        x = self._normal(_channels(mouths, self.config.colour))  # (B, T, C, K, K)
+        x = self._normalise(_to_channels(mouths, self.config.colour))  # (B, T, C, K, K)
         half = self.config.frames // 2
-        x = torch.cat([x[:, :1]] * half + [x] + [x[:, -1:]] * half, 1)  # ends repeat
+        x = torch.cat([x[:, :1]] * half + [x] + [x[:, -1:]] * half, 1)  # the first and last frame are repeated
         x = torch.cat([x[:, i : i + t] for i in range(self.config.frames)], 2)  # (B, T, frames * C, K, K)
         x = self.flat(self.picture(x.flatten(0, 1)).flatten(1)).view(b, t, -1)
         x = self.moving(x.transpose(1, 2)).transpose(1, 2)
         return F.normalize(self.to_picture(x).float(), dim=-1)
 
-    def hear(self, mel: Tensor) -> Tensor:
-        """Level-normalised log-mel (B, 4 T, 80), frame i of the video at mel frame 4 i -> unit vectors (B, T, E)."""
+    def embed_speech(self, mel: Tensor) -> Tensor:
+        """Level-normalised log-mel (B, M, 80), video frame i at mel frame 4 i, to unit vectors (B, T, E)."""
         x = self.sound(mel.transpose(1, 2)).transpose(1, 2)  # (B, T, 5 w)
         return F.normalize(self.to_sound(x).float(), dim=-1)
 
-    def likeness(self, mouths: Tensor, mel: Tensor) -> Tensor:
-        """Cosine (B, T) of mouths (B, T, C, K, K) with their speech (B, 4 T, 80); differentiable in both."""
-        return (self.see(mouths) * self.hear(mel)).sum(-1)
+    def similarity(self, mouths: Tensor, mel: Tensor) -> Tensor:
+        """Cosine (B, T) of mouth images (B, T, C, K, K) and speech (B, M, 80); differentiable in both."""
+        return (self.embed_mouths(mouths) * self.embed_speech(mel)).sum(-1)
 
-    def _normal(self, x: Tensor) -> Tensor:
-        """Light and contrast taken out, per clip; with ``centred`` the mean picture too."""
+    def _normalise(self, x: Tensor) -> Tensor:
+        """Remove brightness and contrast, per clip; where ``centred``, the mean image too."""
         mean = x.mean((1,) if self.config.centred else (1, 2, 3, 4), keepdim=True)
         x = x - mean
-        return x / (x.square().mean((1, 2, 3, 4), keepdim=True).sqrt() + (0.02 if self.config.centred else 0.05))
+        floor = _CONTRAST_FLOOR_CENTRED if self.config.centred else _CONTRAST_FLOOR
+        return x / (x.square().mean((1, 2, 3, 4), keepdim=True).sqrt() + floor)
 
 
-def _channels(mouths: Tensor, colour: bool) -> Tensor:
+def _to_channels(mouths: Tensor, colour: bool) -> Tensor:
+    """Images (B, T, C, K, K) with three channels or one, as ``colour`` says."""
     if not colour and mouths.shape[2] == 3:
-        weights = mouths.new_tensor([0.299, 0.587, 0.114]).view(1, 1, 3, 1, 1)
-        return (mouths * weights).sum(2, keepdim=True)
+        return (mouths * mouths.new_tensor(_GREY).view(1, 1, 3, 1, 1)).sum(2, keepdim=True)
     if colour and mouths.shape[2] == 1:
         return mouths.expand(-1, -1, 3, -1, -1)
     return mouths
 
 
-def _halve(before: int, after: int) -> nn.Module:
+def _downsample(before: int, after: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.GELU())
 
 
-class _Residual(nn.Module):
-    """Three frames wide; the identity at start."""
+class _TemporalBlock(nn.Module):
+    """A residual convolution over time, three frames wide."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -147,47 +165,72 @@ class _Residual(nn.Module):
         return x + self.gain * F.gelu(self.conv(self.norm(x)))
 
 
-def contrast(seen: Tensor, heard: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropies of picking the right frame (B, T, E each): among all of the batch, and within the clip.
+def contrastive_losses(mouths: Tensor, speech: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropies of finding the embedding that belongs to a given one.
 
-    Within the clip every negative has the same person, voice and light: only the movement tells it apart.
-    Chance is log(B T) and log(T).
+    Among the frames of one clip every negative has the same person, voice and light: only the movement distinguishes
+    it.
+
+    Args:
+        mouths: Embeddings of the mouth (B, T, E).
+        speech: Embeddings of the speech (B, T, E).
+        scale: Factor of the cosines.
+
+    Returns:
+        The loss among all frames of the batch (chance is log(B T)) and that within each clip (chance is log(T)).
     """
-    b, t = seen.shape[:2]
-    every = scale * seen.flatten(0, 1) @ heard.flatten(0, 1).T  # (B T, B T)
-    own = scale * seen @ heard.transpose(1, 2)  # (B, T, T)
-    right, place = torch.arange(b * t, device=seen.device), torch.arange(t, device=seen.device).repeat(b)
-    wide = F.cross_entropy(every, right) + F.cross_entropy(every.T, right)
-    near = F.cross_entropy(own.flatten(0, 1), place) + F.cross_entropy(own.transpose(1, 2).flatten(0, 1), place)
-    return wide / 2, near / 2
+    b, t = mouths.shape[:2]
+    batch_logits = scale * mouths.flatten(0, 1) @ speech.flatten(0, 1).T  # (B T, B T)
+    clip_logits = scale * mouths @ speech.transpose(1, 2)  # (B, T, T)
+    of_batch, of_clip = torch.arange(b * t, device=mouths.device), torch.arange(t, device=mouths.device).repeat(b)
+    batch_loss = F.cross_entropy(batch_logits, of_batch) + F.cross_entropy(batch_logits.T, of_batch)
+    clip_loss = F.cross_entropy(clip_logits.flatten(0, 1), of_clip) + F.cross_entropy(
+        clip_logits.transpose(1, 2).flatten(0, 1), of_clip
+    )
+    return batch_loss / 2, clip_loss / 2
 
 
-def pair_loss(seen: Tensor, heard: Tensor, scale: Tensor, least: int = 3) -> Tensor:
-    """Binary cross-entropy of telling the true speech from that ``least`` frames or more away: 0.693 is chance."""
-    own = scale * seen @ heard.transpose(1, 2)  # (B, T, T)
-    place = torch.arange(own.shape[1], device=own.device)
-    far = (place[:, None] - place).abs() >= least
-    gap = own.diagonal(dim1=1, dim2=2)[..., None] - own
-    return F.softplus(-gap)[:, far].mean()
+def pair_loss(mouths: Tensor, speech: Tensor, scale: Tensor, least: int = 3) -> Tensor:
+    """Binary cross-entropy of distinguishing the true speech from that ``least`` or more frames away; chance is 0.693.
 
-
-def find_offset(seen: Tensor, heard: Tensor, reach: int = MAX_OFFSET) -> Offset:
-    """The offset at which sound embeddings (T, E) lie nearest to those of the picture (T, E).
-
-    As SyncNet's authors: the mean distance at every offset, its minimum, and the median less the minimum.
-    Raises ConfigError for fewer than five frames. ``reach`` shrinks where a clip is shorter than twice that.
+    Args:
+        mouths: Embeddings of the mouth (B, T, E).
+        speech: Embeddings of the speech (B, T, E).
+        scale: Factor of the cosines.
+        least: Distance in frames from which speech counts as wrong.
     """
-    n = min(len(seen), len(heard))
+    logits = scale * mouths @ speech.transpose(1, 2)  # (B, T, T)
+    frame = torch.arange(logits.shape[1], device=mouths.device)
+    far = (frame[:, None] - frame).abs() >= least
+    margin = logits.diagonal(dim1=1, dim2=2)[..., None] - logits
+    return F.softplus(-margin)[:, far].mean()
+
+
+def find_offset(mouths: Tensor, speech: Tensor, reach: int = MAX_OFFSET) -> Offset:
+    """Find the offset at which the embeddings of the speech lie nearest to those of the mouth.
+
+    As SyncNet's authors do: the mean distance at every offset, its minimum, and the median less the minimum.
+
+    Args:
+        mouths: Embeddings of the mouth (T, E).
+        speech: Embeddings of the speech (T, E).
+        reach: Frames searched to either side; at most half of a short clip.
+
+    Raises:
+        ConfigError: There are fewer than five frames.
+    """
+    n = min(len(mouths), len(speech))
     if n < 5:
         raise ConfigError(f"{n} frames are too few to find an offset; give five or more")
     reach = min(reach, n // 2)
-    curve = torch.stack([_distance(seen[:n], heard[:n], k) for k in range(-reach, reach + 1)])
+    curve = torch.stack([_mean_distance(mouths[:n], speech[:n], late) for late in range(-reach, reach + 1)])
     best = int(curve.argmin())
     confidence = float(curve.median() - curve[best])
     return Offset(best - reach, confidence, float(curve[best]), tuple(curve.tolist()))
 
 
-def _distance(seen: Tensor, heard: Tensor, late: int) -> Tensor:
-    n = len(seen)
-    a, b = (seen[: n - late], heard[late:]) if late >= 0 else (seen[-late:], heard[: n + late])
+def _mean_distance(mouths: Tensor, speech: Tensor, late: int) -> Tensor:
+    """Mean distance where the sound runs ``late`` frames late."""
+    n = len(mouths)
+    a, b = (mouths[: n - late], speech[late:]) if late >= 0 else (mouths[-late:], speech[: n + late])
     return (a - b).norm(dim=-1).mean()

@@ -1,6 +1,6 @@
-"""Does the picture speak what is heard, and by how many frames is it off? The shipped expert on clips and crops.
+"""Measures by how many frames speech and mouth of a clip are offset, with the sync expert that is shipped.
 
-Letters: N frames, S side of the aligned crop, K side of the mouth picture.
+Letters: N frames, S side of the aligned crop, K side of the mouth image, B batch.
 """
 
 from __future__ import annotations
@@ -25,92 +25,146 @@ from dithead.face.mesh_indices import OUTER_LIPS
 from dithead.models.audio.mel import FLOOR, log_mel, normalise_level
 from dithead.types import Wave
 
-REGION = 0.46  # side of the mouth picture, as a fraction of the crop's
-SHIPPED = "score"
+MOUTH_REGION = 0.46
+"""Side of the mouth image as a fraction of the crop's (our choice; experts are trained on it)."""
+DEFAULT_EXPERT = "score"
+"""The shipped expert that measures; the other one, ``loss``, is for training."""
 
-Crops = NDArray[np.uint8]  # (N, S, S, 3) or (N, K, K, 3)
+Images = NDArray[np.uint8]
+"""Crops (N, S, S, 3) or mouth images (N, K, K, 3)."""
 
 
 class SpeakingClip(Protocol):
-    """What ``av_offset`` needs: the clip of a prepared dataset has it."""
+    """What ``av_offset`` needs of a clip; ``prepare.dataset.Clip`` has it."""
 
     @property
-    def fps(self) -> int: ...
-    def frames(self) -> NDArray[np.uint8]: ...
-    def audio(self) -> Wave: ...
-    def track(self) -> Any: ...
+    def fps(self) -> int:
+        """Frame rate in Hz."""
+        ...
+
+    def frames(self) -> NDArray[np.uint8]:
+        """Aligned crops (N, S, S, 3)."""
+        ...
+
+    def audio(self) -> Wave:
+        """Samples (n,) at 16 kHz."""
+        ...
+
+    def track(self) -> Any:
+        """Its ``landmarks`` are those of the crops (N, 478, 2)."""
+        ...
 
 
 def av_offset(clip: SpeakingClip, expert: SyncExpert | None = None) -> tuple[int, float]:
-    """By how many frames the sound of a prepared clip runs late (negative: early), and the confidence in that.
+    """Measure by how many frames the sound of a prepared clip runs late.
 
-    To correct it, move the sound ``frames / fps`` seconds earlier.  Raises ConfigError for another rate than 25 fps
-    or fewer than five frames.
+    To correct it, move the sound ``frames / fps`` seconds earlier.
+
+    Args:
+        clip: A clip at 25 frames a second.
+        expert: The network that measures; None: the shipped one.
+
+    Returns:
+        The offset in frames (negative: the sound is early) and the confidence in it (``Offset``).
+
+    Raises:
+        ConfigError: The clip has another frame rate, or fewer than five frames.
     """
     if clip.fps != FPS:
         raise ConfigError(f"offsets are found at {FPS} frames a second, not {clip.fps}; prepare the clip at {FPS}")
-    found = offset_of(clip.frames(), lip_centre(clip.track().landmarks), clip.audio(), expert)
-    return found.frames, found.confidence
+    offset = find_crops_offset(clip.frames(), mouth_centre(clip.track().landmarks), clip.audio(), expert)
+    return offset.frames, offset.confidence
 
 
-def offset_of(crops: Crops, centre: tuple[float, float], wave: Wave, expert: SyncExpert | None = None) -> Offset:
-    """What the expert (the shipped one when absent) says of crops (N, S, S, 3) at 25 fps and samples at 16 kHz."""
-    expert = expert or shipped_expert()
-    return offset_of_mouths(mouth_pictures(crops, centre, expert.config.side), wave, expert)
+def find_crops_offset(
+    crops: Images, centre: tuple[float, float], wave: Wave, expert: SyncExpert | None = None
+) -> Offset:
+    """Find the offset between aligned crops and their speech.
+
+    Args:
+        crops: (N, S, S, 3) at 25 frames a second.
+        centre: Centre of the mouth in crop pixels (``mouth_centre``).
+        wave: Samples (n,) at 16 kHz.
+        expert: The network that measures; None: the shipped one.
+
+    Raises:
+        ConfigError: There are fewer than five frames.
+    """
+    expert = expert or load_shipped_expert()
+    return find_mouths_offset(crop_mouths(crops, centre, expert.config.side), wave, expert)
 
 
-def offset_of_mouths(mouths: Crops, wave: Wave, expert: SyncExpert) -> Offset:
-    """The same of ``mouth_pictures`` (N, K, K, 3) of the expert's own side."""
+def find_mouths_offset(mouths: Images, wave: Wave, expert: SyncExpert) -> Offset:
+    """The same for mouth images (N, K, K, 3) of the expert's own side, as ``crop_mouths`` cuts them."""
     with torch.inference_mode():
-        return find_offset(expert.see(as_input(mouths[None]))[0], expert.hear(speech_of(wave, len(mouths))[None])[0])
+        mouth_embeddings = expert.embed_mouths(mouths_to_tensor(mouths[None]))[0]
+        return find_offset(mouth_embeddings, expert.embed_speech(speech_mel(wave, len(mouths))[None])[0])
 
 
-def lip_centre(landmarks: NDArray[Any]) -> tuple[float, float]:
-    """Where the mouth of a clip is: the median over time of the lips' centre, from crop landmarks (N, 478, 2)."""
+def mouth_centre(landmarks: NDArray[Any]) -> tuple[float, float]:
+    """Median over time of the lips' centre (x, y), from crop landmarks (N, 478, 2)."""
     x, y = np.nanmedian(np.asarray(landmarks)[:, list(OUTER_LIPS), :2].mean(axis=1), axis=0)
     return float(x), float(y)
 
 
-def mouth_pictures(crops: Crops, centre: tuple[float, float], side: int, region: float = REGION) -> Crops:
-    """The square of ``region`` S around ``centre`` (crop pixels) of every crop, as (N, side, side, 3)."""
+def crop_mouths(crops: Images, centre: tuple[float, float], side: int, region: float = MOUTH_REGION) -> Images:
+    """Cut the mouth out of every crop; pixels beyond its edge repeat the last ones.
+
+    Args:
+        crops: (N, S, S, 3).
+        centre: Centre of the square in crop pixels.
+        side: Side K of the result in pixels.
+        region: Side of the square as a fraction of S.
+
+    Returns:
+        Mouth images (N, K, K, 3).
+    """
     size = crops.shape[1]
     box = round(region * size)
     x, y = (round(c - box / 2) for c in centre)
     edge = max(0, -x, -y, x + box - size, y + box - size)
-    made = np.empty((len(crops), side, side, 3), np.uint8)
+    mouths = np.empty((len(crops), side, side, 3), np.uint8)
     for i, crop in enumerate(crops):
         wide = cv2.copyMakeBorder(crop, edge, edge, edge, edge, cv2.BORDER_REPLICATE) if edge else crop
         patch = wide[y + edge : y + edge + box, x + edge : x + edge + box]
-        made[i] = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
-    return made
+        mouths[i] = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
+    return mouths
 
 
-def as_input(mouths: NDArray[np.uint8]) -> Tensor:
-    """Mouths (B, N, K, K, 3) to (B, N, 3, K, K) in [-1, 1]."""
+def mouths_to_tensor(mouths: NDArray[np.uint8]) -> Tensor:
+    """Mouth images (B, N, K, K, 3) to (B, N, 3, K, K) in [-1, 1]."""
     return torch.from_numpy(np.ascontiguousarray(mouths)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
 
 
-def speech_of(wave: Wave, frames: int) -> Tensor:
-    """Samples at 16 kHz to level-normalised log-mel (4 N, 80); silence beyond the sound's end."""
+def speech_mel(wave: Wave, frames: int) -> Tensor:
+    """Samples (n,) at 16 kHz to level-normalised log-mel (4 N, 80) for ``frames`` frames; silence follows the sound."""
     mel = normalise_level(log_mel(torch.from_numpy(np.ascontiguousarray(wave, np.float32))))
     wanted = frames * MEL_PER_FRAME
     return torch.nn.functional.pad(mel[:wanted], (0, 0, 0, max(0, wanted - len(mel))), value=FLOOR)
 
 
 @lru_cache(maxsize=2)
-def shipped_expert(name: str = SHIPPED) -> SyncExpert:
-    """An expert that comes with the package, its SHA-256 checked. Raises ModelError when it is missing or damaged."""
+def load_shipped_expert(name: str = DEFAULT_EXPERT) -> SyncExpert:
+    """Load an expert that comes with the package, ``score`` or ``loss``, after checking its SHA-256.
+
+    Raises:
+        ModelError: It is missing or damaged.
+    """
     folder = Path(str(files("dithead"))) / "weights" / "sync"
     path, hashes = folder / f"{name}.safetensors", folder / "hashes.json"
     if not path.is_file() or not hashes.is_file():
         raise ModelError(f"the shipped sync expert {name!r} is missing from {folder}; reinstall dithead")
     if json.loads(hashes.read_text("utf-8")).get(path.name) != hashlib.sha256(path.read_bytes()).hexdigest():
         raise ModelError(f"{path} does not match its SHA-256 in hashes.json; reinstall dithead")
-    return load_expert(path)
+    return load_sync_expert(path)
 
 
-def load_expert(path: Path | str) -> SyncExpert:
-    """An expert as ``train sync`` writes it, ready to measure. Raises ModelError for what is none."""
+def load_sync_expert(path: Path | str) -> SyncExpert:
+    """Load an expert as ``dithead train sync`` writes it, in evaluation mode.
+
+    Raises:
+        ModelError: The file is missing or holds no sync expert.
+    """
     try:
         with safe_open(str(path), "pt") as stored:
             config = SyncConfig(**json.loads((stored.metadata() or {})["config"]))
@@ -118,5 +172,6 @@ def load_expert(path: Path | str) -> SyncExpert:
         expert = SyncExpert(config)
         expert.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: no sync expert ({str(error).splitlines()[0]})") from None
+        why = str(error).splitlines()[0]
+        raise ModelError(f"{path} is no sync expert ({why}); give a file that dithead train sync wrote") from None
     return expert.eval().requires_grad_(False)

@@ -1,12 +1,12 @@
-"""The original SyncNet, so that its published weights can be used: LSE-C and LSE-D as the field prints them.
+"""The original SyncNet, for its published weights: LSE-C and LSE-D as papers report them.
 
-Architecture and features after the authors' public code (Chung and Zisserman, Out of Time, 2016; MIT licence).
-The keys of ``syncnet_v2.model`` are kept: convert that file once, on a machine you trust it on, by
+Architecture and features follow the authors' public code (Chung and Zisserman, Out of Time, 2016; MIT licence), and the
+tensors have the names of ``syncnet_v2.model``. Convert that file once, on a machine where you trust it:
 
     python -c "import torch, safetensors.torch as s; s.save_file({k: v.contiguous() for k, v in torch.load(
         'syncnet_v2.model', weights_only=True).items()}, 'syncnet_v2.safetensors')"
 
-Letters: N windows, T frames at 25 a second, M feature frames at 100 a second, E embedding (1024).
+Letters: N windows, T frames at 25 a second, M feature frames at 100 a second, n samples at 16 kHz, E embedding (1024).
 """
 
 from __future__ import annotations
@@ -22,58 +22,70 @@ from torch import Tensor, nn
 
 from dithead.errors import ModelError
 
-FACE = 224  # pixels
-WINDOW = 5  # frames of the picture, 20 of the sound
+# All sizes are those of the authors' code, and of python_speech_features' defaults for the sound.
+FACE = 224
+"""Side of a face image in pixels."""
+WINDOW = 5
+"""Video frames of a window; four times as many feature frames of the sound belong to it."""
 EMBEDDING = 1024
-_RATE, _STEP, _LENGTH, _FFT = 16000, 160, 400, 512
+"""Length E of an embedding."""
+_RATE, _STEP, _LENGTH, _FFT = 16000, 160, 400, 512  # Hz; samples between frames, in a frame, and in its spectrum
 _FILTERS, _CEPSTRA, _LIFTER = 26, 13, 22
-_BATCH = 16
+_BATCH = 16  # windows that are embedded at once (our choice)
 
 
 class SyncNet(nn.Module):
-    """Embeds five faces (N, 3, 5, 224, 224), blue first, 0 to 255, and twenty frames of sound (N, 1, 13, 20)."""
+    """Embeds windows of five face images and of twenty feature frames of sound."""
 
     def __init__(self) -> None:
         super().__init__()
         self.netcnnaud = nn.Sequential(
-            *_flat(1, 64, 3, 1), nn.MaxPool2d(1, 1),
-            *_flat(64, 192, 3, 1), nn.MaxPool2d(3, (1, 2)),
-            *_flat(192, 384, 3, 1), *_flat(384, 256, 3, 1), *_flat(256, 256, 3, 1), nn.MaxPool2d(3, 2),
-            *_flat(256, 512, (5, 4), 0),
+            *_conv2d(1, 64, 3, 1), nn.MaxPool2d(1, 1),
+            *_conv2d(64, 192, 3, 1), nn.MaxPool2d(3, (1, 2)),
+            *_conv2d(192, 384, 3, 1), *_conv2d(384, 256, 3, 1), *_conv2d(256, 256, 3, 1), nn.MaxPool2d(3, 2),
+            *_conv2d(256, 512, (5, 4), 0),
         )  # fmt: skip
-        self.netfcaud, self.netfclip = _head(), _head()
+        self.netfcaud, self.netfclip = _embedding_head(), _embedding_head()
         self.netcnnlip = nn.Sequential(
-            *_deep(3, 96, (5, 7, 7), (1, 2, 2), 0), nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
-            *_deep(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1)), nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-            *_deep(256, 256, (1, 3, 3), 1, (0, 1, 1)), *_deep(256, 256, (1, 3, 3), 1, (0, 1, 1)),
-            *_deep(256, 256, (1, 3, 3), 1, (0, 1, 1)), nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
-            *_deep(256, 512, (1, 6, 6), 1, 0),
+            *_conv3d(3, 96, (5, 7, 7), (1, 2, 2), 0), nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
+            *_conv3d(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1)), nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            *_conv3d(256, 256, (1, 3, 3), 1, (0, 1, 1)), *_conv3d(256, 256, (1, 3, 3), 1, (0, 1, 1)),
+            *_conv3d(256, 256, (1, 3, 3), 1, (0, 1, 1)), nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
+            *_conv3d(256, 512, (1, 6, 6), 1, 0),
         )  # fmt: skip
 
     def forward_lip(self, faces: Tensor) -> Tensor:
-        """(N, 3, 5, 224, 224) -> (N, E)."""
+        """Face images (N, 3, 5, 224, 224), blue first, 0 to 255, to (N, E)."""
         return torch.as_tensor(self.netfclip(self.netcnnlip(faces).flatten(1)))
 
     def forward_aud(self, sound: Tensor) -> Tensor:
-        """(N, 1, 13, 20) -> (N, E)."""
+        """Cepstra (N, 1, 13, 20) to (N, E)."""
         return torch.as_tensor(self.netfcaud(self.netcnnaud(sound).flatten(1)))
 
     @torch.inference_mode()
     def embed(self, faces: NDArray[np.uint8], wave: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-        """Faces (T, 224, 224, 3) RGB at 25 fps and samples at 16 kHz -> two rows of embeddings (T - 5, E)."""
+        """Embed a clip.
+
+        Args:
+            faces: Face images (T, 224, 224, 3) in RGB at 25 frames a second.
+            wave: Samples (n,) in [-1, 1] at 16 kHz.
+
+        Returns:
+            Embeddings of the face images and of the sound, (T - 5, E) each.
+        """
         count = min(len(faces), len(wave) * 25 // _RATE) - WINDOW
         pictures = torch.from_numpy(np.ascontiguousarray(faces[..., ::-1])).permute(3, 0, 1, 2)  # (3, T, H, W)
         sound = torch.from_numpy(mfcc(wave).T.astype(np.float32))  # (13, M)
-        seen, heard = [], []
+        face_embeddings, sound_embeddings = [], []
         for first in range(0, count, _BATCH):
             at = range(first, min(first + _BATCH, count))
-            seen.append(self.forward_lip(torch.stack([pictures[:, i : i + WINDOW] for i in at]).float()))
-            heard.append(self.forward_aud(torch.stack([sound[None, :, 4 * i : 4 * i + 20] for i in at])))
-        return torch.cat(seen), torch.cat(heard)
+            face_embeddings.append(self.forward_lip(torch.stack([pictures[:, i : i + WINDOW] for i in at]).float()))
+            sound_embeddings.append(self.forward_aud(torch.stack([sound[None, :, 4 * i : 4 * i + 20] for i in at])))
+        return torch.cat(face_embeddings), torch.cat(sound_embeddings)
 
 
 def load_syncnet(path: Path | str) -> SyncNet:
-    """The original's weights as safetensors with its own keys. Raises ModelError for anything else."""
+    """Load the original's weights, converted to safetensors as the module describes. Raises ModelError for others."""
     net = SyncNet()
     try:
         net.load_state_dict(load_file(str(path)))
@@ -84,7 +96,7 @@ def load_syncnet(path: Path | str) -> SyncNet:
 
 
 def mfcc(wave: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Samples in [-1, 1] at 16 kHz -> cepstra (M, 13) as ``python_speech_features.mfcc`` makes them of 16-bit sound."""
+    """Samples (n,) in [-1, 1] to cepstra (M, 13), as ``python_speech_features.mfcc`` makes them from 16-bit sound."""
     x = np.round(np.asarray(wave, np.float64) * 32768)
     x = np.append(x[:1], x[1:] - 0.97 * x[:-1])
     count = 1 + max(0, -(-(len(x) - _LENGTH) // _STEP))
@@ -102,7 +114,7 @@ def mfcc(wave: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _filterbank() -> NDArray[np.float64]:
-    """Triangles (26, 257) from 0 to 8 kHz, their corners on whole bins."""
+    """Triangular mel filters (26, 257) from 0 to 8 kHz, whose corners lie on whole bins."""
     mels = np.linspace(0, 2595 * np.log10(1 + _RATE / 2 / 700), _FILTERS + 2)
     corners = np.floor((_FFT + 1) * 700 * (10 ** (mels / 2595) - 1) / _RATE)
     bins = np.arange(_FFT // 2 + 1)
@@ -112,16 +124,16 @@ def _filterbank() -> NDArray[np.float64]:
     return np.where(inside, np.where(bins < middle, rising, falling), 0.0)
 
 
-def _flat(before: int, after: int, size: int | tuple[int, int], padding: int) -> list[nn.Module]:
+def _conv2d(before: int, after: int, size: int | tuple[int, int], padding: int) -> list[nn.Module]:
     return [nn.Conv2d(before, after, size, padding=padding), nn.BatchNorm2d(after), nn.ReLU()]
 
 
-def _deep(
+def _conv3d(
     before: int, after: int, size: tuple[int, int, int], stride: int | tuple[int, int, int],
     padding: int | tuple[int, int, int],
 ) -> list[nn.Module]:  # fmt: skip
     return [nn.Conv3d(before, after, size, stride, padding), nn.BatchNorm3d(after), nn.ReLU()]
 
 
-def _head() -> nn.Sequential:
+def _embedding_head() -> nn.Sequential:
     return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING))

@@ -1,8 +1,9 @@
 """Noise paths, what the network predicts on them, and how to sample: flow, the paper's DDPM, and no noise at all.
 
-Shapes: B batch, C channels, G latent side; x0 clean latent, noise standard normal, t in [0, 1] with 1 = pure noise.
-The network always receives (z_t, t); ``estimate_x0`` turns what it returns into a clean latent.
-Schedulers are those of diffusers.
+The network always receives (z_t, t); ``estimate_x0`` turns its output into a clean latent. Schedulers are those of
+diffusers.
+Letters: B batch, C latent channels, G latent side; x0 clean latent, noise standard normal, t in [0, 1] with 1 = pure
+noise.
 """
 
 from __future__ import annotations
@@ -24,24 +25,36 @@ Predictor = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class PathSample:
-    """A point on the noise path: network input ``z_t`` and ``t``, training ``target`` and loss ``weight`` (B,)."""
+    """Points on the noise path, one for each sample of a batch."""
 
     z_t: Tensor
+    """Noisy latents (B, C, G, G), the network's input."""
     t: Tensor
+    """Their times (B,)."""
     target: Tensor
+    """What the network should predict (B, C, G, G)."""
     weight: Tensor
+    """Weight of each sample's squared error in the loss (B,)."""
 
 
 class Objective(Protocol):
-    """What training and sampling need to know of a noise path."""
+    """What training and sampling need of a noise path."""
 
-    def draw_times(self, uniform: Tensor) -> Tensor: ...
+    def draw_times(self, uniform: Tensor) -> Tensor:
+        """Uniform numbers (B,) in [0, 1) to training times (B,) in [0, 1]."""
+        ...
 
-    def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample: ...
+    def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:
+        """The points at times ``t`` (B,) between clean latents and noise (B, C, G, G)."""
+        ...
 
-    def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor: ...
+    def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """The clean latents (B, C, G, G) that a network's ``output`` at ``z_t`` and ``t`` stands for."""
+        ...
 
-    def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor: ...
+    def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor:
+        """A clean latent (B, C, G, G) from noise in ``steps`` steps."""
+        ...
 
 
 def _per_sample(t: Tensor) -> Tensor:
@@ -52,24 +65,27 @@ def _per_sample(t: Tensor) -> Tensor:
 class RectifiedFlow:
     """z_t = (1 - t) x0 + t noise; the network predicts x0 (arXiv 2209.03003; x0-prediction is our choice).
 
-    ``pure_noise`` is the share of training samples at t = 1, where few-step sampling starts; ``min_time`` bounds the
-    weight 1 / t^2 that turns an x0 error into a velocity error: late in the path the noisy latent shows the mouth, so
-    only the early part teaches the network to listen.
+    Args:
+        pure_noise: Share of training samples at t = 1, where few-step sampling starts.
+        min_time: Bounds the weight 1 / t^2 that turns an x0 error into a velocity error. At small t the noisy latent
+            shows the mouth already, so only large t teach the network to use the speech.
     """
 
     pure_noise: float = 0.75
     min_time: float = 0.7
 
     def draw_times(self, uniform: Tensor) -> Tensor:
-        """Uniform numbers (B,) in [0, 1) to times in (0, 1]."""
+        """See ``Objective.draw_times``; ``pure_noise`` of them are 1, the rest are uniform."""
         spread = (uniform - self.pure_noise) / (1 - self.pure_noise)
         return torch.where(uniform < self.pure_noise, torch.ones_like(uniform), 1 - spread).clamp_min(1e-3)
 
     def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:
+        """See ``Objective.path``."""
         at = _per_sample(t)
         return PathSample((1 - at) * x0 + at * noise, t, x0, t.clamp_min(self.min_time) ** -2)
 
     def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:  # noqa: ARG002 - the interface
+        """See ``Objective.estimate_x0``: the network predicts x0 itself."""
         return output
 
     def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor:
@@ -99,21 +115,26 @@ class Denoising:
     """The paper's path: variance-preserving DDPM, the network predicts the noise, DDIM samples (eta 0).
 
     The schedule (1,000 scaled-linear steps, as in latent diffusion) is our choice; the paper does not give one.
-    ``velocity`` predicts v = a noise - s x0 instead (arXiv 2202.00512). The loss is the plain mean square of the
-    prediction.
+    The loss is the plain mean square of the prediction.
+
+    Args:
+        velocity: Predict v = a noise - s x0 instead (arXiv 2202.00512).
     """
 
     velocity: bool = False
 
     def draw_times(self, uniform: Tensor) -> Tensor:
+        """See ``Objective.draw_times``: uniform over the schedule's steps."""
         return (uniform * 1000).floor().clamp_max(999) / 999
 
     def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:
+        """See ``Objective.path``."""
         index = self._index(t)
         target = _ddim().get_velocity(x0, noise, index) if self.velocity else noise
         return PathSample(_ddim().add_noise(x0, noise, index), t, target, torch.ones_like(t))
 
     def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """See ``Objective.estimate_x0``."""
         alpha = _per_sample(self._alpha(t).to(z_t))
         if self.velocity:
             return alpha.sqrt() * z_t - (1 - alpha).sqrt() * output
@@ -140,15 +161,18 @@ class Denoising:
 
 @dataclass(frozen=True)
 class Regression:
-    """No noise path: one call of the same network from an empty latent gives x0. The mean of all mouths that fit."""
+    """No noise path: one call of the network from an empty latent predicts x0, the mean of all mouths that fit."""
 
     def draw_times(self, uniform: Tensor) -> Tensor:
+        """See ``Objective.draw_times``: always 1."""
         return torch.ones_like(uniform)
 
     def path(self, x0: Tensor, noise: Tensor, t: Tensor) -> PathSample:  # noqa: ARG002 - the interface
+        """See ``Objective.path``: the input is zero."""
         return PathSample(torch.zeros_like(x0), t, x0, torch.ones_like(t))
 
     def estimate_x0(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:  # noqa: ARG002 - the interface
+        """See ``Objective.estimate_x0``: the network predicts x0 itself."""
         return output
 
     def sample(self, predict: Predictor, noise: Tensor, steps: int) -> Tensor:  # noqa: ARG002 - the interface

@@ -24,8 +24,9 @@ from dithead.evaluate.lip_series import Measures, Series, correlation, mean_of, 
 from dithead.evaluate.observe_video import CROP, Observation
 from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
-from dithead.inference.analyse.tracklet import OpenRun, Run
-from dithead.inference.synthesise.sampler import MouthMaker
+from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
+from dithead.inference.compose.compose_mouth import composed_crop
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import read_frames
 from dithead.types import Wave
 
@@ -46,23 +47,22 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     Raises FaceError when a face is missing in the frames that are drawn.
     """
     landmarks, aperture = _faces(source), source.lips.aperture[:FRAMES]
-    run, crops = _crops(source.path, source, talker.size)
-    places = np.stack([transform_points(face, m) for face, m in zip(landmarks, run.transforms, strict=True)])
-    maker = MouthMaker(
-        talker, {None: talker.audio.features(torch.from_numpy(audio))}, seed=seed, steps=steps, reference="static"
-    )
+    tracklet, crops = _crops(source.path, source, talker.size)
+    places = np.stack([transform_points(face, m) for face, m in zip(landmarks, tracklet.transforms, strict=True)])
+    features = talker.audio.features(torch.from_numpy(audio))
+    sampler = MouthSampler(talker, {None: features}, seed=seed, steps=steps)
     times, order = source.times[: len(crops)], np.argsort(aperture)
     few = max(1, round(EXTREME * len(order)))
-    shut, wide = (
-        _drawn(maker, [replace(run, polygon=stable_polygon(places[at], talker.size))] * len(crops), crops, times)
+    closed, wide = (
+        _drawn(sampler, [replace(tracklet, polygon=stable_polygon(places[at], talker.size))] * len(crops), crops, times)
         for at in (order[:few], order[-few:])
     )
     other = np.roll(np.arange(len(crops)), len(crops) // 2)
-    moving = [replace(run, polygon=stable_polygon(places[i : i + 1], talker.size)) for i in other]
-    follows = _drawn(maker, moving, crops, times)
+    moving = [replace(tracklet, polygon=stable_polygon(places[i : i + 1], talker.size)) for i in other]
+    follows = _drawn(sampler, moving, crops, times)
     return {
-        "shift": (mean_of(wide) - mean_of(shut)) / max(float(np.std(aperture)), 1e-6),
-        "agreement": correlation(wide, shut),
+        "shift": (mean_of(wide) - mean_of(closed)) / max(float(np.std(aperture)), 1e-6),
+        "agreement": correlation(wide, closed),
         "partial": partial_correlation(follows, aperture[other], aperture),
     }
 
@@ -74,23 +74,32 @@ def _faces(source: Observation) -> list[NDArray[np.float32]]:
     return faces
 
 
-def _crops(path: Path, source: Observation, size: int) -> tuple[Run, NDArray[np.uint8]]:
-    """The run of the first frames as ``generate`` sees it, and its crops (N, S, S, 3)."""
-    run, frames = OpenRun(0), list(islice(read_frames(path), FRAMES))
+def _crops(path: Path, source: Observation, size: int) -> tuple[Tracklet, NDArray[np.uint8]]:
+    """The tracklet of the first frames as ``generate`` sees it, and its crops (N, S, S, 3)."""
+    builder, frames = TrackletBuilder(0), list(islice(read_frames(path), FRAMES))
     for frame, face in zip(frames, source.landmarks, strict=False):
         assert face is not None, "checked before"
-        run.add(frame, face, size)
-    closed = run.close(size, False, False)
-    crops = [warp_crop(frame.pixels, place, size) for frame, place in zip(frames, closed.transforms, strict=True)]
-    return closed, np.stack(crops)
+        builder.add(frame, face, size)
+    tracklet = builder.close(size, False, False)
+    crops = [warp_crop(frame.pixels, place, size) for frame, place in zip(frames, tracklet.transforms, strict=True)]
+    return tracklet, np.stack(crops)
 
 
-def _drawn(maker: MouthMaker, runs: list[Run], crops: NDArray[np.uint8], times: NDArray[np.float64]) -> Series:
-    """Aperture (N,) of the crops drawn with each frame's own run; frames of one run are drawn together."""
+def _drawn(
+    sampler: MouthSampler, tracklets: list[Tracklet], crops: NDArray[np.uint8], times: NDArray[np.float64]
+) -> Series:
+    """Lip openings (N,) of the crops, drawn and composed with each frame's own tracklet.
+
+    Frames of one tracklet that follow one another are drawn together.
+    """
     made: list[NDArray[np.uint8]] = []
     while len(made) < len(crops):
-        at, together = len(made), 1
-        while together < _BATCH and at + together < len(crops) and runs[at + together] is runs[at]:
-            together += 1
-        made.extend(maker.draw(runs[at], crops[at : at + together], times[at : at + together]))
+        first, tracklet, count = len(made), tracklets[len(made)], 1
+        while count < _BATCH and first + count < len(crops) and tracklets[first + count] is tracklet:
+            count += 1
+        part = slice(first, first + count)
+        mouths = sampler.draw(tracklet, crops[part], times[part])
+        references = sampler.frame_references(tracklet, times[part])
+        for k, (mouth, reference) in enumerate(zip(mouths, references, strict=True), first):
+            made.append(composed_crop(mouth, crops[k], reference, tracklet, k))
     return lip_series([cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_CUBIC) for crop in made]).aperture

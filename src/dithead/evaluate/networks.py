@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dithead.critics.lpips import lpips_network, script_of, takes
+from dithead.critics.lpips import load_torchscript, lpips_network, takes_argument
 from dithead.critics.syncnet import load_syncnet
 from dithead.errors import ModelError
 from dithead.evaluate.picture_quality import Crops
@@ -43,15 +43,15 @@ def load_lpips(path: Path) -> Callable[[Crops, Crops], Numbers]:
 
 def load_inception(path: Path) -> Callable[[Crops], Numbers]:
     """Features (B, D) of pictures (B, S, S, 3)."""
-    script = script_of(path)
-    extra = {"return_features": True} if takes(script, "return_features") else {}
+    script = load_torchscript(path)
+    extra = {"return_features": True} if takes_argument(script, "return_features") else {}
     return lambda crops: _batched(lambda x: script(_planes(x), **extra), crops)
 
 
 def load_face(path: Path) -> Callable[[Crops], Numbers]:
     """Embeddings (B, D) of aligned crops (B, S, S, 3)."""
     if path.suffix.lower() != ".onnx":
-        script = script_of(path)
+        script = load_torchscript(path)
         return lambda crops: _batched(lambda x: script(_signed(face_pictures(x))), crops)
     try:
         net = cv2.FaceRecognizerSF.create(str(path), "")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.critics.sync_expert import FPS, Offset, find_offset
-from dithead.critics.sync_offset import lip_centre, offset_of, shipped_expert
+from dithead.critics.sync_offset import find_crops_offset, load_shipped_expert, mouth_centre
 from dithead.critics.syncnet import FACE, WINDOW, SyncNet
 from dithead.errors import MediaError, ModelError
 from dithead.evaluate.lip_series import Measures
@@ -32,7 +32,7 @@ _SMOOTH = 13  # frames over which its authors take the median of the face's plac
 def expert_missing() -> str | None:
     """Why our expert cannot score; None when it can."""
     try:
-        shipped_expert()
+        load_shipped_expert()
     except ModelError as error:
         return str(error)
     return None
@@ -81,7 +81,7 @@ def _ours(video: Observation, wave: Wave) -> Offset | None:
     frames, places = _clock(video), _lips(video)
     if frames is None or not len(places):
         return None
-    return offset_of(video.crops[frames], lip_centre(places), wave)
+    return find_crops_offset(video.crops[frames], mouth_centre(places), wave)
 
 
 def _lips(video: Observation) -> NDArray[np.float32]:

@@ -107,11 +107,13 @@ def warp_crop(frame: RGB, transform: Similarity, size: int) -> RGB:
         (size, size, 3).
     """
     scale = transform_scale(transform)
-    window, moved = _source_window(frame, transform, size)
+    window, window_transform = _source_window(frame, transform, size)
     if scale < _BLUR_BELOW:
         blurred = cv2.GaussianBlur(window, (0, 0), _BLUR / scale, borderType=cv2.BORDER_REPLICATE)
         window = np.asarray(blurred, np.uint8)
-    crop = cv2.warpAffine(window, moved, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(
+        window, window_transform, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(crop, np.uint8)
 
 
@@ -173,6 +175,6 @@ def _source_window(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, S
     height, width = frame.shape[:2]
     x0, y0 = (np.clip(np.floor(corners.min(axis=0) - margin), 0, (width - 1, height - 1))).astype(int)
     x1, y1 = (np.clip(np.ceil(corners.max(axis=0) + margin), (x0 + 1, y0 + 1), (width, height))).astype(int)
-    moved = transform.copy()
-    moved[:, 2] += transform[:, :2] @ (x0, y0)
-    return frame[y0:y1, x0:x1], moved
+    shifted = transform.copy()
+    shifted[:, 2] += transform[:, :2] @ (x0, y0)
+    return frame[y0:y1, x0:x1], shifted

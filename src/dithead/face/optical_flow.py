@@ -1,4 +1,4 @@
-"""Pictures moved along optical flow: onto another that shows nearly the same, or between two. S: side."""
+"""Optical flow: find one picture in another, move pictures along it, and interpolate between them. S: side."""
 
 from __future__ import annotations
 
@@ -11,61 +11,97 @@ from numpy.typing import NDArray
 
 from dithead.types import RGB, Mask
 
+_DIFFERENCE_BLUR, _AGREEMENT_BLUR = 0.012, 0.01  # sigmas, as fractions of S, that smooth the agreement (our choice)
+
 
 class Match(NamedTuple):
     """Where in another picture lies what a drawn one shows, and how far the two agree."""
 
-    flow: NDArray[np.float32]  # (S, S, 2) pixels from the drawn to the other's place
-    share: Mask  # (S, S)
+    flow: NDArray[np.float32]  # (S, S, 2) pixels from a place in the drawn picture to its place in the other
+    agreement: Mask  # (S, S) from 0 to 1
 
 
 def match(
-    drawn: RGB, other: RGB, *, even: float, alike: float, unlike: float, finder: float = 0.0, fine: float = 0.0
+    drawn: RGB,
+    other: RGB,
+    *,
+    smooth: float,
+    agree: float,
+    disagree: float,
+    search_blur: float = 0.0,
+    fine: float = 0.0,
 ) -> Match:
-    """Match two pictures (S, S, 3). They share in full where they differ by ``alike`` levels of 255, and not from
-    ``unlike`` on. Sigmas, as fractions of S: ``even`` smooths the flow, whose noise would make skin crawl; ``finder``
-    blurs ``other`` before it is found, so that a soft drawing finds a sharp one; below ``fine`` no difference counts.
+    """Find a drawn picture in another one by dense optical flow.
+
+    Args:
+        drawn: (S, S, 3).
+        other: (S, S, 3), of nearly the same.
+        smooth: Sigma that smooths the flow, as a fraction of S: its noise would make skin crawl.
+        agree: 8-bit difference up to which the two agree in full.
+        disagree: 8-bit difference from which they do not agree at all.
+        search_blur: Sigma, as a fraction of S, that blurs ``other`` for the search, so that a soft drawing finds a
+            sharp picture.
+        fine: Sigma, as a fraction of S, below which differences do not count.
     """
     size = drawn.shape[0]
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (drawn, _blurred(other, finder * size))]
-    there = cv2.GaussianBlur(flow(*grey), (0, 0), even * size)
-    pictures = [_blurred(picture, fine * size) for picture in (moved(other, there), drawn.astype(np.float32))]
-    gap = _blurred(np.abs(pictures[0] - pictures[1]).max(axis=2), 0.012 * size)
-    share = np.clip((unlike - gap) / (unlike - alike), 0, 1)
-    return Match(there, _blurred(share, 0.01 * size).astype(np.float32))
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (drawn, _blurred(other, search_blur * size))]
+    found = cv2.GaussianBlur(flow(*grey), (0, 0), smooth * size)
+    pictures = [_blurred(picture, fine * size) for picture in (warp_by_flow(other, found), drawn.astype(np.float32))]
+    difference = _blurred(np.abs(pictures[0] - pictures[1]).max(axis=2), _DIFFERENCE_BLUR * size)
+    agreement = np.clip((disagree - difference) / (disagree - agree), 0, 1)
+    return Match(found, _blurred(agreement, _AGREEMENT_BLUR * size).astype(np.float32))
 
 
-def _blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
-    return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma else picture
+def interpolate_pictures(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
+    """Interpolate two pictures (S, S, 3): both are warped along their optical flow, and mixed.
 
-
-def morphs(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
-    """Pictures (S, S, 3) on the way from ``a`` (share 0) to ``b`` (1): both moved by their optical flow, and mixed."""
+    Args:
+        a: The picture at share 0.
+        b: The picture at share 1.
+        shares: Where each of the pictures returned lies between the two, 0 to 1.
+    """
     grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
-    there, back = flow(grey_a, grey_b), flow(grey_b, grey_a)
-    mixed = [(1 - s) * moved(a, -s * there) + s * moved(b, -(1 - s) * back) for s in shares]
+    forward, backward = flow(grey_a, grey_b), flow(grey_b, grey_a)
+    mixed = [(1 - s) * warp_by_flow(a, -s * forward) + s * warp_by_flow(b, -(1 - s) * backward) for s in shares]
     return [np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8) for picture in mixed]
 
 
-def between(time_a: float, a: RGB, time_b: float, b: RGB, time: float) -> RGB:
-    """The picture (S, S, 3) at ``time`` between ``a`` and ``b``."""
-    return morphs(a, b, [0.5 if time_b <= time_a else (time - time_a) / (time_b - time_a)])[0]
+def picture_at(time: float, before: tuple[float, RGB], after: tuple[float, RGB]) -> RGB:
+    """Return the picture (S, S, 3) at ``time`` between two pictures, each given with its own time."""
+    (start, a), (end, b) = before, after
+    return interpolate_pictures(a, b, [0.5 if end <= start else (time - start) / (end - start)])[0]
 
 
 def flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(S, S, 2): where in grey ``end`` (S, S) each pixel of ``start`` is, as seen from it."""
+    """Return the flow (S, S, 2): where each pixel of grey ``start`` (S, S) lies in ``end``, relative to its place.
+
+    Source: DIS optical flow (Kroeger et al. 2016), in OpenCV's medium preset.
+    """
     finder: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(finder.calc(start, end, None), np.float32)
 
 
-def moved(
-    picture: RGB | NDArray[np.float32], by: NDArray[np.float32], how: int = cv2.INTER_LINEAR
+def warp_by_flow(
+    picture: RGB | NDArray[np.float32], by: NDArray[np.float32], interpolation: int = cv2.INTER_LINEAR
 ) -> NDArray[np.float32]:
-    """(S, S, 3): at each pixel what ``picture`` shows ``by`` (S, S, 2) pixels from it."""
-    found = cv2.remap(picture, grid(*by.shape[:2]) + by, None, how, borderMode=cv2.BORDER_REPLICATE)
+    """Warp a picture: each pixel shows what lies ``by`` pixels from it.
+
+    Args:
+        picture: (S, S, 3) or (S, S).
+        by: (S, S, 2), x and y.
+        interpolation: OpenCV's code for the interpolation.
+
+    Returns:
+        Like ``picture``, in float32.
+    """
+    found = cv2.remap(picture, grid(*by.shape[:2]) + by, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32)
 
 
 def grid(height: int, width: int) -> NDArray[np.float32]:
-    """(h, w, 2): every pixel's own x and y."""
+    """Return the x and y of every pixel (height, width, 2)."""
     return np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+
+
+def _blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
+    return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma else picture

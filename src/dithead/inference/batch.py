@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DitheadError
 from dithead.hub import DEFAULT_MODEL, resolve_model
-from dithead.inference.job_list import options_of, read_jobs
+from dithead.inference.job_list import job_of, read_jobs
 from dithead.inference.pipeline import generate, load_talker
-from dithead.inference.progress import Progress, silent
 from dithead.inference.result import GenerateResult
 from dithead.media.files import printable
+from dithead.options import Progress, StrPath, silent
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -27,7 +27,7 @@ __all__ = ["JobOutcome", "generate_batch", "read_jobs"]
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What became of one row (1 is the first): a result or an error."""
+    """How one row ended (1 is the first): with a result or an error."""
 
     row: int
     result: GenerateResult | None
@@ -43,24 +43,35 @@ class JobOutcome:
 def generate_batch(
     jobs: list[dict[str, Any]],
     *,
-    model: str | PathLike[str] | TalkingHead = DEFAULT_MODEL,
+    model: StrPath | TalkingHead = DEFAULT_MODEL,
     device: str = "auto",
     engine: Engine = "local",
     workers: int = 1,
     progress: Progress = silent,
-    **settings: Any,
+    **options: Any,
 ) -> Iterator[JobOutcome]:
-    """Run ``jobs`` (see ``read_jobs``); yields an outcome for each as it ends, so not in order with many workers.
+    """Run a list of jobs with one model load per worker.
 
-    model: loaded once in this process, or once in each of several workers, who need its name rather than the loaded
-    thing.  settings: of ``generate``, for every row that does not set them itself.  progress: of one worker.
+    Args:
+        jobs: Rows, see ``read_jobs``.
+        model: A model's name or folder, or a loaded model, which several workers cannot share.
+        device: auto, cpu, cuda or mps.
+        engine: ``local`` runs them on this machine, ``ray`` on a cluster.
+        workers: How many jobs run at once.
+        progress: Called with the progress of a single worker.
+        options: Of ``generate``, for every row that does not set them itself.
 
-    Raises ModelError at once when the model cannot be loaded, and what ``engine.map_tasks`` raises.
+    Yields:
+        The outcome of each job as it ends, which with several workers is not the order of the rows.
+
+    Raises:
+        ModelError: The model cannot be loaded; this is found at once.
+        ConfigError: An option of the list does not fit, or the engine is unknown.
     """
     alone = engine == "local" and workers == 1
     if not alone and not isinstance(model, str | PathLike):
         raise ConfigError("several workers load the model themselves: give its name or folder")
-    work = _Worker(model if alone else str(model), device, settings, progress if alone else silent)
+    work = _Worker(model if alone else str(model), device, options, progress if alone else silent)
     if alone:
         work.talker()
     else:
@@ -74,16 +85,18 @@ def generate_batch(
 class _Worker:
     """What a worker does with a row; it travels to other processes, where the model is loaded when first needed."""
 
-    model: str | PathLike[str] | TalkingHead
+    model: StrPath | TalkingHead
     device: str
-    settings: dict[str, Any]
+    options: dict[str, Any]
     progress: Progress
 
-    def __call__(self, job: dict[str, Any]) -> GenerateResult:
-        if "clash" in job:
-            raise ConfigError(job["clash"])
-        options = options_of(self.settings | job)
-        return generate(**options, model=self.talker(), progress=self.progress)
+    def __call__(self, row: dict[str, Any]) -> GenerateResult:
+        if "clash" in row:
+            raise ConfigError(row["clash"])
+        job = job_of(self.options | row)
+        return generate(**{each.name: getattr(job, each.name) for each in fields(job)} | {
+            "model": self.talker(), "progress": self.progress,
+        })  # fmt: skip
 
     def talker(self) -> TalkingHead:
         if isinstance(self.model, str | PathLike):
@@ -97,7 +110,7 @@ def _load_once(model: str, device: str) -> TalkingHead:
 
 
 def _without_clashes(jobs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The jobs; one that would overwrite an earlier one's output becomes an error that says so."""
+    """The jobs; one that would overwrite the output of an earlier one becomes an error that says so."""
     taken: dict[Path, int] = {}
     for row, job in enumerate(jobs, 1):
         output = job.get("output")

@@ -1,4 +1,4 @@
-"""Lists of jobs: a CSV or JSON-lines file of rows, and what a row says in ``generate``'s own terms."""
+"""Lists of jobs: a CSV or JSON-lines file of rows, and the job that a row describes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ import io
 import json
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from dithead.errors import ConfigError
 from dithead.media.files import printable
+from dithead.options import GenerateJob, GenerateOptions, choices_of, option_fields, option_types
 
 REQUIRED = ("video", "audio", "output")
-OPTIONS = {
-    "steps": int, "seed": int, "reference": str, "face": str, "speakers": str, "fit": str, "start": float,
-    "end": float, "crf": float, "codec": str, "occlusion": str, "interpolate": bool, "detail": bool,
-    "lossless": bool, "idle": bool,
-}  # fmt: skip
-"""Settings of ``generate`` that a row may hold, each with its type."""
+SHARED = ("model", "device")
+"""Options that hold for a whole list, because the model is loaded once."""
+OPTIONS = tuple(each.name for each in option_fields(GenerateOptions) if each.name not in SHARED)
+"""Options of ``generate`` that a row may set."""
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
-    """Rows of a ``.csv`` (with a header) or ``.jsonl`` file; relative paths count from the file's folder.
+    """Read the rows of a ``.csv`` file (with a header) or a ``.jsonl`` file.
 
-    A row has ``video``, ``audio``, ``output`` and any of ``OPTIONS``; an empty cell is no setting. Rows are judged
-    one by one when they run. Raises ConfigError when the file as a whole cannot be understood.
+    A row has ``video``, ``audio``, ``output`` and any of ``OPTIONS``; an empty cell sets nothing. Relative paths count
+    from the file's folder. Rows are judged one by one when they run.
+
+    Raises:
+        ConfigError: The file as a whole cannot be understood.
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".jsonl"):
@@ -48,9 +51,12 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
 
 
 def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
-    """A JSON object of face numbers and their speech, ``{"1": "anna.wav"}``; paths count from the file's folder.
+    """Read a JSON object of face numbers and their speech, ``{"1": "anna.wav"}``.
 
-    Raises ConfigError for anything else.
+    Relative paths count from the file's folder.
+
+    Raises:
+        ConfigError: The file holds anything else.
     """
     path = Path(path)
     try:
@@ -65,27 +71,46 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
     return {int(number): path.parent / speech for number, speech in found.items()}
 
 
-def options_of(job: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of ``generate`` in a row, in their types. Raises ConfigError that names the column at fault."""
-    if missing := [name for name in REQUIRED if not job.get(name)]:
+def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
+    """The job that a row describes.
+
+    Args:
+        row: ``REQUIRED`` and any of ``OPTIONS``, as text or as values.
+        shared: What holds for the whole list: the model, the device, who is told of the progress.
+
+    Raises:
+        ConfigError: A column is missing or unknown, or its value does not fit; it is named.
+    """
+    if missing := [name for name in REQUIRED if not row.get(name)]:
         raise ConfigError(f"the job lacks {', '.join(missing)}")
-    if wrong := [name for name in REQUIRED if not isinstance(job[name], str | PathLike)]:
-        raise ConfigError(f"{wrong[0]} must be the name of a file, not {job[wrong[0]]!r}")
-    if unknown := sorted(str(name) for name in job.keys() - OPTIONS.keys() - set(REQUIRED)):
+    if wrong := [name for name in REQUIRED if not isinstance(row[name], str | PathLike)]:
+        raise ConfigError(f"{wrong[0]} must be the name of a file, not {row[wrong[0]]!r}")
+    if unknown := sorted(str(name) for name in row.keys() - set(OPTIONS) - set(REQUIRED)):
         raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*REQUIRED, *OPTIONS))}")
-    return {name: _typed(name, value) for name, value in job.items() if value is not None}
+    return GenerateJob(**{name: _typed(name, value) for name, value in row.items() if value is not None}, **shared)
 
 
 def _typed(name: str, value: Any) -> Any:
+    """A cell's value in the type of its option."""
+    if name in REQUIRED:
+        return value
     if name == "speakers":
         return value if isinstance(value, dict) else read_speakers(value)
-    kind = OPTIONS.get(name)
-    if kind is None:
-        return value
+    kind = _type_of(name)
     try:
         return _TRUTH[str(value).strip().lower()] if kind is bool else kind(value)
     except (KeyError, TypeError, ValueError):
         raise ConfigError(f"{name} must be of type {kind.__name__}, not {value!r}") from None
+
+
+def _type_of(name: str) -> type:
+    """The plain type of an option: without None, and text for one of several choices."""
+    each = next(each for each in option_fields(GenerateJob) if each.name == name)
+    if choices_of(GenerateJob, each):
+        return str
+    kind = option_types(GenerateJob)[name]
+    plain: type = next(part for part in (*get_args(kind), kind) if part is not NoneType)
+    return plain
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What of a source besides its picture comes along, by rule: some tags do; other streams and transparency do not."""
+"""Which of a source's metadata the output keeps, what it omits, and the mark that says it is AI-generated."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", 
 
 
 def kept_metadata(info: VideoInfo) -> dict[str, str]:
-    """The source's title, people and dates, and its comment followed by ours: no earlier mark is removed."""
+    """The source's title, people and dates, and its comment followed by ours; an earlier mark is never removed."""
     tags = {name.lower(): text for name, text in info.metadata.items()}
     notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
     return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
 
 
-def left_out(info: VideoInfo) -> list[str]:
-    """What the output leaves out of the source, by rule."""
+def omitted_notes(info: VideoInfo) -> list[str]:
+    """One sentence for each part of the source that the output omits."""
     notes = []
     if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):
         notes.append("the source's transparency is left out")
@@ -26,7 +26,7 @@ def left_out(info: VideoInfo) -> list[str]:
 
 
 def synthetic_note() -> str:
-    """What the container's ``comment`` tag says of every output."""
+    """The text of the container's ``comment`` tag in every output."""
     from dithead import __version__
 
     return f"AI-generated: lips re-synthesised by dithead {__version__}"

@@ -1,28 +1,25 @@
-"""Progress on the terminal. The library itself only calls back; nothing is printed unless asked for."""
+"""Progress bars on the terminal. The library itself only calls back and prints nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
-# (what is being done, steps done, steps in all or None when unknown)
-Progress: TypeAlias = Callable[[str, int, int | None], None]
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+if TYPE_CHECKING:
+    from dithead.options import Progress
 
 
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """A rich progress bar on stderr: one line per stage, with speed and time left. Only on a terminal."""
+    """Show one progress bar per stage on stderr, with the time left; nothing where stderr is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)  # a log file or a pipe gets nothing, not even the bar's last empty line
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, int] = {}
 
         def report(what: str, done: int, total: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What ``generate`` reports: one small object, printable as JSON."""
+"""What ``generate`` returns: one small object, printable as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FrameSpan:
     """Frames ``first`` to ``last`` (both included) that passed through unchanged, and why."""
 
     first: int
@@ -18,19 +18,19 @@ class Stretch:
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """The output file and how it came about. ``seconds`` is wall time; the clip lasts ``frames / fps``."""
+    """The output file and how it was made. ``seconds`` is wall time; the clip lasts ``frames / fps``."""
 
     output: Path
     frames: int
     fps: float
     seconds: float
-    frames_per_second: float  # frames / seconds, everything included but loading the model
+    frames_per_second: float  # frames / seconds, all included but loading the model
     faces_missed: int  # frames that passed through unchanged
     model: str
     seed: int
-    passed_through: list[Stretch] = field(default_factory=list)
-    damaged: list[Stretch] = field(default_factory=list)  # frames that could not be read
-    notes: list[str] = field(default_factory=list)  # what else was left out or changed
+    passed_through: list[FrameSpan] = field(default_factory=list)
+    damaged: list[FrameSpan] = field(default_factory=list)  # frames that could not be read
+    notes: list[str] = field(default_factory=list)  # what else of the source the output leaves out
 
     def to_json(self) -> str:
         """One line of JSON."""

@@ -1,33 +1,61 @@
 """Work that survives a crash: a hidden folder beside the output, removed when the output is there.
 
-It holds what the job was, what the first pass found, and the segments encoded so far. The same command finds it
-and goes on; a changed command, input or model starts afresh.
+It holds what the job was, what the first pass found, and the segments encoded so far. The same call finds it and goes
+on; a call with other options, inputs or another model starts afresh.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import shutil
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
 
 from dithead.errors import OutputError
-from dithead.inference.analyse.first_pass import Survey
-from dithead.inference.analyse.image_store import Shelf
+from dithead.inference.analyse.first_pass import VideoAnalysis
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.serialise import load_analysis, save_analysis
+from dithead.inference.metadata import synthetic_note
 from dithead.media.files import printable
+from dithead.options import GenerateJob, option_fields
 
-_JOB, _SURVEY, _MOUTHS, _LOCK = "job.json", "survey.npz", "mouths.png", "lock"
+if TYPE_CHECKING:
+    from dithead.models.talking_head import TalkingHead
+
+_JOB, _ANALYSIS, _IMAGES, _LOCK = "job.json", "analysis.npz", "references.png", "lock"
+_OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the two files in the middle
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class WorkFolder:
-    """Context manager around one job; ``job`` is everything that decides the output's bytes, as JSON values."""
+def job_key(job: GenerateJob, talker: TalkingHead) -> dict[str, Any]:
+    """Everything that decides the output's bytes, as JSON values, so that only the very same job is resumed.
 
-    def __init__(self, output: Path, job: dict[str, Any]) -> None:
-        self.output, self.job = output, job
+    Every option is part of it. The model counts by its weights and settings, files by their place, size and time.
+    """
+    options = {each.name: _plain(getattr(job, each.name)) for each in option_fields(type(job)) if each.name != "model"}
+    digest = hashlib.sha256()
+    for tensor in talker.state_dict().values():
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    model = {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
+    paths = (Path(job.video), Path(job.audio), *map(Path, (job.speakers or {}).values()))
+    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+    inputs = {"video": _plain(Path(job.video)), "audio": _plain(Path(job.audio))}
+    return {"options": options, "model": model, "inputs": inputs, "files": files, "note": synthetic_note()}
+
+
+class WorkFolder:
+    """Context manager around one job; ``key`` is everything that decides the output's bytes (``job_key``)."""
+
+    def __init__(self, output: Path, key: dict[str, Any]) -> None:
+        self.output, self.key = output, key
         self.folder = output.with_name(f".{output.name[:100]}.dithead")
 
     def __enter__(self) -> Self:
@@ -56,52 +84,55 @@ class WorkFolder:
             ) from None
 
     def segment(self, number: int) -> Path:
-        """Where the packets of one segment lie, or will."""
+        """Where the packets of one segment are, or will be."""
         return self.folder / f"{number:06d}.segment"
 
     def state(self, number: int) -> Path:
-        """Where what the sampler must remember after one segment lies, or will."""
+        """Where the sampler's state after one segment is, or will be."""
         return self.folder / f"{number:06d}.npz"
 
-    def features(self, voice: int | str) -> Path:
-        """Where the features of one voice lie; written anew by every call."""
-        return self.folder / f"voice{voice}.mel"
+    def features(self, track: int | str) -> Path:
+        """Where the features of one speech track are; every call computes them anew."""
+        return self.folder / f"voice{track}.mel"
 
     def segments(self) -> list[Path]:
         """Finished segments, in order."""
         return sorted(self.folder.glob("*.segment"))
 
-    def load_survey(self) -> Survey | None:
-        path = self.folder / _SURVEY
-        return Survey.load(path, Shelf(self.folder / _MOUTHS, old=True)) if path.exists() else None
+    def load_analysis(self) -> VideoAnalysis | None:
+        """What the first pass of an interrupted call found, or None."""
+        path = self.folder / _ANALYSIS
+        return load_analysis(path, ImageStore(self.folder / _IMAGES, existing=True)) if path.exists() else None
 
-    def shelf(self) -> Shelf:
-        """A new one, for the pictures that the survey keeps."""
-        return Shelf(self.folder / _MOUTHS)
+    def new_store(self) -> ImageStore:
+        """An empty store for the reference pictures of the first pass."""
+        return ImageStore(self.folder / _IMAGES)
 
-    def save_survey(self, survey: Survey) -> None:
-        survey.save(self.folder / _SURVEY)
+    def save_analysis(self, analysis: VideoAnalysis) -> None:
+        """Keep what the first pass found."""
+        save_analysis(self.folder / _ANALYSIS, analysis)
 
     def _keep_only_this_job(self) -> None:
-        """Empty the folder, file by known file, unless it belongs to this very job."""
+        """Empty the folder, known file by known file, unless it belongs to this very job."""
         path = self.folder / _JOB
-        text = json.dumps(self.job, sort_keys=True, indent=1)
+        text = json.dumps(self.key, sort_keys=True, indent=1)
         if path.exists() and path.read_text("utf-8") == text:
             return
-        for old in [
-            path,
-            self.folder / _SURVEY,
-            self.folder / _MOUTHS,
-            *self.segments(),
-            *self.folder.glob("[0-9]*.npz"),
-            *self.folder.glob("voice*.mel"),
-        ]:
+        known = [path, *(self.folder / name for name in (_ANALYSIS, _IMAGES, *_OLD)), *self.segments()]
+        for old in [*known, *self.folder.glob("[0-9]*.npz"), *self.folder.glob("voice*.mel")]:
             old.unlink(missing_ok=True)
         path.write_text(text, "utf-8")
 
 
+def _plain(value: Any) -> Any:
+    """An option's value as JSON; files by their full path."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    return str(Path(value).resolve()) if isinstance(value, PathLike) else value
+
+
 def _resumable(error: BaseException | None) -> bool:
-    """Whether the same command may succeed later: after an interruption or a full disk."""
+    """Whether the same call may succeed later: after an interruption or a full disk."""
     return isinstance(error, KeyboardInterrupt | SystemExit) or (error is not None and _no_room(error))
 
 

@@ -1,7 +1,8 @@
-"""Live use: speech comes in chunks, frames come out as soon as what the mouth says at their moment is known.
+"""Live use: speech comes in chunks, and frames come out as soon as the lips of their moment can be predicted.
 
-A frame waits for the speech shortly after it, see ``latency``. The pixels are those that ``generate`` makes of the same
-speech with ``fit="loop"``, the same seed and the same loudness.
+A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
+the same speech with ``fit="loop"``, the same seed and the same loudness. Letters: B moments, n samples, F numbers in a
+feature frame.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,31 +19,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import ConfigError
-from dithead.hub import DEFAULT_MODEL
-from dithead.inference.analyse.first_pass import Survey, survey
-from dithead.inference.analyse.multi_face import Choice
-from dithead.inference.analyse.occlusion import Lookout, Occlusion
-from dithead.inference.compose.second_pass import render
-from dithead.inference.pipeline import StrPath, load_talker
-from dithead.inference.source.timeline import Clip, Shown, schedule
-from dithead.inference.synthesise.audio_features import stretch
-from dithead.inference.synthesise.lip_calibration import AHEAD
-from dithead.inference.synthesise.sampler import MouthMaker, ReferenceMode
+from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
+from dithead.inference.analyse.multi_face import FaceChoice
+from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.pipeline import load_talker
+from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
+from dithead.inference.synthesise.audio_features import feature_span
+from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
+from dithead.options import SamplingOptions, StrPath
 from dithead.types import RGB, Wave
 
-if TYPE_CHECKING:
-    from dithead.models.talking_head import TalkingHead
-
-_HEARD_AT_LEAST = 50  # mel frames from which on the loudness of live speech is estimated
+_ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
+_BLOCK_FRAMES = 8  # feature frames that computing them in blocks of four, touching two on either side, costs
 
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """A frame to show ``time`` seconds after the speech began."""
+    """A frame to be seen ``time`` seconds after the speech began."""
 
     index: int
     time: float
@@ -50,95 +49,99 @@ class LiveFrame:
 
     @property
     def pixels(self) -> RGB:
-        """(H, W, 3)."""
+        """(H, W, 3), R first."""
         return to_rgb(self.planes.to_frame(), self.planes.encoding)
 
 
 class LiveHead:
-    """A person in a video, ready to speak: the video has been looked through and the model is loaded.
+    """A person in a video, ready to speak: the video has been analysed and the model is loaded."""
 
-    Arguments are those of ``generate``; raises what it raises for a bad video or model.
-    """
+    def __init__(self, video: StrPath, **options: Any) -> None:
+        """Analyse the video and load the model.
 
-    def __init__(
-        self,
-        video: StrPath,
-        *,
-        model: StrPath | TalkingHead = DEFAULT_MODEL,
-        steps: int | None = None,
-        seed: int = 0,
-        device: str = "auto",
-        reference: ReferenceMode = "static",
-        face: str = "largest",
-        occlusion: Occlusion = "auto",
-    ) -> None:
+        Args:
+            video: A video of the person.
+            options: Any of ``options.SamplingOptions``.
+
+        Raises:
+            MediaError: The video cannot be read.
+            FaceError: It shows no usable face.
+            ModelError: The model is missing or damaged.
+            ConfigError: An option is unknown or out of range, or the model needs the whole speech at once.
+        """
+        self.options = SamplingOptions(**options)
         info = probe(video)
-        self.clip = Clip(Path(video), info)
-        self.talker = load_talker(model, device)
+        self.clip = SourceClip(Path(video), info)
+        self.talker = load_talker(self.options.model, self.options.device)
         if not self.talker.audio.live:
             raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
-        self.seed, self.steps, self.reference = seed, steps, reference
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
-        self.found: Survey
-        with Lookout() as lookout:
-            look = lookout if occlusion == "auto" else None
-            mask = self.talker.config.mask
-            self.found = survey(self.clip.frames(), self.talker.size, Choice.parse(face), lookout=look, mask=mask)
+        settings = AnalysisSettings(self.talker.size, self.talker.config.mask, FaceChoice.parse(self.options.face))
+        with OcclusionDetector() as detector:
+            used = detector if self.options.occlusion == "auto" else None
+            self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
         with TemporaryDirectory() as folder:
-            self.found.learn_habits(self.talker, self.clip, Path(folder) / "own.mel")
+            calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
 
     @property
     def reach(self) -> int:
-        """Mel frames after a frame's moment that the model listens to."""
+        """Feature frames after a frame's moment that the model needs."""
         return self.talker.config.audio.window // 2 + 1
 
     @property
     def latency(self) -> float:
         """Seconds of speech after a frame's moment that must have come before it is drawn; drawing comes on top."""
-        return (self.reach + 8) / MEL_RATE + AHEAD  # two mel frames touched on either side, and a block of four
+        return (self.reach + _BLOCK_FRAMES) / MEL_RATE + LOOK_AHEAD
 
     def frames(self, chunks: Iterable[Wave], *, loudness: float | None = None) -> Iterator[LiveFrame]:
-        """Yield the frames for 16 kHz speech that comes in chunks (n,) of any length, until it ends.
+        """Draw frames while speech comes, until it ends; the video is repeated as often as needed.
 
-        The video is repeated as often as needed. loudness: of the speech (``audio_features.loudness_of``), if it is
-        known; otherwise it is estimated from what has been heard so far.
+        Args:
+            chunks: Speech (n,) at 16 kHz in pieces of any length.
+            loudness: Of the speech (``audio_features.loudness_of``), where it is known; otherwise it is estimated from
+                what has come so far.
+
+        Yields:
+            Each frame as soon as it is drawn.
         """
-        ear = LiveSpeech(chunks, loudness, self.reach, self.talker.audio)
-        maker = MouthMaker(self.talker, {None: ear}, seed=self.seed, steps=self.steps, reference=self.reference)
-        endless = schedule(self.clip, self.found.stamps, "loop", float("inf"))
-        for index, (item, planes) in enumerate(render(_while_heard(endless, ear), self.found, maker, self.pix_fmt, 1)):
+        speech = SpeechBuffer(chunks, loudness, self.reach, self.talker.audio)
+        o = self.options
+        sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+        endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
+        drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
+        for index, (item, planes) in enumerate(drawn):
             yield LiveFrame(index, item.time, planes)
 
 
-class LiveSpeech:
+class SpeechBuffer:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
     def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, encoder: AudioEncoder) -> None:
-        """``encoder`` says what is heard, and how much of the past."""
+        """Begin to take chunks (n,) at 16 kHz; ``reach``: feature frames after a moment that its drawing needs."""
         self.reach, self.encoder = reach, encoder
         self._chunks, self._stream = iter(chunks), encoder.stream()
         self._loudness = loudness
         self._kept = torch.zeros(0, encoder.features_width)
-        self._first = 0  # number of the first mel frame kept
+        self._first = 0  # number of the first feature frame kept
         self._levels: list[Tensor] = []
         self._samples, self._ended = 0, False
 
     def reaches(self, time: float) -> bool:
-        """Whether there is speech at ``time``; waits for chunks until that is certain."""
+        """Whether there is speech at ``time`` seconds; waits for chunks until that is certain."""
         while not self._ended and self._samples <= time * SAMPLE_RATE:
             self._next()
         return time * SAMPLE_RATE < self._samples
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """See ``Hearing``."""
-        wanted = int(times.max() * MEL_RATE) + self.reach + 2
-        while not self._ended and self._first + len(self._kept) < wanted:
+        """See ``audio_features.SpeechFeatures``."""
+        needed = int(times.max() * MEL_RATE) + self.reach + 2
+        while not self._ended and self._first + len(self._kept) < needed:
             self._next()
-        first, stop, moved = stretch(times, self._first + len(self._kept), self.reach, MEL_RATE, self.encoder.past)
-        found = self._kept[first - self._first : stop - self._first]
-        self._kept, self._first = self._kept[max(0, first - self._first) :], max(first, self._first)
+        span = feature_span(times, self._first + len(self._kept), self.encoder, self.reach)
+        found = self._kept[span.first - self._first : span.stop - self._first]
+        self._kept, self._first = self._kept[max(0, span.first - self._first) :], max(span.first, self._first)
         level = self._present_level()
-        return found if level is None else self.encoder.at_level(found, level), moved
+        return found if level is None else self.encoder.at_level(found, level), span.times
 
     def _next(self) -> None:
         chunk = next(self._chunks, None)
@@ -153,15 +156,15 @@ class LiveSpeech:
             self._levels += [self.encoder.frame_levels(block) for block in blocks]
 
     def _present_level(self) -> float | None:
-        """The level of the speech as far as it is known; None where too little of it has been heard."""
+        """The level of the speech as far as it is known; None where too little of it has come."""
         if self._loudness is not None:
             return self._loudness
         levels = torch.cat(self._levels) if self._levels else torch.zeros(0)
-        return speech_level(levels) if len(levels) >= _HEARD_AT_LEAST else None
+        return speech_level(levels) if len(levels) >= _ENOUGH_SPEECH else None
 
 
-def _while_heard(items: Iterator[Shown], ear: LiveSpeech) -> Iterator[Shown]:
-    for item in items:
-        if not ear.reaches(item.time):
+def _while_speech_lasts(timeline: Iterator[ScheduledFrame], speech: SpeechBuffer) -> Iterator[ScheduledFrame]:
+    for item in timeline:
+        if not speech.reaches(item.time):
             return
         yield item

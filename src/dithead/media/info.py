@@ -1,4 +1,4 @@
-"""What the headers and the first frame of a video say about it: size, rate, colour, rotation, streams."""
+"""Description of a video by its headers and first frame: size, rate, colour, rotation, streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VideoInfo:
     width: int
     height: int
     fps: Fraction  # average rate
-    frames: int | None = None  # None: the container does not say
+    frames: int | None = None  # None: unknown
     duration: float = 0.0  # seconds; 0 when unknown
     pix_fmt: str = "yuv420p"
     color_range: int = 0  # FFmpeg's AVColorRange: 1 limited, 2 full

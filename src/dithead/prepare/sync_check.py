@@ -49,27 +49,27 @@ class SyncChecker:
 
     def __init__(self, landmarks: NDArray[np.float32], config: PrepareConfig) -> None:
         from dithead.critics.sync_expert import FPS
-        from dithead.critics.sync_offset import lip_centre
+        from dithead.critics.sync_offset import mouth_centre
 
-        self._config, self._centre = config, lip_centre(landmarks)
+        self._config, self._centre = config, mouth_centre(landmarks)
         self._mouths: list[NDArray[np.uint8]] | None = [] if config.fps == FPS else None
 
     def add_crop(self, crop: RGB) -> None:
         """Take the next crop (S, S, 3)."""
-        from dithead.critics.sync_offset import mouth_pictures
+        from dithead.critics.sync_offset import crop_mouths
 
         if self._mouths is not None:
-            self._mouths.append(mouth_pictures(crop[None], self._centre, _expert().config.side)[0])
+            self._mouths.append(crop_mouths(crop[None], self._centre, _expert().config.side)[0])
 
     def measure(self, wave: Wave) -> SyncMeasurement | None:
         """Measure samples (n,) at 16 kHz against the mouths; None for a clip that is too short or of another rate."""
         from dithead.critics.sync_expert import MAX_OFFSET
-        from dithead.critics.sync_offset import offset_of_mouths
+        from dithead.critics.sync_offset import find_mouths_offset
 
         if self._mouths is None or len(self._mouths) < _MIN_MEASURED:
             return None
         with _one_thread():
-            found = offset_of_mouths(np.stack(self._mouths), wave, _expert())
+            found = find_mouths_offset(np.stack(self._mouths), wave, _expert())
         config, inside = self._config, abs(found.frames) < MAX_OFFSET  # at the edge, the truth may lie beyond it
         sure = len(self._mouths) >= MIN_FRAMES and found.confidence >= config.offset_confidence and inside
         move = config.correct_offset and sure and found.frames != 0
@@ -93,9 +93,9 @@ class SyncChecker:
 
 
 def _expert() -> SyncExpert:
-    from dithead.critics.sync_offset import shipped_expert
+    from dithead.critics.sync_offset import load_shipped_expert
 
-    return shipped_expert()
+    return load_shipped_expert()
 
 
 @contextmanager

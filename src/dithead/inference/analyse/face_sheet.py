@@ -1,4 +1,4 @@
-"""Who is who: a still of every shot with its faces numbered, as ``face`` and ``speakers`` count them."""
+"""A sheet that shows which face has which number: a still of every shot with its faces numbered."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dithead.media.files import printable
 from dithead.media.video import read_frames
 from dithead.types import RGB, Landmarks
 
-_MOST_SHOTS = 24  # on one sheet
-_WIDTH = 640  # of each still
+_MOST_SHOTS = 24  # stills on one sheet
+_WIDTH = 640  # pixels: width of each still
 
 
 @dataclass(frozen=True)
 class ShotFaces:
-    """The first frame of a shot that shows anybody, and the faces in it by number."""
+    """The first frame of a shot that shows a face, and the faces in it by number, as ``face`` counts."""
 
     shot: int
     time: float
@@ -33,8 +33,8 @@ class ShotFaces:
     faces: dict[int, Landmarks]
 
 
-def faces_of(video: str | PathLike[str]) -> Iterator[ShotFaces]:
-    """Yield the faces of each shot of ``video``."""
+def shots_with_faces(video: str | PathLike[str]) -> Iterator[ShotFaces]:
+    """Yield the faces of each shot of a video."""
     cuts, found = CutDetector(), False
     with FaceLandmarker() as landmarker:
         for frame in read_frames(video):
@@ -45,10 +45,18 @@ def faces_of(video: str | PathLike[str]) -> Iterator[ShotFaces]:
                 yield ShotFaces(cuts.shot, frame.time, picture, faces)
 
 
-def write_faces(video: str | PathLike[str], output: str | PathLike[str]) -> int:
-    """Write a picture with a numbered still of every shot (the first 24); returns how many faces it shows."""
+def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str]) -> int:
+    """Write a picture with a numbered still of every shot, the first 24 at most.
+
+    Returns:
+        How many faces it shows.
+
+    Raises:
+        FaceError: No frame shows a face.
+        OutputError: The picture cannot be written.
+    """
     stills, count = [], 0
-    for seen in faces_of(video):
+    for seen in shots_with_faces(video):
         stills.append(_numbered(seen))
         count += len(seen.faces)
         if len(stills) == _MOST_SHOTS:

@@ -1,4 +1,4 @@
-"""Pictures kept on disk, so that memory does not grow with the number of shots. h, w: a picture's size."""
+"""Pictures kept losslessly in one file, so that memory does not grow with the shots. h, w: a picture's size."""
 
 from __future__ import annotations
 
@@ -13,45 +13,48 @@ import numpy as np
 from dithead.types import RGB
 
 
-class Slot(NamedTuple):
-    """Where some pictures lie on a shelf."""
+class StoredImages(NamedTuple):
+    """Where some pictures lie in an ``ImageStore``."""
 
     offset: int
     lengths: tuple[int, ...]  # bytes of each picture
 
 
-class Shelf:
-    """One file of pictures, one after the other, without loss; in memory when no ``path`` is given.
+class ImageStore:
+    """One file of PNG pictures, one after the other; in memory when no ``path`` is given."""
 
-    ``old``: read what an earlier shelf has left there, instead of beginning anew.
-    """
+    def __init__(self, path: Path | None = None, *, existing: bool = False) -> None:
+        """Begin an empty store.
 
-    def __init__(self, path: Path | None = None, *, old: bool = False) -> None:
-        self.path, self._held = path, bytearray()
-        if path is not None and not old:
+        Args:
+            path: The store's file; None keeps the pictures in memory.
+            existing: Read what an earlier store left at ``path`` instead of beginning anew.
+        """
+        self.path, self._memory = path, bytearray()
+        if path is not None and not existing:
             path.write_bytes(b"")
 
-    def put(self, pictures: Iterable[RGB]) -> Slot:
-        """Keep pictures (h, w, 3), each of any size."""
+    def put(self, pictures: Iterable[RGB]) -> StoredImages:
+        """Append pictures (h, w, 3), each of any size, and return where they lie."""
         coded = [cv2.imencode(".png", p, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes() for p in pictures]
         lengths = tuple(map(len, coded))
         if self.path is None:
-            self._held += b"".join(coded)
-            return Slot(len(self._held) - sum(lengths), lengths)
+            self._memory += b"".join(coded)
+            return StoredImages(len(self._memory) - sum(lengths), lengths)
         with self.path.open("ab") as file:
             file.write(b"".join(coded))
-            return Slot(file.tell() - sum(lengths), lengths)
+            return StoredImages(file.tell() - sum(lengths), lengths)
 
-    def get(self, slot: Slot) -> list[RGB]:
-        """The pictures of a slot."""
-        data = self._read(slot.offset, sum(slot.lengths))
-        starts = np.cumsum([0, *slot.lengths])
+    def get(self, images: StoredImages) -> list[RGB]:
+        """Read pictures (h, w, 3) back."""
+        data = self._read(images.offset, sum(images.lengths))
+        starts = np.cumsum([0, *images.lengths])
         coded = [np.frombuffer(data[a:b], np.uint8) for a, b in pairwise(starts)]
         return [np.asarray(cv2.imdecode(c, cv2.IMREAD_COLOR), np.uint8) for c in coded]
 
     def _read(self, offset: int, length: int) -> bytes:
         if self.path is None:
-            return bytes(self._held[offset : offset + length])
+            return bytes(self._memory[offset : offset + length])
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(length)

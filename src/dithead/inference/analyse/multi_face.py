@@ -1,7 +1,7 @@
-"""Several faces kept apart through a shot, and the choice among them.
+"""Several faces told apart through a shot, and the choice of those to draw on.
 
-Every frame is searched for all faces; each is matched to those known by where it should be by now, how large it is
-and what it looks like, so that two faces may cross. Numbers count from 1, left to right where the shot begins.
+Every frame is searched for all faces. Each is matched to a known face by its expected place, its size and a thumbnail,
+so that two faces may cross. Numbers count from 1, from left to right where the shot begins.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.face.tracking import FORGET_AFTER, CutDetector
 from dithead.types import RGB, Landmarks
 
-_LOOK = 16  # side of the thumbnail by which a face is known again
-_FARTHEST = 1.0  # face widths a face may be from where it was expected, and be the same
-_TOO_UNLIKE = 1.5  # cost above which a face is a new one
+_THUMBNAIL = 16  # pixels: side of the thumbnail by which a face is recognised
+_FARTHEST = 1.0  # face widths from the expected place within which a face may be the same
+_TOO_UNLIKE = 1.5  # matching cost above which a face is a new one (our choice, as are the weights in ``_cost``)
 
 
 @dataclass(frozen=True)
-class Choice:
+class FaceChoice:
     """Which faces of each shot to draw on: ``largest``, ``left``, ``right``, ``all``, a number, or a point."""
 
     kind: str
@@ -34,20 +34,27 @@ class Choice:
     point: tuple[float, float] = (0.0, 0.0)
 
     @staticmethod
-    def parse(text: str) -> Choice | None:
-        """Read ``largest|left|right|all|N|X,Y``; None for ``largest``, which has a quicker way."""
+    def parse(text: str) -> FaceChoice | None:
+        """Read ``largest``, ``left``, ``right``, ``all``, a number N from 1, or ``X,Y`` in pixels.
+
+        Returns:
+            The choice, or None for ``largest``, which has a quicker way of its own.
+
+        Raises:
+            ConfigError: The text is none of these.
+        """
         if text == "largest":
             return None
         if text in ("left", "right", "all"):
-            return Choice(text)
+            return FaceChoice(text)
         if re.fullmatch(r"[1-9]\d?", text):
-            return Choice("numbers", frozenset({int(text)}))
+            return FaceChoice("numbers", frozenset({int(text)}))
         if found := re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", text):
-            return Choice("point", point=(float(found[1]), float(found[2])))
+            return FaceChoice("point", point=(float(found[1]), float(found[2])))
         raise ConfigError(f"unknown face '{text}'; give largest, left, right, all, a number from 1, or X,Y in pixels")
 
     def pick(self, faces: dict[int, Landmarks]) -> set[int] | None:
-        """Numbers of the chosen among the faces first seen in a shot; None while the choice cannot be made yet."""
+        """Choose among the faces (number to landmarks) that a shot shows first; None while there is none to choose."""
         if self.kind == "numbers":
             return set(self.numbers)
         if not faces:
@@ -60,9 +67,15 @@ class Choice:
 
 
 def follow_faces(
-    frames: Iterable[RGB], choice: Choice, landmarker: FaceLandmarker | None = None
+    frames: Iterable[RGB], choice: FaceChoice, landmarker: FaceLandmarker | None = None
 ) -> Iterator[tuple[dict[int, Landmarks | None], int]]:
-    """Yield, per frame, the chosen faces' landmarks by number (None: not seen now) and the shot's number."""
+    """Yield for each frame the chosen faces' landmarks by number (None: not seen now) and the shot's number.
+
+    Args:
+        frames: (H, W, 3) each.
+        choice: Which faces of each shot to follow.
+        landmarker: A face landmarker to use; a new one by default.
+    """
     if landmarker is None:
         with FaceLandmarker() as own:
             yield from follow_faces(frames, choice, own)
@@ -81,11 +94,11 @@ def follow_faces(
 
 
 @dataclass
-class _Known:
+class _KnownFace:
     centre: NDArray[np.float64]
     velocity: NDArray[np.float64]
     width: float
-    look: NDArray[np.float32]
+    thumbnail: NDArray[np.float32]
     missing: int = 0
 
 
@@ -93,16 +106,16 @@ class FaceMemory:
     """The faces of one shot: gives each detection the number of the face it continues, or a new one."""
 
     def __init__(self) -> None:
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownFace] = {}
         self._count = 0
 
     @property
     def numbers(self) -> list[int]:
-        """Faces that are there or were there lately."""
+        """The numbers of the faces that are visible or were so lately."""
         return [number for number, face in self._known.items() if face.missing <= FORGET_AFTER]
 
     def step(self, frame: RGB, detections: list[Landmarks]) -> dict[int, Landmarks]:
-        """Landmarks by number in this frame."""
+        """Match the detections in a frame (H, W, 3) and return their landmarks by number."""
         left_to_right = sorted(detections, key=lambda face: float(face[:, 0].mean()))
         seen = [_seen(frame, face) for face in left_to_right]
         pairs = sorted(
@@ -122,7 +135,7 @@ class FaceMemory:
         self._remember({match[k]: new for k, new in enumerate(seen)})
         return {match[k]: face for k, face in enumerate(left_to_right)}
 
-    def _remember(self, seen: dict[int, _Known]) -> None:
+    def _remember(self, seen: dict[int, _KnownFace]) -> None:
         for number, known in self._known.items():
             if number not in seen:
                 known.missing += 1
@@ -132,23 +145,23 @@ class FaceMemory:
             if old is not None:
                 step = (new.centre - old.centre) / (old.missing + 1)
                 new.velocity = 0.6 * old.velocity + 0.4 * step
-                new.look = 0.9 * old.look + 0.1 * new.look
+                new.thumbnail = 0.9 * old.thumbnail + 0.1 * new.thumbnail
             self._known[number] = new
 
 
-def _seen(frame: RGB, face: Landmarks) -> _Known:
+def _seen(frame: RGB, face: Landmarks) -> _KnownFace:
     x0, _, x1, _ = face_box(face)
     crop = warp_crop(frame, crop_transform(face, 64), 64)
-    look = cv2.resize(crop, (_LOOK, _LOOK), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    thumbnail = cv2.resize(crop, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     centre = face[:, :2].mean(axis=0).astype(np.float64)
-    return _Known(centre, np.zeros(2), max(x1 - x0, 1.0), look)
+    return _KnownFace(centre, np.zeros(2), max(x1 - x0, 1.0), thumbnail)
 
 
-def _cost(known: _Known, new: _Known) -> float:
-    """0 for the same face where it was expected; infinite when too far or of quite another size."""
+def _cost(known: _KnownFace, new: _KnownFace) -> float:
+    """The matching cost: 0 for the same face at its expected place, infinite when too far or of quite another size."""
     expected = known.centre + known.velocity * (known.missing + 1)
     distance = float(np.linalg.norm(new.centre - expected)) / known.width
     ratio = abs(float(np.log(new.width / known.width)))
     if distance > _FARTHEST * (1 + 0.1 * known.missing) or ratio > 0.7:
         return float("inf")
-    return distance + ratio + 4.0 * float(np.abs(new.look - known.look).mean())
+    return distance + ratio + 4.0 * float(np.abs(new.thumbnail - known.thumbnail).mean())

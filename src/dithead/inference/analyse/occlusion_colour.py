@@ -1,10 +1,10 @@
-"""What colour tells of things before the mouth: over the lips, beside them, and of skin colour upon them.
+"""Occluders before the mouth that colour gives away: over the lips, beside them, and of skin colour upon them.
 
-The lower lip is never bearded, and never as dark or as differently tinted as a microphone compared with the same
-frame's cheeks, so where a good part of it is, something lies over it; the thing is all that is joined to it and
-coloured unlike skin. Beside the lips only a shaven face can tell: there nothing unlike skin reaches from outside the
-jaw far towards the mouth. A thing of skin colour takes the lips' own colour away. Measured in ``docs/generate.md``.
-Letters: S crop side, N frames.
+Over the lips: the lower lip is never bearded, and never as dark or as differently tinted as a microphone is beside the
+same frame's cheeks. Where a good part of it is, something lies over it, and the occluder is all that is joined to that
+part and is coloured unlike skin. Beside the lips only a shaven face can tell: there, nothing unlike skin reaches from
+outside the jaw far towards the mouth. An occluder of skin colour takes the lips' own colour away. The thresholds were
+measured on real clips (docs/log). Letters: S crop side, N frames, K polygon corners.
 """
 
 from __future__ import annotations
@@ -27,19 +27,23 @@ from dithead.face.mesh_indices import (
 )
 from dithead.types import RGB
 
-_LIP_HIDDEN = 0.3  # share of the lower lip unlike lips from which something lies over it; real clips stay below 0.15
-_DEEP, _DEEP_SHARE = 0.7, 0.03  # how near to the mouth a thing beside it reaches, and the share of that part it fills
-_BEARD = 0.08  # share unlike skin of the barer side of that part from which on a beard hides what is a thing
-_TINT_AWAY = 9.0  # how far (in Lab) the lips' colour goes when covered; by itself it went 6.7 at most in real clips
+_LIP_HIDDEN = 0.3  # share of the lower lip unlike skin from which something lies over it; real clips stay below 0.15
+_DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
+_DEEP_SHARE = 0.03  # share of that part that an occluder fills for certain
+_BEARD = 0.08  # share of the barer side of that part that is unlike skin on a face with a beard
+_TINT_AWAY = 9.0  # change of the lips' colour, in Lab, when they are covered; by itself it reached 6.7 in real clips
 NEIGHBOURS = 2
-"""Frames before and after one, on one of which at least what hides a mouth must be seen too: nothing is so short."""
-_TINT_SPAN, _TINT_RARE = 250, 0.25  # frames over which a colour is usual; covers more often seen than that are none
+"""An occluder must be seen on at least one more of so many frames before and after: none is so short."""
+_TINT_SPAN = 250  # frames over which the usual colour of the lips is taken
+_TINT_RARE = 0.25  # share of them from which another colour is no occluder but how these lips look
 
 
-def thing_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(S, S): what lies over the lips of a crop with landmarks ``points`` (478, 2); nothing where that is not sure.
+def occluder_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find what lies over the lips, (S, S); nothing where that is not certain.
 
-    unlike: ``unlike_skin`` of the crop.
+    Args:
+        unlike: (S, S) pixels of the crop that are ``unlike_skin``.
+        points: (478, 2) landmarks in the crop.
     """
     size = unlike.shape[0]
     near = unlike & inside(jaw_line(points), size, grow=size // 10)  # beyond it the source stays in any case
@@ -50,40 +54,45 @@ def thing_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) ->
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What may lie over a face beside its lips.
+class OccluderBeside:
+    """What may lie over a face beside its lips."""
 
-    thing (S, S): hair along the jaw may be in it; ``sure`` if not only that.  bearded: a beard would hide it.
+    occluder: NDArray[np.bool_]  # (S, S); hair along the jaw may be in it
+    certain: bool = False  # it is more than hair along the jaw
+    bearded: bool = False  # a beard would hide it, so nothing can be said
+
+
+def occluder_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> OccluderBeside:
+    """Find what comes from outside the face and lies over it; over the lips, too, when it is certain.
+
+    Args:
+        unlike: (S, S) pixels of the crop that are ``unlike_skin``.
+        points: (478, 2) landmarks in the crop.
     """
-
-    thing: NDArray[np.bool_]
-    sure: bool = False
-    bearded: bool = False
-
-
-def thing_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> Beside:
-    """What comes from outside a crop's face and lies over it, on the lips too if it is sure: they differ from it."""
     size, jaw = unlike.shape[0], jaw_line(points)
     lips, face = inside(points[list(OUTER_LIPS)], size, grow=size // 40), inside(jaw, size)
-    deep = inside(_towards_mouth(points), size) & ~lips
+    deep = inside(_around_mouth(points), size) & ~lips
     if not deep.any() or _bearded(unlike, deep, points):
-        return Beside(np.zeros((size, size), bool), bearded=True)
-    around = unlike & inside(jaw, size, grow=size // 10)
-    thing = _joined(around & ~lips, ~inside(jaw, size, grow=2), max(1, size // 80))
-    sure = float((thing & deep).sum()) / float(deep.sum()) > _DEEP_SHARE
-    if sure:
+        return OccluderBeside(np.zeros((size, size), bool), bearded=True)
+    near = unlike & inside(jaw, size, grow=size // 10)
+    occluder = _joined(near & ~lips, ~inside(jaw, size, grow=2), max(1, size // 80))
+    certain = float((occluder & deep).sum()) / float(deep.sum()) > _DEEP_SHARE
+    if certain:
         lips &= ~inside(points[list(INNER_LIPS)], size, grow=1)
-        thing |= _joined(around & (lips | thing), thing, 1)
-    # beyond the face too, where a chin may be drawn: next to what is well inside it
+        occluder |= _joined(near & (lips | occluder), occluder, 1)
+    # A chin may be drawn beyond the face, so the occluder counts there, too, next to its parts well inside the face.
     shrunk = cv2.erode(face.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, size // 50))
-    beyond = cv2.dilate(thing.astype(np.uint8) & shrunk, np.ones((size // 4 + 1,) * 2, np.uint8))
-    return Beside(thing & (face | (beyond > 0)), sure)
+    beyond = cv2.dilate(occluder.astype(np.uint8) & shrunk, np.ones((size // 4 + 1,) * 2, np.uint8))
+    return OccluderBeside(occluder & (face | (beyond > 0)), certain)
 
 
 def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = None) -> NDArray[np.bool_]:
-    """(S, S): pixels far darker than the cheeks, far brighter, or of a tint that neither skin nor lips have.
+    """Find pixels (S, S) far darker than the cheeks, far brighter, or of a tint that neither skin nor lips have.
 
-    spots (n, 2): where the cheeks are.  skin_of: the picture whose cheeks count, if it is another.
+    Args:
+        crop: (S, S, 3).
+        spots: (n, 2) where the cheeks are.
+        skin_of: The picture whose cheeks are compared with; the crop itself by default.
     """
     lab = _lab(crop)
     skin = _skin(lab if skin_of is None else _lab(skin_of), spots)
@@ -93,7 +102,7 @@ def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = Non
 
 
 def lip_tint(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(3,): the lips' colour against the cheeks', in Lab, lightness counting half; NaN where there are no lips."""
+    """The lips' colour less the cheeks' (3,), in Lab with lightness halved; NaN where there are no lips."""
     lab, size = _lab(crop), crop.shape[0]
     lips = inside(points[list(OUTER_LIPS)], size) & ~inside(points[list(INNER_LIPS)], size, grow=1)
     if not lips.any():
@@ -103,8 +112,9 @@ def lip_tint(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def tints_away(tints: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N,): frames in which the lips' colour (N, 3) is far from what it is around that time; NaN is not, nor is a frame
-    that is alone.
+    """Find frames (N,) whose lip colours (N, 3) are far from the usual one around that time.
+
+    Frames without a colour (NaN) and single frames are not among them.
     """
     away = np.zeros(len(tints), bool)
     for start in range(0, len(tints), _TINT_SPAN):
@@ -112,16 +122,16 @@ def tints_away(tints: NDArray[np.float32]) -> NDArray[np.bool_]:
         known = around[np.isfinite(around[:, 0])]
         if not len(known):
             continue
-        usual = np.median(known, axis=0)
-        if np.mean(np.linalg.norm(known - usual, axis=1) > _TINT_AWAY) < _TINT_RARE:
+        usual_tint = np.median(known, axis=0)
+        if np.mean(np.linalg.norm(known - usual_tint, axis=1) > _TINT_AWAY) < _TINT_RARE:
             here = tints[start : start + _TINT_SPAN]
-            away[start : start + _TINT_SPAN] = np.linalg.norm(here - usual, axis=1) > _TINT_AWAY
+            away[start : start + _TINT_SPAN] = np.linalg.norm(here - usual_tint, axis=1) > _TINT_AWAY
     near = np.convolve(away, np.ones(2 * NEIGHBOURS + 1))[NEIGHBOURS : NEIGHBOURS + len(away)] if len(away) else away
     return away & (near > 1)
 
 
 def inside(corners: NDArray[np.float32], size: int, grow: int = 0) -> NDArray[np.bool_]:
-    """(size, size): the inside of a polygon (K, 2), grown by so many pixels."""
+    """The inside (size, size) of a polygon (K, 2), grown by so many pixels."""
     mask = np.zeros((size, size), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     if grow:
@@ -129,14 +139,14 @@ def inside(corners: NDArray[np.float32], size: int, grow: int = 0) -> NDArray[np
     return mask > 0
 
 
-def _towards_mouth(points: NDArray[np.float32]) -> NDArray[np.float32]:
+def _around_mouth(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """The inner part (K, 2) of the lower face, around the mouth."""
     mouth, jaw = points[list(MOUTH_CORNERS)].mean(axis=0), jaw_line(points)[3:18]
     return np.vstack([mouth + _DEEP * (jaw - mouth), mouth[None]])
 
 
 def _bearded(unlike: NDArray[np.bool_], deep: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
-    """Whether both sides of the ``deep`` part, left and right of the middle of the face, are unlike skin."""
+    """Whether the ``deep`` part is unlike skin on both sides of the middle of the face."""
     (x, y), (along, down) = points[list(MOUTH_CORNERS)].mean(axis=0), points[CHIN] - points[BETWEEN_EYES]
     rows, columns = np.nonzero(deep)
     left = (columns - x) * down - (rows - y) * along > 0

@@ -1,91 +1,81 @@
-"""The person's own detail on the drawn mouth: lips, teeth and folds of a picture of them whose mouth is as open.
+"""The person's own fine detail on the drawn mouth: lips, teeth and folds of a source picture whose mouth is as open.
 
-A decoder of this size draws what a mouth does and not how its skin is grained. The source shows that, on other frames:
-optical flow finds in such a frame what is drawn, and what it has of fine contrast replaces the little that was drawn,
-where both agree in the large. It is one frame of the source, not a mixture of several, and its pixels are moved once,
-from that frame to this: a mixture blurs, and so does moving twice. Letters: S crop side; h, w a part of a frame.
+A decoder of this size draws what a mouth does, not how the skin is grained. Other frames of the source show that:
+optical flow finds in one of them what is drawn, and its fine contrast replaces the little that was drawn, where both
+agree at a coarse scale. It is one frame of the source, not a mixture of several, and its pixels are moved once, from
+that frame to this one, because mixing blurs and so does moving twice. Letters: S crop side; h, w a part of a frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_scale
-from dithead.face.optical_flow import Match, grid, match, moved
-from dithead.inference.analyse.references import Gallery, Own
+from dithead.face.optical_flow import Match, grid, match, warp_by_flow
+from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
 from dithead.types import RGB, Mask
 
-if TYPE_CHECKING:
-    from dithead.inference.analyse.tracklet import Run
-
-_FINE = 2.5 / 160  # sigma, as a fraction of the side, below which contrast is lent
-_ALIKE, _UNLIKE = 18.0, 50.0  # differences in 8-bit steps up to which it is lent in full, and from which not
-_EVEN, _FINDER = 0.012, 0.0075  # sigmas, as fractions of S, see ``morph.match``
-_STIFF = 0.04  # sigma, as a fraction of S, that evens the flow where the two cannot be reconciled
-_LOOK = 4  # crop pixels of a side that are one when looks are compared
+_FINE = 2.5 / 160  # sigma, as a fraction of S, below which contrast is transferred
+_AGREE, _DISAGREE = 18.0, 50.0  # 8-bit differences up to which it is transferred in full, and from which not at all
+_SMOOTH, _SEARCH_BLUR = 0.012, 0.0075  # sigmas, as fractions of S, see ``optical_flow.match``
+_COMPARED = 4  # crop pixels of a side that are one when pictures are compared for similarity
 
 
 @dataclass(frozen=True)
-class Loan:
-    """What is lent to a drawn crop."""
+class DetailTransfer:
+    """What a drawn crop gets from a source picture."""
 
     picture: RGB  # (h, w, 3) of the same person
     where: NDArray[np.float32]  # (S, S, 2): the place in it of what the crop shows
-    coarse: NDArray[np.float32]  # (S, S, 3): what it differs by in the large, which is not lent
-    share: Mask  # (S, S): how far
+    coarse: NDArray[np.float32]  # (S, S, 3): the coarse difference, which is not transferred
+    weight: Mask  # (S, S): how much is transferred
     scale: float  # pixels of the picture per crop pixel
 
 
-def lend(gallery: Gallery, run: Run, mouth: RGB, opening: float | None, core: Mask) -> Loan | None:
-    """What the next drawn crop (S, S, 3) of ``run`` gets from the person's picture that is open as it is meant to be.
+def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask) -> DetailTransfer:
+    """Choose the source picture for a drawn crop and find what to transfer from it.
 
-    Where its ``opening`` is not known, from that which looks most like it around the lips, ``core`` (S, S). A mouth
-    that never moves lends nothing there: its line would lie over lips that do. None when no picture was kept.
+    Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips. A
+    mouth that never moves transfers nothing onto the lips: its closed line would lie over lips that open.
+
+    Args:
+        reference: The person's pictures for this frame.
+        mouth: The drawn crop (S, S, 3).
+        core: (S, S) the lips and a margin.
     """
-    graded = gallery.of(run)
-    if graded is None:
-        return None
-    own = most_alike(graded.own, mouth, core) if opening is None else gallery.lender(run, opening)
-    made = loan(mouth, own)
-    return replace(made, share=(made.share * (1 - core)).astype(np.float32)) if graded.still else made
+    picture = reference.donor or most_similar(reference.pictures, mouth, core)
+    found = detail_from(mouth, picture)
+    return replace(found, weight=(found.weight * (1 - core)).astype(np.float32)) if reference.still else found
 
 
-def mended(mouth: RGB, shown: RGB, core: Mask) -> RGB:
-    """A drawn ``mouth`` with the picture that was ``shown`` for it, moved onto it, where the two cannot be reconciled
-    on the lips, ``core`` (all of side S): black corners and smears of mouths that the transformer cannot draw.
-    """
-    there, share = _matched(mouth, shown, _STIFF)
-    bad = (core * (1 - share))[..., None]
-    return np.asarray(np.rint(mouth + (moved(shown, there) - mouth) * bad).clip(0, 255), np.uint8)
+def most_similar(pictures: Sequence[SourcePicture], mouth: RGB, core: Mask) -> SourcePicture:
+    """The picture most similar to a drawn crop (S, S, 3) where ``core`` (S, S) is."""
+    target, weight = _reduced(mouth), _reduced(core)
+    distances = [(np.abs(_reduced(each.crop) - target).mean(axis=2) * weight).sum() for each in pictures]
+    return pictures[int(np.argmin(distances))]
 
 
-def most_alike(own: Sequence[Own], mouth: RGB, core: Mask) -> Own:
-    """The picture that looks most like a drawn crop (S, S, 3) where ``core`` (S, S) is."""
-    look, weight = _coarse(mouth), _coarse(core)
-    gaps = [(np.abs(_coarse(each.crop) - look).mean(axis=2) * weight).sum() for each in own]
-    return own[int(np.argmin(gaps))]
-
-
-def loan(mouth: RGB, own: Own) -> Loan:
-    """What a picture of the person has to lend to the drawn ``mouth`` (S, S, 3)."""
+def detail_from(mouth: RGB, source: SourcePicture) -> DetailTransfer:
+    """What a picture of the person has for the drawn ``mouth`` (S, S, 3)."""
     size = mouth.shape[0]
-    there, share = _matched(mouth, own.crop, _EVEN)
-    back = invert(own.move)
-    where = (grid(size, size) + there) @ back[:, :2].T + back[:, 2]
-    coarse = cv2.GaussianBlur(moved(own.crop, there) - mouth, (0, 0), _FINE * size)
-    return Loan(own.picture, where.astype(np.float32), coarse, share, 1 / transform_scale(own.move))
+    matched = match_pictures(mouth, source.crop, _SMOOTH)
+    back = invert(source.transform)
+    where = (grid(size, size) + matched.flow) @ back[:, :2].T + back[:, 2]
+    coarse = cv2.GaussianBlur(warp_by_flow(source.crop, matched.flow) - mouth, (0, 0), _FINE * size)
+    scale = 1 / transform_scale(source.transform)
+    return DetailTransfer(source.picture, where.astype(np.float32), coarse, matched.agreement, scale)
 
 
-def _matched(mouth: RGB, other: RGB, even: float) -> Match:
-    return match(mouth, other, even=even, alike=_ALIKE, unlike=_UNLIKE, finder=_FINDER, fine=_FINE)
+def match_pictures(mouth: RGB, other: RGB, smooth: float) -> Match:
+    """Find a drawn crop in another picture of the person (both (S, S, 3)); ``smooth``: sigma of the flow, of S."""
+    return match(mouth, other, smooth=smooth, agree=_AGREE, disagree=_DISAGREE, search_blur=_SEARCH_BLUR, fine=_FINE)
 
 
-def _coarse(picture: NDArray[np.uint8] | Mask) -> NDArray[np.float32]:
-    side = picture.shape[0] // _LOOK
+def _reduced(picture: NDArray[np.uint8] | Mask) -> NDArray[np.float32]:
+    side = picture.shape[0] // _COMPARED
     return cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)

@@ -9,44 +9,46 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from dithead.inference.source.timeline import Clip
+from dithead.inference.source.timeline import SourceClip
 from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb, working_format
 from dithead.media.video import VideoFrame, read_frames
 from dithead.types import RGB
 
 FPS = Fraction(25)
-_SWAY = ((0.11, 0.0), (0.19, 1.3), (0.31, 2.1))  # Hz and phase: slow, and never quite the same again
-_SHIFT, _TURN, _ZOOM = 0.004, 0.35, 1.015  # fraction of the width, degrees, and what hides the borders
+"""Frame rate of a video made from a picture (our choice: the model's own rate)."""
+_SWAY = ((0.11, 0.0), (0.19, 1.3), (0.31, 2.1))  # Hz and phase in radians of slow waves that do not repeat (our choice)
+_SHIFT, _TURN = 0.004, 0.35  # largest shift as a fraction of the width, largest turn in degrees (our choice)
+_ZOOM = 1.015  # enlargement that keeps the picture's borders out of sight
 
 
 @dataclass(frozen=True)
-class Portrait(Clip):
-    """``seconds`` of a still picture; ``idle``: with sway, else the picture as it is."""
+class StillClip(SourceClip):
+    """``seconds`` of a still picture, with slight motion when ``idle`` is set, else as it is."""
 
     seconds: float = 0.0
     idle: bool = True
 
     def frames(self) -> Iterator[VideoFrame]:
-        """One frame every 1/25 s, as long as the speech: no length rule ever asks for more."""
+        """Yield a frame every 1/25 s, as long as the speech lasts."""
         still = next(read_frames(self.path)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
         for k in range(max(1, -int(-self.seconds * FPS // 1))):
-            picture = swayed(still, float(k / FPS)) if self.idle else still
+            picture = with_idle_motion(still, float(k / FPS)) if self.idle else still
             native = planes_of_rgb(picture, pix_fmt, self.info.encoding).to_frame()
             yield VideoFrame(k, float(k / FPS), k, 1 / FPS, native, self.info.encoding)
 
 
 def still_video(info: VideoInfo) -> VideoInfo:
-    """How to write a video of a picture: 25 frames a second, BT.709, 4:2:0 where its size allows."""
+    """The picture's information as that of a video: 25 frames a second, BT.709, 4:2:0 where its size allows."""
     return replace(
         info, fps=FPS, time_base=1 / FPS, frames=None, rotation=0, pix_fmt="yuv420p",
         color_range=1, color_space=1, color_primaries=1, color_trc=1,
     )  # fmt: skip
 
 
-def swayed(still: RGB, time: float) -> RGB:
-    """The picture (H, W, 3), turned and shifted by a fraction of a per cent about a point below its middle."""
+def with_idle_motion(still: RGB, time: float) -> RGB:
+    """Turn and shift a picture (H, W, 3) by a fraction of a per cent about a point below its middle, at ``time`` s."""
     height, width = still.shape[:2]
     waves = [sum(np.sin(2 * np.pi * (hz * time + p) + axis) for hz, p in _SWAY) / 3 for axis in (0.0, 1.7, 3.1)]
     matrix = cv2.getRotationMatrix2D((width / 2, 0.9 * height), _TURN * waves[0], _ZOOM)

@@ -1,4 +1,4 @@
-"""Which source frame shows when: a part of the video, and what to do where speech and video differ in length."""
+"""The output's timeline: which source frame shows when, also where speech and video differ in length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,14 @@ from dithead.errors import ConfigError, MediaError
 from dithead.media.files import printable
 from dithead.media.info import VideoInfo
 from dithead.media.video import VideoFrame, read_frames, read_span
+from dithead.options import Fit
 
-Fit = Literal["silence", "cut", "loop", "bounce", "freeze"]
-"""silence: every frame of the video; longer speech is cut, shorter is followed by silence.  cut: ends with the
-shorter of the two.  loop, bounce, freeze: the video is repeated, played back and forth, or stopped at its last
-frame until longer speech has ended."""
-_BACKWARDS = 24  # frames held at once when playing backwards
-FITS: tuple[str, ...] = get_args(Fit)
+_BACKWARDS = 24  # frames held at once when a video is played backwards
 
 
 @dataclass(frozen=True)
-class Clip:
-    """The part of a video from ``start`` to ``end`` seconds (None: its end); counted from its first frame."""
+class SourceClip:
+    """The part of a video from ``start`` to ``end`` seconds (None: to its end), counted from its first frame."""
 
     path: Path
     info: VideoInfo
@@ -39,7 +34,7 @@ class Clip:
             raise ConfigError(f"start {self.start:g} and end {self.end} leave nothing; times are in seconds")
 
     def frames(self) -> Iterator[VideoFrame]:
-        """The frames of the part, numbered and timed from its beginning."""
+        """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""
         first: VideoFrame | None = None
         for frame in read_frames(self.path):
             if self.end is not None and frame.time >= self.end - 1e-9:
@@ -53,7 +48,7 @@ class Clip:
             raise MediaError(f"{printable(self.path)}: has no frame after {self.start:g} s; give an earlier --start")
 
     def frames_backwards(self, stamps: NDArray[np.int64]) -> Iterator[VideoFrame]:
-        """All frames, last one first, a few at a time; ``stamps`` (N,) are their time stamps."""
+        """Yield all frames, the last one first, decoding a few at a time; ``stamps`` (N,) are their time stamps."""
         offset = next(f for f in read_frames(self.path) if f.time >= self.start - 1e-9).pts
         for stop in range(len(stamps), 0, -_BACKWARDS):
             begin = max(0, stop - _BACKWARDS)
@@ -64,8 +59,8 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One frame of the output: a source frame, its number in the clip, and when it shows."""
+class ScheduledFrame:
+    """One frame of the output: a source frame, its number in the clip, and when it is to be seen."""
 
     frame: VideoFrame
     index: int
@@ -77,8 +72,15 @@ class Shown:
         return float(self.pts * self.frame.time_base)
 
 
-def schedule(clip: Clip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> Iterator[Shown]:
-    """The output's frames in order. ``stamps`` (N,) are the clip's time stamps, as the survey saw them."""
+def schedule(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> Iterator[ScheduledFrame]:
+    """Yield the output's frames in order.
+
+    Args:
+        clip: The source.
+        stamps: (N,) time stamps of its frames, as the first pass saw them.
+        fit: What to do where speech and video differ in length.
+        speech_seconds: How long the speech is; infinity repeats the video without end.
+    """
     tick = _time_base(clip)
     step = max(1, round(1 / (clip.info.fps * tick)))
     wanted = speech_seconds / tick  # in ticks
@@ -94,29 +96,29 @@ def schedule(clip: Clip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: fl
         yield item
 
 
-def _once(clip: Clip, offset: int = 0) -> Iterator[Shown]:
+def _once(clip: SourceClip, offset: int = 0) -> Iterator[ScheduledFrame]:
     for frame in clip.frames():
-        yield Shown(frame, frame.index, frame.pts + offset)
+        yield ScheduledFrame(frame, frame.index, frame.pts + offset)
 
 
-def _loop(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]:
+def _loop(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[ScheduledFrame]:
     for k in count(1):
         yield from _once(clip, k * (int(stamps[-1]) + step))
 
 
-def _bounce(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]:
+def _bounce(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[ScheduledFrame]:
     last = int(stamps[-1])
     if len(stamps) < 2:
         yield from _freeze(clip, stamps, step)
         return
-    for k in count(1, 2):  # k-th stretch of ``last`` ticks runs backwards, the next forwards; ends show once
+    for k in count(1, 2):  # the k-th span of ``last`` ticks runs backwards, the next one forwards
         for frame in clip.frames_backwards(stamps):
             if 0 < frame.index < len(stamps) - 1:
-                yield Shown(frame, frame.index, k * last + last - frame.pts)
+                yield ScheduledFrame(frame, frame.index, k * last + last - frame.pts)
         yield from _once(clip, (k + 1) * last)
 
 
-def _freeze(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]:
+def _freeze(clip: SourceClip, stamps: NDArray[np.int64], step: int) -> Iterator[ScheduledFrame]:
     *_, final = _once(clip)
     for k in count(1):
         yield replace(final, pts=int(stamps[-1]) + k * step)
@@ -125,5 +127,5 @@ def _freeze(clip: Clip, stamps: NDArray[np.int64], step: int) -> Iterator[Shown]
 _EXTENSIONS = {"loop": _loop, "bounce": _bounce, "freeze": _freeze}
 
 
-def _time_base(clip: Clip) -> Fraction:
+def _time_base(clip: SourceClip) -> Fraction:
     return clip.info.time_base or 1 / clip.info.fps

@@ -1,7 +1,7 @@
-"""The frame-interpolation pass: every second mouth is drawn, those between are moved there along optical flow.
+"""Frame interpolation: every second mouth is drawn, and those between are interpolated along optical flow.
 
-It works on crops, so the audio's timing is never touched: a frame between two drawn ones shows the mouth half-way
-between theirs. That steadies a jittery mouth, and loses what lasts a single frame, such as a short p or b. Letters: B
+It works on crops, so the timing of the speech is never touched: a frame between two drawn ones shows the mouth half-way
+between theirs. That steadies a jittery mouth and loses what lasts a single frame, such as a short p or b. Letters: B
 frames, S crop side.
 """
 
@@ -13,58 +13,64 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.optical_flow import between
-from dithead.inference.analyse.tracklet import Run
-from dithead.inference.synthesise.sampler import MouthMaker
+from dithead.face.optical_flow import picture_at
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.synthesise.reference_bank import FrameReference
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.types import RGB
 
 
-class Interpolator:
-    """Draws like a ``MouthMaker``, but only every second frame of a run, its first and its last."""
+class FrameInterpolator:
+    """Draws like a ``MouthSampler``, but only every second frame of a tracklet, its first and its last."""
 
-    def __init__(self, maker: MouthMaker) -> None:
-        self.maker, self.talker, self.gallery = maker, maker.talker, maker.gallery
-        self._last: dict[int, tuple[float, RGB]] = {}  # time and mouth of the last frame drawn of each face
+    def __init__(self, sampler: MouthSampler) -> None:
+        self.sampler = sampler
+        self._last: dict[int, tuple[float, RGB]] = {}  # by face: time and mouth of the last frame drawn
+
+    @property
+    def size(self) -> int:
+        """Crop side S."""
+        return self.sampler.size
 
     def begin(self) -> None:
-        """Forget what was drawn: the next frame of every face is drawn, not moved."""
+        """Forget what was drawn: the next frame of every face is drawn, not interpolated."""
         self._last = {}
 
     def room(self, batch: int, *, first: bool) -> int:
         """How many frames the next ``draw`` should get: so many that its last one is drawn in any case."""
-        drawn = self.maker.room((batch + first) // 2, first=first)
+        drawn = self.sampler.room((batch + first) // 2, first=first)
         return max(3, 2 * drawn - 1) if first else max(2, 2 * drawn)
 
-    def meant(self, run: Run, times: NDArray[np.float64]) -> list[float] | None:
-        """See ``MouthMaker.meant``."""
-        return self.maker.meant(run, times)
+    def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
+        """See ``MouthSampler.frame_references``."""
+        return self.sampler.frame_references(tracklet, times)
 
     def save_state(self, path: Path) -> None:
-        """As ``MouthMaker.save_state``: parts of the work begin with a drawn frame, so there is nothing to add."""
-        self.maker.save_state(path)
+        """As ``MouthSampler.save_state``: parts of the work begin with a drawn frame, so there is nothing to add."""
+        self.sampler.save_state(path)
 
     def load_state(self, path: Path) -> None:
-        self.maker.load_state(path)
+        """See ``MouthSampler.load_state``."""
+        self.sampler.load_state(path)
 
     def draw(
-        self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int]
+        self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int]
     ) -> NDArray[np.uint8]:
-        """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,); the last one is always drawn.
+        """Draw or interpolate mouths; the last one is always drawn. See ``MouthSampler.draw`` for the arguments.
 
-        frames: see ``MouthMaker.draw``. Calls must follow one another in time, with as many frames as ``room`` says,
-        or fewer at a run's end.
+        Calls must follow one another in time, with as many frames as ``room`` says, or fewer at a tracklet's end.
         """
-        last = self._last.get(run.face)
+        last = self._last.get(tracklet.face)
         first = 0 if last is None else 1
         keys = sorted({*range(first, len(crops), 2), len(crops) - 1})
-        made = self.maker.draw(run, crops[keys], times[keys], [frames[k] for k in keys])
-        drawn = dict(zip(keys, made, strict=True))
+        mouths = self.sampler.draw(tracklet, crops[keys], times[keys], [frames[k] for k in keys])
+        drawn = dict(zip(keys, mouths, strict=True))
         known = {k: (float(times[k]), mouth) for k, mouth in drawn.items()}
         if last is not None:
             known[-1] = last
-        self._last[run.face] = known[len(crops) - 1]
+        self._last[tracklet.face] = known[len(crops) - 1]
         every = [
-            drawn[k] if k in drawn else between(*known[k - 1], *known[k + 1], float(times[k]))
+            drawn[k] if k in drawn else picture_at(float(times[k]), known[k - 1], known[k + 1])
             for k in range(len(crops))
         ]
         return np.stack(every)

@@ -1,10 +1,14 @@
-"""Sampling: crops of one run in, the same crops with new mouths out. Shapes: B batch, S crop side."""
+"""Sampling: crops of one tracklet in, the same crops with new mouths out.
+
+Letters: B batch, S crop side, L tokens, A their width, K lip coefficients, P polygon corners, C, G latent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,179 +16,238 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
-from dithead.inference.analyse.references import Gallery, Graded
-from dithead.inference.synthesise.lip_calibration import learned, told
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.synthesise.lip_calibration import expression, predict_lips, training_calibration
+from dithead.inference.synthesise.reference_bank import FrameReference, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
+from dithead.options import ReferenceMode
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 
 if TYPE_CHECKING:
-    from dithead.inference.analyse.tracklet import Run
-    from dithead.inference.synthesise.audio_features import Hearing
+    from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
 
-ReferenceMode = Literal["static", "previous"]
+_REMEMBERED = 256  # moments whose target opening is kept until it is asked for
+_WIDEST = 1.1  # times the widest mouth that was kept: beyond it there is nothing to draw from
+_STILL_GAIN = 2.4  # times as widely where the references are still, because a denoiser hardly departs from them
+_LARGEST_GAIN = 1.6  # times as widely as predicted, at most: the denoiser has not learned more
+_UNUSUAL = 3.0  # length of a change of the lips, in training deviations, that is never exceeded: beyond it, the
+# denoiser draws another person (all four: docs/log)
 
 
-_REMEMBERED = 256  # moments
-_WIDEST = 1.1  # times the widest mouth that was kept: beyond, there is nothing to draw from
-_ALONE = 2.4  # times as widely where the references cannot move along: a transformer hardly leaves them
-_FARTHEST = 1.6  # times as widely as heard lips are told to move at most: the transformer has not learned more
-_STRANGE = 3.0  # how far from the mean lips are told to be at most: beyond, it draws another person
+@dataclass
+class TrackletState:
+    """What one frame of a tracklet hands on to the next."""
+
+    latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
+    polygon: NDArray[np.float32] | None = None  # (P, 2) mask under which ``reference_latents`` were encoded
+    references: Tensor | None = None  # (R, 3, S, S)
+    reference_latents: Tensor | None = None  # (R, C, G, G); None under a mask that changes with every frame
 
 
-class _Heard(NamedTuple):
-    """Speech at some moments: tokens (B, L, A), what the lips do (B, K), how open to be (B,); None where not known."""
+class _Speech(NamedTuple):
+    """The speech at some moments."""
 
-    tokens: Tensor
-    lips: Tensor | None
-    openings: NDArray[np.float32] | None
-
-
-def within(offsets: Tensor, limit: float) -> Tensor:
-    """Offsets (B, K) that are short stay as they are; however long, none becomes longer than ``limit``."""
-    length = offsets.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return offsets * (limit * torch.tanh(length / limit) / length)
+    tokens: Tensor  # (B, L, A)
+    lips: Tensor | None  # (B, K) lip coefficients, for models with that condition
+    openings: NDArray[np.float32] | None  # (B,) target lip openings in eye distances, where they are known
 
 
-class MouthMaker:
+class MouthSampler:
     """Draws mouths with one model.
 
-    features: of the speech of each face by number; that of all others under None.
-    reference: ``static`` shows the model that picture of the run whose mouth is about as open as it should be, so
-    frames are drawn in batches; ``previous`` shows it the frame it drew last, as in the paper, one by one. One noise
-    serves the whole clip, so the result does not depend on the batch size.
+    One noise serves the whole clip, so the result does not depend on the batch size.
     """
 
     def __init__(
         self,
         talker: TalkingHead,
-        features: Mapping[int | None, Tensor | Hearing],
+        features: Mapping[int | None, Tensor | SpeechFeatures],
         *,
         seed: int,
-        steps: int | None,
-        reference: ReferenceMode,
+        steps: int | None = None,
+        reference: ReferenceMode = "static",
     ) -> None:
+        """Make a sampler.
+
+        Args:
+            talker: The model.
+            features: The speech of each face by its number; that of all others under None.
+            seed: Of the noise.
+            steps: Sampling steps; the model's own number when None.
+            reference: See ``options.ReferenceMode``.
+        """
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
-        self._latents: dict[tuple[int, int], Tensor] = {}  # last one drawn of each (face, first frame of its run)
-        self.gallery, self._learned = Gallery(), learned(talker)
-        self._meant: dict[tuple[int, float], float] = {}  # how open the mouth of each face is meant to be, and when
-        self._shown: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}  # references of each (face, first frame)
+        self.bank, self._average = ReferenceBank(), training_calibration(talker)
+        self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
+        self._targets: dict[tuple[int, float], float] = {}  # target opening by (face, time)
+
+    @property
+    def size(self) -> int:
+        """Crop side S."""
+        return self.talker.size
 
     def begin(self) -> None:
-        """A new part of the work: what one frame hands to the next is kept by run, so nothing is forgotten."""
+        """Begin a new part of the work. Everything is kept by tracklet, so nothing has to be forgotten."""
 
     def room(self, batch: int, *, first: bool) -> int:
-        """How many frames ``draw`` should get at once, ``first`` in a run or later."""
+        """How many frames ``draw`` should get at once, ``first`` in a tracklet or later."""
         del first
         return max(1, batch)
 
     def draw(
-        self, run: Run, crops: NDArray[np.uint8], times: NDArray[np.float64], frames: Sequence[int] | None = None
+        self,
+        tracklet: Tracklet,
+        crops: NDArray[np.uint8],
+        times: NDArray[np.float64],
+        frames: Sequence[int] | None = None,
     ) -> NDArray[np.uint8]:
-        """(B, S, S, 3) mouths for crops (B, S, S, 3) of ``run`` heard at ``times`` (B,) seconds.
+        """Draw mouths; with the previous frame as reference, calls must follow one another in time.
 
-        frames: their numbers, for a mask that follows the face; without them the mask is ``run.polygon``.
-        In ``previous`` mode the calls must follow one another in time.
+        Args:
+            tracklet: The face and the shot.
+            crops: (B, S, S, 3).
+            times: (B,) seconds in the speech.
+            frames: (B,) frame numbers, for a mask that follows the face; without them it is ``tracklet.polygon``.
+
+        Returns:
+            The crops (B, S, S, 3) with new mouths.
         """
-        follows = frames is not None and run.outlines is not None
-        masks = [run.mask_polygon(i) for i in frames] if follows and frames else [run.polygon]
+        follows = frames is not None and tracklet.frame_polygons is not None
         if self.reference == "static" and not follows:
-            return self._sample(run, crops, times, masks[0])[0]
-        drawn = []
-        for i in range(len(crops)):
-            one, mask = slice(i, i + 1), masks[i % len(masks)]
-            drawn.append(self._drawn_after_last(run, crops[one], times[one], mask))
+            return self._sample(tracklet, crops, times, tracklet.polygon)[0]
+        polygons = [tracklet.mask_polygon(k) if follows else tracklet.polygon for k in frames or range(len(crops))]
+        drawn = [
+            self._draw_one(tracklet, crops[k : k + 1], times[k : k + 1], polygon) for k, polygon in enumerate(polygons)
+        ]
         return np.concatenate(drawn)
 
-    def meant(self, run: Run, times: NDArray[np.float64]) -> list[float] | None:
-        """How open (B,) the mouth of ``run`` is meant to be at ``times`` (B,); None for a model that does not say."""
-        known = {t: self._meant[run.face, t] for t in times.tolist() if (run.face, t) in self._meant}
+    def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
+        """The person's pictures for the next frames, drawn at ``times`` (B,); calls must follow one another in time."""
+        if self.bank.of(tracklet) is None:
+            return [None] * len(times)
+        openings: Sequence[float | None] = self.target_openings(tracklet, times) or [None] * len(times)
+        return [self.bank.frame_reference(tracklet, opening) for opening in openings]
+
+    def target_openings(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[float] | None:
+        """How open the mouth is to be at ``times`` (B,), in eye distances; None where the model does not predict it."""
+        known = {t: self._targets[tracklet.face, t] for t in times.tolist() if (tracklet.face, t) in self._targets}
         if new := [t for t in times.tolist() if t not in known]:
             with torch.inference_mode():
-                openings = self._listen(run, np.array(new)).openings
+                openings = self._predict(tracklet, np.array(new)).openings
             if openings is None:
                 return None
             known |= dict(zip(new, openings.tolist(), strict=True))
         return [known[t] for t in times.tolist()]
 
-    def _listen(self, run: Run, times: NDArray[np.float64]) -> _Heard:
-        """What is heard at ``times`` (B,)."""
-        tokens, lips = told(self.talker, self.features.get(run.face, self.features[None]), times)
-        if lips is None:
-            return _Heard(tokens, None, None)
-        usual, unit = self._learned, self.talker.config.opening_unit
-        habit = run.habit or usual
-        moved, wide = lips - torch.from_numpy(habit.told), habit.expression(run.opening, unit)
-        effort = _ALONE if run.mouths is not None and run.mouths.still else 1.0
-        told_apart = moved * (min(wide, _FARTHEST) * effort)
-        lips = torch.from_numpy(usual.told) + (told_apart if effort > 1 else within(told_apart, _STRANGE))
-        if not unit or run.mouths is None:
-            return _Heard(tokens, lips, None)
-        widest = _WIDEST * float(run.mouths.openings[-1])
-        openings = np.clip(run.mouths.usual + moved[:, -1].numpy() * np.float32(wide * unit), 0, widest)
-        new = {(run.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
-        self._meant = dict([*self._meant.items(), *new.items()][-_REMEMBERED:])
-        return _Heard(tokens, lips, openings)
-
     def save_state(self, path: Path) -> None:
-        """Write what the next frame depends on, for ``load_state`` after a crash."""
-        names = {f"{face}_{start}": z.float().cpu().numpy() for (face, start), z in self._latents.items()}
-        names |= {f"{face}_{start}_lender": np.array(k) for (face, start), k in self.gallery.lenders.items()}
-        save_arrays(path, **names)
+        """Write what the next frame depends on, for ``load_state`` after an interruption."""
+        arrays = {
+            f"{face}_{start}_latent": state.latent.float().cpu().numpy()
+            for (face, start), state in self._states.items()
+            if state.latent is not None
+        }
+        arrays |= {f"{face}_{start}_donor": np.array(k) for (face, start), k in self.bank.donors.items()}
+        save_arrays(path, **arrays)
 
     def load_state(self, path: Path) -> None:
         """Go on where ``save_state`` was called."""
+        self._states, self.bank.donors = {}, {}
         with np.load(path, allow_pickle=False) as data:
-            stored = {tuple(name.split("_")): data[name] for name in data.files}
-        one, many = ({k: v for k, v in stored.items() if len(k) == length} for length in (2, 3))
-        self._latents = {(int(f), int(s)): torch.from_numpy(z).to(self.talker.device) for (f, s), z in one.items()}
-        self.gallery.lenders = {(int(f), int(s)): int(k) for (f, s, _), k in many.items()}
+            for name in data.files:
+                face, start, kind = name.split("_")
+                key = (int(face), int(start))
+                if kind == "donor":
+                    self.bank.donors[key] = int(data[name])
+                else:
+                    self._states[key] = TrackletState(torch.from_numpy(data[name]).to(self.talker.device))
 
-    def _drawn_after_last(
-        self, run: Run, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
+    def _state(self, tracklet: Tracklet) -> TrackletState:
+        """The state of a tracklet; that of its face's earlier tracklets is forgotten."""
+        key = (tracklet.face, tracklet.start)
+        if key not in self._states:
+            others = {k: v for k, v in self._states.items() if k[0] != tracklet.face}
+            self._states = others | {key: TrackletState()}
+        return self._states[key]
+
+    def _draw_one(
+        self, tracklet: Tracklet, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """One frame (1, S, S, 3), which in ``previous`` mode sees the last one of its run."""
-        key = (run.face, run.start)
-        image, latent = self._sample(run, crop, time, polygon, self._latents.get(key))
+        """One frame (1, S, S, 3), conditioned on the last one of its tracklet in the previous-frame mode."""
+        state = self._state(tracklet)
+        image, latent = self._sample(tracklet, crop, time, polygon, state.latent)
         if self.reference == "previous":
-            self._latents = {k: v for k, v in self._latents.items() if k[0] != run.face} | {key: latent}
+            state.latent = latent
         return np.asarray(image, np.uint8)
 
     def _sample(
         self,
-        run: Run,
+        tracklet: Tracklet,
         crops: NDArray[np.uint8],
         times: NDArray[np.float64],
         polygon: NDArray[np.float32],
         latent: Tensor | None = None,
     ) -> tuple[NDArray[np.uint8], Tensor]:
-        """Frames and latents under the mask ``polygon`` (K, 2)."""
-        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.talker.size))
+        """Frames (B, S, S, 3) and latents (B, C, G, G) under one mask; ``latent`` replaces the reference's."""
+        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.size))
         with torch.inference_mode():
-            heard = self._listen(run, times)
-            graded = None if self.reference == "previous" else self.gallery.of(run)
-            if graded is None or heard.openings is None:
-                reference = to_tensor(run.reference[None])
+            speech = self._predict(tracklet, times)
+            references = None if self.reference == "previous" else self.bank.of(tracklet)
+            if references is None or speech.openings is None:
+                reference = to_tensor(tracklet.reference[None])
             else:
-                reference, latent = self._references(run, graded, heard.openings, mask)
-            conditions = Conditions(masked, mask, reference, heard.tokens, heard.lips, latent)
+                reference, latent = self._references(tracklet, references, speech.openings, polygon)
+            conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
             images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
+    def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _Speech:
+        """The speech at ``times`` (B,), its lips calibrated to the tracklet's person."""
+        sound = self.features.get(tracklet.face, self.features[None])
+        tokens, lips = predict_lips(self.talker, sound, times)
+        if lips is None:
+            return _Speech(tokens, None, None)
+        average, unit = self._average, self.talker.config.opening_unit
+        calibration, stored = tracklet.calibration or average, tracklet.references
+        change, gain = lips - torch.from_numpy(calibration.mean), expression(calibration, tracklet.opening_spread, unit)
+        still = stored is not None and stored.still
+        moved = change * (min(gain, _LARGEST_GAIN) * (_STILL_GAIN if still else 1.0))
+        lips = torch.from_numpy(average.mean) + (moved if still else limited(moved, _UNUSUAL))
+        if not unit or stored is None:
+            return _Speech(tokens, lips, None)
+        openings = stored.mean_opening + change[:, -1].numpy() * np.float32(gain * unit)
+        openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
+        new = {(tracklet.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
+        self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
+        return _Speech(tokens, lips, openings)
+
     def _references(
-        self, run: Run, graded: Graded, openings: NDArray[np.float32], mask: Tensor
+        self,
+        tracklet: Tracklet,
+        references: ReferenceSet,
+        openings: NDArray[np.float32],
+        polygon: NDArray[np.float32],
     ) -> tuple[Tensor, Tensor | None]:
         """References (B, 3, S, S) about as open as ``openings`` (B,), and their latents (B, C, G, G).
 
-        Under a mask that follows the face latents are left to the model: they are others in every frame.
+        Latents depend on the mask, so they are encoded anew for another one; under a mask that follows the face they
+        are left to the model, because they differ in every frame.
         """
-        key = (run.face, run.start)
-        if key not in self._shown:
-            pictures = to_tensor(graded.crops)
-            latents = self.talker.reference_latents(pictures, mask[:1]) if run.outlines is None else None
-            self._shown = {k: v for k, v in self._shown.items() if k[0] != run.face} | {key: (pictures, latents)}
-        pictures, latents = self._shown[key]
-        index = torch.from_numpy(graded.nearest(openings))
-        return pictures[index], None if latents is None else latents[index.to(latents.device)]
+        state = self._state(tracklet)
+        if state.references is None:
+            state.references = to_tensor(references.crops)
+        if tracklet.frame_polygons is None and state.polygon is not polygon:
+            mask = torch.from_numpy(polygon_mask(polygon, self.size))[None, None]
+            state.polygon = polygon
+            state.reference_latents = self.talker.reference_latents(state.references, mask)
+        index = torch.from_numpy(references.nearest(openings))
+        latents = state.reference_latents
+        return state.references[index], None if latents is None else latents[index.to(latents.device)]
+
+
+def limited(changes: Tensor, limit: float) -> Tensor:
+    """Shorten long vectors (B, K) smoothly so that none exceeds ``limit``; short ones stay as they are."""
+    length = changes.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return changes * (limit * torch.tanh(length / limit) / length)

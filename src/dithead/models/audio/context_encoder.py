@@ -26,15 +26,18 @@ _GROUP = 3  # tokens whose mean is one moment to the head that predicts the lips
 class ContextEncoderConfig:
     """Sizes of the audio encoder.
 
-    Args:
+    Attributes:
         window: Mel frames (10 ms each) that the Whisper layers receive.
         tokens: Tokens (20 ms each) around the window's centre that are handed on.
         width: Width of a token.
-        hidden, heads, layers: Of the Whisper layers (Whisper tiny: 384, 6 and the first 2 of 4).
+        hidden: Width of the Whisper layers (Whisper tiny: 384).
+        heads: Their attention heads (Whisper tiny: 6).
+        layers: Their number (Whisper tiny has 4).
         lip_targets: Lip coefficients that are predicted (``train.data.lip_basis``).
         past: Mel frames before the window that the lip predictor receives too; 0: there is no lip predictor.
-        lip_predictor_hidden, lip_predictor_heads, lip_predictor_layers: Of the lip predictor's Moonshine layers
-            (Moonshine tiny: 288, 8 and 4 of 6).
+        lip_predictor_hidden: Width of the lip predictor's Moonshine layers (Moonshine tiny: 288).
+        lip_predictor_heads: Their attention heads (Moonshine tiny: 8).
+        lip_predictor_layers: Their number (Moonshine tiny has 6).
         kind: Tells this configuration from those of other encoders in ``config.json``.
     """
 

@@ -32,7 +32,7 @@ _MARGIN = SAMPLE_RATE  # samples of context on either side of a block (our choic
 class SpeechConfig:
     """A transformers speech encoder, frozen, with a trained layer behind it.
 
-    Args:
+    Attributes:
         source: Hub id or folder of the weights.
         window: Feature frames (20 ms each) around the video frame; each becomes a token.
         width: Width of a token.

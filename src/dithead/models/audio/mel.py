@@ -1,4 +1,8 @@
-"""Log-mel spectrogram of 16 kHz speech, 100 frames a second. No learned part, no download."""
+"""Log-mel spectrograms of speech, their level normalisation, and the windows that are cut out of them.
+
+Letters: n samples at 16 kHz, T mel frames (100 a second), F numbers in each (80, or 240 with the samples), B batch, W
+frames of a window.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SAMPLE_RATE = 16_000
+"""Samples a second, in Hz."""
 HOP = 160
+"""Samples from one mel frame to the next (10 ms)."""
 WINDOW = 400
+"""Samples of the Hann window (25 ms)."""
 N_FFT = 512
+"""Samples of a spectrum for our own bands."""
 N_FFT_WHISPER = 400
+"""Samples of a spectrum for Whisper's bands."""
 N_MELS = 80
+"""Mel bands."""
 MelScale = Literal["own", "whisper"]
-"""``whisper``: the bands of Radford et al. 2022 (Slaney's, of equal area), 100 times stronger: as loud as ours."""
+"""``own`` bands, or ``whisper``: those of Radford et al. 2022 (Slaney's, of equal area) times 100, as loud as ours."""
 MEL_RATE = SAMPLE_RATE / HOP
-"""Mel frames a second."""
+"""Mel frames a second, in Hz."""
 FLOOR = -4.0
 """Value of digital silence after normalisation: log10 power 8 decades below full scale, see ``log_mel``."""
 TARGET_LEVEL = 2.0
@@ -42,7 +52,7 @@ def _htk_edges() -> Tensor:
 
 
 def _slaney_edges() -> Tensor:
-    """The same from 0 to 8 kHz on Slaney's scale: 200/3 Hz a mel up to 1 kHz, logarithmic above."""
+    """Edges from 0 to 8 kHz on Slaney's scale: 200/3 Hz a mel up to 1 kHz, logarithmic above."""
     top = 15.0 + 27.0 * math.log(SAMPLE_RATE / 2 / 1000.0) / math.log(6.4)
     mels = torch.linspace(0.0, top, N_MELS + 2)
     above = 1000.0 * torch.exp((mels - 15.0) * (math.log(6.4) / 27.0))
@@ -51,7 +61,7 @@ def _slaney_edges() -> Tensor:
 
 @lru_cache(maxsize=2)
 def mel_filters(scale: MelScale = "own") -> Tensor:
-    """Triangular filters (N_MELS, F): F is N_FFT // 2 + 1 frequencies, of height 1, or Whisper's."""
+    """Triangular filters (80, frequencies) of height 1, or Whisper's; there are ``N_FFT // 2 + 1`` frequencies."""
     whisper = scale == "whisper"
     hz = _slaney_edges() if whisper else _htk_edges()
     bins = torch.linspace(0, SAMPLE_RATE / 2, (N_FFT_WHISPER if whisper else N_FFT) // 2 + 1)
@@ -62,9 +72,15 @@ def mel_filters(scale: MelScale = "own") -> Tensor:
 
 
 def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
-    """Speech (n,) in [-1, 1] to log-mel (T, 80) with T = n // 160 + 1; frame i is centred on sample 160 * i.
+    """Compute the log-mel spectrogram.
 
-    Values are log10 power plus 4, floored at -4 (digital silence), so speech lies roughly in [-2, 6].
+    Args:
+        wave: Speech (n,) in [-1, 1].
+        scale: The mel bands.
+
+    Returns:
+        (T, 80) with T = n // 160 + 1; frame i is centred on sample 160 * i. Values are log10 power plus 4, at least -4
+        (digital silence), so speech lies roughly in [-2, 6].
     """
     n_fft = N_FFT_WHISPER if scale == "whisper" else N_FFT
     spectrum = torch.stft(wave.float(), n_fft, HOP, WINDOW, torch.hann_window(WINDOW), center=True,
@@ -147,14 +163,23 @@ class MelStream:
         return features
 
 
-def windows(mel: Tensor, centres: Tensor, size: int, pad: float = FLOOR, past: int = 0) -> Tensor:
-    """Cut (B, past + size, 80) out of (T, 80): ``size`` around fractional frame numbers ``centres`` (B,), and ``past``
-    before them; beyond the ends is ``pad``, and in what lies behind 80 numbers (samples, other networks' features) 0.
+def windows(features: Tensor, centres: Tensor, size: int, pad: float = FLOOR, past: int = 0) -> Tensor:
+    """Cut windows out of a track's features.
+
+    Args:
+        features: (T, F).
+        centres: Fractional frame numbers (B,).
+        size: Frames W around each centre.
+        pad: Value of the first 80 numbers beyond the ends; all others (samples, a network's features) are 0 there.
+        past: Frames before the W that are cut out, too.
+
+    Returns:
+        (B, past + W, F).
     """
     start = centres.round().long() - size // 2 - past
     index = start[:, None] + torch.arange(past + size)
-    inside = (index >= 0) & (index < len(mel))
-    cut = mel[index.clamp(0, max(len(mel) - 1, 0))]
-    silent = torch.full_like(mel[:1], pad)
-    silent[:, N_MELS:] = 0
-    return torch.where(inside[..., None], cut, silent)
+    inside = (index >= 0) & (index < len(features))
+    cut = features[index.clamp(0, max(len(features) - 1, 0))]
+    silence = torch.full_like(features[:1], pad)
+    silence[:, N_MELS:] = 0
+    return torch.where(inside[..., None], cut, silence)

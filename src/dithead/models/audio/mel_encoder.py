@@ -20,7 +20,7 @@ from dithead.models.audio.mel import FLOOR, N_MELS
 class MelEncoderConfig:
     """Sizes of the small audio encoder.
 
-    Args:
+    Attributes:
         window: Mel frames (10 ms each) centred on the video frame; two of them make one token.
         width: Width of a token.
         layers: Residual convolution blocks.

@@ -1,7 +1,7 @@
-"""The first layers of a Whisper encoder, as parts of our own networks; Radford et al. 2022.
+"""The first layers of a Whisper encoder (Radford et al. 2022, arXiv 2212.04356) as part of our audio encoder.
 
-They tell sounds apart in anyone's voice and any language; they start from pretrained weights and go on learning.
-Shapes: B batch, W mel frames, T = W / 2 tokens of 20 ms, H hidden width.
+They distinguish sounds in any voice and language. They start from pretrained weights and are trained further.
+Letters: B batch, W mel frames, T = W / 2 tokens of 20 ms, H hidden width.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from dithead.models.audio.mel import N_MELS
 
 TOKEN = 2
-"""Mel frames a token."""
-_LEVEL, _SILENCE = 1.4, -0.125  # what makes speech at our level Whisper's own (measured on GRID and HDTF)
+"""Mel frames that one token stands for."""
+_LEVEL = 1.4  # added to log-mel at our level, before the division by 4, to get Whisper's (measured on GRID and HDTF)
+_SILENCE = -0.125  # the least value after that, as Whisper's own preparation leaves it (measured on the same clips)
 
 
 class WhisperBlock(nn.Module):
-    """A layer of Whisper's encoder: self-attention, then two linear maps, each normalised before."""
+    """A layer of Whisper's encoder: self-attention and an MLP, each after a layer norm."""
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
@@ -62,10 +63,10 @@ class WhisperLayers(nn.Module):
 
     @torch.no_grad()
     def load_pretrained(self, whisper: Any) -> None:
-        """Copy the weights of a transformers ``WhisperEncoder`` of the same hidden width.
+        """Copy the weights of a transformers ``WhisperEncoder``; of its positions the last ones.
 
-        Its last positions are taken: with silence before the speech, as its authors pad it, they lie on the speech.
-        Raises RuntimeError where the shapes differ.
+        Raises:
+            RuntimeError: The shapes differ.
         """
         self.conv1.load_state_dict(whisper.conv1.state_dict())
         self.conv2.load_state_dict(whisper.conv2.state_dict())
@@ -81,6 +82,11 @@ _NAMES = {
 
 
 def renamed(state: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
-    """A transformers layer's tensors under our ``names`` of its modules."""
+    """Rename a transformers layer's tensors.
+
+    Args:
+        state: Its ``state_dict``.
+        names: Our names of its modules by theirs.
+    """
     split = {key: key.rsplit(".", 1) for key in state}
     return {f"{names[module]}.{kind}": state[key] for key, (module, kind) in split.items()}

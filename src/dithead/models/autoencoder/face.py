@@ -1,10 +1,9 @@
-"""Face autoencoder of stage one: a small latent for the transformer, a decoder that also sees the picture.
-
-Shapes: B batch, S image side, C latent channels, G = S / 16 latent side. Images are in [-1, 1].
+"""The face autoencoder of stage one: a small latent for the denoiser, and a decoder that also sees the picture.
 
 The decoder, not the denoiser, bounds how sharp a mouth can get. Ours therefore receives the masked frame, the mask
 and the reference at full resolution as skip features, so that skin, hair and beard need not pass through the latent.
-(The paper uses plain autoencoders; this one is our choice.)
+The paper uses plain autoencoders; this one is our choice.
+Letters: B batch, S image side, C latent channels, G = S / 16 latent side. Images are in [-1, 1].
 """
 
 from __future__ import annotations
@@ -23,8 +22,10 @@ FACTOR = 16
 class AutoencoderConfig:
     """Sizes of the face autoencoder.
 
-    ``widths`` are the channels at S/2, S/4, S/8 and S/16; ``skip_widths`` those of the picture branch at S/2, S/4
-    and S/8.
+    Attributes:
+        latent_channels: Latent channels C.
+        widths: Channels at S/2, S/4, S/8 and S/16.
+        skip_widths: Channels of the picture branch at S/2, S/4 and S/8.
     """
 
     latent_channels: int = 32
@@ -41,7 +42,7 @@ class AutoencoderConfig:
 
 
 def _norm(channels: int) -> nn.Module:
-    # GroupNorm's backward dominates at high resolution on CPUs; the wide, small levels are where it helps.
+    # On CPUs the backward pass of GroupNorm dominates at high resolution; it helps at the wide, small levels.
     return nn.GroupNorm(8, channels) if channels >= 96 and channels % 8 == 0 else nn.Identity()
 
 
@@ -76,7 +77,7 @@ class Encoder(nn.Module):
         for down, level in zip(self.downs, self.levels[1:], strict=True):
             h = level(down(h))
         z = self.out(h).float()
-        return z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-4)
+        return z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-4)  # bounded, so that no KL term is needed
 
 
 class SkipBranch(nn.Module):
@@ -156,9 +157,16 @@ class FaceAutoencoder(nn.Module):
         return (self.encoder(x) - self.latent_mean) / self.latent_std
 
     def decode(self, z: Tensor, masked: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
-        """Scaled latent (B, C, G, G) and pictures (B, 3, S, S), mask (B, 1, S, S) to image in [-1, 1].
+        """Decode a latent.
 
-        Pixels outside the mask are taken from ``masked`` as they are.
+        Args:
+            z: Scaled latent (B, C, G, G).
+            masked: Masked frame (B, 3, S, S).
+            mask: (B, 1, S, S), 1 where the image is generated.
+            reference: Reference frame (B, 3, S, S).
+
+        Returns:
+            Image (B, 3, S, S) in [-1, 1], equal to ``masked`` outside the mask.
         """
         raw = z * self.latent_std + self.latent_mean
         image = self.decoder(raw.to(masked.dtype), self.skip(masked, mask, reference))

@@ -23,7 +23,7 @@ from dithead.models.pretrained import load_pretrained
 class KLConfig:
     """A diffusers ``AutoencoderKL``, whose latents are folded two by two, as a transformer of patch size 2 would do.
 
-    Args:
+    Attributes:
         source: Hub id or folder of the weights.
         masked_source: A second autoencoder for masked frames, as one reading of the paper has it; empty: one for both.
         latent_channels: Channels after folding.

@@ -21,7 +21,7 @@ _TIME_FEATURES = 256  # sinusoids of the time, as in DiT
 class DiTConfig:
     """Sizes of the denoiser.
 
-    Args:
+    Attributes:
         grid: Latent side G.
         latent_channels: Latent channels C.
         width: Width D of a token (of the U-Net: channels at full resolution).

@@ -17,7 +17,7 @@ from dithead.models.autoencoder.face import FACTOR
 
 @dataclass(frozen=True)
 class Window:
-    """Latent rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded, of ``grid`` by ``grid``."""
+    """The latent rows ``top`` to ``bottom`` - 1 and columns ``left`` to ``right`` - 1 of ``grid`` by ``grid`` cells."""
 
     top: int
     bottom: int
@@ -26,26 +26,26 @@ class Window:
     grid: int
 
     def pixels(self, image: Tensor) -> Tensor:
-        """The part of (B, C, S, S) that belongs to these cells."""
+        """The part of an image (B, channels, S, S) that belongs to these cells."""
         return image[..., self.top * FACTOR : self.bottom * FACTOR, self.left * FACTOR : self.right * FACTOR]
 
     def cells(self, latent: Tensor) -> Tensor:
-        """The part of (B, C, G, G)."""
+        """The part of a latent (B, C, G, G) that these cells are."""
         return latent[..., self.top : self.bottom, self.left : self.right]
 
     def place(self, cells: Tensor) -> Tensor:
-        """Cells back onto the whole grid (B, C, G, G), zero elsewhere."""
+        """Put ``cells`` back into the whole latent (B, C, G, G), which is zero elsewhere."""
         return F.pad(cells, (self.left, self.grid - self.right, self.top, self.grid - self.bottom))
 
     def place_pixels(self, patch: Tensor, image: Tensor) -> Tensor:
-        """A copy of ``image`` (B, 3, S, S) with the window's pixels replaced."""
+        """A copy of ``image`` (B, 3, S, S) whose pixels in the window are those of ``patch``."""
         out = image.clone()
         self.pixels(out).copy_(patch)
         return out
 
 
 def window_of(mask_z: Tensor, ring: int = 1) -> Window:
-    """The cells that the mask touches in any sample, with ``ring`` cells around: (B, 1, G, G) to a Window."""
+    """The cells that the mask (B, 1, G, G) touches in any sample, with ``ring`` cells around them; all for no mask."""
     touched = (mask_z > 0).flatten(0, 1).any(0)
     grid = touched.shape[-1]
     if not touched.any():

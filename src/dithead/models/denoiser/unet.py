@@ -1,7 +1,8 @@
-"""A convolutional denoiser with the transformer's interface: is the transformer better, as its paper says?
+"""A small convolutional U-Net with the transformer's interface, as the baseline of the ablation of the backbone.
 
-The usual latent-diffusion shape in small: residual blocks told of the condition by scale and shift, attention over
-picture and audio in the middle. Shapes as in ``models.denoiser.dit``. It always computes every position.
+It has the usual shape of latent diffusion: residual blocks with scale and shift from the condition, attention over
+picture and audio in the middle. It computes every position, and keeps the listed ones.
+Letters: B batch, N channels of a block, G grid side, D width of the condition, L audio tokens, A audio width.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ class UNetBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, K, G, G), condition (B, D) to (B, K, G, G)."""
+        """x (B, N, G, G), condition (B, D) to (B, N, G, G)."""
         scale, shift = self.modulation(F.silu(condition))[..., None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.norm1(x)))
         return x + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
 
 
 class MiddleBlock(nn.Module):
-    """A convolution block, then attention over the picture and over the audio."""
+    """A U-Net block, then attention over the picture and over the audio."""
 
     def __init__(self, channels: int, config: DiTConfig) -> None:
         super().__init__()
@@ -42,8 +43,9 @@ class MiddleBlock(nn.Module):
         self.cross = Attention(channels, config.heads, config.audio_width)
 
     def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
+        """x (B, N, G, G), condition (B, D), audio (B, L, A) to (B, N, G, G)."""
         x = self.conv(x, condition)
-        tokens = x.flatten(2).transpose(1, 2)  # (B, G*G, K)
+        tokens = x.flatten(2).transpose(1, 2)  # (B, G*G, N)
         h = self.norms[0](tokens)
         tokens = tokens + self.attention(h, h)
         tokens = tokens + self.cross(self.norms[1](tokens), audio)
@@ -69,7 +71,7 @@ class UNet(Denoiser):
 
     def forward(self, z_t: Tensor, t: Tensor, conditions: LatentConditions) -> Tensor:
         """See ``DiT.forward``."""
-        h = self.stem(self.input_channels(z_t, conditions))  # (B, W, G, G)
+        h = self.stem(self.input_channels(z_t, conditions))  # (B, width, G, G)
         audio = conditions.audio.to(h.dtype)
         condition = self.condition_vector(t, audio, conditions.lips)
         for block in self.before:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dithead.config import DiTTraining
 from dithead.critics.sync_expert import MEL_PER_FRAME, SyncExpert
-from dithead.critics.sync_offset import REGION, lip_centre, load_expert, shipped_expert, speech_of
+from dithead.critics.sync_offset import MOUTH_REGION, load_shipped_expert, load_sync_expert, mouth_centre, speech_mel
 from dithead.errors import ConfigError, ModelError
 from dithead.models.denoiser.token_window import window_of
 from dithead.models.talking_head import TalkingHead
@@ -46,7 +46,7 @@ def loss_expert(settings: DiTTraining, file: Path | None) -> SyncExpert | None:
             raise ConfigError("a sync expert is given, but dit.sync_weight is 0; set it to 0.1 or so")
         return None
     try:
-        expert = load_expert(file) if file is not None else shipped_expert("loss")
+        expert = load_sync_expert(file) if file is not None else load_shipped_expert("loss")
     except ModelError as error:
         why = f"{error}; train one with: dithead train sync --expert loss, and give it as --sync-expert"
         raise ModelError(why) from None
@@ -97,7 +97,7 @@ class SpokenWindows:
             "image_masked": apply_mask(images[:-1], mask),
             "image_mask": mask,
             "image_reference": images[-1:].expand(self.frames, -1, -1, -1),
-            "centre": torch.tensor([change.where(lip_centre(path.landmarks))], dtype=torch.float32),
+            "centre": torch.tensor([change.where(mouth_centre(path.landmarks))], dtype=torch.float32),
             "speech": _speech(clip.audio(), clip.length, at[0], self.frames),
         }
 
@@ -107,7 +107,7 @@ _NO_BOX = np.zeros(4, np.float32)
 
 def _speech(wave: NDArray[Any], length: int, first: int, frames: int) -> Tensor:
     """Log-mel (1, 4 (T + 8), 80) of the window and the frames around it; silence beyond the clip's ends."""
-    mel = speech_of(np.asarray(wave, np.float32), length)
+    mel = speech_mel(np.asarray(wave, np.float32), length)
     edge = _AROUND * MEL_PER_FRAME
     padded = F.pad(mel, (0, 0, edge, edge + frames * MEL_PER_FRAME), value=float(mel.min()))
     start = first * MEL_PER_FRAME
@@ -128,9 +128,9 @@ class SpokenLoss:
         latent = torch.where(own["mask"] > 0, estimate(own), own["masked"])
         with autocast(self.head.device):
             mouths = self._mouths(latent, own).unflatten(0, (-1, self.frames))  # (M, T, 3, K, K)
-            seen = self.expert.see(mouths)
+            seen = self.expert.embed_mouths(mouths)
             with torch.no_grad():
-                heard = self.expert.hear(own["speech"])[:, _AROUND : _AROUND + self.frames]
+                heard = self.expert.embed_speech(own["speech"])[:, _AROUND : _AROUND + self.frames]
         return 1 - (seen * heard).sum(-1).mean()
 
     def _mouths(self, latent: Tensor, own: Batch) -> Tensor:
@@ -145,8 +145,8 @@ class SpokenLoss:
         return torch.stack(cut)
 
 
-def mouth_of(image: Tensor, centre: tuple[float, float], side: int, region: float = REGION) -> Tensor:
-    """``dithead.critics.sync_offset.mouth_pictures`` for one image (3, S, S) to (3, side, side), with a gradient."""
+def mouth_of(image: Tensor, centre: tuple[float, float], side: int, region: float = MOUTH_REGION) -> Tensor:
+    """``dithead.critics.sync_offset.crop_mouths`` for one image (3, S, S) to (3, side, side), with a gradient."""
     size = image.shape[-1]
     box = round(region * size)
     x, y = (round(c - box / 2) for c in centre)

@@ -28,11 +28,18 @@ from dithead.critics.sync_expert import (
     MEL_PER_FRAME,
     SyncConfig,
     SyncExpert,
-    contrast,
+    contrastive_losses,
     find_offset,
     pair_loss,
 )
-from dithead.critics.sync_offset import REGION, as_input, lip_centre, load_expert, mouth_pictures, speech_of
+from dithead.critics.sync_offset import (
+    MOUTH_REGION,
+    crop_mouths,
+    load_sync_expert,
+    mouth_centre,
+    mouths_to_tensor,
+    speech_mel,
+)
 from dithead.device import pick_device
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.media.files import save_arrays
@@ -133,7 +140,7 @@ def _first(config: SyncConfig, init: Path | None) -> SyncExpert:
     """The expert that training begins with: that in the file ``init``, or a new one."""
     if init is None or init.is_dir():
         return SyncExpert(config)
-    expert = load_expert(init)
+    expert = load_sync_expert(init)
     if expert.config != config:
         raise ModelError(f"{init} is an expert of another architecture; start from one of the same kind")
     return expert.train().requires_grad_(True)
@@ -154,8 +161,8 @@ def held_out_numbers(expert: SyncExpert, clips: Sequence[Speaking]) -> dict[str,
     right: list[float] = []
     confidences: list[float] = []
     for clip in clips:
-        seen = expert.see(as_input(inner(clip.mouths, expert.config.side)[None]))[0]
-        heard = expert.hear(torch.from_numpy(clip.mel.astype(np.float32))[None])[0]
+        seen = expert.embed_mouths(mouths_to_tensor(inner(clip.mouths, expert.config.side)[None]))[0]
+        heard = expert.embed_speech(torch.from_numpy(clip.mel.astype(np.float32))[None])[0]
         losses.append(float(pair_loss(seen[None], heard[None], expert.scale)))
         for shift in (-5, -3, -1, 0, 2, 4):
             a, b = (seen[:-shift], heard[shift:]) if shift > 0 else (seen[-shift:], heard[: shift or None])
@@ -186,9 +193,9 @@ def speaking(clip: Clip, config: SyncConfig) -> Speaking:
     if clip.fps != FPS:
         raise DataError(f"{clip.folder}: has {clip.fps} frames a second; prepare it at {FPS}")
     side = _with_margin(config)
-    centre = lip_centre(clip.track().landmarks)
-    mouths = mouth_pictures(clip.frames(), centre, side, REGION * side / config.side)
-    return Speaking(mouths, speech_of(clip.audio(), len(mouths)).numpy().astype(np.float16))
+    centre = mouth_centre(clip.track().landmarks)
+    mouths = crop_mouths(clip.frames(), centre, side, MOUTH_REGION * side / config.side)
+    return Speaking(mouths, speech_mel(clip.audio(), len(mouths)).numpy().astype(np.float16))
 
 
 class _Bank:
@@ -212,7 +219,7 @@ class _Bank:
             mel = clip.mel[first * MEL_PER_FRAME : (first + t) * MEL_PER_FRAME].astype(np.float32)
             mels.append(augment_mel(rng, mel) if rng.random() < settings.mel_augmentation else mel)
             mouths.append(clip.mouths[first : first + t])
-        pictures = augment_mouths(as_input(np.stack(mouths)), self.config, step_generator(seed, step))
+        pictures = augment_mouths(mouths_to_tensor(np.stack(mouths)), self.config, step_generator(seed, step))
         return {"mouths": pictures, "mel": torch.from_numpy(np.stack(mels))}
 
 
@@ -264,13 +271,16 @@ class _Stage:
     device: torch.device
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
-        """One step. ``pair`` is the loss whose chance is 0.693; ``wide`` and ``near`` those of ``contrast``."""
+        """One step. ``pair`` is the loss whose chance is 0.693; ``wide`` and ``near``: see ``contrastive_losses``."""
         s, module = self.settings, self.part.module
         assert isinstance(module, SyncExpert)
         module.train()
         with autocast(self.device):
-            seen, heard = module.see(batch["mouths"].to(self.device)), module.hear(batch["mel"].to(self.device))
-        wide, near = contrast(seen, heard, module.scale)
+            seen, heard = (
+                module.embed_mouths(batch["mouths"].to(self.device)),
+                module.embed_speech(batch["mel"].to(self.device)),
+            )
+        wide, near = contrastive_losses(seen, heard, module.scale)
         (wide + s.within * near).backward()
         norm = self.part.step(
             learning_rate(step, s.steps, s.learning_rate, min(s.warmup, s.steps // 8), s.decay), s.clip

@@ -5,11 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dithead.inference.analyse.image_store import Shelf
-from dithead.inference.analyse.references import Gallery, Mouths, Own, enlarged
-from dithead.inference.analyse.tracklet import Run
-from dithead.inference.compose.detail_transfer import Loan, lend, loan, mended
-from dithead.inference.compose.source_detail import detailed_patch
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.references import StoredReferences, enlarged
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.compose.detail_transfer import DetailTransfer, detail_from, transfer_detail
+from dithead.inference.compose.fallback import replace_smeared_lips
+from dithead.inference.compose.patch import FrameCrop, patch_with_detail
+from dithead.inference.synthesise.reference_bank import ReferenceBank, SourcePicture
 
 SIZE = 160
 CORE = np.zeros((SIZE, SIZE), np.float32)
@@ -26,24 +28,30 @@ def face(seed: int = 0, side: int = SIZE, gap: float = 0.05) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def own(picture: np.ndarray, large: np.ndarray | None = None) -> Own:
+def own(picture: np.ndarray, large: np.ndarray | None = None) -> SourcePicture:
     large = picture if large is None else large
-    return Own(picture, large, enlarged(np.eye(2, 3), SIZE / large.shape[0]))
+    return SourcePicture(picture, large, enlarged(np.eye(2, 3), SIZE / large.shape[0]))
 
 
-def shown(pictures: list[np.ndarray], openings: list[float]) -> tuple[Gallery, Run]:
-    """A run of which these pictures are kept."""
-    shelf, nothing = Shelf(), np.zeros((4, 2), np.float32)
-    slot = shelf.put([*pictures, *pictures])
-    kept = Mouths(shelf, slot, np.float32(openings), 0.1, np.stack([np.eye(2, 3)] * len(pictures)))
+def kept_pictures(pictures: list[np.ndarray], openings: list[float]) -> tuple[ReferenceBank, Tracklet]:
+    """A tracklet of which these pictures are kept."""
+    store, nothing = ImageStore(), np.zeros((4, 2), np.float32)
+    images = store.put([*pictures, *pictures])
+    kept = StoredReferences(store, images, np.float32(openings), 0.1, np.stack([np.eye(2, 3)] * len(pictures)))
     moves = np.zeros((1, 2, 3))
-    return Gallery(), Run(0, 1, moves, nothing, nothing, pictures[0], False, False, mouths=kept)
+    return ReferenceBank(), Tracklet(0, 1, moves, nothing, nothing, pictures[0], False, False, references=kept)
 
 
-def with_loan(mouth: np.ndarray, lent: Loan, side: int = SIZE) -> np.ndarray:
-    """The frame (side, side, 3) that shows ``mouth`` with what is lent."""
+def reference(bank: ReferenceBank, tracklet: Tracklet, opening: float):
+    return bank.frame_reference(tracklet, opening)
+
+
+def with_detail(mouth: np.ndarray, transfer: DetailTransfer, side: int = SIZE) -> np.ndarray:
+    """The frame (side, side, 3) that shows ``mouth`` with what is transferred."""
     frame = np.zeros((side, side, 3), np.uint8)
-    patch = detailed_patch(frame, mouth, mouth, enlarged(np.eye(2, 3), SIZE / side), np.ones((SIZE, SIZE)), lent)
+    patch = patch_with_detail(
+        FrameCrop(frame, mouth, enlarged(np.eye(2, 3), SIZE / side)), mouth, np.ones((SIZE, SIZE)), transfer
+    )
     return patch.difference
 
 
@@ -58,7 +66,7 @@ def grain(picture: np.ndarray) -> float:
 
 def test_a_soft_mouth_becomes_as_crisp_as_the_picture():
     sharp = face()
-    made = with_loan(soft(sharp), loan(soft(sharp), own(sharp)))
+    made = with_detail(soft(sharp), detail_from(soft(sharp), own(sharp)))
     assert grain(soft(sharp)) < 0.3 * grain(sharp)
     assert 0.8 * grain(sharp) < grain(made) < 1.1 * grain(sharp)
     assert (
@@ -70,7 +78,7 @@ def test_a_soft_mouth_becomes_as_crisp_as_the_picture():
 def test_it_is_moved_to_where_the_mouth_is_drawn():
     sharp = face()
     lower = np.roll(sharp, 3, axis=0)
-    made = with_loan(soft(lower), loan(soft(lower), own(sharp)))
+    made = with_detail(soft(lower), detail_from(soft(lower), own(sharp)))
     gap = [np.abs(made - target)[40:120, 40:120].mean() for target in (lower.astype(float), sharp.astype(float))]
     assert gap[0] < 0.75 * gap[1]
 
@@ -78,7 +86,7 @@ def test_it_is_moved_to_where_the_mouth_is_drawn():
 def test_a_large_face_is_as_sharp_as_its_picture():
     large = face(side=2 * SIZE)
     small = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    made = with_loan(soft(small), loan(soft(small), own(small, large)), 2 * SIZE)
+    made = with_detail(soft(small), detail_from(soft(small), own(small, large)), 2 * SIZE)
     part, truth = made[140:220, 90:230], large[140:220, 90:230].astype(float)
     assert 0.9 < laplacian(part) / laplacian(truth) < 1.1
     assert abs(float((part - truth).mean())) < 2, "fine contrast only, no other light"
@@ -91,45 +99,47 @@ def laplacian(picture: np.ndarray) -> float:
 def test_nothing_is_lent_where_they_differ():
     drawn = soft(face())
     drawn[:, :80, 0] += 70
-    lent = loan(drawn, own(face()))
-    assert lent.share[:, :60].max() == 0
-    assert np.abs(with_loan(drawn, lent) - drawn)[:, 5:60].max() < 1
-    assert lent.share[:, 100:].min() > 0.99
+    transfer = detail_from(drawn, own(face()))
+    assert transfer.weight[:, :60].max() == 0
+    assert np.abs(with_detail(drawn, transfer) - drawn)[:, 5:60].max() < 1
+    assert transfer.weight[:, 100:].min() > 0.99
 
 
 def test_the_picture_that_is_as_open_lends_or_else_the_one_most_alike():
     pictures = [face(k, gap=gap) for k, gap in enumerate((0.02, 0.06, 0.14))]
-    gallery, run = shown(pictures, [0, 0.1, 0.3])
+    bank, tracklet = kept_pictures(pictures, [0, 0.1, 0.3])
     drawn = soft(pictures[1])
     for opening, expected in ((0.31, 2), (0.12, 1), (-0.1, 0), (None, 1)):
-        assert np.array_equal(lend(gallery, run, drawn, opening, CORE).picture, pictures[expected])
+        assert np.array_equal(
+            transfer_detail(bank.frame_reference(tracklet, opening), drawn, CORE).picture, pictures[expected]
+        )
 
 
 def test_a_mouth_that_never_moves_lends_nothing_on_the_lips() -> None:
-    drawn, still, moving = soft(face()), shown([face()], [0.05]), shown([face(), face()], [0.0, 0.2])
-    assert lend(*still, drawn, 0.05, CORE).share[70:110, 50:110].max() == 0
-    assert lend(*moving, drawn, 0.0, CORE).share[70:110, 50:110].min() > 0.9
+    drawn, still, moving = soft(face()), kept_pictures([face()], [0.05]), kept_pictures([face(), face()], [0.0, 0.2])
+    assert transfer_detail(reference(*still, 0.05), drawn, CORE).weight[70:110, 50:110].max() == 0
+    assert transfer_detail(reference(*moving, 0.0), drawn, CORE).weight[70:110, 50:110].min() > 0.9
     outside = np.s_[10:50, 10:30]
-    shares = [lend(*each, drawn, 0.05, CORE).share[outside] for each in (still, moving)]
+    shares = [transfer_detail(reference(*each, 0.05), drawn, CORE).weight[outside] for each in (still, moving)]
     assert np.allclose(*shares)
 
 
 def test_nothing_is_lent_where_nothing_was_kept() -> None:
-    gallery, run = shown([face()], [0.05])
-    run.mouths = None
-    assert lend(gallery, run, face(), 0.05, CORE) is None
+    bank, tracklet = kept_pictures([face()], [0.05])
+    tracklet.references = None
+    assert bank.frame_reference(tracklet, 0.05) is None
 
 
 def test_a_smear_on_the_lips_gives_way_to_the_picture_shown_and_a_likeness_stays() -> None:
     good = face()
     smeared = good.copy()
     smeared[80:96, 60:72] = (20, 60, 40)
-    mended_one = mended(smeared, good, CORE)
+    repaired = replace_smeared_lips(smeared, good, CORE)
     spot = np.s_[83:93, 63:69]
-    assert np.abs(mended_one[spot].astype(float) - good[spot]).mean() < 10
+    assert np.abs(repaired[spot].astype(float) - good[spot]).mean() < 10
     assert np.abs(smeared[spot].astype(float) - good[spot]).mean() > 40
     close = np.clip(good + 6.0, 0, 255).astype(np.uint8)
-    assert np.array_equal(mended(close, good, CORE), close)
+    assert np.array_equal(replace_smeared_lips(close, good, CORE), close)
     beside = good.copy()
     beside[20:36, 60:72] = 0  # not on the lips
-    assert np.array_equal(mended(beside, good, CORE)[:50], beside[:50])
+    assert np.array_equal(replace_smeared_lips(beside, good, CORE)[:50], beside[:50])

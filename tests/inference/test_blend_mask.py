@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.inference.compose.blend_mask import faithful, mouth_core, newness
+from dithead.inference.compose.blend_mask import change_mask, mouth_core
+from dithead.inference.compose.fallback import replace_lost_identity
 
 SIZE = 160
 
@@ -26,7 +27,7 @@ def core() -> np.ndarray:
 
 
 def test_blur_alone_is_no_news(source, core):
-    new = newness(cv2.GaussianBlur(source, (0, 0), 3), source, core)
+    new = change_mask(cv2.GaussianBlur(source, (0, 0), 3), source, core)
     assert new[130:150].max() < 0.1
     assert new[:70].max() < 0.05
     assert new[105, 80] == pytest.approx(1.0)
@@ -35,13 +36,13 @@ def test_blur_alone_is_no_news(source, core):
 def test_a_jaw_that_moved_is_new(source, core):
     mouth = source.copy()
     mouth[135:150, 50:110] = 60
-    new = newness(mouth, source, core)
+    new = change_mask(mouth, source, core)
     assert new[142, 80] > 0.95
     assert new[:60].max() < 0.05
 
 
 def test_lips_are_always_new(source, core):
-    new = newness(source, source, core)
+    new = change_mask(source, source, core)
     assert np.array_equal(new, core)
     assert core[105, 80 - 25] > 0.9  # the corner of the mouth
     assert core[60, 80] < 0.01
@@ -55,15 +56,17 @@ def test_where_the_person_got_lost_the_picture_shown_stands_in(source, core):
     around *= 1 - core
     shown = np.roll(source, 2, axis=0)
     drawn, shaven = cv2.GaussianBlur(shown, (0, 0), 2), np.full_like(source, 150)
-    assert faithful(drawn, shown, source, around) is drawn, "soft is not lost"
-    assert np.array_equal(faithful(shaven, shown, source, around), shown)
+    assert replace_lost_identity(drawn, shown, source, around) is drawn, "soft is not lost"
+    assert np.array_equal(replace_lost_identity(shaven, shown, source, around), shown)
     partly = np.rint(0.87 * drawn + 0.13 * shaven).astype(np.uint8)
-    mixed = faithful(partly, shown, source, around).astype(int)
+    mixed = replace_lost_identity(partly, shown, source, around).astype(int)
     assert 0.1 < np.abs(mixed - partly).mean() / np.abs(shown.astype(int) - partly).mean() < 0.9, "it does not pop"
 
 
 def test_another_head_is_no_better_than_what_was_drawn(source, core):
     turned = np.full_like(source, 90)
     drawn = cv2.GaussianBlur(source, (0, 0), 2)
-    assert faithful(drawn, turned, source, 1 - core) is drawn
-    assert faithful(turned, turned // 2, source, 1 - core) is turned, "of two that are unlike, the nearer one"
+    assert replace_lost_identity(drawn, turned, source, 1 - core) is drawn
+    assert replace_lost_identity(turned, turned // 2, source, 1 - core) is turned, (
+        "of two that are unlike, the nearer one"
+    )

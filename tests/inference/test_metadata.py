@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from dithead.inference.metadata import kept_metadata, left_out, synthetic_note
+from dithead.inference.metadata import kept_metadata, omitted_notes, synthetic_note
 from dithead.media.info import VideoInfo
 
 
@@ -37,6 +37,6 @@ def test_no_earlier_mark_is_removed_nor_said_twice():
     ],
 )
 def test_what_is_left_out_is_said(more, said):
-    notes = left_out(info(**more))
+    notes = omitted_notes(info(**more))
     assert len(notes) == len(said)
     assert all(part in note for part, note in zip(said, notes, strict=True))

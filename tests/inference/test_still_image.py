@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dithead.inference.pipeline import generate
-from dithead.inference.source.still_image import swayed
+from dithead.inference.source.still_image import with_idle_motion
 from dithead.media.video import probe, read_frames
 
 
@@ -27,8 +27,8 @@ def test_a_picture_lasts_as_long_as_the_speech(pictures, speech, talker, tmp_pat
 
 
 def test_sway_is_slight_smooth_and_endless(pictures):
-    moved = [swayed(pictures[0], k / 25) for k in range(60)]
-    flow = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(moved)]
+    warp_by_flow = [with_idle_motion(pictures[0], k / 25) for k in range(60)]
+    flow = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(warp_by_flow)]
     assert 0 < max(flow) < 2.0
-    shift = cv2.phaseCorrelate(*(np.float32(m[..., 1]) for m in (moved[0], moved[-1])))[0]
+    shift = cv2.phaseCorrelate(*(np.float32(m[..., 1]) for m in (warp_by_flow[0], warp_by_flow[-1])))[0]
     assert 0.05 < np.hypot(*shift) < 0.02 * 256

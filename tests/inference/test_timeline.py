@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, MediaError
-from dithead.inference.source.timeline import Clip, schedule
+from dithead.inference.source.timeline import SourceClip, schedule
 from dithead.media.video import probe, read_span
 
 STAMPS = [0, 40, 70, 150, 190]  # milliseconds
@@ -18,10 +18,10 @@ STAMPS = [0, 40, 70, 150, 190]  # milliseconds
 def clip(footage):
     frames = [np.full((32, 32, 3), 40 * k + 20, np.uint8) for k in range(5)]
     path = footage(frames, stamps=STAMPS, time_base=Fraction(1, 1000))
-    return Clip(path, probe(path))
+    return SourceClip(path, probe(path))
 
 
-def shown(clip: Clip, fit: str, seconds: float) -> list[tuple[int, int]]:
+def shown(clip: SourceClip, fit: str, seconds: float) -> list[tuple[int, int]]:
     """(index, time in ms) of each output frame; checks that the pictures are those of the index."""
     items = list(schedule(clip, np.array(STAMPS), fit, seconds))
     for item in items:
@@ -75,7 +75,7 @@ def test_freeze_holds_the_last_frame(clip):
 
 
 def test_a_part_counts_from_its_own_beginning(clip):
-    part = Clip(clip.path, clip.info, start=0.03, end=0.16)
+    part = SourceClip(clip.path, clip.info, start=0.03, end=0.16)
     assert [(f.index, f.pts) for f in part.frames()] == [(0, 0), (1, 30), (2, 110)]
     backwards = list(part.frames_backwards(np.array([0, 30, 110])))
     assert [(f.index, f.pts) for f in backwards] == [(2, 110), (1, 30), (0, 0)]
@@ -88,6 +88,6 @@ def test_a_span_is_found_by_seeking(clip):
 
 def test_an_empty_part_is_refused(clip):
     with pytest.raises(ConfigError, match="leave nothing"):
-        Clip(clip.path, clip.info, start=2, end=1)
+        SourceClip(clip.path, clip.info, start=2, end=1)
     with pytest.raises(MediaError, match=r"source\.mkv: has no frame after 9 s"):
-        list(Clip(clip.path, clip.info, start=9).frames())
+        list(SourceClip(clip.path, clip.info, start=9).frames())

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dithead.face.optical_flow import picture_at
 from dithead.inference.pipeline import generate
-from dithead.inference.synthesise.frame_interpolation import Interpolator, between
+from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
 from dithead.media.video import read_frames
 
 
@@ -20,22 +21,23 @@ def blob(x: float) -> np.ndarray:
 
 def test_half_way_is_half_way_and_not_a_double_exposure():
     a, b, truth = blob(44.0), blob(52.0), blob(48.0)
-    made = between(0.0, a, 0.08, b, 0.04)
+    made = picture_at(0.04, (0.0, a), (0.08, b))
     mixed = cv2.addWeighted(a, 0.5, b, 0.5, 0)
     errors = [np.abs(x.astype(float) - truth).mean() for x in (made, mixed)]
     assert errors[0] < 0.5 * errors[1]
 
 
 def test_uneven_times_move_by_their_share():
-    centres = [float(np.average(np.arange(96), weights=between(0.0, blob(44.0), 1.0, blob(52.0), t)[48, :, 0] > 130))
-               for t in (0.25, 0.75)]  # fmt: skip
+    ends = (0.0, blob(44.0)), (1.0, blob(52.0))
+    rows = [picture_at(t, *ends)[48, :, 0] > 130 for t in (0.25, 0.75)]
+    centres = [float(np.average(np.arange(96), weights=row)) for row in rows]
     assert centres[0] + 2 < centres[1]
 
 
 class Counting:
     """Draws a frame's own number."""
 
-    talker = gallery = None
+    size = 32
 
     def __init__(self) -> None:
         self.drawn: list[int] = []
@@ -43,29 +45,29 @@ class Counting:
     def room(self, batch, *, first):
         return max(1, batch)
 
-    def draw(self, run, crops, times, frames):
+    def draw(self, tracklet, crops, times, frames):
         assert list(frames) == [int(c[0, 0, 0]) for c in crops]
         self.drawn += [int(c[0, 0, 0]) for c in crops]
         return crops
 
 
-class OneRun:
+class OneTracklet:
     face = 0
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 11])
 def test_every_second_frame_the_first_and_the_last_are_drawn(batch, count):
-    maker = Counting()
-    pass_, done, room = Interpolator(maker), 0, 0
+    sampler = Counting()
+    pass_, done, room = FrameInterpolator(sampler), 0, 0
     crops = np.stack([np.full((32, 32, 3), k, np.uint8) for k in range(count)])
     made = []
     while done < count:
         room = pass_.room(batch, first=done == 0)
         these = range(done, min(done + room, count))
-        made += list(pass_.draw(OneRun, crops[done : done + room], np.array(these) / 25, these))
+        made += list(pass_.draw(OneTracklet, crops[done : done + room], np.array(these) / 25, these))
         done += room
-    assert maker.drawn == sorted({*range(0, count, 2), count - 1})
+    assert sampler.drawn == sorted({*range(0, count, 2), count - 1})
     assert [int(m[16, 16, 0]) for m in made] == list(range(count))
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from dithead.errors import ConfigError, FaceError
 from dithead.face.landmarks import FaceLandmarker
-from dithead.inference.analyse.face_sheet import faces_of, write_faces
-from dithead.inference.analyse.multi_face import Choice, FaceMemory, follow_faces
+from dithead.inference.analyse.face_sheet import shots_with_faces, write_face_sheet
+from dithead.inference.analyse.multi_face import FaceChoice, FaceMemory, follow_faces
 from dithead.inference.pipeline import generate
 from dithead.media.audio import write_audio
 from dithead.media.video import read_frames
@@ -70,7 +70,7 @@ def test_numbers_stay_with_the_people_when_they_cross(crossing):
     [("left", {1}), ("right", {2}), ("all", {1, 2}), ("2", {2}), ("1", {1}), ("300,80", {2}), ("20.5,60", {1})],
 )
 def test_choices(pair, text, wanted):
-    choice = Choice.parse(text)
+    choice = FaceChoice.parse(text)
     assert choice is not None
     with FaceLandmarker() as landmarker:
         for faces, shot in follow_faces(pair[:2], choice, landmarker):
@@ -79,13 +79,13 @@ def test_choices(pair, text, wanted):
 
 
 def test_largest_is_the_quick_way():
-    assert Choice.parse("largest") is None
+    assert FaceChoice.parse("largest") is None
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nobody", "1,", "1;2", ""])
 def test_unknown_choices_are_refused(text):
     with pytest.raises(ConfigError, match="unknown face"):
-        Choice.parse(text)
+        FaceChoice.parse(text)
 
 
 def changed_sides(source, output) -> tuple[bool, bool]:
@@ -120,14 +120,14 @@ def test_each_speaker_hears_his_own_voice(footage, pair, speech, talker, tmp_pat
 
 def test_a_sheet_shows_who_is_who(footage, pair, tmp_path):
     source = footage([*pair[:2], *[np.full_like(pair[0], 20)] * 2, *pair[2:4]])
-    shots = list(faces_of(source))
+    shots = list(shots_with_faces(source))
     assert [(s.shot, sorted(s.faces)) for s in shots] == [(0, [1, 2]), (2, [1, 2])]
-    assert write_faces(source, tmp_path / "who.png") == 4
+    assert write_face_sheet(source, tmp_path / "who.png") == 4
     picture = cv2.imread(str(tmp_path / "who.png"))
     assert picture.shape == (640, 640, 3)  # two stills of 400 x 200, enlarged to 640 x 320
 
 
 def test_a_sheet_of_nobody_is_refused(footage, tmp_path):
     with pytest.raises(FaceError, match="no face in any frame"):
-        write_faces(footage([np.full((64, 64, 3), 20, np.uint8)]), tmp_path / "who.png")
+        write_face_sheet(footage([np.full((64, 64, 3), 20, np.uint8)]), tmp_path / "who.png")
     assert not (tmp_path / "who.png").exists()

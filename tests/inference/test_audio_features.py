@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.inference.synthesise.audio_features import SpeechFile, loudness_of, speech_seconds
+from dithead.inference.synthesise.audio_features import FileFeatures, loudness_of, speech_seconds
 from dithead.media.audio import read_audio, write_audio
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.hf_speech import SpeechConfig, SpeechEncoder
@@ -52,7 +52,7 @@ def test_chunks_do_not_matter_by_a_bit(chunk):
 def test_a_file_is_heard_as_the_model_would(tmp_path):
     wave = noise(40000)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = SpeechFile(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
+    heard = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
     whole = mel_encoder().features(torch.from_numpy(wave))
     times = np.array([0.0, 0.04, 1.0, 1.04, 2.5, 2.9])
     for pair in (times[:2], times[2:4], times[4:]):
@@ -69,7 +69,7 @@ def test_the_sound_of_a_file_is_heard_too(tmp_path):
     wave = noise(20000)
     write_audio(tmp_path / "a.wav", wave, 16000)
     encoder = ContextEncoder(WITH_PREDICTOR)
-    heard = SpeechFile(encoder, tmp_path / "a.wav", tmp_path / "a.mel")
+    heard = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.mel")
     whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav")))
     assert whole.shape == (126, 240)
     for pair in (np.array([0.0, 0.04]), np.array([1.0, 1.24])):
@@ -88,7 +88,7 @@ def test_the_sound_of_a_file_is_heard_too(tmp_path):
 
 def test_silence_is_not_made_louder(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(8000, np.float32), 16000)
-    heard = SpeechFile(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
+    heard = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
     features, _ = heard.around(np.array([0.2]))
     assert (features == FLOOR).all()
 
@@ -117,9 +117,9 @@ def encoder(request, tmp_path):
 def test_a_pretrained_encoder_hears_a_file_as_training_hears_the_whole(encoder, tmp_path):
     wave = noise(16_000 * 45 + 77)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = SpeechFile(encoder, tmp_path / "a.wav", tmp_path / "a.features")
+    heard = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.features")
     whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav", 16000)))
-    assert heard.store.frames == len(whole) == 2250
+    assert heard._store.frames == len(whole) == 2250
     assert whole.std() > 0.1
     for times in (np.array([0.0, 0.04]), np.array([19.96, 20.0, 20.04]), np.array([44.96, 47.0])):
         features, moved = heard.around(times)

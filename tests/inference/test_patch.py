@@ -11,8 +11,8 @@ from dithead.face.alignment import invert
 from dithead.face.compositing import paste_patch
 from dithead.face.optical_flow import grid
 from dithead.inference.analyse.references import enlarged
-from dithead.inference.compose.detail_transfer import Loan
-from dithead.inference.compose.source_detail import detailed_patch
+from dithead.inference.compose.detail_transfer import DetailTransfer
+from dithead.inference.compose.patch import FrameCrop, patch_with_detail
 
 SIZE, SCALE = 96, 4
 MOVE = np.array([[1 / SCALE, 0, 0], [0, 1 / SCALE, 0]])
@@ -44,7 +44,7 @@ def grain_of(picture) -> float:
 def test_the_same_mouth_is_as_sharp_as_the_source():
     frame = scene()
     plain = pasted(frame, small(frame), paste_patch)
-    sharp = pasted(frame, small(frame), lambda f, m, t, k: detailed_patch(f, m, small(f), t, k))
+    sharp = pasted(frame, small(frame), lambda f, m, t, k: patch_with_detail(FrameCrop(f, small(f), t), m, k))
     truth = frame[40:-40, 40:-40]
     assert grain_of(plain) < 0.6 * grain_of(truth)
     assert 0.85 * grain_of(truth) < grain_of(sharp) < 1.15 * grain_of(truth)
@@ -55,7 +55,7 @@ def test_another_mouth_borrows_nothing():
     frame = scene()
     other = 255 - small(frame)
     plain = pasted(frame, other, paste_patch)
-    sharp = pasted(frame, other, lambda f, m, t, k: detailed_patch(f, m, small(f), t, k))
+    sharp = pasted(frame, other, lambda f, m, t, k: patch_with_detail(FrameCrop(f, small(f), t), m, k))
     borrowed = grain_of(sharp) - grain_of(plain)
     assert borrowed < 0.25 * grain_of(frame[40:-40, 40:-40])
 
@@ -64,7 +64,7 @@ def test_small_faces_are_left_alone():
     frame = scene()[:SIZE, :SIZE]
     still = np.array([[1.0, 0, 0], [0, 1, 0]])
     mask = np.ones((SIZE, SIZE), np.float32)
-    a, b = paste_patch(frame, frame, still, mask), detailed_patch(frame, frame, frame, still, mask)
+    a, b = paste_patch(frame, frame, still, mask), patch_with_detail(FrameCrop(frame, frame, still), frame, mask)
     assert np.array_equal(a.difference, b.difference)
 
 
@@ -73,11 +73,11 @@ def test_what_is_lent_comes_from_the_place_it_names_and_is_as_sharp_as_there():
     move, away = enlarged(np.eye(2, 3), 1 / SCALE), (7, 12)  # pixels of the other frame, whole ones: none is in between
     other = np.roll(frame, away, axis=(0, 1))
     where = (grid(SIZE, SIZE) @ invert(move)[:, :2].T + invert(move)[:, 2] + away[::-1]).astype(np.float32)
-    lent = Loan(other, where, nothing, whole, SCALE)
-    made = detailed_patch(frame, small(frame), small(frame), move, whole, lent)
+    transfer = DetailTransfer(other, where, nothing, whole, SCALE)
+    made = patch_with_detail(FrameCrop(frame, small(frame), move), small(frame), whole, transfer)
     assert np.abs(made.difference[40:-40, 40:-40]).max() < 2, "with it, the frame is what it was"
     inverse = 255 - small(frame)
-    half = detailed_patch(frame, inverse, small(frame), move, whole, replace(lent, share=whole / 2))
+    half = patch_with_detail(FrameCrop(frame, small(frame), move), inverse, whole, replace(transfer, weight=whole / 2))
     plain = paste_patch(frame, inverse, move, whole)
     gap = np.abs(half.difference - plain.difference / 2)[40:-40, 40:-40]
     assert gap.mean() < 0.05 * np.abs(plain.difference).mean(), "of half of it, half"
@@ -87,6 +87,6 @@ def test_what_is_lent_to_a_smaller_face_does_not_alias():
     grain = np.random.default_rng(0).integers(0, 255, (384, 384, 1), np.uint8).repeat(3, 2)
     frame, whole, nothing = np.full((SIZE, SIZE, 3), 128, np.uint8), np.ones((SIZE, SIZE)), np.zeros((SIZE, SIZE, 3))
     where = (grid(SIZE, SIZE) * SCALE + (SCALE - 1) / 2).astype(np.float32)
-    lent = Loan(grain, where, nothing.astype(np.float32), whole.astype(np.float32), SCALE)
-    made = detailed_patch(frame, frame, frame, np.eye(2, 3), whole.astype(np.float32), lent)
+    transfer = DetailTransfer(grain, where, nothing.astype(np.float32), whole.astype(np.float32), SCALE)
+    made = patch_with_detail(FrameCrop(frame, frame, np.eye(2, 3)), frame, whole.astype(np.float32), transfer)
     assert made.difference.std() < 0.35 * grain.std()

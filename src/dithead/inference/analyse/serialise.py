@@ -1,0 +1,119 @@
+"""A video analysis to one ``.npz`` file and back, so that an interrupted job need not look through its video again.
+
+Per-frame arrays of all tracklets lie one after the other; ``spans`` says where each tracklet begins and ends. The
+reference pictures stay in their image store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.inference.analyse.first_pass import VideoAnalysis
+from dithead.inference.analyse.image_store import ImageStore, StoredImages
+from dithead.inference.analyse.occlusion import RESIDUAL_BYTES, OcclusionMasks
+from dithead.inference.analyse.references import StoredReferences
+from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
+from dithead.inference.result import FrameSpan
+from dithead.media.files import save_arrays
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
+    """Write an analysis as ``.npz``; the file appears whole or not at all."""
+    tracklets = analysis.tracklets
+    spans = [(t.start, t.stop, t.fades_in, t.fades_out, t.face) for t in tracklets]
+    reports = [[(s.first, s.last, s.reason) for s in part] for part in (analysis.passed_through, analysis.damaged)]
+    calibrations = [(k, t.calibration.spread, *t.calibration.mean) for k, t in enumerate(tracklets) if t.calibration]
+    save_arrays(
+        path,
+        stamps=analysis.stamps,
+        spans=np.array(spans, np.int64),
+        transforms=np.concatenate([t.transforms for t in tracklets]),
+        polygons=np.stack([t.polygon for t in tracklets]),
+        lips=np.stack([t.lips for t in tracklets]),
+        opening_spreads=np.array([t.opening_spread for t in tracklets]),
+        cheeks=np.stack([t.cheeks for t in tracklets if t.cheeks is not None]),
+        references=np.stack([t.reference for t in tracklets]),
+        calibrations=np.array(calibrations),
+        jaws=np.concatenate([t.jaws for t in tracklets if t.jaws is not None]),
+        frame_polygons=np.concatenate(
+            [np.zeros((0, 2)) if t.frame_polygons is None else t.frame_polygons for t in tracklets]
+        ),
+        reports=np.array(json.dumps(reports)),
+        **_stored_references([t.references for t in tracklets if t.references is not None]),
+        **_occlusion([t.occlusion for t in tracklets]),
+    )
+
+
+def load_analysis(path: Path, store: ImageStore) -> VideoAnalysis:
+    """Read what ``save_analysis`` wrote; the reference pictures stay in ``store``."""
+    with np.load(path, allow_pickle=False) as data:
+        tracklets = _tracklets(data)
+        _read_references(tracklets, data, store)
+        for k, spread, *mean in data["calibrations"].tolist():
+            tracklets[int(k)].calibration = LipCalibration(np.array(mean, np.float32), spread)
+        _read_occlusion(tracklets, data)
+        passed, damaged = ([FrameSpan(*item) for item in part] for part in json.loads(str(data["reports"])))
+        return VideoAnalysis(data["stamps"], tracklets, passed, damaged)
+
+
+def _tracklets(data: Arrays) -> list[Tracklet]:
+    spans = data["spans"].tolist()
+    cuts = np.cumsum([stop - start for start, stop, *_ in spans])[:-1]
+    frame_polygons = np.split(data["frame_polygons"], cuts) if len(data["frame_polygons"]) else [None] * len(spans)
+    return [
+        Tracklet(
+            start, stop, transforms, polygon, lips, reference, bool(fades_in), bool(fades_out), face, jaws,
+            opening_spread=spread, cheeks=cheeks, frame_polygons=polygons,
+        )
+        for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, spread, cheeks,
+        polygons in zip(
+            spans, np.split(data["transforms"], cuts), data["polygons"], data["lips"], data["references"],
+            np.split(data["jaws"], cuts), data["opening_spreads"].tolist(), data["cheeks"], frame_polygons, strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]]:
+    return {
+        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings)) for r in stored]),
+        "reference_openings": np.concatenate([r.openings for r in stored]),
+        "reference_transforms": np.concatenate([r.transforms for r in stored]),
+        "reference_lengths": np.concatenate([np.reshape(r.images.lengths, (2, -1)).T for r in stored]),
+    }
+
+
+def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore) -> None:
+    sets = data["reference_sets"]
+    cuts = np.cumsum(sets[:-1, 2]).astype(int)
+    parts = (np.split(data[f"reference_{name}"], cuts) for name in ("openings", "transforms", "lengths"))
+    for tracklet, (mean, offset, _), openings, transforms, lengths in zip(tracklets, sets, *parts, strict=True):
+        images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
+        tracklet.references = StoredReferences(store, images, openings, float(mean), transforms)
+
+
+def _occlusion(masks: list[OcclusionMasks]) -> dict[str, NDArray[Any]]:
+    return {
+        "covers": np.frombuffer(b"".join(data for m in masks for data in m.parts.values()), np.uint8),
+        "covered": np.array([(k, i, len(data)) for k, m in enumerate(masks) for i, data in m.parts.items()]),
+        "hidden": np.array([(k, i) for k, m in enumerate(masks) for i in sorted(m.hidden)]),
+        "residual": np.array([list(m.residual.ljust(RESIDUAL_BYTES, b"\0")) for m in masks], np.uint8),
+    }
+
+
+def _read_occlusion(tracklets: list[Tracklet], data: Arrays) -> None:
+    covers, place = data["covers"].tobytes(), 0
+    for k, offset, length in data["covered"].tolist():
+        tracklets[k].occlusion.parts[offset] = covers[place : place + length]
+        place += length
+    for k, offset in data["hidden"].tolist():
+        tracklets[k].occlusion.hidden.add(offset)
+    for tracklet, residual in zip(tracklets, data["residual"], strict=True):
+        tracklet.occlusion.residual = residual.tobytes() if residual.any() else b""

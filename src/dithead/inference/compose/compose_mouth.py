@@ -1,0 +1,100 @@
+"""One drawn mouth becomes pixels of its frame: the one place where this happens.
+
+The order is: fall back on the reference where the model failed, match the colour, find where the drawing must show,
+keep out occluders that the model drew again, add the person's own detail, and put it into the frame. Generation, live
+use, the mask-leak test and the experiment that pastes references instead of drawing all call ``compose``. Letters: S
+crop side; h, w the part of the frame around the face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dithead.face.alignment import invert, transform_points, transform_scale, warp_crop
+from dithead.face.compositing import Patch, apply_patch, match_colour
+from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.compose.blend_mask import MouthRegion, change_mask, mouth_region
+from dithead.inference.compose.detail_transfer import transfer_detail
+from dithead.inference.compose.fallback import replace_lost_identity, replace_smeared_lips
+from dithead.inference.compose.patch import FrameCrop, patch_with_detail
+from dithead.inference.synthesise.reference_bank import FrameReference
+from dithead.media.planes import Planes
+from dithead.types import RGB, Similarity
+
+_MARGIN = 8  # frame pixels around the crop's corners: more than warping and chroma interpolation reach
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """The part of a source frame around the face in RGB, and its crop.
+
+    Converting all of a large frame to RGB would take longer than drawing the mouth.
+    """
+
+    index: int  # number of the frame in the clip
+    pixels: RGB  # (h, w, 3)
+    top: int
+    left: int
+    transform: Similarity  # (2, 3) from these pixels to the crop
+    crop: RGB  # (S, S, 3)
+
+    @classmethod
+    def of_planes(cls, planes: Planes, transform: Similarity, size: int, index: int) -> SourceView:
+        """Cut the view of frame ``index`` out of its planes; ``transform`` takes frame pixels to the crop."""
+        height, width = planes.arrays[0].shape
+        corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(transform))
+        margin = _MARGIN + 3 / transform_scale(transform)
+        low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
+        left, top = (int(np.clip(v, 0, limit - 2)) // 2 * 2 for v, limit in zip(low, (width, height), strict=True))
+        right, bottom = min(width, max(left + 2, int(high[0]))), min(height, max(top + 2, int(high[1])))
+        local = transform.copy()
+        local[:, 2] += transform[:, :2] @ (left, top)
+        pixels = planes.rgb(top, left, bottom, right)
+        return cls(index, pixels, top, left, local, warp_crop(pixels, local, size))
+
+    @classmethod
+    def of_crop(cls, crop: RGB, index: int) -> SourceView:
+        """The view of a crop (S, S, 3) that stands for a whole frame, as tests and experiments use it."""
+        return cls(index, crop, 0, 0, np.eye(2, 3), crop)
+
+
+def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tracklet: Tracklet) -> Patch | None:
+    """Turn a drawn mouth into the change of its frame's pixels.
+
+    Args:
+        drawn: The mouth (S, S, 3) as the model drew it.
+        source: The frame it belongs to.
+        reference: The person's pictures for this frame, for fallbacks and detail; None takes the drawing as it is.
+        tracklet: The face and the shot.
+
+    Returns:
+        The patch in the frame's pixels, or None when nothing of the mouth lies inside the picture.
+    """
+    region = mouth_region(tracklet, source.index, drawn.shape[0])
+    mouth = drawn if reference is None else _with_fallbacks(drawn, source.crop, reference, region)
+    mouth = match_colour(mouth, source.crop, region.mask)
+    mask = region.allowed * change_mask(mouth, source.crop, region.core)
+    if tracklet.cheeks is not None:
+        free = tracklet.occlusion.without_residual_occluder(mouth, source.crop, tracklet.cheeks, region.core)
+        mask = mask if free is None else mask * free
+    transfer = None if reference is None else transfer_detail(reference, mouth, region.core)
+    view = FrameCrop(source.pixels, source.crop, source.transform)
+    patch = patch_with_detail(view, mouth, mask, transfer)
+    return None if patch is None else Patch(patch.difference, source.top + patch.top, source.left + patch.left)
+
+
+def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, tracklet: Tracklet, index: int) -> RGB:
+    """``compose`` on a crop (S, S, 3) that stands for the whole frame ``index``: the crop with its new mouth."""
+    patch = compose(drawn, SourceView.of_crop(crop, index), reference, tracklet)
+    return crop if patch is None else apply_patch(crop, patch)
+
+
+def _with_fallbacks(drawn: RGB, crop: RGB, reference: FrameReference, region: MouthRegion) -> RGB:
+    """The drawing, replaced where the model failed; only where the reference's opening is known to fit."""
+    if reference.nearest is None:
+        return drawn
+    around = region.allowed * (1 - region.core)
+    mouth = replace_lost_identity(drawn, reference.nearest, crop, around)
+    return replace_smeared_lips(mouth, reference.nearest, region.core)

@@ -1,0 +1,143 @@
+"""Sampling: the reference of each frame, the calibrated lips, and what survives an interruption."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dithead.checkpoint import build_model
+from dithead.config import get_preset
+from dithead.face.masks import box_polygon, polygon_mask
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.references import StoredReferences
+from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
+from dithead.inference.synthesise.lip_calibration import predict_lips
+from dithead.inference.synthesise.sampler import MouthSampler, limited
+from dithead.prepare.conditions import to_tensor
+
+
+def sampler() -> MouthSampler:
+    """Draws with random weights."""
+    torch.manual_seed(0)
+    model = build_model(get_preset("tiny").model)
+    with torch.no_grad():
+        for parameter in model.dit.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    speech = torch.randn(100, 80, generator=torch.Generator().manual_seed(1))
+    return MouthSampler(model, {None: speech}, seed=0, steps=None, reference="static")
+
+
+def footage(count: int) -> tuple[Tracklet, np.ndarray, np.ndarray]:
+    crops = np.random.default_rng(0).integers(0, 255, (count, 64, 64, 3), np.uint8)
+    moves = np.tile(np.eye(2, 3), (count, 1, 1))
+    lips = np.zeros((20, 2), np.float32)
+    return Tracklet(0, count, moves, box_polygon(64), lips, crops[0], False, False), crops, np.arange(count) / 25
+
+
+def test_after_a_crash_the_same_picture_goes_on_as_donor(tmp_path: Path) -> None:
+    mouths, later = sampler(), sampler()
+    tracklet, crops, _ = footage(3)
+    tracklet.references = kept(crops, [0.0, 0.1, 0.2], 0.1)
+    for opening in (0.2, 0.14):  # now nearer to the second, but the third was the last donor
+        mouths.bank.frame_reference(tracklet, opening)
+    mouths.save_state(tmp_path / "state.npz")
+    later.load_state(tmp_path / "state.npz")
+    assert later.bank.donors == {(0, 0): 2}
+    assert np.array_equal(later.bank.frame_reference(tracklet, 0.14).donor.picture, crops[2])
+
+
+def speaker(**config: float) -> MouthSampler:
+    """Draws by its reference, with a calibration of its own."""
+    torch.manual_seed(0)
+    changes = [f"model.{key}={value}" for key, value in config.items()]
+    model = build_model(get_preset("tiny", changes).model)
+    with torch.no_grad():
+        for parameter in [*model.dit.parameters(), *model.audio.parameters()]:
+            parameter += 0.3 * torch.randn_like(parameter)
+    model.dit.set_calibration(torch.ones(9), torch.zeros(9), torch.full((9,), 0.5))
+    speech = torch.randn(100, 80, generator=torch.Generator().manual_seed(1))
+    return MouthSampler(model, {None: speech}, seed=0, steps=None, reference="static")
+
+
+def kept(crops: np.ndarray, openings: list[float], mean_opening: float) -> StoredReferences:
+    store, count = ImageStore(), len(openings)
+    slot = store.put([*crops[:count], *crops[:count]])
+    return StoredReferences(store, slot, np.float32(openings), mean_opening, np.stack([np.eye(2, 3)] * count))
+
+
+def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_person() -> None:
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    tracklet, crops, times = footage(6)
+    tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05
+    tracklet.calibration = LipCalibration(np.full(9, 0.25, np.float32), 0.5)
+    every = predict_lips(mouths.talker, mouths.features[None], times)[1]
+    lips = every[:, -1].numpy()
+    wanted = np.clip(0.1 + (lips - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
+    assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
+    assert mouths.target_openings(tracklet, times) == pytest.approx(wanted, abs=1e-3)
+    seen = []
+    mouths.talker.generate = lambda c, noise, **more: (
+        seen.append((c.reference, c.reference_latent, c.lips)) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
+    )
+    mouths.draw(tracklet, crops, times)
+    reference_set = mouths.bank.of(tracklet)
+    (shown, latents, heard), nearest = seen[0], reference_set.nearest(wanted)
+    assert len(set(nearest.tolist())) > 1
+    assert torch.equal(shown, to_tensor(reference_set.crops[nearest]))
+    assert latents.shape == (6, 8, 4, 4)
+    wide = min(1.6, 0.05 / (0.5 * 0.05))
+    assert heard[:, -1].numpy() == pytest.approx(0.5 + limited((every - 0.25) * wide, 3.0)[:, -1].numpy(), abs=1e-2)
+
+
+def test_a_model_without_an_opening_unit_gets_one_reference() -> None:
+    mouths = speaker()
+    tracklet, crops, times = footage(4)
+    tracklet.references = kept(crops, [0.0, 0.1], 0.05)
+    seen = []
+    mouths.talker.generate = lambda c, noise, **more: (
+        seen.append(c.reference) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
+    )
+    mouths.draw(tracklet, crops, times)
+    assert mouths.target_openings(tracklet, times) is None
+    assert torch.equal(seen[0], to_tensor(tracklet.reference[None]))
+
+
+def test_lips_move_more_widely_where_the_reference_is_still() -> None:
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    tracklet, crops, times = footage(4)
+    predicted_of = {}
+    for name, openings in (("lone", [0.05]), ("moving", [0.0, 0.1])):
+        tracklet.references = kept(crops, openings, 0.05)
+        predicted_of[name] = mouths._predict(tracklet, times).lips - 0.5
+    assert limited(predicted_of["lone"] / 2.4, 3.0).numpy() == pytest.approx(predicted_of["moving"].numpy(), rel=1e-3)
+
+
+def test_unusual_lips_are_limited_and_usual_ones_stay() -> None:
+    offsets = torch.tensor([[0.1, 0.0], [30.0, 40.0], [0.0, 0.0]])
+    found = limited(offsets, 3.0)
+    torch.testing.assert_close(found[0], offsets[0], rtol=1e-2, atol=0)
+    torch.testing.assert_close(found[1], torch.tensor([1.8, 2.4]))
+    assert torch.equal(found[2], offsets[2])
+
+
+def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() -> None:
+    """Latents depend on the mask; the mask-leak test draws one tracklet under several masks with one sampler."""
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    tracklet, crops, times = footage(2)
+    tracklet.references = kept(crops, [0.0, 0.1], 0.05)
+    small = replace(tracklet, polygon=np.float32([(24, 40), (40, 40), (40, 60), (24, 60)]))
+    seen = []
+    generate = mouths.talker.generate
+    mouths.talker.generate = lambda conditions, *rest, **more: (
+        seen.append(conditions.reference_latent) or generate(conditions, *rest, **more)
+    )
+    mouths.draw(tracklet, crops, times)
+    mouths.draw(small, crops, times)
+    mask = torch.from_numpy(polygon_mask(small.polygon, mouths.size))[None, None]
+    references = to_tensor(mouths.bank.of(small).crops)
+    fresh = mouths.talker.reference_latents(references, mask)
+    nearest = mouths.bank.of(small).nearest(np.array(mouths.target_openings(small, times)))
+    assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
+    assert not torch.equal(seen[0], seen[1])

@@ -1,12 +1,12 @@
 # Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or 3.12 with venv; nothing else.
-#   make setup | demo | test | lint | format | slow | map | docs | pins | clean
+#   make setup | demo | test | coverage | lint | format | slow | map | docs | pins | clean
 
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint format map docs pins slow clean
+.PHONY: help setup demo test coverage lint format map docs pins slow clean
 
 help:
 	@sed -n '1,2p' Makefile
@@ -29,6 +29,12 @@ demo: $(READY)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+# The quick tests again, with the share of src that they run: a table here, pages in out/coverage.
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" -q --cov=dithead \
+	  --cov-report=term:skip-covered --cov-report=html:out/coverage
+	@echo "look at out/coverage/index.html"
 
 lint: $(READY)
 	$(BIN)/ruff check .

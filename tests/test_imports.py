@@ -26,14 +26,15 @@ ALLOWED: dict[str, set[str]] = {
     "synth": BASE | {"engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
+    "options": BASE | {"hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "inference": CORE | {"prepare"},
-    "evaluate": CORE | {"prepare", "train", "inference"},
+    "inference": CORE | {"options", "prepare"},
+    "evaluate": CORE | {"options", "prepare", "train", "inference"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"prepare", "train", "inference", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
+    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor"},
+    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "mediapipe", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy", "jax")
 

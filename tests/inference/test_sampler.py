@@ -1,5 +1,6 @@
 """Sampling: the reference of each frame, the calibrated lips, and what survives an interruption."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from dithead.checkpoint import build_model
 from dithead.config import get_preset
-from dithead.face.masks import box_polygon
+from dithead.face.masks import box_polygon, polygon_mask
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
@@ -119,3 +120,24 @@ def test_unusual_lips_are_limited_and_usual_ones_stay() -> None:
     torch.testing.assert_close(found[0], offsets[0], rtol=1e-2, atol=0)
     torch.testing.assert_close(found[1], torch.tensor([1.8, 2.4]))
     assert torch.equal(found[2], offsets[2])
+
+
+def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() -> None:
+    """Latents depend on the mask; the mask-leak test draws one tracklet under several masks with one sampler."""
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    tracklet, crops, times = footage(2)
+    tracklet.references = kept(crops, [0.0, 0.1], 0.05)
+    small = replace(tracklet, polygon=np.float32([(24, 40), (40, 40), (40, 60), (24, 60)]))
+    seen = []
+    generate = mouths.talker.generate
+    mouths.talker.generate = lambda conditions, *rest, **more: (
+        seen.append(conditions.reference_latent) or generate(conditions, *rest, **more)
+    )
+    mouths.draw(tracklet, crops, times)
+    mouths.draw(small, crops, times)
+    mask = torch.from_numpy(polygon_mask(small.polygon, mouths.size))[None, None]
+    references = to_tensor(mouths.bank.of(small).crops)
+    fresh = mouths.talker.reference_latents(references, mask)
+    nearest = mouths.bank.of(small).nearest(np.array(mouths.target_openings(small, times)))
+    assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
+    assert not torch.equal(seen[0], seen[1])

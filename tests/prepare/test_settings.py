@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import ConfigError
-from dithead.prepare.prepare_dataset import prepare_dataset
+from dithead.prepare.prepare_dataset import PrepareResult, prepare_dataset
 from dithead.prepare.settings import PrepareConfig, PrepareOptions, option_fields
 
 NAMES = [
@@ -34,6 +35,25 @@ def test_the_command_line_has_every_option():
     text = CliRunner().invoke(app, ["prepare", "--help"], env={"COLUMNS": "200"}).stdout
     flags = {name: f"--{name.replace('_', '-')}" for name in NAMES} | {"val_identities": "--val-identity"}
     assert all(flag in text for flag in flags.values())
+
+
+def test_the_command_line_passes_on_only_what_was_given(monkeypatch):
+    calls = []
+
+    def stand_in(raw_dir, output, **options):
+        calls.append((raw_dir, output, options))
+        return PrepareResult(output, 1, 0, 1, 2.0, 1, {}, 0, silent=1)
+
+    monkeypatch.setattr("dithead.prepare.prepare_dataset.prepare_dataset", stand_in)
+    flags = ["--keep-silent", "--no-correct-offset", "--size", "96", "--val-identity", "a", "--val-identity", "b"]
+    result = CliRunner().invoke(app, ["prepare", "raw", "-o", "data", *flags])
+    assert result.exit_code == 0, result.output
+    assert "without sound: 1" in result.stdout
+    ((raw_dir, output, options),) = calls
+    assert (raw_dir, output) == (Path("raw"), Path("data"))
+    assert options == {
+        "progress": True, "keep_silent": True, "correct_offset": False, "size": 96, "val_identities": ["a", "b"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

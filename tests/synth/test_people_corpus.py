@@ -1,11 +1,14 @@
 """A corpus of people repeats to the byte, resumes, and refuses impossible options before it writes anything."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
+from dithead.cli import app
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.media.video import probe
 from dithead.synth.corpus.options import SynthOptions
@@ -116,3 +119,12 @@ def test_clips_depend_on_every_option_but_the_workers(tmp_path: Path) -> None:
                "language": "de", "identity": tmp_path / "i", "speech": tmp_path / "s"}  # fmt: skip
     for name, value in changed.items():
         assert CorpusRecipe(SynthOptions(tmp_path, **{name: value})).record() != recorded, name
+
+
+def test_the_command_line_has_one_option_for_each_field() -> None:
+    parameters = {parameter.name: parameter for parameter in get_command(app).commands["synth"].params}
+    for field in fields(SynthOptions):
+        parameter = parameters[field.name]
+        assert parameter.opts == [f"--{field.name.replace('_', '-')}"]
+        assert parameter.help == field.metadata["help"]
+        assert parameter.default in (None, False), "the default is written in SynthOptions alone"

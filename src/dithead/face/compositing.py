@@ -33,16 +33,23 @@ class Patch:
 
 
 def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:
-    """A copy of ``frame`` (H, W, 3) with ``crop`` (S, S, 3) blended in where ``mask`` (S, S) is above 0.
+    """Blend a generated crop into a copy of its frame; pixels outside the mask keep every bit.
 
-    ``transform`` (2, 3) is the one that made the crop. Pixels outside the mask keep every bit.
+    Args:
+        frame: (H, W, 3).
+        crop: (S, S, 3), the generated one.
+        transform: (2, 3) that made the crop.
+        mask: (S, S), how far each pixel of the crop counts.
+
+    Returns:
+        (H, W, 3).
     """
     patch = paste_patch(frame, crop, transform, mask)
     return frame.copy() if patch is None else apply_patch(frame, patch)
 
 
 def apply_patch(frame: RGB, patch: Patch) -> RGB:
-    """A copy of ``frame`` (H, W, 3) with the patch's change in it."""
+    """Return a copy of a frame (H, W, 3) with the change of a patch in it."""
     result, (h, w) = frame.copy(), patch.difference.shape[:2]
     region = result[patch.top : patch.top + h, patch.left : patch.left + w]
     region[:] = np.clip(np.rint(region + patch.difference), 0, 255).astype(np.uint8)

@@ -53,7 +53,13 @@ def match(
 
 
 def interpolate_pictures(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
-    """Pictures (S, S, 3) on the way from ``a`` (share 0) to ``b`` (share 1): both warped by their flow, and mixed."""
+    """Interpolate two pictures (S, S, 3): both are warped along their optical flow, and mixed.
+
+    Args:
+        a: The picture at share 0.
+        b: The picture at share 1.
+        shares: Where each of the pictures returned lies between the two, 0 to 1.
+    """
     grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
     forward, backward = flow(grey_a, grey_b), flow(grey_b, grey_a)
     mixed = [(1 - s) * warp_by_flow(a, -s * forward) + s * warp_by_flow(b, -(1 - s) * backward) for s in shares]
@@ -61,13 +67,16 @@ def interpolate_pictures(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
 
 
 def picture_at(time: float, before: tuple[float, RGB], after: tuple[float, RGB]) -> RGB:
-    """The picture (S, S, 3) at ``time`` between two pictures with their times."""
+    """Return the picture (S, S, 3) at ``time`` between two pictures, each given with its own time."""
     (start, a), (end, b) = before, after
     return interpolate_pictures(a, b, [0.5 if end <= start else (time - start) / (end - start)])[0]
 
 
 def flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(S, S, 2): where in grey ``end`` (S, S) each pixel of ``start`` is, relative to its own place (DIS flow)."""
+    """Return the flow (S, S, 2): where each pixel of grey ``start`` (S, S) lies in ``end``, relative to its place.
+
+    Source: DIS optical flow (Kroeger et al. 2016), in OpenCV's medium preset.
+    """
     finder: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(finder.calc(start, end, None), np.float32)
 
@@ -75,13 +84,22 @@ def flow(start: NDArray[np.uint8], end: NDArray[np.uint8]) -> NDArray[np.float32
 def warp_by_flow(
     picture: RGB | NDArray[np.float32], by: NDArray[np.float32], interpolation: int = cv2.INTER_LINEAR
 ) -> NDArray[np.float32]:
-    """(S, S, 3): at each pixel what ``picture`` shows ``by`` (S, S, 2) pixels from it."""
+    """Warp a picture: each pixel shows what lies ``by`` pixels from it.
+
+    Args:
+        picture: (S, S, 3) or (S, S).
+        by: (S, S, 2), x and y.
+        interpolation: OpenCV's code for the interpolation.
+
+    Returns:
+        Like ``picture``, in float32.
+    """
     found = cv2.remap(picture, grid(*by.shape[:2]) + by, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32)
 
 
 def grid(height: int, width: int) -> NDArray[np.float32]:
-    """(height, width, 2): every pixel's own x and y."""
+    """Return the x and y of every pixel (height, width, 2)."""
     return np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
 
 

@@ -17,11 +17,8 @@ from dithead.synth.scene.camera import project
 from dithead.synth.types import Floats
 from dithead.types import RGB
 
-_EYE_CORNER = (
-    0.475,
-    7.27,
-    1.285,
-)  # decimetres, outer corner of the left eye on the neutral head; the right is mirrored
+# Outer corner of the left eye on the neutral head, in decimetres; the right one mirrors it.
+_EYE_CORNER = (0.475, 7.27, 1.285)
 
 
 @dataclass(frozen=True)

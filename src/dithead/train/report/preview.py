@@ -56,7 +56,7 @@ class Preview:
         shrink, polygon = identity(crops.shape[1], head.size), path.polygon * (head.size / crops.shape[1])
         speech = head.audio.features(torch.from_numpy(item.clip.audio()))
         with torch.no_grad(), autocast(head.device):
-            tokens = head.audio_window(speech, torch.from_numpy(index / item.clip.fps))
+            tokens = head.speech_tokens(speech, torch.from_numpy(index / item.clip.fps))
             chosen = np.concatenate([index, _references(head, path, index, tokens)])
             small = np.stack([shrink.picture(crop) for crop in crops[chosen]])
             truth, reference = to_tensor(small).chunk(2)

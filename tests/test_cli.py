@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from dithead import __version__
 from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
+from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
 from dithead.synth.corpus.options import SynthOptions
@@ -266,9 +267,9 @@ def report(tmp_path: Path) -> dict[str, Any]:
 def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
     called = stand_in(monkeypatch, "dithead.evaluate.protocols.evaluate_model", report)
     result = run("evaluate", "--data", "test", "-o", tmp_path, "--steps", "1", "--steps", "4", "--json")
-    assert called.arguments == ("small", Path("test"), tmp_path)
+    assert called.arguments == ("small", Path("test"), tmp_path, EvaluateOptions(steps=[1, 4]))
     assert called.options.pop("say") is not None
-    assert called.options == {"steps": [1, 4]}
+    assert called.options == {}
     assert json.loads(result.stdout) == {"schema": "dithead.report/1"}
 
 

@@ -271,6 +271,6 @@ def test_stage_two_learns_without_references(
     )
     model = load_model(folder)
     parts = torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
-    tokens = model.audio_window(torch.zeros(40, 80), torch.zeros(2))
+    tokens = model.speech_tokens(torch.zeros(40, 80), torch.zeros(2))
     latents = [model.generate(Conditions(*parts, r, tokens), model.initial_noise(0))[1] for r in (-parts[0], parts[0])]
     assert torch.equal(*latents), "the decoder sees the reference, the denoiser does not"

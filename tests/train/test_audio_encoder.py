@@ -110,7 +110,7 @@ def test_what_the_lip_predictor_is_trained_on_lies_within_the_clip_and_far_from_
     assert batch["stretch"].shape == (6, 48 - 2 * encoder.lip_predictor.margin, COEFFICIENTS)
     inside = batch["inside"].bool()
     assert not inside[:, :16].any()
-    assert not inside[:, -4:].any()  # of 8 tokens after the moment 4 are beyond what is told
+    assert not inside[:, -4:].any()  # of 8 tokens after the moment 4 are beyond what is predicted
     assert inside.any()
 
 

@@ -6,9 +6,9 @@ from dithead.train.data.clips import DataSource
 from dithead.train.report.data_provenance import describe_training_data
 
 
-def test_people_minutes_and_licences_are_told_without_the_held_out(dataset: Path) -> None:
-    told = describe_training_data([DataSource(dataset)], 20, 4)
-    assert told == "20 steps of 4 on made by the test (CC0-1.0): 3 people, 0.0 min"
+def test_people_minutes_and_licences_are_described_without_the_held_out(dataset: Path) -> None:
+    described = describe_training_data([DataSource(dataset)], 20, 4)
+    assert described == "20 steps of 4 on made by the test (CC0-1.0): 3 people, 0.0 min"
     twice = describe_training_data([DataSource(dataset), DataSource(dataset)], 20, 4)
     assert "3 people" in twice, "the same people in two datasets are the same people"
 

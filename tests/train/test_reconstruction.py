@@ -96,7 +96,7 @@ def test_stage_one_trains_with_lpips_and_names_weights_that_are_not_there(
         train_autoencoder([str(dataset)], gone, tmp_path / "gone", StageOptions(steps=2, device="cpu"))
 
 
-def test_weights_that_cannot_be_written_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_written_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise SafetensorError("No space left on device")
 

@@ -88,7 +88,7 @@ def test_killed_while_saving_leaves_the_last_good_checkpoint(whole: Path, tmp_pa
     assert losses(tmp_path / "run") == losses(whole), "numbers of steps done twice are listed once"
 
 
-def test_a_full_disk_is_told_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
     done = toy(tmp_path / "run", 20, "full")
     assert "OutputError" in done.stderr
     assert "step 10 cannot be written" in done.stderr
@@ -97,7 +97,7 @@ def test_a_full_disk_is_told_and_loses_nothing(whole: Path, tmp_path: Path) -> N
     assert_same(whole, tmp_path / "run")
 
 
-def test_no_room_for_numbers_is_told_and_a_line_cut_off_is_dropped(whole: Path, tmp_path: Path) -> None:
+def test_no_room_for_metrics_is_reported_and_a_line_cut_off_is_dropped(whole: Path, tmp_path: Path) -> None:
     done = toy(tmp_path / "run", 20, "cramped")
     assert "OutputError" in done.stderr
     assert "run: File too large; the last checkpoint is whole" in done.stderr
@@ -147,8 +147,8 @@ def test_two_machines_train_as_one_process(whole: Path, tmp_path: Path) -> None:
         subprocess.Popen([*launch, f"--node-rank={i}", *meeting], env=environment(False), stderr=subprocess.PIPE)
         for i in range(2)
     ]
-    told = [machine.communicate(timeout=240)[1] for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], told
+    errors = [machine.communicate(timeout=240)[1] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], errors
     assert json.loads((tmp_path / "run" / "cost.json").read_text())["processes"] == 2
     assert losses(tmp_path / "run") == pytest.approx(losses(whole), rel=1e-9)
 
@@ -216,7 +216,7 @@ def test_rows_are_shared_out_evenly() -> None:
         second.rows(5)
 
 
-def test_a_watcher_that_does_not_start_stops_nothing(
+def test_a_logger_that_does_not_start_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "wandb.py").write_text("raise SystemError('a build for another protobuf')")
@@ -227,25 +227,25 @@ def test_a_watcher_that_does_not_start_stops_nothing(
     assert "wandb is installed but does not start (a build for another protobuf)" in caplog.text
 
 
-def test_wandb_is_told_numbers_and_pictures_where_a_project_is_named(
+def test_wandb_gets_metrics_and_images_where_a_project_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[object] = []
-    session = SimpleNamespace(log=lambda *a, **k: told.append((a, k)), finish=lambda: told.append("finish"))
-    fake = SimpleNamespace(init=lambda **k: told.append(k) or session, Image=lambda path: f"picture {path}",
+    received: list[object] = []
+    session = SimpleNamespace(log=lambda *a, **k: received.append((a, k)), finish=lambda: received.append("finish"))
+    fake = SimpleNamespace(init=lambda **k: received.append(k) or session, Image=lambda path: f"picture {path}",
                            __spec__=object())  # fmt: skip
     monkeypatch.setitem(sys.modules, "wandb", fake)
     Loggers(tmp_path).log_metrics({"step": 3, "loss": 0.5})
-    assert told == [], "numbers leave the machine only when a project is named"
+    assert received == [], "numbers leave the machine only when a project is named"
     monkeypatch.setenv("WANDB_PROJECT", "dithead")
     loggers = Loggers(tmp_path)
     loggers.log_metrics({"step": 3, "loss": 0.5})
     loggers.log_image(_picture(tmp_path / "0000003.png"), 3)
     loggers.close()
-    assert told[0]["dir"] == tmp_path  # type: ignore[index]
-    assert told[1] == (({"loss": 0.5},), {"step": 3})
-    assert told[2] == (({"samples": f"picture {tmp_path / '0000003.png'}"},), {"step": 3})
-    assert told[3] == "finish"
+    assert received[0]["dir"] == tmp_path  # type: ignore[index]
+    assert received[1] == (({"loss": 0.5},), {"step": 3})
+    assert received[2] == (({"samples": f"picture {tmp_path / '0000003.png'}"},), {"step": 3})
+    assert received[3] == "finish"
 
 
 def _picture(path: Path) -> Path:

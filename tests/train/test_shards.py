@@ -1,4 +1,4 @@
-"""Datasets in tars: the same clips from a folder or a URL, in an order that resumes, whole or told."""
+"""Datasets in tars: the same clips from a folder or a URL, in an order that resumes; a damaged one is an error."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def test_stage_one_leaves_weights_metrics_and_a_sheet(stage_one: Path) -> None:
 
 def test_a_run_ends_with_a_page_that_needs_nothing_beside_it(stage_one: Path) -> None:
     page = (stage_one / "report.html").read_text()
-    told_of_cost = ("loader rows per second", "seconds per step", "trained for", "torch")
-    for told in ("held_out_psnr", "data:image/png;base64,", "From above: truth", "training.batch 2", *told_of_cost):
-        assert told in page, told
+    costs = ("loader rows per second", "seconds per step", "trained for", "torch")
+    for text in ("held_out_psnr", "data:image/png;base64,", "From above: truth", "training.batch 2", *costs):
+        assert text in page, text
     assert "http" not in page
 
 
@@ -83,7 +83,7 @@ def test_every_metric_of_a_run_is_explained_on_its_page(
     assert "gets the same reference frame" in (dit / "report.html").read_text()
 
 
-def test_a_run_can_be_watched_in_tensorboard(stage_one: Path) -> None:
+def test_a_run_writes_to_tensorboard(stage_one: Path) -> None:
     pytest.importorskip("tensorboard")
     assert list((stage_one / "tensorboard").glob("events.*"))
 

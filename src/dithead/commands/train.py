@@ -67,9 +67,9 @@ def _command(
         hints = get_type_hints(function, include_extras=True)
         own = [p.replace(annotation=hints[p.name]) for p in list(inspect.signature(function).parameters.values())[2:]]
 
-        def command(**given: Any) -> None:
-            request, options = (_take(given, made) for made in (request_class, options_class))
-            function(request, options, **given)
+        def command(**arguments: Any) -> None:
+            request, options = (_take(arguments, made) for made in (request_class, options_class))
+            function(request, options, **arguments)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*shared, *own]]
         parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
@@ -90,9 +90,9 @@ def _parameters(made: type[Any]) -> list[inspect.Parameter]:
     return [parameters[field.name].replace(annotation=hints[field.name]) for field in fields(made)]
 
 
-def _take(given: dict[str, Any], made: type[Any]) -> Any:
-    """Make a dataclass from the arguments of its fields, which leave ``given``."""
-    return made(**{field.name: given.pop(field.name) for field in fields(made)})
+def _take(arguments: dict[str, Any], made: type[Any]) -> Any:
+    """Make a dataclass from the arguments of its fields, which leave ``arguments``."""
+    return made(**{field.name: arguments.pop(field.name) for field in fields(made)})
 
 
 @_command("autoencoder", PresetRequest, StageOptions)

@@ -197,11 +197,11 @@ def _denoise(head: TalkingHead, conditions: LatentConditions) -> Tensor:
     """Sample latents (K, C, G, G), with the guidance of the configuration, as ``TalkingHead.generate`` does."""
     scale, tokens = head.config.guidance, conditions.audio
     masked, mask, reference = (part.to(head.device) for part in conditions[:3])
-    given = LatentConditions(masked, mask, reference, tokens, conditions.lips, tokens_per_sample(mask))
-    unconditional = given._replace(audio=head.audio.unconditional(len(tokens)).to(tokens), lips=None)
+    conditional = LatentConditions(masked, mask, reference, tokens, conditions.lips, tokens_per_sample(mask))
+    unconditional = conditional._replace(audio=head.audio.unconditional(len(tokens)).to(tokens), lips=None)
 
     def predict(z: Tensor, t: Tensor) -> Tensor:
-        predicted = head.dit(z, t, given).float()
+        predicted = head.dit(z, t, conditional).float()
         return predicted if scale == 1.0 else torch.lerp(head.dit(z, t, unconditional).float(), predicted, scale)
 
     noise = head.initial_noise(0).to(head.device).expand(len(masked), -1, -1, -1)

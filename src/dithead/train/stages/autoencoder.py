@@ -253,8 +253,8 @@ def _task(
     def measure(step: int) -> None:
         picture = reconstruct(average, held_out, start.device)
         start.run.log(step=step, **held_out_metrics(picture, held_out, update.lpips))
-        shown = [held_out[key] for key in ("image", "masked", "reference")]
-        write_sample_sheet(start.run.folder, step, *shown, picture)
+        sheet_rows = [held_out[key] for key in ("image", "masked", "reference")]
+        write_sample_sheet(start.run.folder, step, *sheet_rows, picture)
 
     return TrainingTask(
         parts={"autoencoder": update.autoencoder, "discriminator": update.discriminator},

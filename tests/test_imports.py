@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor"},
     "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
 }
-HEAVY = ("torch", "mediapipe", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy", "jax")
+HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 
 
 def part_of(file: Path) -> str:

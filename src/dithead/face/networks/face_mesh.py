@@ -8,7 +8,6 @@ place and cut the windows; here they are two files with NumPy between. Letters: 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.networks.refined_points import EYELID_POINTS, LEFT_EYE, LEFT_IRIS, LIPS, RIGHT_EYE, RIGHT_IRIS
-from dithead.face.networks.region import Points, Region, as_input, cosine_and_sine, crop, to_picture
+from dithead.face.networks.region import Points, Region, as_input, cosine_and_sine, crop, direction, to_picture
 from dithead.face.networks.runtime import Network
 from dithead.types import RGB
 
@@ -108,7 +107,7 @@ def place_window(points: Array, left: Array, right: Array) -> Window:
         right: (2,): the line between them is level in the window.
     """
     dx, dy = right - left
-    cosine, sine = cosine_and_sine(np.float32(math.atan2(dy, dx)))
+    cosine, sine = cosine_and_sine(direction(dx, dy))
     turn = np.array([[cosine, -sine], [sine, cosine]], np.float32)  # window axes -> map axes
     level = apply(turn.T, points)
     low, high = level.min(axis=0), level.max(axis=0)

@@ -83,7 +83,7 @@ def angle_of(start: Points, end: Points, target: float, image: RGB) -> Float:
         image: The picture (H, W, 3).
     """
     x0, y0, x1, y1 = *(start[:2] * _size(image)), *(end[:2] * _size(image))
-    return normalized(Float(target) - Float(math.atan2(-(y1 - y0), x1 - x0)))
+    return normalized(Float(target) - direction(x1 - x0, -(y1 - y0)))
 
 
 def normalized(angle: Float) -> Float:
@@ -91,8 +91,16 @@ def normalized(angle: Float) -> Float:
     return Float(float(angle) - 2 * math.pi * math.floor((float(angle) + math.pi) / (2 * math.pi)))
 
 
+def direction(x: Float, y: Float) -> Float:
+    """Return the angle in radians from the x axis to a vector, correctly rounded.
+
+    NumPy's own functions for 32-bit floats, and some C libraries', differ from machine to machine in the last bit.
+    """
+    return Float(math.atan2(y, x))
+
+
 def cosine_and_sine(angle: Float) -> tuple[Float, Float]:
-    """Return both, correctly rounded: NumPy's own for 32-bit floats differ from processor to processor."""
+    """Return both for an angle in radians, correctly rounded; see ``direction``."""
     return Float(math.cos(angle)), Float(math.sin(angle))
 
 
@@ -125,7 +133,7 @@ def crop(image: RGB, region: Region, side: int, border: str = "replicate") -> RG
     )
     target = np.array([[0, side], [0, 0], [side, 0], [side, side]], np.float32)
     matrix = cv2.getPerspectiveTransform(source, target)
-    return np.asarray(cv2.warpPerspective(image, matrix, (side, side), borderMode=_CORNERS[border]), np.uint8)
+    return np.asarray(cv2.warpPerspective(np.ascontiguousarray(image), matrix, (side, side), borderMode=_CORNERS[border]), np.uint8)
 
 
 def as_input(pixels: RGB, darkest: float = 0.0) -> NDArray[np.float32]:

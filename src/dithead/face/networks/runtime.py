@@ -50,7 +50,7 @@ class Network:
 
     def __init__(self, name: str) -> None:
         content = read_network(name)
-        interpreter_class = _interpreter_class()
+        interpreter_class = load_interpreter()
         with quiet_native_logs():
             self._interpreter = interpreter_class(model_content=content, num_threads=THREADS)
             self._interpreter.allocate_tensors()
@@ -82,7 +82,12 @@ def read_network(name: str) -> bytes:
     return content
 
 
-def _interpreter_class() -> Any:
+def load_interpreter() -> Any:
+    """Return LiteRT's class that runs networks.
+
+    Raises:
+        ModelError: It is not installed, or does not load on this machine.
+    """
     try:
         with quiet_native_logs():
             from ai_edge_litert.interpreter import Interpreter

@@ -83,9 +83,7 @@ def anchor_centres(kind: DetectorKind) -> Array:
     return np.concatenate(layers).astype(np.float32)
 
 
-def decode(
-    raw: Array, logits: Array, anchors: Array, side: int, confidence: float
-) -> tuple[Array, Array]:
+def decode(raw: Array, logits: Array, anchors: Array, side: int, confidence: float) -> tuple[Array, Array]:
     """Decode the outputs of a detector.
 
     Args:

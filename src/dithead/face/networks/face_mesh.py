@@ -48,7 +48,10 @@ _OUTPUTS = tuple(
     for landmarks, part in ((LIPS, 0), (RIGHT_EYE, 1), (RIGHT_IRIS, 1), (LEFT_EYE, 2), (LEFT_IRIS, 2))
 )
 """Of each output of the second network: the landmarks it predicts, and the number of the part in whose window."""
-_IRISES = ((slice(468, 473), np.array(RIGHT_EYE[:EYELID_POINTS])), (slice(473, 478), np.array(LEFT_EYE[:EYELID_POINTS])))
+_IRISES = (
+    (slice(468, 473), np.array(RIGHT_EYE[:EYELID_POINTS])),
+    (slice(473, 478), np.array(LEFT_EYE[:EYELID_POINTS])),
+)
 """Landmarks of each iris, and the edges of the eyelids at whose mean depth it lies."""
 
 

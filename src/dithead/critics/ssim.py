@@ -20,7 +20,8 @@ def structural_similarity(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> N
     variances = _blurred(a * a) - mean_a * mean_a + _blurred(b * b) - mean_b * mean_b
     covariance = _blurred(a * b) - mean_a * mean_b
     above = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
-    return above / ((mean_a * mean_a + mean_b * mean_b + _C1) * (variances + _C2))
+    below = (mean_a * mean_a + mean_b * mean_b + _C1) * (variances + _C2)
+    return np.asarray(above / below, np.float32)
 
 
 def _blurred(picture: NDArray[np.float32]) -> NDArray[np.float32]:

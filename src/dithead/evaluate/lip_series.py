@@ -135,7 +135,7 @@ def correlation(a: Series, b: Series) -> float:
         return float("nan")
     if pairs[0].std() < MIN_DEVIATION:
         return 0.0
-    return float(np.corrcoef(pairs)[0, 1])
+    return float(np.asarray(np.corrcoef(pairs))[0, 1])
 
 
 def best_lag(a: Series, b: Series, max_lag: int = MAX_LAG) -> tuple[float, float]:

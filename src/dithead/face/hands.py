@@ -27,7 +27,10 @@ _FARTHEST = 30_000  # pixels: OpenCV draws with 16-bit coordinates
 
 
 class HandFinder:
-    """Hands along one video. Use it as a context manager; the networks are loaded on first use. One object per thread."""
+    """Finds hands along one video.
+
+    Use it as a context manager; the networks are loaded on first use. Use one object per thread.
+    """
 
     def __init__(self) -> None:
         self._tracker: RegionTracker | None = None

@@ -174,7 +174,7 @@ def samples_of(frame: Any) -> NDArray[np.float32]:
     else:
         raw = frame.to_ndarray().reshape(-1, len(frame.layout.channels) or 1).T
     if raw.dtype == np.uint8:
-        return (raw.astype(np.float32) - 128) / 128
+        return (raw.astype(np.float32) - np.float32(128)) / np.float32(128)
     if np.issubdtype(raw.dtype, np.integer):
         return (raw / float(-np.iinfo(raw.dtype).min)).astype(np.float32)
     return np.nan_to_num(raw.astype(np.float32))

@@ -48,9 +48,8 @@ _OUTPUTS = tuple(
     for landmarks, part in ((LIPS, 0), (RIGHT_EYE, 1), (RIGHT_IRIS, 1), (LEFT_EYE, 2), (LEFT_IRIS, 2))
 )
 """Of each output of the second network: the landmarks it predicts, and the number of the part in whose window."""
-_IRISES = (
-    (slice(468, 473), np.array(RIGHT_EYE[:EYELID_POINTS])),
-    (slice(473, 478), np.array(LEFT_EYE[:EYELID_POINTS])),
+_IRISES = tuple(
+    (np.array(iris), np.array(eye[:EYELID_POINTS])) for iris, eye in ((RIGHT_IRIS, RIGHT_EYE), (LEFT_IRIS, LEFT_EYE))
 )
 """Landmarks of each iris, and the edges of the eyelids at whose mean depth it lies."""
 
@@ -106,8 +105,8 @@ def place_window(points: Array, left: Array, right: Array) -> Window:
 
     Args:
         points: (P, 2) that it must show, in pixels of the map of features.
-        left: (2,) and
-        right: (2,): the line between them is level in the window.
+        left: (2,) first point of a line that is level in the window.
+        right: (2,) last point of that line.
     """
     dx, dy = right - left
     cosine, sine = cosine_and_sine(direction(dx, dy))
@@ -119,7 +118,10 @@ def place_window(points: Array, left: Array, right: Array) -> Window:
     return Window(matrix, apply(matrix, np.full((1, 2), -_WINDOW / 2, np.float32), centre[0])[0])
 
 
-def apply(matrix: Array, points: Array, offset: Array | float = 0) -> Array:
+_ZERO = np.float32(0)
+
+
+def apply(matrix: Array, points: Array, offset: Array | np.float32 = _ZERO) -> Array:
     """Map points (P, 2) by a matrix (2, 2) and an offset (2,); sums run in order, without fused operations."""
     return points[:, :1] * matrix[:, 0] + points[:, 1:] * matrix[:, 1] + offset
 

@@ -133,9 +133,8 @@ def crop(image: RGB, region: Region, side: int, border: str = "replicate") -> RG
     )
     target = np.array([[0, side], [0, 0], [side, 0], [side, side]], np.float32)
     matrix = cv2.getPerspectiveTransform(source, target)
-    return np.asarray(
-        cv2.warpPerspective(np.ascontiguousarray(image), matrix, (side, side), borderMode=_CORNERS[border]), np.uint8
-    )
+    whole = np.ascontiguousarray(image)
+    return np.asarray(cv2.warpPerspective(whole, matrix, (side, side), borderMode=_CORNERS[border]), np.uint8)
 
 
 def as_input(pixels: RGB, darkest: float = 0.0) -> NDArray[np.float32]:

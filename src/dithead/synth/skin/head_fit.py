@@ -222,7 +222,7 @@ def refine_pose(pose: HeadPose, solid: NDArray[np.float64], points: NDArray[np.f
             step[i] = 1e-4
             columns.append((_moved(pose, step).project(solid) - pose.project(solid)).ravel() / 1e-4)
         best, *_ = np.linalg.lstsq(np.stack(columns, axis=1), residual, rcond=None)
-        pose = _moved(pose, best)
+        pose = _moved(pose, np.asarray(best, np.float64))
     return pose
 
 

@@ -58,7 +58,7 @@ def project_view(atlas: SkinAtlas, view: SkinView, fit: HeadFit, index: int) -> 
     offsets = view.landmarks[:MESH_LANDMARKS, :2] - pose.project(fit.landmarks[index])
     pixels = atlas.to_texels(pose.project(position) + atlas.spread_offsets(np.asarray(offsets, np.float64)))
     turned = atlas.to_texels(np.hstack([position, normal]) @ np.kron(np.eye(2), pose.rotation.T))
-    linear = (view.pixels.astype(np.float32) / 255) ** CAMERA_GAMMA
+    linear = np.asarray((view.pixels.astype(np.float32) / 255) ** CAMERA_GAMMA, np.float32)
     colour = sample_picture(linear, pixels, cv2.INTER_CUBIC)
     to_border = cv2.distanceTransform(np.pad(view.taken.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     margin = sample_picture(to_border, pixels, cv2.INTER_LINEAR)

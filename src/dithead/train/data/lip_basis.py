@@ -87,7 +87,9 @@ class LipBasis:
     def coefficients(self, shapes: Floats) -> NDArray[np.float32]:
         """Turn shapes (N, 81) into coefficients (N, 9)."""
         shapes = shapes.astype(np.float32)
-        return np.concatenate([shapes[:, :-1] @ self.directions, shapes[:, -1:]], 1) / self.scale
+        return np.asarray(
+            np.concatenate([shapes[:, :-1] @ self.directions, shapes[:, -1:]], 1) / self.scale, np.float32
+        )
 
     def calibrated_to(self, truth: Floats, predicted: Floats) -> LipBasis:
         """Return this basis with the gain and shift that fit predictions for held-out people to the truth.

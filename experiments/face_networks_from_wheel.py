@@ -1,4 +1,4 @@
-"""Make the network files of ``src/dithead/face/data`` from the public ``mediapipe`` wheel, and compare their hashes.
+"""Are the networks of ``src/dithead/face/data`` those of the public ``mediapipe`` wheel? Make the files from it again.
 
     pip download --no-deps mediapipe==0.10.21
     pip install flatbuffers ai-edge-litert

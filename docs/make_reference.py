@@ -13,7 +13,6 @@ import re
 import textwrap
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +20,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 import dithead
+from dithead import options
 from dithead.cli import app
 from dithead.config import PRESETS, Preset
 
@@ -28,9 +28,15 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- `make docs` writes this page from the code. Do not edit it by hand. -->\n"
 
-OPTIONS = [vars(import_module("dithead.options"))] if find_spec("dithead.options") else []
 FURTHER_API = [
-    ("Live speech", ["dithead.inference.streaming:LiveHead", "dithead.inference.streaming:LiveFrame"]),
+    (
+        "Live speech",
+        [
+            "dithead.inference.streaming:LiveHead",
+            "dithead.inference.streaming:LiveFrame",
+            "dithead.options:SamplingOptions",
+        ],
+    ),
     ("Audio-visual offset", ["dithead.critics.sync_offset:av_offset"]),
     ("Prepared datasets", ["dithead.prepare.dataset:Dataset", "dithead.prepare.shard_writer:write_shards"]),
     (
@@ -74,7 +80,8 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _parameters(command: Any) -> list[str]:
     """Return a Markdown table of a command's arguments and options."""
-    rows = [_parameter(parameter) for parameter in command.params if parameter.name != "help"]
+    parameters = sorted(command.params, key=lambda parameter: parameter.param_type_name != "argument")
+    rows = [_parameter(parameter) for parameter in parameters if parameter.name != "help"]
     return ["| argument or option | value | meaning |", "|---|---|---|", *rows, ""] if rows else []
 
 
@@ -289,6 +296,8 @@ def _object(name: str, value: Any, level: int = 2) -> list[str]:
     """Return heading, signature, description and public members of a function or class."""
     lines = [f"{'#' * level} {name.rpartition('.')[2]}\n", f"```python\n{_signature(name, value)}\n```\n"]
     text = inspect.getdoc(value) or ""
+    if inspect.isclass(value) and "__init__" in vars(value):
+        text += (inspect.getdoc(value.__init__) or "").partition("\n")[2]
     has_fields = inspect.isclass(value) and bool(fields_of(value))
     lines += [_markdown(_without_fields(text) if has_fields else text), *_choices(value), ""]
     if inspect.isclass(value):
@@ -344,8 +353,9 @@ def _parameters_of(function: Any) -> list[str]:
             parts.append("*")
         kind = "" if parameter.annotation is parameter.empty else f": {_annotation(parameter.annotation)}"
         default = "" if parameter.default is parameter.empty else f" = {_default(parameter.default)}"
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         if name != "self":
-            parts.append(f"{name}{kind}{default}")
+            parts.append(f"{stars}{name}{kind}{default}")
     return parts
 
 
@@ -360,7 +370,7 @@ def _choices(value: Any) -> list[str]:
     function = value.__init__ if inspect.isclass(value) else value
     if not inspect.isfunction(function):
         return []
-    places = [inspect.unwrap(function).__globals__, *OPTIONS]
+    places = [inspect.unwrap(function).__globals__, vars(options)]
     text = " ".join(_parameters_of(function))
     found = {word: next((place[word] for place in places if word in place), None) for word in re.findall(r"\w+", text)}
     choices = {word: get_args(alias) for word, alias in sorted(found.items())}

@@ -28,11 +28,11 @@ from dithead.critics.sync_offset import crop_mouths, load_shipped_expert, mouth_
 from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
-from dithead.train.data.clips import Source, WeightedClip, held_out_people
-from dithead.train.data.latent_cache import cache_clips
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.clips import DataSource, WeightedClip, choose_held_out_clips
+from dithead.train.data.latent_cache import LatentEncoder, cache_clips
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
-from dithead.train.data.picture_augmentation import identity
+from dithead.train.data.picture_augmentation import no_augmentation
 from dithead.train.metrics import held_out_latents as held_out
 from dithead.train.stages.parts import cache_key
 from shared import make_parser, print_table
@@ -46,8 +46,8 @@ Pictures = NDArray[np.uint8]  # (K, S, S, 3)
 def model_frames(item: WeightedClip, side: int) -> Pictures:
     """Return the first frames of a clip at the model's resolution (K, S, S, 3)."""
     crops = item.clip.frames()[:FRAMES]
-    change = identity(crops.shape[1], side)
-    return np.stack([change.picture(crop) for crop in crops])
+    resize = no_augmentation(crops.shape[1], side)
+    return np.stack([resize.apply(crop) for crop in crops])
 
 
 def decode(head: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
@@ -55,7 +55,7 @@ def decode(head: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
     track, truth = item.clip.track(), model_frames(item, head.size)
     ratio = head.size / item.clip.frames().shape[1]
     masked, mask = frame_conditions(truth, polygon_mask(track.polygon * ratio, head.size))
-    last = identity(item.clip.frames().shape[1], head.size).picture(item.clip.frames()[-1])
+    last = no_augmentation(item.clip.frames().shape[1], head.size).apply(item.clip.frames()[-1])
     reference = to_tensor(last[None]).expand(len(latents), -1, -1, -1)
     return to_pixels(head.autoencoder.decode(latents, masked, mask, reference))
 
@@ -81,20 +81,20 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", help="names of finished runs in it, such as base-0")
     options = parser.parse_args()
     basis, settings = LipBasis.load(options.ablations / "audio" / "lips.npz"), get_preset("tiny").dit
-    items, lines = held_out_people([Source(options.dataset)], 18)[:CLIPS], []
+    items, lines = choose_held_out_clips([DataSource(options.dataset)], 18)[:CLIPS], []
     for number, run in enumerate(options.runs):
         head = load_model(options.ablations / run / "model")
         cache = options.ablations / "latents" / cache_key(head, 0) / "held_out"
-        cached = cache_clips(cache, items, [1] * CLIPS, head, 0)
-        bank = LatentBank(cached, basis, settings, head.audio, head.config.dit.references)
-        clips = held_out.held_out_clips(bank, CLIPS, FRAMES)
+        cached = cache_clips(cache, items, [1] * CLIPS, LatentEncoder(head, 0))
+        dataset = LatentDataset(cached, basis, settings, head.audio, head.config.dit.references)
+        clips = held_out.held_out_clips(dataset, CLIPS, FRAMES)
         if number == 0:
             lines.append(judge("truth", items, [model_frames(item, head.size) for item in items]))
             rebuilt = [decode(head, item, clip.latent) for item, clip in zip(items, clips, strict=True)]
             lines.append(judge("truth, encoded and decoded", items, rebuilt))
-            copies = [decode(head, i, held_out.copied(head, c)) for i, c in zip(items, clips, strict=True)]
+            copies = [decode(head, i, held_out.paste_references(head, c)) for i, c in zip(items, clips, strict=True)]
             lines.append(judge("nearest references, copied", items, copies))
-        drawn = [held_out.sample(head, clip, clip.mel) for clip in clips]
+        drawn = [held_out.sample(head, clip) for clip in clips]
         pictures = [decode(head, item, latents) for item, latents in zip(items, drawn, strict=True)]
         lines.append(judge(run, items, pictures))
     print_table(["run", "cosine at offset 0", "confidence", "offset within one frame"], lines)

@@ -25,7 +25,7 @@ from dithead.evaluate.baselines import write_copy, write_frozen
 from dithead.evaluate.clip_measures import measure_self
 from dithead.evaluate.lip_series import Measures
 from dithead.evaluate.observe_video import Observation, observe
-from dithead.evaluate.sync_measures import speech_measures
+from dithead.evaluate.sync_measures import measure_sync
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.audio import read_audio, write_audio
 from dithead.media.video import probe, read_frames
@@ -115,7 +115,7 @@ def prepare_presenter(path: Path, other: Path, folder: Path) -> Presenter:
 def measure(presenter: Presenter, make: Callable[[Presenter], Path]) -> Measures:
     """Make a case's video and measure it against the presenter."""
     video = observe(make(presenter), presenter.source)
-    return measure_self(video, presenter.source, presenter.wave) | speech_measures(video)
+    return measure_self(video, presenter.source, presenter.wave) | measure_sync(video)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import DitheadError
-from dithead.evaluate.report import table
+from dithead.evaluate.tables import markdown_table
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.types import Wave
 
@@ -59,4 +59,4 @@ def shift_sound(wave: Wave, frames: int) -> Wave:
 
 def print_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table whose columns, but for the first, are aligned right."""
-    print(table(list(heading), [list(line) for line in lines]), flush=True)
+    print(markdown_table(heading, lines), flush=True)

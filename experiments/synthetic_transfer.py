@@ -38,9 +38,10 @@ from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.skin.skin_record import SKINS_FOLDER
+from dithead.train.data.mouth_dataset import MouthClip, augment_mouth_images, inner_pictures, mouth_clip
 from dithead.train.data.speech_augmentation import augment_mel
-from dithead.train.loop.runtime import step_generator, step_rng
-from dithead.train.stages.sync_expert import Speaking, augment_mouths, held_out_numbers, inner, speaking
+from dithead.train.loop.randomness import step_generator, step_rng
+from dithead.train.metrics.held_out_sync import held_out_metrics
 from shared import RATE, load_clips, make_parser, parse_named, print_table
 
 GREY = SyncConfig(side=32, width=24, embedding=64, colour=False)
@@ -57,7 +58,7 @@ Numbers = dict[str, float]
 class Sample:
     """A clip as the networks see it, and how far its lips are open (N,)."""
 
-    speaking: Speaking
+    mouth: MouthClip
     opening: NDArray[np.float32]
 
 
@@ -100,14 +101,14 @@ def load_sample(clip: Clip, cache: Path) -> Sample:
     """Load one clip, or compute its features once."""
     path = cache / f"{clip.id}.npz"
     if not path.exists():
-        computed, opening = speaking(clip, GREY), [lip_aperture(frame) for frame in clip.track().landmarks]
+        computed, opening = mouth_clip(clip, GREY), [lip_aperture(frame) for frame in clip.track().landmarks]
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
             np.savez(file, mouths=computed.mouths, mel=computed.mel, opening=np.array(opening, np.float32))
         part.replace(path)
     with np.load(path, allow_pickle=False) as stored:
-        return Sample(Speaking(stored["mouths"], stored["mel"]), stored["opening"])
+        return Sample(MouthClip(stored["mouths"], stored["mel"]), stored["opening"])
 
 
 def make_batch(datasets: Sequence[Sequence[Sample]], seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,11 +119,11 @@ def make_batch(datasets: Sequence[Sequence[Sample]], seed: int, step: int) -> tu
         samples = datasets[segment % len(datasets)]
         sample = samples[int(rng.integers(len(samples)))]
         first = int(rng.integers(0, len(sample.opening) - FRAMES + 1))
-        mel = sample.speaking.mel[first * MEL_PER_FRAME : (first + FRAMES) * MEL_PER_FRAME].astype(np.float32)
+        mel = sample.mouth.mel[first * MEL_PER_FRAME : (first + FRAMES) * MEL_PER_FRAME].astype(np.float32)
         mels.append(augment_mel(rng, mel) if rng.random() < AUGMENTED else mel)
-        mouths.append(sample.speaking.mouths[first : first + FRAMES])
+        mouths.append(sample.mouth.mouths[first : first + FRAMES])
         openings.append(sample.opening[first : first + FRAMES])
-    pictures = augment_mouths(mouths_to_tensor(np.stack(mouths)), IN_COLOUR, step_generator(seed, step))
+    pictures = augment_mouth_images(mouths_to_tensor(np.stack(mouths)), IN_COLOUR, step_generator(seed, step))
     return pictures, torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(openings))
 
 
@@ -153,12 +154,12 @@ def train(datasets: Sequence[Sequence[Sample]], steps: int, seed: int) -> Probe:
 @torch.inference_mode()
 def measure(probe: Probe, samples: Sequence[Sample]) -> Numbers:
     """Return the mean of each of COLUMNS over clips, and its standard error as ``NAME_error``."""
-    sync = [held_out_numbers(probe.sync, [sample.speaking]) for sample in samples]
+    sync = [held_out_metrics(probe.sync, [sample.mouth]) for sample in samples]
     by_speech, by_picture = [], []
     for sample in samples:
-        mel = torch.from_numpy(sample.speaking.mel.astype(np.float32))[None]
+        mel = torch.from_numpy(sample.mouth.mel.astype(np.float32))[None]
         by_speech.append(correlation(probe.opening_from_speech(mel)[0], sample))
-        pictures = mouths_to_tensor(inner(sample.speaking.mouths, GREY.side)[None])
+        pictures = mouths_to_tensor(inner_pictures(sample.mouth.mouths, GREY.side)[None])
         by_picture.append(correlation(probe.opening_from_pictures(pictures)[0], sample))
     values = {
         "offset": [numbers["held_out_offset"] for numbers in sync],

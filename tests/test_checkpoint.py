@@ -23,6 +23,7 @@ from dithead.hub import resolve_model
 from dithead.models.audio.context_encoder import ContextEncoderConfig
 from dithead.models.audio.mel import log_mel, with_samples
 from dithead.models.talking_head import Conditions, TalkingHead
+from dithead.train.loop.weights_file import fill
 
 
 def random_model() -> TalkingHead:
@@ -257,6 +258,20 @@ def test_the_shipped_model_of_format_1_generates_what_it_did() -> None:
     assert frames.shape == (2, 3, 160, 160)
     means = [frames.mean().item(), frames.std().item(), latents.mean().item(), latents.std().item()]
     assert means == pytest.approx(SMALL_0_6, abs=2e-5)
+
+
+def test_weights_of_an_audio_run_of_format_1_are_read_under_their_new_names(tmp_path: Path) -> None:
+    model = with_lip_predictor()
+    folder = save_model(tmp_path / "model", model, dtype=torch.float32)
+    as_format_1(folder)
+    encoder = with_lip_predictor().audio
+    torch.nn.init.zeros_(encoder.position)
+    fill(encoder, folder / "audio.safetensors", "train it")
+    expected = model.audio.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())
+    save_file({"ear.place": torch.zeros(4, 4)}, tmp_path / "audio.safetensors")
+    with pytest.raises(ModelError, match="small 0.5"):
+        fill(encoder, tmp_path / "audio.safetensors", "train it")
 
 
 def test_attention_over_time_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from dithead import __version__
 from dithead.cli import app
 from dithead.errors import DataError, DitheadError, MissingExtraError
+from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
 from dithead.synth.corpus.options import SynthOptions
@@ -190,15 +191,40 @@ def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.config import get_preset
+    from dithead.train.stages import options
 
+    made = {"autoencoder": options.StageOptions, "audio": options.AudioOptions, "dit": options.DenoiserOptions}
     called = stand_in(monkeypatch, f"dithead.train.stages.{STAGE_FILES[stage]}.train_{stage}", Path("run"))
     extra = ["--autoencoder", "ae", "--audio", "heard"] if stage == "dit" else []
     arguments = ["--data", "a:0.7", "--data", "b", "--preset", "tiny", "-o", "run", "--steps", "5", *extra]
     result = run("train", stage, *arguments)
     assert result.exit_code == 0, result.output
     stage_one = (Path("ae"), Path("heard")) if extra else ()
-    assert called.arguments == (["a:0.7", "b"], get_preset("tiny"), Path("run"), *stage_one)
-    assert called.options == {"steps": 5}
+    assert called.arguments == (["a:0.7", "b"], get_preset("tiny"), Path("run"), *stage_one, made[stage](steps=5))
+    assert called.options == {}
+
+
+def test_train_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dithead.train.stages.options import SyncOptions
+
+    called = stand_in(monkeypatch, "dithead.train.stages.sync_expert.train_sync", Path("run/sync.safetensors"))
+    result = run("train", "sync", "--data", "a", "-o", "run", "--expert", "loss", "--init", "old")
+    assert result.exit_code == 0, result.output
+    assert called.arguments == (["a"], Path("run"), SyncOptions(expert="loss", init=Path("old")))
+
+
+def test_the_options_of_training_are_those_of_their_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each option, its default and its help text are written once, in ``train.stages.options``."""
+    from dataclasses import fields
+
+    from dithead.train.stages import options
+
+    monkeypatch.setenv("COLUMNS", "200")
+    for stage, made in {"audio": options.AudioOptions, "sync": options.SyncOptions}.items():
+        text = " ".join(run("train", stage, "--help").stdout.replace("│", " ").split())
+        for field in fields(made):
+            assert f"--{field.name.replace('_', '-')} " in text
+            assert field.metadata["help"] in text
 
 
 def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +267,9 @@ def report(tmp_path: Path) -> dict[str, Any]:
 def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
     called = stand_in(monkeypatch, "dithead.evaluate.protocols.evaluate_model", report)
     result = run("evaluate", "--data", "test", "-o", tmp_path, "--steps", "1", "--steps", "4", "--json")
-    assert called.arguments == ("small", Path("test"), tmp_path)
+    assert called.arguments == ("small", Path("test"), tmp_path, EvaluateOptions(steps=[1, 4]))
     assert called.options.pop("say") is not None
-    assert called.options == {"steps": [1, 4]}
+    assert called.options == {}
     assert json.loads(result.stdout) == {"schema": "dithead.report/1"}
 
 

@@ -3,6 +3,9 @@
 import importlib
 import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -171,3 +174,14 @@ def test_every_key_on_the_page_of_metrics_is_written_by_the_code() -> None:
     code = "".join(file.read_text() for file in (ROOT / "src" / "dithead" / "evaluate").glob("*.py"))
     assert len(keys) > 20
     assert not [key for key in sorted(keys) if key not in code]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("zensical")
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=tmp_path, check=True)
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "out" / "site").rglob("*.html")]
+    assert len(pages) > 25
+    assert not [tag for page in pages for tag in re.findall(r"<(?:script|link|img)[^>]+https?://[^>]*>", page)]

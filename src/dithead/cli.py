@@ -76,7 +76,7 @@ def presets(as_json: Json = False) -> None:
         out(json.dumps(told))
         return
     for name, preset in PRESETS.items():
-        out(f"{name:<6} {sizes_of(preset.model).told(preset.model)}")
+        out(f"{name:<6} {sizes_of(preset.model).summary(preset.model)}")
 
 
 @app.command()

@@ -10,9 +10,10 @@ import pytest
 from dithead.checkpoint import build_model, save_model
 from dithead.config import PRESETS
 from dithead.errors import ConfigError, DataError, OutputError
+from dithead.evaluate.options import EvaluateOptions
 from dithead.evaluate.plan import make_plan
 from dithead.evaluate.protocols import evaluate_model
-from dithead.evaluate.report_folder import fingerprint
+from dithead.evaluate.report_folder import hash_weights
 from dithead.media.audio import read_audio
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
@@ -44,7 +45,7 @@ def model():
 @pytest.fixture(scope="module")
 def made(clips, model, tmp_path_factory):
     output = tmp_path_factory.mktemp("reports") / "report"
-    return output, evaluate_model(model, clips, output, steps=(1,))
+    return output, evaluate_model(model, clips, output, EvaluateOptions(steps=(1,)))
 
 
 def test_every_row_is_there_and_nothing_failed(made):
@@ -81,7 +82,7 @@ def test_the_truth_row_is_the_best(made):
 def test_the_same_command_again_only_reads(made, clips, model):
     output, report = made
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")}
-    again = evaluate_model(model, clips, output, steps=(1,))
+    again = evaluate_model(model, clips, output, EvaluateOptions(steps=(1,)))
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.mp4")} == before
     assert again["metrics"]["psnr"]["mean"] == pytest.approx(report["metrics"]["psnr"]["mean"], abs=1e-5)
 
@@ -90,7 +91,7 @@ def test_a_lost_video_is_made_again_alike(made, clips, model):
     output, report = made
     (output / "clips" / "ben.json").unlink()
     (output / "videos" / "ours_1_steps" / "self" / "ben.mp4").unlink()
-    again = evaluate_model(model, clips, output, steps=(1,))
+    again = evaluate_model(model, clips, output, EvaluateOptions(steps=(1,)))
     ours = (r["clips"]["ben"]["psnr"] for r in (report, again))
     assert next(ours) == pytest.approx(next(ours), abs=0.01)
 
@@ -98,7 +99,7 @@ def test_a_lost_video_is_made_again_alike(made, clips, model):
 def test_another_model_does_not_mix_in(made, clips):
     other = build_model(PRESETS["tiny"].model)
     with pytest.raises(OutputError, match="other settings"):
-        evaluate_model(other, clips, made[0], steps=(1,))
+        evaluate_model(other, clips, made[0], EvaluateOptions(steps=(1,)))
 
 
 def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
@@ -106,7 +107,7 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
     folder.mkdir()
     (folder / "good.mp4").symlink_to(sorted(clips.glob("*.mp4"))[0])
     (folder / "text.mp4").write_text("not a video")
-    report = evaluate_model(model, folder, tmp_path / "report", steps=(1,), protocols=("self",))
+    report = evaluate_model(model, folder, tmp_path / "report", EvaluateOptions(steps=(1,), protocols=("self",)))
     assert report["metrics"]["lip_correlation"]["failed"] == 1
     assert "text" in report["rows"]["ours_1_steps"]["errors"]
     assert "text" in (tmp_path / "report" / "report.html").read_text()
@@ -114,29 +115,33 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
 
 def test_baselines_are_taken_over_from_a_report_that_fits(made, clips, model, tmp_path):
     output, report = made
-    again = evaluate_model(model, clips, tmp_path / "report", steps=(1,), baselines=output)
+    again = evaluate_model(model, clips, tmp_path / "report", EvaluateOptions(steps=(1,), baselines=output))
     assert not (tmp_path / "report" / "videos" / "frozen_mouth").exists()
     for row in ("truth", "frozen_mouth", "ours_1_steps"):
         numbers = [r["rows"][row]["metrics"]["psnr"]["mean"] for r in (report, again)]
         assert numbers[0] == pytest.approx(numbers[1], abs=0.01)
     with pytest.raises(ConfigError, match="other protocols"):
-        evaluate_model(model, clips, tmp_path / "other", steps=(1,), protocols=("self",), baselines=output)
+        evaluate_model(
+            model, clips, tmp_path / "other", EvaluateOptions(steps=(1,), protocols=("self",), baselines=output)
+        )
 
 
 def test_the_models_own_number_of_steps_is_the_default(clips, model, tmp_path):
-    plan = make_plan(model, clips, tmp_path / "report", None, ("self",), 0, "cpu", None)
+    plan = make_plan(model, clips, tmp_path / "report", EvaluateOptions(protocols=("self",), device="cpu"))
     assert plan.steps == (model.config.steps,)
     with pytest.raises(ConfigError, match="one positive number"):
-        make_plan(model, clips, tmp_path / "other", (0,), ("self",), 0, "cpu", None)
+        EvaluateOptions(steps=(0,))
 
 
-def test_a_plan_travels_without_its_networks(clips, model, tmp_path):
+def test_a_plan_is_sent_without_its_networks(clips, model, tmp_path):
     save_model(tmp_path / "model", model)
-    plan = make_plan(str(tmp_path / "model"), clips, tmp_path / "report", None, ("self",), 0, "cpu", None)
-    assert plan.talker is not None
+    plan = make_plan(
+        str(tmp_path / "model"), clips, tmp_path / "report", EvaluateOptions(protocols=("self",), device="cpu")
+    )
+    assert plan.loaded_model is not None
     sent = pickle.dumps(plan.absolute())
     assert len(sent) < 5000
-    assert fingerprint(pickle.loads(sent).talker) == plan.settings["model_sha256"]
+    assert hash_weights(pickle.loads(sent).loaded_model) == plan.settings["model_sha256"]
 
 
 @pytest.mark.slow
@@ -145,9 +150,11 @@ def test_other_processes_measure_the_same(made, clips, model, tmp_path, engine, 
     if engine == "ray":
         pytest.importorskip("ray")
     save_model(tmp_path / "model", model)
-    plain = evaluate_model(tmp_path / "model", clips, tmp_path / "one", protocols=("self",))
+    plain = evaluate_model(tmp_path / "model", clips, tmp_path / "one", EvaluateOptions(protocols=("self",)))
     output = tmp_path / "many"
-    again = evaluate_model(tmp_path / "model", clips, output, protocols=("self",), engine=engine, workers=workers)
+    again = evaluate_model(
+        tmp_path / "model", clips, output, EvaluateOptions(protocols=("self",), engine=engine, workers=workers)
+    )
     assert list(again["clips"]) == list(plain["clips"])
     for clip, measures in plain["clips"].items():
         assert again["clips"][clip]["psnr"] == pytest.approx(measures["psnr"], abs=0.05)
@@ -160,7 +167,7 @@ def test_a_dead_worker_costs_its_clip_and_the_same_command_measures_it(clips, mo
 
     with monkeypatch.context() as patch:
         patch.setattr("dithead.evaluate.protocols.map_tasks", dying)
-        report = evaluate_model(model, clips, tmp_path / "report", steps=(1,), protocols=("self",))
+        report = evaluate_model(model, clips, tmp_path / "report", EvaluateOptions(steps=(1,), protocols=("self",)))
     assert report["metrics"]["psnr"]["failed"] == 1
-    again = evaluate_model(model, clips, tmp_path / "report", steps=(1,), protocols=("self",))
+    again = evaluate_model(model, clips, tmp_path / "report", EvaluateOptions(steps=(1,), protocols=("self",)))
     assert again["metrics"]["psnr"]["failed"] == 0

@@ -1,5 +1,6 @@
 """Means, intervals, failures, tables, and two reports compared."""
 
+import html
 import json
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.evaluate.compare import compare_reports, comparison_table, sign_flip_p
-from dithead.evaluate.experts import Experts
-from dithead.evaluate.report import ClipRecord, build_report, markdown
-from dithead.evaluate.report_folder import claim, write_reports
+from dithead.evaluate.evaluation_clips import fit_length, list_videos, pair_drivers, parse_named_paths
+from dithead.evaluate.metric_catalogue import METRICS
+from dithead.evaluate.network_measures import NetworkMeasures
+from dithead.evaluate.options import EvaluateOptions
+from dithead.evaluate.report import ClipRecord, build_report, report_markdown
+from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.evaluate.statistics import bootstrap, summarise
-from dithead.evaluate.test_clips import drivers_of, fitted, named_paths, videos_in
 
 NAN = float("nan")
 
@@ -28,10 +31,10 @@ def records(values: list[float], seed: int = 0) -> list[ClipRecord]:
 
 
 def report_of(values: list[float]):
-    return build_report(records(values), {"ours": "small, 4 steps"}, "ours", {"seed": 0}, Experts().missing())
+    return build_report(records(values), {"ours": "small, 4 steps"}, "ours", {"seed": 0}, NetworkMeasures().missing())
 
 
-def test_failures_are_counted_and_lend_the_mean_nothing():
+def test_failures_are_counted_and_do_not_count_in_the_mean():
     summary = summarise({"a": {"x": 1.0}, "b": {"x": NAN}, "c": {}, "d": {"x": 3.0}})["x"]
     assert (summary["mean"], summary["n"], summary["failed"]) == (2.0, 2, 2)
 
@@ -52,7 +55,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
 
 def test_report_json_has_the_documented_keys_and_no_nan(tmp_path):
     out = tmp_path / "report"
-    claim(out, {"seed": 0})
+    claim_folder(out, {"seed": 0})
     write_reports(out, report_of([0.5, NAN]), records([0.5, NAN]))
     text = (out / "report.json").read_text()
     report = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -65,7 +68,7 @@ def test_report_json_has_the_documented_keys_and_no_nan(tmp_path):
 
 
 def test_the_page_is_self_contained_and_escapes(tmp_path):
-    claim(tmp_path / "r", {})
+    claim_folder(tmp_path / "r", {})
     report = report_of([0.5, 0.6])
     report["rows"]["ours"]["label"] = "<script>alert(1)</script>"
     write_reports(tmp_path / "r", report, records([0.5, 0.6]))
@@ -85,21 +88,21 @@ def test_a_record_survives_the_disk(tmp_path):
 
 
 def test_a_folder_is_claimed_by_its_settings(tmp_path):
-    claim(tmp_path / "r", {"seed": 0})
-    claim(tmp_path / "r", {"seed": 0})
+    claim_folder(tmp_path / "r", {"seed": 0})
+    claim_folder(tmp_path / "r", {"seed": 0})
     with pytest.raises(OutputError, match="other settings"):
-        claim(tmp_path / "r", {"seed": 1})
+        claim_folder(tmp_path / "r", {"seed": 1})
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
-        claim(tmp_path, {})
+        claim_folder(tmp_path, {})
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_markdown_shows_failures():
-    assert "0.50 (1 failed)" in markdown(report_of([0.5, NAN]))
+    assert "0.50 (1 failed)" in report_markdown(report_of([0.5, NAN]))
 
 
 def test_nothing_measured_is_an_error():
@@ -110,7 +113,7 @@ def test_nothing_measured_is_an_error():
 def test_compare_finds_the_better_and_not_where_there_is_none(tmp_path):
     worse = [0.5, 0.52, 0.61, 0.4, 0.55, 0.48, 0.6, 0.51]
     for name, values in (("a", worse), ("b", [v + 0.1 for v in worse])):
-        claim(tmp_path / name, {})
+        claim_folder(tmp_path / name, {})
         write_reports(tmp_path / name, report_of(values), records(values))
     result = compare_reports(tmp_path / "a", tmp_path / "b")
     r, gain = result["metrics"]["lip_correlation"], result["metrics"]["lip_gain"]
@@ -136,41 +139,49 @@ def test_compare_refuses_what_is_no_report(tmp_path):
 def test_pairing_is_by_name_and_never_with_itself(tmp_path):
     for name in ("b.mp4", "a.MKV", "c.mpg", "notes.txt", ".hidden.mp4"):
         (tmp_path / name).touch()
-    names = list(videos_in(tmp_path))
+    names = list(list_videos(tmp_path))
     assert names == ["a", "b", "c"]
-    assert drivers_of(names) == {"a": "b", "b": "c", "c": "a"}
+    assert pair_drivers(names) == {"a": "b", "b": "c", "c": "a"}
     with pytest.raises(DataError, match="two clips"):
-        drivers_of(["a"])
+        pair_drivers(["a"])
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):
     (tmp_path / "a.mp4").touch()
     (tmp_path / "a.mkv").touch()
     with pytest.raises(DataError, match="rename one"):
-        videos_in(tmp_path)
+        list_videos(tmp_path)
 
 
 def test_sound_is_cut_or_filled_to_the_picture():
     wave = np.ones(100, np.float32)
-    assert len(fitted(wave, 2.0, 40)) == 80
-    filled = fitted(wave, 3.0, 40)
+    assert len(fit_length(wave, 2.0, 40)) == 80
+    filled = fit_length(wave, 3.0, 40)
     assert (len(filled), filled[-20:].sum(), filled.sum()) == (120, 0, 100)
 
 
-def test_bad_requests_are_named(tmp_path):
-    from dithead.evaluate.protocols import evaluate_model
-
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).touch()
+def test_bad_options_are_named():
     with pytest.raises(ConfigError, match="unknown protocol"):
-        evaluate_model("small", tmp_path, tmp_path / "r", protocols=("mirror",))
+        EvaluateOptions(protocols=("mirror",))
     with pytest.raises(ConfigError, match="steps"):
-        evaluate_model("small", tmp_path, tmp_path / "r", steps=(0,))
-    assert not (tmp_path / "r").exists()
+        EvaluateOptions(steps=(0,))
+
+
+def test_every_shown_metric_is_explained(tmp_path):
+    assert all(metric.meaning.endswith(".") for metric in METRICS)
+    assert len({metric.name for metric in METRICS}) == len({metric.heading for metric in METRICS}) == len(METRICS)
+    claim_folder(tmp_path / "r", {})
+    write_reports(tmp_path / "r", report_of([0.5, 0.6]), records([0.5, 0.6]))
+    page = (tmp_path / "r" / "report.html").read_text()
+    shown = [metric for metric in METRICS if f">{metric.heading}</th>" in page]
+    assert [metric.name for metric in shown] == ["lip_correlation", "lip_gain", "cross_driver_correlation"]
+    for metric in shown:
+        assert f"title='{html.escape(metric.meaning)}'" in page
+        assert f"<dd>{html.escape(metric.meaning)}</dd>" in page
 
 
 def test_paths_are_named_once():
-    assert list(named_paths(["a=x", "b=y=z"])) == ["a", "b"]
+    assert list(parse_named_paths(["a=x", "b=y=z"])) == ["a", "b"]
     for wrong in (["a"], ["=x"], ["a="], ["a=x", "a=y"]):
         with pytest.raises(ConfigError, match="NAME=PATH"):
-            named_paths(wrong)
+            parse_named_paths(wrong)

@@ -10,7 +10,7 @@ from dithead.checkpoint import load_model
 from dithead.evaluate.baselines import write_copy, write_frozen
 from dithead.evaluate.clip_measures import measure_self
 from dithead.evaluate.observe_video import observe
-from dithead.evaluate.sync_measures import speech_measures
+from dithead.evaluate.sync_measures import measure_sync
 from dithead.hub import DEFAULT_MODEL
 from dithead.inference.pipeline import generate
 from dithead.media.audio import read_audio, write_audio
@@ -42,28 +42,28 @@ def scores(tmp_path_factory):
         write_audio(folder / f"{case}.wav", wave, RATE)
         made[case] = generate(clip, folder / f"{case}.wav", folder / f"{case}.mp4", model=model).output
     seen = {case: observe(path, source) for case, path in made.items()}
-    return {case: measure_self(video, source) | speech_measures(video, own) for case, video in seen.items()}
+    return {case: measure_self(video, source) | measure_sync(video, own) for case, video in seen.items()}
 
 
 @pytest.mark.parametrize("metric", ["lip_correlation", "lip_velocity_correlation"])
-def test_following_the_speech_is_told_from_speaking_and_from_stillness(scores, metric):
+def test_following_the_speech_differs_from_other_speech_and_from_stillness(scores, metric):
     truth, ours, shuffled, frozen = (scores[c][metric] for c in ("truth", "ours", "shuffled", "frozen"))
     assert truth > ours > max(shuffled, frozen)  # which of these two is higher is chance: neither follows
 
 
-def test_landmarks_nearest_the_truth_are_the_truths_then_ours(scores):
+def test_the_landmarks_of_the_truth_are_nearest_then_ours(scores):
     truth, ours, shuffled, frozen = (scores[c]["lmd"] for c in ("truth", "ours", "shuffled", "frozen"))
     assert truth < ours < min(shuffled, frozen)
 
 
-def test_the_expert_hears_which_mouth_speaks_the_sound(scores):
+def test_the_expert_finds_which_mouth_speaks_the_sound(scores):
     """Each by the sound it was to speak: the shuffled one by that of the clip, which is not its own."""
     truth, ours, shuffled, frozen = (scores[c]["sync_confidence"] for c in ("truth", "ours", "shuffled", "frozen"))
     assert min(truth, ours) > 2 * max(shuffled, frozen)
 
 
 @pytest.mark.parametrize("metric", ["psnr_mouth", "ssim"])
-def test_looking_like_the_truth_is_told_from_a_frozen_mouth(scores, metric):
+def test_looking_like_the_truth_differs_from_a_frozen_mouth(scores, metric):
     assert scores["truth"][metric] > max(scores[case][metric] for case in ("ours", "shuffled", "frozen"))
 
 

@@ -12,7 +12,7 @@ from dithead.critics.sync_offset import find_crops_offset, load_shipped_expert, 
 from dithead.errors import ModelError
 from dithead.evaluate.baselines import write_frozen
 from dithead.evaluate.observe_video import observe
-from dithead.evaluate.sync_measures import _lips, speech_measures
+from dithead.evaluate.sync_measures import crop_landmarks, measure_sync
 from dithead.media.audio import read_audio
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
@@ -39,15 +39,15 @@ def case(request, tmp_path_factory):
 @pytest.mark.parametrize("late", range(-5, 6))
 def test_sound_shifted_by_k_frames_is_offset_k(case, late):
     video, wave = case
-    assert speech_measures(video, shifted(wave, late))["sync_offset"] == pytest.approx(late, abs=1)
+    assert measure_sync(video, shifted(wave, late))["sync_offset"] == pytest.approx(late, abs=1)
 
 
-def test_the_truth_is_told_from_another_voice_and_a_frozen_mouth(case, tmp_path):
+def test_the_truth_differs_from_another_voice_and_a_frozen_mouth(case, tmp_path):
     video, wave = case
     others = [read_audio(path, RATE)[: len(wave)] for path in PRESENTERS]
     other = next(o for o in others if len(o) != len(wave) or not np.allclose(o, wave, atol=1e-3))
     frozen = observe(write_frozen(video, tmp_path / "frozen.mp4", wave), video)
-    truth, strange, still = speech_measures(video), speech_measures(video, other), speech_measures(frozen)
+    truth, strange, still = measure_sync(video), measure_sync(video, other), measure_sync(frozen)
     assert truth["sync_confidence"] > 2 * max(strange["sync_confidence"], still["sync_confidence"])
     assert truth["sync_distance"] < min(strange["sync_distance"], still["sync_distance"])
 
@@ -55,7 +55,9 @@ def test_the_truth_is_told_from_another_voice_and_a_frozen_mouth(case, tmp_path)
 @pytest.mark.parametrize("late", [-4, 0, 3])
 def test_the_one_for_losses_finds_offsets_too(case, late):
     video, wave = case
-    found = find_crops_offset(video.crops, mouth_centre(_lips(video)), shifted(wave, late), load_shipped_expert("loss"))
+    found = find_crops_offset(
+        video.crops, mouth_centre(crop_landmarks(video)), shifted(wave, late), load_shipped_expert("loss")
+    )
     assert found.frames == pytest.approx(late, abs=1)
     assert found.confidence > 0.05  # an unmoving mouth reads 0.03
 

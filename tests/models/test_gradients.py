@@ -12,7 +12,7 @@ from dithead.config import get_preset
 from dithead.critics.discriminator import LatentCritic, PatchDiscriminator
 from dithead.models.audio.mel_encoder import MelEncoder
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
-from dithead.train.stages.audio_encoder import Listener
+from dithead.train.stages.audio_encoder import AudioEncoderWithHeads
 
 
 def autoencoder() -> tuple[nn.Module, Callable[[], Tensor]]:
@@ -34,7 +34,7 @@ def critic() -> tuple[nn.Module, Callable[[], Tensor]]:
 
 def listener() -> tuple[nn.Module, Callable[[], Tensor]]:
     config = get_preset("tiny").model.audio
-    model = Listener(MelEncoder(config))
+    model = AudioEncoderWithHeads(MelEncoder(config))
     return model, lambda: torch.stack([part.square().mean() for part in model(torch.randn(2, config.window, 80))]).sum()
 
 

@@ -122,7 +122,7 @@ def test_a_model_of_pretrained_parts_is_saved_and_loaded_without_its_sources(
     torch.testing.assert_close(back.audio.features(wave), encoder.features(wave))
     with torch.no_grad():
         torch.testing.assert_close(back.autoencoder.encode(image), pictures.encode(image))
-    tokens = back.audio_window(back.audio.features(wave), torch.tensor([0.5]))
+    tokens = back.speech_tokens(back.audio.features(wave), torch.tensor([0.5]))
     mask = torch.zeros(1, 1, 64, 64)
     mask[:, :, 32:, 16:48] = 1
     made, _ = back.generate(Conditions(image * (1 - mask), mask, image, tokens), back.initial_noise(0))

@@ -20,12 +20,13 @@ import torch
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
 from dithead.errors import ConfigError, DataError, ModelError
-from dithead.train.loop.loggers import Watchers
-from dithead.train.loop.processes import Team
-from dithead.train.loop.run_folder import Run, read_checkpoint
-from dithead.train.loop.runtime import Clock, prefetch
+from dithead.train.loop.batches import TrainingClock, prefetch
+from dithead.train.loop.loggers import Loggers
+from dithead.train.loop.processes import ProcessGroup
+from dithead.train.loop.run_folder import RunFolder, read_checkpoint
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.options import AudioOptions, StageOptions
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -87,7 +88,7 @@ def test_killed_while_saving_leaves_the_last_good_checkpoint(whole: Path, tmp_pa
     assert losses(tmp_path / "run") == losses(whole), "numbers of steps done twice are listed once"
 
 
-def test_a_full_disk_is_told_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
     done = toy(tmp_path / "run", 20, "full")
     assert "OutputError" in done.stderr
     assert "step 10 cannot be written" in done.stderr
@@ -96,7 +97,7 @@ def test_a_full_disk_is_told_and_loses_nothing(whole: Path, tmp_path: Path) -> N
     assert_same(whole, tmp_path / "run")
 
 
-def test_no_room_for_numbers_is_told_and_a_line_cut_off_is_dropped(whole: Path, tmp_path: Path) -> None:
+def test_no_room_for_metrics_is_reported_and_a_line_cut_off_is_dropped(whole: Path, tmp_path: Path) -> None:
     done = toy(tmp_path / "run", 20, "cramped")
     assert "OutputError" in done.stderr
     assert "run: File too large; the last checkpoint is whole" in done.stderr
@@ -146,8 +147,8 @@ def test_two_machines_train_as_one_process(whole: Path, tmp_path: Path) -> None:
         subprocess.Popen([*launch, f"--node-rank={i}", *meeting], env=environment(False), stderr=subprocess.PIPE)
         for i in range(2)
     ]
-    told = [machine.communicate(timeout=240)[1] for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], told
+    errors = [machine.communicate(timeout=240)[1] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], errors
     assert json.loads((tmp_path / "run" / "cost.json").read_text())["processes"] == 2
     assert losses(tmp_path / "run") == pytest.approx(losses(whole), rel=1e-9)
 
@@ -188,8 +189,8 @@ def test_two_processes_train_stage_one_as_one_does(dataset: Path, tmp_path: Path
 def test_accelerate_launches_a_split_stage_two_that_trains_as_one_process(dataset: Path, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     tiny = get_preset("tiny")
-    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", steps=3, device="cpu")
-    audio = train_audio([str(dataset)], tiny, tmp_path / "audio", steps=3, device="cpu")
+    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", StageOptions(steps=3, device="cpu"))
+    audio = train_audio([str(dataset)], tiny, tmp_path / "audio", AudioOptions(steps=3, device="cpu"))
     launch = ["accelerate.commands.launch", "--use_fsdp", "--fsdp_version=2", "--num_processes=2", "--num_machines=1",
               "--mixed_precision=no", "--dynamo_backend=no", "-m"]  # fmt: skip
     runs = []
@@ -207,44 +208,44 @@ def test_accelerate_launches_a_split_stage_two_that_trains_as_one_process(datase
 
 
 def test_rows_are_shared_out_evenly() -> None:
-    second = Team()
+    second = ProcessGroup()
     second.rank, second.size = 1, 2
-    assert [*Team().rows(4)] == [0, 1, 2, 3]
+    assert [*ProcessGroup().rows(4)] == [0, 1, 2, 3]
     assert [*second.rows(4)] == [2, 3]
     with pytest.raises(ConfigError, match="batch 5 cannot be shared by 2"):
         second.rows(5)
 
 
-def test_a_watcher_that_does_not_start_stops_nothing(
+def test_a_logger_that_does_not_start_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "wandb.py").write_text("raise SystemError('a build for another protobuf')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("WANDB_PROJECT", "dithead")
-    Run(tmp_path / "run", {"stage": "toy"}).log(step=1, loss=0.5)
+    RunFolder(tmp_path / "run", {"stage": "toy"}).log(step=1, loss=0.5)
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["loss"] == 0.5
     assert "wandb is installed but does not start (a build for another protobuf)" in caplog.text
 
 
-def test_wandb_is_told_numbers_and_pictures_where_a_project_is_named(
+def test_wandb_gets_metrics_and_images_where_a_project_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[object] = []
-    session = SimpleNamespace(log=lambda *a, **k: told.append((a, k)), finish=lambda: told.append("finish"))
-    fake = SimpleNamespace(init=lambda **k: told.append(k) or session, Image=lambda path: f"picture {path}",
+    received: list[object] = []
+    session = SimpleNamespace(log=lambda *a, **k: received.append((a, k)), finish=lambda: received.append("finish"))
+    fake = SimpleNamespace(init=lambda **k: received.append(k) or session, Image=lambda path: f"picture {path}",
                            __spec__=object())  # fmt: skip
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    Watchers(tmp_path).numbers({"step": 3, "loss": 0.5})
-    assert told == [], "numbers leave the machine only when a project is named"
+    Loggers(tmp_path).log_metrics({"step": 3, "loss": 0.5})
+    assert received == [], "numbers leave the machine only when a project is named"
     monkeypatch.setenv("WANDB_PROJECT", "dithead")
-    watchers = Watchers(tmp_path)
-    watchers.numbers({"step": 3, "loss": 0.5})
-    watchers.picture(_picture(tmp_path / "0000003.png"), 3)
-    watchers.close()
-    assert told[0]["dir"] == tmp_path  # type: ignore[index]
-    assert told[1] == (({"loss": 0.5},), {"step": 3})
-    assert told[2] == (({"samples": f"picture {tmp_path / '0000003.png'}"},), {"step": 3})
-    assert told[3] == "finish"
+    loggers = Loggers(tmp_path)
+    loggers.log_metrics({"step": 3, "loss": 0.5})
+    loggers.log_image(_picture(tmp_path / "0000003.png"), 3)
+    loggers.close()
+    assert received[0]["dir"] == tmp_path  # type: ignore[index]
+    assert received[1] == (({"loss": 0.5},), {"step": 3})
+    assert received[2] == (({"samples": f"picture {tmp_path / '0000003.png'}"},), {"step": 3})
+    assert received[3] == "finish"
 
 
 def _picture(path: Path) -> Path:
@@ -253,33 +254,33 @@ def _picture(path: Path) -> Path:
 
 
 def test_other_settings_are_named(tmp_path: Path) -> None:
-    Run(tmp_path, {"stage": "dit", "model": {"width": 256, "depth": 8}})
+    RunFolder(tmp_path, {"stage": "dit", "model": {"width": 256, "depth": 8}})
     with pytest.raises(ConfigError, match=r"model\.width 256 there, 32 now"):
-        Run(tmp_path, {"stage": "dit", "model": {"width": 32, "depth": 8}})
+        RunFolder(tmp_path, {"stage": "dit", "model": {"width": 32, "depth": 8}})
 
 
 def test_a_changed_dataset_is_named(dataset: Path, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     shutil.copytree(dataset, copy)
     config = {"stage": "toy", "data": [{"path": str(copy), "weight": 1.0}]}
-    Run(tmp_path / "run", config)
-    Run(tmp_path / "run", config)
+    RunFolder(tmp_path / "run", config)
+    RunFolder(tmp_path / "run", config)
     lines = (copy / "manifest.jsonl").read_text().splitlines()
     (copy / "manifest.jsonl").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(DataError, match=r"data has changed since .* \(4 clips then, 3 now\)"):
-        Run(tmp_path / "run", config)
+        RunFolder(tmp_path / "run", config)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    run = Run(tmp_path, {"stage": "toy"})
+    run = RunFolder(tmp_path, {"stage": "toy"})
     run.checkpoint.write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(ModelError, match=r"checkpoint\.pt is no checkpoint"):
         run.load()
 
 
 def test_prefetch_gives_every_batch_in_order_and_knows_its_speed() -> None:
-    clock = Clock()
+    clock = TrainingClock()
     steps = [int(batch["x"]) for batch in prefetch(lambda step: {"x": torch.tensor(step)}, 3, 9, clock=clock)]
     assert steps == [3, 4, 5, 6, 7, 8]
     assert clock.batches == 6
-    assert clock.numbers(2)["loader_rows_per_second"] > 0
+    assert clock.speed(2)["loader_rows_per_second"] > 0

@@ -1,4 +1,4 @@
-"""Datasets in tars: the same clips from a folder or a URL, in an order that resumes, whole or told."""
+"""Datasets in tars: the same clips from a folder or a URL, in an order that resumes; a damaged one is an error."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from dithead.errors import DataError
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shard_writer import write_shards
 from dithead.prepare.shards import CACHE_VARIABLE, ShardError, _extract, shuffled
-from dithead.train.data.clips import Source
-from dithead.train.data.damaged_clips import Damaged
+from dithead.train.data.clips import DataSource
+from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.frame_stream import FrameStream, is_sharded
-from dithead.train.data.speech_dataset import AudioBank
-from dithead.train.loop.run_folder import Run, read_checkpoint
-from dithead.train.stages import sync_expert as sync
+from dithead.train.data.mouth_dataset import cache_mouth_clips
+from dithead.train.data.speech_dataset import SpeechDataset
+from dithead.train.loop.run_folder import RunFolder, read_checkpoint
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import train_dit
+from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +57,11 @@ def test_packing_again_gives_the_same_bytes(dataset: Path, packed: Path, tmp_pat
 
 def test_training_reads_shards_at_a_url(dataset: Path, tmp_path: Path) -> None:
     write_shards(dataset, "memory://bucket/people", clips_per_shard=1)
-    assert is_sharded([Source.parse("memory://bucket/people:0.5")])
+    assert is_sharded([DataSource.parse("memory://bucket/people:0.5")])
     preset = get_preset("tiny", ["autoencoder.batch=2"])
-    run = train_autoencoder(["memory://bucket/people:0.5"], preset, tmp_path / "run", steps=3, device="cpu")
+    run = train_autoencoder(
+        ["memory://bucket/people:0.5"], preset, tmp_path / "run", StageOptions(steps=3, device="cpu")
+    )
     assert json.loads((run / "config.json").read_text())["data"] == [{"path": "memory://bucket/people", "weight": 0.5}]
     assert (run / "autoencoder.safetensors").exists()
 
@@ -69,24 +72,26 @@ def test_stage_two_from_shards_is_stage_two_from_the_folder_and_resumes(
     """Latents are encoded from the clips as their shards are fetched; from then on nothing differs, to the bit."""
     write_shards(dataset, "memory://bucket/faces", clips_per_shard=2)
     tiny, options = get_preset("tiny"), {"device": "cpu"}
-    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", steps=2, **options)
-    audio = train_audio(["memory://bucket/faces"], tiny, tmp_path / "audio", steps=2, **options)
+    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", StageOptions(steps=2, **options))
+    audio = train_audio(["memory://bucket/faces"], tiny, tmp_path / "audio", AudioOptions(steps=2, **options))
 
     def train(source: str, name: str) -> Path:
-        return train_dit([source], tiny, tmp_path / name, autoencoder, audio, steps=4, **options).parent
+        return train_dit(
+            [source], tiny, tmp_path / name, autoencoder, audio, DenoiserOptions(steps=4, **options)
+        ).parent
 
     folder = train(str(dataset), "folder")
-    save, full = Run.save, train_dit.__globals__["Loop"]
-    monkeypatch.setitem(train_dit.__globals__, "Loop", lambda steps, **more: full(steps, save_every=2))
+    save, full = RunFolder.save, train_dit.__globals__["Schedule"]
+    monkeypatch.setitem(train_dit.__globals__, "Schedule", lambda steps, **more: full(steps, save_every=2))
 
-    def save_and_stop(run: Run, state: dict[str, object]) -> None:
+    def save_and_stop(run: RunFolder, state: dict[str, object]) -> None:
         save(run, state)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "save", save_and_stop)
+    monkeypatch.setattr(RunFolder, "save", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
         train("memory://bucket/faces", "packed")
-    monkeypatch.setattr(Run, "save", save)
+    monkeypatch.setattr(RunFolder, "save", save)
     packed = train("memory://bucket/faces", "packed")
     one, other = (read_checkpoint(run / "checkpoint.pt")["dit"]["module"] for run in (folder, packed))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -105,7 +110,7 @@ def test_the_order_of_an_epoch_is_a_shuffle_that_keeps_shards_together() -> None
 
 def test_a_stream_goes_on_in_the_middle_of_an_epoch(packed: Path) -> None:
     def clips(first: int, last: int) -> list[str]:
-        stream = FrameStream([Source(packed)], "train", seed=3)
+        stream = FrameStream([DataSource(packed)], "train", seed=3)
         return [stream.pick(np.random.default_rng(place), place)[0].id for place in range(first, last)]
 
     whole = clips(0, 9)
@@ -126,7 +131,7 @@ def test_a_damaged_shard_is_named_and_stops_a_run_that_loses_too_much(packed: Pa
     with pytest.raises(ShardError, match=rf"{clip.shard}: does not match its SHA-256"):
         Dataset(packed).clips("train")[0].frames()
     with pytest.raises(DataError, match="more than 1%"):
-        train_autoencoder([str(packed)], get_preset("tiny"), tmp_path / "run", steps=3, device="cpu")
+        train_autoencoder([str(packed)], get_preset("tiny"), tmp_path / "run", StageOptions(steps=3, device="cpu"))
 
 
 def test_a_missing_shard_is_a_damaged_one(packed: Path) -> None:
@@ -139,7 +144,7 @@ def test_a_missing_shard_is_a_damaged_one(packed: Path) -> None:
 def test_few_damaged_clips_are_left_out_and_counted(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
     clips = Dataset(packed).clips("train")
     damage(packed, clips[0])
-    damaged = Damaged(total=1000)
+    damaged = DamagedClips(total=1000)
     found = [damaged.read(clip, clip.frames) for clip in clips]
     lost = sum(clip.shard == clips[0].shard for clip in clips)
     assert [frames is None for frames in found] == [clip.shard == clips[0].shard for clip in clips]
@@ -151,7 +156,7 @@ def test_a_stream_passes_over_what_is_damaged(packed: Path, monkeypatch: pytest.
     clips = Dataset(packed).clips("train")
     damage(packed, clips[0])
     monkeypatch.setattr("dithead.train.data.damaged_clips.TOLERATED", 1.0)
-    stream = FrameStream([Source(packed)], "train")
+    stream = FrameStream([DataSource(packed)], "train")
     good = {clip.id for clip in clips if clip.shard != clips[0].shard}
     assert {stream.pick(np.random.default_rng(0), place)[0].id for place in range(6)} == good
 
@@ -165,12 +170,12 @@ def test_the_audio_encoder_and_the_sync_expert_leave_out_what_is_damaged(
     damage(packed, lost)
     config, encoder = EXPERTS["score"], get_preset("tiny").model.audio.build()
     with pytest.raises(DataError, match="more than 1%"):
-        AudioBank([Source(packed)], None, AudioTraining(), encoder)
+        SpeechDataset([DataSource(packed)], None, AudioTraining(), encoder)
     with pytest.raises(DataError, match="more than 1%"):
-        sync._cached(tmp_path / "features", clips, config)
+        cache_mouth_clips(tmp_path / "features", clips, config)
     monkeypatch.setattr("dithead.train.data.damaged_clips.TOLERATED", 0.5)
-    assert len(AudioBank([Source(packed)], None, AudioTraining(), encoder).faces) == 2
-    read = sync._cached(tmp_path / "features", clips, config)
+    assert len(SpeechDataset([DataSource(packed)], None, AudioTraining(), encoder).faces) == 2
+    read = cache_mouth_clips(tmp_path / "features", clips, config)
     assert [clip is None for clip in read] == [clip == lost for clip in clips]
     assert f"left out: {packed / lost.shard}" in caplog.text
 

@@ -18,15 +18,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from dithead.train.loop import runtime
-from dithead.train.loop.processes import team
-from dithead.train.loop.runtime import Batch, Loop, Run, Trainable, step_rng, train_loop
+from dithead.train.loop.batches import Batch
+from dithead.train.loop.processes import process_group
+from dithead.train.loop.randomness import step_rng
+from dithead.train.loop.run_folder import RunFolder
+from dithead.train.loop.runtime import TrainingTask, train_loop
+from dithead.train.loop.schedule import Schedule
+from dithead.train.loop.trainable import Trainable
 
 BATCH, SAVE_EVERY = 8, 5
 
 
 def make_batch(step: int) -> Batch:
-    rows = [torch.from_numpy(step_rng(0, step, 0, row).standard_normal(6)) for row in team().rows(BATCH)]
+    rows = [torch.from_numpy(step_rng(0, step, 0, row).standard_normal(6)) for row in process_group().rows(BATCH)]
     x = torch.stack(rows)
     return {"x": x, "y": x.sin().sum(1, keepdim=True)}
 
@@ -34,8 +38,8 @@ def make_batch(step: int) -> Batch:
 def train(folder: Path, steps: int, how: str = "") -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1)).double()
-    part = Trainable(module, 1e-2, 0.9, may_split=True)
-    if part.split:
+    part = Trainable(module, 1e-2, 0.9, may_shard=True)
+    if part.sharded:
         held = sum(p.to_local().numel() for p in module.parameters())  # type: ignore[attr-defined]
         whole = sum(p.numel() for p in module.parameters())
         print(f"holds {held} of {whole}", file=sys.stderr, flush=True)
@@ -48,9 +52,10 @@ def train(folder: Path, steps: int, how: str = "") -> None:
             print(step, flush=True)
         return {"loss": float(loss.detach()), "norm": part.step(1e-2, 1.0)}
 
-    run = Run(folder, {"stage": "toy"})
+    run = RunFolder(folder, {"stage": "toy"})
     _prepare(how, run)
-    train_loop(run, {"toy": part}, Loop(steps, SAVE_EVERY, log_every=1), make_batch, update, lambda step: None)
+    task = TrainingTask({"toy": part}, make_batch, update, measure=lambda step: None)
+    train_loop(run, task, Schedule(steps, SAVE_EVERY, log_every=1))
 
 
 def _no_room_beyond(size: int) -> None:
@@ -58,10 +63,10 @@ def _no_room_beyond(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def _prepare(how: str, run: Run) -> None:
+def _prepare(how: str, run: RunFolder) -> None:
     save, saves = torch.save, 0
     if how == "cramped":
-        run.watchers.numbers = lambda values: None  # type: ignore[method-assign]
+        run.loggers.log_metrics = lambda values: None  # type: ignore[method-assign]
         _no_room_beyond(350)
 
     def dying(state: Any, file: Any) -> None:
@@ -83,5 +88,4 @@ def _prepare(how: str, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    assert runtime
     train(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

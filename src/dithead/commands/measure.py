@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Callable
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from dithead.commands.shared import Device, Json, Model, Seed, given, out, say
+from dithead.commands.shared import Json, Model, given, out, say
+from dithead.evaluate.options import EvaluateOptions
 
 Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE, face=FILE or syncnet=FILE.")]
 
 
+def _takes_options(cls: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass; they arrive as keywords, None where not given."""
+    parameters = [_parameter(each, each.metadata.get("cli_type", type(each.default))) for each in fields(cls)]
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        every = [*(p.replace(annotation=hints[p.name]) for p in own), *parameters]
+        function.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+        function.__annotations__ = {p.name: p.annotation for p in every}
+        return function
+
+    return register
+
+
+def _parameter(each: Field[Any], kind: Any) -> inspect.Parameter:
+    """An option of the command line of type ``kind``, with the name, the help and the range written with the field."""
+    name, about = each.name, each.metadata
+    shown = str(each.default) if isinstance(each.default, str | int) else False
+    flag = about.get("flag", f"--{name.replace('_', '-')}")
+    option = typer.Option(flag, help=about["help"], min=about.get("minimum"), show_default=shown)
+    annotation = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+@_takes_options(EvaluateOptions)
 def evaluate(
     data: Annotated[Path, typer.Option(help="Videos of people never trained on, or a prepared dataset.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Report folder; the same command resumes it.")],
     model: Model = None,
-    steps: Annotated[list[int] | None, typer.Option(help="Sampling steps; repeatable; else the model's own.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="self, cross, silent or mask; repeatable.")] = None,
-    seed: Seed = None,
-    device: Device = None,
-    weights: Weights = None,
-    baselines: Annotated[Path | None, typer.Option(help="An earlier report over the same clips.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Where clips are measured: local or ray (a cluster).")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Clips measured at once.")] = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
-    """Measure a model on a folder of videos: does the mouth follow its own, another's and no speech?"""
+    """Measure a model on a folder of videos: does the mouth follow its own speech, another's, and silence?"""
+    from dithead.evaluate.evaluation_clips import parse_named_paths
     from dithead.evaluate.protocols import evaluate_model
-    from dithead.evaluate.test_clips import named_paths
     from dithead.hub import DEFAULT_MODEL
 
-    options = given(steps=steps, protocols=protocol, seed=seed, device=device, weights=named_paths(weights or []))
-    options |= given(baselines=baselines, engine=engine, workers=workers)
-    report = evaluate_model(model or DEFAULT_MODEL, data, output, say=say, **options)
+    weights = parse_named_paths(options.pop("weights") or [])
+    chosen = EvaluateOptions(**given(**options, weights=weights))
+    report = evaluate_model(model or DEFAULT_MODEL, data, output, chosen, say=say)
     _print_report(report, output, as_json)
 
 
@@ -42,25 +65,27 @@ def score(
     generated: Annotated[Path, typer.Option(help="Folder of generated videos, made by any tool.")],
     truth: Annotated[Path, typer.Option(help="Folder of the true videos, matched by name.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Report folder.")],
-    drivers: Annotated[Path | None, typer.Option(help="Videos of the driving audio, for cross-audio.")] = None,
+    drivers: Annotated[
+        Path | None, typer.Option(help="Videos that the driving speech comes from, where it is not the clip's own.")
+    ] = None,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """Measure videos that exist already, of this or any other tool, against the truth."""
+    from dithead.evaluate.evaluation_clips import parse_named_paths
     from dithead.evaluate.score import score_folders
-    from dithead.evaluate.test_clips import named_paths
 
-    options = given(drivers=drivers, weights=named_paths(weights or []))
+    options = given(drivers=drivers, weights=parse_named_paths(weights or []))
     _print_report(score_folders(generated, truth, output, **options), output, as_json)
 
 
 def compare(
     first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
-    second: Annotated[Path, typer.Argument(help="Another, over the same clips.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page to write, .html.")] = None,
+    second: Annotated[Path, typer.Argument(help="Another one, on the same clips.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A page to write, an .html file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Put two reports side by side, clip by clip: which is better, and is it more than luck?"""
+    """Compare two reports clip by clip: which is better, and may the difference be chance?"""
     from dithead.evaluate.compare import compare_reports, comparison_table
 
     result = compare_reports(first, second)
@@ -72,25 +97,25 @@ def compare(
 
 
 def study(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to send out; its key lies beside it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to send out; its key is written next to it.")],
     folder: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of videos; two or more.")] = None,
     answers: Annotated[list[Path] | None, typer.Option(help="Answer files that came back; repeatable.")] = None,
 ) -> None:
-    """Ask people: make a blinded page of video pairs, or count the answers (JSON) that came back."""
+    """Make a page on which people compare pairs of videos blindly, or count the answers that came back."""
+    from dithead.evaluate.evaluation_clips import parse_named_paths
     from dithead.evaluate.study import make_study, study_results
-    from dithead.evaluate.test_clips import named_paths
 
     if answers:
         out(json.dumps(study_results(output, answers), ensure_ascii=False))
     else:
-        out(str(make_study(named_paths(folder or []), output)))
+        out(str(make_study(parse_named_paths(folder or []), output)))
 
 
 def _print_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
-    from dithead.evaluate.report import failures, markdown
+    from dithead.evaluate.report import list_failures, report_markdown
 
-    for line in (*(f"failed: {failure}" for failure in failures(report)), *report["notes"]):
+    for line in (*(f"failed: {failure}" for failure in list_failures(report)), *report["notes"]):
         say(line)
-    out((output / "report.json").read_text("utf-8").rstrip() if as_json else markdown(report))
+    out((output / "report.json").read_text("utf-8").rstrip() if as_json else report_markdown(report))
     if not as_json:
         out(f"{output / 'report.html'}")

@@ -1,6 +1,6 @@
-"""The rows every table has beside ours: the truth, the input copied, and the input with a frozen mouth.
+"""Writes the videos that a model is compared with: the true video, its copy, and the same with a frozen mouth.
 
-All are written by the codec settings that ``generate`` uses, so that a codec never makes the difference.
+All are written with the encoder settings of ``generate``, so that encoding makes no difference between them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import FaceError
-from dithead.evaluate.observe_video import CROP, Observation
+from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points
 from dithead.face.compositing import composite
 from dithead.face.masks import polygon_mask, stable_polygon
@@ -20,12 +20,14 @@ from dithead.types import Mask, Wave
 
 TRUTH, COPY, FROZEN = "truth", "copy_input", "frozen_mouth"
 LABELS = {TRUTH: "ground truth, encoded again", COPY: "input copied", FROZEN: "input, mouth frozen"}
-RATE = 16000
-FEATHER = 6.0  # crop pixels
+"""Row of the report -> its name for readers."""
+RATE = 16000  # Hz
+FEATHER = 6.0
+"""Pixels of the aligned crop over which the frozen mouth is blended into the frame (our choice)."""
 
 
 def write_copy(source: Observation, path: Path, audio: Wave) -> Path:
-    """The source's own frames, encoded once more, with ``audio`` (n,) at 16 kHz."""
+    """Encode the frames of the source once more, with ``audio`` (n,) at 16 kHz; return the path."""
     with VideoWriter(path, source.info, audio=(audio, RATE)) as writer:
         for frame in read_frames(source.path):
             writer.write(frame.pixels, frame.pts, frame.time_base)
@@ -33,27 +35,38 @@ def write_copy(source: Observation, path: Path, audio: Wave) -> Path:
 
 
 def write_frozen(source: Observation, path: Path, audio: Wave) -> Path:
-    """The source with its most closed mouth pasted on every frame. Raises FaceError when it has no face."""
-    still, mask = _resting_mouth(source), _lower_face(source)
+    """Write the source with its most closed mouth pasted into every frame; return the path.
+
+    Args:
+        source: The video.
+        path: The file to write.
+        audio: (n,) at 16 kHz.
+
+    Raises:
+        FaceError: The source has no face.
+    """
+    closed, mask = _most_closed(source), _lower_face(source)
     with VideoWriter(path, source.info, audio=(audio, RATE)) as writer:
         for frame, transform in zip(read_frames(source.path), source.transforms, strict=True):
             pixels = frame.pixels
             if transform is not None:
-                pixels = composite(pixels, source.crops[still], transform, mask)
+                pixels = composite(pixels, source.crops[closed], transform, mask)
             writer.write(pixels, frame.pts, frame.time_base)
     return path
 
 
-def _resting_mouth(source: Observation) -> int:
+def _most_closed(source: Observation) -> int:
+    """The index of the frame with the most closed mouth."""
     if source.lips.missed == source.frames:
         raise FaceError(f"{source.path}: no face in any frame; leave this clip out")
     return int(np.nanargmin(source.lips.aperture))
 
 
 def _lower_face(source: Observation) -> Mask:
+    """The mask of the lower face in the aligned crop, the same for all frames."""
     points = [
         transform_points(face, transform)
         for face, transform in zip(source.landmarks, source.transforms, strict=True)
         if face is not None and transform is not None
     ]
-    return polygon_mask(stable_polygon(np.stack(points), CROP), CROP, FEATHER)
+    return polygon_mask(stable_polygon(np.stack(points), CROP_SIDE), CROP_SIDE, FEATHER)

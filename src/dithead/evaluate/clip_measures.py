@@ -1,6 +1,7 @@
-"""One generated clip against what it should be: the three protocols, each a flat table of numbers.
+"""Measures one generated clip against what it should be, by the protocols self, cross and silent.
 
-``self``: driven by its own audio.  ``cross``: by another clip's.  ``silent``: by silence. NaN: it failed.
+The protocols differ in the sound that drives the clip: its own, that of another clip, or silence. Each function returns
+a flat table of measures, NaN where one failed.
 """
 
 from __future__ import annotations
@@ -12,46 +13,60 @@ import numpy as np
 from dithead.critics.sync_expert import FPS
 from dithead.errors import MediaError
 from dithead.evaluate import picture_quality as pictures
-from dithead.evaluate.experts import Experts
-from dithead.evaluate.lip_series import Measures, compare, compare_cross, compare_silent, correlation, jitter_ratio
+from dithead.evaluate.lip_series import (
+    Measures,
+    compare_cross,
+    compare_self,
+    compare_silent,
+    correlation,
+    jitter_ratio,
+)
+from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.observe_video import Observation
 from dithead.media.audio import read_audio
 from dithead.prepare.settings import PrepareConfig
 from dithead.types import Wave
 
-RATE = 16000
-SURE: float = PrepareConfig.offset_confidence  # from which ``prepare`` moves a sound
-_FARTHEST = 0.5  # seconds searched for the audio's offset
+RATE = 16000  # Hz
+CONFIDENT: float = PrepareConfig.offset_confidence
+"""Confidence of the sync expert from which its offset of a true video is believed, as in ``dithead prepare``."""
+MAX_AUDIO_OFFSET = 0.5  # seconds searched to either side for the offset of a file's sound
 
 
 def measure_self(
-    generated: Observation, truth: Observation, audio: Wave | None = None, experts: Experts | None = None
+    generated: Observation, truth: Observation, audio: Wave | None = None, networks: NetworkMeasures | None = None
 ) -> Measures:
-    """Own audio: the truth is the clip itself. ``audio``: what was to be heard, for the audio's offset."""
-    ours, theirs = paired(generated, truth)
+    """Measure a clip that is driven by its own sound, so that the true video is its source.
+
+    Args:
+        generated: The clip.
+        truth: The true video.
+        audio: The driving sound (n,) at 16 kHz, for the offset of the sound in the file.
+        networks: Pretrained networks, for LPIPS and identity.
+    """
+    ours, theirs = pair_crops(generated, truth)
     return {
-        **compare(generated.lips, truth.lips),
+        **compare_self(generated.lips, truth.lips),
         "psnr": pictures.psnr(ours, theirs),
-        "psnr_mouth": pictures.psnr(pictures.mouth_of(ours), pictures.mouth_of(theirs)),
+        "psnr_mouth": pictures.psnr(pictures.crop_mouth(ours), pictures.crop_mouth(theirs)),
         "ssim": pictures.ssim(ours, theirs),
-        **({} if experts is None else experts.measure(ours, theirs)),
+        **({} if networks is None else networks.compare_pictures(ours, theirs)),
         **_common(generated, truth, audio),
     }
 
 
-def measure_in_sync(generated: Observation, truth: Observation, spoken: Measures) -> Measures:
-    """The correlation with lips that were in step with the sound; ``spoken`` are the truth's own speech measures.
+def measure_synced(generated: Observation, truth: Observation, truth_sync: Measures) -> Measures:
+    """Correlate the lips with the truth's after the offset of the truth's own sound is removed.
 
-    Where the scoring expert is sure that the truth's sound is late or early, lips that follow it cannot be the truth's
-    at the same moment: they are compared with those of the moment it belongs to.
+    Where the scoring expert is confident that the sound of the true video is late or early, lips that follow this sound
+    cannot be the truth's at the same moment: they are compared with those of the moment that the sound belongs to.
+
+    Args:
+        generated: The clip.
+        truth: The true video.
+        truth_sync: ``measure_sync`` of the true video.
     """
-    return {"lip_synced_correlation": _in_sync(generated, truth, spoken)}
-
-
-def _in_sync(generated: Observation, truth: Observation, spoken: Measures) -> float:
-    offset = spoken.get("sync_offset", 0.0) if spoken.get("sync_confidence", 0.0) >= SURE else 0.0
-    theirs = truth.lips.on_clock(generated.lips.times - offset / FPS)
-    return correlation(generated.lips.aperture, theirs.aperture)
+    return {"lip_synced_correlation": _synced_correlation(generated, truth, truth_sync)}
 
 
 def measure_cross(
@@ -59,14 +74,22 @@ def measure_cross(
     source: Observation,
     driver: Observation,
     audio: Wave | None = None,
-    spoken: Measures | None = None,
+    driver_sync: Measures | None = None,
 ) -> Measures:
-    """Another clip's audio: the lips should be those of ``driver``, everything else that of ``source``.
+    """Measure a clip that is driven by another clip's sound.
 
-    ``spoken`` are the driver's own speech measures, see ``measure_in_sync``.
+    Args:
+        generated: The clip.
+        source: The video that was changed: all but the lips should be its.
+        driver: The video that the sound comes from: the lips should be its.
+        audio: The driving sound (n,) at 16 kHz, for the offset of the sound in the file.
+        driver_sync: ``measure_sync`` of the driver, see ``measure_synced``.
     """
+    synced = {}
+    if driver_sync is not None:
+        synced["driver_synced_correlation"] = _synced_correlation(generated, driver, driver_sync)
     return {
-        **({} if spoken is None else {"driver_synced_correlation": _in_sync(generated, driver, spoken)}),
+        **synced,
         **compare_cross(generated.lips, driver.lips, source.lips),
         "jitter": jitter_ratio(generated.lips, driver.lips),
         **_common(generated, source, audio),
@@ -74,43 +97,50 @@ def measure_cross(
 
 
 def measure_silent(generated: Observation, source: Observation) -> Measures:
-    """Silence: the lips should rest."""
+    """Measure a clip that is driven by silence: the lips should rest."""
     return {**compare_silent(generated.lips, source.lips), **_common(generated, source, None)}
 
 
 def audio_offset(path: Path, wave: Wave) -> float:
-    """Milliseconds by which a video's sound runs late against ``wave`` (n,) at 16 kHz; NaN if silent."""
+    """Return the milliseconds by which a video's sound is later than ``wave`` (n,) at 16 kHz; NaN if it is silent."""
     try:
-        heard = read_audio(path, RATE)
+        sound = read_audio(path, RATE)
     except MediaError:
         return float("nan")
-    if not np.any(heard) or not np.any(wave):
+    if not np.any(sound) or not np.any(wave):
         return float("nan")
-    size = 1 << int(len(heard) + len(wave) - 1).bit_length()
-    product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(wave, size)), size)
-    reach = int(_FARTHEST * RATE)
+    size = 1 << int(len(sound) + len(wave) - 1).bit_length()
+    product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(wave, size)), size)
+    reach = int(MAX_AUDIO_OFFSET * RATE)
     around = np.concatenate([product[-reach:], product[: reach + 1]])
     return float(int(np.argmax(around)) - reach) * 1000 / RATE
 
 
+def pair_crops(generated: Observation, source: Observation) -> tuple[pictures.Crops, pictures.Crops]:
+    """Return the crops of both videos, paired by time, of the frames where both have a face."""
+    nearest = source.nearest(generated.times)
+    known = [
+        i for i, j in enumerate(nearest) if generated.transforms[i] is not None and source.transforms[j] is not None
+    ]
+    return generated.crops[known], source.crops[nearest[known]]
+
+
+def _synced_correlation(generated: Observation, truth: Observation, truth_sync: Measures) -> float:
+    confident = truth_sync.get("sync_confidence", 0.0) >= CONFIDENT
+    offset = truth_sync.get("sync_offset", 0.0) if confident else 0.0
+    true = truth.lips.at_times(generated.lips.times - offset / FPS)
+    return correlation(generated.lips.aperture, true.aperture)
+
+
 def _common(generated: Observation, source: Observation, audio: Wave | None) -> Measures:
-    """What holds for every protocol: sharpness, flicker and the integrity of the file."""
-    ours, theirs = paired(generated, source)
+    """Measures of every protocol: sharpness, flicker, and whether the file is whole."""
+    ours, theirs = pair_crops(generated, source)
     nearest = source.nearest(generated.times)
     return {
-        **pictures.detail_ratio(generated.detail, source.detail[nearest]),
+        **pictures.sharpness_ratio(generated.detail, source.detail[nearest]),
         "sharpness_crop": pictures.crop_sharpness(ours, theirs),
         "flicker": pictures.flicker(ours, theirs),
         "frames_error": float(generated.frames - source.frames),
         "duration_error": generated.duration - source.duration,
         **({} if audio is None else {"audio_offset_ms": audio_offset(generated.path, audio)}),
     }
-
-
-def paired(generated: Observation, source: Observation) -> tuple[pictures.Crops, pictures.Crops]:
-    """The crops of both, frame by frame in time, where both know the face's place."""
-    nearest = source.nearest(generated.times)
-    known = [
-        i for i, j in enumerate(nearest) if generated.transforms[i] is not None and source.transforms[j] is not None
-    ]
-    return generated.crops[known], source.crops[nearest[known]]

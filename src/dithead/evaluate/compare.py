@@ -1,4 +1,4 @@
-"""Two reports side by side, clip by clip: is the difference more than luck?"""
+"""Compares two reports clip by clip, and tests whether their difference may be chance."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import DataError
-from dithead.evaluate.report import COLUMNS, SCHEMA, number, table
+from dithead.evaluate.metric_catalogue import METRICS, NOT_COMPARED, best_value
+from dithead.evaluate.report import SCHEMA
 from dithead.evaluate.statistics import bootstrap
+from dithead.evaluate.tables import format_number, markdown_table
 
-# What is better: a larger number, a smaller one, or one nearer to this target.
-GOAL: dict[str, float] = {
-    **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
-    **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
-    **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
-    **dict.fromkeys(("source_correlation", "driver_lag", "sync_offset", "lse_offset", "sync_distance", "lse_d"), 0.0),
-    **dict.fromkeys(("mask_shift", "mask_partial", "lpips", "fid", "fid_mouth"), 0.0),
-}
-_NO_QUALITY = ("cross_source_chance", "cross_coupling")  # of the clips, not of what was made
-LEVEL = 0.05  # a p below this is called a difference; five clips or fewer can never reach it
-_FLIPS = 4000
+LEVEL = 0.05
+"""A difference with a p below this is called better; with five clips or fewer p is never below it."""
+FLIPS = 4000
+"""Random flips of the sign-flip test; up to so many possible flips, all of them are taken."""
 
 
 def compare_reports(first: Path | str, second: Path | str) -> dict[str, Any]:
-    """Headline rows of two reports (folders or report.json), on the clips both have.
+    """Compare the headline rows of two reports on the clips that both have.
 
-    For every metric both measured: the two means, the mean paired difference (second - first) with its 95 %
-    bootstrap interval, the p of a sign-flip test, n, and which one is ``better`` ("first", "second" or null when
-    the difference in quality may be luck). Raises DataError for what is no report, or without a common clip.
+    Args:
+        first: Folder of a report, or its report.json.
+        second: Another one.
+
+    Returns:
+        ``first`` and ``second`` (report and label), ``clips`` (in both), ``left_out`` (in one only), and ``metrics``:
+        for every metric that both measured the two means, the mean paired difference (second - first) with its 95 %
+        bootstrap interval, the p of a sign-flip test, n, and which one is ``better`` ("first", "second", or None when
+        the difference in quality may be chance).
+
+    Raises:
+        DataError: One is not a report, or they have no clip in common.
     """
     a, b = read_report(first), read_report(second)
     common = [clip for clip in a["clips"] if clip in b["clips"]]
     if not common:
         raise DataError(f"{first} and {second} have no clip in common; compare reports over the same clips")
-    names = [name for name in a["metrics"] if name in b["metrics"] and name not in _NO_QUALITY]
+    names = [name for name in a["metrics"] if name in b["metrics"] and name not in NOT_COMPARED]
     metrics = {name: _paired(name, [(a["clips"][c], b["clips"][c]) for c in common]) for name in names}
     return {
         **_sides((first, a), (second, b)),
@@ -49,7 +53,7 @@ def compare_reports(first: Path | str, second: Path | str) -> dict[str, Any]:
 
 
 def _sides(*reports: tuple[Path | str, dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """``first`` and ``second``, with the folder's name in the label where both would be called the same."""
+    """Report and label of both, with the name of the folder in the label where the labels would be the same."""
     labels = [report["rows"][report["headline"]]["label"] for _, report in reports]
     if len(set(labels)) < len(labels):
         labels = [f"{label} ({Path(path).name})" for label, (path, _) in zip(labels, reports, strict=True)]
@@ -60,7 +64,7 @@ def _sides(*reports: tuple[Path | str, dict[str, Any]]) -> dict[str, dict[str, s
 
 
 def read_report(path: Path | str) -> dict[str, Any]:
-    """A report by its folder or its report.json. Raises DataError when it is none."""
+    """Read a report by its folder or its report.json. Raises DataError when it is not one."""
     path = Path(path)
     file = path / "report.json" if path.is_dir() else path
     try:
@@ -73,28 +77,20 @@ def read_report(path: Path | str) -> dict[str, Any]:
 
 
 def comparison_table(result: Mapping[str, Any]) -> str:
-    """The comparison as a Markdown table, the better mean in bold."""
+    """Return the comparison as a Markdown table, the better mean in bold."""
     lines = []
-    for name, title, digits in COLUMNS:
-        if (entry := result["metrics"].get(name)) is None:
+    for metric in METRICS:
+        if (entry := result["metrics"].get(metric.name)) is None:
             continue
-        means = [number(entry[side], digits) for side in ("first", "second")]
+        means = [format_number(entry[side], metric.decimals) for side in ("first", "second")]
         if entry["better"] is not None:
-            best = ("first", "second").index(entry["better"])
-            means[best] = f"**{means[best]}**"
-        low, high = (number(edge, digits) for edge in entry["ci"])
-        lines.append(
-            [
-                title,
-                *means,
-                number(entry["difference"], digits),
-                f"{low} … {high}",
-                f"{entry['p']:.3f}",
-                str(entry["n"]),
-            ]
-        )
-    head = ["", result["first"]["label"], result["second"]["label"], "difference", "95 %", "p", "clips"]
-    return table(head, lines)
+            better = ("first", "second").index(entry["better"])
+            means[better] = f"**{means[better]}**"
+        difference, low, high = (format_number(v, metric.decimals) for v in (entry["difference"], *entry["ci"]))
+        line = [metric.heading, *means, difference, f"{low} … {high}", f"{entry['p']:.3f}", str(entry["n"])]
+        lines.append(line)
+    heading = ["", result["first"]["label"], result["second"]["label"], "difference", "95 %", "p", "clips"]
+    return markdown_table(heading, lines)
 
 
 def _paired(name: str, pairs: list[tuple[dict[str, float | None], dict[str, float | None]]]) -> dict[str, Any] | None:
@@ -118,21 +114,21 @@ def _paired(name: str, pairs: list[tuple[dict[str, float | None], dict[str, floa
 
 
 def sign_flip_p(difference: np.ndarray[Any, np.dtype[np.float64]], seed: int = 0) -> float:
-    """Two-sided p of a mean paired difference (n,) under random flips of sign; every flip when n is small."""
+    """Return the two-sided p of a mean paired difference (n,) under random sign flips; all flips when n is small."""
     n = len(difference)
-    if 2**n <= _FLIPS:
+    if 2**n <= FLIPS:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
-        signs = np.random.default_rng(seed).choice([-1, 1], size=(_FLIPS, n))
+        signs = np.random.default_rng(seed).choice([-1, 1], size=(FLIPS, n))
         signs[0] = 1
     means = np.abs((signs * difference).mean(axis=1))
     return float((means >= abs(difference.mean()) - 1e-12).mean())
 
 
 def _quality(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Larger is better: the value itself, or minus its distance from the goal."""
-    bare = name.removeprefix("cross_").removeprefix("silent_")
-    return -np.abs(values - GOAL[bare]) if bare in GOAL else values
+    """Values of which the larger is better: the values themselves, or minus their distances from the best value."""
+    best = best_value(name)
+    return values if best is None else -np.abs(values - best)
 
 
 def _known(value: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""A comparison of two reports as one HTML file: what is better, by how much, and is it more than luck?"""
+"""Writes the comparison of two reports as one HTML file: which is better, by how much, and whether it may be chance."""
 
 from __future__ import annotations
 
@@ -8,67 +8,68 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import OutputError
-from dithead.evaluate.compare import GOAL, LEVEL
-from dithead.evaluate.report import GROUPS, number
-from dithead.evaluate.report_page import document
+from dithead.evaluate.compare import LEVEL
+from dithead.evaluate.metric_catalogue import GROUPS, Metric, MetricGroup, best_value
+from dithead.evaluate.report_page import html_page
+from dithead.evaluate.tables import format_number
 
-_WIDTH = 220  # pixels of an interval's drawing
+_WIDTH = 220  # pixels of the drawing of an interval
 
 
 def write_comparison(result: Mapping[str, Any], path: Path | str) -> Path:
-    """Write what ``compare_reports`` found as a page. Raises OutputError."""
+    """Write what ``compare_reports`` returned as a page; return its path. Raises OutputError."""
     path = Path(path)
     first, second = (escape(result[side]["label"]) for side in ("first", "second"))
     wins = {side: sum(m["better"] == side for m in result["metrics"].values()) for side in ("first", "second")}
     body = (
         f"<h1>{first} <span class=dim>against</span> {second}</h1><p class=dim>{len(result['clips'])} clips that both "
-        f"have. Difference: second less first, with its 95 % bootstrap interval over clips. p: sign-flip test; below "
-        f"{LEVEL} the better one is marked, otherwise it may be luck (five clips or fewer never suffice).</p>"
+        f"reports have. Difference: second minus first, with its 95 % bootstrap interval over clips. p: sign-flip "
+        f"test; where it is below {LEVEL} the better one is marked, otherwise the difference may be chance (with five "
+        f"clips or fewer it always may).</p>"
         f"<p><b>{first}</b> is better in {wins['first']}, <b>{second}</b> in {wins['second']} of "
-        f"{len(result['metrics'])} measures; many measures are tested, so a few are marked by luck alone.</p>"
-        + "".join(_group(result, title, columns) for title, _, columns in GROUPS)
+        f"{len(result['metrics'])} metrics; so many are tested that a few are marked by chance alone.</p>"
+        + "".join(_group_table(result, group) for group in GROUPS)
         + (f"<p>Not in both reports: {escape(', '.join(result['left_out']))}</p>" if result["left_out"] else "")
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(document(f"{first} against {second}", body), "utf-8")
+        path.write_text(html_page(f"{first} against {second}", body), "utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
     return path
 
 
-def _group(result: Mapping[str, Any], title: str, columns: tuple[tuple[str, str, int], ...]) -> str:
-    lines = [_line(result["metrics"][name], name, text, digits) for name, text, digits in columns
-             if name in result["metrics"]]  # fmt: skip
+def _group_table(result: Mapping[str, Any], group: MetricGroup) -> str:
+    lines = [_line(result["metrics"][m.name], m) for m in group.metrics if m.name in result["metrics"]]
     if not lines:
         return ""
-    heads = "".join(
-        f"<th>{escape(head)}</th>"
-        for head in (title, result["first"]["label"], result["second"]["label"], "difference", "", "p", "clips")
-    )
+    labels = (result["first"]["label"], result["second"]["label"])
+    heads = "".join(f"<th>{escape(head)}</th>" for head in (group.title, *labels, "difference", "", "p", "clips"))
     return f"<div class=scroll><table class=versus><tr>{heads}</tr>{''.join(lines)}</table></div>"
 
 
-def _line(entry: Mapping[str, Any], name: str, title: str, digits: int) -> str:
+def _line(entry: Mapping[str, Any], metric: Metric) -> str:
+    decimals = metric.decimals
     cells = [
-        f"<td{' class=better' if entry['better'] == side else ''}>{number(entry[side], digits)}</td>"
+        f"<td{' class=better' if entry['better'] == side else ''}>{format_number(entry[side], decimals)}</td>"
         for side in ("first", "second")
     ]
-    low, high = (number(edge, digits) for edge in entry["ci"])
+    low, high = (format_number(edge, decimals) for edge in entry["ci"])
     return (
-        f"<tr><td>{escape(title)}<small>{_wanted(name)}</small></td>{''.join(cells)}"
-        f"<td>{number(entry['difference'], digits)}<small>{low} … {high}</small></td><td>{_interval(entry)}</td>"
-        f"<td>{entry['p']:.3f}</td><td>{entry['n']}</td></tr>"
+        f"<tr><td title='{escape(metric.meaning)}'>{escape(metric.heading)}"
+        f"<small>{_direction(metric.name)}</small></td>{''.join(cells)}"
+        f"<td>{format_number(entry['difference'], decimals)}<small>{low} … {high}</small></td>"
+        f"<td>{_interval(entry)}</td><td>{entry['p']:.3f}</td><td>{entry['n']}</td></tr>"
     )
 
 
-def _wanted(name: str) -> str:
-    goal = GOAL.get(name.removeprefix("cross_").removeprefix("silent_"))
-    return "larger is better" if goal is None else f"best is {goal:g}"
+def _direction(name: str) -> str:
+    best = best_value(name)
+    return "larger is better" if best is None else f"best is {best:g}"
 
 
 def _interval(entry: Mapping[str, Any]) -> str:
-    """The interval of the difference on a line around zero, as wide as it needs to be."""
+    """A drawing of the interval of the difference, on a line around zero that is scaled to it."""
     low, high = entry["ci"]
     reach = max(abs(low), abs(high), 1e-9) * 1.1
 

@@ -1,4 +1,7 @@
-"""All that is read off one video, in one pass over its frames. S: side of the aligned crop, N: frames."""
+"""Reads everything that is measured in one video, in one pass over its frames.
+
+Letters: N frames, M times, S side of the aligned crop.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.evaluate.lip_reader import series_of
+from dithead.evaluate.lip_landmarks import lip_series_of
 from dithead.evaluate.lip_series import LipSeries, Series
-from dithead.evaluate.picture_quality import detail
+from dithead.evaluate.picture_quality import measure_detail
 from dithead.face.alignment import crop_transform, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import LIP_INDICES
@@ -21,43 +24,59 @@ from dithead.media.info import VideoInfo
 from dithead.media.video import probe, read_frames
 from dithead.types import RGB, Landmarks, Similarity
 
-CROP = 256  # pixels: PSNR, SSIM and flicker are read on aligned crops of this side
-LIP_MARGIN = 0.15  # added around the lips' bounding box on each side, as a fraction of it
-_SAME_ASPECT = 0.02
+CROP_SIDE = 256
+"""Pixels; PSNR, SSIM and flicker are read on aligned crops of this side (our choice)."""
+LIP_MARGIN = 0.15
+"""Added around the bounding box of the lips on each side, as a fraction of its size (our choice)."""
+ASPECT_TOLERANCE = 0.02
+"""Relative difference of two aspect ratios up to which one picture counts as the other, scaled (our choice)."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One video as measured: every list has N entries, None or NaN where the face was missed."""
+    """What was read in one video; None or NaN where no face was found.
+
+    Attributes:
+        path: The video.
+        info: Its size, frame rate and tags.
+        times: (N,) seconds since the first frame.
+        landmarks: N times (478, 3) in pixels of the frame.
+        transforms: N similarity transforms from the frame to the aligned crop.
+        crops: (N, S, S, 3) aligned crops; black where there is no transform.
+        detail: (N, 2) Laplacian variance and gradient energy in the box of the lips.
+        size: Height and width at which frames were read: those of the source video where one was given.
+    """
 
     path: Path
     info: VideoInfo
-    times: Series  # (N,) seconds since the first frame
+    times: Series
     landmarks: list[Landmarks | None]
     transforms: list[Similarity | None]
-    crops: NDArray[np.uint8]  # (N, S, S, 3); black where there is no transform
-    detail: NDArray[np.float64]  # (N, 2) Laplacian variance and gradient energy of the lip box
-    size: tuple[int, int]  # height and width at which the frames were read: the guide's where there is one
+    crops: NDArray[np.uint8]
+    detail: NDArray[np.float64]
+    size: tuple[int, int]
 
     @cached_property
     def lips(self) -> LipSeries:
-        return series_of(self.landmarks, self.times)
+        """The lips of every frame."""
+        return lip_series_of(self.landmarks, self.times)
 
     def aperture_at(self, times: Series) -> list[float]:
-        """The lips' aperture at other times (M,), for curves that lie over another video's; NaN outside."""
-        return [float(value) for value in self.lips.on_clock(times).aperture]
+        """Return the lip opening at the times (M,) of another video, for one plot of both; NaN outside this video."""
+        return [float(value) for value in self.lips.at_times(times).aperture]
 
     @property
     def frames(self) -> int:
+        """The number of frames."""
         return len(self.times)
 
     @property
     def duration(self) -> float:
-        """Seconds, the last frame's own time included."""
+        """Seconds, the duration of the last frame included."""
         return float(self.times[-1]) + 1 / float(self.info.fps)
 
     def nearest(self, times: Series) -> NDArray[np.intp]:
-        """For each time (M,), the index of the frame shown nearest to it."""
+        """Return for each time (M,) the index of the frame that is nearest to it."""
         after = np.clip(np.searchsorted(self.times, times), 1, max(1, self.frames - 1))
         before = after - 1
         if self.frames == 1:
@@ -65,15 +84,19 @@ class Observation:
         return np.where(times - self.times[before] <= self.times[after] - times, before, after)
 
 
-def observe(path: Path | str, guide: Observation | None = None) -> Observation:
-    """Read the video at ``path``.
+def observe(path: Path | str, source: Observation | None = None) -> Observation:
+    """Read a video and find the face in each of its frames.
 
-    guide: the video it was made from. Crops and lip boxes are then taken where the guide has them, so that
-    both are compared place by place; a video of another size but the same shape is first scaled to it.
-    Raises MediaError when the file cannot be read to its end.
+    Args:
+        path: The video.
+        source: The video that it was made from. Crops and lip boxes are then taken where the source has them, so that
+            the same places are compared; a video of another size but the same shape is first scaled to the source's.
+
+    Raises:
+        MediaError: The file cannot be read to its end.
     """
     path, info = Path(path), probe(Path(path))
-    guide = guide if guide is not None and same_shape(info, guide.info) else None
+    source = source if source is not None and same_aspect(info, source.info) else None
     times: list[float] = []
     landmarks: list[Landmarks | None] = []
     transforms: list[Similarity | None] = []
@@ -82,26 +105,26 @@ def observe(path: Path | str, guide: Observation | None = None) -> Observation:
     size = (info.height, info.width)
     with FaceLandmarker() as landmarker:
         for frame in read_frames(path):
-            pixels = frame.pixels if guide is None else _scaled(frame.pixels, guide.info)
+            pixels = frame.pixels if source is None else _scaled(frame.pixels, source.info)
             face = landmarker.track(pixels)
             place, transform = face, _transform(face)
-            if guide is not None:
-                at = int(guide.nearest(np.array([frame.time]))[0])
-                place, transform = guide.landmarks[at], guide.transforms[at]
+            if source is not None:
+                nearest = int(source.nearest(np.array([frame.time]))[0])
+                place, transform = source.landmarks[nearest], source.transforms[nearest]
             times.append(frame.time)
             landmarks.append(face)
             transforms.append(transform)
             crops.append(_crop(pixels, transform))
-            details.append(detail(_lip_patch(pixels, place)))
+            details.append(measure_detail(_lip_box(pixels, place)))
             size = (pixels.shape[0], pixels.shape[1])
     return Observation(
         path, info, np.array(times), landmarks, transforms, np.stack(crops), np.array(details, np.float64), size
     )
 
 
-def same_shape(a: VideoInfo, b: VideoInfo) -> bool:
-    """Whether one picture is the other scaled."""
-    return abs(a.width * b.height / (a.height * b.width) - 1) < _SAME_ASPECT
+def same_aspect(a: VideoInfo, b: VideoInfo) -> bool:
+    """Return whether the pictures of one video can be those of the other, scaled."""
+    return abs(a.width * b.height / (a.height * b.width) - 1) < ASPECT_TOLERANCE
 
 
 def _scaled(pixels: RGB, like: VideoInfo) -> RGB:
@@ -115,17 +138,19 @@ def _transform(face: Landmarks | None) -> Similarity | None:
     if face is None:
         return None
     try:
-        return crop_transform(face, CROP)
+        return crop_transform(face, CROP_SIDE)
     except FaceError:
         return None
 
 
 def _crop(pixels: RGB, transform: Similarity | None) -> RGB:
-    return np.zeros((CROP, CROP, 3), np.uint8) if transform is None else warp_crop(pixels, transform, CROP)
+    if transform is None:
+        return np.zeros((CROP_SIDE, CROP_SIDE, 3), np.uint8)
+    return warp_crop(pixels, transform, CROP_SIDE)
 
 
-def _lip_patch(pixels: RGB, face: Landmarks | None) -> NDArray[np.uint8] | None:
-    """The picture (h, w, 3) inside the lips' box at the video's own resolution; None without a face."""
+def _lip_box(pixels: RGB, face: Landmarks | None) -> NDArray[np.uint8] | None:
+    """The picture (h, w, 3) inside the box of the lips at the video's own resolution; None without a face."""
     if face is None:
         return None
     lips = face[list(LIP_INDICES), :2]

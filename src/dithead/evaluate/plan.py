@@ -1,9 +1,9 @@
-"""What one evaluation runs, checked before anything is written."""
+"""Prepares an evaluation: checks the request, reserves the report's folder and lays out the clips."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,21 +12,30 @@ from typing import TYPE_CHECKING, Any
 from dithead.checkpoint import load_model
 from dithead.device import pick_device
 from dithead.errors import ConfigError
-from dithead.evaluate.experts import Experts
-from dithead.evaluate.report_folder import claim, fingerprint
-from dithead.evaluate.test_clips import drivers_of, held_out, is_dataset, videos_in, write_held_out
+from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_drivers, validation_clips, write_clips
+from dithead.evaluate.network_measures import NetworkMeasures
+from dithead.evaluate.options import EvaluateOptions
+from dithead.evaluate.report_folder import claim_folder, hash_weights
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-PROTOCOLS = ("self", "cross", "silent", "mask")
-
 
 @dataclass(frozen=True)
-class Plan:
-    """One evaluation: what runs, on what, and where it goes. ``drivers``: clip -> whose audio drives it.
+class EvaluationPlan:
+    """One evaluation: what is measured, on which clips, and where it is written.
 
-    It travels to other processes: networks stay behind and are loaded there, once a process.
+    It can be sent to other processes: networks are left out and loaded there, once in each process.
+
+    Attributes:
+        name: Name of the model for readers.
+        model: The model, or where to load it from.
+        videos: Clip -> its video.
+        drivers: Clip -> the clip whose speech drives it in the protocol ``cross``.
+        output: Folder of the report.
+        steps: Numbers of sampling steps; the first is the headline.
+        options: The options that were asked for.
+        settings: What ``report.json`` says about this run.
     """
 
     name: str
@@ -35,99 +44,101 @@ class Plan:
     drivers: dict[str, str]
     output: Path
     steps: tuple[int, ...]
-    protocols: tuple[str, ...]
-    seed: int
-    device: str
-    weights: tuple[tuple[str, str], ...]
-    baselines: Path | None
+    options: EvaluateOptions
     settings: dict[str, Any]
 
     @cached_property
-    def talker(self) -> TalkingHead:
-        return _talker(self.model, self.device) if isinstance(self.model, str) else self.model
+    def loaded_model(self) -> TalkingHead:
+        """The model, loaded on the device that was asked for."""
+        return _load_model(self.model, self.options.device) if isinstance(self.model, str) else self.model
 
     @cached_property
-    def experts(self) -> Experts:
-        return _experts(self.weights)
+    def networks(self) -> NetworkMeasures:
+        """The pretrained networks for measures."""
+        return _load_networks(_weight_items(self.options.weights))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ("talker", "experts")}
+        return {key: value for key, value in vars(self).items() if key not in ("loaded_model", "networks")}
 
-    def absolute(self) -> Plan:
-        """The same with absolute paths: the workers of a cluster start in other folders."""
-        videos = {name: path.absolute() for name, path in self.videos.items()}
-        earlier = None if self.baselines is None else self.baselines.absolute()
-        model = str(Path(self.model).absolute()) if isinstance(self.model, str) and Path(self.model).is_dir() else None
-        weights = tuple((name, str(Path(path).absolute())) for name, path in self.weights)
+    def absolute(self) -> EvaluationPlan:
+        """Return the plan with absolute paths, since the workers of a cluster start in other folders."""
+        options, model = self.options, self.model
+        if isinstance(model, str) and Path(model).is_dir():
+            model = str(Path(model).absolute())
+        weights = {name: Path(path).absolute() for name, path in (options.weights or {}).items()}
+        baselines = None if options.baselines is None else Path(options.baselines).absolute()
         return replace(
-            self, videos=videos, output=self.output.absolute(), baselines=earlier, weights=weights,
-            model=model or self.model,
-        )  # fmt: skip
+            self,
+            model=model,
+            videos={name: path.absolute() for name, path in self.videos.items()},
+            output=self.output.absolute(),
+            options=replace(options, weights=weights, baselines=baselines),
+        )
 
-    def video(self, row: str, name: str, protocol: str = "self") -> Path:
-        """Where a row's video of a clip lies; its folder is made."""
-        path = self.output / "videos" / row / protocol / f"{name}.mp4"
+    def video(self, row: str, clip: str, protocol: str = "self") -> Path:
+        """Return where a row's video of a clip belongs, and create its folder."""
+        path = self.output / "videos" / row / protocol / f"{clip}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
 
-def make_plan(
-    model: str | Path | TalkingHead,
-    data: Path,
-    output: Path,
-    steps: Sequence[int] | None,
-    protocols: Sequence[str],
-    seed: int,
-    device: str,
-    weights: Mapping[str, Path | str] | None,
-    baselines: Path | str | None = None,
-) -> Plan:
-    """Check the request, claim the report's folder, and lay the clips ready.
+def make_plan(model: str | Path | TalkingHead, data: Path, output: Path, options: EvaluateOptions) -> EvaluationPlan:
+    """Check the request, reserve the report's folder and write the clips of a dataset as videos.
 
-    ``data`` is a folder of videos, or a prepared dataset: then its held-out people's crops are taken. ``steps`` are the
-    model's own when None.
+    Args:
+        model: A loaded model, a shipped name, a model folder or a hub id.
+        data: Folder of videos, or a prepared dataset, of which the crops of people held out from training are taken.
+        output: Folder of the report.
+        options: How to evaluate.
+
+    Raises:
+        ConfigError: The weights or the earlier report do not fit.
+        DataError: There are no clips, or fewer than the protocol ``cross`` needs.
+        OutputError: The folder holds something else.
     """
-    _check(steps, protocols)
-    given = tuple((name, str(path)) for name, path in (weights or {}).items())
-    experts = _experts(given)
-    clips = held_out(data) if is_dataset(data) else []
-    videos = {} if clips else videos_in(data)
-    drivers = drivers_of([clip.id for clip in clips] or list(videos)) if "cross" in protocols else {}
-    kept = str(model) if isinstance(model, str | Path) else model
-    talker = _talker(kept, device) if isinstance(kept, str) else kept
-    name = kept if isinstance(kept, str) else talker.config.name
-    steps = steps or (talker.config.steps,)
+    networks = _load_networks(_weight_items(options.weights))
+    clips = validation_clips(data) if is_dataset(data) else []
+    videos = {} if clips else list_videos(data)
+    drivers = pair_drivers([clip.id for clip in clips] or list(videos)) if "cross" in options.protocols else {}
+    source = str(model) if isinstance(model, str | Path) else model
+    loaded = _load_model(source, options.device) if isinstance(source, str) else source
+    name = source if isinstance(source, str) else loaded.config.name
+    steps = tuple(options.steps or (loaded.config.steps,))
     settings = {
         "model": name,
-        "model_sha256": fingerprint(talker),
+        "model_sha256": hash_weights(loaded),
         "data": str(data),
         "steps": list(steps),
-        "protocols": list(protocols),
-        "seed": seed,
-        "device": device,
-        "weights": {name: str(path) for name, path in experts.weights.items()},
+        "protocols": list(options.protocols),
+        "seed": options.seed,
+        "device": options.device,
+        "weights": {network: str(path) for network, path in networks.weights.items()},
     }
-    earlier = None if baselines is None else _same_measures(Path(baselines), settings)
-    claim(output, settings)
+    if options.baselines is not None:
+        _check_baselines(Path(options.baselines), settings)
+    claim_folder(output, settings)
     if clips:
-        videos = write_held_out(clips, output / "videos" / "input")
-    return Plan(
-        name, kept, videos, drivers, output, tuple(steps), tuple(protocols), seed, device, given, earlier, settings
-    )
+        videos = write_clips(clips, output / "videos" / "input")
+    return EvaluationPlan(name, source, videos, drivers, output, steps, options, settings)
 
 
 @lru_cache(maxsize=1)
-def _talker(model: str, device: str) -> TalkingHead:
+def _load_model(model: str, device: str) -> TalkingHead:
     return load_model(model, device=pick_device(device))
 
 
 @lru_cache(maxsize=1)
-def _experts(weights: tuple[tuple[str, str], ...]) -> Experts:
-    return Experts(dict(weights))
+def _load_networks(weights: tuple[tuple[str, str], ...]) -> NetworkMeasures:
+    return NetworkMeasures(dict(weights))
 
 
-def _same_measures(report: Path, settings: dict[str, Any]) -> Path:
-    """The earlier report, if it measured the same clips by the same protocols and weights. Raises ConfigError."""
+def _weight_items(weights: Mapping[str, Path | str] | None) -> tuple[tuple[str, str], ...]:
+    """The weights in a form that a cache can look up."""
+    return tuple((name, str(path)) for name, path in (weights or {}).items())
+
+
+def _check_baselines(report: Path, settings: dict[str, Any]) -> None:
+    """Check that an earlier report measured the same clips by the same protocols and weights. Raises ConfigError."""
     try:
         earlier = json.loads((report / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -135,12 +146,3 @@ def _same_measures(report: Path, settings: dict[str, Any]) -> Path:
     for key in ("data", "protocols", "weights"):
         if earlier.get(key) != settings[key]:
             raise ConfigError(f"{report}: has other {key}, so its baselines do not fit; leave --baselines out")
-    return report
-
-
-def _check(steps: Sequence[int] | None, protocols: Sequence[str]) -> None:
-    unknown = sorted(set(protocols) - set(PROTOCOLS))
-    if unknown or not protocols:
-        raise ConfigError(f"unknown protocol {unknown}; choose from {', '.join(PROTOCOLS)}")
-    if steps is not None and (not steps or min(steps) < 1):
-        raise ConfigError(f"steps are {list(steps)}; give one positive number or more")

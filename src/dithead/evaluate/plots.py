@@ -1,4 +1,4 @@
-"""Curves and strips as inline SVG: no script, no library, sharp at any size."""
+"""Draws curves and strip plots as inline SVG, without a library or a script."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_WIDTH, _HEIGHT, _EDGE = 360, 120, 6
-_STRIP = 430
+_WIDTH, _HEIGHT, _EDGE = 360, 120, 6  # pixels of a curve plot, and its margin
+_STRIP_WIDTH, _LABEL_WIDTH, _LINE_HEIGHT = 430, 168, 22  # pixels of a strip plot
+_LABEL_LENGTH = 28  # characters that fit into a label
+_MIN_TOP = 0.05  # eye distances; a curve plot shows at least this opening
 
 
 def curve_plot(title: str, curves: Mapping[str, Sequence[float]]) -> str:
-    """A figure of aperture over frames. ``curves``: CSS class -> (N,), gaps where NaN; one scale from 0."""
+    """Return a figure of the lip opening over frames.
+
+    Args:
+        title: Caption, without HTML.
+        curves: CSS class -> opening (N,); gaps where it is NaN. All have one scale that begins at 0.
+    """
     values = [v for curve in curves.values() for v in curve if math.isfinite(v)]
-    top, frames = max([*values, 0.05]), max([len(c) for c in curves.values()] + [2])
+    top, frames = max([*values, _MIN_TOP]), max([len(c) for c in curves.values()] + [2])
     lines = "".join(_polylines(name, curve, top, frames) for name, curve in curves.items())
     label = f"<text x=4 y=12>{top:.2f}</text><text x=4 y={_HEIGHT - 4}>0</text>"
     return (
@@ -34,21 +41,24 @@ def _polylines(name: str, curve: Sequence[float], top: float, frames: int) -> st
     return "".join(f"<polyline class={name} points='{' '.join(run)}'/>" for run in runs if run)
 
 
-def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], perfect: float | None) -> str:
-    """One line per row: its clips as dots, its mean as a bar. ``rows``: label -> (mean, clips); one scale for all.
+def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], best: float | None) -> str:
+    """Return a plot with a line for each row: its clips as dots, their mean as a bar, all on one scale.
 
-    The last is what the plot is about, and stands out. ``perfect``: the value that cannot be bettered, drawn as a line.
+    Args:
+        title: Description for screen readers, without HTML.
+        rows: Label -> (mean, values of the clips). The last row is drawn in the colour of the model.
+        best: The best value, drawn as a line; None where there is none.
     """
     values = [v for mean, clips in rows.values() for v in (mean, *clips) if math.isfinite(v)]
-    ends = [*values, *([] if perfect is None else [perfect]), 0.0]
+    ends = [*values, *([] if best is None else [best]), 0.0]
     low, span = min(ends), max(max(ends) - min(ends), 1e-6)
-    left, right, step = 168, _STRIP - 12, 22
+    left, right, step = _LABEL_WIDTH, _STRIP_WIDTH - 12, _LINE_HEIGHT
     height = step * len(rows) + 18
 
     def x(value: float) -> float:
         return left + (value - low) / span * (right - left)
 
-    body = [f"<line class=axis x1={x(v):.1f} x2={x(v):.1f} y1=0 y2={height - 16} />" for v in {0.0, perfect or 0.0}]
+    body = [f"<line class=axis x1={x(v):.1f} x2={x(v):.1f} y1=0 y2={height - 16} />" for v in {0.0, best or 0.0}]
     for i, (label, (mean, clips)) in enumerate(rows.items()):
         y, kind = step * i + 11, "made" if i == len(rows) - 1 else "other"
         body.append(f"<text x=0 y={y + 4}>{escape(_short(label))}</text>")
@@ -58,8 +68,9 @@ def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], pe
     edges = ((left, low, "start"), (right, low + span, "end"))
     scale = "".join(f"<text x={at} y={height - 3} class={side}>{value:.2f}</text>" for at, value, side in edges)
     aria = escape(title, quote=True)
-    return f"<svg class=strip viewBox='0 0 {_STRIP} {height}' role=img aria-label='{aria}'>{''.join(body)}{scale}</svg>"
+    box = f"0 0 {_STRIP_WIDTH} {height}"
+    return f"<svg class=strip viewBox='{box}' role=img aria-label='{aria}'>{''.join(body)}{scale}</svg>"
 
 
-def _short(label: str, most: int = 28) -> str:
+def _short(label: str, most: int = _LABEL_LENGTH) -> str:
     return label if len(label) <= most else label[: most - 1] + "…"

@@ -1,4 +1,4 @@
-"""Pictures for people: a still sheet over time, and a short clip of source and output side by side."""
+"""Writes what a report shows of each clip: a sheet of stills over time, and a short video of source and output."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dithead.types import RGB, Wave
 
 STILLS = 8  # columns of a sheet
 _SIDE = 192  # pixels of one picture
-_BAR = 20  # pixels of a label
-_CRF = 26.0
+_BAR = 20  # pixels, height of a label
+_CRF = 26.0  # small files, because the report's page holds all of them
 
 Crops = NDArray[np.uint8]  # (N, S, S, 3)
 
 
 def still_sheet(rows: dict[str, Crops], columns: int = STILLS, side: int = _SIDE) -> RGB:
-    """One labelled row of pictures per entry, evenly spaced in time."""
+    """Return a sheet with a labelled line of pictures for each entry, evenly spaced in time."""
     return np.concatenate([_strip(label, crops, columns, side) for label, crops in rows.items()])
 
 
@@ -39,7 +39,14 @@ def save_jpeg(path: Path, picture: RGB, quality: int = 88) -> None:
 
 
 def side_by_side(path: Path, crops: list[Crops], fps: Fraction, audio: tuple[Wave, int] | None) -> None:
-    """A small video with the given crops next to one another, as long as the shortest, and its middle as .jpg."""
+    """Write a small video of several crops side by side, and its middle frame as .jpg.
+
+    Args:
+        path: The video.
+        crops: Aligned crops (N, S, S, 3) of each; the video is as long as the shortest.
+        fps: Frame rate.
+        audio: Sound (n,) and its rate, or None.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     middle = min(map(len, crops)) // 2
     save_jpeg(path.with_suffix(".jpg"), _beside([c[middle] for c in crops]), 80)

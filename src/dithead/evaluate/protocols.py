@@ -1,30 +1,33 @@
-"""Run a model over a folder of videos by three protocols and a leak test, and measure what comes out.
+"""Runs a model over a folder of videos by the protocols self, cross, silent and mask, and measures what it generates.
 
-Everything lies in the report's folder and is made once: the same command again goes on where it stopped.
+Everything is written to the report's folder once: the same command continues where it was interrupted. A row is one set
+of videos that is measured, such as those of the model at one number of steps, see ``report``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dithead.engine import Engine, map_tasks
+from dithead.engine import map_tasks
 from dithead.errors import DitheadError
-from dithead.evaluate import baselines as rows
+from dithead.evaluate import baselines, previews
 from dithead.evaluate import clip_measures as measure
-from dithead.evaluate import previews
-from dithead.evaluate.leaks import mask_leak
+from dithead.evaluate.baselines import COPY, FROZEN, TRUTH
+from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import Measures, compare_cross
+from dithead.evaluate.mask_leak import mask_leak
 from dithead.evaluate.observe_video import Observation, observe
-from dithead.evaluate.plan import PROTOCOLS, Plan, make_plan
+from dithead.evaluate.options import EvaluateOptions
+from dithead.evaluate.plan import EvaluationPlan, make_plan
 from dithead.evaluate.report import DRIVEN_BY, ClipRecord, build_report
 from dithead.evaluate.report_folder import write_reports
-from dithead.evaluate.test_clips import fitted
 from dithead.inference.pipeline import generate
 from dithead.inference.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
@@ -34,55 +37,54 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 Say = Callable[[str], None]
+"""Called with a line of progress after every clip."""
 
 
 def evaluate_model(
     model: str | Path | TalkingHead,
-    data_dir: Path | str,
+    data: Path | str,
     output: Path | str,
+    options: EvaluateOptions | None = None,
     *,
-    steps: Sequence[int] | None = None,
-    protocols: Sequence[str] = PROTOCOLS,
-    seed: int = 0,
-    device: str = "auto",
-    weights: Mapping[str, Path | str] | None = None,
-    baselines: Path | str | None = None,
-    engine: Engine = "local",
-    workers: int = 1,
     say: Say | None = None,
 ) -> dict[str, Any]:
-    """Score ``model`` on every video of ``data_dir``; write report.json, .md and .html to ``output``.
+    """Measure a model on every clip, and write report.json, report.md and report.html.
 
-    ``data_dir`` is a folder of videos or a prepared dataset, of which the held-out people are taken.
-    The first of ``steps`` is the headline; the model's own number when None.
-    weights: networks for LPIPS, FID, identity and the original SyncNet (see ``experts``).
-    baselines: an earlier report over the same clips, whose rows that no model touches are taken over.
-    Cross-audio drives each clip by the next one's sound, by name.
-    engine: ``local`` or ``ray``, with so many ``workers`` at once, a clip each; a cluster must share ``output``.
-    Raises ConfigError, DataError or OutputError for the request; a clip that fails is listed and counted.
+    Args:
+        model: A loaded model, a shipped name, a model folder or a hub id.
+        data: Folder of videos, or a prepared dataset, of which the people held out from training are taken.
+        output: Folder of the report.
+        options: How to evaluate; the defaults when absent.
+        say: Receives a line of progress after every clip.
+
+    Returns:
+        The content of report.json. A clip that fails is listed in it and counted.
+
+    Raises:
+        ConfigError, DataError, OutputError: The request cannot be met.
     """
-    plan = make_plan(model, Path(data_dir), Path(output), steps, protocols, seed, device, weights, baselines)
-    records = _all_recorded(plan, engine, workers, say)
-    labels = dict(rows.LABELS) | {ours(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
-    report = build_report(records, labels, ours(plan.steps[0]), plan.settings, plan.experts.missing())
+    plan = make_plan(model, Path(data), Path(output), options or EvaluateOptions())
+    records = _measure_clips(plan, say)
+    labels = baselines.LABELS | {model_row(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
+    report = build_report(records, labels, model_row(plan.steps[0]), plan.settings, plan.networks.missing())
     write_reports(plan.output, report, records)
     return report
 
 
-def ours(steps: int) -> str:
-    """The name of our row at a step count."""
+def model_row(steps: int) -> str:
+    """Return the name of the row of the model's videos with so many sampling steps."""
     return f"ours_{steps}_steps"
 
 
-def _all_recorded(plan: Plan, engine: Engine, workers: int, say: Say | None) -> list[ClipRecord]:
-    """Every clip's record in the order of the plan; one whose worker died is a record of that error."""
-    names = list(plan.videos)
+def _measure_clips(plan: EvaluationPlan, say: Say | None) -> list[ClipRecord]:
+    """The records of all clips in the order of the plan; a clip whose worker died has a record with that error."""
+    names, engine, workers = list(plan.videos), plan.options.engine, plan.options.workers
     records: dict[str, ClipRecord] = {}
-    work = partial(_recorded, plan if (engine, workers) == ("local", 1) else plan.absolute())
+    work = partial(_load_or_measure, plan if (engine, workers) == ("local", 1) else plan.absolute())
     for done, (index, result) in enumerate(map_tasks(work, names, engine=engine, workers=workers), 1):
         name = names[index]
         if isinstance(result, DitheadError):
-            result = ClipRecord(name, errors=_failed(plan, str(result)))
+            result = ClipRecord(name, errors=_all_failed(plan, str(result)))
         elif isinstance(result, Exception):
             raise result
         records[name] = result
@@ -91,169 +93,198 @@ def _all_recorded(plan: Plan, engine: Engine, workers: int, say: Say | None) -> 
     return [records[name] for name in names]
 
 
-def _failed(plan: Plan, reason: str) -> dict[str, str]:
-    return dict.fromkeys((*rows.LABELS, *map(ours, plan.steps)), reason)
+def _all_failed(plan: EvaluationPlan, reason: str) -> dict[str, str]:
+    return dict.fromkeys((*baselines.LABELS, *map(model_row, plan.steps)), reason)
 
 
-def _recorded(plan: Plan, name: str) -> ClipRecord:
-    """The clip's record: read back when it is there and whole, measured otherwise."""
-    path = plan.output / "clips" / f"{name}.json"
+def _load_or_measure(plan: EvaluationPlan, clip: str) -> ClipRecord:
+    """The clip's record: read when it is there and without errors, measured otherwise."""
+    path = plan.output / "clips" / f"{clip}.json"
     if path.exists():
         record = ClipRecord.load(path)
         if not record.errors:
             return record
-    record = _measured(plan, name)
+    record = _measure_clip(plan, clip)
     record.save(path)
     return record
 
 
-def _measured(plan: Plan, name: str) -> ClipRecord:
-    start, record = time.monotonic(), ClipRecord(name)
+@dataclass(frozen=True)
+class _ClipTask:
+    """What is needed to measure one clip: the plan, the clip's name, its video as observed, and its record."""
+
+    plan: EvaluationPlan
+    clip: str
+    source: Observation
+    record: ClipRecord
+
+    def driving_audio(self, protocol: str) -> Wave:
+        """The sound (n,) that drives the clip, exactly as long as its picture."""
+        if protocol == "silent":
+            return fit_length(np.zeros(0, np.float32), self.source.duration, measure.RATE)
+        speaker = self.plan.drivers[self.clip] if protocol == "cross" else self.clip
+        return fit_length(read_audio(self.plan.videos[speaker], measure.RATE), self.source.duration, measure.RATE)
+
+    def driver(self) -> Observation:
+        """The video whose speech drives the clip in the protocol ``cross``."""
+        return _observe_source(self.plan.videos[self.plan.drivers[self.clip]])
+
+    def attempt(self, row: str, work: Callable[[], Any]) -> Any:
+        """Do one piece of work; an error is recorded for the row, and the rest of the clip is still measured."""
+        try:
+            return work()
+        except DitheadError as error:
+            self.record.errors[row] = "; ".join(filter(None, [self.record.errors.get(row), str(error)]))
+            return None
+
+
+def _measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
+    """Make and measure all videos of one clip."""
+    start, record = time.monotonic(), ClipRecord(clip)
     try:
-        source = _source(plan.videos[name])
+        source = _observe_source(plan.videos[clip])
     except DitheadError as error:
-        record.errors = _failed(plan, str(error))
+        record.errors = _all_failed(plan, str(error))
         return record
+    task = _ClipTask(plan, clip, source, record)
     record.curves["source"] = list(source.lips.aperture)
-    sheet = {"source": source.crops}
-    if not _taken_over(plan, name, record):
-        _try(record, rows.TRUTH, partial(_baselines, plan, name, source, record))
-    for steps in plan.steps:
-        for protocol in DRIVEN_BY:
-            if protocol not in plan.protocols:
-                continue
-            made = _try(record, ours(steps), partial(_ours, plan, name, source, steps, protocol, record))
-            if made is not None and steps == plan.steps[0]:
-                sheet[DRIVEN_BY[protocol]] = made.crops
-                _preview(plan, name, protocol, source, made)
-    if "mask" in plan.protocols:
-        row = ours(plan.steps[0])
-        _try(record, row, lambda: record.add(row, "mask", _mask_leak(plan, name, source)))
-    previews.save_jpeg(plan.output / "stills" / f"{name}.jpg", previews.still_sheet(sheet))
+    if not _reuse_baselines(task):
+        task.attempt(TRUTH, partial(_measure_baselines, task))
+    stills = {"source": source.crops} | _measure_model(task)
+    if "mask" in plan.options.protocols:
+        row = model_row(plan.steps[0])
+        task.attempt(row, lambda: record.add(row, "mask", _measure_mask_leak(task)))
+    previews.save_jpeg(plan.output / "stills" / f"{clip}.jpg", previews.still_sheet(stills))
     record.seconds = time.monotonic() - start
     return record
 
 
-def _taken_over(plan: Plan, name: str, record: ClipRecord) -> bool:
-    """Take the rows that no model touches from an earlier report, where it has them all."""
-    path = None if plan.baselines is None else plan.baselines / "clips" / f"{name}.json"
+def _measure_model(task: _ClipTask) -> dict[str, previews.Crops]:
+    """Generate and measure the clip at every number of steps; return the headline's crops for the stills."""
+    stills = {}
+    for steps in task.plan.steps:
+        for protocol in (name for name in DRIVEN_BY if name in task.plan.options.protocols):
+            generated = task.attempt(model_row(steps), partial(_measure_generated, task, steps, protocol))
+            if generated is not None and steps == task.plan.steps[0]:
+                stills[DRIVEN_BY[protocol]] = generated.crops
+                _write_preview(task, protocol, generated)
+    return stills
+
+
+def _reuse_baselines(task: _ClipTask) -> bool:
+    """Copy the rows that need no model from an earlier report; return whether it has them all."""
+    record, earlier = task.record, task.plan.options.baselines
+    path = None if earlier is None else Path(earlier) / "clips" / f"{task.clip}.json"
     if path is None or not path.exists():
         return False
-    old = ClipRecord.load(path)
-    if set(rows.LABELS) & set(old.errors) or not set(rows.LABELS) <= set(old.rows):
+    old, rows = ClipRecord.load(path), baselines.LABELS
+    if set(rows) & set(old.errors) or not set(rows) <= set(old.rows):
         return False
-    record.rows |= {row: old.rows[row] for row in rows.LABELS}
-    record.features |= {row: old.features[row] for row in rows.LABELS if row in old.features}
+    record.rows |= {row: old.rows[row] for row in rows}
+    record.features |= {row: old.features[row] for row in rows if row in old.features}
     record.curves |= {curve: old.curves[curve] for curve in ("driver", "frozen") if curve in old.curves}
     return True
 
 
-def _baselines(plan: Plan, name: str, source: Observation, record: ClipRecord) -> None:
-    """The truth, copy and frozen rows. In self-reenactment the truth is the copy."""
-    copied = _copied(plan, name)
-    frozen_path = plan.video(rows.FROZEN, name)
-    audio = _given(plan, name, "self", source)
-    if not frozen_path.exists():
-        rows.write_frozen(source, frozen_path, audio)
-    frozen = observe(frozen_path, source)
+def _measure_baselines(task: _ClipTask) -> None:
+    """Measure the truth, the copied input and the frozen mouth. In self-reenactment the truth is the copy."""
+    record, source, networks = task.record, task.source, task.plan.networks
+    copied, frozen = _observe_copy(task.plan, task.clip), _observe_frozen(task)
     record.curves["frozen"] = list(frozen.lips.aperture)
-    for row, video in ((rows.TRUTH, copied), (rows.FROZEN, frozen)):
-        _own(plan, record, row, video, source, audio)
-    record.rows[rows.COPY] = dict(record.rows[rows.TRUTH])
-    if rows.TRUTH in record.features:
-        record.features[rows.COPY] = record.features[rows.TRUTH]
-    beside = ((rows.COPY, copied), (rows.FROZEN, frozen))
-    if "silent" in plan.protocols:
-        for row, video in beside:
+    for row, video in ((TRUTH, copied), (FROZEN, frozen)):
+        _measure_self(task, row, video)
+    record.rows[COPY] = dict(record.rows[TRUTH])
+    if TRUTH in record.features:
+        record.features[COPY] = record.features[TRUTH]
+    unchanged = ((COPY, copied), (FROZEN, frozen))
+    if "silent" in task.plan.options.protocols:
+        for row, video in unchanged:
             record.add(row, "silent", measure.measure_silent(video, source))
-    if "cross" in plan.protocols:
-        driver = _source(plan.videos[plan.drivers[name]])
+    if "cross" in task.plan.options.protocols:
+        driver = task.driver()
         record.curves["driver"] = driver.aperture_at(source.times)
-        for row, video in beside:
+        for row, video in unchanged:
             record.add(row, "cross", measure.measure_cross(video, source, driver))
-            record.add(row, "cross", plan.experts.speech(video, _given(plan, name, "cross", source)))
-        truth = _copied(plan, plan.drivers[name])
-        record.add(rows.TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips))
-        record.add(rows.TRUTH, "cross", plan.experts.speech(truth))
+            record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
+        truth = _observe_copy(task.plan, task.plan.drivers[task.clip])
+        record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips))
+        record.add(TRUTH, "cross", networks.sync(truth))
 
 
-def _ours(plan: Plan, name: str, source: Observation, steps: int, protocol: str, record: ClipRecord) -> Observation:
-    row = ours(steps)
-    path, audio = plan.video(row, name, protocol), _given(plan, name, protocol, source)
+def _measure_generated(task: _ClipTask, steps: int, protocol: str) -> Observation:
+    """Generate the clip by one protocol, unless it is there, and measure it."""
+    record, source, row = task.record, task.source, model_row(steps)
+    path, audio = task.plan.video(row, task.clip, protocol), task.driving_audio(protocol)
     if not path.exists():
-        result = _generate(plan, name, path, audio, steps, protocol)
+        result = _generate(task, path, audio, steps, protocol)
         record.add(row, protocol, {"frames_per_second": result.frames_per_second})
-    made = observe(path, source)
-    record.curves[f"{row}/{protocol}"] = list(made.lips.aperture)
+    generated = observe(path, source)
+    record.curves[f"{row}/{protocol}"] = list(generated.lips.aperture)
+    truth = record.rows.get(TRUTH, {})
     if protocol == "self":
-        _own(plan, record, row, made, source, audio)
-        record.add(row, protocol, measure.measure_in_sync(made, source, record.rows.get(rows.TRUTH, {})))
+        _measure_self(task, row, generated)
+        record.add(row, protocol, measure.measure_synced(generated, source, truth))
     elif protocol == "cross":
-        driver = _source(plan.videos[plan.drivers[name]])
-        truth = record.rows.get(rows.TRUTH, {})
-        spoken = {key.removeprefix("cross_"): value for key, value in truth.items() if key.startswith("cross_")}
-        record.add(row, protocol, measure.measure_cross(made, source, driver, audio, spoken))
-        record.add(row, protocol, plan.experts.speech(made))
+        driver_sync = {key.removeprefix("cross_"): value for key, value in truth.items() if key.startswith("cross_")}
+        record.add(row, protocol, measure.measure_cross(generated, source, task.driver(), audio, driver_sync))
+        record.add(row, protocol, task.plan.networks.sync(generated))
     else:
-        record.add(row, protocol, measure.measure_silent(made, source))
-    return made
+        record.add(row, protocol, measure.measure_silent(generated, source))
+    return generated
 
 
-def _mask_leak(plan: Plan, name: str, source: Observation) -> Measures:
-    return mask_leak(source, _given(plan, name, "self", source), plan.talker, plan.steps[0], plan.seed)
+def _measure_self(task: _ClipTask, row: str, video: Observation) -> None:
+    """Take the measures of self-reenactment of one row, and what FID needs of it."""
+    networks = task.plan.networks
+    pictures = measure.measure_self(video, task.source, task.driving_audio("self"), networks)
+    task.record.add(row, "self", pictures | networks.sync(video))
+    if features := networks.fid_features(*measure.pair_crops(video, task.source)):
+        task.record.features[row] = features
 
 
-def _own(plan: Plan, record: ClipRecord, row: str, video: Observation, source: Observation, audio: Wave) -> None:
-    """The self-reenactment measures of one row, and what FID needs of it."""
-    record.add(row, "self", measure.measure_self(video, source, audio, plan.experts) | plan.experts.speech(video))
-    if features := plan.experts.features(*measure.paired(video, source)):
-        record.features[row] = features
+def _measure_mask_leak(task: _ClipTask) -> Measures:
+    plan = task.plan
+    return mask_leak(task.source, task.driving_audio("self"), plan.loaded_model, plan.steps[0], plan.options.seed)
 
 
-def _generate(plan: Plan, name: str, path: Path, audio: Wave, steps: int, protocol: str) -> GenerateResult:
-    sound = plan.output / "videos" / "audio" / protocol / f"{name}.wav"
+def _generate(task: _ClipTask, path: Path, audio: Wave, steps: int, protocol: str) -> GenerateResult:
+    plan = task.plan
+    sound = plan.output / "videos" / "audio" / protocol / f"{task.clip}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
     write_audio(sound, audio, measure.RATE)
-    return generate(plan.videos[name], sound, path, model=plan.talker, steps=steps, seed=plan.seed)
-
-
-def _given(plan: Plan, name: str, protocol: str, source: Observation) -> Wave:
-    """The sound a clip is driven by (n,), exactly as long as its picture."""
-    if protocol == "silent":
-        return fitted(np.zeros(0, np.float32), source.duration, measure.RATE)
-    speaker = plan.drivers[name] if protocol == "cross" else name
-    return fitted(read_audio(plan.videos[speaker], measure.RATE), source.duration, measure.RATE)
+    return generate(plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed)
 
 
 @lru_cache(maxsize=3)
-def _source(path: Path) -> Observation:
+def _observe_source(path: Path) -> Observation:
     return observe(path)
 
 
-def _copied(plan: Plan, name: str) -> Observation:
-    path = plan.video(rows.COPY, name)
-    source = _source(plan.videos[name])
-    if not path.exists():
-        rows.write_copy(source, path, _given(plan, name, "self", source))
-    return _encoded(path, plan.videos[name])
-
-
 @lru_cache(maxsize=3)
-def _encoded(path: Path, source: Path) -> Observation:
-    return observe(path, _source(source))
+def _observe_encoded(path: Path, source: Path) -> Observation:
+    return observe(path, _observe_source(source))
 
 
-def _preview(plan: Plan, name: str, protocol: str, source: Observation, made: Observation) -> None:
-    path = plan.output / "previews" / f"{name}_{protocol}.mp4"
+def _observe_copy(plan: EvaluationPlan, clip: str) -> Observation:
+    """The clip encoded again with its own sound; it is written first, unless it is there."""
+    path, source = plan.video(COPY, clip), _observe_source(plan.videos[clip])
+    if not path.exists():
+        audio = fit_length(read_audio(plan.videos[clip], measure.RATE), source.duration, measure.RATE)
+        baselines.write_copy(source, path, audio)
+    return _observe_encoded(path, plan.videos[clip])
+
+
+def _observe_frozen(task: _ClipTask) -> Observation:
+    """The clip with a frozen mouth; it is written first, unless it is there."""
+    path = task.plan.video(FROZEN, task.clip)
+    if not path.exists():
+        baselines.write_frozen(task.source, path, task.driving_audio("self"))
+    return observe(path, task.source)
+
+
+def _write_preview(task: _ClipTask, protocol: str, generated: Observation) -> None:
+    """Write source and output side by side; there is none for silence."""
+    path = task.plan.output / "previews" / f"{task.clip}_{protocol}.mp4"
     if not path.exists() and protocol != "silent":
-        audio = _given(plan, name, protocol, source)
-        previews.side_by_side(path, [source.crops, made.crops], source.info.fps, (audio, measure.RATE))
-
-
-def _try(record: ClipRecord, row: str, work: Callable[[], Any]) -> Any:
-    """Run one piece of work; what fails is written down, and the rest of the clip is still measured."""
-    try:
-        return work()
-    except DitheadError as error:
-        record.errors[row] = "; ".join(filter(None, [record.errors.get(row), str(error)]))
-        return None
+        audio = (task.driving_audio(protocol), measure.RATE)
+        previews.side_by_side(path, [task.source.crops, generated.crops], task.source.info.fps, audio)

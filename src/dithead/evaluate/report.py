@@ -1,4 +1,4 @@
-"""The report: clip tables in, ``report.json`` and a Markdown table out.
+"""Builds ``report.json`` and its Markdown tables from the records of single clips.
 
 ``report.json``, whose keys do not change without a new ``schema``::
 
@@ -9,11 +9,12 @@
     clips      CLIP -> NAME -> number or null             null: the measurement failed
     rows       ROW -> {label, metrics, clips, errors}     truth, copy_input, frozen_mouth, ours_..., generated
     missing    NAME -> why it was not measured
-    notes      what a reader should know of single files: one without sound, one that has no counterpart
+    notes      what a reader should know about single files: one without sound, one that has no counterpart
     seconds    CLIP -> wall time
 
-Names of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of the test whether the
-mask's shape leaks with ``mask_``; the others are of self-reenactment.
+A row is one set of videos that is measured, with one video of every clip: those of a model at one number of steps, or a
+baseline. Names of metrics of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of the
+test for a leak through the mask with ``mask_``; the others are of self-reenactment. ``metric_catalogue`` explains each.
 """
 
 from __future__ import annotations
@@ -28,93 +29,30 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import DataError
-from dithead.evaluate.experts import Features, fid_of
+from dithead.evaluate.metric_catalogue import MetricGroup, measured_groups
+from dithead.evaluate.network_measures import Features, fid_over_clips
 from dithead.evaluate.statistics import Summary, summarise
+from dithead.evaluate.tables import format_number, markdown_table
 
 SCHEMA = "dithead.report/1"
 PREFIX = {"self": "", "cross": "cross_", "silent": "silent_", "mask": "mask_"}
-DRIVEN_BY = {"self": "own sound", "cross": "another's sound", "silent": "silence"}
-
-# What the tables show, in this order: a group's title, what it asks, and its columns (name, heading, decimals).
-GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, int], ...]], ...] = (
-    (
-        "Lips",
-        "Driven by its own sound: do the lips do what the true lips did?",
-        (
-            ("lip_correlation", "lip r", 2),
-            ("lip_synced_correlation", "lip r, sound set right", 2),
-            ("lip_lag", "lag", 1),
-            ("lip_gain", "gain", 2),
-            ("lip_velocity_correlation", "velocity r", 2),
-            ("lmd", "LMD", 3),
-            ("jitter", "jitter", 2),
-        ),
-    ),
-    (
-        "Lips and sound",
-        "Does the picture speak what is heard? Two experts, whose numbers may not be mixed.",
-        (
-            ("sync_confidence", "sync C", 3),
-            ("sync_distance", "sync D", 2),
-            ("sync_offset", "sync offset", 1),
-            ("lse_c", "LSE-C", 2),
-            ("lse_d", "LSE-D", 2),
-            ("lse_offset", "LSE offset", 1),
-            ("cross_sync_confidence", "cross: sync C", 3),
-            ("cross_lse_c", "cross: LSE-C", 2),
-        ),
-    ),
-    (
-        "Leaks",
-        "Driven by another's sound, by silence, and under masks of other mouths: what of the source shows through?",
-        (
-            ("cross_driver_correlation", "cross: driver r", 2),
-            ("cross_driver_synced_correlation", "its sound set right", 2),
-            ("cross_source_correlation", "cross: source r", 2),
-            ("cross_source_partial", "cross: source partial", 2),
-            ("cross_source_chance", "by chance", 2),
-            ("silent_aperture_ratio", "silent: motion", 2),
-            ("mask_shift", "mask: shift", 2),
-            ("mask_agreement", "mask: agreement", 2),
-            ("mask_partial", "mask: partial", 2),
-        ),
-    ),
-    (
-        "Picture",
-        "Does the mouth look as it should, and is the rest untouched?",
-        (
-            ("sharpness", "sharpness", 2),
-            ("sharpness_crop", "in the crop", 2),
-            ("psnr", "PSNR", 1),
-            ("ssim", "SSIM", 3),
-            ("flicker", "flicker", 2),
-            ("lpips", "LPIPS", 3),
-            ("fid", "FID", 2),
-            ("fid_mouth", "FID mouth", 2),
-            ("identity", "identity", 2),
-        ),
-    ),
-    (
-        "File",
-        "Is the file whole, and its sound in place?",
-        (
-            ("frames_error", "frames ±", 0),
-            ("duration_error", "seconds ±", 2),
-            ("audio_offset_ms", "sound ± ms", 0),
-            ("faces_missed", "missed", 0),
-            ("frames_per_second", "frames/s", 1),
-        ),
-    ),
-)
-COLUMNS = tuple(column for _, _, columns in GROUPS for column in columns)
+"""Protocol -> prefix of the names of its metrics."""
+DRIVEN_BY = {"self": "own speech", "cross": "another clip's speech", "silent": "silence"}
+"""Protocol -> what drives the video, for readers."""
 
 
 @dataclass
 class ClipRecord:
     """Everything measured on one clip.
 
-    ``curves``: aperture by row and protocol, for the plots.  ``features``: by row, what FID over all clips needs.
-    ``notes``: oddities that made nothing fail.
+    Attributes:
+        clip: Its name.
+        rows: Row -> metric -> value; NaN where it failed.
+        errors: Row -> why its video could not be made or measured.
+        curves: The lip opening over time for the plots: ``source``, ``driver``, ``frozen``, or ``ROW/PROTOCOL``.
+        features: Row -> what FID over all clips needs.
+        notes: What a reader should know, though nothing failed.
+        seconds: Wall time.
     """
 
     clip: str
@@ -126,10 +64,11 @@ class ClipRecord:
     seconds: float = 0.0
 
     def add(self, row: str, protocol: str, measures: Mapping[str, float]) -> None:
+        """Add the measures of one protocol to a row."""
         self.rows.setdefault(row, {}).update({PREFIX[protocol] + k: float(v) for k, v in measures.items()})
 
     def save(self, path: Path) -> None:
-        """Write the record as JSON, and its features, if any, as .npz beside it."""
+        """Write the record as JSON, and its features, if any, as .npz next to it."""
         flat = {f"{row}/{name}": array for row, sets in self.features.items() for name, array in sets.items()}
         if flat:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +77,7 @@ class ClipRecord:
 
     @classmethod
     def load(cls, path: Path) -> ClipRecord:
-        """Read a record back; null becomes NaN."""
+        """Read a record; null becomes NaN."""
         data = json.loads(path.read_text("utf-8"))
         nan = float("nan")
         rows = {row: {k: nan if v is None else v for k, v in table.items()} for row, table in data["rows"].items()}
@@ -155,9 +94,18 @@ def build_report(
     missing: Mapping[str, str],
     notes: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Join clip records into the report; rows in the order of ``labels``. ``notes`` go before those of the clips.
+    """Join the records of clips into a report.
 
-    Raises DataError without a clip.
+    Args:
+        records: One for each clip.
+        labels: Row -> its name for readers; rows are in this order.
+        headline: The row that the report is about.
+        settings: What was run.
+        missing: Metric -> why it was not measured.
+        notes: Notes on the whole; they stand before those of single clips.
+
+    Raises:
+        DataError: There is no record.
     """
     records = list(records)
     if not records:
@@ -183,12 +131,12 @@ def _row(row: str, label: str, records: list[ClipRecord]) -> dict[str, Any]:
 
 
 def _over_all(row: str, records: list[ClipRecord]) -> dict[str, Summary]:
-    """Metrics of all clips' frames together, which no single clip has."""
-    given = [record.features[row] for record in records if row in record.features]
-    n, failed = len(given), len(records) - len(given)
+    """Metrics of the frames of all clips together, which no single clip has."""
+    known = [record.features[row] for record in records if row in record.features]
+    n, failed = len(known), len(records) - len(known)
     return {
         name: Summary(mean=value, ci=None, n=n, failed=failed, min=None, max=None)
-        for name, value in fid_of(given).items()
+        for name, value in fid_over_clips(known).items()
     }
 
 
@@ -220,53 +168,41 @@ def _clean(data: object) -> object:
     return data
 
 
-def failures(report: Mapping[str, Any]) -> list[str]:
-    """One line for every row and reason, with the clips that failed for it."""
-    found: dict[tuple[str, str], list[str]] = {}
+def list_failures(report: Mapping[str, Any]) -> list[str]:
+    """Return one line for each row and reason, with the clips that failed for it."""
+    clips: dict[tuple[str, str], list[str]] = {}
     for row in report["rows"].values():
         for clip, reason in row["errors"].items():
-            found.setdefault((row["label"], reason), []).append(clip)
-    return [f"{label}, {', '.join(clips)}: {reason}" for (label, reason), clips in found.items()]
+            clips.setdefault((row["label"], reason), []).append(clip)
+    return [f"{label}, {', '.join(names)}: {reason}" for (label, reason), names in clips.items()]
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """The rows' means, a table a group, and the headline row clip by clip."""
+def report_markdown(report: Mapping[str, Any]) -> str:
+    """Return the tables of means, one for each group of metrics, and the headline row clip by clip."""
+    groups = shown_groups(report)
     parts = []
-    for title, _, columns in shown_groups(report):
-        rows = [
-            [row["label"], *(_mean(row["metrics"].get(name), digits) for name, _, digits in columns)]
+    for group in groups:
+        lines = [
+            [row["label"], *(_mean(row["metrics"].get(metric.name), metric.decimals) for metric in group.metrics)]
             for row in report["rows"].values()
         ]
-        parts.append(table([f"{title}: mean over clips", *(heading for _, heading, _ in columns)], rows))
-    shown = [column for _, _, columns in shown_groups(report) for column in columns]
+        parts.append(markdown_table([f"{group.title}: mean over clips", *(m.heading for m in group.metrics)], lines))
+    metrics = [metric for group in groups for metric in group.metrics]
     clips = [
-        [clip, *(number(measures.get(name), digits) for name, _, digits in shown)]
+        [clip, *(format_number(measures.get(metric.name), metric.decimals) for metric in metrics)]
         for clip, measures in report["clips"].items()
     ]
-    parts.append(table(["clip", *(heading for _, heading, _ in shown)], clips))
+    parts.append(markdown_table(["clip", *(metric.heading for metric in metrics)], clips))
     return "\n\n".join(parts) + "\n"
 
 
-def shown_groups(report: Mapping[str, Any]) -> list[tuple[str, str, list[tuple[str, str, int]]]]:
-    """``GROUPS`` with the columns that some row has; a group without any is left out."""
-    measured = {name for row in report["rows"].values() for name in row["metrics"]}
-    groups = [(title, asks, [c for c in columns if c[0] in measured]) for title, asks, columns in GROUPS]
-    return [group for group in groups if group[2]]
+def shown_groups(report: Mapping[str, Any]) -> list[MetricGroup]:
+    """Return the groups with those metrics that some row has."""
+    return measured_groups(name for row in report["rows"].values() for name in row["metrics"])
 
 
-def number(value: float | None, digits: int) -> str:
-    """A number for a table; a dash where the measurement failed."""
-    return "–" if value is None or not math.isfinite(value) else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
-
-
-def _mean(summary: Summary | None, digits: int) -> str:
+def _mean(summary: Summary | None, decimals: int) -> str:
     if summary is None:
         return "–"
     failed = f" ({summary['failed']} failed)" if summary["failed"] else ""
-    return number(summary["mean"], digits) + failed
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; every column but the first is aligned right."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return format_number(summary["mean"], decimals) + failed

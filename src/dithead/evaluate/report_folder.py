@@ -1,4 +1,4 @@
-"""The report's folder: claimed by its settings, so that a resumed run never mixes models; then written."""
+"""Reserves the folder of a report by its settings, so that models never mix, and writes the report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dithead.errors import OutputError
-from dithead.evaluate.report import ClipRecord, markdown, write_json
-from dithead.evaluate.report_page import page
+from dithead.evaluate.report import ClipRecord, report_markdown, write_json
+from dithead.evaluate.report_page import report_page
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 
-def fingerprint(model: TalkingHead) -> str:
-    """SHA-256 over the weights of a loaded model: two reports with the same one measured the same model."""
+def hash_weights(model: TalkingHead) -> str:
+    """Return the SHA-256 of a loaded model's weights: two reports with the same hash measured the same model."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -25,8 +25,8 @@ def fingerprint(model: TalkingHead) -> str:
     return digest.hexdigest()
 
 
-def claim(output: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder, or check that it was made with the same settings. Raises OutputError."""
+def claim_folder(output: Path, settings: Mapping[str, Any]) -> None:
+    """Create the folder of a report, or check that it was created with the same settings. Raises OutputError."""
     config = output / "config.json"
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -42,5 +42,5 @@ def claim(output: Path, settings: Mapping[str, Any]) -> None:
 def write_reports(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> None:
     """Write report.json, report.md and the self-contained report.html."""
     write_json(output / "report.json", report)
-    (output / "report.md").write_text(markdown(report), "utf-8")
-    (output / "report.html").write_text(page(output, report, records), "utf-8")
+    (output / "report.md").write_text(report_markdown(report), "utf-8")
+    (output / "report.html").write_text(report_page(output, report, records), "utf-8")

@@ -1,85 +1,77 @@
-"""The report as one HTML file that needs nothing beside it: tables, curves, stills, short clips."""
+"""Writes a report as one self-contained HTML file: tables, curves, stills and short clips."""
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from dithead.evaluate.metric_catalogue import METRICS, Metric, MetricGroup
 from dithead.evaluate.plots import curve_plot, strip_plot
-from dithead.evaluate.report import DRIVEN_BY, ClipRecord, failures, number, shown_groups
+from dithead.evaluate.report import DRIVEN_BY, ClipRecord, list_failures, shown_groups
+from dithead.evaluate.tables import format_number
 
-_GLOSSARY = {
-    "lip r": "Pearson correlation of the lip aperture (over eye distance) with the truth's, at lag 0.",
-    "lag": "frames, within ±10, at which that correlation is best; positive: the output runs late.",
-    "gain": "standard deviation of the aperture over the truth's.",
-    "lip r, sound set right": "the same, but with the lips of the moment that is heard, "
-    "where the truth's own sound is late or early and the scoring expert is sure of it.",
-    "its sound set right": "driver r with the driver's lips of the moment that is heard, in the same way.",
-    "velocity r": "correlation of the aperture's change from frame to frame.",
-    "LMD": "mean distance of the mouth's landmarks from the truth's, in eye distances.",
-    "jitter": "mean acceleration of the mouth's landmarks over the truth's.",
-    "sync C, D, offset": "our scoring expert's confidence (0: the picture does not speak this sound), distance (lower "
-    "is better) and the frames at 25 a second by which the sound runs late. No model was trained against this expert.",
-    "LSE-C, LSE-D": "the same by the original SyncNet, when its weights are given; not comparable with ours.",
-    "cross": "driven by another clip's audio: correlation with the lips of that audio's own video (driver), "
-    "with the source's lips, and with the source's given the driver's (partial; 0 is no leak).",
-    "by chance": "the size that such a partial correlation reaches once in twenty times without any leak.",
-    "silent": "driven by silence: deviation of the aperture over the speaking source's; 0 is at rest.",
-    "mask: shift": "drawn under the mask of the source's widest mouths and under that of its closed ones: difference "
-    "of the mean aperture, in standard deviations of the source's; 0 is no leak.",
-    "mask: agreement, partial": "correlation of the lips under those two masks (1 is no leak), and, each frame under "
-    "the mask of another moment, with that moment's lips given the truth's (0 is no leak).",
-    "sharpness": "Laplacian variance in the lips' box over the source's, at the source's resolution.",
-    "in the crop": "the same in the aligned crop of 256 pixels: what is seen of the mouth in a small window.",
-    "PSNR, SSIM": "on the aligned crop of 256 pixels, eyes to chin.",
-    "flicker": "change from frame to frame of output minus source above the mask, in grey levels.",
-    "frames ±, seconds ±, sound ±": "more frames or seconds than the source has; milliseconds by which the sound in "
-    "the file runs late against what it was driven by.",
-    "missed": "frames in which no face was found.",
-}
 
-# The few measures that tell most: name, title, what a reader should know, and the value that cannot be bettered.
+@dataclass(frozen=True)
+class _Card:
+    """A metric at the top of the page: its title, what a reader should know, and the best value, drawn as a line."""
+
+    name: str
+    title: str
+    meaning: str
+    best: float | None
+
+
 _CARDS = (
-    ("lip_correlation", "Lips follow the speech", "correlation with the true lips", 1.0),
-    ("sync_confidence", "Picture speaks the sound", "our expert's confidence", None),
-    ("cross_driver_correlation", "Follows another's speech", "correlation with that speaker's lips", 1.0),
-    ("cross_source_partial", "Source's lips show through", "partial correlation, another's speech; best is 0", 0.0),
-    ("silent_aperture_ratio", "Moves in silence", "over the speaking source's motion; best is 0", 0.0),
-    ("sharpness", "Sharpness of the mouth", "over the source's", 1.0),
+    _Card("lip_correlation", "Lips follow the speech", "correlation with the true lips; best is 1", 1.0),
+    _Card("sync_confidence", "Picture fits the sound", "confidence of the sync expert; larger is better", None),
+    _Card("cross_driver_correlation", "Lips follow another clip's speech", "correlation with its lips; best is 1", 1.0),
+    _Card("cross_source_partial", "Source's lips show through", "partial correlation, other speech; best is 0", 0.0),
+    _Card("silent_aperture_ratio", "Lips move in silence", "relative to the speaking source; best is 0", 0.0),
+    _Card("sharpness", "Sharpness of the mouth", "relative to the source; best is 1", 1.0),
 )
 
-_FACTS = (
-    ("lip_correlation", "lip r", 2), ("lip_lag", "lag", 0), ("lip_gain", "gain", 2), ("sync_confidence", "sync C", 2),
-    ("cross_driver_correlation", "another's speech r", 2), ("silent_aperture_ratio", "motion in silence", 2),
-    ("sharpness", "sharpness", 2), ("psnr", "PSNR", 1),
+_CLIP_FACTS = (
+    "lip_correlation", "lip_lag", "lip_gain", "sync_confidence", "cross_driver_correlation", "silent_aperture_ratio",
+    "sharpness", "psnr",
 )  # fmt: skip
+"""Metrics in the line above a clip's plots."""
 
 
-def page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> str:
-    """The whole page; stills and clips are read from the report's folder."""
+def report_page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> str:
+    """Return the whole page.
+
+    Args:
+        output: Folder of the report, from which stills and clips are read.
+        report: What ``build_report`` returned.
+        records: The records that it was built from.
+    """
     model = escape(str(report["rows"][report["headline"]]["label"]))
+    groups = shown_groups(report)
+    metrics = [metric for group in groups for metric in group.metrics]
     body = [
         f"<h1>Evaluation of {model}</h1>{_settings(report, len(records))}",
         _cards(report),
         _failures(report),
-        "<h2>Means over clips</h2><p class=dim>Small print under a mean: its 95 % bootstrap interval over clips.</p>",
-        *(_group(report, *group) for group in shown_groups(report)),
-        "<h2>Clips, the worst first</h2>" + _key(),
-        *(_clip(output, report, record) for record in sorted(records, key=lambda r: _score(report, r))),
-        "<h2>Clip by clip</h2>" + _clips_table(report),
-        "<h2>What the columns mean</h2>" + _definitions(_GLOSSARY),
+        "<h2>Means over clips</h2><p class=dim>Below a mean stands its 95 % bootstrap interval over clips. What a "
+        "column means shows when the pointer rests on its heading, and at the end of the page.</p>",
+        *(_group_table(report, group) for group in groups),
+        "<h2>Clips, the worst first</h2>" + _curve_legend(),
+        *(_clip(output, report, record) for record in sorted(records, key=lambda r: _lip_correlation(report, r))),
+        "<h2>Clip by clip</h2>" + _clips_table(report, metrics),
+        "<h2>What the columns mean</h2>" + _definitions({metric.heading: metric.meaning for metric in metrics}),
         "<h2>Not measured</h2>" + (_missing(report["missing"]) if report["missing"] else "<p>Nothing.</p>"),
     ]
-    return document(f"Evaluation of {model}", "".join(body))
+    return html_page(f"Evaluation of {model}", "".join(body))
 
 
-def document(title: str, body: str) -> str:
-    """A page that needs nothing beside it; ``title`` and ``body`` are HTML already."""
+def html_page(title: str, body: str) -> str:
+    """Return a self-contained page; ``title`` and ``body`` are HTML already."""
     style = files("dithead.evaluate").joinpath("report.css").read_text("utf-8")
     head = f'<meta charset=utf-8><meta name=viewport content="width=device-width"><title>{title}</title>'
     return f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head><body>{body}</body></html>\n"
@@ -100,58 +92,59 @@ def _plain(value: Any) -> str:
 
 
 def _cards(report: Mapping[str, Any]) -> str:
-    """The measures that tell most, each with all rows and clips on one scale."""
+    """The metrics at the top, each with all rows and clips on one scale."""
     cards = []
-    for name, title, meaning, perfect in _CARDS:
-        if report["metrics"].get(name, {}).get("mean") is None:
+    for card in _CARDS:
+        if report["metrics"].get(card.name, {}).get("mean") is None:
             continue
         order = [row for key, row in report["rows"].items() if key != report["headline"]]
         order.append(report["rows"][report["headline"]])
-        rows = {row["label"]: _spread(row, name) for row in order if name in row["metrics"]}
-        mean = number(report["metrics"][name]["mean"], 2)
+        rows = {row["label"]: _values(row, card.name) for row in order if card.name in row["metrics"]}
+        mean = format_number(report["metrics"][card.name]["mean"], 2)
         cards.append(
-            f"<figure class=card><figcaption><b>{title}</b><span>{mean}</span><small>{meaning}</small></figcaption>"
-            f"{strip_plot(title, rows, perfect)}</figure>"
+            f"<figure class=card><figcaption><b>{card.title}</b><span>{mean}</span><small>{card.meaning}</small>"
+            f"</figcaption>{strip_plot(card.title, rows, card.best)}</figure>"
         )
-    note = "<p class=dim>Every dot is a clip, the bar their mean.</p>"
+    note = "<p class=dim>Every dot is a clip, the bar is their mean.</p>"
     return f"<div class=cards>{''.join(cards)}</div>{note}"
 
 
-def _spread(row: Mapping[str, Any], name: str) -> tuple[float, list[float]]:
+def _values(row: Mapping[str, Any], name: str) -> tuple[float, list[float]]:
+    """A metric's mean over clips, and its value for each clip."""
     values = [clip.get(name) for clip in row["clips"].values()]
     mean = row["metrics"][name]["mean"]
     return math.nan if mean is None else mean, [v for v in values if v is not None]
 
 
-def _group(report: Mapping[str, Any], title: str, asks: str, columns: list[tuple[str, str, int]]) -> str:
+def _group_table(report: Mapping[str, Any], group: MetricGroup) -> str:
     lines = []
     for name, row in report["rows"].items():
-        cells = "".join(f"<td>{_summary(row['metrics'].get(key), digits)}</td>" for key, _, digits in columns)
+        cells = "".join(f"<td>{_summary(row['metrics'].get(m.name), m.decimals)}</td>" for m in group.metrics)
         mark = " class=ours" if name == report["headline"] else ""
         lines.append(f"<tr{mark}><td>{escape(row['label'])}</td>{cells}</tr>")
-    return f"<section><h3>{title}</h3><p class=dim>{asks}</p>{_table('', columns, lines)}</section>"
+    table = _table("", group.metrics, lines)
+    return f"<section><h3>{group.title}</h3><p class=dim>{group.question}</p>{table}</section>"
 
 
-def _clips_table(report: Mapping[str, Any]) -> str:
-    columns = [column for _, _, columns in shown_groups(report) for column in columns]
+def _clips_table(report: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
     lines = []
     for clip, measures in report["clips"].items():
-        cells = "".join(f"<td>{number(measures.get(key), digits)}</td>" for key, _, digits in columns)
+        cells = "".join(f"<td>{format_number(measures.get(m.name), m.decimals)}</td>" for m in metrics)
         lines.append(f"<tr><td>{escape(clip)}</td>{cells}</tr>")
-    return _table("clip", columns, lines)
+    return _table("clip", metrics, lines)
 
 
-def _table(first: str, columns: list[tuple[str, str, int]], lines: list[str]) -> str:
-    heads = "".join(f"<th>{escape(title)}</th>" for _, title, _ in columns)
+def _table(first: str, metrics: Iterable[Metric], lines: list[str]) -> str:
+    heads = "".join(f"<th title='{escape(m.meaning)}'>{escape(m.heading)}</th>" for m in metrics)
     return f"<div class=scroll><table><tr><th>{first}</th>{heads}</tr>{''.join(lines)}</table></div>"
 
 
-def _summary(summary: Mapping[str, Any] | None, digits: int) -> str:
+def _summary(summary: Mapping[str, Any] | None, decimals: int) -> str:
     if summary is None:
         return "–"
-    text = number(summary["mean"], digits)
+    text = format_number(summary["mean"], decimals)
     if summary["ci"] is not None:
-        low, high = (number(edge, digits) for edge in summary["ci"])
+        low, high = (format_number(edge, decimals) for edge in summary["ci"])
         text += f"<small>{low} … {high}</small>"
     if summary["failed"]:
         text += f"<small class=failed>{summary['failed']} failed</small>"
@@ -159,7 +152,7 @@ def _summary(summary: Mapping[str, Any] | None, digits: int) -> str:
 
 
 def _failures(report: Mapping[str, Any]) -> str:
-    failed = _listed("<h2 class=failed>Failed</h2>", failures(report)) or "<p>No clip failed.</p>"
+    failed = _listed("<h2 class=failed>Failed</h2>", list_failures(report)) or "<p>No clip failed.</p>"
     return failed + _listed("<h2>Notes</h2>", report.get("notes", []))
 
 
@@ -167,18 +160,20 @@ def _listed(heading: str, items: Sequence[str]) -> str:
     return f"{heading}<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>" if items else ""
 
 
-def _key() -> str:
+def _curve_legend() -> str:
     return (
-        "<p class=key>lip aperture:<b style='background:var(--truth)'></b>truth"
+        "<p class=key>opening of the lips:<b style='background:var(--truth)'></b>truth"
         "<b style='background:var(--made)'></b>output"
-        "<b style='border-top:2px dashed var(--dim);height:0'></b>source's lips while another drives</p>"
+        "<b style='border-top:2px dashed var(--dim);height:0'></b>source, where its speech does not drive</p>"
     )
 
 
 def _clip(output: Path, report: Mapping[str, Any], record: ClipRecord) -> str:
     measures = report["clips"].get(record.clip, {})
     facts = " · ".join(
-        f"{title} <b>{number(measures[key], digits)}</b>" for key, title, digits in _FACTS if key in measures
+        f"{metric.heading} <b>{format_number(measures[metric.name], metric.decimals)}</b>"
+        for metric in METRICS
+        if metric.name in _CLIP_FACTS and metric.name in measures
     )
     failed = "".join(f"<p class=failed>{escape(reason)}</p>" for reason in sorted(set(record.errors.values())))
     return (
@@ -230,16 +225,18 @@ def _inline(path: Path, kind: str) -> str:
 
 
 def _missing(reasons: Mapping[str, str]) -> str:
-    together: dict[str, list[str]] = {}
+    """Metrics that were not measured, those with the same reason together."""
+    names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
-        together.setdefault(reason, []).append(name)
-    return _definitions({", ".join(names): reason for reason, names in together.items()})
+        names.setdefault(reason, []).append(name)
+    return _definitions({", ".join(group): reason for reason, group in names.items()})
 
 
 def _definitions(entries: Mapping[str, str]) -> str:
     return "<dl class=two>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items()) + "</dl>"
 
 
-def _score(report: Mapping[str, Any], record: ClipRecord) -> float:
+def _lip_correlation(report: Mapping[str, Any], record: ClipRecord) -> float:
+    """A clip's lip correlation, by which clips are ordered; a failed clip comes first."""
     value = report["clips"].get(record.clip, {}).get("lip_correlation")
     return -math.inf if value is None or not math.isfinite(value) else float(value)

@@ -1,24 +1,27 @@
-"""Score any tool's videos against the truth, matched by name without suffix."""
+"""Measures videos that exist already, made by any tool, against the true videos, matched by name without suffix."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import DataError, DitheadError
 from dithead.evaluate import clip_measures as measure
 from dithead.evaluate import previews
-from dithead.evaluate.experts import Experts
-from dithead.evaluate.observe_video import Observation, observe, same_shape
+from dithead.evaluate.evaluation_clips import fit_length, list_videos
+from dithead.evaluate.network_measures import NetworkMeasures
+from dithead.evaluate.observe_video import Observation, observe, same_aspect
 from dithead.evaluate.report import ClipRecord, build_report
-from dithead.evaluate.report_folder import claim, write_reports
-from dithead.evaluate.test_clips import fitted, videos_in
+from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.media.audio import read_audio
+from dithead.media.info import VideoInfo
 
 GENERATED = "generated"
-_LENGTH = 0.1  # seconds by which a video may be longer or shorter before it is told
+LENGTH_TOLERANCE = 0.1
+"""Seconds by which a video may be longer or shorter than the true one without a note (our choice)."""
 
 
 def score_folders(
@@ -29,38 +32,101 @@ def score_folders(
     drivers: Path | str | None = None,
     weights: Mapping[str, Path | str] | None = None,
 ) -> dict[str, Any]:
-    """Measure every truth's counterpart in ``generated``; write the report to ``output`` and return it.
+    """Measure every true video's counterpart in ``generated``, and write the report.
 
-    drivers: for videos driven by other audio, the folder with that audio's own videos under the same names;
-    the cross-audio measures are then taken instead. A truth without a counterpart counts as failed.
-    Raises DataError when no name matches.
+    Args:
+        generated: Folder of the videos to measure.
+        truth: Folder of the true videos. One without a counterpart counts as failed.
+        output: Folder of the report.
+        drivers: For videos that were driven by other speech, the folder with that speech's own videos under the same
+            names; the measures of the cross-audio protocol are then taken.
+        weights: Pretrained networks, see ``external_networks``.
+
+    Returns:
+        The content of report.json.
+
+    Raises:
+        DataError: No name matches.
     """
-    made, true = videos_in(generated), videos_in(truth)
-    speakers = None if drivers is None else videos_in(drivers)
+    made, true = list_videos(generated), list_videos(truth)
+    driver_videos = None if drivers is None else list_videos(drivers)
     if not set(made) & set(true):
         raise DataError(
             f"{generated}: no video is named like one in {truth}; match them by name without suffix"
-            f" ({_example(made, true)})"
+            f" ({_naming_hint(made, true)})"
         )
-    experts = Experts(weights)
+    networks = NetworkMeasures(weights)
     settings: dict[str, Any] = {
         "generated": str(generated),
         "truth": str(truth),
         "drivers": drivers and str(drivers),
-        "weights": {name: str(path) for name, path in experts.weights.items()},
+        "weights": {name: str(path) for name, path in networks.weights.items()},
     }
-    claim(Path(output), settings)
-    records = [_scored(name, made.get(name), path, speakers, experts, Path(output)) for name, path in true.items()]
+    claim_folder(Path(output), settings)
+    scoring = _Scoring(made, driver_videos, networks, Path(output))
+    records = [scoring.score(name, path) for name, path in true.items()]
     label = Path(generated).resolve().name
-    report = build_report(
-        records, {GENERATED: label}, GENERATED, settings, experts.missing(), _left_out(made, true, Path(generated))
-    )
+    notes = _left_out(made, true, Path(generated))
+    report = build_report(records, {GENERATED: label}, GENERATED, settings, networks.missing(), notes)
     write_reports(Path(output), report, records)
     return report
 
 
-def _example(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
-    """What to rename, shown on one video."""
+@dataclass(frozen=True)
+class _Scoring:
+    """What all clips of one scoring share: the videos to measure, those of the drivers, networks and the folder."""
+
+    made: dict[str, Path]
+    drivers: dict[str, Path] | None
+    networks: NetworkMeasures
+    output: Path
+
+    def score(self, name: str, truth: Path) -> ClipRecord:
+        """Measure one clip; an error is recorded."""
+        start, record = time.monotonic(), ClipRecord(name)
+        try:
+            if name not in self.made:
+                raise DataError("no generated video of this name")
+            source = observe(truth)
+            generated = observe(self.made[name], source)
+            record.notes = _remarks(generated, source)
+            record.curves["source"] = list(source.lips.aperture)
+            if self.drivers is None:
+                self._score_self(record, generated, source)
+            else:
+                self._score_cross(record, generated, source, self.drivers.get(name))
+            _write_previews(self.output, name, generated, source, "self" if self.drivers is None else "cross")
+        except DitheadError as error:
+            record.errors[GENERATED] = str(error)
+        record.seconds = time.monotonic() - start
+        return record
+
+    def _score_self(self, record: ClipRecord, generated: Observation, source: Observation) -> None:
+        networks, audio = self.networks, None
+        if source.info.has_audio:
+            audio = fit_length(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
+        record.curves[f"{GENERATED}/self"] = generated.aperture_at(source.times)
+        sound = None if generated.info.has_audio else audio
+        measures = measure.measure_self(generated, source, audio, networks) | networks.sync(generated, sound)
+        record.add(GENERATED, "self", measures)
+        record.add(GENERATED, "self", measure.measure_synced(generated, source, networks.sync(source)))
+        if features := networks.fid_features(*measure.pair_crops(generated, source)):
+            record.features[GENERATED] = features
+
+    def _score_cross(
+        self, record: ClipRecord, generated: Observation, source: Observation, driver_video: Path | None
+    ) -> None:
+        if driver_video is None:
+            raise DataError("no driver's video of this name")
+        driver = observe(driver_video)
+        record.curves["driver"] = driver.aperture_at(source.times)
+        record.curves[f"{GENERATED}/cross"] = generated.aperture_at(source.times)
+        measures = measure.measure_cross(generated, source, driver, driver_sync=self.networks.sync(driver))
+        record.add(GENERATED, "cross", measures | self.networks.sync(generated))
+
+
+def _naming_hint(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
+    """What to rename, shown by one video."""
     for name, path in made.items():
         if near := _nearest(name, true):
             return f"{path.name} should be {near}{path.suffix}"
@@ -68,102 +134,57 @@ def _example(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:
-    """The longest of ``names`` that is part of ``name``, or of which it is a part."""
+    """The longest of ``names`` that contains ``name`` or is contained in it."""
     return max((n for n in names if n in name or name in n), key=len, default=None)
 
 
 def _left_out(made: Mapping[str, Path], true: Mapping[str, Path], folder: Path) -> list[str]:
-    """Videos without a truth of their name: told, so that nobody believes they were measured."""
-    lost = [name for name in true if name not in made]
+    """Notes on videos without a true video of their name, so that nobody believes they were measured."""
+    unmatched = [name for name in true if name not in made]
     notes = []
     for name, path in made.items():
         if name not in true:
-            near = _nearest(name, lost)
+            near = _nearest(name, unmatched)
             hint = f"; is it {near}? Then rename it" if near else ""
-            notes.append(f"{folder.name}/{path.name}: left out, no truth is called {name!r}{hint}")
+            notes.append(f"{folder.name}/{path.name}: left out, no true video is called {name!r}{hint}")
     return notes
 
 
-def _odd(ours: Observation, source: Observation) -> list[str]:
-    """What is odd about a video though it can be measured."""
+def _remarks(generated: Observation, source: Observation) -> list[str]:
+    """What a reader should know about a video though it can be measured."""
     notes = []
-    if not ours.info.has_audio:
-        notes.append("the generated video has no sound; the truth's is taken for it where lips and sound are compared")
+    if not generated.info.has_audio:
+        notes.append("the generated video has no sound; lips are compared with the true video's sound")
     if not source.info.has_audio:
         notes.append("the true video has no sound; whether the sound is in place is not measured")
-    if abs(ours.duration - source.duration) > _LENGTH:
+    if abs(generated.duration - source.duration) > LENGTH_TOLERANCE:
         notes.append(
-            f"{ours.duration:.2f} s long where the truth has {source.duration:.2f} s; the part both have counts"
+            f"{generated.duration:.2f} s long, the true video {source.duration:.2f} s; their common part is measured"
         )
-    if ours.info.fps != source.info.fps:
-        notes.append(f"{float(ours.info.fps):g} frames a second where the truth has {float(source.info.fps):g}")
-    (h, w), (height, width) = ((v.info.height, v.info.width) for v in (ours, source))
-    if not same_shape(ours.info, source.info):
-        notes.append(
-            f"{w} x {h} pixels, another shape than the truth's {width} x {height}: cut out or padded, so each face is"
-            " aligned by itself, and PSNR, SSIM and sharpness are rough"
-        )
-    elif (h, w) != (height, width):
-        notes.append(f"{w} x {h} pixels, scaled to the truth's {width} x {height}: sharpness is that of the scaled")
-    return notes
+    if generated.info.fps != source.info.fps:
+        notes.append(f"{float(generated.info.fps):g} frames per second, the true video {float(source.info.fps):g}")
+    return notes + _size_remarks(generated.info, source.info)
 
 
-def _scored(
-    name: str, made: Path | None, truth: Path, speakers: dict[str, Path] | None, experts: Experts, output: Path
-) -> ClipRecord:
-    start, record = time.monotonic(), ClipRecord(name)
-    try:
-        if made is None:
-            raise DataError("no generated video of this name")
-        source = observe(truth)
-        ours = observe(made, source)
-        record.notes = _odd(ours, source)
-        record.curves["source"] = list(source.lips.aperture)
-        if speakers is None:
-            _self(record, ours, source, experts)
-        else:
-            _cross(record, ours, source, speakers.get(name), experts)
-        _show(output, name, ours, source, "self" if speakers is None else "cross")
-    except DitheadError as error:
-        record.errors[GENERATED] = str(error)
-    record.seconds = time.monotonic() - start
-    return record
+def _size_remarks(generated: VideoInfo, source: VideoInfo) -> list[str]:
+    sizes = f"{generated.width} x {generated.height} pixels, the true video {source.width} x {source.height}"
+    if not same_aspect(generated, source):
+        return [
+            f"{sizes}, which is another shape: it was cropped or padded, so each face is aligned by itself, and PSNR, "
+            "SSIM and sharpness are rough"
+        ]
+    if (generated.height, generated.width) != (source.height, source.width):
+        return [f"{sizes}: it is scaled to that size before it is measured, its sharpness, too"]
+    return []
 
 
-def _show(output: Path, name: str, ours: Observation, source: Observation, protocol: str) -> None:
-    """Stills of the same moments, and a short clip with the generated video's sound, or else the truth's."""
-    truth = source.crops[source.nearest(ours.times)]
-    sheet = previews.still_sheet({"truth": truth, "generated": ours.crops})
+def _write_previews(output: Path, name: str, generated: Observation, source: Observation, protocol: str) -> None:
+    """Write stills of the same moments, and a short video with the generated video's sound, or else the true one's."""
+    truth = source.crops[source.nearest(generated.times)]
+    sheet = previews.still_sheet({"truth": truth, "generated": generated.crops})
     previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
-    heard = next((video for video in (ours, source) if video.info.has_audio), None)
-    sound = (
-        None
-        if heard is None
-        else (fitted(read_audio(heard.path, measure.RATE), ours.duration, measure.RATE), measure.RATE)
-    )
-    previews.side_by_side(output / "previews" / f"{name}_{protocol}.mp4", [truth, ours.crops], ours.info.fps, sound)
-
-
-def _self(record: ClipRecord, ours: Observation, source: Observation, experts: Experts) -> None:
-    audio = None
-    if source.info.has_audio:
-        audio = fitted(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
-    record.curves[f"{GENERATED}/self"] = ours.aperture_at(source.times)
-    sound = None if ours.info.has_audio else audio
-    record.add(GENERATED, "self", measure.measure_self(ours, source, audio, experts) | experts.speech(ours, sound))
-    record.add(GENERATED, "self", measure.measure_in_sync(ours, source, experts.speech(source)))
-    if features := experts.features(*measure.paired(ours, source)):
-        record.features[GENERATED] = features
-
-
-def _cross(record: ClipRecord, ours: Observation, source: Observation, speaker: Path | None, experts: Experts) -> None:
-    if speaker is None:
-        raise DataError("no driver's video of this name")
-    driver = observe(speaker)
-    record.curves["driver"] = driver.aperture_at(source.times)
-    record.curves[f"{GENERATED}/cross"] = ours.aperture_at(source.times)
-    record.add(
-        GENERATED,
-        "cross",
-        measure.measure_cross(ours, source, driver, spoken=experts.speech(driver)) | experts.speech(ours),
-    )
+    sound = None
+    if (video := next((video for video in (generated, source) if video.info.has_audio), None)) is not None:
+        sound = (fit_length(read_audio(video.path, measure.RATE), generated.duration, measure.RATE), measure.RATE)
+    path = output / "previews" / f"{name}_{protocol}.mp4"
+    previews.side_by_side(path, [truth, generated.crops], generated.info.fps, sound)

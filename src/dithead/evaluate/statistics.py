@@ -1,4 +1,4 @@
-"""Means over clips with honest edges: bootstrap intervals, and the failures counted."""
+"""Means over clips with bootstrap intervals; clips whose measurement failed are counted and left out of the mean."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TypedDict
 import numpy as np
 
 RESAMPLES = 2000
-_LEVEL = 0.95
+"""Bootstrap samples (our choice)."""
+LEVEL = 0.95
 
 
 class Summary(TypedDict):
-    """One metric over the clips of a row. ``n`` were measured; the ``failed`` lend the mean nothing."""
+    """One metric over clips: ``n`` of them were measured, ``failed`` were not and do not count in the mean."""
 
     mean: float | None
     ci: list[float] | None  # 95 % bootstrap interval of the mean; None below two clips
@@ -23,15 +24,15 @@ class Summary(TypedDict):
 
 
 def summarise(clips: Mapping[str, Mapping[str, float]]) -> dict[str, Summary]:
-    """Every metric of a table ``clips[clip][metric]``; NaN and absent numbers count as failed."""
+    """Summarise every metric of a table ``clips[clip][metric]``; NaN and absent values count as failed."""
     names = sorted({name for measures in clips.values() for name in measures})
     return {name: _summary([clip.get(name, float("nan")) for clip in clips.values()]) for name in names}
 
 
 def bootstrap(values: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean of ``values`` (n,), by resampling clips; repeatable."""
+    """Return the 95 % percentile interval of the mean of ``values`` (n,), resampling clips with a fixed seed."""
     picks = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    edge = (1 - _LEVEL) / 2
+    edge = (1 - LEVEL) / 2
     low, high = np.quantile(values[picks].mean(axis=1), [edge, 1 - edge])
     return float(low), float(high)
 

@@ -1,7 +1,8 @@
-"""A blinded study in pairs: people say which of two videos of one clip they prefer, not knowing who made which.
+"""Makes a blinded study in which people compare pairs of videos, and counts their answers.
 
-``make_study`` writes a folder with a page that works without a server, the videos under names that say nothing, and
-beside it, not inside it, the key. ``study_results`` joins the answers that people send back with the key.
+``make_study`` writes a folder with a page that works without a server and the videos under neutral names. The key,
+which says who made which video, is written next to the folder, not into it. ``study_results`` joins the answers that
+people send back with the key.
 """
 
 from __future__ import annotations
@@ -19,38 +20,47 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import DataError, OutputError
+from dithead.evaluate.evaluation_clips import list_videos
 from dithead.evaluate.report import write_json
-from dithead.evaluate.test_clips import videos_in
 
 QUESTION = "In which video do the lips fit the speech better?"
-PLAYED = frozenset({".m4v", ".mov", ".mp4", ".ogv", ".webm"})  # by browsers
-_CHOICES = ("left", "right", "same")
-_Z = 1.96  # 95 %
+BROWSER_SUFFIXES = frozenset({".m4v", ".mov", ".mp4", ".ogv", ".webm"})  # containers that browsers play
+CHOICES = ("left", "right", "same")
+Z95 = 1.96  # standard deviations of a normal distribution that hold 95 % of it
 
 
 def make_study(
     folders: Mapping[str, Path | str], output: Path | str, *, question: str = QUESTION, seed: int = 0
 ) -> Path:
-    """Write the study of every pair of ``folders`` (name -> folder of videos) on the clips all have.
+    """Write a study of every pair of folders on the clips that all of them have.
 
-    Returns the page. The key lies beside the folder, as NAME.key.json: send the folder, keep the key.
-    Raises DataError for fewer than two folders, no common clip or videos that browsers do not play, OutputError when
-    ``output`` is there already.
+    Args:
+        folders: Name of a tool -> its folder of videos.
+        output: Folder to write and to send to people. The key is written next to it as NAME.key.json: keep it.
+        question: What people are asked about every pair.
+        seed: Of the order and the sides of videos.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: There are fewer than two folders, no common clip, or videos that browsers do not play.
+        OutputError: ``output`` exists.
     """
     output = Path(output)
-    videos = {name: videos_in(folder) for name, folder in folders.items()}
+    videos = {name: list_videos(folder) for name, folder in folders.items()}
     clips = sorted(set.intersection(*(set(v) for v in videos.values()))) if len(videos) > 1 else []
     if not clips:
         raise DataError("a study needs two folders or more with a clip name in common")
     for path in (videos[name][clip] for name in videos for clip in clips):
-        if path.suffix.lower() not in PLAYED:
+        if path.suffix.lower() not in BROWSER_SUFFIXES:
             raise DataError(f"{path}: browsers do not play {path.suffix}; give MP4 or WebM")
     if output.exists():
         raise OutputError(f"{output}: is there already; choose a new folder")
-    rng, names = np.random.default_rng(seed), _hidden_names(videos, clips, seed)
+    rng, names = np.random.default_rng(seed), _neutral_names(videos, clips, seed)
     (output / "videos").mkdir(parents=True)
-    for (name, clip), hidden in names.items():
-        shutil.copyfile(videos[name][clip], output / hidden)
+    for (name, clip), neutral in names.items():
+        shutil.copyfile(videos[name][clip], output / neutral)
     trials: list[dict[str, str]] = []
     key: dict[str, dict[str, str]] = {}
     for first, second in combinations(videos, 2):
@@ -67,15 +77,24 @@ def make_study(
 
 
 def key_path(output: Path) -> Path:
-    """Where the key of a study lies: beside its folder."""
+    """Return where the key of a study is: next to its folder."""
     return output.with_name(f"{output.name}.key.json")
 
 
 def study_results(output: Path | str, answers: Iterable[Path | str]) -> dict[str, Any]:
-    """Win rates from answer files: ``pairs`` and, over all its pairs, each name's own.
+    """Count the answers to a study.
 
-    A tie counts half to either side; intervals are Wilson's at 95 %. An answer to a pair that could not be played is
-    left out, and counted as ``broken``. Raises DataError for a file of another study or one that is no answer file.
+    Args:
+        output: The study's folder, next to which its key is.
+        answers: Files that people sent back.
+
+    Returns:
+        ``pairs``, the win rate of the first of every two tools; ``overall``, the win rate of each tool over all its
+        pairs; and ``broken``, the number of answers to pairs that could not be played, which do not count. A tie counts
+        half for either side; intervals are Wilson's at 95 %.
+
+    Raises:
+        DataError: A file answers another study, or is not a file of answers.
     """
     key, broken = _read(key_path(Path(output))), 0
     wins: dict[tuple[str, str], list[float]] = {}
@@ -85,7 +104,7 @@ def study_results(output: Path | str, answers: Iterable[Path | str]) -> dict[str
             raise DataError(f"{file}: answers another study; leave it out")
         for answer in content["answers"]:
             trial = key["trials"].get(answer.get("trial"))
-            if trial is None or answer.get("choice") not in _CHOICES:
+            if trial is None or answer.get("choice") not in CHOICES:
                 raise DataError(f"{file}: damaged (trial {answer.get('trial')!r}); ask for it again")
             if answer.get("broken"):
                 broken += 1
@@ -95,29 +114,30 @@ def study_results(output: Path | str, answers: Iterable[Path | str]) -> dict[str
             wins.setdefault((first, second), []).append(0.5 if chosen is None else float(chosen == first))
     pairs = [{"first": a, "second": b, **win_rate(w)} for (a, b), w in sorted(wins.items())]
     names = sorted({name for pair in wins for name in pair})
-    overall = {name: win_rate(_of(name, wins)) for name in names}
+    overall = {name: win_rate(_wins_of(name, wins)) for name in names}
     return {"study": key["study"], "pairs": pairs, "overall": overall, "broken": broken}
 
 
 def win_rate(wins: list[float]) -> dict[str, Any]:
-    """Share of ``wins`` (1, 0.5 or 0 each) with Wilson's 95 % interval."""
+    """Return the mean of ``wins`` (1, 0.5 or 0 each) with Wilson's 95 % interval."""
     n = len(wins)
     if n == 0:
         return {"rate": None, "ci": None, "n": 0}
-    p, z2 = sum(wins) / n, _Z**2
-    centre, half = (p + z2 / (2 * n)), _Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
+    p, z2 = sum(wins) / n, Z95**2
+    centre, half = (p + z2 / (2 * n)), Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
     low, high = ((centre + s * half) / (1 + z2 / n) for s in (-1, 1))
     return {"rate": p, "ci": [max(0.0, low), min(1.0, high)], "n": n}
 
 
-def _of(name: str, wins: Mapping[tuple[str, str], list[float]]) -> list[float]:
+def _wins_of(name: str, wins: Mapping[tuple[str, str], list[float]]) -> list[float]:
+    """The answers to all pairs of a tool, from its side."""
     return [
         w if name == first else 1 - w for (first, second), ws in wins.items() if name in (first, second) for w in ws
     ]
 
 
-def _hidden_names(videos: Mapping[str, Mapping[str, Path]], clips: list[str], seed: int) -> dict[tuple[str, str], str]:
-    """(name, clip) -> relative path that tells neither; the order of the files says nothing either."""
+def _neutral_names(videos: Mapping[str, Mapping[str, Path]], clips: list[str], seed: int) -> dict[tuple[str, str], str]:
+    """(name, clip) -> relative path that reveals neither, by its name or by its number."""
     entries = [(name, clip) for name in videos for clip in clips]
     order = np.random.default_rng([seed, 1]).permutation(len(entries))
     return {
@@ -127,6 +147,7 @@ def _hidden_names(videos: Mapping[str, Mapping[str, Path]], clips: list[str], se
 
 
 def _page(study: dict[str, Any]) -> str:
+    """The page with the study in it; ``<`` is escaped, so that no text can end the script."""
     template = files("dithead.evaluate").joinpath("study.html").read_text("utf-8")
     return template.replace("/*STUDY*/", json.dumps(study).replace("<", "\\u003c"))
 

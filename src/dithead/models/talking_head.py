@@ -101,7 +101,7 @@ class TalkingHead(nn.Module):
     def device(self) -> torch.device:
         return self.autoencoder.latent_mean.device
 
-    def audio_window(self, features: Tensor, times: Tensor) -> Tensor:
+    def speech_tokens(self, features: Tensor, times: Tensor) -> Tensor:
         """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds, from the track's features (T, F)."""
         return self.audio(self._windows(features, times, 0))  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""The interface of audio encoders: speech to features, windows of features to tokens, tokens to lip coefficients.
+"""The interface of audio encoders: speech to features, windows of features to tokens and lip coefficients.
 
 A track's features are computed once, from the whole wave (training) or in blocks (generation, live use). A window of
 them around a video frame becomes tokens for the denoiser's cross-attention and a prediction of the lips.

@@ -1,8 +1,8 @@
-"""Predicts the lips from samples: the seconds before a moment and half a second after it, by Moonshine's first layers.
+"""Predicts the lips at a moment from the samples around it, with the first layers of a Moonshine encoder.
 
-A small network over time reads the lips off the layers' states. It predicts a whole stretch at once, so that
-neighbouring moments agree. It errs differently from the prediction from the audio encoder's tokens, so the mean of both
-is better than either (docs/log, small 0.6).
+It uses the seconds before the moment and half a second after it. A small network over time reads the lips off the
+layers' states; it predicts a whole stretch at once, so that neighbouring moments agree. It errs differently from the
+prediction from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6).
 Letters: B batch, n samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, K lip
 coefficients, D = ``LipPredictor.margin`` tokens.
 """

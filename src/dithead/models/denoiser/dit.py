@@ -54,12 +54,12 @@ class DiTBlock(nn.Module):
         self.cross = Attention(d, config.heads, config.audio_width) if crosses else None
         self.mlp = nn.Sequential(nn.Linear(d, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, d))
         self.norm = nn.LayerNorm(d, elementwise_affine=False, eps=1e-6)
-        self.parameters_count = 9 if crosses else 6  # shift, scale and gate of each part
-        self.modulation = zero_modulation(d, self.parameters_count * d, config.modulation_rank)
+        self.adaln_count = 9 if crosses else 6  # shift, scale and gate of each part
+        self.modulation = zero_modulation(d, self.adaln_count * d, config.modulation_rank)
 
     def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
         """x (B, N, D), condition (B, D), audio (B, L, A) to (B, N, D)."""
-        adaln = self.modulation(F.silu(condition)).unsqueeze(1).chunk(self.parameters_count, -1)  # (B, 1, D) each
+        adaln = self.modulation(F.silu(condition)).unsqueeze(1).chunk(self.adaln_count, -1)  # (B, 1, D) each
         shift_msa, scale_msa, gate_msa = adaln[:3]
         shift_mlp, scale_mlp, gate_mlp = adaln[-3:]
         h = modulate(self.norm(x), shift_msa, scale_msa)

@@ -29,7 +29,9 @@ class SynthOptions:
     )
     seed: int = field(default=0, metadata=_about("Same seed, same output."))
     size: int = field(default=288, metadata=_about("Side of the picture in pixels."))
-    seconds: float | None = field(default=None, metadata=_about("Length of a clip."))
+    seconds: float | None = field(
+        default=None, metadata=_about("Length of a clip in seconds; 3, or that of its recording, by default.")
+    )
     fps: int = field(default=25, metadata=_about("Frame rate."))
     workers: int = field(default=1, metadata=_about("Processes.", in_recipe=False))
     engine: Engine = field(

@@ -1,0 +1,1 @@
+"""The parametric head: its files, shape keys, anatomy, mesh algebra and identities."""

@@ -30,7 +30,7 @@ from dithead.synth.scene.setting import Setting
 from dithead.synth.types import RNG, Floats
 
 _SMALLEST_WEIGHT = 1e-4  # expression weights below this move nothing
-_TEETH_LAG = 0.45  # MakeHuman's jaw key moves the lower teeth less than the lip by this share
+_TEETH_LAG = 0.45  # share by which the lower teeth must move further: MakeHuman's jaw key lets them lag behind the lip
 _WIDEST_MOUTH = 0.6  # decimetres of opening at which the shader's light in the mouth no longer grows
 
 

@@ -67,7 +67,7 @@ class PartBuffers:
         self._fixed.write(self._pack_fixed())
 
     def render(self, uniforms: Mapping[str, Any], textures: Mapping[str, Any]) -> None:
-        """Draw the part in colour; ``textures`` holds the stage's pictures by name."""
+        """Draw the part in colour; ``textures`` holds the renderer's textures by name."""
         for unit, (sampler, name) in enumerate(self.part.textures.items()):
             textures[name].use(unit)
             self.program.set(sampler, unit)

@@ -1,0 +1,1 @@
+"""Skins of synthetic people: painted, or made from pictures of real people."""

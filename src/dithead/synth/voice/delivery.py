@@ -23,7 +23,7 @@ _BREATH_SHARE = 0.6  # of the pauses that are long enough hold a breath; our cho
 _SHORTEST_BREATHING_PAUSE = 0.35  # seconds
 
 
-class _Timeline:
+class _UtteranceBuilder:
     """Pieces of sound and phonemes, one after another."""
 
     def __init__(self, rate: int) -> None:
@@ -66,15 +66,15 @@ def add_pauses(utterance: Utterance, rng: np.random.Generator) -> Utterance:
     Returns:
         A longer utterance; the samples of its phonemes are unchanged.
     """
-    timeline = _Timeline(utterance.rate)
-    timeline.add_pause(float(rng.uniform(0.4, 1.3)), rng)
+    builder = _UtteranceBuilder(utterance.rate)
+    builder.add_pause(float(rng.uniform(0.4, 1.3)), rng)
     for phoneme in utterance.phonemes:
         first, last = (round(time * utterance.rate) for time in (phoneme.start, phoneme.end))
-        timeline.add_sound(phoneme.ipa, utterance.wave[first:last])
+        builder.add_sound(phoneme.ipa, utterance.wave[first:last])
         if not phoneme.ipa and phoneme.end - phoneme.start > _SHORTEST_PAUSE and rng.random() < 0.85:
-            timeline.add_pause(float(rng.gamma(2.0, 0.3)), rng)
-    timeline.add_pause(float(rng.uniform(0.3, 1.0)), None)
-    return replace(utterance, wave=np.concatenate(timeline.waves), phonemes=tuple(timeline.phonemes))
+            builder.add_pause(float(rng.gamma(2.0, 0.3)), rng)
+    builder.add_pause(float(rng.uniform(0.3, 1.0)), None)
+    return replace(utterance, wave=np.concatenate(builder.waves), phonemes=tuple(builder.phonemes))
 
 
 def breath_noise(count: int, rate: int, rng: np.random.Generator) -> Wave:

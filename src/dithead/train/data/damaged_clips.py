@@ -1,4 +1,4 @@
-"""Clips that cannot be read: left out, counted, told; too many of them stop the run."""
+"""Clips in damaged shards: they are left out and counted, and too many of them stop the run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dithead.prepare.shards import ShardError
 
 Content = TypeVar("Content")
 TOLERATED = 0.01
-"""Share of the clips that may be lost to damaged shards."""
+"""Share of the clips that may be lost to damaged shards. Our choice."""
 _log = logging.getLogger(__name__)
 
 
-class Damaged:
-    """Counts what is lost of ``total`` clips. Safe among threads."""
+class DamagedClips:
+    """Counts the clips lost out of ``total``. Several threads may use it at once."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -26,21 +26,25 @@ class Damaged:
         self._lock = Lock()
 
     def read(self, clip: Clip, load: Callable[[], Content]) -> Content | None:
-        """``load()``, or None for a clip in a damaged shard. Raises DataError when too many are lost."""
+        """Return ``load()``, or None for a clip in a damaged shard.
+
+        Raises:
+            DataError: More than ``TOLERATED`` of the clips are lost.
+        """
         try:
             return load()
         except ShardError as error:
-            self._note(clip.shard, str(error))
+            self._count(clip.shard, str(error))
             return None
 
-    def _note(self, shard: str, why: str) -> None:
+    def _count(self, shard: str, reason: str) -> None:
         with self._lock:
             if shard not in self.shards:
-                _log.warning("left out: %s", why)
+                _log.warning("left out: %s", reason)
             self.shards[shard] = self.shards.get(shard, 0) + 1
             lost = sum(self.shards.values())
         if lost > TOLERATED * self.total:
             raise DataError(
                 f"{lost} of {self.total} clips are lost to damaged shards, more than {TOLERATED:.0%}: "
-                f"{', '.join(sorted(self.shards))}; the first: {why}"
+                f"{', '.join(sorted(self.shards))}; fetch or pack them again; the first error: {reason}"
             )

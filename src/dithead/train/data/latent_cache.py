@@ -1,6 +1,7 @@
-"""Cached latents for stage two: each clip encoded once per augmentation, with its speech features and lip shapes.
+"""Cached latents for the denoiser: each clip encoded once per augmentation, with its speech features and lip shapes.
 
-Letters: N frames of a clip, C latent channels, G latent side.
+Letters: N frames of a clip, C latent channels, G latent side, S0 side of the stored crop, S side of the model's, T
+feature frames of the track, F numbers in each.
 """
 
 from __future__ import annotations
@@ -25,35 +26,54 @@ from dithead.models.denoiser.token_window import Window, window_of
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.prepare.dataset import Clip, Track
-from dithead.train.data.clips import WeightedClip, lip_boxes, region_picture
-from dithead.train.data.damaged_clips import Damaged
+from dithead.train.data.clips import WeightedClip, lip_boxes, region_image
+from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.lip_basis import lip_shapes
-from dithead.train.data.picture_augmentation import Augmentation, draw, identity
-from dithead.train.loop.processes import team
-from dithead.train.loop.runtime import autocast, step_rng
+from dithead.train.data.picture_augmentation import PictureAugmentation, draw_augmentation, no_augmentation
+from dithead.train.loop.precision import autocast
+from dithead.train.loop.processes import process_group
+from dithead.train.loop.randomness import step_rng
 from dithead.types import MaskKind
+
+EARLIER_FPS = 25
+"""Frame rate of latents that were cached before their files said it."""
+_ENCODED_AT_ONCE = 25  # frames
 
 
 @dataclass(frozen=True)
 class ClipLatents:
-    """What stage two needs of one clip under one augmentation; all arrays float16 but ``first``."""
+    """What the denoiser's stage needs of one clip under one augmentation; arrays are float16 but for the last two."""
 
     latents: NDArray[np.float16]  # (N, C, G, G)
     masked: NDArray[np.float16]  # (N, C, G, G)
-    mask: NDArray[np.float16]  # (1, G, G) share of each cell under the mask; (N, 1, G, G) where it moves
+    mask: NDArray[np.float16]  # (1, G, G) share of each cell under the mask; (N, 1, G, G) where the mask moves
     mouth: NDArray[np.float16]  # (N, 1, G, G) share of each cell under the lips' box
-    lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lipshape``
-    mel: NDArray[np.float16]  # (T, 80) level-normalised, or a speech encoder's features (T, H), of the whole clip
+    lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lip_basis``
+    mel: NDArray[np.float16]  # (T, F) speech features of the whole clip that become tokens
     first: NDArray[np.int64]  # () frame of the clip that row 0 shows
+    fps: NDArray[np.int64]  # () frames a second
 
     def mask_of(self, frame: int) -> NDArray[np.float16]:
-        """The mask (1, G, G) of one frame."""
+        """Return the mask (1, G, G) of one frame."""
         return self.mask if self.mask.ndim == 3 else self.mask[frame]
+
+    def seconds(self, frame: int) -> float:
+        """Return when, from the start of the clip's speech, row ``frame`` is shown."""
+        return (int(self.first) + frame) / int(self.fps)
 
 
 @dataclass(frozen=True)
 class CachedClip:
-    """A clip under one augmentation, with its probability in the mixture, at the end too, and its name for people."""
+    """A clip under one augmentation.
+
+    Attributes:
+        latents: What the denoiser's stage needs of it.
+        probability: Of drawing it at the start of the training.
+        final: Of drawing it at the end.
+        name: For people: ``person: clip (variant)``.
+        item: The clip and the frames of it that are used.
+        variant: Number of the augmentation; 0 is none.
+    """
 
     latents: ClipLatents
     probability: float
@@ -64,8 +84,12 @@ class CachedClip:
 
 
 def variants_of(chosen: Sequence[WeightedClip], most: int, cap: int) -> list[int]:
-    """In how many augmentations each clip is encoded: ``most`` for people with so little footage that ``cap`` frames
-    hold them all.
+    """Choose in how many augmentations each clip is encoded.
+
+    Args:
+        chosen: The clips.
+        most: Augmentations for the clips of people with little footage; the others are encoded once.
+        cap: Frames per person that all augmentations together may have.
     """
     people: dict[str, int] = defaultdict(int)
     for item in chosen:
@@ -73,48 +97,70 @@ def variants_of(chosen: Sequence[WeightedClip], most: int, cap: int) -> list[int
     return [most if people[item.clip.identity] * most <= cap else 1 for item in chosen]
 
 
-@torch.no_grad()
-def encode_clip(
-    item: WeightedClip, head: TalkingHead, variant: int, seed: int, kind: MaskKind = "stable-polygon"
-) -> ClipLatents:
-    """Encode the clip's frames under augmentation ``variant`` (0 is none) and a mask of ``kind``."""
-    model, size, device = head.autoencoder, head.size, head.device
-    crops, path = item.clip.frames()[item.frames], item.clip.track()
-    landmarks, side = path.landmarks[item.frames], crops.shape[1]
-    change = augmentation_of(item, variant, seed, side, size)
-    boxes = lip_boxes(landmarks)
-    polygons = mask_polygons(kind, path, landmarks, side)
-    regions = np.stack([change.geometry(region_picture(side, p, box)) for p, box in zip(polygons, boxes, strict=True)])
-    mask, mouth = (torch.from_numpy(regions[:, None, ..., i] > 127).float() for i in range(2))
-    images = to_tensor(np.stack([change.picture(crop) for crop in crops]))
-    window = window_of(F.avg_pool2d(mask, FACTOR))
-    return ClipLatents(
-        latents=_encode(model.encode, images, window, device),
-        masked=_encode(model.encode_masked, apply_mask(images, mask), window, device),
-        mask=_cells(mask) if kind == "polygon" else _cells(mask[:1])[0],
-        mouth=_cells(mouth * mask),
-        lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
-        mel=_for_tokens(head, item.clip).numpy().astype(np.float16),
-        first=np.asarray(item.frames.start, np.int64),
-    )
+@dataclass(frozen=True)
+class LatentEncoder:
+    """Encodes clips with a model's autoencoder.
+
+    Attributes:
+        head: The model.
+        seed: Of the augmentations.
+        mask: The kind of mask.
+    """
+
+    head: TalkingHead
+    seed: int
+    mask: MaskKind = "stable-polygon"
+
+    @torch.no_grad()
+    def encode(self, item: WeightedClip, variant: int) -> ClipLatents:
+        """Encode the clip's frames under augmentation ``variant`` (0 is none)."""
+        model, path = self.head.autoencoder, item.clip.track()
+        crops, landmarks = item.clip.frames()[item.frames], path.landmarks[item.frames]
+        side = crops.shape[1]
+        augmentation = augmentation_of(item, variant, self.seed, side, self.head.size)
+        polygons = mask_polygons(self.mask, path, landmarks, side)
+        boxes = lip_boxes(landmarks)
+        regions = [augmentation.warp(region_image(side, p, box)) for p, box in zip(polygons, boxes, strict=True)]
+        mask, mouth = (torch.from_numpy(np.stack(regions)[:, None, ..., i] > 127).float() for i in range(2))
+        images = to_tensor(np.stack([augmentation.apply(crop) for crop in crops]))
+        window = window_of(F.avg_pool2d(mask, FACTOR))
+        return ClipLatents(
+            latents=self._encode(model.encode, images, window),
+            masked=self._encode(model.encode_masked, apply_mask(images, mask), window),
+            mask=_cells(mask) if self.mask == "polygon" else _cells(mask[:1])[0],
+            mouth=_cells(mouth * mask),
+            lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
+            mel=_token_features(self.head, item.clip).numpy().astype(np.float16),
+            first=np.asarray(item.frames.start, np.int64),
+            fps=np.asarray(item.clip.fps, np.int64),
+        )
+
+    def _encode(self, encode: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> NDArray[np.float16]:
+        """Compute latents as ``TalkingHead.encode_window`` does."""
+        parts = []
+        for chunk in window.pixels(images).split(_ENCODED_AT_ONCE):
+            with autocast(self.head.device):
+                z = encode(chunk.to(self.head.device, memory_format=torch.channels_last))
+            parts.append(window.place(z).half().cpu())
+        return np.asarray(torch.cat(parts).numpy(), np.float16)
 
 
-def _for_tokens(head: TalkingHead, clip: Clip) -> Tensor:
-    """Speech features (T, F) without the samples that only a lip predictor needs: stage two asks for tokens."""
+def _token_features(head: TalkingHead, clip: Clip) -> Tensor:
+    """Compute the speech features (T, F) that become tokens: without the samples that only a lip predictor needs."""
     features = head.audio.features(torch.from_numpy(clip.audio()))
     return features[:, :N_MELS] if head.audio.has_samples else features
 
 
-def augmentation_of(item: WeightedClip, variant: int, seed: int, side: int, size: int) -> Augmentation:
-    """How a clip's crops of ``side`` become pictures of ``size`` in augmentation ``variant``; 0 is none."""
+def augmentation_of(item: WeightedClip, variant: int, seed: int, side: int, size: int) -> PictureAugmentation:
+    """Draw the augmentation ``variant`` of a clip, from crops of ``side`` to pictures of ``size``; 0 is none."""
     rng = step_rng(seed, variant, int.from_bytes(item.clip.id.encode()[-7:], "big"))
-    return draw(rng, side, size) if variant > 0 else identity(side, size)
+    return draw_augmentation(rng, side, size) if variant > 0 else no_augmentation(side, size)
 
 
 def mask_polygons(
     kind: MaskKind, path: Track, landmarks: NDArray[np.float32], side: int
 ) -> Iterator[NDArray[np.float32]]:
-    """The mask's polygon for each frame of crop landmarks (N, 478, 2)."""
+    """Yield the mask's polygon (K, 2) for each frame of crop landmarks (N, 478, 2)."""
     for frame in landmarks:
         if kind == "polygon":
             yield frame_polygon(frame, side)
@@ -123,38 +169,33 @@ def mask_polygons(
 
 
 def _cells(region: Tensor) -> NDArray[np.float16]:
+    """Average a region (N, 1, S, S) over each latent cell."""
     return F.avg_pool2d(region, FACTOR).numpy().astype(np.float16)
 
 
-def _encode(
-    encode: Callable[[Tensor], Tensor], images: Tensor, window: Window, device: torch.device
-) -> NDArray[np.float16]:
-    """Latents as ``TalkingHead.encode_window`` makes them."""
-    parts = []
-    for chunk in window.pixels(images).split(25):
-        with autocast(device):
-            z = encode(chunk.to(device, memory_format=torch.channels_last))
-        parts.append(window.place(z).half().cpu())
-    return np.asarray(torch.cat(parts).numpy(), np.float16)
-
-
 def cache_clips(
-    folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int], head: TalkingHead, seed: int,
-    kind: MaskKind = "stable-polygon",
-) -> list[CachedClip]:  # fmt: skip
-    """Encode every clip in its variants, or read what an earlier run left. Several processes share the work."""
+    folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int], encoder: LatentEncoder
+) -> list[CachedClip]:
+    """Encode every clip in its variants, or read what an earlier run left. Several processes share the work.
+
+    Args:
+        folder: Where the latents are kept.
+        chosen: The clips.
+        variants: How many augmentations of each are encoded.
+        encoder: Encodes them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(item, variant, count) for item, count in zip(chosen, variants, strict=True) for variant in range(count)]
     paths = [folder / f"{item.clip.dataset}-{item.clip.id}-{variant}.npz" for item, variant, _ in jobs]
-    mine = range(team().rank, len(jobs), team().size)
-    damaged = Damaged(len(jobs))
-    for index in track(mine, description="latents", disable=not team().leads):
+    own = range(process_group().rank, len(jobs), process_group().size)
+    damaged = DamagedClips(len(jobs))
+    for index in track(own, description="latents", disable=not process_group().is_main):
         item, variant, _ = jobs[index]
-        if not paths[index].exists():
-            made = damaged.read(item.clip, lambda: encode_clip(item, head, variant, seed, kind))  # noqa: B023 - at once
+        if not _is_current(paths[index], item.clip):
+            made = damaged.read(item.clip, lambda: encoder.encode(item, variant))  # noqa: B023 - called at once
             if made is not None:
-                _write(paths[index], made)
-    team().wait()
+                save_arrays(paths[index], **{f.name: getattr(made, f.name) for f in fields(made)})
+    process_group().barrier()
     return [
         CachedClip(_read(path), item.probability / count, item.final / count, _name(item, variant), item, variant)
         for path, (item, variant, count) in zip(paths, jobs, strict=True)
@@ -166,10 +207,15 @@ def _name(item: WeightedClip, variant: int) -> str:
     return f"{item.clip.identity}: {item.clip.id} ({variant})"
 
 
-def _write(path: Path, clip: ClipLatents) -> None:
-    save_arrays(path, **{f.name: getattr(clip, f.name) for f in fields(clip)})
+def _is_current(path: Path, clip: Clip) -> bool:
+    """Return whether the clip's latents are cached, at the clip's own frame rate."""
+    if not path.exists():
+        return False
+    with np.load(path, allow_pickle=False) as stored:
+        return int(stored.get("fps", EARLIER_FPS)) == clip.fps
 
 
 def _read(path: Path) -> ClipLatents:
     with np.load(path, allow_pickle=False) as stored:
-        return ClipLatents(**{f.name: stored[f.name] for f in fields(ClipLatents)})
+        arrays = {"fps": np.asarray(EARLIER_FPS, np.int64), **stored}
+        return ClipLatents(**{f.name: arrays[f.name] for f in fields(ClipLatents)})

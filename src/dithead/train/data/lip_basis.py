@@ -1,8 +1,9 @@
-"""What the lips do, in a few numbers that mean the same for everybody: the target of the audio encoder and a condition
-of the transformer.
+"""Describe lips by nine coefficients that mean the same for everybody: eight principal shapes and the opening.
 
-Letters: N frames. A shape is 80 coordinates of the lips' outline, seen from the person's own resting mouth, and the
-opening between the inner lips; coefficients are its principal components and the opening, in units of their spread.
+They are the target of the audio encoder and a condition of the denoiser. A lip *shape* is 80 coordinates of the lips'
+outline, relative to the person's own resting mouth, and the opening between the inner lips. Its *coefficients* are the
+principal components of the outline and the opening, in units of their spread over the training people.
+Letters: N frames.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ from dithead.face.lip_opening import inner_lip_gaps
 from dithead.face.mesh_indices import LIP_INDICES, eye_distances
 
 COMPONENTS = 8
+"""Principal components of the outline. Our choice."""
 COEFFICIENTS = COMPONENTS + 1
-"""The opening comes last."""
-_RESTING = 0.25  # share of a clip's frames, the most closed ones, that stand for the resting mouth
+"""The components, then the opening."""
+_RESTING = 0.25  # share of a clip's frames, the most closed ones, whose mean is the resting mouth; our choice
+_FIT_EVERY, _FIT_FRAMES = 4, 20_000  # frames that a basis is fitted to: every so many of a clip, about so many in all
+_UNHEARD, _HEARD = 0.3, 0.6  # correlations up to which a gain does not apply at all, and from which it applies fully
 
 Floats = NDArray[np.floating[Any]]
 
 
 def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shapes (N, 81) from a clip's crop landmarks (N, 478, 2), in distances between the outer eye corners."""
+    """Compute the lip shapes (N, 81) of a whole clip's crop landmarks (N, 478, 2).
+
+    Lengths are in distances between the outer eye corners, the clip's median.
+    """
     unit = float(np.median(eye_distances(landmarks)))
     lips = landmarks[:, list(LIP_INDICES)] / unit  # (N, 40, 2)
     lips = lips - lips.mean(1, keepdims=True)
@@ -38,12 +45,25 @@ def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([lips.reshape(len(lips), -1), opening[:, None]], 1).astype(np.float32)
 
 
+def correlations(truth: Floats, predicted: Floats) -> NDArray[np.floating[Any]]:
+    """Compute the correlation (9,) of each coefficient (N, 9); 0 where one never changes, as in a tiny dataset."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = [np.corrcoef(truth[:, k], predicted[:, k])[0, 1] for k in range(COEFFICIENTS)]
+    return np.nan_to_num(np.array(r))
+
+
 @dataclass(frozen=True)
 class LipBasis:
-    """Principal lip shapes (80, 8) and what one unit of each coefficient (9,) is.
+    """The principal lip shapes, the unit of each coefficient, and the calibration of predicted coefficients.
 
-    Guesses are milder than the truth; ``gain`` and ``shift`` (9,) give them its spread and mean, ``centre``
-    (``calibrated_by``).
+    Predictions vary less than the truth; ``gain`` and ``shift`` give them its spread and mean (``calibrated_to``).
+
+    Attributes:
+        directions: Principal components of the outline (80, 8).
+        scale: What 1 of each coefficient (9,) means, in distances between the outer eye corners.
+        gain: Factor of each predicted coefficient (9,).
+        shift: Added to each predicted coefficient (9,) after the gain.
+        centre: Mean of each true coefficient (9,).
     """
 
     directions: NDArray[np.float32]
@@ -54,42 +74,50 @@ class LipBasis:
 
     @classmethod
     def fit(cls, shapes: Sequence[Floats]) -> LipBasis:
-        """From the shapes (N, 81) of many clips."""
-        every = np.concatenate([s[::4] for s in shapes]).astype(np.float32)
-        every = every[:: max(1, len(every) // 20_000)]
-        _, _, found = np.linalg.svd(every[:, :-1], full_matrices=False)
-        directions = np.zeros((every.shape[1] - 1, COMPONENTS), np.float32)
-        directions[:, : min(COMPONENTS, len(found))] = found[:COMPONENTS].T
-        first = float((every[:, :-1] @ directions[:, :1]).std()) or 1.0
-        opening = float(every[:, -1].std()) or 1.0
+        """Fit a basis to the lip shapes (N, 81) of many clips."""
+        sample = np.concatenate([s[::_FIT_EVERY] for s in shapes]).astype(np.float32)
+        sample = sample[:: max(1, len(sample) // _FIT_FRAMES)]
+        _, _, components = np.linalg.svd(sample[:, :-1], full_matrices=False)
+        directions = np.zeros((sample.shape[1] - 1, COMPONENTS), np.float32)
+        directions[:, : min(COMPONENTS, len(components))] = components[:COMPONENTS].T
+        first = float((sample[:, :-1] @ directions[:, :1]).std()) or 1.0
+        opening = float(sample[:, -1].std()) or 1.0
         return cls(directions, np.array([first] * COMPONENTS + [opening], np.float32))
 
     def coefficients(self, shapes: Floats) -> NDArray[np.float32]:
-        """Shapes (N, 81) to coefficients (N, 9)."""
+        """Turn shapes (N, 81) into coefficients (N, 9)."""
         shapes = shapes.astype(np.float32)
         return np.concatenate([shapes[:, :-1] @ self.directions, shapes[:, -1:]], 1) / self.scale
 
-    def calibrated_by(self, truth: Floats, guess: Floats) -> LipBasis:
-        """The same basis with the gain and shift that fit guesses (N, 9) of held-out people to the truth (N, 9).
+    def calibrated_to(self, truth: Floats, predicted: Floats) -> LipBasis:
+        """Return this basis with the gain and shift that fit predictions for held-out people to the truth.
 
-        A coefficient that can hardly be heard keeps its mild guess: a gain would only make noise louder.
+        A coefficient that can hardly be predicted from speech keeps its small spread: a gain would only amplify noise.
+
+        Args:
+            truth: Measured coefficients (N, 9).
+            predicted: Predicted coefficients (N, 9).
         """
-        r = np.array([np.corrcoef(truth[:, k], guess[:, k])[0, 1] for k in range(COEFFICIENTS)])
-        trust = np.clip((np.nan_to_num(r) - 0.3) / 0.3, 0, 1)
-        gain = 1 + (truth.std(0) / np.maximum(guess.std(0), 1e-3) - 1).clip(0, 1) * trust
+        trust = np.clip((correlations(truth, predicted) - _UNHEARD) / (_HEARD - _UNHEARD), 0, 1)
+        gain = 1 + (truth.std(0) / np.maximum(predicted.std(0), 1e-3) - 1).clip(0, 1) * trust
         centre = truth.mean(0)
-        shift = centre - gain * guess.mean(0)
+        shift = centre - gain * predicted.mean(0)
         return replace(
             self, **{k: v.astype(np.float32) for k, v in {"gain": gain, "shift": shift, "centre": centre}.items()}
         )
 
     def save(self, path: Path) -> None:
+        """Write the basis as ``.npz``."""
         with path.open("wb") as file:
             np.savez(file, **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> LipBasis:
-        """Raises ModelError when ``path`` is missing or not a basis."""
+        """Read a basis.
+
+        Raises:
+            ModelError: The file is missing or holds no basis.
+        """
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(**{f.name: stored[f.name] for f in fields(cls)})

@@ -1,7 +1,9 @@
-"""Augmentation of speech features, so that a few voices stand for all.
+"""Augmentation of speech, so that the few voices of a training set represent many.
 
-Works on log-mel windows (W, 80): voice (mel axis warped, as vocal-tract length does), microphone (smooth equaliser),
-loudness, background noise, dropped bands and moments. Works on samples (n,) too: loudness, noise.
+Log-mel windows (W, 80) get another voice (the mel axis is warped, as the length of the vocal tract warps it), another
+microphone (a smooth equaliser), loudness, background noise, reverberation, and dropped bands and moments. Samples (n,)
+get another loudness and noise. All strengths are our choice.
+Letters: W mel frames, n samples at 16 kHz.
 """
 
 from __future__ import annotations
@@ -17,52 +19,53 @@ Mel = NDArray[np.floating[Any]]
 
 
 def augment_mel(rng: np.random.Generator, mel: Mel) -> NDArray[np.float32]:
-    """One random voice, microphone and room for a window (W, 80)."""
-    out = _voice(rng, mel.astype(np.float32))
-    out = out + _equaliser(rng, out.shape[1]) + np.float32(rng.normal(0, 0.25))
+    """Give a log-mel window (W, 80) one random voice, microphone and room."""
+    out = _other_voice(rng, mel.astype(np.float32))
+    out = out + _microphone(rng, out.shape[1]) + np.float32(rng.normal(0, 0.25))
     if rng.random() < 0.6:
-        out = _noise(rng, out)
+        out = _add_noise(rng, out)
     if rng.random() < 0.3:
-        out = _reverb(rng, out)
-    return _drop(rng, np.maximum(out, FLOOR))
+        out = _add_reverberation(rng, out)
+    return _drop_bands_and_moments(rng, np.maximum(out, FLOOR))
 
 
-def augment_sound(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples (n,) louder or quieter, more often than not with noise of a random colour, from inaudible to loud."""
+def augment_samples(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make samples (n,) louder or quieter, and mostly add noise of a random colour, from inaudible to loud."""
     level = float(np.sqrt(np.mean(sound**2))) * 10 ** rng.uniform(-2, -0.4)
     if rng.random() < 0.6 and level > 0:
         white = rng.standard_normal(len(sound)).astype(np.float32)
         dull = np.convolve(white, np.ones(8, np.float32) / np.sqrt(8), "same")
-        share = rng.uniform(0, 1)
+        share = rng.uniform(0, 1)  # of the dull noise in the mixture
         sound = sound + np.float32(level) * (share * dull + (1 - share) * white)
     return np.asarray(sound * np.exp(rng.normal(0, 0.5)), np.float32)
 
 
-def _voice(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shift and stretch along the mel axis: other vocal tracts, other pitches."""
+def _other_voice(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shift and stretch the mel axis, as other vocal tracts and pitches do."""
     n = mel.shape[1]
-    at = np.clip(np.arange(n) * np.exp(rng.normal(0, 0.08)) + rng.normal(0, 1.5), 0, n - 1.001)
-    low = at.astype(int)
-    part = (at - low).astype(np.float32)
+    bands = np.clip(np.arange(n) * np.exp(rng.normal(0, 0.08)) + rng.normal(0, 1.5), 0, n - 1.001)
+    low = bands.astype(int)
+    part = (bands - low).astype(np.float32)
     return mel[:, low] * (1 - part) + mel[:, low + 1] * part
 
 
-def _equaliser(rng: np.random.Generator, bands: int) -> NDArray[np.float32]:
+def _microphone(rng: np.random.Generator, bands: int) -> NDArray[np.float32]:
+    """Draw a smooth equaliser (bands,) with a tilt."""
     points = rng.normal(0, 0.3, 6)
     tilt = rng.normal(0, 0.4) * np.linspace(-1, 1, bands)
     return (np.interp(np.linspace(0, 5, bands), np.arange(6), points) + tilt).astype(np.float32)
 
 
-def _noise(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Power-add a stationary noise with a random slope, from inaudible to loud."""
+def _add_noise(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add the power of a stationary noise with a random slope, from inaudible to loud."""
     level = rng.uniform(-3.5, 0.8)
     colour = np.linspace(0.5, -0.5, mel.shape[1]) * rng.normal(0.5, 1)
     noise = level + colour + rng.normal(0, 0.2, mel.shape)
     return np.log10(10**mel + 10**noise).astype(np.float32)
 
 
-def _reverb(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Energy that decays into the following frames."""
+def _add_reverberation(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Let energy decay into the following frames."""
     decay = 10 ** -rng.uniform(0.15, 0.6)
     power, tail = 10**mel, np.zeros(mel.shape[1], np.float32)
     for row in power:
@@ -71,7 +74,8 @@ def _reverb(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.fl
     return np.log10(power).astype(np.float32)
 
 
-def _drop(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+def _drop_bands_and_moments(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace up to two groups of bands and one moment by the mean, in place."""
     for _ in range(2):
         if rng.random() < 0.5:
             first, width = rng.integers(0, mel.shape[1]), rng.integers(1, 10)

@@ -1,7 +1,8 @@
-"""Watching a run while it trains: TensorBoard and Weights & Biases, where they are installed.
+"""Loggers of a run while it trains: TensorBoard and Weights & Biases, where they are installed.
 
-TensorBoard's files go to the run folder; W&B is told only when ``WANDB_PROJECT`` is set, for it sends numbers away
-(``WANDB_MODE=offline`` keeps them in the run folder). One that cannot start is told about and left out.
+TensorBoard's files go to the run folder. Weights & Biases is used only when ``WANDB_PROJECT`` is set, because it sends
+numbers to a server (``WANDB_MODE=offline`` keeps them in the run folder). A logger that cannot start is named in a
+warning and left out.
 """
 
 from __future__ import annotations
@@ -14,33 +15,33 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dithead.train.loop.processes import team
+from dithead.train.loop.processes import process_group
 
 _log = logging.getLogger(__name__)
 
 
-class Watchers:
-    """Whoever is told the numbers and pictures of a run; nobody when nothing is installed."""
+class Loggers:
+    """The installed loggers of one run, of which there may be none; each starts when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def numbers(self, values: dict[str, float]) -> None:
-        """Tell the numbers of ``values["step"]``."""
+    def log_metrics(self, values: dict[str, float]) -> None:
+        """Log ``values`` at their step, ``values["step"]``."""
         step = int(values.get("step", 0))
-        told = {key: value for key, value in values.items() if key != "step"}
-        if self._board:
-            for key, value in told.items():
-                self._board.add_scalar(key, value, step)
+        metrics = {key: value for key, value in values.items() if key != "step"}
+        if self._tensorboard:
+            for key, value in metrics.items():
+                self._tensorboard.add_scalar(key, value, step)
         if self._wandb:
-            self._wandb.log(told, step=max(step, 0))
+            self._wandb.log(metrics, step=max(step, 0))
 
-    def picture(self, path: Path, step: int) -> None:
-        """Show a sample sheet."""
-        if self._board:
+    def log_image(self, path: Path, step: int) -> None:
+        """Log the sample sheet in the file ``path``."""
+        if self._tensorboard:
             import cv2
 
-            self._board.add_image("samples", cv2.imread(str(path))[..., ::-1].copy(), step, dataformats="HWC")
+            self._tensorboard.add_image("samples", cv2.imread(str(path))[..., ::-1].copy(), step, dataformats="HWC")
         if self._wandb:
             import wandb
 
@@ -48,20 +49,20 @@ class Watchers:
 
     def close(self) -> None:
         """Write out what is still in memory."""
-        if self._board:
-            self._board.close()
+        if self._tensorboard:
+            self._tensorboard.close()
         if self._wandb:
             self._wandb.finish()
 
     @cached_property
-    def _board(self) -> Any:
-        return _started("tensorboard", self._open_board)
+    def _tensorboard(self) -> Any:
+        return _start("tensorboard", self._open_tensorboard)
 
     @cached_property
     def _wandb(self) -> Any:
-        return _started("wandb", self._open_wandb) if "WANDB_PROJECT" in os.environ else None
+        return _start("wandb", self._open_wandb) if "WANDB_PROJECT" in os.environ else None
 
-    def _open_board(self) -> Any:
+    def _open_tensorboard(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
         return SummaryWriter(str(self.folder / "tensorboard"))  # type: ignore[no-untyped-call]
@@ -72,12 +73,12 @@ class Watchers:
         return wandb.init(dir=self.folder, name=self.folder.name, resume="allow")
 
 
-def _started(package: str, start: Callable[[], Any]) -> Any:
-    """What ``start`` gives, in the leading process; None where the package is missing or does not work."""
-    if not team().leads or find_spec(package) is None:
+def _start(package: str, open_logger: Callable[[], Any]) -> Any:
+    """Return the opened logger in the main process; None where the package is missing or does not work."""
+    if not process_group().is_main or find_spec(package) is None:
         return None
     try:
-        return start()
-    except Exception as error:  # noqa: BLE001 - whatever it trips over, the training matters more
+        return open_logger()
+    except Exception as error:  # noqa: BLE001 - whatever a logger raises, the training matters more
         _log.warning("%s is installed but does not start (%s); the run goes on without it", package, error)
         return None

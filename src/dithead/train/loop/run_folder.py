@@ -1,8 +1,8 @@
-"""A run's folder: its configuration, its checkpoint that is whole or not there, its numbers.
+"""The folder of a training run: its configuration, its checkpoint, its metrics.
 
-``config.json``, ``data.json`` (which data it was begun with), ``checkpoint.pt`` (weights, averages, optimiser, step),
-``metrics.jsonl``, ``samples/``; at the end ``cost.json`` and ``report.html``. Of several processes the leading one
-writes.
+It holds ``config.json`` (the settings), ``data.json`` (which data the run was begun with), ``checkpoint.pt`` (weights,
+averages, optimisers, step), ``metrics.jsonl`` and ``samples/``; at the end also ``cost.json`` and ``report.html``. Of
+several processes the main one writes.
 """
 
 from __future__ import annotations
@@ -23,81 +23,92 @@ import torch
 from dithead.errors import ConfigError, DataError, ModelError, OutputError
 from dithead.media.files import replacing
 from dithead.prepare.dataset import Dataset
-from dithead.train.loop.loggers import Watchers
-from dithead.train.loop.processes import team
+from dithead.train.loop.earlier_runs import upgrade_checkpoint, upgrade_settings
+from dithead.train.loop.loggers import Loggers
+from dithead.train.loop.processes import process_group
 
 
 @dataclass
-class Run:
-    """A run folder.
+class RunFolder:
+    """The folder of one run, begun or continued.
 
-    Raises ConfigError when it holds a run with another configuration, DataError when a dataset of ``config["data"]``
-    is not the one the run was begun with, OutputError when it cannot be written.
+    Attributes:
+        folder: Where the run's files are.
+        config: All settings of the run; ``config["data"]`` lists its datasets.
+        started: When this start of the run began, in seconds since the epoch.
+        earlier: Seconds trained before this start of the run.
+
+    Raises:
+        ConfigError: The folder holds a run with other settings.
+        DataError: A dataset is not the one that the run was begun with.
+        OutputError: The folder cannot be written.
     """
 
     folder: Path
     config: dict[str, Any]
     started: float = field(default_factory=time.time)
     earlier: float = 0.0
-    """Seconds trained before this start of the run."""
 
     def __post_init__(self) -> None:
         data = _fingerprints(self.config)
         self._require_same(json.loads(json.dumps(self.config, default=str)), data)
-        team().wait()
-        if team().leads:
+        process_group().barrier()
+        if process_group().is_main:
             try:
                 (self.folder / "samples").mkdir(parents=True, exist_ok=True)
                 (self.folder / "config.json").write_text(json.dumps(self.config, indent=2, default=str))
                 (self.folder / "data.json").write_text(json.dumps(data, indent=2))
             except OSError as error:
                 raise OutputError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
-        team().wait()
-        self.watchers = Watchers(self.folder)
+        process_group().barrier()
+        self.loggers = Loggers(self.folder)
 
     def _require_same(self, config: dict[str, Any], data: dict[str, Any]) -> None:
-        stored = _read(self.folder / "config.json")
-        if stored is not None and stored != config:
-            what = "; ".join(differences(stored, config)) or "their order"
+        stored = _read_json(self.folder / "config.json")
+        if stored is not None and (changes := differences(upgrade_settings(stored), config)):
             raise ConfigError(
-                f"{self.folder} holds a run with other settings ({what}); choose another -o or delete the folder"
+                f"{self.folder} holds a run with other settings ({'; '.join(changes)}); "
+                "choose another -o or delete the folder"
             )
-        for path, told in (_read(self.folder / "data.json") or {}).items():
-            if path in data and told != data[path]:
+        for path, before in (_read_json(self.folder / "data.json") or {}).items():
+            if path in data and before != data[path]:
+                count = before.get("clips", "other") if isinstance(before, dict) else "other"
                 raise DataError(
-                    f"{path} has changed since {self.folder} was begun ({told['clips']} clips then, "
+                    f"{path} has changed since {self.folder} was begun ({count} clips then, "
                     f"{data[path]['clips']} now); put it back, or begin a new run with --init {self.folder}"
                 )
 
     @property
     def checkpoint(self) -> Path:
+        """Path of the checkpoint, which need not exist yet."""
         return self.folder / "checkpoint.pt"
 
     @property
     def seconds(self) -> float:
-        """Trained so far, over all starts."""
+        """Seconds trained so far, over all starts."""
         return self.earlier + time.time() - self.started
 
     def log(self, **values: float) -> None:
-        """Append one line to metrics.jsonl, and tell whoever watches."""
-        if not team().leads:
+        """Append one line to metrics.jsonl and pass it to the loggers."""
+        if not process_group().is_main:
             return
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"time": round(self.seconds, 1), **values}) + "\n")
-        self.watchers.numbers(values)
+        self.loggers.log_metrics(values)
 
-    def forget_after(self, step: int) -> None:
-        """Drop numbers of steps that are about to be done again, and a line that a kill or a full disk cut off."""
+    def drop_metrics_after(self, step: int) -> None:
+        """Remove the metrics of steps that are about to be repeated, and a line that a kill or a full disk cut off."""
         path = self.folder / "metrics.jsonl"
-        if team().leads and path.exists():
+        if process_group().is_main and path.exists():
             lines = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step]
             with replacing(path) as part:
                 part.write_text("".join(lines))
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint beside its name, then rename: a kill or a full disk leaves the last good one.
+        """Write the checkpoint beside its name, then rename it: a kill or a full disk leaves the last good one.
 
-        Raises OutputError when it cannot be written.
+        Raises:
+            OutputError: The checkpoint cannot be written.
         """
         part = self.checkpoint.with_suffix(".part")
         try:
@@ -108,14 +119,18 @@ class Run:
             part.replace(self.checkpoint)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             part.unlink(missing_ok=True)
-            why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise OutputError(
-                f"{part}: the checkpoint of step {state['step']} cannot be written ({why}); the one before is whole: "
-                "make room and run the same command again"
+                f"{part}: the checkpoint of step {state['step']} cannot be written ({reason}); the one before is "
+                "whole: make room and run the same command again"
             ) from None
 
     def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None. Never unpickles code. Raises ModelError when it is damaged."""
+        """Return the last checkpoint, or None. Code in it is never unpickled.
+
+        Raises:
+            ModelError: The checkpoint is damaged.
+        """
         if not self.checkpoint.exists():
             return None
         state = read_checkpoint(self.checkpoint)
@@ -124,7 +139,7 @@ class Run:
 
 
 def _step_of(line: str) -> float:
-    """The step of a line of numbers; infinite where it is not whole."""
+    """Return the step of a line of metrics; infinity where the line is not whole."""
     try:
         return float(json.loads(line).get("step", 0)) if line.endswith("\n") else math.inf
     except ValueError:
@@ -132,8 +147,8 @@ def _step_of(line: str) -> float:
 
 
 @contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """A disk that is full while numbers, sheets or pages are written is told as OutputError."""
+def report_full_disk(folder: Path) -> Iterator[None]:
+    """Raise OutputError with advice when the disk is full while metrics, sample sheets or reports are written."""
     try:
         yield
     except OSError as error:
@@ -146,29 +161,37 @@ def room(folder: Path) -> Iterator[None]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content. Raises ModelError when it is none."""
+    """Read a checkpoint onto the CPU; tensors of an earlier version get the names of today.
+
+    Raises:
+        ModelError: The file is no checkpoint, or needs a part that this version no longer has.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises whatever its readers trip over
+    except Exception as error:  # noqa: BLE001 - torch raises errors of many types
         raise ModelError(f"{path} is no checkpoint of dithead ({str(error).splitlines()[0]}); delete it") from None
-    return state
+    return upgrade_checkpoint(state, path)
 
 
 def _fingerprints(config: dict[str, Any]) -> dict[str, Any]:
     return {str(entry["path"]): Dataset(entry["path"]).fingerprint() for entry in config.get("data", [])}
 
 
-def _read(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
+    """Return the JSON object in a file; None when there is no file."""
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except ValueError:
-        raise ConfigError(f"{path} cannot be understood; delete the folder or choose another -o") from None
+        content = None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} cannot be understood; delete the folder or choose another -o")
+    return content
 
 
 def differences(stored: Any, wanted: Any, name: str = "") -> list[str]:
-    """Settings that differ, as ``model.dit.width 256 there, 32 now``."""
+    """List the settings that differ, as ``model.dit.width 256 there, 32 now``."""
     if not (isinstance(stored, dict) and isinstance(wanted, dict)):
         return [] if stored == wanted else [f"{name} {stored} there, {wanted} now"]
     keys = sorted(stored.keys() | wanted.keys())

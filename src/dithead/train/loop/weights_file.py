@@ -1,4 +1,4 @@
-"""Weights of runs and of models: written whole, put into a network; what does not fit is told by name."""
+"""Files of weights: written whole or not at all, loaded into a network, with errors that name what does not fit."""
 
 from __future__ import annotations
 
@@ -13,36 +13,46 @@ from dithead.media.files import replacing
 from dithead.models.format_migration import migrate_tensors
 
 
-def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str] | None = None) -> Path:
-    """Write tensors as safetensors, ``about`` in the header, whole or not at all. Raises OutputError."""
+def save_weights(path: Path, weights: dict[str, Tensor], header: dict[str, str] | None = None) -> Path:
+    """Write tensors as a safetensors file with ``header`` as its metadata; the file appears whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     with replacing(path) as part:
         try:
-            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, part, about)
-        except SafetensorError as error:  # so it reports a full disk
+            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, part, header)
+        except SafetensorError as error:  # safetensors reports a full disk so
             raise OutputError(f"{path}: could not be written ({error}); make room and run it again") from None
     return path
 
 
-def fill(module: nn.Module, path: Path, otherwise: str, own: str | None = None) -> None:
-    """Fill ``module`` from a file of weights; ``otherwise`` says what to do where there is none. Raises ModelError.
+def load_weights(module: nn.Module, path: Path, advice: str, keep: str | None = None) -> None:
+    """Load a file of weights into ``module``.
 
-    ``own``: the part of the module that stays as it is, whatever the file has of it.
+    Args:
+        module: The network to fill.
+        path: A safetensors file.
+        advice: What to do when the file is missing or damaged; it ends the error message.
+        keep: Name of a sub-module that stays as it is, whatever the file has of it.
+
+    Raises:
+        ModelError: The file is missing, is no safetensors file, or does not fit the module.
     """
     if not path.exists():
-        raise ModelError(f"{path} is missing; {otherwise}")
+        raise ModelError(f"{path} is missing; {advice}")
     try:
         stored = migrate_tensors(load_file(path), path)
-        if own is not None:
-            part = f"{own}."
-            kept = {name: value for name, value in module.state_dict().items() if name.startswith(part)}
-            stored = {name: value for name, value in stored.items() if not name.startswith(part)} | kept
+        if keep is not None:
+            own = {name: value for name, value in module.state_dict().items() if name.startswith(f"{keep}.")}
+            stored = {name: value for name, value in stored.items() if not name.startswith(f"{keep}.")} | own
         module.load_state_dict(stored)
     except SafetensorError as error:
-        raise ModelError(f"{path} is not a safetensors file ({error}); {otherwise}") from None
+        raise ModelError(f"{path} is not a safetensors file ({error}); {advice}") from None
     except RuntimeError as error:
-        raise ModelError(f"{path} does not fit the preset ({why(error)})") from None
+        raise ModelError(f"{path} does not fit the preset ({mismatch(error)})") from None
 
 
-def why(error: Exception) -> str:
-    """What torch says last, which is what does not fit."""
+def mismatch(error: Exception) -> str:
+    """Return the last line of a torch error, which says what does not fit."""
     return str(error).splitlines()[-1].strip()

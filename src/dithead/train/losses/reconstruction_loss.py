@@ -1,4 +1,7 @@
-"""Losses of stage one. Images (B, 3, S, S) in [-1, 1]; weights (B, 1, S, S)."""
+"""Losses of the autoencoder: weighted pixels, Laplacian pyramid, discriminator, feature matching.
+
+Letters: B batch, C channels, S side. Images are in [-1, 1].
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,20 @@ from torch import Tensor
 
 
 def weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
-    """Mean of error (B, C, S, S) under weight (B, 1, S, S)."""
+    """Compute the mean of ``error`` (B, C, S, S) under ``weight`` (B, 1, S, S)."""
     return (error * weight).sum() / (weight.sum() * error.shape[1]).clamp_min(1e-6)
 
 
 def pyramid_loss(prediction: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> Tensor:
-    """L1 between Laplacian pyramids: a perceptual term that needs no download.
+    """Compute the L1 distance between Laplacian pyramids: a perceptual term that needs no download.
 
-    Fine levels count as much as coarse ones although their coefficients are smaller, so blur is expensive.
+    Fine levels count as much as coarse ones although their coefficients are smaller, so that blur is expensive.
+
+    Args:
+        prediction: (B, C, S, S).
+        target: (B, C, S, S).
+        weight: (B, 1, S, S).
+        levels: Band-pass levels before the coarse rest.
     """
     difference = prediction - target
     total = difference.new_zeros(())
@@ -27,12 +36,12 @@ def pyramid_loss(prediction: Tensor, target: Tensor, weight: Tensor, levels: int
     return total + weighted_mean(difference.abs(), weight)
 
 
-def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Hinge loss of patch scores."""
+def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Compute the discriminator's hinge loss from its scores of real and generated patches."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
 def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Mean L1 between discriminator features; the real ones are a constant."""
+    """Compute the mean relative L1 distance between a discriminator's features; the real ones are constant."""
     return torch.stack([F.l1_loss(f, r.detach()) / r.detach().abs().mean().clamp_min(1e-3)
                         for r, f in zip(real, fake, strict=True)]).mean()  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a preset is, in numbers: parameters, tokens, operations a frame, memory. Counted on the code, not on paper."""
+"""Count the size of a preset's model on the code itself: parameters, tokens, operations per frame, memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dithead.models.autoencoder.kl import KLConfig
 from dithead.models.denoiser.base import LatentConditions
 from dithead.models.talking_head import TalkingHead
 
-# What the default sources are built like, so that presets can be counted without a download.
+# The architectures of the default pretrained parts, so that presets can be counted without a download.
 _KNOWN_KL = (
     '{"in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2, "norm_num_groups": 32,'
     ' "block_out_channels": [128, 256, 512, 512], "scaling_factor": 0.18215, "down_block_types": ["DownEncoderBlock2D",'
@@ -24,15 +24,20 @@ _KNOWN_KL = (
     ' "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}'
 )
 _KNOWN_SPEECH = '{"model_type": "wav2vec2"}'  # its defaults are those of the base model
-_TRAINING_BYTES = 20  # a trained parameter's weight, gradient, two moments of Adam and moving average in float32
+_TRAINING_BYTES = 20  # of a trained parameter: weight, gradient, two moments of Adam and moving average in float32
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """``parameters`` in millions by part; ``tokens`` are those of a wide mask, of ``grid`` x ``grid``.
+class ModelSizes:
+    """Size and cost of one model.
 
-    ``gflops`` are giga multiply-adds times two for one generated frame with all its steps; ``weights_gb`` what running
-    holds in float32, ``training_gb`` what training the transformer holds before any activation.
+    Attributes:
+        parameters: Millions of parameters by part.
+        tokens: Tokens that the denoiser computes under a wide mask (``box``).
+        grid: Side of the latent; there are ``grid`` x ``grid`` tokens in all.
+        gflops: Giga floating-point operations (multiply-adds times two) for a generated frame with all its steps.
+        weights_gb: Memory of the weights in float32.
+        training_gb: Memory that training the denoiser holds before any activation.
     """
 
     parameters: dict[str, float]
@@ -42,8 +47,8 @@ class Sizes:
     weights_gb: float
     training_gb: float
 
-    def told(self, config: ModelConfig) -> str:
-        """One line for people."""
+    def summary(self, config: ModelConfig) -> str:
+        """Describe the model in one line."""
         parts = " + ".join(f"{name} {count:.1f}" for name, count in self.parameters.items())
         return (
             f"{config.size} px, {config.objective} in {config.steps} steps; {parts} M parameters; {self.tokens} of "
@@ -52,18 +57,23 @@ class Sizes:
         )
 
     def to_dict(self) -> dict[str, Any]:
+        """Return all sizes by name."""
         return asdict(self)
 
 
-def sizes_of(config: ModelConfig) -> Sizes:
-    """Count a model, without its weights. MissingExtraError where a part's library is not installed."""
-    described = _described(config)
+def sizes_of(config: ModelConfig) -> ModelSizes:
+    """Count a model without making its weights.
+
+    Raises:
+        MissingExtraError: The library of a pretrained part is not installed.
+    """
+    described = _with_known_architectures(config)
     with torch.device("meta"):
         head = TalkingHead(described, make_objective(config.objective)).eval()
     parts = {name: _millions(getattr(head, name)) for name in ("autoencoder", "dit", "audio")}
     mask = torch.from_numpy(polygon_mask(box_polygon(config.size), config.size)).view(1, 1, config.size, config.size)
     index = (torch.nn.functional.avg_pool2d(mask, config.size // config.dit.grid) > 0).flatten().nonzero().flatten()
-    return Sizes(
+    return ModelSizes(
         parameters=parts,
         tokens=len(index),
         grid=config.dit.grid,
@@ -73,8 +83,8 @@ def sizes_of(config: ModelConfig) -> Sizes:
     )
 
 
-def _described(config: ModelConfig) -> ModelConfig:
-    """Pretrained parts of unknown architecture are taken to be built as the default sources are."""
+def _with_known_architectures(config: ModelConfig) -> ModelConfig:
+    """Return the configuration in which pretrained parts of unknown architecture are the default ones."""
     changes: dict[str, Any] = {}
     if isinstance(config.autoencoder, KLConfig) and not config.autoencoder.architecture:
         changes["autoencoder"] = replace(config.autoencoder, architecture=_KNOWN_KL)
@@ -88,7 +98,7 @@ def _millions(module: torch.nn.Module) -> float:
 
 
 def _flops(head: TalkingHead, config: ModelConfig, index: torch.Tensor) -> float:
-    """Encode the masked frame, denoise, decode. The reference is encoded once for a whole clip."""
+    """Count encoding the masked frame, denoising and decoding. The reference is encoded once for a whole clip."""
     d, s = config.dit, config.size
     image, mask = (torch.zeros(1, channels, s, s, device="meta") for channels in (3, 1))
     z = torch.zeros(1, d.latent_channels, d.grid, d.grid, device="meta")

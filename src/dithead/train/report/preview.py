@@ -1,10 +1,11 @@
-"""Looking at stage two while it trains: sheets of held-out people, and the averaged model."""
+"""Measure the denoiser while it trains: sample sheets and metrics of held-out people, by the averaged model."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,63 +15,75 @@ from dithead.face.masks import polygon_mask
 from dithead.models.talking_head import Conditions, TalkingHead, make_denoiser
 from dithead.prepare.conditions import frame_conditions, to_tensor
 from dithead.prepare.dataset import Track
-from dithead.train.data.clips import Source, WeightedClip, held_out_people
+from dithead.train.data.clips import WeightedClip
 from dithead.train.data.lip_basis import lip_shapes
-from dithead.train.data.picture_augmentation import identity
-from dithead.train.loop.runtime import Run, Trainable, autocast
-from dithead.train.metrics.held_out_latents import HeldOutClip, held_out_by_clip, held_out_numbers
-from dithead.train.report.sample_sheet import write_sheet
+from dithead.train.data.picture_augmentation import no_augmentation
+from dithead.train.loop.precision import autocast
+from dithead.train.loop.run_folder import RunFolder
+from dithead.train.loop.trainable import Trainable
+from dithead.train.metrics.held_out_latents import HeldOutClip, held_out_by_clip, held_out_metrics, predicted_opening
+from dithead.train.report.sample_sheet import write_sample_sheet
 
 Indices = NDArray[np.intp]
+SHEET_CLIPS = 6
+"""Clips on a sample sheet."""
+_MOMENTS = (2, 3)  # fifths of a clip at which the sheet shows it
 
 
+@dataclass(frozen=True)
 class Preview:
-    """Draws ground truth, masked, reference and prediction for a few held-out clips."""
+    """Measures the averaged model and draws ground truth, masked frame, reference and prediction.
 
-    def __init__(
-        self, sources: Sequence[Source], head: TalkingHead, trainable: Trainable, run: Run,
-        held_out: Sequence[HeldOutClip],
-    ) -> None:  # fmt: skip
-        self.head, self.trainable, self.run, self.held_out = head, trainable, run, held_out
-        self.clips = held_out_people(sources, 6)
+    Attributes:
+        head: The model whose denoiser is trained.
+        trainable: The denoiser in training.
+        run: Where metrics and sheets go.
+        sheet_clips: Clips on the sample sheet.
+        held_out: Clips that are measured.
+    """
+
+    head: TalkingHead
+    trainable: Trainable
+    run: RunFolder
+    sheet_clips: Sequence[WeightedClip]
+    held_out: Sequence[HeldOutClip]
 
     def averaged(self) -> TalkingHead:
-        """A model of its own with the moving average in place of the trained weights."""
+        """Return a model of its own with the moving average in place of the trained weights."""
         dit = make_denoiser(self.head.config.dit).to(self.head.device)
-        dit.load_state_dict(self.trainable.averaged())
-        return copy.deepcopy(self.head, {id(self.head.dit): dit}).eval()  # a split transformer cannot be copied
+        dit.load_state_dict(self.trainable.averaged_weights())
+        return copy.deepcopy(self.head, {id(self.head.dit): dit}).eval()  # a sharded denoiser cannot be copied
 
-    def draw(self, step: int) -> None:
-        """Write ``samples/STEP.png``, two frames of each clip, and the held-out numbers."""
+    def measure(self, step: int) -> None:
+        """Write ``samples/STEP.png`` with two frames of each clip, ``held_out.json`` and the metrics."""
         head = self.averaged()
-        self.run.log(step=step, **held_out_numbers(head, self.held_out))
+        self.run.log(step=step, **held_out_metrics(head, self.held_out))
         by_clip = held_out_by_clip(head, self.held_out)
         (self.run.folder / "held_out.json").write_text(json.dumps({"step": step, "error": by_clip}, indent=1) + "\n")
-        columns = [self._frames(head, item) for item in self.clips]
-        rows = [torch.cat(row) for row in zip(*columns, strict=True)]
-        write_sheet(self.run.folder / "samples" / f"{step:07d}.png", *rows)
+        columns = [self._sample(head, item) for item in self.sheet_clips]
+        write_sample_sheet(self.run.folder, step, *(torch.cat(row) for row in zip(*columns, strict=True)))
 
-    def _frames(self, head: TalkingHead, item: WeightedClip) -> tuple[torch.Tensor, ...]:
-        index = np.array([item.clip.length * 2 // 5, item.clip.length * 3 // 5])
+    def _sample(self, head: TalkingHead, item: WeightedClip) -> tuple[torch.Tensor, ...]:
+        """Return truth, masked frames, references and predictions (2, 3, S, S) of a clip."""
+        index = np.array([item.clip.length * fifths // 5 for fifths in _MOMENTS])
         crops, path = item.clip.frames(), item.clip.track()
-        shrink, polygon = identity(crops.shape[1], head.size), path.polygon * (head.size / crops.shape[1])
-        speech = head.audio.features(torch.from_numpy(item.clip.audio()))
+        resize, polygon = no_augmentation(crops.shape[1], head.size), path.polygon * (head.size / crops.shape[1])
+        features = head.audio.features(torch.from_numpy(item.clip.audio()))
         with torch.no_grad(), autocast(head.device):
-            tokens = head.audio_window(speech, torch.from_numpy(index / item.clip.fps))
-            chosen = np.concatenate([index, _references(head, path, index, tokens)])
-            small = np.stack([shrink.picture(crop) for crop in crops[chosen]])
+            tokens, lips = head.tokens_and_lips(features, torch.from_numpy(index / item.clip.fps))
+            chosen = np.concatenate([index, _choose_references(path, index, predicted_opening(head, lips))])
+            small = np.stack([resize.apply(crop) for crop in crops[chosen]])
             truth, reference = to_tensor(small).chunk(2)
             masked, mask = frame_conditions(small[: len(index)], polygon_mask(polygon, head.size))
-            image, _ = head.generate(Conditions(masked, mask, reference, tokens), head.initial_noise(0))
+            image, _ = head.generate(Conditions(masked, mask, reference, tokens, lips), head.initial_noise(0))
         return truth, masked, reference, image.float().cpu()
 
 
-def _references(head: TalkingHead, path: Track, index: Indices, tokens: torch.Tensor) -> Indices:
-    """For each frame of ``index`` another whose mouth is as open as is heard, as `generate` does; or the first."""
-    moved = head.predict_opening(tokens)
-    if moved is None:
+def _choose_references(path: Track, index: Indices, predicted: torch.Tensor | None) -> Indices:
+    """Choose for each frame of ``index`` another whose mouth is as open as predicted; the first where none is."""
+    if predicted is None:
         return np.zeros_like(index)
     opening = lip_shapes(path.landmarks)[:, -1]  # (N,)
-    away = np.abs(opening - opening.mean() - moved.float().cpu().numpy()[:, None])
-    away[:, index] = np.inf  # not those to be drawn
-    return np.asarray(away.argmin(1))
+    distance = np.abs(opening - opening.mean() - predicted.numpy()[:, None])
+    distance[:, index] = np.inf  # not those to be sampled
+    return np.asarray(distance.argmin(1))

@@ -1,6 +1,6 @@
-"""A run on one page: ``report.html`` with curves, samples, held-out numbers, settings, commit and cost.
+"""Write a run's ``report.html``: curves, samples, metrics on held-out people with a legend, settings and cost.
 
-Nothing beside the file is needed to read it: curves are inline SVG, pictures inline PNG.
+The file can be read by itself: curves are inline SVG, pictures inline PNG.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from typing import Any
 import torch
 
 from dithead.errors import DataError
-from dithead.train.loop.processes import team
-from dithead.train.loop.run_folder import Run
+from dithead.train.loop.processes import process_group
+from dithead.train.loop.run_folder import RunFolder
+from dithead.train.metrics.explanations import explain
 
 Series = list[tuple[float, float]]
-_WIDTH, _HEIGHT = 320, 140
+"""A metric's (step, value) pairs in order."""
+_WIDTH, _HEIGHT = 320, 140  # pixels of a curve
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
@@ -36,24 +38,30 @@ table {{ border-collapse: collapse }} td {{ padding: .1rem 1rem .1rem 0 }} td + 
 img {{ width: 100%; image-rendering: pixelated }} path {{ fill: none; stroke: #2a6; stroke-width: 1.5 }}
 pre {{ background: #f6f6f6; padding: 1rem; font-size: 12px; columns: 16rem; white-space: pre-wrap }}
 svg {{ background: #fafafa; border: 1px solid #ddd }} text {{ font-size: 10px; fill: #777 }}
+dl {{ font-size: 13px; columns: 26rem }} dt {{ font-weight: bold }} dd {{ margin: 0 0 .4rem; break-before: avoid }}
 </style>
 <h1>{title}</h1>
-<div class="tables"><div><h2>Numbers at the end</h2>{numbers}</div>
+<div class="tables"><div><h2>Metrics at the end</h2>{metrics}</div>
 {people}<div><h2>Cost</h2>{cost}</div></div>
-<h2>Curves</h2>{curves}
+{legend}<h2>Curves</h2>{curves}
 {samples}<h2>Settings</h2><pre>{config}</pre>
 </html>
 """
-_UNITS = {"seconds_per_step": " s", "peak_memory_gb": " GB", "preparing": " s", "looking": " s"}
+_UNITS = {"seconds_per_step": " s", "peak_memory_gb": " GB", "preparing": " s", "measuring": " s"}
 
 
-def write_report(run: Run) -> Path:
-    """Write ``report.html`` into the run's folder; safe to call again. Raises DataError for a run without numbers."""
+def write_report(run: RunFolder) -> Path:
+    """Write ``report.html`` into the run's folder, over an earlier one.
+
+    Raises:
+        DataError: The run has no metrics.
+    """
     series = read_metrics(run.folder / "metrics.jsonl")
     stage = str(run.config.get("stage", "training"))
     page = _PAGE.format(
         title=html.escape(f"{stage}: {run.folder.name}"),
-        numbers=_table({name: _short(values[-1][1]) for name, values in series.items()}),
+        metrics=_table({name: _short(values[-1][1]) for name, values in series.items()}),
+        legend=_legend(explain(stage, series)),
         people=_people(run.folder / "held_out.json"),
         cost=_table(_cost(run)),
         curves="".join(_curve(name, values) for name, values in series.items() if len(values) > 1),
@@ -68,9 +76,13 @@ def write_report(run: Run) -> Path:
 
 
 def read_metrics(path: Path) -> dict[str, Series]:
-    """For each number of a ``metrics.jsonl`` its (step, value) pairs in order."""
+    """Read a ``metrics.jsonl``: each metric's (step, value) pairs in order.
+
+    Raises:
+        DataError: The file is missing.
+    """
     if not path.exists():
-        raise DataError(f"{path} is missing; there is nothing to report")
+        raise DataError(f"{path} is missing; train for some steps first")
     series: dict[str, Series] = defaultdict(list)
     for line in path.read_text("utf-8").splitlines():
         values: dict[str, float] = json.loads(line)
@@ -81,42 +93,49 @@ def read_metrics(path: Path) -> dict[str, Series]:
     return dict(series)
 
 
-def commit() -> str:
-    """The commit that this code is, or its version where it is not in a repository."""
+def code_version() -> str:
+    """Return dithead's version, with its commit where the code is in a git repository."""
     from dithead import __version__
 
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return __version__
-    return f"{__version__} at {found}"
+    return f"{__version__} at {described}"
 
 
-def _cost(run: Run) -> dict[str, str]:
+def _cost(run: RunFolder) -> dict[str, str]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
     path = run.folder / "cost.json"
-    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    costs: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     return {
         "trained for": duration(run.seconds),
-        "on": f"{team().size} x {device}, {os.cpu_count()} threads, torch {torch.__version__}",
-        "code": commit(),
+        "on": f"{process_group().size} x {device}, {os.cpu_count()} threads, torch {torch.__version__}",
+        "code": code_version(),
         **{
             name.replace("_", " ").removesuffix(" gb"): _short(value) + _UNITS.get(name, "")
-            for name, value in known.items()
+            for name, value in costs.items()
             if name != "seconds"
         },
     }
 
 
 def _people(path: Path) -> str:
-    """Errors of held-out clips, the worst first."""
+    """Return the errors of held-out clips, the worst first, as a table."""
     if not path.exists():
         return ""
     errors: dict[str, float] = json.loads(path.read_text("utf-8"))["error"]
     rows = _table({name: _short(value) for name, value in errors.items()})
     return f"<div><h2>Held-out error by clip</h2>{rows}</div>"
+
+
+def _legend(explanations: Mapping[str, str]) -> str:
+    """Return what the metrics mean as a list of definitions."""
+    if not explanations:
+        return ""
+    entries = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in explanations.items())
+    return f"<h2>What the metrics mean</h2><dl>{''.join(entries)}</dl>\n"
 
 
 def _table(rows: dict[str, str]) -> str:
@@ -129,7 +148,7 @@ def _short(value: float) -> str:
 
 
 def _curve(name: str, values: Series) -> str:
-    """One number over the steps as SVG."""
+    """Draw one metric over the steps as SVG."""
     points = [(x, y) for x, y in values if math.isfinite(y)]
     if len(points) < 2:
         return ""
@@ -139,15 +158,15 @@ def _curve(name: str, values: Series) -> str:
     line = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
     labels = f'<text x="4" y="10">{_short(high)}</text><text x="4" y="{_HEIGHT - 2}">{_short(low)}</text>'
     svg = f'<svg width="{_WIDTH}" height="{_HEIGHT}"><path d="{line}"/>{labels}</svg>'
-    told = f"{html.escape(name)}, steps {low_x:.0f} to {high_x:.0f}"
-    return f"<figure>{svg}<figcaption>{told}</figcaption></figure>"
+    caption = f"{html.escape(name)}, steps {low_x:.0f} to {high_x:.0f}"
+    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
 def _samples(sheets: Sequence[Path]) -> str:
-    """The first and the last sheet."""
+    """Return the first and the last sample sheet."""
     chosen = list(dict.fromkeys([*sheets[:1], *sheets[-1:]]))
-    told = "<h2>Samples of people held out</h2><p>From above: truth, masked, reference, drawn.</p>"
-    return told + "".join(_picture(sheet) for sheet in chosen) if chosen else ""
+    heading = "<h2>Samples of held-out people</h2><p>From above: truth, masked, reference, generated.</p>"
+    return heading + "".join(_picture(sheet) for sheet in chosen) if chosen else ""
 
 
 def _picture(path: Path) -> str:
@@ -155,17 +174,17 @@ def _picture(path: Path) -> str:
     return f'<p>step {int(path.stem.split("-")[0])}<br><img src="data:image/png;base64,{data}" alt=""></p>'
 
 
-def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings within settings by their names with dots."""
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings within settings by their names with dots."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{before}{name}", value
+            yield f"{prefix}{name}", value
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people."""
+    """Format seconds for people: seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

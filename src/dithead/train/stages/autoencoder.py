@@ -1,8 +1,9 @@
 """Stage one: train the face autoencoder.
 
-Reconstruction under the mask (lips count more), a Laplacian-pyramid term, LPIPS where its weights are given, and late
-a patch discriminator with feature matching. Latents get noise in training, so that the decoder forgives the
-transformer's small errors; their size is bounded by the encoder, so nothing as a KL term has to hold it.
+It reconstructs frames under the mask, where lips count more: an L1 term, a Laplacian-pyramid term, LPIPS where its
+weights are given, and late in the training a patch discriminator with feature matching. Latents get noise in training,
+so that the decoder tolerates the denoiser's small errors; the encoder bounds their size, so no KL term is needed.
+Letters: B batch, S crop side, C latent channels, G latent side.
 """
 
 from __future__ import annotations
@@ -24,42 +25,55 @@ from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder
 from dithead.models.autoencoder.kl import KLConfig
 from dithead.models.denoiser.token_window import Window
 from dithead.prepare.conditions import apply_mask, to_tensor
-from dithead.train.data.clips import ClipFrames, FrameBank, Source, augmented, held_out_split, stack
+from dithead.train.data.clips import ClipFrames, DataSource, FrameDataset, augment_frames, held_out_split
 from dithead.train.data.frame_stream import FrameStream, is_sharded
-from dithead.train.data.picture_augmentation import draw as draw_augmentation
-from dithead.train.data.picture_augmentation import identity as no_augmentation
-from dithead.train.loop.processes import team
-from dithead.train.loop.runtime import (
-    Batch,
-    Loop,
-    Trainable,
-    autocast,
-    learning_rate,
-    step_generator,
-    step_rng,
-    train_loop,
-)
+from dithead.train.data.picture_augmentation import draw_augmentation, no_augmentation
+from dithead.train.loop.batches import Batch
+from dithead.train.loop.precision import autocast
+from dithead.train.loop.processes import process_group
+from dithead.train.loop.randomness import step_generator, step_rng
+from dithead.train.loop.runtime import TrainingTask, train_loop
+from dithead.train.loop.schedule import Schedule, learning_rate
+from dithead.train.loop.trainable import Trainable
 from dithead.train.loop.weights_file import save_weights
 from dithead.train.losses import reconstruction_loss as losses
-from dithead.train.metrics.reconstruction import Distance, held_out_numbers, lpips_of
-from dithead.train.report.sample_sheet import write_sheet
-from dithead.train.stages.start import start
+from dithead.train.metrics.reconstruction import Distance, held_out_metrics, load_lpips
+from dithead.train.report.sample_sheet import write_sample_sheet
+from dithead.train.stages.options import StageOptions
+from dithead.train.stages.start import StageStart, start_stage
+
+Frames = FrameDataset | FrameStream
+WEIGHTS = "autoencoder.safetensors"
+"""The file in the run folder that the denoiser's stage reads."""
+_WINDOW_STREAM, _HELD_OUT_STREAM, _STATISTICS_STREAM = 5, 7, 9  # of random numbers, see ``step_rng``
+_DISCRIMINATOR_CLIP = 10.0  # norm to which its gradient is clipped; our choice
+_HELD_OUT_FRAMES = 12
+_STATISTICS_BATCHES = _STATISTICS_ROWS = 16  # from which the latents' mean and deviation are measured
+_WINDOW_SHARE = (0.7, 0.8)  # of the latent's rows and columns that a training window covers
 
 
-def picture_batch(
-    bank: FrameBank | FrameStream, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0
+def image_batch(
+    frames: Frames, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0
 ) -> Batch:
-    """Targets, masked frames, references (B, 3, S, S), mask and mouth (B, 1, S, S); a row for each of ``rngs``.
+    """Make a batch of images: a row for each of ``rngs``.
 
-    ``place`` is where the first row stands in the whole training.
+    Args:
+        frames: Where the frames come from.
+        size: Crop side S.
+        rngs: The randomness of each row.
+        augment: Change pose, shape and light at random.
+        place: Where the first row stands in the whole training.
+
+    Returns:
+        ``image``, ``masked`` and ``reference`` (B, 3, S, S) in [-1, 1]; ``mask`` and ``mouth`` (B, 1, S, S).
     """
     samples = []
     for row, rng in enumerate(rngs):
-        clip, target, reference = bank.pick(rng, place + row)
+        clip, target, reference = frames.pick(rng, place + row)
         side = clip.crops.shape[1]
-        change = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
-        samples.append(augmented(clip, target, reference, change))
-    targets, references, regions = (stack(part) for part in zip(*samples, strict=True))
+        augmentation = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
+        samples.append(augment_frames(clip, target, reference, augmentation))
+    targets, references, regions = (np.stack(part) for part in zip(*samples, strict=True))
     image = to_tensor(targets)
     mask, mouth = (torch.from_numpy(regions[..., None, i] > 127).permute(0, 3, 1, 2).float() for i in range(2))
     return {"image": image, "reference": to_tensor(references), "mask": mask, "mouth": mouth * mask,
@@ -67,8 +81,8 @@ def picture_batch(
 
 
 @dataclass
-class _Stage:
-    """The moving parts of one update."""
+class _AutoencoderUpdate:
+    """One update of autoencoder and discriminator."""
 
     settings: AutoencoderTraining
     autoencoder: Trainable
@@ -77,165 +91,196 @@ class _Stage:
     seed: int
     lpips: Distance | None = None
 
-    def update(self, step: int, batch: Batch) -> dict[str, float]:
-        window = _training_window(batch["mask"], step_rng(self.seed, step, 5))
+    def __call__(self, step: int, batch: Batch) -> dict[str, float]:
+        s = self.settings
+        window = _training_window(batch["mask"], step_rng(self.seed, step, _WINDOW_STREAM))
         batch = {
             key: window.pixels(value).to(self.device, memory_format=torch.channels_last) for key, value in batch.items()
         }
-        s = self.settings
-        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
         output = self._reconstruct(step, batch)
+        loss, metrics = self._reconstruction_loss(batch, output)
+        adversarial = step >= s.adversarial_start * s.steps
+        if adversarial:
+            fake, matching = self._adversarial_loss(batch, output)
+            loss = loss + s.adversarial_weight * fake + s.matching_weight * matching
+            metrics |= {"fake": fake, "matching": matching}
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
+        norm = self.autoencoder.step(rate, s.clip)
+        if adversarial:
+            metrics["critic"] = self._update_discriminator(batch, output.detach(), rate)
+        return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
+
+    def _reconstruct(self, step: int, batch: Batch) -> Tensor:
+        """Encode, add noise to the latents, and decode: (B, 3, S, S)."""
+        model = self.autoencoder.module
+        assert isinstance(model, FaceAutoencoder)
+        with autocast(self.device):
+            z = model.encode(batch["image"])
+            rows, batch_size = process_group().rows(self.settings.batch), self.settings.batch
+            noise = torch.randn(batch_size, *z.shape[1:], generator=step_generator(self.seed, step))[rows].to(z)
+            level = torch.rand(batch_size, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
+            z = z + noise * level * self.settings.latent_noise * 2
+            return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float()
+
+    def _reconstruction_loss(self, batch: Batch, output: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        s = self.settings
         weight = batch["mask"] * (1 + s.mouth_weight * batch["mouth"])
-        share = weight.sum() / team().mean(weight.sum())  # of all processes' weight: their mean is the whole batch's
+        # The share of all processes' weight: the mean over processes is then that of the whole batch.
+        share = weight.sum() / process_group().mean(weight.sum())
         pixel = losses.weighted_mean((output - batch["image"]).abs(), weight) * share
         detail = losses.pyramid_loss(output, batch["image"], weight) * share
         loss, metrics = pixel + s.detail_weight * detail, {"pixel": pixel, "detail": detail}
         if self.lpips is not None:
             metrics["lpips"] = self.lpips(output, batch["image"]).mean()
             loss = loss + s.lpips_weight * metrics["lpips"]
-        adversarial = step >= s.adversarial_start * s.steps
-        if adversarial:
-            fake, matching = self._adversary(batch, output)
-            loss = loss + s.adversarial_weight * fake + s.matching_weight * matching
-            metrics |= {"fake": fake, "matching": matching}
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = self.autoencoder.step(rate, s.clip)
-        if adversarial:
-            metrics["critic"] = self._train_critic(batch, output.detach(), rate)
-        return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
+        return loss, metrics
 
-    def _reconstruct(self, step: int, batch: Batch) -> Tensor:
-        model = self.autoencoder.module
-        assert isinstance(model, FaceAutoencoder)
-        with autocast(self.device):
-            z = model.encode(batch["image"])
-            rows, batch_size = team().rows(self.settings.batch), self.settings.batch
-            noise = torch.randn(batch_size, *z.shape[1:], generator=step_generator(self.seed, step))[rows].to(z)
-            level = torch.rand(batch_size, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
-            z = z + noise * level * self.settings.latent_noise * 2
-            return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float()
-
-    def _scores(self, image: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _score(self, image: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
         with autocast(self.device):
             score, features = self.discriminator.module(image, mask)
         return score.float(), [f.float() for f in features]
 
-    def _adversary(self, batch: Batch, output: Tensor) -> tuple[Tensor, Tensor]:
+    def _adversarial_loss(self, batch: Batch, output: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            _, real = self._scores(batch["image"], batch["mask"])
-        score, features = self._scores(output, batch["mask"])
+            _, real = self._score(batch["image"], batch["mask"])
+        score, features = self._score(output, batch["mask"])
         return F.relu(1 - score).mean(), losses.feature_matching(real, features)
 
-    def _train_critic(self, batch: Batch, output: Tensor, rate: float) -> Tensor:
-        score = self._scores(torch.cat([batch["image"], output]), batch["mask"].repeat(2, 1, 1, 1))[0]
-        loss = losses.hinge_discriminator(*score.chunk(2))
+    def _update_discriminator(self, batch: Batch, output: Tensor, rate: float) -> Tensor:
+        score = self._score(torch.cat([batch["image"], output]), batch["mask"].repeat(2, 1, 1, 1))[0]
+        loss = losses.hinge_loss(*score.chunk(2))
         self.discriminator.optimizer.zero_grad(set_to_none=True)  # the generator's pass left gradients here
         loss.backward()  # type: ignore[no-untyped-call]
-        self.discriminator.step(rate, 10.0)
+        self.discriminator.step(rate, _DISCRIMINATOR_CLIP)
         return loss.detach()
 
 
 def _training_window(mask: Tensor, rng: np.random.Generator) -> Window:
-    """The rows from the top of most masks down, and most columns: the rest of the crop is known and costs time."""
+    """Choose the window to train on: the rows from the top of most masks down, and most columns.
+
+    The rest of the crop is known and would only cost time.
+    """
     grid = mask.shape[-1] // FACTOR
-    width = max(1, round(grid * 0.8))
-    left = int(rng.integers(0, grid - width + 1))
-    return Window(grid - max(1, round(grid * 0.7)), grid, left, left + width, grid)
+    rows, columns = (max(1, round(grid * share)) for share in _WINDOW_SHARE)
+    left = int(rng.integers(0, grid - columns + 1))
+    return Window(grid - rows, grid, left, left + columns, grid)
 
 
 @torch.no_grad()
 def reconstruct(model: FaceAutoencoder, batch: Batch, device: torch.device) -> Tensor:
-    """Reconstructions (B, 3, S, S) on the CPU."""
+    """Reconstruct the images of a batch (B, 3, S, S); the result is on the CPU."""
     with autocast(device):
         image, masked, mask, reference = (batch[k].to(device) for k in ("image", "masked", "mask", "reference"))
         return model.decode(model.encode(image), masked, mask, reference).float().cpu()
 
 
 @torch.no_grad()
-def measure_statistics(model: FaceAutoencoder, bank: FrameBank | FrameStream, size: int, device: torch.device) -> None:
-    """Set the latents' mean and standard deviation from augmented training frames."""
-    raw = []
-    for step in range(16):
-        batch = picture_batch(bank, size, [step_rng(0, step, 9, row) for row in range(16)])
+def measure_statistics(model: FaceAutoencoder, frames: Frames, size: int, device: torch.device) -> None:
+    """Set the mean and standard deviation of the latents from augmented training frames."""
+    latents = []
+    for step in range(_STATISTICS_BATCHES):
+        rngs = [step_rng(0, step, _STATISTICS_STREAM, row) for row in range(_STATISTICS_ROWS)]
+        batch = image_batch(frames, size, rngs)
         with autocast(device):
-            window = _training_window(batch["mask"], step_rng(0, step, 5))
-            raw.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
-    model.set_statistics(torch.cat(raw))
+            window = _training_window(batch["mask"], step_rng(0, step, _WINDOW_STREAM))
+            latents.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
+    model.set_statistics(torch.cat(latents))
 
 
 def train_autoencoder(
-    data: Sequence[Source | str],
-    preset: Preset,
-    output: Path,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    steps: int | None = None,
-    init: Path | None = None,
+    data: Sequence[DataSource | str], preset: Preset, output: Path, options: StageOptions | None = None
 ) -> Path:
-    """Train stage one; the same call resumes. Returns the run folder; stage two reads its ``autoencoder.safetensors``.
+    """Train the autoencoder; the same call resumes.
 
-    ``data`` are prepared datasets, ``Source`` or ``"FOLDER:WEIGHT"``; ``init`` is a run folder to start from.
-    Raises DataError and ConfigError.
+    Args:
+        data: Prepared datasets, as ``DataSource`` or ``"FOLDER:WEIGHT"``; their clips need no speech.
+        preset: The model and its training settings.
+        output: The run folder.
+        options: Steps, seed, device and the run to start from.
+
+    Returns:
+        The run folder, whose ``autoencoder.safetensors`` the denoiser's stage reads.
+
+    Raises:
+        ConfigError: The preset takes a pretrained autoencoder, or the folder holds a run with other settings.
+        DataError: A dataset cannot be read or has no usable clips.
+        ModelError: A checkpoint or the LPIPS weights cannot be read.
     """
-    config = preset.model.autoencoder
+    options, config = options or StageOptions(), preset.model.autoencoder
     if isinstance(config, KLConfig):
         raise ConfigError(
             f"preset '{preset.model.name}' takes a pretrained autoencoder, there is nothing to train: go on with "
             f"dithead train dit --autoencoder {config.source}"
         )
-    begun = start("autoencoder", data, preset.model.model_dump(mode="json"), preset.autoencoder, output,
-                  seed=seed, device=device, steps=steps)  # fmt: skip
-    run, settings, where, size = begun.run, begun.settings, begun.device, preset.model.size
-    lpips, packed = lpips_of(settings.lpips, where), is_sharded(begun.sources)
-    places = settings.steps * settings.batch
-    bank = (FrameStream(begun.sources, "train", seed, places) if packed
-            else FrameBank(begun.sources, "train", settings.frames_per_identity, places))  # fmt: skip
-    stage = _Stage(settings, _trainable(FaceAutoencoder(config), settings, where),
-                   _trainable(PatchDiscriminator(), settings, where), where, seed, lpips)  # fmt: skip
-    average = stage.autoencoder.average.module
+    model = preset.model.model_dump(mode="json")
+    start = start_stage("autoencoder", data, model, preset.autoencoder, output, options)
+    size = preset.model.size
+    lpips, frames = load_lpips(start.settings.lpips, start.device), _training_frames(start)
+    update = _AutoencoderUpdate(start.settings, _trainable(FaceAutoencoder(config), start),
+                                _trainable(PatchDiscriminator(), start), start.device, start.seed, lpips)  # fmt: skip
+    average = update.autoencoder.average.module
     assert isinstance(average, FaceAutoencoder)
-    held_out = _held_out(begun.sources, bank, size, settings)
+    train_loop(start.run, _task(start, update, average, frames, size), Schedule(start.settings.steps), options.init)
+    measure_statistics(average, frames, size, start.device)
+    if process_group().is_main:
+        save_weights(start.run.folder / WEIGHTS, average.state_dict())
+    process_group().barrier()
+    return start.run.folder
+
+
+def _training_frames(start: StageStart[AutoencoderTraining]) -> Frames:
+    settings = start.settings
+    places = settings.steps * settings.batch
+    if is_sharded(start.sources):
+        return FrameStream(start.sources, "train", start.seed, places)
+    return FrameDataset(start.sources, "train", settings.frames_per_identity, places)
+
+
+def _task(
+    start: StageStart[AutoencoderTraining], update: _AutoencoderUpdate, average: FaceAutoencoder, frames: Frames,
+    size: int,
+) -> TrainingTask:  # fmt: skip
+    """Bundle what the training loop calls."""
+    batch_size, held_out = start.settings.batch, _held_out_batch(start, frames, size)
 
     def rows(step: int) -> list[np.random.Generator]:
-        return [step_rng(seed, step, 0, row) for row in team().rows(settings.batch)]
+        return [step_rng(start.seed, step, 0, row) for row in process_group().rows(batch_size)]
 
     def place(step: int) -> int:
-        return step * settings.batch + team().rows(settings.batch).start
+        return step * batch_size + process_group().rows(batch_size).start
 
-    def draw(step: int) -> None:
-        picture = reconstruct(average, held_out, where)
-        run.log(step=step, **held_out_numbers(picture, held_out, stage.lpips))
-        sheet = [held_out[key] for key in ("image", "masked", "reference")]
-        write_sheet(run.folder / "samples" / f"{step:07d}.png", *sheet, picture)
+    def measure(step: int) -> None:
+        picture = reconstruct(average, held_out, start.device)
+        start.run.log(step=step, **held_out_metrics(picture, held_out, update.lpips))
+        sheet_rows = [held_out[key] for key in ("image", "masked", "reference")]
+        write_sample_sheet(start.run.folder, step, *sheet_rows, picture)
 
-    train_loop(
-        run, {"autoencoder": stage.autoencoder, "discriminator": stage.discriminator}, Loop(settings.steps),
-        lambda step: picture_batch(bank, size, rows(step), place=place(step)), stage.update, draw, init,
-        lambda step: [_name(*bank.pick(rng, place(step) + row)) for row, rng in enumerate(rows(step))],
-    )  # fmt: skip
-    measure_statistics(average, bank, size, where)
-    if team().leads:
-        save_weights(run.folder / "autoencoder.safetensors", average.state_dict())
-    team().wait()
-    return run.folder
+    return TrainingTask(
+        parts={"autoencoder": update.autoencoder, "discriminator": update.discriminator},
+        make_batch=lambda step: image_batch(frames, size, rows(step), place=place(step)),
+        update=update,
+        measure=measure,
+        describe_batch=lambda step: [
+            _describe(*frames.pick(rng, place(step) + row)) for row, rng in enumerate(rows(step))
+        ],
+    )
 
 
-def _name(clip: ClipFrames, target: int, reference: int) -> str:
+def _describe(clip: ClipFrames, target: int, reference: int) -> str:
     return f"{clip.id} frames {target} and {reference}"
 
 
-def _trainable(module: Any, settings: AutoencoderTraining, device: torch.device) -> Trainable:
-    module = module.to(device, memory_format=torch.channels_last)
+def _trainable(module: Any, start: StageStart[AutoencoderTraining]) -> Trainable:
+    module = module.to(start.device, memory_format=torch.channels_last)
     betas = (0.5, 0.9) if isinstance(module, PatchDiscriminator) else (0.9, 0.99)
-    return Trainable(module, settings.learning_rate, settings.ema, betas)
+    return Trainable(module, start.settings.learning_rate, start.settings.ema, betas)
 
 
-def _held_out(
-    sources: Sequence[Source], bank: FrameBank | FrameStream, size: int, settings: AutoencoderTraining
-) -> Batch:
-    """Twelve frames of people held out; of the training people only where nobody is held out."""
-    held: FrameBank | FrameStream = bank
-    if held_out_split(sources) == "val":
-        held = FrameBank(sources, "val", max(24, settings.frames_per_identity // 20))
-    return picture_batch(held, size, [step_rng(0, 0, 7, row) for row in range(12)], augment=False)
+def _held_out_batch(start: StageStart[AutoencoderTraining], frames: Frames, size: int) -> Batch:
+    """Load frames of held-out people; of the training people where nobody is held out."""
+    source = frames
+    if held_out_split(start.sources) == "val":
+        source = FrameDataset(start.sources, "val", max(24, start.settings.frames_per_identity // 20))
+    rngs = [step_rng(0, 0, _HELD_OUT_STREAM, row) for row in range(_HELD_OUT_FRAMES)]
+    return image_batch(source, size, rngs, augment=False)

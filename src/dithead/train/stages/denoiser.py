@@ -1,10 +1,10 @@
-"""Stage two: train the transformer on cached latents.
+"""Stage two: train the denoiser on cached latents.
 
-The loss is the objective's, under the mask, lips counting more. The audio encoder is trained before
-(``train.stages.audio_encoder``) and listens unchanged; what the lips really do, with noise, stands in for its guess.
-Conditions are dropped at random,
-so that guidance works; a share of the samples gets the frame before as reference, noised, as in the paper's
-previous-frame inference.
+The loss is the objective's, under the mask, lips weighted more. The audio encoder is trained before
+(``stages.audio_encoder``) and stays as it is; in place of the lips it would predict, the denoiser gets the measured
+ones with noise. Conditions are dropped at random, so that guidance works; a share of the samples gets the previous
+frame with noise as reference, as in the paper's previous-frame inference.
+Letters: B batch, C latent channels, G latent side, L audio tokens, A their width, M windows of T frames.
 """
 
 from __future__ import annotations
@@ -18,96 +18,105 @@ from torch import Tensor
 
 from dithead.config import DiTTraining, ModelConfig, Preset
 from dithead.critics.discriminator import LatentCritic
+from dithead.critics.sync_expert import SyncExpert
 from dithead.diffusion.objectives import Objective, PathSample, make_objective
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.denoiser.base import LatentConditions
 from dithead.models.denoiser.token_window import tokens_per_sample
 from dithead.models.talking_head import TalkingHead
-from dithead.train.data.clips import Source, WeightedClip, choose_clips, held_out_people
-from dithead.train.data.latent_cache import cache_clips, variants_of
-from dithead.train.data.latent_dataset import LatentBank
+from dithead.train.data.clips import DataSource, WeightedClip, choose_clips, choose_held_out_clips
+from dithead.train.data.latent_cache import LatentEncoder, cache_clips, variants_of
+from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
-from dithead.train.loop.processes import team
-from dithead.train.loop.runtime import (
-    Batch,
-    Loop,
-    Trainable,
-    autocast,
-    learning_rate,
-    train_loop,
-)
-from dithead.train.losses.reconstruction_loss import hinge_discriminator
-from dithead.train.losses.sync_loss import SpokenLoss, SpokenWindows, loss_expert
+from dithead.train.loop.batches import Batch
+from dithead.train.loop.precision import autocast
+from dithead.train.loop.processes import process_group
+from dithead.train.loop.runtime import TrainingTask, train_loop
+from dithead.train.loop.schedule import Schedule, learning_rate
+from dithead.train.loop.trainable import Trainable
+from dithead.train.losses.reconstruction_loss import hinge_loss
+from dithead.train.losses.sync_loss import SyncLoss, SyncWindows, load_loss_expert
 from dithead.train.metrics.held_out_latents import held_out_clips
-from dithead.train.report.data_provenance import training_account
-from dithead.train.stages.parts import assemble, cache_key, from_model
-from dithead.train.stages.start import start
+from dithead.train.report.data_provenance import describe_training_data
+from dithead.train.report.preview import SHEET_CLIPS, Preview
+from dithead.train.stages.options import DenoiserOptions
+from dithead.train.stages.parts import assemble_model, cache_key, start_from_model
+from dithead.train.stages.start import StageStart, start_stage
 
-CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
-"""Of the audio encoder at hand, not of the one that a run started from had."""
+LIP_CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
+"""Buffers that belong to this run's audio encoder, not to that of the run or model that the denoiser starts from."""
+_MEASURE_EVERY = 1000
+_CRITIC_CLIP = 10.0  # norm to which the critic's gradient is clipped; our choice
 
 
 @dataclass
-class _Stage:
-    """The moving parts of one update. ``critic`` is there where training is adversarial."""
+class _DenoiserUpdate:
+    """One update of the denoiser, and of the critic where training is adversarial."""
 
     settings: DiTTraining
     objective: Objective
-    trainable: Trainable
+    denoiser: Trainable
     audio: AudioEncoder
     device: torch.device
     critic: Trainable | None = None
-    spoken: SpokenLoss | None = None
+    sync_loss: SyncLoss | None = None
 
     @property
     def parts(self) -> dict[str, Trainable]:
-        return {"dit": self.trainable} | ({"critic": self.critic} if self.critic else {})
+        """What is trained, by its name in the checkpoint."""
+        return {"dit": self.denoiser} | ({"critic": self.critic} if self.critic else {})
 
-    def update(self, step: int, batch: Batch) -> dict[str, float]:
+    def __call__(self, step: int, batch: Batch) -> dict[str, float]:
         s, batch = self.settings, {key: value.to(self.device) for key, value in batch.items()}
-        sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
+        sample = self._noised(batch)
         output = self._predict(sample, batch)
-        loss, metrics = self._error(output, sample, batch)
-        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
-        if self.spoken is not None and step >= s.sync_start * s.steps:
-            metrics["sync"] = self.spoken(self._estimate, batch)
+        loss, metrics = self._denoising_loss(output, sample, batch)
+        if self.sync_loss is not None and step >= s.sync_start * s.steps:
+            metrics["sync"] = self.sync_loss(self._estimate, batch)
             loss = loss + s.sync_weight * metrics["sync"]
-        judged = self.critic is not None and step >= s.adversarial_start * s.steps
-        made = self.objective.estimate_x0(output, sample.z_t, sample.t)
-        if judged:
-            metrics["fake"] = -self._score(made, batch)
+        adversarial = self.critic is not None and step >= s.adversarial_start * s.steps
+        estimate = self.objective.estimate_x0(output, sample.z_t, sample.t)
+        if adversarial:
+            metrics["fake"] = -self._score(estimate, batch)
             loss = loss + s.adversarial_weight * metrics["fake"]
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = self.trainable.step(rate, s.clip)
-        if judged:
-            metrics["critic"] = self._train_critic(made.detach(), batch, rate)
+        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
+        norm = self.denoiser.step(rate, s.clip)
+        if adversarial:
+            metrics["critic"] = self._update_critic(estimate.detach(), batch, rate)
         return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
 
+    def _noised(self, batch: Batch) -> PathSample:
+        return self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
+
     def _estimate(self, batch: Batch) -> Tensor:
-        """Clean latents of windows whose frames belong together, in one step."""
-        sample = self.objective.path(batch["latent"], batch["noise"], self.objective.draw_times(batch["uniform"]))
-        batch = batch | {"drop_audio": torch.zeros_like(batch["uniform"])}
-        return self.objective.estimate_x0(self._predict(sample, batch), sample.z_t, sample.t)
+        """Estimate clean latents of the sync loss's windows (M * T, C, G, G) in one step."""
+        sample = self._noised(batch)
+        output = self._predict(sample, batch | {"drop_audio": torch.zeros_like(batch["uniform"])})
+        return self.objective.estimate_x0(output, sample.z_t, sample.t)
 
     def _predict(self, sample: PathSample, batch: Batch) -> Tensor:
+        """Run the denoiser: (B, C, G, G)."""
         with autocast(self.device):
             with torch.no_grad():
                 tokens = self.audio(batch["mel"])
-                silent = self.audio.unconditional(len(tokens)).to(tokens)
-            deaf = batch["drop_audio"].bool()
-            told = torch.where(deaf[:, None, None], silent, tokens)
-            lips = batch["lips"].masked_fill(deaf[:, None], 0)
-            pictures = (batch["masked"], batch["mask"], batch["reference"])
-            conditions = LatentConditions(*pictures, told, lips, tokens_per_sample(batch["mask"]))
-            output: Tensor = self.trainable.module(sample.z_t, sample.t, conditions)
+                silence = self.audio.unconditional(len(tokens)).to(tokens)
+            dropped = batch["drop_audio"].bool()
+            conditions = LatentConditions(
+                batch["masked"], batch["mask"], batch["reference"],
+                audio=torch.where(dropped[:, None, None], silence, tokens),
+                lips=batch["lips"].masked_fill(dropped[:, None], 0),
+                token_index=tokens_per_sample(batch["mask"]),
+            )  # fmt: skip
+            output: Tensor = self.denoiser.module(sample.z_t, sample.t, conditions)
         return output.float()
 
-    def _error(self, output: Tensor, sample: PathSample, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def _denoising_loss(self, output: Tensor, sample: PathSample, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         squared = (output - sample.target).square().mean(1, keepdim=True)  # (B, 1, G, G)
         weight = batch["mask"] * (1 + self.settings.mouth_weight * batch["mouth"])
         each = (squared * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
         mouth = (squared * batch["mouth"]).sum() / batch["mouth"].sum().clamp_min(1e-6)
-        total = team().mean(sample.weight.mean())  # of the whole batch, however many processes share it
+        total = process_group().mean(sample.weight.mean())  # of the whole batch, however many processes share it
         loss = (each * sample.weight).mean() / total
         return loss, {"loss": loss, "mouth": mouth}
 
@@ -116,105 +125,122 @@ class _Stage:
         score: Tensor = self.critic.module(latent, batch["masked"], batch["mask"])
         return score.sum() / (batch["mask"] > 0).sum()
 
-    def _train_critic(self, made: Tensor, batch: Batch, rate: float) -> Tensor:
+    def _update_critic(self, estimate: Tensor, batch: Batch, rate: float) -> Tensor:
         assert self.critic is not None
-        self.critic.optimizer.zero_grad(set_to_none=True)  # the transformer's pass left gradients here
-        real, fake = (self.critic.module(z, batch["masked"], batch["mask"]) for z in (batch["latent"], made))
-        under = batch["mask"] > 0
-        loss = hinge_discriminator(real[under], fake[under])
+        self.critic.optimizer.zero_grad(set_to_none=True)  # the denoiser's pass left gradients here
+        real, fake = (self.critic.module(z, batch["masked"], batch["mask"]) for z in (batch["latent"], estimate))
+        under_mask = batch["mask"] > 0
+        loss = hinge_loss(real[under_mask], fake[under_mask])
         loss.backward()  # type: ignore[no-untyped-call]
-        self.critic.step(rate, 10.0)
+        self.critic.step(rate, _CRITIC_CLIP)
         return loss
 
 
 def train_dit(
-    data: Sequence[Source | str],
-    preset: Preset,
-    output: Path,
-    autoencoder: Path | str,
-    audio: Path,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    steps: int | None = None,
-    init: Path | None = None,
-    cache: Path | None = None,
-    sync_expert: Path | None = None,
-) -> Path:
-    """Train stage two; the same call resumes. Returns the model folder ``output / "model"`` for ``generate``.
+    data: Sequence[DataSource | str], preset: Preset, output: Path, autoencoder: Path | str, audio: Path,
+    options: DenoiserOptions | None = None,
+) -> Path:  # fmt: skip
+    """Train the denoiser; the same call resumes.
 
-    ``autoencoder`` and ``audio`` are the run folders of stage one and of the audio encoder, ``init`` one of stage two
-    or a model folder to start from. ``cache`` is a folder for latents that several runs share (default: in the run
-    folder), ``sync_expert`` a file of ``train sync --expert loss`` where ``dit.sync_weight`` is set.
-    Raises DataError, ConfigError and ModelError.
+    Args:
+        data: Prepared datasets, as ``DataSource`` or ``"FOLDER:WEIGHT"``.
+        preset: The model and its training settings.
+        output: The run folder.
+        autoencoder: Run folder of stage one; for a pretrained autoencoder a diffusers folder or hub id.
+        audio: Run folder of the audio encoder.
+        options: Steps, seed, device, what to start from, a shared cache, a sync expert.
+
+    Returns:
+        The model folder ``output / "model"`` for `dithead generate`.
+
+    Raises:
+        ConfigError: Settings do not fit each other, or the folder holds a run with other ones.
+        DataError: A dataset cannot be read, or a metric is not finite.
+        ModelError: A part, a checkpoint or a model folder cannot be read or does not fit.
     """
     from dithead.checkpoint import save_model
-    from dithead.train.report.preview import Preview
 
-    expert = loss_expert(preset.dit, sync_expert)
-    more = {"sync_expert": str(sync_expert)} if sync_expert else {}
-    begun = start("dit", data, preset.model.model_dump(mode="json"), preset.dit, output, seed=seed, device=device,
-                  steps=steps, autoencoder=str(autoencoder), audio=str(audio), **more)  # fmt: skip
-    run, settings, where = begun.run, begun.settings, begun.device
-    head, basis = assemble(preset, autoencoder, Path(audio), where)
-    init = from_model(head, init)
+    options = options or DenoiserOptions()
+    expert = load_loss_expert(preset.dit, options.sync_expert)
+    recorded = {"autoencoder": str(autoencoder), "audio": str(audio)}
+    recorded |= {"sync_expert": str(options.sync_expert)} if options.sync_expert else {}
+    model = preset.model.model_dump(mode="json")
+    start = start_stage("dit", data, model, preset.dit, output, options, recorded)
+    head, basis = assemble_model(preset, autoencoder, Path(audio), start.device)
+    init = start_from_model(head, options.init)
     head.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
-    at = run.folder / "cache" if cache is None else Path(cache) / cache_key(head, seed)
-    latents = _Latents(at, begun.sources, head, basis, settings, seed)
-    bank = latents.training()
+    folder = start.run.folder / "cache" if options.cache is None else Path(options.cache) / cache_key(head, start.seed)
+    latents = _CachedLatents(folder, start, head, basis)
+    dataset = latents.training()
+    update = _make_update(preset, start, head, expert)
+    windows = None if expert is None else SyncWindows(dataset, head, expert.config.frames, start.seed)
+    sheet_clips = choose_held_out_clips(start.sources, SHEET_CLIPS)
+    preview = Preview(head, update.denoiser, start.run, sheet_clips, held_out_clips(latents.held_out()))
+    schedule = Schedule(start.settings.steps, measure_every=_MEASURE_EVERY)
+    train_loop(start.run, _task(start, update, dataset, windows, preview), schedule, init)
+    if process_group().is_main:
+        provenance = describe_training_data(start.sources, start.settings.steps, start.settings.batch)
+        save_model(start.run.folder / "model", preview.averaged(), training=provenance)
+    process_group().barrier()
+    return start.run.folder / "model"
+
+
+def _make_update(
+    preset: Preset, start: StageStart[DiTTraining], head: TalkingHead, expert: SyncExpert | None
+) -> _DenoiserUpdate:
+    s, device = start.settings, start.device
+    denoiser = Trainable(head.dit, s.learning_rate, s.ema, may_shard=True, own_buffers=LIP_CALIBRATION)
+    sync_loss = None if expert is None else SyncLoss(expert.to(device), head, expert.config.frames)
+    critic = None
+    if s.adversarial_weight:
+        network = LatentCritic(preset.model.dit.latent_channels).to(device)
+        critic = Trainable(network, s.learning_rate, s.ema, (0.5, 0.9))
     objective = make_objective(preset.model.objective)
-    trainable = Trainable(head.dit, settings.learning_rate, settings.ema, may_split=True, kept=CALIBRATION)
-    windows = None if expert is None else SpokenWindows(bank, head, expert.config.frames, seed)
-    spoken = None if expert is None else SpokenLoss(expert.to(where), head, expert.config.frames)
-    stage = _Stage(settings, objective, trainable, head.audio, where, _critic(preset, settings, where), spoken)
+    return _DenoiserUpdate(s, objective, denoiser, head.audio, device, critic, sync_loss)
+
+
+def _task(
+    start: StageStart[DiTTraining], update: _DenoiserUpdate, dataset: LatentDataset, windows: SyncWindows | None,
+    preview: Preview,
+) -> TrainingTask:  # fmt: skip
+    """Bundle what the training loop calls."""
+    sync_from = start.settings.sync_start * start.settings.steps
 
     def make_batch(step: int) -> Batch:
-        due = windows is not None and step >= settings.sync_start * settings.steps
-        return bank.batch(step, seed) | (windows.batch(step) if windows is not None and due else {})
+        due = windows is not None and step >= sync_from
+        return dataset.batch(step, start.seed) | (windows.batch(step) if windows is not None and due else {})
 
-    held_out = held_out_clips(latents.held_out())
-    preview = Preview(begun.sources, head, stage.trainable, run, held_out)
-    train_loop(run, stage.parts, Loop(settings.steps, sample_every=1000),
-               make_batch, stage.update, preview.draw, init,
-               lambda step: bank.names(step, seed))  # fmt: skip
-    account = training_account(begun.sources, settings.steps, settings.batch)
-    if team().leads:
-        save_model(run.folder / "model", preview.averaged(), training=account)
-    team().wait()
-    return run.folder / "model"
-
-
-def _critic(preset: Preset, settings: DiTTraining, device: torch.device) -> Trainable | None:
-    if not settings.adversarial_weight:
-        return None
-    critic = LatentCritic(preset.model.dit.latent_channels).to(device)
-    return Trainable(critic, settings.learning_rate, settings.ema, (0.5, 0.9))
+    return TrainingTask(
+        parts=update.parts,
+        make_batch=make_batch,
+        update=update,
+        measure=preview.measure,
+        describe_batch=lambda step: dataset.describe_batch(step, start.seed),
+    )
 
 
 @dataclass(frozen=True)
-class _Latents:
+class _CachedLatents:
     """Clips as latents in ``folder``, encoded by the model's autoencoder under its kind of mask."""
 
     folder: Path
-    sources: Sequence[Source]
+    start: StageStart[DiTTraining]
     head: TalkingHead
     basis: LipBasis
-    settings: DiTTraining
-    seed: int
 
-    def training(self) -> LatentBank:
-        """Training people, those with little footage in several augmentations."""
-        s = self.settings
-        chosen = choose_clips(self.sources, "train", s.frames_per_identity, power=0.5)
-        return self._bank(self.folder, chosen, variants_of(chosen, s.variants, s.frames_per_identity))
+    def training(self) -> LatentDataset:
+        """Cache the clips of the training people; people with little footage in several augmentations."""
+        s = self.start.settings
+        chosen = choose_clips(self.start.sources, "train", s.frames_per_identity)
+        return self._dataset(self.folder, chosen, variants_of(chosen, s.variants, s.frames_per_identity))
 
-    def held_out(self) -> LatentBank:
-        """A few clips of people held out, of as many people as there are."""
-        chosen = held_out_people(self.sources)
-        return self._bank(self.folder / "held_out", chosen, [1] * len(chosen))
+    def held_out(self) -> LatentDataset:
+        """Cache a few clips of as many held-out people as there are."""
+        chosen = choose_held_out_clips(self.start.sources)
+        return self._dataset(self.folder / "held_out", chosen, [1] * len(chosen))
 
-    def _bank(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentBank:
+    def _dataset(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentDataset:
         head, config = self.head, self.head.config
         assert isinstance(config, ModelConfig)
-        cached = cache_clips(folder, chosen, variants, head, self.seed, config.mask)
-        return LatentBank(cached, self.basis, self.settings, head.audio, config.dit.references)
+        cached = cache_clips(folder, chosen, variants, LatentEncoder(head, self.start.seed, config.mask))
+        return LatentDataset(cached, self.basis, self.start.settings, head.audio, config.dit.references)

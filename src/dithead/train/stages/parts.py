@@ -1,4 +1,4 @@
-"""What stage two begins with: the autoencoder and the audio encoder trained before, or other people's, in one model."""
+"""Assemble the model that the denoiser's stage trains, from an autoencoder and an audio encoder trained before."""
 
 from __future__ import annotations
 
@@ -18,15 +18,30 @@ from dithead.models.autoencoder.face import FaceAutoencoder
 from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
 from dithead.models.talking_head import TalkingHead
 from dithead.train.data.lip_basis import LipBasis
-from dithead.train.loop.weights_file import fill
-from dithead.train.stages.audio_encoder import BASIS, WEIGHTS
+from dithead.train.loop.weights_file import load_weights
+from dithead.train.stages.audio_encoder import BASIS
+from dithead.train.stages.audio_encoder import WEIGHTS as AUDIO_WEIGHTS
+from dithead.train.stages.autoencoder import WEIGHTS as AUTOENCODER_WEIGHTS
 
 
-def assemble(
+def assemble_model(
     preset: Preset, autoencoder: Path | str, audio: Path, device: torch.device
 ) -> tuple[TalkingHead, LipBasis]:
-    """The model of the preset with its trained or pretrained parts, and what the lips' numbers mean."""
-    torch_state = torch.get_rng_state()  # however the parts are loaded, the transformer starts the same
+    """Make the model of a preset with its trained or pretrained parts.
+
+    Args:
+        preset: The preset.
+        autoencoder: Run folder of stage one; for a pretrained autoencoder a diffusers folder or hub id.
+        audio: Run folder of the audio encoder.
+        device: Where the model is put.
+
+    Returns:
+        The model, and the basis of its lip coefficients.
+
+    Raises:
+        ModelError: A part is missing or does not fit the preset.
+    """
+    torch_state = torch.get_rng_state()  # however the parts are loaded, the denoiser starts from the same weights
     pictures, (speech, basis) = load_autoencoder(autoencoder, preset), load_encoder(audio, preset.model.audio)
     torch.set_rng_state(torch_state)
     unit = float(basis.scale[-1]) if preset.model.dit.lip_targets else 0.0
@@ -39,49 +54,68 @@ def assemble(
 
 
 def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KLAutoencoder:
-    """The autoencoder of a stage-one run; for a preset with a Stable-Diffusion one, of a diffusers folder or hub id.
+    """Load the autoencoder of a stage-one run; for a preset with a Stable-Diffusion one, from diffusers.
 
-    Raises ModelError when there is none or its shape is another.
+    Args:
+        source: The run folder, or a diffusers folder or hub id.
+        preset: The preset.
+
+    Raises:
+        ModelError: There is none, or its shape is another.
     """
     config = preset.model.autoencoder
     if isinstance(config, KLConfig):
         return KLAutoencoder.load(replace(config, source=str(source))).requires_grad_(False)
     model = FaceAutoencoder(config)
-    fill(model, Path(source) / "autoencoder.safetensors",
-         f"train stage one first: dithead train autoencoder ... -o {source}")  # fmt: skip
+    advice = f"train stage one first: dithead train autoencoder ... -o {source}"
+    load_weights(model, Path(source) / AUTOENCODER_WEIGHTS, advice)
     return model.eval().requires_grad_(False)
 
 
 def load_encoder(folder: Path, config: AudioConfig) -> tuple[AudioEncoder, LipBasis]:
-    """The encoder of an audio run and its basis. A pretrained one is built as the run says. Raises ModelError."""
+    """Load the encoder of an audio run and its basis; a pretrained encoder is built as the run says.
+
+    Raises:
+        ModelError: The folder holds no such run, or its weights do not fit.
+    """
+    advice = f"train the audio encoder first: dithead train audio ... -o {folder}"
     try:
         stored = json.loads((folder / "config.json").read_text("utf-8"))["model"]
         encoder = config.as_trained(stored).build()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{folder} is no run of `dithead train audio` with such an encoder ({error}); "
-            f"train the audio encoder first: dithead train audio ... -o {folder}"
-        ) from None
+        reason = f"{folder} is no run of `dithead train audio` with such an encoder ({error}); {advice}"
+        raise ModelError(reason) from None
     return encoder, load_audio(folder, encoder)
 
 
 def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
-    """Fill ``encoder`` from an audio run; returns the run's basis. Raises ModelError."""
-    fill(encoder, folder / WEIGHTS, f"train the audio encoder first: dithead train audio ... -o {folder}")
+    """Load the weights of an audio run into ``encoder`` and return the run's basis.
+
+    Raises:
+        ModelError: The run is not finished, or its weights do not fit.
+    """
+    load_weights(encoder, folder / AUDIO_WEIGHTS, f"train the audio encoder first: dithead train audio ... -o {folder}")
     return LipBasis.load(folder / BASIS)
 
 
-def from_model(head: TalkingHead, init: Path | None) -> Path | None:
-    """Start the transformer from a model folder; another run's folder is given back for the loop. Raises ModelError."""
+def start_from_model(head: TalkingHead, init: Path | None) -> Path | None:
+    """Load the denoiser of the model folder ``init``.
+
+    Returns:
+        None; or ``init`` itself where it is not a model folder, but another run's, from which the loop starts.
+
+    Raises:
+        ModelError: The model folder is damaged or does not fit.
+    """
     if init is None or not (init / "dit.safetensors").exists():
         return init
     verify_folder(init)
-    fill(head.dit, init / "dit.safetensors", "give another folder")
+    load_weights(head.dit, init / "dit.safetensors", "give another folder")
     return None
 
 
 def cache_key(head: TalkingHead, seed: int) -> str:
-    """What cached latents and features depend on besides the clips, as a folder's name."""
+    """Return a folder name for what cached latents and features depend on besides the clips."""
     config, digest = head.config, hashlib.sha256()
     for name, tensor in head.autoencoder.state_dict().items():
         digest.update(f"{name} {tensor.double().sum().item()!r}".encode())

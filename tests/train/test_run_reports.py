@@ -10,37 +10,42 @@ import pytest
 
 from dithead.config import PRESETS, AudioTraining, AutoencoderTraining, DiTTraining, get_preset
 from dithead.errors import DataError
-from dithead.train.data.clips import Source
-from dithead.train.report.cost_estimate import Frames, estimate, estimate_stage, frames_of
+from dithead.train.data.clips import DataSource
+from dithead.train.report.cost_estimate import FrameCounts, PresetStage, count_frames, estimate, estimate_stage
 from dithead.train.report.model_sizes import sizes_of
 from dithead.train.report.run_table import people_table, runs_table
 from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.options import StageOptions
 
 
 def test_an_estimate_comes_from_the_code_itself(dataset: Path, tmp_path: Path) -> None:
     preset = get_preset("tiny", ["autoencoder.batch=2"])
-    cost = estimate_stage("autoencoder", train_autoencoder, [str(dataset)], preset, steps=1000, device="cpu")
+    cost = estimate_stage(
+        PresetStage("autoencoder", train_autoencoder), [str(dataset)], preset, StageOptions(steps=1000, device="cpu")
+    )
     assert cost.steps == 1000
     assert cost.training == pytest.approx(1000 * cost.seconds_per_step)
-    assert 0 < cost.looking < 60
-    assert cost.seconds == cost.preparing + cost.training + cost.looking
+    assert 0 < cost.measuring < 60
+    assert cost.seconds == cost.preparing + cost.training + cost.measuring
     assert 0 < cost.seconds_per_step < 60
     assert 0.1 < cost.memory_gb < 10
-    assert "1000 steps of" in cost.told()
+    assert "1000 steps of" in cost.summary()
 
 
 def test_what_is_read_and_kept_is_counted_as_the_stages_do_it(dataset: Path, tmp_path: Path) -> None:
-    sources, clip = [Source(dataset)], 12  # three people with one clip each, and one held out
+    sources, clip = [DataSource(dataset)], 12  # three people with one clip each, and one held out
     dit = DiTTraining(variants=3, frames_per_identity=36)
     for settings, read, kept in ((dit, 10, 10), (dit.model_copy(update={"frames_per_identity": 35}), 4, 4)):
-        assert frames_of("dit", settings, sources) == Frames(read * clip, kept * clip, 1)
-    assert frames_of("dit", dit.model_copy(update={"frames_per_identity": 6}), sources) == Frames(4 * clip, 18 + clip)
-    assert frames_of("audio", AudioTraining(), sources) == Frames(36, 36, 1)
-    assert frames_of("autoencoder", AutoencoderTraining(frames_per_identity=5), sources) == Frames(48, 15)
+        assert count_frames("dit", settings, sources) == FrameCounts(read * clip, kept * clip, 1)
+    assert count_frames("dit", dit.model_copy(update={"frames_per_identity": 6}), sources) == FrameCounts(
+        4 * clip, 18 + clip
+    )
+    assert count_frames("audio", AudioTraining(), sources) == FrameCounts(36, 36, 1)
+    assert count_frames("autoencoder", AutoencoderTraining(frames_per_identity=5), sources) == FrameCounts(48, 15)
 
 
 def test_an_estimate_is_arithmetic_on_what_trials_took(dataset: Path) -> None:
-    """Trials take 4 s to read three of thirty frames, the first 1 s more to start, and 0.5 s for each look."""
+    """Trials take 4 s to read three of thirty frames, the first 1 s more to start, and 0.5 s for each measurement."""
     counts = iter([2, 12])
 
     def train(data: object, output: Path, steps: int) -> Path:
@@ -48,14 +53,14 @@ def test_an_estimate_is_arithmetic_on_what_trials_took(dataset: Path) -> None:
         output.mkdir()
         (output / "checkpoint.pt").write_bytes(bytes(1000))
         took = {"seconds_per_step": 1.0, "preparing": 5.0 if steps == 2 else 4.0, "peak_memory_gb": 0.5, "steps": steps}
-        (output / "cost.json").write_text(json.dumps({**took, "looking": 0.5, "look_every": 100}))
+        (output / "cost.json").write_text(json.dumps({**took, "measuring": 0.5, "measure_every": 100}))
         return output
 
-    def frames(sources: Sequence[Source]) -> Frames:
-        return Frames(30, 20, 6) if sources[0].path == dataset else Frames(3, 2, 2)
+    def frames(sources: Sequence[DataSource]) -> FrameCounts:
+        return FrameCounts(30, 20, 6) if sources[0].path == dataset else FrameCounts(3, 2, 2)
 
-    cost = estimate(train, [Source(dataset)], 250, frames, 10**8)
-    assert (cost.preparing, cost.training, cost.looking) == pytest.approx((1 + 4 * 10, 250, 3 * 0.5 * 3))
+    cost = estimate(train, [DataSource(dataset)], 250, frames, 10**8)
+    assert (cost.preparing, cost.training, cost.measuring) == pytest.approx((1 + 4 * 10, 250, 3 * 0.5 * 3))
     assert cost.memory_gb == pytest.approx(0.5 + 18 * 0.1)
     assert cost.checkpoint_gb == pytest.approx(1e-6)
 
@@ -63,7 +68,7 @@ def test_an_estimate_is_arithmetic_on_what_trials_took(dataset: Path) -> None:
 def test_runs_stand_side_by_side(dataset: Path, tmp_path: Path) -> None:
     for name, changes in {"one": [], "two": ["autoencoder.detail_weight=1.0"]}.items():
         preset = get_preset("tiny", ["autoencoder.batch=2", *changes])
-        train_autoencoder([str(dataset)], preset, tmp_path / name, steps=3, device="cpu")
+        train_autoencoder([str(dataset)], preset, tmp_path / name, StageOptions(steps=3, device="cpu"))
     lines = runs_table([tmp_path / "one", tmp_path / "two"]).splitlines()
     assert lines[0].startswith("| run | differs in | mouth l1 | psnr |")
     assert lines[2].startswith("| one | – |")

@@ -1,4 +1,4 @@
-"""Experts by stand-ins whose answer is known, and the Frechet distance by closed form."""
+"""Network measures by stand-ins whose answer is known, and the Frechet distance by closed form."""
 
 import warnings
 from pathlib import Path
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from dithead.errors import ConfigError, ModelError
-from dithead.evaluate.experts import Experts, fid_of, frechet_distance
-from dithead.evaluate.networks import face_pictures
+from dithead.evaluate.external_networks import align_for_recognition
+from dithead.evaluate.network_measures import NetworkMeasures, fid_over_clips, frechet_distance
 from dithead.face.alignment import EYE_DISTANCE, EYE_LINE
 
 RNG = np.random.default_rng(3)
@@ -40,27 +40,27 @@ def crops(value, n=20):
 
 
 def test_without_weights_all_is_missing_and_nothing_is_zero():
-    experts = Experts()
+    experts = NetworkMeasures()
     assert {"lpips", "fid", "fid_mouth", "identity", "lse_c", "lse_d"} <= set(experts.missing())
-    assert experts.measure(crops(0), crops(255)) == {}
-    assert fid_of([experts.features(crops(0), crops(255))]) == {}
+    assert experts.compare_pictures(crops(0), crops(255)) == {}
+    assert fid_over_clips([experts.fid_features(crops(0), crops(255))]) == {}
 
 
 def test_given_weights_are_used_and_no_longer_missing(weights):
-    experts = Experts(weights)
+    experts = NetworkMeasures(weights)
     assert not {"lpips", "fid", "fid_mouth", "identity"} & set(experts.missing())
-    scores = experts.measure(crops(255), crops(0))
+    scores = experts.compare_pictures(crops(255), crops(0))
     assert scores["lpips"] == pytest.approx(2)
     assert scores["identity"] == pytest.approx(-1)  # white against black in [-1, 1]
-    assert experts.measure(crops(9), crops(9)) == {"lpips": 0, "identity": pytest.approx(1)}
+    assert experts.compare_pictures(crops(9), crops(9)) == {"lpips": 0, "identity": pytest.approx(1)}
 
 
 def test_fid_joins_all_clips(weights):
-    experts = Experts(weights)
-    clips = [experts.features(crops(a), crops(b)) for a, b in ((10, 30), (20, 40))]
+    experts = NetworkMeasures(weights)
+    clips = [experts.fid_features(crops(a), crops(b)) for a, b in ((10, 30), (20, 40))]
     # Colour is the same on all three axes: means 15 and 35, equal covariances.
-    assert fid_of(clips)["fid"] == pytest.approx(3 * 20**2)
-    assert fid_of(clips)["fid_mouth"] == pytest.approx(3 * 20**2)
+    assert fid_over_clips(clips)["fid"] == pytest.approx(3 * 20**2)
+    assert fid_over_clips(clips)["fid_mouth"] == pytest.approx(3 * 20**2)
 
 
 class StyleGansVgg(torch.nn.Module):
@@ -87,11 +87,11 @@ def scripted(network: torch.nn.Module, path: Path) -> Path:
     return path
 
 
-def test_stylegans_networks_are_asked_for_what_is_needed(tmp_path):
+def test_stylegans_networks_are_called_with_the_options_they_need(tmp_path):
     files = {"lpips": StyleGansVgg(), "inception": StyleGansInception()}
-    experts = Experts({name: scripted(net, tmp_path / f"{name}.pt") for name, net in files.items()})
-    assert experts.measure(crops(255), crops(0))["lpips"] == pytest.approx(3)  # one for each colour
-    assert fid_of([experts.features(crops(10), crops(30))])["fid"] == pytest.approx(3 * 20**2)
+    experts = NetworkMeasures({name: scripted(net, tmp_path / f"{name}.pt") for name, net in files.items()})
+    assert experts.compare_pictures(crops(255), crops(0))["lpips"] == pytest.approx(3)  # one for each colour
+    assert fid_over_clips([experts.fid_features(crops(10), crops(30))])["fid"] == pytest.approx(3 * 20**2)
 
 
 def alexnet(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -113,7 +113,8 @@ def test_lpips_with_alexnet_is_what_torchmetrics_parts_make_of_it(tmp_path):
     sharp = RNG.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     soft = np.stack([cv2.GaussianBlur(x, (0, 0), 1) for x in sharp])
     found = [
-        Experts({"lpips": tmp_path / f"alexnet.{end}"}).measure(soft, sharp)["lpips"] for end in ("pth", "safetensors")
+        NetworkMeasures({"lpips": tmp_path / f"alexnet.{end}"}).compare_pictures(soft, sharp)["lpips"]
+        for end in ("pth", "safetensors")
     ]
     heads = torch.load(Path(parts.__file__).parent / "lpips_models" / "alex.pth", map_location="cpu", weights_only=True)
     a, b = (parts.ScalingLayer()(torch.from_numpy(x).permute(0, 3, 1, 2) / 127.5 - 1) for x in (soft, sharp))
@@ -128,7 +129,7 @@ def test_lpips_with_alexnet_is_what_torchmetrics_parts_make_of_it(tmp_path):
         total += parts._spatial_average(F.conv2d(apart, heads[f"lin{level}.model.1.weight"])).flatten()
     assert found[0] == found[1] == pytest.approx(float(total.mean()), rel=1e-4)
     assert found[0] > 0
-    assert Experts({"lpips": tmp_path / "alexnet.pth"}).measure(sharp, sharp)["lpips"] == 0
+    assert NetworkMeasures({"lpips": tmp_path / "alexnet.pth"}).compare_pictures(sharp, sharp)["lpips"] == 0
 
 
 def test_identity_by_opencvs_onnx_network(tmp_path):
@@ -137,12 +138,12 @@ def test_identity_by_opencvs_onnx_network(tmp_path):
     path.write_bytes(onnx("GlobalAveragePool", "Flatten"))
     faces = RNG.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
     reddish = np.minimum(faces + np.array([90, 0, 0]), 255).astype(np.uint8)
-    experts = Experts({"face": path})
+    experts = NetworkMeasures({"face": path})
     assert "identity" not in experts.missing()
-    assert experts.measure(faces, faces)["identity"] == pytest.approx(1)
-    a, b = (face_pictures(x).mean(axis=(1, 2)) for x in (faces, reddish))
+    assert experts.compare_pictures(faces, faces)["identity"] == pytest.approx(1)
+    a, b = (align_for_recognition(x).mean(axis=(1, 2)) for x in (faces, reddish))
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    assert experts.measure(faces, reddish)["identity"] == pytest.approx(float(cosine.mean()), abs=1e-4)
+    assert experts.compare_pictures(faces, reddish)["identity"] == pytest.approx(float(cosine.mean()), abs=1e-4)
 
 
 def onnx(*operators: str) -> bytes:
@@ -169,12 +170,12 @@ def onnx(*operators: str) -> bytes:
     return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13))
 
 
-def test_eyes_come_to_where_recognisers_want_them():
+def test_eyes_are_where_recognition_networks_expect_them():
     crop = np.zeros((1, 200, 200, 3), np.uint8)
     eyes = [(round((0.5 + k * EYE_DISTANCE / 2) * 200), round(EYE_LINE * 200)) for k in (-1, 1)]
     for x, y in eyes:
         cv2.circle(crop[0], (x, y), 3, (255, 255, 255), -1)
-    rows, columns = np.nonzero(face_pictures(crop)[0, ..., 0] > 128)
+    rows, columns = np.nonzero(align_for_recognition(crop)[0, ..., 0] > 128)
     assert rows.mean() == pytest.approx(51.6, abs=1)
     assert [columns[columns < 56].mean(), columns[columns > 56].mean()] == pytest.approx([30.4, 81.6], abs=1)
 
@@ -188,17 +189,17 @@ def test_frechet_distance_of_normals_is_its_closed_form():
 
 
 def test_unknown_or_broken_weights_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="no expert called 'vgg'"):
-        Experts({"vgg": tmp_path})
+    with pytest.raises(ConfigError, match="no network called 'vgg'"):
+        NetworkMeasures({"vgg": tmp_path})
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(ModelError, match=r"text\.pt"):
-        Experts({"lpips": tmp_path / "text.pt"})
+        NetworkMeasures({"lpips": tmp_path / "text.pt"})
     with pytest.raises(ModelError, match=r"gone\.pt"):
-        Experts({"lpips": tmp_path / "gone.pt"})
+        NetworkMeasures({"lpips": tmp_path / "gone.pt"})
     for file, name in (("text.onnx", "face"), ("text.pth", "lpips"), ("text.safetensors", "lpips")):
         (tmp_path / file).write_text("no network")
         with pytest.raises(ModelError, match=file):
-            Experts({name: tmp_path / file})
+            NetworkMeasures({name: tmp_path / file})
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="not AlexNet"):
-        Experts({"lpips": tmp_path / "other.pth"})
+        NetworkMeasures({"lpips": tmp_path / "other.pth"})

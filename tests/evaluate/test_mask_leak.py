@@ -1,4 +1,4 @@
-"""The mask's leak, with models that are known to listen to it and not to: the ruler must tell them apart."""
+"""The leak through the mask, with models that are known to use its shape and not to: the measure must separate them."""
 
 from dataclasses import replace
 from itertools import islice
@@ -11,8 +11,8 @@ import pytest
 from dithead.checkpoint import build_model
 from dithead.config import PRESETS
 from dithead.errors import FaceError
-from dithead.evaluate import leaks
-from dithead.evaluate.lip_series import chance_partial, partial_correlation
+from dithead.evaluate import mask_leak
+from dithead.evaluate.lip_series import chance_level, partial_correlation
 from dithead.evaluate.observe_video import observe
 from dithead.media.audio import read_audio
 from dithead.media.video import probe, read_frames
@@ -38,26 +38,26 @@ def talker():
     return build_model(PRESETS["tiny"].model)
 
 
-def drawing(monkeypatch, draw):
-    monkeypatch.setattr(leaks.MouthMaker, "draw", draw)
+def draw_with(monkeypatch, draw):
+    monkeypatch.setattr(mask_leak.MouthSampler, "draw", draw)
 
 
 def test_a_model_that_ignores_the_mask_leaks_nothing(clip, talker, monkeypatch):
-    drawing(monkeypatch, lambda self, run, crops, times: crops)
-    scores = leaks.mask_leak(*clip, talker, 1)
+    draw_with(monkeypatch, lambda self, tracklet, crops, times: crops)
+    scores = mask_leak.mask_leak(*clip, talker, 1)
     assert scores["shift"] == pytest.approx(0, abs=1e-6)
     assert scores["agreement"] == pytest.approx(1)
     assert abs(scores["partial"]) < 0.05
 
 
 def test_a_model_that_copies_the_masks_depth_is_caught(clip, talker, monkeypatch):
-    def listening(self, run, crops, times):
+    def follow_mask(self, tracklet, crops, times):
         """Stretches the mouth by how far down the mask reaches."""
-        low = float(run.polygon[:, 1].max()) / crops.shape[1]
+        low = float(tracklet.polygon[:, 1].max()) / crops.shape[1]
         return np.stack([stretched(crop, 1 + 6 * (low - 0.9)) for crop in crops])
 
-    drawing(monkeypatch, listening)
-    scores = leaks.mask_leak(*clip, talker, 1)
+    draw_with(monkeypatch, follow_mask)
+    scores = mask_leak.mask_leak(*clip, talker, 1)
     assert abs(scores["shift"]) > 0.3
 
 
@@ -69,11 +69,11 @@ def stretched(crop, factor):
     return np.concatenate([crop[:top], low])
 
 
-def test_a_face_that_is_missing_is_an_error_and_not_zero(clip, talker):
+def test_a_missing_face_is_an_error_and_not_zero(clip, talker):
     source, wave = clip
     blind = replace(source, landmarks=[None, *source.landmarks[1:]])
     with pytest.raises(FaceError, match="is not tested"):
-        leaks.mask_leak(blind, wave, talker, 1)
+        mask_leak.mask_leak(blind, wave, talker, 1)
 
 
 def test_the_chance_level_is_passed_by_a_leak_and_seldom_without_one():
@@ -82,6 +82,6 @@ def test_the_chance_level_is_passed_by_a_leak_and_seldom_without_one():
         rng = np.random.default_rng(seed)
         source, driver, other = (np.convolve(rng.normal(size=200), np.ones(6) / 6, "same") for _ in range(3))
         for case, lips in (("leaking", driver + 0.6 * source), ("honest", driver + 0.6 * other)):
-            passed[case] += abs(partial_correlation(lips, source, driver)) > chance_partial(lips, source, driver)
+            passed[case] += abs(partial_correlation(lips, source, driver)) > chance_level(lips, source, driver)
     assert passed["leaking"] == 40
     assert passed["honest"] <= 6  # one in twenty is expected

@@ -1,4 +1,4 @@
-"""The audio encoder hears lips: a loud noise that opens the mouth is enough to see it learn."""
+"""The audio encoder predicts lips: a loud noise that opens the mouth is enough to see it learn."""
 
 import dataclasses
 import json
@@ -15,17 +15,18 @@ from dithead.errors import ConfigError, DataError, ModelError
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.mel import FLOOR
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
-from dithead.train.data.clips import Source
+from dithead.train.data.clips import DataSource
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
-from dithead.train.data.speech_dataset import AudioBank, Heard, cut_mel
+from dithead.train.data.speech_dataset import SpeechDataset, SpeechTrack, cut_mel
 from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.options import AudioOptions
 from dithead.train.stages.parts import load_audio
 
 TINY = get_preset("tiny")
-PREDICTOR = {"lip_predictor_hidden": 40, "lip_predictor_heads": 2, "lip_predictor_layers": 2}
+LIP_PREDICTOR = {"lip_predictor_hidden": 40, "lip_predictor_heads": 2, "lip_predictor_layers": 2}
 
 
-def listener() -> MelEncoder:
+def encoder() -> MelEncoder:
     assert isinstance(TINY.model.audio, MelEncoderConfig)
     return MelEncoder(TINY.model.audio)
 
@@ -44,17 +45,19 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_training_hears_the_mouth_and_resumes(dataset: Path, voices: Path, tmp_path: Path) -> None:
+def test_training_learns_the_mouth_and_resumes(dataset: Path, voices: Path, tmp_path: Path) -> None:
     settings = TINY.audio.model_copy(update={"steps": 81, "batch": 32, "learning_rate": 3e-3, "voice_share": 0.8})
     preset = TINY.model_copy(update={"audio": settings})
-    run = train_audio([str(dataset)], preset, tmp_path / "audio", voices=voices, device="cpu")
+    run = train_audio([str(dataset)], preset, tmp_path / "audio", AudioOptions(voices=voices, device="cpu"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     mouth = [line["mouth"] for line in lines if "mouth" in line]
     assert mouth[-1] < 0.6 * mouth[0]
     assert "held_out_r" in lines[-1]
     first, second = MelEncoder(preset.model.audio), MelEncoder(preset.model.audio)
     basis = load_audio(run, first)
-    load_audio(train_audio([str(dataset)], preset, tmp_path / "audio", voices=voices, device="cpu"), second)
+    load_audio(
+        train_audio([str(dataset)], preset, tmp_path / "audio", AudioOptions(voices=voices, device="cpu")), second
+    )
     assert all(
         torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     )
@@ -63,50 +66,56 @@ def test_training_hears_the_mouth_and_resumes(dataset: Path, voices: Path, tmp_p
 
 @pytest.fixture
 def model_with_tokens(tmp_path: Path) -> Path:
-    """A tiny model that hears through Whisper's layers and has no lip predictor."""
+    """A tiny model with Whisper layers and without a lip predictor."""
     small = {"window": 32, "tokens": 12, "width": 16, "hidden": 24, "heads": 2, "layers": 1}
     config = TINY.model.model_copy(update={"audio": ContextEncoderConfig(**small), "opening_unit": 0.04})
     return save_model(tmp_path / "model", build_model(config), version="0")
 
 
-def test_a_lip_predictor_learns_while_the_tokens_of_a_model_stay(
+def test_the_lip_predictor_is_trained_while_the_tokens_of_a_model_stay(
     dataset: Path, model_with_tokens: Path, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64, **PREDICTOR)
+    config = dataclasses.replace(read_config(model_with_tokens).audio, past=64, **LIP_PREDICTOR)
     settings = TINY.audio.model_copy(update={"steps": 30, "batch": 8, "learning_rate": 3e-3})
     preset = TINY.model_copy(update={"audio": settings, "model": TINY.model.model_copy(update={"audio": config})})
-    run = train_audio([str(dataset)], preset, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
+    run = train_audio(
+        [str(dataset)], preset, tmp_path / "run", AudioOptions(device="cpu", tokens_of=str(model_with_tokens))
+    )
     before, after = load_file(model_with_tokens / "audio.safetensors"), load_file(run / "audio.safetensors")
     assert all(torch.equal(value.float(), after[name]) for name, value in before.items())
     assert {name.split(".")[0] for name in after.keys() - before.keys()} == {"lip_predictor"}
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    errors = [line["lip_predictor"] for line in lines if "lip_predictor" in line]
-    assert errors[-1] < errors[0]
+    losses = [line["lip_predictor"] for line in lines if "lip_predictor" in line]
+    assert losses[-1] < losses[0]
     assert LipBasis.load(run / "lips.npz").scale[-1] == pytest.approx(0.04)
 
 
-def test_tokens_of_a_model_need_a_lip_predictor_to_be_kept(
+def test_keeping_the_tokens_of_a_model_needs_a_lip_predictor(
     dataset: Path, model_with_tokens: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="model.audio.past"):
-        train_audio([str(dataset)], TINY, tmp_path / "run", device="cpu", tokens_of=str(model_with_tokens))
+        train_audio(
+            [str(dataset)], TINY, tmp_path / "run", AudioOptions(device="cpu", tokens_of=str(model_with_tokens))
+        )
 
 
-def test_what_a_lip_predictor_is_asked_lies_within_the_clip_and_far_enough_from_the_ends(dataset: Path) -> None:
-    config = ContextEncoderConfig(window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **PREDICTOR)
+def test_what_the_lip_predictor_is_trained_on_lies_within_the_clip_and_far_from_the_ends(dataset: Path) -> None:
+    config = ContextEncoderConfig(
+        window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **LIP_PREDICTOR
+    )
     encoder = ContextEncoder(config)
     assert encoder.lip_predictor is not None
-    batch = AudioBank([Source(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
+    batch = SpeechDataset([DataSource(dataset)], None, AudioTraining(batch=6, tempo=0.0), encoder).batch(0, 0)
     assert batch["mel"].shape == (6, 96, 240)
     assert batch["stretch"].shape == (6, 48 - 2 * encoder.lip_predictor.margin, COEFFICIENTS)
     inside = batch["inside"].bool()
     assert not inside[:, :16].any()
-    assert not inside[:, -4:].any()  # of 8 tokens after the moment 4 are beyond what is told
+    assert not inside[:, -4:].any()  # of 8 tokens after the moment 4 are beyond what is predicted
     assert inside.any()
 
 
 def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> None:
-    banks = [AudioBank([Source(dataset)], voices, AudioTraining(batch=6), listener()) for _ in range(2)]
+    banks = [SpeechDataset([DataSource(dataset)], voices, AudioTraining(batch=6), encoder()) for _ in range(2)]
     first, second, other = banks[0].batch(3, 1), banks[1].batch(3, 1), banks[0].batch(4, 1)
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["mel"], other["mel"])
@@ -116,7 +125,7 @@ def test_batches_depend_on_seed_and_step_alone(dataset: Path, voices: Path) -> N
 
 def test_a_folder_without_voices_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dithead voices"):
-        AudioBank([Source(dataset)], tmp_path, AudioTraining(), listener())
+        SpeechDataset([DataSource(dataset)], tmp_path, AudioTraining(), encoder())
 
 
 def test_a_missing_basis_says_what_to_do(tmp_path: Path) -> None:
@@ -128,18 +137,18 @@ def test_rows_between_rows_are_interpolated_and_silence_lies_beyond() -> None:
     mel = np.arange(10, dtype=np.float16)[:, None].repeat(80, 1)
     cut = cut_mel(mel, np.array([-1.0, 2.5, 9.5]))
     np.testing.assert_allclose(cut[:, 0], [FLOOR, 2.5, FLOOR])
-    heard = Heard(mel, mel[:3, :2].astype(np.float32), None, 4)
-    np.testing.assert_allclose(heard.at(heard.lips, np.array([0.0, 2.0, 400.0]))[:, 0], [0, 0.5, 2])
+    track = SpeechTrack(mel, mel[:3, :2].astype(np.float32), None, 4)
+    np.testing.assert_allclose(track.at(track.lips, np.array([0.0, 2.0, 400.0]))[:, 0], [0, 0.5, 2])
 
 
-def test_calibration_restores_the_spread_of_what_can_be_heard() -> None:
+def test_calibration_restores_the_spread_of_what_can_be_predicted() -> None:
     rng = np.random.default_rng(1)
     truth = rng.standard_normal((4000, COEFFICIENTS)) + 3
-    guess = 0.6 * (truth - 3) + 0.3 * rng.standard_normal(truth.shape)
-    guess[:, 0] = 0.1 * rng.standard_normal(len(truth))  # not heard at all
+    predicted = 0.6 * (truth - 3) + 0.3 * rng.standard_normal(truth.shape)
+    predicted[:, 0] = 0.1 * rng.standard_normal(len(truth))  # not predicted at all
     plain = LipBasis(np.zeros((80, 8), np.float32), np.ones(COEFFICIENTS, np.float32))
-    basis = plain.calibrated_by(truth, guess)
-    fixed = guess * basis.gain + basis.shift
+    basis = plain.calibrated_to(truth, predicted)
+    fixed = predicted * basis.gain + basis.shift
     np.testing.assert_allclose(fixed.mean(0), truth.mean(0), atol=1e-4)
     np.testing.assert_allclose(fixed[:, 1:].std(0), truth[:, 1:].std(0), rtol=0.02)
     assert basis.gain[0] == 1

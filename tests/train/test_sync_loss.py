@@ -14,11 +14,13 @@ from dithead.critics.sync_expert import SyncConfig, SyncExpert
 from dithead.critics.sync_offset import crop_mouths
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ConfigError, ModelError
-from dithead.train.loop.runtime import Batch, Trainable
-from dithead.train.losses.sync_loss import PREFIX, SpokenLoss, loss_expert, mouth_of
+from dithead.train.loop.batches import Batch
+from dithead.train.loop.trainable import Trainable
+from dithead.train.losses.sync_loss import PREFIX, SyncLoss, cut_mouth, load_loss_expert
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
-from dithead.train.stages.denoiser import _Stage, train_dit
+from dithead.train.stages.denoiser import _DenoiserUpdate, train_dit
+from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions
 from dithead.train.stages.sync_expert import save_expert
 
 TINY = {"side": 32, "width": 8, "embedding": 8, "frames": 5, "context": 0}
@@ -38,7 +40,7 @@ def test_the_expert_sees_what_it_was_trained_on(size: int, centre: tuple[float, 
     crop = np.stack([cv2.GaussianBlur(noise[0], (0, 0), 3)])
     place = (centre[0] * size, centre[1] * size)
     image = torch.from_numpy(crop[0]).permute(2, 0, 1).float().requires_grad_()
-    seen = mouth_of(image, place, 40)
+    seen = cut_mouth(image, place, 40)
     truth = torch.from_numpy(crop_mouths(crop, place, 40)[0]).permute(2, 0, 1).float()
     assert (seen - truth).abs().mean() < 1.0  # grey levels
     seen.sum().backward()
@@ -67,22 +69,21 @@ def windows(count: int, frames: int) -> Batch:
     return {PREFIX + key: value for key, value in made.items()}
 
 
-def test_training_against_the_expert_raises_its_agreement_and_moves_the_transformer_alone(
-    expert: Path,
-) -> None:
+def test_training_against_the_expert_raises_its_agreement_and_moves_the_denoiser_alone(expert: Path) -> None:
     torch.manual_seed(0)
     preset = get_preset("tiny", ["dit.sync_weight=1"])
     head = build_model(preset.model)
     head.autoencoder.requires_grad_(False)
-    frozen = loss_expert(preset.dit, expert)
+    frozen = load_loss_expert(preset.dit, expert)
     assert frozen is not None
-    spoken, batch = SpokenLoss(frozen, head, 5), windows(3, 5)
+    sync_loss, batch = SyncLoss(frozen, head, 5), windows(3, 5)
     trainable = Trainable(head.dit, 3e-3, 0.9)
-    stage = _Stage(preset.dit, make_objective("flow"), trainable, head.audio, torch.device("cpu"), None, spoken)
+    device = torch.device("cpu")
+    update = _DenoiserUpdate(preset.dit, make_objective("flow"), trainable, head.audio, device, None, sync_loss)
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
     losses = []
     for _ in range(30):
-        loss = spoken(stage._estimate, batch)
+        loss = sync_loss(update._estimate, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
         trainable.step(3e-3, 1.0)
@@ -93,25 +94,26 @@ def test_training_against_the_expert_raises_its_agreement_and_moves_the_transfor
     assert all(p.grad is None for p in frozen.parameters())
 
 
-def test_stage_two_watches_and_hears(dataset: Path, expert: Path, tmp_path: Path) -> None:
+def test_the_denoiser_trains_against_the_expert(dataset: Path, expert: Path, tmp_path: Path) -> None:
     settings = ("dit.sync_weight=0.1", "dit.sync_start=0", "dit.sync_windows=2")
     preset, options = get_preset("tiny", settings), {"steps": 2, "device": "cpu"}
-    parts = [train([str(dataset)], preset, tmp_path / train.__name__, **options)
-             for train in (train_autoencoder, train_audio)]  # fmt: skip
-    folder = train_dit([str(dataset)], preset, tmp_path / "dit", *parts, sync_expert=expert, **options)
+    autoencoder = train_autoencoder([str(dataset)], preset, tmp_path / "autoencoder", StageOptions(**options))
+    audio = train_audio([str(dataset)], preset, tmp_path / "audio", AudioOptions(**options))
+    folder = train_dit([str(dataset)], preset, tmp_path / "dit", autoencoder, audio,
+                       DenoiserOptions(sync_expert=expert, **options))  # fmt: skip
     lines = [json.loads(line) for line in (folder.parent / "metrics.jsonl").read_text().splitlines()]
     assert 0 < lines[0]["sync"] < 2
     assert json.loads((folder.parent / "config.json").read_text())["sync_expert"] == str(expert)
 
 
-def test_the_wrong_expert_or_none_is_told(expert: Path, tmp_path: Path) -> None:
+def test_the_wrong_expert_or_none_is_an_error(expert: Path, tmp_path: Path) -> None:
     weighted = DiTTraining(sync_weight=0.1)
-    assert loss_expert(DiTTraining(), None) is None
-    assert loss_expert(weighted, expert) is not None
+    assert load_loss_expert(DiTTraining(), None) is None
+    assert load_loss_expert(weighted, expert) is not None
     with pytest.raises(ConfigError, match="sync_weight is 0"):
-        loss_expert(DiTTraining(), expert)
+        load_loss_expert(DiTTraining(), expert)
     scoring = save_expert(SyncExpert(SyncConfig(**TINY)), tmp_path / "score.safetensors", "score")
     with pytest.raises(ConfigError, match="this expert measures"):
-        loss_expert(weighted, scoring)
+        load_loss_expert(weighted, scoring)
     with pytest.raises(ModelError, match="dithead train sync --expert loss"):
-        loss_expert(weighted, tmp_path / "nowhere.safetensors")
+        load_loss_expert(weighted, tmp_path / "nowhere.safetensors")

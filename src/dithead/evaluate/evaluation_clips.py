@@ -1,4 +1,4 @@
-"""Which clips are measured, and whose audio drives whom. All by name, so it is the same everywhere."""
+"""Chooses the clips that are measured, and whose speech drives whom: by file name, so that it is repeatable."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from dithead.prepare.dataset import Clip, Dataset
 from dithead.types import Wave
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"})
+NEARLY_LOSSLESS = EncoderOptions(crf=4)
+"""For crops that are measured afterwards, so that encoding them once more changes little (our choice)."""
 
 
-def videos_in(folder: Path | str) -> dict[str, Path]:
-    """Name without suffix -> video, in order of name. Raises DataError if there is none, or a name twice."""
+def list_videos(folder: Path | str) -> dict[str, Path]:
+    """Return name without suffix -> video, in order of name. Raises DataError if there is none, or a name twice."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give a folder of videos")
@@ -34,8 +36,8 @@ def videos_in(folder: Path | str) -> dict[str, Path]:
     return videos
 
 
-def named_paths(entries: Iterable[str]) -> dict[str, Path]:
-    """``NAME=PATH`` entries as a mapping. Raises ConfigError for another form or a name twice."""
+def parse_named_paths(entries: Iterable[str]) -> dict[str, Path]:
+    """Split ``NAME=PATH`` entries into a mapping. Raises ConfigError for another form or a name twice."""
     paths: dict[str, Path] = {}
     for entry in entries:
         name, sign, path = entry.partition("=")
@@ -46,41 +48,43 @@ def named_paths(entries: Iterable[str]) -> dict[str, Path]:
 
 
 def is_dataset(folder: Path | str) -> bool:
-    """Whether ``folder`` was written by ``prepare``."""
+    """Return whether ``folder`` was written by ``dithead prepare``."""
     return (Path(folder) / "manifest.jsonl").is_file()
 
 
-def held_out(folder: Path | str) -> list[Clip]:
-    """The clips of a dataset whose people no training saw. Raises DataError when it holds none back."""
+def validation_clips(folder: Path | str) -> list[Clip]:
+    """Return the clips of people whom a dataset holds out from training. Raises DataError when there is none."""
     clips = Dataset(folder).clips("val")
     if not clips:
-        raise DataError(f"{folder}: no identity is held back for validation; evaluate on other videos")
+        raise DataError(f"{folder}: holds nobody out for validation; evaluate on other videos")
     return clips
 
 
-def write_held_out(clips: list[Clip], folder: Path) -> dict[str, Path]:
-    """Write each clip's crops and sound as one video, once; name -> video."""
+def write_clips(clips: list[Clip], folder: Path) -> dict[str, Path]:
+    """Write the crops and the sound of each clip as one video, unless it is there already; return name -> video."""
     folder.mkdir(parents=True, exist_ok=True)
     videos = {clip.id: folder / f"{clip.id}.mp4" for clip in clips}
     for clip in clips:
         if not videos[clip.id].exists():
             crops = clip.folder / "crop.mp4"
-            with VideoWriter(
-                videos[clip.id], probe(crops), EncoderOptions(crf=4), audio=clip.folder / "audio.flac"
-            ) as writer:
+            sound = clip.folder / "audio.flac"
+            with VideoWriter(videos[clip.id], probe(crops), NEARLY_LOSSLESS, audio=sound) as writer:
                 for frame in read_frames(crops):
                     writer.write(frame.pixels)
     return videos
 
 
-def drivers_of(names: list[str]) -> dict[str, str]:
-    """Cross-audio pairing: each clip is driven by the next in order of name, the last by the first."""
+def pair_drivers(names: list[str]) -> dict[str, str]:
+    """Return clip -> the clip whose speech drives it: the next one in order of name, for the last one the first.
+
+    Raises DataError for fewer than two clips.
+    """
     if len(names) < 2:
         raise DataError("cross-audio needs two clips or more; leave the protocol 'cross' out")
     return dict(zip(names, names[1:] + names[:1], strict=True))
 
 
-def fitted(audio: Wave, seconds: float, rate: int) -> Wave:
-    """``audio`` (n,) cut, or filled with silence, to the length of a picture of ``seconds``."""
-    wanted = round(seconds * rate)
-    return np.pad(audio[:wanted], (0, max(0, wanted - len(audio)))).astype(np.float32)
+def fit_length(audio: Wave, seconds: float, rate: int) -> Wave:
+    """Cut sound (n,) to a length in seconds, or append silence to it."""
+    samples = round(seconds * rate)
+    return np.pad(audio[:samples], (0, max(0, samples - len(audio)))).astype(np.float32)

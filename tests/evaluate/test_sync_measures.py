@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from dithead.critics.sync_expert import SyncExpert
 from dithead.critics.syncnet import SyncNet
 from dithead.evaluate import sync_measures as speaking
-from dithead.evaluate.experts import Experts
+from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.observe_video import observe
 from dithead.media.audio import read_audio
 from dithead.media.video import probe, read_frames
@@ -43,36 +43,36 @@ def ours(monkeypatch):
 
 @pytest.mark.usefixtures("ours")
 def test_our_expert_names_its_numbers(video):
-    scores = speaking.speech_measures(video)
-    assert set(scores) == set(speaking.OURS)
+    scores = speaking.measure_sync(video)
+    assert set(scores) == set(speaking.SHIPPED_EXPERT)
     assert all(np.isfinite(list(scores.values())))
     assert -8 <= scores["sync_offset"] <= 8
 
 
 @pytest.mark.usefixtures("ours")
 def test_without_sound_or_face_it_fails_and_is_not_zero(video):
-    assert np.isnan(speaking.speech_measures(video, np.zeros(RATE, np.float32))["sync_confidence"])
+    assert np.isnan(speaking.measure_sync(video, np.zeros(RATE, np.float32))["sync_confidence"])
     blind = replace(video, transforms=[None] * video.frames, landmarks=[None] * video.frames)
-    assert np.isnan(speaking.speech_measures(blind)["sync_distance"])
+    assert np.isnan(speaking.measure_sync(blind)["sync_distance"])
 
 
 @pytest.mark.slow
 def test_the_original_measures_when_its_weights_are_given(video, tmp_path):
     torch.manual_seed(0)
     save_file(SyncNet().state_dict(), tmp_path / "syncnet.safetensors")
-    experts = Experts({"syncnet": tmp_path / "syncnet.safetensors"})
-    assert not set(speaking.ORIGINAL) & set(experts.missing())
-    scores = experts.speech(video)
-    assert set(speaking.ORIGINAL) <= set(scores)
+    experts = NetworkMeasures({"syncnet": tmp_path / "syncnet.safetensors"})
+    assert not set(speaking.ORIGINAL_SYNCNET) & set(experts.missing())
+    scores = experts.sync(video)
+    assert set(speaking.ORIGINAL_SYNCNET) <= set(scores)
     assert np.isfinite(scores["lse_d"])
 
 
 def test_missing_weights_are_missing():
-    assert set(speaking.ORIGINAL) <= set(Experts().missing())
+    assert set(speaking.ORIGINAL_SYNCNET) <= set(NetworkMeasures().missing())
 
 
 def test_syncnets_square_holds_the_whole_face(video):
-    x, y, side = speaking._squares(video)[0]
+    x, y, side = speaking.face_squares(video)[0]
     face = video.landmarks[0][:, :2]
     low, high = face.min(axis=0), face.max(axis=0)
     assert (low > [x - side / 2, y - side / 2]).all()

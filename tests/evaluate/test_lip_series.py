@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dithead.evaluate.clip_measures import SURE, measure_in_sync
+from dithead.evaluate.clip_measures import CONFIDENT, measure_synced
 from dithead.evaluate.lip_series import (
     LipSeries,
     best_lag,
-    compare,
     compare_cross,
+    compare_self,
     compare_silent,
     correlation,
     partial_correlation,
@@ -33,7 +33,7 @@ def series(aperture: np.ndarray, rate: float = 25.0) -> LipSeries:
 
 def test_truth_against_itself_is_perfect():
     truth = series(0.1 + 0.05 * smooth_noise(1))
-    scores = compare(truth, truth)
+    scores = compare_self(truth, truth)
     assert scores["lip_correlation"] == pytest.approx(1)
     assert scores["lip_gain"] == pytest.approx(1)
     assert scores["lip_velocity_correlation"] == pytest.approx(1)
@@ -52,7 +52,7 @@ def test_a_shift_by_k_frames_is_found_as_lag_k(lag):
 
 def test_gain_and_slope_read_the_amplitude():
     truth = smooth_noise(3)
-    scores = compare(series(0.6 * truth), series(truth))
+    scores = compare_self(series(0.6 * truth), series(truth))
     assert scores["lip_gain"] == pytest.approx(0.6)
     assert scores["lip_slope"] == pytest.approx(0.6)
     assert scores["lip_correlation"] == pytest.approx(1)
@@ -60,12 +60,12 @@ def test_gain_and_slope_read_the_amplitude():
 
 def test_slope_falls_with_noise_while_gain_does_not():
     truth, noise = smooth_noise(4), smooth_noise(5)
-    scores = compare(series(truth + noise), series(truth))
+    scores = compare_self(series(truth + noise), series(truth))
     assert scores["lip_slope"] < scores["lip_gain"]
 
 
 def test_a_frozen_mouth_correlates_with_nothing():
-    scores = compare(series(np.full(N, 0.1)), series(smooth_noise(6)))
+    scores = compare_self(series(np.full(N, 0.1)), series(smooth_noise(6)))
     assert scores["lip_correlation"] == 0
     assert scores["lip_gain"] == pytest.approx(0)
     assert scores["jitter"] == pytest.approx(0)
@@ -75,7 +75,7 @@ def test_missed_frames_are_counted_and_left_out():
     truth = smooth_noise(7)
     made = truth.copy()
     made[10:15] = np.nan
-    scores = compare(series(made), series(truth))
+    scores = compare_self(series(made), series(truth))
     assert scores["faces_missed"] == 5
     assert scores["lip_correlation"] == pytest.approx(1)
 
@@ -90,10 +90,10 @@ def test_jitter_doubles_when_tremor_of_known_size_is_added():
     t = np.arange(N)
     slow = 0.1 * np.sin(t / 5)
     truth, made = series(slow), series(slow * 2)
-    assert compare(made, truth)["jitter"] == pytest.approx(2)
+    assert compare_self(made, truth)["jitter"] == pytest.approx(2)
 
 
-def test_cross_audio_tells_driver_from_source():
+def test_cross_audio_separates_driver_and_source():
     driver, source = smooth_noise(9), smooth_noise(10)
     follows, leaks = series(driver), series(driver + source)
     good = compare_cross(follows, series(driver), series(source))
@@ -124,7 +124,7 @@ def test_another_frame_rate_is_compared_by_time():
     def wave(t):
         return np.sin(2 * np.pi * 0.8 * t)
 
-    scores = compare(series(wave(t25), 25), series(wave(t24), 24))
+    scores = compare_self(series(wave(t25), 25), series(wave(t24), 24))
     assert scores["lip_correlation"] > 0.999
     assert scores["lip_lag"] == 0
 
@@ -135,9 +135,9 @@ def test_lips_that_follow_a_late_sound_are_compared_with_those_of_its_moment(lat
     long = smooth_noise(6, N + 40)
     truth = SimpleNamespace(lips=series(long[20 : 20 + N]))
     made = SimpleNamespace(lips=series(long[20 - late : 20 - late + N]))
-    sure = {"sync_offset": float(late), "sync_confidence": SURE + 0.01}
+    sure = {"sync_offset": float(late), "sync_confidence": CONFIDENT + 0.01}
     plain = correlation(made.lips.aperture, truth.lips.aperture)
-    assert measure_in_sync(made, truth, sure)["lip_synced_correlation"] == pytest.approx(1)
-    for doubtful in ({**sure, "sync_confidence": SURE - 0.01}, {}):
-        assert measure_in_sync(made, truth, doubtful)["lip_synced_correlation"] == pytest.approx(plain)
+    assert measure_synced(made, truth, sure)["lip_synced_correlation"] == pytest.approx(1)
+    for doubtful in ({**sure, "sync_confidence": CONFIDENT - 0.01}, {}):
+        assert measure_synced(made, truth, doubtful)["lip_synced_correlation"] == pytest.approx(plain)
     assert plain < 0.9

@@ -1,9 +1,9 @@
-"""Does the mask tell the lips what to do? The same clip, drawn again under masks that show other mouths.
+"""Measures whether the shape of the mask reveals the mouth: a clip is drawn again under the masks of other mouths.
 
-A mask that follows the jaw tells a model how far the mouth is open; a model that listens to it seems to speak in
-self-reenactment and fails with any other audio. The clip is drawn with the lower face cut out as its frames with the
-mouth widest open have it, then as those with the mouth closed, then as another moment's frame has it. Output lips
-must not care. Letters: N frames, S crop side.
+A mask that follows the jaw shows a model how far the mouth is open. A model that relies on it seems to follow speech in
+self-reenactment, and fails with any other speech. The clip is drawn under the mask of its frames with the mouth most
+open, then under that of its frames with the mouth closed, then each frame under the mask of another moment. The lips
+must be the same. Letters: N frames, S side of the aligned crop.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.evaluate.lip_reader import lip_series
-from dithead.evaluate.lip_series import Measures, Series, correlation, mean_of, partial_correlation
-from dithead.evaluate.observe_video import CROP, Observation
+from dithead.evaluate.lip_landmarks import track_lips
+from dithead.evaluate.lip_series import Measures, Series, correlation, finite_mean, partial_correlation
+from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
-from dithead.inference.compose.compose_mouth import composed_crop
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import read_frames
 from dithead.types import Wave
@@ -33,18 +32,31 @@ from dithead.types import Wave
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-FRAMES = 75  # at most so many frames of a clip are drawn, four times each
-EXTREME = 0.1  # share of the frames that count as wide open, and as closed
-_BATCH = 8
+FRAMES = 75
+"""At most so many frames of a clip are drawn, three times each (our choice, for speed)."""
+EXTREME = 0.1
+"""Share of the frames that count as most open, and of those that count as closed (our choice)."""
+_BATCH = 8  # frames drawn at once
 
 
 def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int, seed: int = 0) -> Measures:
-    """How far the lips follow the mask, for one clip and ``audio`` (n,) at 16 kHz.
+    """Measure how far the lips of a model follow the mask, on one clip.
 
-    ``shift``: mean aperture under the open mouth's mask less that under the closed one's, over the standard deviation
-    of the source's; 0 is no leak.  ``agreement``: correlation of the two; 1 is no leak.  ``partial``: correlation of
-    the output's aperture with that of the frame whose mask it was given, the truth's own taken out; 0 is no leak.
-    Raises FaceError when a face is missing in the frames that are drawn.
+    Args:
+        source: The clip.
+        audio: (n,) at 16 kHz, the speech that drives it.
+        talker: The model.
+        steps: Sampling steps.
+        seed: Seed of the noise.
+
+    Returns:
+        ``shift``: mean lip opening under the mask of the most open mouths minus that under the mask of the closed ones,
+        over the standard deviation of the source's; 0 is no leak. ``agreement``: correlation of the two; 1 is no leak.
+        ``partial``: partial correlation of the output's opening with that of the frame whose mask it was drawn under,
+        given the true one; 0 is no leak.
+
+    Raises:
+        FaceError: A face is missing in the frames that are drawn.
     """
     landmarks, aperture = _faces(source), source.lips.aperture[:FRAMES]
     tracklet, crops = _crops(source.path, source, talker.size)
@@ -61,7 +73,7 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     moving = [replace(tracklet, polygon=stable_polygon(places[i : i + 1], talker.size)) for i in other]
     follows = _drawn(sampler, moving, crops, times)
     return {
-        "shift": (mean_of(wide) - mean_of(closed)) / max(float(np.std(aperture)), 1e-6),
+        "shift": (finite_mean(wide) - finite_mean(closed)) / max(float(np.std(aperture)), 1e-6),
         "agreement": correlation(wide, closed),
         "partial": partial_correlation(follows, aperture[other], aperture),
     }
@@ -70,7 +82,9 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
 def _faces(source: Observation) -> list[NDArray[np.float32]]:
     faces = [face for face in source.landmarks[:FRAMES] if face is not None]
     if len(faces) < min(FRAMES, source.frames) or len(faces) < 2:
-        raise FaceError(f"{source.path}: frames without a face among the first {FRAMES}; the mask's leak is not tested")
+        raise FaceError(
+            f"{source.path}: a face is missing in the first {FRAMES} frames; a leak through the mask is not tested"
+        )
     return faces
 
 
@@ -88,18 +102,17 @@ def _crops(path: Path, source: Observation, size: int) -> tuple[Tracklet, NDArra
 def _drawn(
     sampler: MouthSampler, tracklets: list[Tracklet], crops: NDArray[np.uint8], times: NDArray[np.float64]
 ) -> Series:
-    """Lip openings (N,) of the crops, drawn and composed with each frame's own tracklet.
+    """Lip openings (N,) of the crops, drawn with each frame's own tracklet.
 
-    Frames of one tracklet that follow one another are drawn together.
+    Frames of one tracklet that follow one another are drawn together. What the model draws is measured, not what is
+    composed of it: fallbacks and detail transfer would take part of a leak away.
     """
-    made: list[NDArray[np.uint8]] = []
-    while len(made) < len(crops):
-        first, tracklet, count = len(made), tracklets[len(made)], 1
+    drawn: list[NDArray[np.uint8]] = []
+    while len(drawn) < len(crops):
+        first, tracklet, count = len(drawn), tracklets[len(drawn)], 1
         while count < _BATCH and first + count < len(crops) and tracklets[first + count] is tracklet:
             count += 1
         part = slice(first, first + count)
-        mouths = sampler.draw(tracklet, crops[part], times[part])
-        references = sampler.frame_references(tracklet, times[part])
-        for k, (mouth, reference) in enumerate(zip(mouths, references, strict=True), first):
-            made.append(composed_crop(mouth, crops[k], reference, tracklet, k))
-    return lip_series([cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_CUBIC) for crop in made]).aperture
+        drawn.extend(sampler.draw(tracklet, crops[part], times[part]))
+    enlarged = (cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_CUBIC) for crop in drawn)
+    return track_lips(enlarged).aperture

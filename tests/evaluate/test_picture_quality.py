@@ -48,15 +48,17 @@ def test_detail_of_a_known_wave():
     x = np.arange(64)
     wave = 100 + 50 * np.sin(x * np.pi / 2)  # period 4: the Laplacian is -2 times the wave
     patch = np.repeat(np.broadcast_to(wave, (64, 64))[..., None], 3, axis=2).round().astype(np.uint8)
-    laplacian, _ = pictures.detail(patch)
+    laplacian, _ = pictures.measure_detail(patch)
     assert laplacian == pytest.approx(4 * 50**2 / 2, rel=0.02)
 
 
 def test_sharpness_falls_with_every_blur():
     sharp = textured(n=1)[0]
-    known = np.array([pictures.detail(sharp)])
+    known = np.array([pictures.measure_detail(sharp)])
     ratios = [
-        pictures.detail_ratio(np.array([pictures.detail(cv2.GaussianBlur(sharp, (0, 0), s))]), known)["sharpness"]
+        pictures.sharpness_ratio(np.array([pictures.measure_detail(cv2.GaussianBlur(sharp, (0, 0), s))]), known)[
+            "sharpness"
+        ]
         for s in (0.4, 0.8, 1.6)
     ]
     assert 1 > ratios[0] > ratios[1] > ratios[2] > 0
@@ -74,8 +76,8 @@ def test_sharpness_in_the_crop_looks_at_the_mouth_only():
 
 def test_no_lips_no_sharpness():
     nothing = np.full((3, 2), np.nan)
-    assert np.isnan(pictures.detail_ratio(nothing, nothing)["sharpness"])
-    assert np.isnan(pictures.detail(None)).all()
+    assert np.isnan(pictures.sharpness_ratio(nothing, nothing)["sharpness"])
+    assert np.isnan(pictures.measure_detail(None)).all()
 
 
 def test_flicker_sees_trembling_above_the_mask_only():

@@ -1,4 +1,4 @@
-"""The weight-free tier on a synthetic presenter: every measure must put the known cases in the known order."""
+"""The measures that need no weights on a synthetic presenter: cases whose answer is known must come out so."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,10 @@ import pytest
 from dithead.errors import DataError
 from dithead.evaluate.baselines import write_copy, write_frozen
 from dithead.evaluate.clip_measures import audio_offset, measure_self
-from dithead.evaluate.lip_reader import lip_series
-from dithead.evaluate.lip_series import LipSeries, compare, compare_cross, compare_silent
+from dithead.evaluate.lip_landmarks import track_lips
+from dithead.evaluate.lip_series import LipSeries, compare_cross, compare_self, compare_silent
 from dithead.evaluate.observe_video import Observation, observe
-from dithead.evaluate.report import failures
+from dithead.evaluate.report import list_failures
 from dithead.evaluate.score import score_folders
 from dithead.media.audio import read_audio
 from dithead.media.video import probe, read_frames
@@ -89,7 +89,7 @@ def test_a_frozen_mouth_rests_and_follows_nothing(source, wave, tmp_path):
 @pytest.mark.parametrize("k", [-4, 3])
 def test_frames_shifted_by_k_are_lag_k(source, frames, k):
     moved = [frames[min(max(i - k, 0), len(frames) - 1)] for i in range(len(frames))]
-    scores = compare(lip_series(moved), source.lips)
+    scores = compare_self(track_lips(moved), source.lips)
     assert scores["lip_lag"] == k
     assert scores["lip_lag_correlation"] > 0.95 > scores["lip_correlation"]
 
@@ -120,7 +120,7 @@ def test_another_frame_size_is_scored_at_the_sources(clip, frames, wave, source,
     assert scores["psnr"] > 25
 
 
-def test_a_copied_input_is_unmasked_by_another_voice(source):
+def test_another_clips_speech_exposes_a_copied_input(source):
     lips = source.lips
     other = LipSeries(lips.times, np.roll(lips.aperture, 17), np.roll(lips.mouth, 17, axis=0))
     copied = compare_cross(lips, other, lips)
@@ -148,7 +148,7 @@ def test_score_counts_what_is_missing(clip, frames, wave, tmp_path):
     assert {p.name for p in (tmp_path / "report").iterdir()} >= {"report.json", "report.md", "report.html"}
 
 
-def test_score_tells_what_is_odd(clip, frames, wave, tmp_path):
+def test_score_notes_what_a_reader_should_know(clip, frames, wave, tmp_path):
     truth, made = tmp_path / "truth", tmp_path / "mine"
     truth.mkdir()
     made.mkdir()
@@ -163,16 +163,16 @@ def test_score_tells_what_is_odd(clip, frames, wave, tmp_path):
     (made / "other.mp4").symlink_to(truth / "half.mp4")
     report = score_folders(made, truth, tmp_path / "report")
     notes = "\n".join(report["notes"])
-    for told in (
-        "half_wav2lip.mp4: left out, no truth is called 'half_wav2lip'; is it half? Then rename it",
-        "other.mp4: left out, no truth is called 'other'\n",
+    for expected in (
+        "half_wav2lip.mp4: left out, no true video is called 'half_wav2lip'; is it half? Then rename it",
+        "other.mp4: left out, no true video is called 'other'\n",
         "mute: the generated video has no sound",
-        "mute: 0.40 s long where the truth has 0.60 s",
-        "another shape than the truth's",
+        "mute: 0.40 s long, the true video 0.60 s",
+        "which is another shape",
     ):
-        assert told in notes + "\n", notes
+        assert expected in notes + "\n", notes
     assert report["rows"]["generated"]["label"] == "mine"
-    assert failures(report) == ["mine, half: no generated video of this name"]
+    assert list_failures(report) == ["mine, half: no generated video of this name"]
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<h2>Notes</h2>" in page
     assert "rename it" in page

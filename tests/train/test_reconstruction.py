@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from dithead.config import get_preset
 from dithead.errors import ModelError, OutputError
 from dithead.train.loop.weights_file import save_weights
-from dithead.train.metrics.reconstruction import held_out_numbers, lpips_of, ssim
+from dithead.train.metrics.reconstruction import held_out_metrics, load_lpips, ssim
 from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.options import StageOptions
 
 
 def pictures(count: int = 2, side: int = 64) -> torch.Tensor:
@@ -62,14 +63,14 @@ def test_worse_pictures_have_worse_numbers() -> None:
     image, mask = pictures(), lower_half()
     truth = {"image": image, "mask": mask, "mouth": mask}
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)) * mask
-    little, much = (held_out_numbers(image + level * noise, truth) for level in (0.05, 0.2))
+    little, much = (held_out_metrics(image + level * noise, truth) for level in (0.05, 0.2))
     assert little["held_out_psnr"] == pytest.approx(20 * np.log10(2 / 0.05), abs=0.2)
     assert little["held_out_ssim"] > much["held_out_ssim"] + 0.05
     assert "held_out_lpips" not in little
 
 
 def test_lpips_has_a_gradient_and_is_measured_where_its_weights_are(alexnet: Path) -> None:
-    distance = lpips_of(str(alexnet), torch.device("cpu"))
+    distance = load_lpips(str(alexnet), torch.device("cpu"))
     assert distance is not None
     image = pictures()
     moved = (image + 0.1 * torch.randn(image.shape)).requires_grad_()
@@ -77,25 +78,25 @@ def test_lpips_has_a_gradient_and_is_measured_where_its_weights_are(alexnet: Pat
     assert moved.grad is not None
     assert moved.grad.abs().mean() > 0
     truth = {"image": image, "mask": lower_half(), "mouth": lower_half()}
-    assert held_out_numbers(image, truth, distance)["held_out_lpips"] == 0
-    assert held_out_numbers(moved.detach(), truth, distance)["held_out_lpips"] > 0
-    assert lpips_of("", torch.device("cpu")) is None
+    assert held_out_metrics(image, truth, distance)["held_out_lpips"] == 0
+    assert held_out_metrics(moved.detach(), truth, distance)["held_out_lpips"] > 0
+    assert load_lpips("", torch.device("cpu")) is None
 
 
 def test_stage_one_trains_with_lpips_and_names_weights_that_are_not_there(
     dataset: Path, alexnet: Path, tmp_path: Path
 ) -> None:
     preset = get_preset("tiny", ["autoencoder.batch=2", f"autoencoder.lpips={alexnet}"])
-    run = train_autoencoder([str(dataset)], preset, tmp_path / "run", steps=2, device="cpu")
+    run = train_autoencoder([str(dataset)], preset, tmp_path / "run", StageOptions(steps=2, device="cpu"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[0]["lpips"] > 0
     assert {"held_out_psnr", "held_out_ssim", "held_out_lpips"} <= set(lines[-1])
     gone = get_preset("tiny", [f"autoencoder.lpips={tmp_path / 'gone.pth'}"])
     with pytest.raises(ModelError, match="gone.pth"):
-        train_autoencoder([str(dataset)], gone, tmp_path / "gone", steps=2, device="cpu")
+        train_autoencoder([str(dataset)], gone, tmp_path / "gone", StageOptions(steps=2, device="cpu"))
 
 
-def test_weights_that_cannot_be_written_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_written_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise SafetensorError("No space left on device")
 

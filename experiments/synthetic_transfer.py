@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from dithead.critics.sync_expert import MEL_PER_FRAME, SyncConfig, SyncExpert, contrastive_losses
 from dithead.critics.sync_offset import mouths_to_tensor
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.media.audio import write_audio
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.synth.corpus.people import ClipTask, plan_take
@@ -101,7 +101,7 @@ def load_sample(clip: Clip, cache: Path) -> Sample:
     """Load one clip, or compute its features once."""
     path = cache / f"{clip.id}.npz"
     if not path.exists():
-        computed, opening = mouth_clip(clip, GREY), [lip_aperture(frame) for frame in clip.track().landmarks]
+        computed, opening = mouth_clip(clip, GREY), [lip_opening(frame) for frame in clip.track().landmarks]
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with part.open("wb") as file:

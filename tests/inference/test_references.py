@@ -49,10 +49,10 @@ def tracklet(references: StoredReferences | None, face: int = 0) -> Tracklet:
 
 def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
     rng = np.random.default_rng(0)
-    apertures, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
+    openings, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
     turns[:20] = 0.5  # heads turned away
-    chosen = choose_references(apertures, turns, np.ones(60))
-    found = apertures[chosen]
+    chosen = choose_references(openings, turns, np.ones(60))
+    found = openings[chosen]
     assert 4 <= len(chosen) <= KEPT
     assert (np.diff(found) > 0).all()
     assert found[0] < 0.04
@@ -61,10 +61,10 @@ def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
 
 
 def test_blurred_ones_are_not_kept_and_the_sharpest_are_not_preferred():
-    apertures, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
+    openings, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
     blur[::3], teeth[::3] = 0.2, 9
-    assert all(k % 3 for k in choose_references(apertures, np.zeros(93), blur))
-    assert choose_references(apertures, np.zeros(93), teeth) == choose_references(apertures, np.zeros(93), np.ones(93))
+    assert all(k % 3 for k in choose_references(openings, np.zeros(93), blur))
+    assert choose_references(openings, np.zeros(93), teeth) == choose_references(openings, np.zeros(93), np.ones(93))
 
 
 def test_a_mouth_that_never_moves_is_kept_once():

@@ -59,7 +59,7 @@ def _most_closed(source: Observation) -> int:
     """The index of the frame with the most closed mouth."""
     if source.lips.missed == source.frames:
         raise FaceError(f"{source.path}: no face in any frame; leave this clip out")
-    return int(np.nanargmin(source.lips.aperture))
+    return int(np.nanargmin(source.lips.openings))
 
 
 def _lower_face(source: Observation) -> Mask:

@@ -129,7 +129,7 @@ def _synced_correlation(generated: Observation, truth: Observation, truth_sync: 
     confident = truth_sync.get("sync_confidence", 0.0) >= CONFIDENT
     offset = truth_sync.get("sync_offset", 0.0) if confident else 0.0
     true = truth.lips.at_times(generated.lips.times - offset / FPS)
-    return correlation(generated.lips.aperture, true.aperture)
+    return correlation(generated.lips.openings, true.openings)
 
 
 def _common(generated: Observation, source: Observation, audio: Wave | None) -> Measures:

@@ -59,12 +59,12 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     Raises:
         FaceError: A face is missing in the frames that are drawn.
     """
-    landmarks, aperture = _faces(source), source.lips.aperture[:FRAMES]
+    landmarks, openings = _faces(source), source.lips.openings[:FRAMES]
     tracklet, crops = _crops(source.path, source, talker.size)
     places = np.stack([transform_points(face, m) for face, m in zip(landmarks, tracklet.transforms, strict=True)])
     features = talker.audio.features(torch.from_numpy(audio))
     sampler = MouthSampler(talker, {None: features}, seed=seed, steps=steps)
-    times, order = source.times[: len(crops)], np.argsort(aperture)
+    times, order = source.times[: len(crops)], np.argsort(openings)
     few = max(1, round(EXTREME * len(order)))
     closed, wide = (
         _drawn(sampler, [replace(tracklet, polygon=stable_polygon(places[at], talker.size))] * len(crops), crops, times)
@@ -74,9 +74,9 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     moving = [replace(tracklet, polygon=stable_polygon(places[i : i + 1], talker.size)) for i in other]
     follows = _drawn(sampler, moving, crops, times)
     return {
-        "shift": (finite_mean(wide) - finite_mean(closed)) / max(float(np.std(aperture)), 1e-6),
+        "shift": (finite_mean(wide) - finite_mean(closed)) / max(float(np.std(openings)), 1e-6),
         "agreement": correlation(wide, closed),
-        "partial": partial_correlation(follows, aperture[other], aperture),
+        "partial": partial_correlation(follows, openings[other], openings),
     }
 
 
@@ -117,4 +117,4 @@ def _drawn(
         mouths = sampler.draw(tracklet, crops[part], times[part])
         drawn.extend(composed_crop(mouth, crops[k], None, tracklet, k) for k, mouth in enumerate(mouths, first))
     enlarged = (cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_CUBIC) for crop in drawn)
-    return track_lips(enlarged).aperture
+    return track_lips(enlarged).openings

@@ -147,7 +147,7 @@ def _measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
         record.errors = _all_failed(plan, str(error))
         return record
     task = _ClipTask(plan, clip, source, record)
-    record.curves["source"] = list(source.lips.aperture)
+    record.curves["source"] = list(source.lips.openings)
     if not _reuse_baselines(task):
         task.attempt(TRUTH, partial(_measure_baselines, task))
     stills = {"source": source.crops} | _measure_model(task)
@@ -190,7 +190,7 @@ def _measure_baselines(task: _ClipTask) -> None:
     """Measure the truth, the copied input and the frozen mouth. In self-reenactment the truth is the copy."""
     record, source, networks = task.record, task.source, task.plan.networks
     copied, frozen = _observe_copy(task.plan, task.clip), _observe_frozen(task)
-    record.curves["frozen"] = list(frozen.lips.aperture)
+    record.curves["frozen"] = list(frozen.lips.openings)
     for row, video in ((TRUTH, copied), (FROZEN, frozen)):
         _measure_self(task, row, video)
     record.rows[COPY] = dict(record.rows[TRUTH])
@@ -202,7 +202,7 @@ def _measure_baselines(task: _ClipTask) -> None:
             record.add(row, "silent", measure.measure_silent(video, source))
     if "cross" in task.plan.options.protocols:
         driver = task.driver()
-        record.curves["driver"] = driver.aperture_at(source.times)
+        record.curves["driver"] = driver.openings_at(source.times)
         for row, video in unchanged:
             record.add(row, "cross", measure.measure_cross(video, source, driver))
             record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
@@ -219,7 +219,7 @@ def _measure_generated(task: _ClipTask, steps: int, protocol: str) -> Observatio
         result = _generate(task, path, audio, steps, protocol)
         record.add(row, protocol, {"frames_per_second": result.frames_per_second})
     generated = observe(path, source)
-    record.curves[f"{row}/{protocol}"] = list(generated.lips.aperture)
+    record.curves[f"{row}/{protocol}"] = list(generated.lips.openings)
     truth = record.rows.get(TRUTH, {})
     if protocol == "self":
         _measure_self(task, row, generated)

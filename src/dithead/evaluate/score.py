@@ -90,7 +90,7 @@ class _Scoring:
             source = observe(truth)
             generated = observe(self.made[name], source)
             record.notes = _remarks(generated, source)
-            record.curves["source"] = list(source.lips.aperture)
+            record.curves["source"] = list(source.lips.openings)
             if self.drivers is None:
                 self._score_self(record, generated, source)
             else:
@@ -105,7 +105,7 @@ class _Scoring:
         networks, audio = self.networks, None
         if source.info.has_audio:
             audio = fit_length(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
-        record.curves[f"{GENERATED}/self"] = generated.aperture_at(source.times)
+        record.curves[f"{GENERATED}/self"] = generated.openings_at(source.times)
         sound = None if generated.info.has_audio else audio
         measures = measure.measure_self(generated, source, audio, networks) | networks.sync(generated, sound)
         record.add(GENERATED, "self", measures)
@@ -119,8 +119,8 @@ class _Scoring:
         if driver_video is None:
             raise DataError("no driver's video of this name")
         driver = observe(driver_video)
-        record.curves["driver"] = driver.aperture_at(source.times)
-        record.curves[f"{GENERATED}/cross"] = generated.aperture_at(source.times)
+        record.curves["driver"] = driver.openings_at(source.times)
+        record.curves[f"{GENERATED}/cross"] = generated.openings_at(source.times)
         measures = measure.measure_cross(generated, source, driver, driver_sync=self.networks.sync(driver))
         record.add(GENERATED, "cross", measures | self.networks.sync(generated))
 

@@ -41,9 +41,7 @@ _VIEW_SCALE, _VIEW_SIDE = (
 )  # hands are searched in a view 1 / 0.6 times as wide as the crop, 256 pixels wide
 _ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
-_NEAR_CERTAIN = (
-    250  # frames around a certain occluder beside the lips in which an uncertain one counts, too (our choice)
-)
+_NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one counts, too
 _BEARDED = 0.25  # share of bearded frames in a tracklet from which no occluder beside the lips is believed
 
 

@@ -204,7 +204,7 @@ def test_live_use_has_the_options_of_sampling() -> None:
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"reference": "next"}, "unknown reference 'next'; choose one of: static, previous"),
         ({"occlusion": "maybe"}, "unknown occlusion 'maybe'; choose one of: auto, off"),
-        ({"fit": "x"}, "unknown fit 'x'; choose one of: silence, cut, loop, bounce, freeze"),
+        ({"fit": "x"}, "unknown fit 'x'; choose one of: bounce, loop, freeze, silence, cut"),
         ({"codec": "vp9"}, "unknown codec 'vp9'; choose one of: h264, hevc"),
         ({"crf": 60.0}, "crf must lie between 0 and 51, not 60"),
         ({"batch": 0}, "batch must be at least 1, not 0"),

@@ -31,10 +31,11 @@ are drawn in batches.  previous: on the frame drawn last, as in the paper, one f
 Occlusion = Literal["auto", "off"]
 """auto: occluders before the mouth stay visible, and a hidden or blurred mouth is left alone.  off: draw always."""
 
-Fit = Literal["silence", "cut", "loop", "bounce", "freeze"]
-"""What happens where speech and video differ in length.  silence: every frame of the video; longer speech is cut,
-shorter speech is followed by silence.  cut: ends with the shorter of the two.  loop, bounce, freeze: the video is
-repeated, played back and forth, or stopped at its last frame until longer speech has ended."""
+Fit = Literal["bounce", "loop", "freeze", "silence", "cut"]
+"""What happens where speech and video differ in length. Shorter speech is followed by silence up to the video's end,
+except by ``cut``.  bounce, loop, freeze: the video is played back and forth, repeated, or stopped at its last frame
+until longer speech has ended.  silence: the output is as long as the video, so longer speech is cut off.  cut: the
+output ends with the shorter of the two."""
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -66,7 +67,11 @@ class GenerateOptions(SamplingOptions):
     speakers: Mapping[int, StrPath] | None = option(
         None, "Speech of its own for each numbered face, while the audio is what is heard."
     )
-    fit: Fit = option("silence", "Unequal lengths: silence, cut, loop, bounce or freeze.")
+    fit: Fit = option(
+        "bounce",
+        "Where the speech is longer than the video: bounce (play it back and forth), loop, freeze, silence (cut the "
+        "speech); cut ends with the shorter of the two.",
+    )
     start: float = option(0.0, "Use the video from here, in seconds.", minimum=0)
     end: float | None = option(None, "Use the video up to here, in seconds.", minimum=0)
     idle: bool = option(True, "A picture as video sways a little; it lasts as long as the speech.")

@@ -99,7 +99,7 @@ def changed_sides(source, output) -> tuple[bool, bool]:
 @pytest.mark.parametrize(("face", "wanted"), [("left", (True, False)), ("2", (False, True)), ("all", (True, True))])
 def test_only_the_chosen_face_changes(footage, pair, speech, talker, tmp_path, face, wanted):
     source = footage(pair)
-    generate(source, speech, tmp_path / "out.mp4", model=talker, face=face, lossless=True)
+    generate(source, speech, tmp_path / "out.mp4", fit="silence", model=talker, face=face, lossless=True)
     assert changed_sides(source, tmp_path / "out.mp4") == wanted
 
 

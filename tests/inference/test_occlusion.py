@@ -196,7 +196,13 @@ def made(footage, pictures, speech, talker, tmp_path, seen):
         frames = [with_ball(p, face[14, :2], radius * width) if 4 <= k < 8 else p for k, p in enumerate(pictures)]
         source = footage(frames)
         result = generate(
-            source, speech, tmp_path / f"{occlusion}.mkv", model=talker, occlusion=occlusion, lossless=True
+            source,
+            speech,
+            tmp_path / f"{occlusion}.mkv",
+            fit="silence",
+            model=talker,
+            occlusion=occlusion,
+            lossless=True,
         )
         pairs = zip(read_frames(source), read_frames(result.output), strict=True)
         return result, [np.abs(a.pixels.astype(int) - b.pixels).max(axis=2) for a, b in pairs]
@@ -226,7 +232,7 @@ def test_a_finger_on_the_lips_passes_through_and_is_reported(footage, pictures, 
     cv2.line(where, *(end.astype(int).tolist() for end in ends), 1, int(0.7 * width))
     frames = [np.where(where[..., None] > 0, skin, p) if k in (6, 7) else p for k, p in enumerate(pictures)]
     source = footage(frames)
-    result = generate(source, speech, tmp_path / "out.mkv", model=talker, lossless=True)
+    result = generate(source, speech, tmp_path / "out.mkv", fit="silence", model=talker, lossless=True)
     assert [(s.first, s.last, s.reason) for s in result.passed_through] == [(6, 7, "mouth covered")]
     pairs = zip(read_frames(source), read_frames(result.output), strict=True)
     changes = [np.abs(a.pixels.astype(int) - b.pixels).max() for a, b in pairs]

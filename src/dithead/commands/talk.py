@@ -21,7 +21,7 @@ SpeakersFile = Annotated[
 ]
 
 
-@takes_options(GenerateOptions, but=("speakers",))
+@takes_options(GenerateOptions, without=("speakers",))
 def generate(
     video: Video = None,
     audio: Audio = None,

@@ -252,7 +252,9 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, steps: int, protocol: st
     sound = plan.output / "videos" / "audio" / protocol / f"{task.clip}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
     write_audio(sound, audio, measure.RATE)
-    return generate(plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed)
+    return generate(
+        plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed, fit="silence"
+    )
 
 
 @lru_cache(maxsize=3)

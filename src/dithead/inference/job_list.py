@@ -7,12 +7,12 @@ import io
 import json
 from os import PathLike
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args
+from typing import Any
 
 from dithead.errors import ConfigError
 from dithead.media.files import printable
-from dithead.options import GenerateJob, GenerateOptions, choices_of, option_fields, option_types
+from dithead.option_fields import choices_of, option_fields, value_types
+from dithead.options import GenerateJob, GenerateOptions
 
 REQUIRED = ("video", "audio", "output")
 SHARED = ("model", "device")
@@ -108,8 +108,7 @@ def _type_of(name: str) -> type:
     each = next(each for each in option_fields(GenerateJob) if each.name == name)
     if choices_of(GenerateJob, each):
         return str
-    kind = option_types(GenerateJob)[name]
-    plain: type = next(part for part in (*get_args(kind), kind) if part is not NoneType)
+    plain: type = value_types(GenerateJob, each)[0]
     return plain
 
 

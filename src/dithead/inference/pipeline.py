@@ -39,7 +39,8 @@ from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
-from dithead.options import GenerateJob, Progress, StrPath, described
+from dithead.option_fields import describe_options
+from dithead.options import GenerateJob, Progress, StrPath
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -63,7 +64,7 @@ def _takes_a_job(
         call.__signature__ = inspect.signature(build).replace(  # type: ignore[attr-defined]
             return_annotation="GenerateResult"
         )
-        call.__doc__ = (inspect.getdoc(run) or "").replace("OPTIONS", described(GenerateJob).strip())
+        call.__doc__ = (inspect.getdoc(run) or "").replace("OPTIONS", describe_options(GenerateJob).strip())
         return call
 
     return decorate

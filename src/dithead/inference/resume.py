@@ -25,7 +25,8 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
 from dithead.media.files import printable
-from dithead.options import GenerateJob, option_fields
+from dithead.option_fields import option_fields
+from dithead.options import GenerateJob
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead

@@ -1,4 +1,4 @@
-"""Detail lent to a drawn mouth: it takes the grain of the picture that is as open, and where they differ nothing."""
+"""Transferred detail: a drawn mouth gets the grain of the picture that is as open, and none where they differ."""
 
 from __future__ import annotations
 

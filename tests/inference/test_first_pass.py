@@ -1,4 +1,4 @@
-"""Runs of a face, from made landmarks: gaps, cuts, fades, reasons, and what goes to disk and back."""
+"""Tracklets from made landmarks: gaps, cuts, fades, reasons, and the analysis written and read again."""
 
 from __future__ import annotations
 

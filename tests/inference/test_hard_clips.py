@@ -86,9 +86,9 @@ def test_hard_clips(case, pictures, ben, footage, speech, talker, tmp_path):
     before, after = list(read_frames(source)), list(read_frames(tmp_path / "out.mkv"))
     assert len(after) == result.frames == len(frames)
     assert [f.time for f in after] == pytest.approx([f.time for f in before], abs=1e-3)
-    told = {stretch.reason for stretch in result.passed_through}
-    assert reasons is None or told <= reasons
-    assert bool(told) == bool(reasons) or reasons is None
+    reasons_reported = {stretch.reason for stretch in result.passed_through}
+    assert reasons is None or reasons_reported <= reasons
+    assert bool(reasons_reported) == bool(reasons) or reasons is None
     untouched = {k for s in result.passed_through for k in range(s.first, s.last + 1)}
     assert len(untouched) == result.faces_missed
     changed = {k for k, pair in enumerate(zip(before, after, strict=True)) if not same(*pair)}

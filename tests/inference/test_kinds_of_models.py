@@ -1,4 +1,4 @@
-"""``generate`` with models that hear through a pretrained encoder, and with those whose mask is of another kind."""
+"""``generate`` with models that have a pretrained audio encoder, and with models whose mask is of another kind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pixels(path):
 
 
 @pytest.fixture
-def hearing_model(tmp_path):
+def pretrained_audio_model(tmp_path):
     """A model folder whose encoder is a Wav2Vec2; the folder that it came from is gone."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
@@ -49,21 +49,26 @@ def hearing_model(tmp_path):
         num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
     )  # fmt: skip
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "w2v")
-    ears = SpeechEncoder.load(SpeechConfig(str(tmp_path / "w2v"), window=8, width=16))
-    model = random_model(audio=replace(ears.config, source="gone"))
-    model.audio.backbone.load_state_dict(ears.backbone.state_dict())
+    encoder = SpeechEncoder.load(SpeechConfig(str(tmp_path / "w2v"), window=8, width=16))
+    model = random_model(audio=replace(encoder.config, source="gone"))
+    model.audio.backbone.load_state_dict(encoder.backbone.state_dict())
     return save_model(tmp_path / "model", model, dtype=torch.float32)
 
 
-def test_a_pretrained_encoder_drives_the_mouth(hearing_model, footage, pictures, speech, tmp_path):
+def test_a_pretrained_encoder_drives_the_mouth(pretrained_audio_model, footage, pictures, speech, tmp_path):
     source = footage(pictures[:8])
-    one = generate(source, speech, tmp_path / "one.mkv", fit="silence", model=hearing_model, lossless=True)
+    one = generate(source, speech, tmp_path / "one.mkv", fit="silence", model=pretrained_audio_model, lossless=True)
     again = generate(
-        source, speech, tmp_path / "two.mkv", fit="silence", model=load_model(hearing_model), lossless=True
+        source, speech, tmp_path / "two.mkv", fit="silence", model=load_model(pretrained_audio_model), lossless=True
     )
     write_audio(tmp_path / "other.wav", np.random.default_rng(0).normal(0, 0.2, 9600).astype(np.float32), 16000)
     other = generate(
-        source, tmp_path / "other.wav", tmp_path / "three.mkv", fit="silence", model=hearing_model, lossless=True
+        source,
+        tmp_path / "other.wav",
+        tmp_path / "three.mkv",
+        fit="silence",
+        model=pretrained_audio_model,
+        lossless=True,
     )
     first, second, third = (pixels(made.output) for made in (one, again, other))
     assert one.frames == 8
@@ -72,13 +77,13 @@ def test_a_pretrained_encoder_drives_the_mouth(hearing_model, footage, pictures,
 
 
 def test_an_interrupted_job_of_such_a_model_ends_the_same(
-    hearing_model, footage, pictures, speech, tmp_path, monkeypatch
+    pretrained_audio_model, footage, pictures, speech, tmp_path, monkeypatch
 ):
     from dithead.inference import pipeline
 
     monkeypatch.setattr(pipeline, "SEGMENT", 4)
     source, output = footage(pictures[:8]), tmp_path / "out.mp4"
-    generate(source, speech, tmp_path / "whole.mp4", fit="silence", model=hearing_model, batch=2)
+    generate(source, speech, tmp_path / "whole.mp4", fit="silence", model=pretrained_audio_model, batch=2)
     draw, calls = mouths.MouthSampler.draw, []
 
     def stopping(*given):
@@ -89,8 +94,8 @@ def test_an_interrupted_job_of_such_a_model_ends_the_same(
 
     monkeypatch.setattr(mouths.MouthSampler, "draw", stopping)
     with pytest.raises(KeyboardInterrupt):
-        generate(source, speech, output, fit="silence", model=hearing_model, batch=2)
-    generate(source, speech, output, fit="silence", model=hearing_model, batch=2)
+        generate(source, speech, output, fit="silence", model=pretrained_audio_model, batch=2)
+    generate(source, speech, output, fit="silence", model=pretrained_audio_model, batch=2)
     assert output.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""What comes along of a source besides its picture: named tags and earlier marks; what does not is said."""
+"""The metadata that the output keeps: named tags and earlier marks; a note names what it omits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two presenters in one picture: kept apart, chosen among, and each given a voice of its own."""
+"""Two presenters in one picture: they keep their numbers, can be chosen, and can each have their own speech."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hides the mouth stays visible; what does not, is no reason to leave it alone."""
+"""Occluders of the mouth stay visible, and nothing else keeps the mouth from being drawn."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def spot(place: slice) -> np.ndarray:
 
 def test_covers_come_and_go_over_a_few_frames():
     occlusion = collected({10: OcclusionFinding(spot(slice(30, 50))), 30: OcclusionFinding(reason="mouth covered")}, 40)
-    shown = [occlusion.visible(k, 64) for k in range(40)]
-    assert shown[5] is None
-    assert [round(float(1 - shown[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
-    assert shown[10][5, 5] == 1
-    assert [round(float(shown[k].max()), 1) for k in (26, 28, 30, 33)] == [0.8, 0.4, 0.0, 0.6]
+    visible = [occlusion.visible(k, 64) for k in range(40)]
+    assert visible[5] is None
+    assert [round(float(1 - visible[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
+    assert visible[10][5, 5] == 1
+    assert [round(float(visible[k].max()), 1) for k in (26, 28, 30, 33)] == [0.8, 0.4, 0.0, 0.6]
 
 
 BESIDE = {
@@ -140,10 +140,10 @@ def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
     tints[500] = np.nan
     assert np.flatnonzero(tints_away(tints)).tolist() == list(range(400, 460))
     often = np.where(rng.random(900)[:, None] < 0.4, 0.0, (-4.0, 14.0, 5.0)).astype(np.float32)
-    assert not tints_away(often).any()  # too often to be a thing
+    assert not tints_away(often).any()  # too often to be an occluder
     findings = {k: OcclusionFinding(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
     findings[20] = findings[60] = findings[62] = OcclusionFinding(tint=(0.0, 0.0, 0.0))
-    assert collected(findings, 440).hidden == {60, 62}  # a single frame is no thing
+    assert collected(findings, 440).hidden == {60, 62}  # a single frame is no occluder
 
 
 def test_a_hand_on_a_single_frame_is_none():
@@ -171,15 +171,15 @@ def test_a_hand_on_a_single_frame_is_none():
     assert collected(last, 60).hidden == {58, 59}
 
 
-def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
+def test_an_occluder_that_the_model_drew_again_is_left_out(seen):
     crop, points, _ = seen
     place = points[152] * 0.9 + points[14] * 0.1 - (16, 0)
     occlusion = collected({k: OcclusionFinding(beside=spot(slice(20, 75)), certain=True) for k in range(5)}, 5)
     drawn, cheeks, core = with_ball(crop, place, 6), points[list(CHEEKS)], mouth_core(points[list(OUTER_LIPS)], SIZE)
-    shown = occlusion.without_residual_occluder(drawn, crop, cheeks, core)
+    visible = occlusion.without_residual_occluder(drawn, crop, cheeks, core)
     x, y = place.astype(int)
-    assert shown[y, x] < 0.1
-    assert shown[int(points[14][1]) - 30, 80] == 1
+    assert visible[y, x] < 0.1
+    assert visible[int(points[14][1]) - 30, 80] == 1
     assert (occlusion.without_residual_occluder(crop, crop, cheeks, core) == 1).all()
     assert (occlusion.without_residual_occluder(drawn, drawn, cheeks, core) == 1).all()
     opened = with_ball(crop, points[14] + (0, 3), 9)

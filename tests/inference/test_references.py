@@ -1,4 +1,4 @@
-"""Mouths from closed to open: which are kept, what lies between them, and which one a frame is shown."""
+"""Mouths from closed to open: which are kept, what lies between them, and which one each frame gets."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_between_the_pictures_lie_others_that_open_step_by_step():
     assert len(set(gaps)) > 6, "not only the three that were kept"
 
 
-def test_the_nearest_is_shown_and_nothing_beyond_the_ends():
+def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
     openings = np.float32([0, 0.1, 0.2])
     reference_set = ReferenceSet(np.zeros((3, 4, 4, 3), np.uint8), openings, 0.1, (), openings)
     assert reference_set.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
@@ -135,12 +135,12 @@ def test_a_bank_holds_the_present_tracklet_of_each_face():
         tracklet(kept([0, 0.2])),
         tracklet(kept([0, 0.3]), face=1),
     )
-    shown = reference_bank.of(first)
-    assert reference_bank.of(first) is shown
+    references = reference_bank.of(first)
+    assert reference_bank.of(first) is references
     assert reference_bank.of(other) is not None
-    assert reference_bank.of(first) is shown
-    assert reference_bank.of(second) is not shown
-    assert reference_bank.of(first) is not shown, "forgotten when another tracklet of that face began"
+    assert reference_bank.of(first) is references
+    assert reference_bank.of(second) is not references
+    assert reference_bank.of(first) is not references, "forgotten when another tracklet of that face began"
     assert reference_bank.of(tracklet(None)) is None
 
 

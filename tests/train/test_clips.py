@@ -1,4 +1,4 @@
-"""What a clip says of itself is believed: its frame rate, and whether it has speech."""
+"""Training uses each clip's own frame rate, and leaves out clips without speech where it needs speech."""
 
 from __future__ import annotations
 

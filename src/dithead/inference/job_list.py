@@ -1,4 +1,4 @@
-"""Lists of jobs: a CSV or JSON-lines file of rows, and the job that a row describes."""
+"""Reads lists of jobs, CSV or JSON-lines files, and makes a job of each row."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
 
 
 def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
-    """The job that a row describes.
+    """Make the job that a row describes.
 
     Args:
         row: ``REQUIRED`` and any of ``OPTIONS``, as text or as values.
-        shared: What holds for the whole list: the model, the device, who is told of the progress.
+        shared: Options of the whole list: the model, the device, the callback for progress.
 
     Raises:
         ConfigError: A column is missing or unknown, or its value does not fit; it is named.

@@ -107,7 +107,12 @@ def generate(job: GenerateJob) -> GenerateResult:
 
 
 def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHead:
-    """The model that a name, folder or hub id stands for, on its device; a loaded model is returned as it is."""
+    """Load a model.
+
+    Args:
+        model: A shipped name, a model folder or a hub id; a loaded model is returned as it is.
+        device: auto, cpu, cuda or mps.
+    """
     if not isinstance(model, str | PathLike):
         return model
     from dithead.checkpoint import load_model
@@ -116,7 +121,7 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
 
 
 class _Prepared:
-    """A job whose inputs have been looked at and whose output can be written. Raises what ``generate`` does."""
+    """A job whose inputs were checked and whose output can be written. Raises what ``generate`` does."""
 
     def __init__(self, job: GenerateJob) -> None:
         info = probe(job.video)
@@ -166,7 +171,7 @@ def _analyse(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Vide
 
 
 def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
-    """The same error with the file's name; where certain faces were asked for, it says which there are."""
+    """Add the file's name to an error, and where certain faces were asked for, how many there are."""
     path, choice = prepared.clip.path, prepared.choice
     if choice is not None and choice.kind == "numbers" and not prepared.clip.info.still:
         shown = max((len(shot.faces) for shot in shots_with_faces(path)), default=0)

@@ -33,5 +33,5 @@ class GenerateResult:
     notes: list[str] = field(default_factory=list)  # what of the input the output lacks, see ``notes``
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the result as one line of JSON."""
         return json.dumps(asdict(self) | {"output": str(self.output)}, ensure_ascii=False)

@@ -166,7 +166,7 @@ class _TemporalBlock(nn.Module):
 
 
 def contrastive_losses(mouths: Tensor, speech: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the cross-entropies of finding, for each embedding of the mouth, the speech that belongs to it, and back.
+    """Compute the cross-entropies of finding the speech that belongs to a mouth, and the mouth that belongs to speech.
 
     Among the frames of one clip every negative has the same person, voice and light: only the movement distinguishes
     it.

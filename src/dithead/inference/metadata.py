@@ -8,7 +8,7 @@ _KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", 
 
 
 def kept_metadata(info: VideoInfo) -> dict[str, str]:
-    """Return the source's title, people and dates, and its comment followed by ours; an earlier mark is never removed."""
+    """Return the source's title, people and dates, and its comment with ours appended; an earlier mark is kept."""
     tags = {name.lower(): text for name, text in info.metadata.items()}
     notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
     return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}

@@ -80,7 +80,7 @@ def change_mask(mouth: RGB, source: RGB, core: Mask) -> Mask:
 
 
 def coarse_difference(picture: RGB, source: RGB, sigma: float) -> NDArray[np.float32]:
-    """Return the difference of two crops ``picture`` and ``source`` (S, S, 3), blurred by ``sigma``, a fraction of S."""
+    """Return ``picture`` minus ``source`` (both (S, S, 3)), blurred by ``sigma``, a fraction of S."""
     difference = picture.astype(np.float32) - source
     return np.asarray(cv2.GaussianBlur(difference, (0, 0), sigma * difference.shape[0]), np.float32)
 

@@ -1,9 +1,9 @@
 """Turns a drawn mouth into the pixels of its frame; every caller composes mouths here.
 
 The order of the steps: fall back on the reference where the model failed, match the colour, find where the drawing must
-show, leave out occluders that the model drew again, add the person's own detail, and put the result into the frame. Generation, live
-use, the mask-leak test and the experiment that pastes references instead of drawing all call ``compose``. Letters: S
-crop side; h, w the part of the frame around the face.
+show, leave out occluders that the model drew again, add the person's own detail, and put the result into the frame.
+Generation, live use, the mask-leak test and the experiment that pastes references instead of drawing all call
+``compose``. Letters: S crop side; h, w the part of the frame around the face.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 A decoder of this size draws the shape of a mouth, but not the grain of lips, teeth and skin. Other frames of the source
 have that grain. Optical flow aligns one of them with the drawn mouth, and its fine contrast replaces the drawn one
 wherever both agree at a coarse scale. The detail comes from one frame, not from a mixture of several, and it is warped
-only once, from that frame to this one, because mixing blurs and so does warping twice. Letters: S crop side; h, w a part of a frame.
+only once, from that frame to this one, because mixing blurs and so does warping twice. Letters: S crop side; h, w a
+part of a frame.
 """
 
 from __future__ import annotations

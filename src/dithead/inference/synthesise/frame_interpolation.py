@@ -63,7 +63,8 @@ class FrameInterpolator:
     ) -> NDArray[np.uint8]:
         """Draw or interpolate mouths; the last one is always drawn. See ``MouthSampler.draw`` for the arguments.
 
-        Calls must follow one another in time, with as many frames as ``frames_at_once`` says, or fewer at a tracklet's end.
+        Calls must follow one another in time, with as many frames as ``frames_at_once`` returns, or fewer at a
+        tracklet's end.
         """
         last = self._last.get(tracklet.face)
         first = 0 if last is None else 1

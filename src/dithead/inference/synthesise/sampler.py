@@ -258,6 +258,6 @@ class MouthSampler:
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:
-    """Shorten long vectors ``changes`` (B, K) smoothly, so that none exceeds ``limit``; short ones stay nearly the same."""
+    """Shorten long vectors ``changes`` (B, K) smoothly, so that none exceeds ``limit``; short ones hardly change."""
     length = changes.norm(dim=1, keepdim=True).clamp_min(1e-6)
     return changes * (limit * torch.tanh(length / limit) / length)

@@ -57,7 +57,7 @@ class SpeechConfig:
         return SpeechEncoder.load(self)
 
     def as_trained(self, run: Mapping[str, Any]) -> SpeechConfig:
-        """The configuration that the run stored: it describes the architecture. Raises TypeError for another kind."""
+        """Return the configuration that the run stored, with the architecture. Raises TypeError for another kind."""
         return SpeechConfig(**run)
 
 
@@ -142,7 +142,7 @@ class SpeechEncoder(AudioEncoder):
         return torch.as_tensor(made.input_features)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Windows of features (B, W, H) to tokens (B, W, A)."""
+        """Turn windows of features (B, W, H) into tokens (B, W, A)."""
         return self.norm(self.project(window) + self.position)  # type: ignore[no-any-return]
 
 

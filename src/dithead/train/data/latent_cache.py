@@ -50,7 +50,7 @@ class ClipLatents:
     mouth: NDArray[np.float16]  # (N, 1, G, G) share of each cell under the lips' box
     lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lip_basis``
     mel: NDArray[np.float16]  # (T, F) speech features of the whole clip that become tokens
-    first: NDArray[np.int64]  # () frame of the clip that row 0 shows
+    first: NDArray[np.int64]  # () number of the clip's frame in row 0
     fps: NDArray[np.int64]  # () frames a second
 
     def mask_of(self, frame: int) -> NDArray[np.float16]:
@@ -58,7 +58,7 @@ class ClipLatents:
         return self.mask if self.mask.ndim == 3 else self.mask[frame]
 
     def seconds(self, frame: int) -> float:
-        """Return when, from the start of the clip's speech, row ``frame`` is shown."""
+        """Return the time of row ``frame`` in seconds from the start of the clip's speech."""
         return (int(self.first) + frame) / int(self.fps)
 
 

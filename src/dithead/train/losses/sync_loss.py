@@ -35,7 +35,7 @@ from dithead.train.loop.randomness import step_generator, step_rng
 
 PREFIX = "sync."
 """Of the names of the windows' tensors in a batch."""
-_AROUND = 4  # frames of speech on either side of a window that the expert also hears; our choice
+_AROUND = 4  # frames of speech on either side of a window that the expert also gets; our choice
 _STREAM = 11  # of random numbers, see ``step_rng``
 _NO_BOX = np.zeros(4, np.float32)  # the mouth's box is not needed
 

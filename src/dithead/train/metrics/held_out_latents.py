@@ -47,7 +47,7 @@ class HeldOutClip:
         openings: Lip openings in the others (N,), in distances between the outer eye corners.
         mean_opening: Of the whole clip.
         features: Speech features of the whole clip (T, F), with the samples that a lip predictor needs.
-        times: When the frames are shown (K,), in seconds.
+        times: Times of the frames (K,), in seconds.
         name: For people: ``person: clip (variant)``.
     """
 

@@ -93,7 +93,7 @@ def test_other_weights_files_and_speakers_are_another_job_to_resume(job: Generat
     assert job_key(job, talker()) != key
 
 
-def test_who_is_told_of_the_progress_does_not_matter_to_resuming(job: GenerateJob) -> None:
+def test_the_progress_callback_does_not_matter_to_resuming(job: GenerateJob) -> None:
     assert job_key(replace(job, progress=lambda *_: None), talker()) == job_key(job, talker())
 
 

@@ -148,7 +148,7 @@ def test_score_counts_what_is_missing(clip, frames, wave, tmp_path):
     assert {p.name for p in (tmp_path / "report").iterdir()} >= {"report.json", "report.md", "report.html"}
 
 
-def test_score_notes_what_a_reader_should_know(clip, frames, wave, tmp_path):
+def test_score_adds_notes_on_odd_files(clip, frames, wave, tmp_path):
     truth, made = tmp_path / "truth", tmp_path / "mine"
     truth.mkdir()
     made.mkdir()

@@ -49,7 +49,7 @@ def test_chunks_do_not_matter_by_a_bit(chunk):
     assert np.array_equal(in_pieces, whole)
 
 
-def test_a_file_is_heard_as_the_model_would(tmp_path):
+def test_features_of_a_file_are_those_of_the_whole_wave(tmp_path):
     wave = noise(40000)
     write_audio(tmp_path / "a.wav", wave, 16000)
     speech = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
@@ -65,7 +65,7 @@ def test_a_file_is_heard_as_the_model_would(tmp_path):
     assert loudness_of(tmp_path / "a.wav", mel_encoder()) == speech.level
 
 
-def test_the_sound_of_a_file_is_heard_too(tmp_path):
+def test_the_samples_of_a_file_stand_behind_its_log_mel(tmp_path):
     wave = noise(20000)
     write_audio(tmp_path / "a.wav", wave, 16000)
     encoder = ContextEncoder(WITH_PREDICTOR)
@@ -114,7 +114,7 @@ def encoder(request, tmp_path):
     return SpeechEncoder.load(SpeechConfig(str(tmp_path / "net"), window=8, width=16))
 
 
-def test_a_pretrained_encoder_hears_a_file_as_training_hears_the_whole(encoder, tmp_path):
+def test_a_pretrained_encoder_gets_the_features_that_training_uses(encoder, tmp_path):
     wave = noise(16_000 * 45 + 77)
     write_audio(tmp_path / "a.wav", wave, 16000)
     speech = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.features")

@@ -71,7 +71,7 @@ def test_two_rows_with_one_output(footage, pictures, speech, talker, tmp_path):
     assert "is the output of row 1 already" in second.error
 
 
-def test_settings_hold_for_rows_that_say_nothing(footage, pictures, speech, talker, tmp_path):
+def test_shared_options_hold_for_rows_that_do_not_set_them(footage, pictures, speech, talker, tmp_path):
     footage(pictures[:3])
     job = {"video": tmp_path / "source.mkv", "audio": speech}
     jobs = [job | {"output": tmp_path / "a.mp4"}, job | {"output": tmp_path / "b.mp4", "seed": "9", "lossless": "no"}]

@@ -72,7 +72,7 @@ def test_mean_and_spread_of_the_predictions_and_little_footage_changes_little() 
     )
 
 
-def test_silence_says_nothing() -> None:
+def test_a_silent_source_gives_no_calibration() -> None:
     moments = np.linspace(0, 9, 50)
     assert calibrate(Talker(), Sound(0.01), moments) is None
     assert calibrate(Talker(unit=0.0), Sound(0.9), moments) is None

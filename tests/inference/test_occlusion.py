@@ -49,7 +49,7 @@ def test_a_free_mouth_is_free(seen):
 
 
 @pytest.mark.parametrize("colour", [(15, 15, 18), (40, 60, 160), (60, 160, 60)], ids=["black", "blue", "green"])
-def test_a_thing_before_the_lower_lip_is_found_whole(seen, colour):
+def test_an_occluder_before_the_lower_lip_is_found_whole(seen, colour):
     crop, points, _ = seen
     centre, radius = points[17] + (0, 8), 22
     found = occluder_before_lips(unlike_skin(with_ball(crop, centre, radius, colour), points[list(CHEEKS)]), points)
@@ -103,7 +103,7 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_a_thing_beside_the_lips_is_found(seen, name):
+def test_an_occluder_beside_the_lips_is_found(seen, name):
     crop, points, _ = seen
     kind, start, end = BESIDE[name](points, float(np.linalg.norm(points[61] - points[291])))
     if kind == "ball":
@@ -120,7 +120,7 @@ def test_a_thing_beside_the_lips_is_found(seen, name):
     assert (found.occluder & ~truth & face).sum() / (truth & face).sum() < 0.6
 
 
-def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
+def test_an_uncertain_occluder_counts_near_a_certain_one_and_on_shaven_faces_only():
     beside = {k: OcclusionFinding(beside=spot(slice(10, 20)), certain=k in (400, 401)) for k in range(1000)}
     occlusion = collected(beside, 1000)
     assert (min(occlusion.parts), max(occlusion.parts)) == (151, 651)
@@ -132,7 +132,7 @@ def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_fac
     assert collected({k: OcclusionFinding(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
 
 
-def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
+def test_an_occluder_of_skin_colour_is_found_by_the_missing_lip_colour():
     rng = np.random.default_rng(0)
     tints = rng.normal((-4, 14, 5), 1.5, (900, 3)).astype(np.float32)
     assert not tints_away(tints).any()

@@ -31,6 +31,7 @@ from dithead.evaluate.report_folder import write_reports
 from dithead.inference.pipeline import generate
 from dithead.inference.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
+from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.types import Wave
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ class _ClipTask:
     def driving_audio(self, protocol: str) -> Wave:
         """The sound (n,) that drives the clip, exactly as long as its picture."""
         if protocol == "silent":
-            return fit_length(np.zeros(0, np.float32), self.source.duration, measure.RATE)
+            return fit_length(np.zeros(0, np.float32), self.source.duration, SAMPLE_RATE)
         speaker = self.plan.drivers[self.clip] if protocol == "cross" else self.clip
-        return fit_length(read_audio(self.plan.videos[speaker], measure.RATE), self.source.duration, measure.RATE)
+        return fit_length(read_audio(self.plan.videos[speaker], SAMPLE_RATE), self.source.duration, SAMPLE_RATE)
 
     def driver(self) -> Observation:
         """The video whose speech drives the clip in the protocol ``cross``."""
@@ -251,7 +252,7 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, steps: int, protocol: st
     plan = task.plan
     sound = plan.output / "videos" / "audio" / protocol / f"{task.clip}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
-    write_audio(sound, audio, measure.RATE)
+    write_audio(sound, audio, SAMPLE_RATE)
     return generate(
         plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed, fit="silence"
     )
@@ -271,7 +272,7 @@ def _observe_copy(plan: EvaluationPlan, clip: str) -> Observation:
     """The clip encoded again with its own sound; it is written first, unless it is there."""
     path, source = plan.video(COPY, clip), _observe_source(plan.videos[clip])
     if not path.exists():
-        audio = fit_length(read_audio(plan.videos[clip], measure.RATE), source.duration, measure.RATE)
+        audio = fit_length(read_audio(plan.videos[clip], SAMPLE_RATE), source.duration, SAMPLE_RATE)
         baselines.write_copy(source, path, audio)
     return _observe_encoded(path, plan.videos[clip])
 
@@ -288,5 +289,5 @@ def _write_preview(task: _ClipTask, protocol: str, generated: Observation) -> No
     """Write source and output side by side; there is none for silence."""
     path = task.plan.output / "previews" / f"{task.clip}_{protocol}.mp4"
     if not path.exists() and protocol != "silent":
-        audio = (task.driving_audio(protocol), measure.RATE)
+        audio = (task.driving_audio(protocol), SAMPLE_RATE)
         previews.side_by_side(path, [task.source.crops, generated.crops], task.source.info.fps, audio)

@@ -104,7 +104,7 @@ class _Scoring:
     def _score_self(self, record: ClipRecord, generated: Observation, source: Observation) -> None:
         networks, audio = self.networks, None
         if source.info.has_audio:
-            audio = fit_length(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
+            audio = fit_length(read_audio(source.path, SAMPLE_RATE), source.duration, SAMPLE_RATE)
         record.curves[f"{GENERATED}/self"] = generated.openings_at(source.times)
         sound = None if generated.info.has_audio else audio
         measures = measure.measure_self(generated, source, audio, networks) | networks.sync(generated, sound)
@@ -126,7 +126,7 @@ class _Scoring:
 
 
 def _naming_hint(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
-    """What to rename, shown by one video."""
+    """Advice on what to rename, for one video as an example."""
     for name, path in made.items():
         if near := _nearest(name, true):
             return f"{path.name} should be {near}{path.suffix}"
@@ -185,6 +185,6 @@ def _write_previews(output: Path, name: str, generated: Observation, source: Obs
     previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
     sound = None
     if (video := next((video for video in (generated, source) if video.info.has_audio), None)) is not None:
-        sound = (fit_length(read_audio(video.path, measure.RATE), generated.duration, measure.RATE), measure.RATE)
+        sound = (fit_length(read_audio(video.path, SAMPLE_RATE), generated.duration, SAMPLE_RATE), SAMPLE_RATE)
     path = output / "previews" / f"{name}_{protocol}.mp4"
     previews.side_by_side(path, [truth, generated.crops], generated.info.fps, sound)

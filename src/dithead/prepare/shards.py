@@ -64,7 +64,7 @@ class RemoteFolder:
         return bytes(self._files.cat_file(self.path(name))).decode("utf-8")
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         return bool(self._files.exists(self.path(name)))
 
     def write_text(self, name: str, text: str) -> None:

@@ -38,7 +38,7 @@ class SpeechConfig:
         width: Width of a token.
         lip_targets: Lip coefficients that are predicted.
         architecture: The network's own configuration as JSON, filled in when the weights are loaded.
-        kind: Tells this configuration from those of other encoders in ``config.json``.
+        kind: Distinguishes this configuration from those of other encoders in ``config.json``.
     """
 
     source: str = "facebook/wav2vec2-base-960h"

@@ -28,7 +28,7 @@ class KLConfig:
         masked_source: A second autoencoder for masked frames, as one reading of the paper has it; empty: one for both.
         latent_channels: Channels after folding.
         architecture: The network's own configuration as JSON, filled in when the weights are loaded.
-        kind: Tells this configuration from that of the face autoencoder in ``config.json``.
+        kind: Distinguishes this configuration from that of the face autoencoder in ``config.json``.
     """
 
     source: str = "stabilityai/sd-vae-ft-mse"

@@ -26,7 +26,7 @@ from dithead.train.report.sample_sheet import write_sample_sheet
 
 Indices = NDArray[np.intp]
 SHEET_CLIPS = 6
-"""Clips on a sample sheet."""
+"""Clips on a sample sheet. Our choice."""
 _MOMENTS = (2, 3)  # fifths of a clip at which the sheet shows it
 
 

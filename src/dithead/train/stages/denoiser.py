@@ -45,7 +45,7 @@ from dithead.train.stages.start import StageStart, start_stage
 
 LIP_CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
 """Buffers that belong to this run's audio encoder, not to that of the run or model that the denoiser starts from."""
-_MEASURE_EVERY = 1000
+_MEASURE_EVERY = 1000  # steps from one measurement of held-out people to the next; our choice
 _CRITIC_CLIP = 10.0  # norm to which the critic's gradient is clipped; our choice
 
 

@@ -18,6 +18,7 @@ from dithead.evaluate.report import ClipRecord, build_report
 from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.media.audio import read_audio
 from dithead.media.info import VideoInfo
+from dithead.models.audio.mel import SAMPLE_RATE
 
 GENERATED = "generated"
 LENGTH_TOLERANCE = 0.1

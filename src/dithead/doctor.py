@@ -20,7 +20,13 @@ Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
 """FFmpeg's encoders that are needed."""
-EXTRAS = {"synth": "moderngl", "evaluate": "torchmetrics", "train": "accelerate", "ray": "ray"}
+EXTRAS = {
+    "hub": "huggingface_hub",
+    "synth": "moderngl",
+    "evaluate": "torchmetrics",
+    "train": "accelerate",
+    "ray": "ray",
+}
 """Extra of dithead -> a module that is there when the extra is installed."""
 
 

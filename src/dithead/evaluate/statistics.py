@@ -10,6 +10,7 @@ import numpy as np
 RESAMPLES = 2000
 """Bootstrap samples (our choice)."""
 LEVEL = 0.95
+"""Confidence level of the bootstrap intervals (our choice)."""
 
 
 class Summary(TypedDict):

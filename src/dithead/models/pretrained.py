@@ -36,6 +36,15 @@ def load_pretrained(source: str, load: Callable[[], Loaded]) -> Loaded:
         hub.setLevel(before)
 
 
+def diffusers_library() -> Any:
+    """Import diffusers; MissingExtraError where it is not installed."""
+    try:
+        import diffusers
+    except ImportError:
+        raise MissingExtraError("train", "diffusers") from None
+    return diffusers
+
+
 def transformers_library() -> Any:
     """Import transformers without its warnings; MissingExtraError where it is not installed."""
     try:

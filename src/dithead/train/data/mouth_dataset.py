@@ -37,7 +37,7 @@ _LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 
 @dataclass(frozen=True)
 class MouthClip:
-    """A clip as a sync expert sees and hears it: pictures (N, K', K', 3), and log-mel (4 N, 80)."""
+    """The inputs of a sync expert for one clip: pictures (N, K', K', 3), and log-mel (4 N, 80)."""
 
     mouths: NDArray[np.uint8]
     mel: NDArray[np.float16]

@@ -133,7 +133,7 @@ def process_group() -> ProcessGroup:
 
 
 def _fsdp_requested() -> bool:
-    """Return what ``accelerate launch --use_fsdp`` tells its processes; accelerate itself would shard only on GPUs."""
+    """Whether ``accelerate launch --use_fsdp`` started this process; accelerate itself would shard only on GPUs."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
 
 

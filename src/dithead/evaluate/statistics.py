@@ -1,4 +1,4 @@
-"""Means over clips with bootstrap intervals; clips whose measurement failed are counted and left out of the mean."""
+"""Computes means over clips with bootstrap intervals; clips whose measurement failed are counted and left out."""
 
 from __future__ import annotations
 

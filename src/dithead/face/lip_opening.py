@@ -1,4 +1,4 @@
-"""How far a mouth is open and how wide it is, from landmarks, in units of the distance between the eyes.
+"""Measures how far a mouth is open and how wide it is, from landmarks, in units of the distance between the eyes.
 
 The lip opening is the one measure of an open mouth in this project: about 0.01 when the lips are closed
 and 0.3 when the mouth is wide open. Letters: N frames.

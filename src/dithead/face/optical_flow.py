@@ -1,4 +1,4 @@
-"""Optical flow: find one picture in another, move pictures along it, and interpolate between them. S: side."""
+"""Finds one picture in another by optical flow, warps pictures along it, and interpolates between them. S: side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the input does not reach the output, one sentence each, with the option that keeps it."""
+"""Notes which parts of the input do not reach the output, one sentence each, with the option that keeps them."""
 
 from __future__ import annotations
 

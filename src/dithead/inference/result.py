@@ -1,4 +1,4 @@
-"""What ``generate`` returns: one small object, printable as JSON."""
+"""Holds what ``generate`` returns: one small object, printable as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio files to samples and back; time zero is the first video frame of the file, or else its first sample.
+"""Reads audio files as samples and writes them; time zero is the first video frame, or else the first sample.
 
 Sound is decoded apart from the picture and placed by its time stamps, so that edit lists, encoder delay and late starts
 count. Channels of any layout are averaged, and the resampler is flushed at the end. Letters: n samples, C channels.

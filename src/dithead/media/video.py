@@ -1,4 +1,4 @@
-"""Video files to frames: description, decoding with rotation undone, resampling in time. H, W: displayed size."""
+"""Reads videos: description, decoding with the rotation undone, resampling in time. H, W: displayed size."""
 
 from __future__ import annotations
 

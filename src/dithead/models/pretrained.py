@@ -1,4 +1,4 @@
-"""Pretrained networks of diffusers and transformers, found by hub id or folder, with errors that say what to do."""
+"""Loads pretrained networks of diffusers and transformers by hub id or folder, with errors that say what to do."""
 
 from __future__ import annotations
 

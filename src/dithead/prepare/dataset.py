@@ -1,4 +1,4 @@
-"""Reading a prepared dataset, from its folder or from shards.
+"""Reads a prepared dataset, from its folder or from shards.
 
 Letters: N frames, S crop side, K corners of the mask polygon.
 """

@@ -1,4 +1,4 @@
-"""Reading a dataset that is packed as tar files of many clips, from any place that fsspec knows.
+"""Reads a dataset that is packed as tar files of many clips, from any place that fsspec knows.
 
     config.json       as in the folder form
     manifest.jsonl    as in the folder form, each entry with its ``shard``

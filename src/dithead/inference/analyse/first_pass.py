@@ -1,4 +1,4 @@
-"""First pass over the video: find the faces to draw on, and the reason wherever there is none.
+"""Makes the first pass over the video: finds the faces to draw on, and the reason wherever there is none.
 
 Frames come one at a time and only a few numbers of each are kept, see ``tracklet``.
 """

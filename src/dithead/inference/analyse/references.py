@@ -39,7 +39,12 @@ class StoredReferences(NamedTuple):
     @property
     def still(self) -> bool:
         """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
+        return never_moves(self.openings)
+
+
+def never_moves(openings: NDArray[np.float32]) -> bool:
+    """Return whether ascending lip ``openings`` (K,), in eye distances, are those of a mouth that never moves."""
+    return float(openings[-1] - openings[0]) < STILL_SPAN
 
 
 def choose_references(

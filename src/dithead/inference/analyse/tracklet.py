@@ -1,4 +1,4 @@
-"""A tracklet: the frames of one face in one shot, and what drawing its mouth needs to know of them.
+"""Collects tracklets: the frames of one face in one shot, with all that is needed to draw its mouth.
 
 A few numbers are kept per frame, and pictures only of a thinned-out sample, so that memory hardly grows with the
 length. Letters: N frames, n samples, S crop side, P polygon corners, K lip coefficients.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import STILL_SPAN, StoredReferences
+from dithead.inference.analyse.references import StoredReferences, never_moves
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.types import RGB, Similarity
 
@@ -69,7 +69,7 @@ class ReferenceSet:
     @property
     def still(self) -> bool:
         """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
+        return never_moves(self.openings)
 
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""

@@ -1,4 +1,4 @@
-"""Which latent cells matter: tokens under the mask, and the rectangle around them that is encoded and decoded.
+"""Finds the tokens under the mask, and the rectangle of latent cells around them that is encoded and decoded.
 
 Pixels far from the mask are known: they need no denoising, and neither encoding nor decoding.
 Letters: B batch, C latent channels, G latent side, S image side, N tokens.

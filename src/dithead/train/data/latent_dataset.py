@@ -1,4 +1,4 @@
-"""Batches for the denoiser from cached clips: every row depends on (seed, step, row) alone.
+"""Makes batches for the denoiser from cached clips; every row depends on (seed, step, row) alone.
 
 Letters: B batch, W feature frames of a window, F numbers in each, R references, C latent channels, G latent side, N
 frames of a clip.

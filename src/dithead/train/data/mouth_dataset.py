@@ -1,4 +1,4 @@
-"""Mouth pictures and speech for the sync experts: cached once per clip, so that a large batch costs no decoding.
+"""Caches mouth pictures and speech for the sync experts once per clip, so that a large batch needs no decoding.
 
 Letters: N frames of a clip, B segments, T frames of each, K side of the network's mouth picture, K' side of the cached
 one, C channels.

@@ -1,4 +1,4 @@
-"""Augmentation of speech, so that the few voices of a training set represent many.
+"""Augments speech, so that the few voices of a training set represent many.
 
 Log-mel windows (W, 80) get another voice (the mel axis is warped, as the length of the vocal tract warps it), another
 microphone (a smooth equaliser), loudness, background noise, reverberation, and dropped bands and moments. Samples (n,)

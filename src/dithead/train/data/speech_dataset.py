@@ -1,4 +1,4 @@
-"""Batches for the audio encoder: windows of the speech of faces and voices, with what the mouth does in them.
+"""Makes batches for the audio encoder: windows of the speech of faces and voices, with the mouth's movement.
 
 Letters: B batch, W feature frames of a window, P of the past before it, F numbers in each (80 of log-mel, and 160
 samples behind them where there is a lip predictor), T feature frames of a track, n samples at 16 kHz, L tokens of

@@ -1,4 +1,4 @@
-"""The sync expert as a loss of the denoiser: a few short windows a step are sampled, decoded and compared with speech.
+"""Trains the denoiser against a sync expert: short windows are sampled, decoded and compared with their speech.
 
 Expert and autoencoder are frozen; the gradient passes through both to the denoiser.
 Letters: M windows, T frames each, S0 side of the stored crop, S crop side, K side of the mouth picture, C latent

@@ -1,4 +1,4 @@
-"""Stage one: train the face autoencoder.
+"""Trains the face autoencoder, which is stage one.
 
 It reconstructs frames under the mask, where lips count more: an L1 term, a Laplacian-pyramid term, LPIPS where its
 weights are given, and late in the training a patch discriminator with feature matching. Latents get noise in training,

@@ -1,4 +1,4 @@
-"""Stage two: train the denoiser on cached latents.
+"""Trains the denoiser, which is stage two, on cached latents.
 
 The loss is the objective's, under the mask, lips weighted more. The audio encoder is trained before
 (``stages.audio_encoder``) and stays as it is; in place of the lips it would predict, the denoiser gets the measured

@@ -84,7 +84,7 @@ def test_ctrl_c_ends_parent_and_workers() -> None:
     code = (
         "import time\nfrom dithead.engine import map_tasks\n"
         "if __name__ == '__main__':\n"
-        "    for index, _ in map_tasks(time.sleep, [0.0, 600.0, 600.0], workers=2): print(index, flush=True)\n"
+        "    for index, _ in map_tasks(time.sleep, [0.0] + [600.0] * 9, workers=6): print(index, flush=True)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -96,6 +96,18 @@ def test_ctrl_c_ends_parent_and_workers() -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert errors.count("Traceback") == 1, "the workers go quietly"
+
+
+def test_an_interrupt_during_the_start_of_a_worker_ends_it_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    from dithead.engine import _Context, _die_quietly_on_interrupt
+
+    worker = _Context().Process(target=_die_quietly_on_interrupt)
+    worker.start()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGINT)  # its interpreter is still starting
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGINT
+    assert capfd.readouterr().err == ""
 
 
 def test_wrong_requests_fail_before_anything_starts() -> None:

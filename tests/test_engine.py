@@ -98,13 +98,17 @@ def test_ctrl_c_ends_parent_and_workers() -> None:
     assert errors.count("Traceback") == 1, "the workers go quietly"
 
 
-def test_an_interrupt_during_the_start_of_a_worker_ends_it_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.04, 0.08])
+def test_an_interrupt_during_the_start_of_a_worker_ends_it_without_a_word(
+    capfd: pytest.CaptureFixture[str], delay: float
+) -> None:
     from dithead.engine import _Context, _die_quietly_on_interrupt
 
     worker = _Context().Process(target=_die_quietly_on_interrupt)
     worker.start()
     assert worker.pid is not None
-    os.kill(worker.pid, signal.SIGINT)  # its interpreter is still starting
+    time.sleep(delay)  # its interpreter is still starting
+    os.kill(worker.pid, signal.SIGINT)
     worker.join(60)
     assert worker.exitcode == -signal.SIGINT
     assert capfd.readouterr().err == ""

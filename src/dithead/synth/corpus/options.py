@@ -24,8 +24,9 @@ def _about(help_text: str, *, in_recipe: bool = True, envvar: str | None = None)
 class SynthOptions:
     """Options of a corpus of talking people. The command line has one option for each field, with its help text."""
 
-    head_model: Path = field(
-        metadata=_about("Folder of the parametric head (MakeHuman's assets).", envvar="DITHEAD_HEAD_MODEL")
+    head_model: Path | None = field(
+        default=None,
+        metadata=_about("Folder of a parametric head, instead of the one that ships.", envvar="DITHEAD_HEAD_MODEL"),
     )
     seed: int = field(default=0, metadata=_about("Same seed, same output."))
     size: int = field(default=288, metadata=_about("Side of the picture in pixels."))
@@ -58,6 +59,5 @@ class SynthOptions:
 
     def with_absolute_paths(self) -> SynthOptions:
         """Return the same options with absolute paths, because workers of a cluster start in other folders."""
-        identity = self.identity and self.identity.absolute()
-        speech = self.speech and self.speech.absolute()
-        return replace(self, head_model=self.head_model.absolute(), identity=identity, speech=speech)
+        paths = {name: getattr(self, name) for name in ("head_model", "identity", "speech")}
+        return replace(self, **{name: path.absolute() for name, path in paths.items() if path is not None})

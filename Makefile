@@ -1,4 +1,4 @@
-# Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or 3.12 with venv; nothing else.
+# Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or later with venv; nothing else.
 #   make setup | demo | test | coverage | lint | format | slow | map | docs | pins | clean
 
 PYTHON ?= python3
@@ -15,13 +15,10 @@ setup: $(READY)
 
 # The stamp is touched last: an interrupted set-up starts over, a finished one costs nothing.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else \
-	  "dithead needs Python 3.11 or 3.12, this is %d.%d; try: make setup PYTHON=python3.12" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else \
+	  "dithead needs Python 3.11 or later, this is %d.%d; try: make setup PYTHON=python3.13" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@# mediapipe asks for the OpenCV build with windows, which needs libGL; without it, take the headless build.
-	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps \
-	  "opencv-contrib-python-headless==$$(sed -n 's/^opencv-contrib-python==//p' constraints.txt)"
 	@touch $(READY)
 
 demo: $(READY)

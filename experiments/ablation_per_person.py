@@ -27,7 +27,7 @@ from dithead.train.data.latent_cache import LatentEncoder, cache_clips
 from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.metrics import held_out_latents as held_out
-from dithead.train.stages.parts import cache_key
+from dithead.train.stages.assemble_model import cache_key
 from shared import make_parser, print_table
 
 HELD_OUT_CLIPS = 12  # as in the ablation table
@@ -58,18 +58,22 @@ def measure(name: str, latents: list[Tensor], clips: list[held_out.HeldOutClip])
 
 
 @torch.no_grad()
-def compare_references(head: torch.nn.Module, clips: list[held_out.HeldOutClip]) -> Iterable[list[str]]:
+def compare_references(talker: torch.nn.Module, clips: list[held_out.HeldOutClip]) -> Iterable[list[str]]:
     """Measure every choice of the reference frame, and interpolation, on clips of people held out."""
-    plain = [held_out.sample(head, clip) for clip in clips]
+    plain = [held_out.sample(talker, clip) for clip in clips]
     yield measure("as in the ablation table", plain, clips)
     yield measure("every second frame interpolated", [interpolate(latents) for latents in plain], clips)
-    yield measure("nearest references, copied", [held_out.paste_references(head, clip) for clip in clips], clips)
-    yield measure("only the nearest reference", [held_out.sample(head, c, references="nearest") for c in clips], clips)
-    few = [with_few_references(clip) for clip in clips]
-    yield measure("references of six mouths", [held_out.sample(head, c) for c in few], clips)
-    yield measure("one reference for all frames", [held_out.sample(head, c, references="fixed") for c in clips], clips)
+    yield measure("nearest references, copied", [held_out.paste_references(talker, clip) for clip in clips], clips)
     yield measure(
-        "previous frame as reference", [held_out.sample(head, c, references="previous") for c in clips], clips
+        "only the nearest reference", [held_out.sample(talker, c, references="nearest") for c in clips], clips
+    )
+    few = [with_few_references(clip) for clip in clips]
+    yield measure("references of six mouths", [held_out.sample(talker, c) for c in few], clips)
+    yield measure(
+        "one reference for all frames", [held_out.sample(talker, c, references="fixed") for c in clips], clips
+    )
+    yield measure(
+        "previous frame as reference", [held_out.sample(talker, c, references="previous") for c in clips], clips
     )
 
 
@@ -79,22 +83,22 @@ def main() -> None:
     parser.add_argument("run", help="name of a finished run in it, such as base-0")
     parser.add_argument("dataset", type=Path, help="the prepared dataset it was trained on")
     options = parser.parse_args()
-    sources, head = [DataSource(options.dataset)], load_model(options.ablations / options.run / "model")
+    sources, talker = [DataSource(options.dataset)], load_model(options.ablations / options.run / "model")
     basis, settings = LipBasis.load(options.ablations / "audio" / "lips.npz"), get_preset("tiny").dit
-    cache = options.ablations / "latents" / cache_key(head, 0)
+    cache = options.ablations / "latents" / cache_key(talker, 0)
 
     def held_out_clips(folder: Path, chosen: list[WeightedClip]) -> list[held_out.HeldOutClip]:
-        cached = cache_clips(folder, chosen, [1] * len(chosen), LatentEncoder(head, 0))
-        return held_out.held_out_clips(LatentDataset(cached, basis, settings, head.audio), len(chosen))
+        cached = cache_clips(folder, chosen, [1] * len(chosen), LatentEncoder(talker, 0))
+        return held_out.held_out_clips(LatentDataset(cached, basis, settings, talker.audio), len(chosen))
 
     clips = held_out_clips(cache / "held_out", choose_held_out_clips(sources, 18))[:HELD_OUT_CLIPS]
-    print_table(["people held out", "error", "gain", "jitter"], list(compare_references(head, clips)))
+    print_table(["people held out", "error", "gain", "jitter"], list(compare_references(talker, clips)))
     people: dict[str, list[WeightedClip]] = defaultdict(list)
     for item in choose_clips(sources, "train", 1000, 0.5):
         people[item.clip.identity].append(item)
     chosen = [item for items in people.values() for item in items[:CLIPS_PER_PERSON]]
     errors: dict[str, list[float]] = defaultdict(list)
-    for name, error in held_out.held_out_by_clip(head, held_out_clips(cache, chosen)).items():
+    for name, error in held_out.held_out_by_clip(talker, held_out_clips(cache, chosen)).items():
         errors[name.partition(":")[0]].append(error)
     means = sorted(((sum(values) / len(values), person) for person, values in errors.items()), reverse=True)
     print()

@@ -34,7 +34,7 @@ from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.data.picture_augmentation import no_augmentation
 from dithead.train.metrics import held_out_latents as held_out
-from dithead.train.stages.parts import cache_key
+from dithead.train.stages.assemble_model import cache_key
 from shared import make_parser, print_table
 
 FRAMES, CLIPS = 40, 12
@@ -50,14 +50,14 @@ def model_frames(item: WeightedClip, side: int) -> Pictures:
     return np.stack([resize.apply(crop) for crop in crops])
 
 
-def decode(head: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
+def decode(talker: TalkingHead, item: WeightedClip, latents: Tensor) -> Pictures:
     """Decode latents (K, C, G, G) to pictures (K, S, S, 3), with the clip's last frame as the decoder's reference."""
-    track, truth = item.clip.track(), model_frames(item, head.size)
-    ratio = head.size / item.clip.frames().shape[1]
-    masked, mask = frame_conditions(truth, polygon_mask(track.polygon * ratio, head.size))
-    last = no_augmentation(item.clip.frames().shape[1], head.size).apply(item.clip.frames()[-1])
+    track, truth = item.clip.track(), model_frames(item, talker.size)
+    ratio = talker.size / item.clip.frames().shape[1]
+    masked, mask = frame_conditions(truth, polygon_mask(track.polygon * ratio, talker.size))
+    last = no_augmentation(item.clip.frames().shape[1], talker.size).apply(item.clip.frames()[-1])
     reference = to_tensor(last[None]).expand(len(latents), -1, -1, -1)
-    return to_pixels(head.autoencoder.decode(latents, masked, mask, reference))
+    return to_pixels(talker.autoencoder.decode(latents, masked, mask, reference))
 
 
 def judge(name: str, items: Sequence[WeightedClip], pictures: Sequence[Pictures]) -> list[str]:
@@ -83,19 +83,21 @@ def main() -> None:
     basis, settings = LipBasis.load(options.ablations / "audio" / "lips.npz"), get_preset("tiny").dit
     items, lines = choose_held_out_clips([DataSource(options.dataset)], 18)[:CLIPS], []
     for number, run in enumerate(options.runs):
-        head = load_model(options.ablations / run / "model")
-        cache = options.ablations / "latents" / cache_key(head, 0) / "held_out"
-        cached = cache_clips(cache, items, [1] * CLIPS, LatentEncoder(head, 0))
-        dataset = LatentDataset(cached, basis, settings, head.audio, head.config.dit.references)
+        talker = load_model(options.ablations / run / "model")
+        cache = options.ablations / "latents" / cache_key(talker, 0) / "held_out"
+        cached = cache_clips(cache, items, [1] * CLIPS, LatentEncoder(talker, 0))
+        dataset = LatentDataset(cached, basis, settings, talker.audio, talker.config.dit.references)
         clips = held_out.held_out_clips(dataset, CLIPS, FRAMES)
         if number == 0:
-            lines.append(judge("truth", items, [model_frames(item, head.size) for item in items]))
-            rebuilt = [decode(head, item, clip.latent) for item, clip in zip(items, clips, strict=True)]
+            lines.append(judge("truth", items, [model_frames(item, talker.size) for item in items]))
+            rebuilt = [decode(talker, item, clip.latent) for item, clip in zip(items, clips, strict=True)]
             lines.append(judge("truth, encoded and decoded", items, rebuilt))
-            copies = [decode(head, i, held_out.paste_references(head, c)) for i, c in zip(items, clips, strict=True)]
+            copies = [
+                decode(talker, i, held_out.paste_references(talker, c)) for i, c in zip(items, clips, strict=True)
+            ]
             lines.append(judge("nearest references, copied", items, copies))
-        drawn = [held_out.sample(head, clip) for clip in clips]
-        pictures = [decode(head, item, latents) for item, latents in zip(items, drawn, strict=True)]
+        drawn = [held_out.sample(talker, clip) for clip in clips]
+        pictures = [decode(talker, item, latents) for item, latents in zip(items, drawn, strict=True)]
         lines.append(judge(run, items, pictures))
     print_table(["run", "cosine at offset 0", "confidence", "offset within one frame"], lines)
 

@@ -37,7 +37,7 @@ def gather_conditions(talker: TalkingHead, clips: list[Path]) -> Tensor:
     with TemporaryDirectory() as folder:
         for number, clip in enumerate(clips):
             speech, steps = clips[(number + 1) % len(clips)], STEPS[number % len(STEPS)]
-            dithead.generate(clip, speech, Path(folder) / f"{number}.mp4", model=talker, steps=steps)
+            dithead.generate(clip, speech, Path(folder) / f"{number}.mp4", model=talker, steps=steps, fit="silence")
     hook.remove()
     return torch.cat(gathered)
 

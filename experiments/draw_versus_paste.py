@@ -24,7 +24,7 @@ from dithead.checkpoint import load_model
 from dithead.evaluate.lip_series import correlation
 from dithead.face.alignment import warp_crop
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.compose_mouth import composed_crop
@@ -52,7 +52,7 @@ def read_tracklet(path: Path, tracklet: Tracklet, size: int) -> tuple[Crops, Num
                 face = landmarker.track(frame.pixels)
                 crops.append(warp_crop(frame.pixels, tracklet.transforms[frame.index - tracklet.start], size))
                 times.append(frame.time)
-                openings.append(np.nan if face is None else lip_aperture(face))
+                openings.append(np.nan if face is None else lip_opening(face))
     return np.stack(crops), np.array(times), np.array(openings)
 
 
@@ -63,7 +63,7 @@ def openings_in(crops: Crops) -> Numbers:
         large = (cv2.resize(crop, side, interpolation=cv2.INTER_CUBIC) for crop in crops)
         padded = (cv2.copyMakeBorder(crop, *[BORDER] * 4, cv2.BORDER_REPLICATE) for crop in large)
         faces = [landmarker.track(crop) for crop in padded]
-    return np.array([np.nan if face is None else lip_aperture(face) for face in faces])
+    return np.array([np.nan if face is None else lip_opening(face) for face in faces])
 
 
 def with_new_mouths(sampler: MouthSampler, tracklet: Tracklet, crops: Crops, times: Numbers, *, paste: bool) -> Crops:

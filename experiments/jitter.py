@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import EYE_DISTANCE, crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.face.tracking import track_faces
 from dithead.media.video import read_frames
 from shared import make_parser, print_table
@@ -37,7 +37,7 @@ def track_mouth(path: Path) -> tuple[Numbers, Numbers]:
                 openings.append(np.nan)
                 points.append(np.full((len(MOUTH), 2), np.nan))
             else:
-                openings.append(lip_aperture(face))
+                openings.append(lip_opening(face))
                 points.append(transform_points(face, crop_transform(face, 1))[MOUTH] / EYE_DISTANCE)
     return np.array(openings), np.array(points)
 

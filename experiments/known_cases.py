@@ -66,7 +66,7 @@ class Presenter:
         """Generate the presenter saying ``wave`` with the shipped model."""
         sound, output = self.folder / f"{name}.wav", self.folder / f"{name}.mp4"
         write_audio(sound, wave, RATE)
-        dithead.generate(self.source.path, sound, output, model=load_model(DEFAULT_MODEL))
+        dithead.generate(self.source.path, sound, output, model=load_model(DEFAULT_MODEL), fit="silence")
         return output
 
 

@@ -66,7 +66,7 @@ class PeakMemoryByStage:
 def measure(video: Path, speech: Path, output: Path, model: str) -> None:
     """Generate the video and print memory and speed; runs in a process of its own."""
     begun, stages = time.process_time(), PeakMemoryByStage()
-    result = dithead.generate(video, speech, output, model=model, progress=stages)
+    result = dithead.generate(video, speech, output, model=model, fit="silence", progress=stages)
     speed = result.frames / (time.process_time() - begun)
     peaks = ", ".join(f"{stage} {peak} MB" for stage, peak in stages.stages.items())
     print(f"{result.frames} frames, peak {peak_memory():.0f} MB, {speed:.1f} frames per second; {peaks}")

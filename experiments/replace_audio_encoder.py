@@ -19,7 +19,7 @@ from dithead.checkpoint import CARD, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
-from dithead.train.stages.parts import load_audio
+from dithead.train.stages.assemble_model import load_audio
 from shared import make_parser
 
 

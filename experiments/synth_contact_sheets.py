@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.media.video import read_frames
 from dithead.prepare.dataset import Clip
 from shared import load_clips, make_parser
@@ -68,7 +68,7 @@ def draw_beside(output: Path, synthetic: str, real: Sequence[str]) -> None:
     halves = []
     for datasets in ([synthetic], real):
         clips = [clip for _, clip in zip(range(COUNT), alternate_people(datasets), strict=False)]
-        openings = [np.array([lip_aperture(frame) for frame in clip.track().landmarks]) for clip in clips]
+        openings = [np.array([lip_opening(frame) for frame in clip.track().landmarks]) for clip in clips]
         both = [closed_and_open(clip.folder / "crop.mp4", each) for clip, each in zip(clips, openings, strict=True)]
         halves.append([grid(pictures) for pictures in zip(*both, strict=True)])
     lines = [np.hstack(pair) for pair in zip(*halves, strict=True)]

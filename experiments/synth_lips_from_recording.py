@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.prepare.dataset import Clip
 from dithead.synth.corpus.realism import jaw_from_loudness
 from dithead.synth.corpus.recordings import Recording
@@ -40,7 +40,7 @@ WAYS = ("text", "sound", "both", "loudness")
 
 def correlations(clip: Clip, text: str) -> list[float]:
     """Return the correlation with the measured opening of each of WAYS; "both" is what `synth --speech` does."""
-    wave, measured = clip.audio(), np.array([lip_aperture(frame) for frame in clip.track().landmarks])
+    wave, measured = clip.audio(), np.array([lip_opening(frame) for frame in clip.track().landmarks])
     n, sound, aligned = len(measured), mouth_from_sound(wave), align(wave, text, "en")
     without_text = replace(aligned, phonemes=(), text="")
     ways = [

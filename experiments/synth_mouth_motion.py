@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.prepare.dataset import Clip
 from shared import FPS, load_clips, make_parser, print_table
 
@@ -31,7 +31,7 @@ LAGS = range(-3, 4)  # frames
 
 def tracked_opening(clip: Clip) -> Curve:
     """Return the lip opening (N,) by the tracker's landmarks."""
-    return np.array([lip_aperture(frame) for frame in clip.track().landmarks], np.float64)
+    return np.array([lip_opening(frame) for frame in clip.track().landmarks], np.float64)
 
 
 def tracked_group(dataset: str) -> Group:

@@ -7,10 +7,10 @@ It makes the tables on what synthetic people are worth in docs/results/synth.md;
     python experiments/synthetic_transfer.py clean-sound --corpus RAW --dataset DATA -o OUT/data/without-microphone
     python experiments/synthetic_transfer.py table OUT/base OUT/other ...
 
-All three learn in one loop from the same batches: `sync` (which speech belongs to which mouth), `hear` (the lip opening
-from speech alone) and `see` (the opening from one picture of the mouth). Datasets are prepared ones. Columns: `offset`
-and `pair` are the held-out accuracies of `sync` (see `dithead train sync`), `hear` and `see` correlations of the two
-predicted openings with the measured one; each is a mean over clips with its standard error.
+All three learn in one loop from the same batches: `sync` (which speech belongs to which mouth), `speech` (the lip
+opening from speech alone) and `picture` (the opening from one picture of the mouth). Datasets are prepared ones.
+Columns: `offset` and `pair` are the held-out accuracies of `sync` (see `dithead train sync`), `speech` and `picture`
+the correlations of the two predicted openings with the measured one; each is a mean over clips with its standard error.
 Letters: B segments, T frames each, K side of the mouth picture.
 """
 
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from dithead.critics.sync_expert import MEL_PER_FRAME, SyncConfig, SyncExpert, contrastive_losses
 from dithead.critics.sync_offset import mouths_to_tensor
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.media.audio import write_audio
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.synth.corpus.people import ClipTask, plan_take
@@ -49,7 +49,7 @@ IN_COLOUR = SyncConfig(side=32, width=24, embedding=64, colour=True)
 SEGMENTS, FRAMES = 8, 25  # of a batch
 LEARNING_RATE, WARM_UP = 2e-3, 30  # steps
 AUGMENTED = 0.8  # share of the segments whose speech is augmented
-COLUMNS = ("offset", "pair", "hear", "see")
+COLUMNS = ("offset", "pair", "speech", "picture")
 
 Numbers = dict[str, float]
 
@@ -69,25 +69,25 @@ class Probe(nn.Module):
         super().__init__()
         self.mean, self.deviation = mean, deviation
         self.sync = SyncExpert(GREY)
-        self.hear = nn.Sequential(
+        self.speech = nn.Sequential(
             nn.Conv1d(80, 96, 5, 2, 2), nn.GELU(), nn.Conv1d(96, 96, 5, 2, 2), nn.GELU(),
             nn.Conv1d(96, 96, 5, 1, 2), nn.GELU(), nn.Conv1d(96, 96, 5, 1, 2), nn.GELU(), nn.Conv1d(96, 1, 1),
         )  # fmt: skip
-        self.see = nn.Sequential(
+        self.picture = nn.Sequential(
             nn.Conv2d(3, 24, 3, 2, 1), nn.GELU(), nn.Conv2d(24, 48, 3, 2, 1), nn.GELU(),
             nn.Conv2d(48, 64, 3, 2, 1), nn.GELU(), nn.Flatten(), nn.Linear(64 * 16, 96), nn.GELU(), nn.Linear(96, 1),
         )  # fmt: skip
 
     def opening_from_speech(self, mel: Tensor) -> Tensor:
         """Predict the standardised opening (B, T) from log-mel (B, 4 T, 80)."""
-        return self.hear(mel.transpose(1, 2))[:, 0]
+        return self.speech(mel.transpose(1, 2))[:, 0]
 
     def opening_from_pictures(self, mouths: Tensor) -> Tensor:
         """Predict the standardised opening (B, T) from pictures (B, T, 3, K, K) in [-1, 1]."""
         flat = mouths.flatten(0, 1)
         level = flat.mean((1, 2, 3), keepdim=True)
         flat = (flat - level) / (flat - level).square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(0.05)
-        return self.see(flat).view(mouths.shape[:2])
+        return self.picture(flat).view(mouths.shape[:2])
 
 
 def load_samples(dataset: str, cache: Path) -> list[Sample]:
@@ -101,7 +101,7 @@ def load_sample(clip: Clip, cache: Path) -> Sample:
     """Load one clip, or compute its features once."""
     path = cache / f"{clip.id}.npz"
     if not path.exists():
-        computed, opening = mouth_clip(clip, GREY), [lip_aperture(frame) for frame in clip.track().landmarks]
+        computed, opening = mouth_clip(clip, GREY), [lip_opening(frame) for frame in clip.track().landmarks]
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
@@ -164,8 +164,8 @@ def measure(probe: Probe, samples: Sequence[Sample]) -> Numbers:
     values = {
         "offset": [numbers["held_out_offset"] for numbers in sync],
         "pair": [numbers["held_out_pair"] for numbers in sync],
-        "hear": by_speech,
-        "see": by_picture,
+        "speech": by_speech,
+        "picture": by_picture,
     }
     measured: Numbers = {"clips": len(samples)}
     for name, each in values.items():

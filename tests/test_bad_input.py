@@ -82,7 +82,9 @@ def refused(good, tmp_path, monkeypatch, capsys):
 def test_the_good_input_is_good(good, tmp_path, monkeypatch, capsys):
     """Otherwise the tests below could pass for a wrong reason."""
     flags = [part for name, value in good.items() for part in (f"--{name}", value)]
-    monkeypatch.setattr(sys, "argv", ["dithead", "generate", *map(str, flags), "-o", str(tmp_path / "o.mp4"), "--json"])
+    monkeypatch.setattr(
+        sys, "argv", ["dithead", "generate", *map(str, flags), "-o", str(tmp_path / "o.mp4"), "--json", "--fit=silence"]
+    )
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code in (0, None)
@@ -228,7 +230,8 @@ def test_odd_names_work(good, tmp_path, monkeypatch, capsys, name):
     Path(name).write_bytes(good["video"].read_bytes())
     Path("sound " + name).with_suffix(".wav").write_bytes(good["audio"].read_bytes())
     sound = Path("sound " + name).with_suffix(".wav")
-    arguments = ["generate", f"--video={name}", f"--audio={sound}", f"--model={good['model']}", f"--output=out {name}"]
+    files = [f"--video={name}", f"--audio={sound}", f"--model={good['model']}", f"--output=out {name}"]
+    arguments = ["generate", *files, "--fit=silence"]
     monkeypatch.setattr(sys, "argv", ["dithead", *arguments])
     with pytest.raises(SystemExit) as left:
         cli.main()

@@ -23,7 +23,7 @@ from dithead.hub import resolve_model
 from dithead.models.audio.context_encoder import ContextEncoderConfig
 from dithead.models.audio.mel import log_mel, with_samples
 from dithead.models.talking_head import Conditions, TalkingHead
-from dithead.train.loop.weights_file import fill
+from dithead.train.loop.weights_file import load_weights
 
 
 def random_model() -> TalkingHead:
@@ -266,12 +266,12 @@ def test_weights_of_an_audio_run_of_format_1_are_read_under_their_new_names(tmp_
     as_format_1(folder)
     encoder = with_lip_predictor().audio
     torch.nn.init.zeros_(encoder.position)
-    fill(encoder, folder / "audio.safetensors", "train it")
+    load_weights(encoder, folder / "audio.safetensors", "train it")
     expected = model.audio.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())
     save_file({"ear.place": torch.zeros(4, 4)}, tmp_path / "audio.safetensors")
     with pytest.raises(ModelError, match="small 0.5"):
-        fill(encoder, tmp_path / "audio.safetensors", "train it")
+        load_weights(encoder, tmp_path / "audio.safetensors", "train it")
 
 
 def test_attention_over_time_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -136,10 +136,10 @@ def test_generate_prints_one_json_object(monkeypatch: pytest.MonkeyPatch) -> Non
     stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--json")
     assert result.stdout.count("\n") == 1
-    told = json.loads(result.stdout)
+    printed = json.loads(result.stdout)
     keys = {"output", "frames", "fps", "seconds", "frames_per_second", "faces_missed", "model", "seed"}
-    assert keys <= told.keys()
-    assert (told["output"], told["frames"], told["faces_missed"]) == ("o.mp4", 75, 2)
+    assert keys <= printed.keys()
+    assert (printed["output"], printed["frames"], printed["faces_missed"]) == ("o.mp4", 75, 2)
 
 
 def test_generate_says_what_passed_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,11 +195,11 @@ def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     made = {"autoencoder": options.StageOptions, "audio": options.AudioOptions, "dit": options.DenoiserOptions}
     called = stand_in(monkeypatch, f"dithead.train.stages.{STAGE_FILES[stage]}.train_{stage}", Path("run"))
-    extra = ["--autoencoder", "ae", "--audio", "heard"] if stage == "dit" else []
+    extra = ["--autoencoder", "ae", "--audio", "encoder"] if stage == "dit" else []
     arguments = ["--data", "a:0.7", "--data", "b", "--preset", "tiny", "-o", "run", "--steps", "5", *extra]
     result = run("train", stage, *arguments)
     assert result.exit_code == 0, result.output
-    stage_one = (Path("ae"), Path("heard")) if extra else ()
+    stage_one = (Path("ae"), Path("encoder")) if extra else ()
     assert called.arguments == (["a:0.7", "b"], get_preset("tiny"), Path("run"), *stage_one, made[stage](steps=5))
     assert called.options == {}
 
@@ -241,7 +241,7 @@ def test_a_setting_of_the_preset_can_be_changed(monkeypatch: pytest.MonkeyPatch)
     assert run(*begin, "autoencoder.batch=2", "--set", "model.objective=v").exit_code == 0
     preset = called.arguments[1]
     assert (preset.autoencoder.batch, preset.model.objective) == (2, "v")
-    for wrong, told in {
+    for wrong, expected in {
         "batch=2": "there are model",
         "dit.nosuch=1": "give an existing setting",
         "dit.batch=many": "dit.batch",
@@ -249,7 +249,7 @@ def test_a_setting_of_the_preset_can_be_changed(monkeypatch: pytest.MonkeyPatch)
     }.items():
         result = run(*begin, wrong)
         assert result.exit_code == 2
-        assert told in result.stderr
+        assert expected in result.stderr
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:
@@ -298,14 +298,14 @@ def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -
 
 def test_presets_are_listed() -> None:
     assert [line.split()[0] for line in run("presets").stdout.splitlines()] == ["tiny", "small", "base", "paper", "hd"]
-    told = json.loads(run("presets", "--json").stdout)
-    assert told["tiny"]["model"]["size"] == 64
-    assert told["paper"]["sizes"]["parameters"]["autoencoder"] == pytest.approx(83.7, abs=0.1), "Stable Diffusion's"
-    assert told["paper"]["sizes"]["parameters"]["audio"] > 94
-    assert told["base"]["sizes"]["gflops"] > told["small"]["sizes"]["gflops"]
+    printed = json.loads(run("presets", "--json").stdout)
+    assert printed["tiny"]["model"]["size"] == 64
+    assert printed["paper"]["sizes"]["parameters"]["autoencoder"] == pytest.approx(83.7, abs=0.1), "Stable Diffusion's"
+    assert printed["paper"]["sizes"]["parameters"]["audio"] > 94
+    assert printed["base"]["sizes"]["gflops"] > printed["small"]["sizes"]["gflops"]
 
 
-def test_doctor_tells_by_table_and_by_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_prints_a_table_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead import doctor
 
     findings = [doctor.Finding("thing", "broken", "is [out]", "pip install 'dithead[extra]'")]
@@ -314,5 +314,5 @@ def test_doctor_tells_by_table_and_by_json(monkeypatch: pytest.MonkeyPatch) -> N
     assert table.exit_code == 1
     assert "[out]" in table.stdout
     assert "dithead[extra]" in table.stdout
-    told = json.loads(run("doctor", "--json").stdout)
-    assert told == {"healthy": False, "findings": [vars(findings[0])]}
+    printed = json.loads(run("doctor", "--json").stdout)
+    assert printed == {"healthy": False, "findings": [vars(findings[0])]}

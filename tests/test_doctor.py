@@ -11,7 +11,7 @@ from dithead.errors import ModelError
 
 def test_this_machine_has_what_the_tests_need() -> None:
     found = {finding.topic: finding for finding in examine()}
-    for topic in ("python", "torch", "opencv", "mediapipe", "codecs"):
+    for topic in ("python", "torch", "opencv", "face networks", "codecs"):
         assert found[topic].status == "ok", found[topic]
 
 

@@ -24,16 +24,16 @@ def test_from_raw_videos_to_a_talking_video(tmp_path: Path) -> None:
     for name in ("ben", "mia"):
         (tmp_path / "raw" / name).mkdir(parents=True)
         shutil.copy(EXAMPLES / "presenters" / f"{name}.mp4", tmp_path / "raw" / name)
-    data, first, heard, second = (tmp_path / name for name in ("data", "ae", "audio", "dit"))
-    told = run("prepare", tmp_path / "raw", "-o", data, "--size", "64", "--val-identity", "ben", "--json")
-    assert json.loads(told)["identities"] == 2
+    data, first, audio, second = (tmp_path / name for name in ("data", "ae", "audio", "dit"))
+    result = run("prepare", tmp_path / "raw", "-o", data, "--size", "64", "--val-identity", "ben", "--json")
+    assert json.loads(result)["identities"] == 2
     stage = ("--data", data, "--preset", "tiny", "--device", "cpu")
     run("train", "autoencoder", *stage, "-o", first)
-    run("train", "audio", *stage, "-o", heard)
-    run("train", "dit", *stage, "--autoencoder", first, "--audio", heard, "-o", second)
+    run("train", "audio", *stage, "-o", audio)
+    run("train", "dit", *stage, "--autoencoder", first, "--audio", audio, "-o", second)
     source, output = EXAMPLES / "presenters" / "ben.mp4", tmp_path / "out.mp4"
     speech = EXAMPLES / "speech" / "spanish.flac"
-    told = run("generate", "--video", source, "--audio", speech, "--model", second / "model", "-o", output, "--json")
+    result = run("generate", "--video", source, "--audio", speech, "--model", second / "model", "-o", output, "--json")
     made, true = probe(output), probe(source)
     assert (made.frames, made.width, made.height, made.fps) == (true.frames, true.width, true.height, true.fps)
-    assert json.loads(told)["faces_missed"] == 0
+    assert json.loads(result)["faces_missed"] == 0

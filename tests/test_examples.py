@@ -26,9 +26,9 @@ def test_the_demo_writes_a_video_and_a_sheet(tmp_path: Path, capsys: pytest.Capt
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
     demo.main(folder=tmp_path)
-    told = capsys.readouterr().out
-    assert told.count("\n") == 1
-    assert str(tmp_path / "talking.mp4") in told
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert str(tmp_path / "talking.mp4") in printed
     source, made = (probe(path) for path in (EXAMPLES / "presenters" / "mia.mp4", tmp_path / "talking.mp4"))
     assert (made.width, made.height, made.fps, made.frames) == (source.width, source.height, source.fps, source.frames)
     sheet = cv2.imread(str(tmp_path / "talking.png"))

@@ -1,23 +1,31 @@
-"""Every option of generation is written once: call, command line, job lists, resume key and live use read it there."""
+"""Every option is written once, in a class: call, command line, job lists, resume key and live use read it there."""
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import typer
 from typer.main import get_command
+from typer.testing import CliRunner
 
 import dithead
 from dithead.cli import app
+from dithead.commands.shared import takes_options
 from dithead.errors import ConfigError
+from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.job_list import OPTIONS, SHARED, job_of
 from dithead.inference.resume import job_key
-from dithead.options import GenerateJob, GenerateOptions, SamplingOptions, option_fields
+from dithead.option_fields import check_values, option, option_fields
+from dithead.options import GenerateJob, GenerateOptions, SamplingOptions
+from dithead.prepare.settings import PrepareOptions
+from dithead.synth.corpus.options import SynthOptions
+from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
 
 FILES = ("video", "audio", "output")
 NAMES = [each.name for each in option_fields(GenerateOptions)]
@@ -27,6 +35,30 @@ OTHER: dict[str, Any] = {
     "crf": 20.0, "codec": "hevc", "lossless": True,
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
+
+
+CLASSES: dict[str, type[Any]] = {
+    "generate": GenerateOptions, "prepare": PrepareOptions, "synth": SynthOptions, "evaluate": EvaluateOptions,
+    "train autoencoder": StageOptions, "train audio": AudioOptions, "train dit": DenoiserOptions,
+    "train sync": SyncOptions,
+}  # fmt: skip
+"""The class of options of each command that has one."""
+OWN_FORM = {"generate": ("speakers",)}
+"""Options that a command declares itself: ``generate`` has one ``--speaker`` for each, or a file."""
+FIXED = {"prepare": {"version", "sample_rate", "min_valid", "min_eye_distance", "smooth_frames", "crf"}}
+"""Fields that are no options, because users cannot set them."""
+PARSED: list[tuple[str, str, dict[str, Any]]] = [
+    ("generate", "--model small --steps 3 --crf 20.5", {"model": "small", "steps": 3, "crf": 20.5}),
+    ("generate", "--fit loop --lossless --no-idle", {"fit": "loop", "lossless": True, "idle": False}),
+    ("prepare", "--no-keep-silent --sources s.json", {"keep_silent": False, "sources": "s.json"}),
+    ("prepare", "--val-identity a --val-identity b", {"val_identities": ["a", "b"]}),
+    ("synth", "--head-model h --labels", {"head_model": Path("h"), "labels": True}),
+    ("synth", "--without skin", {"without": ["skin"]}),
+    ("evaluate", "--steps 1 --steps 4 --protocol self", {"steps": [1, 4], "protocols": ["self"]}),
+    ("evaluate", "--weights lpips=a --baselines b", {"weights": ["lpips=a"], "baselines": Path("b")}),
+    ("train dit", "--cache latents --seed 3", {"cache": Path("latents"), "seed": 3}),
+]
+"""Arguments for options of every type, and what the command line makes of them."""
 
 
 @pytest.fixture
@@ -61,7 +93,7 @@ def test_other_weights_files_and_speakers_are_another_job_to_resume(job: Generat
     assert job_key(job, talker()) != key
 
 
-def test_who_is_told_of_the_progress_does_not_matter_to_resuming(job: GenerateJob) -> None:
+def test_the_progress_callback_does_not_matter_to_resuming(job: GenerateJob) -> None:
     assert job_key(replace(job, progress=lambda *_: None), talker()) == job_key(job, talker())
 
 
@@ -74,12 +106,79 @@ def test_the_call_has_every_option_with_its_default_and_says_what_it_does() -> N
         assert f"{each.name}: {each.metadata['help']}" in text
 
 
-def test_the_command_line_has_every_option_with_its_help() -> None:
-    shown = {each.name: each for each in get_command(app).commands["generate"].params}  # type: ignore[attr-defined]
-    for each in option_fields(GenerateOptions):
-        if each.name != "speakers":  # one --speaker for each, or a file
-            assert f"--{each.name}" in shown[each.name].opts
-            assert shown[each.name].help == each.metadata["help"]
+def parameters_of(command: str) -> dict[str, Any]:
+    """Return the parameters of a command of the command line, such as ``train audio``, by name."""
+    found: Any = get_command(app)
+    for name in command.split():
+        found = found.commands[name]
+    return {each.name: each for each in found.params}
+
+
+@pytest.mark.parametrize("command", CLASSES)
+def test_a_command_has_every_option_of_its_class_with_its_help(command: str) -> None:
+    parameters = parameters_of(command)
+    for each in option_fields(CLASSES[command]):
+        if each.name in OWN_FORM.get(command, ()):
+            continue
+        parameter = parameters[each.name]
+        first, *opposite = each.metadata.get("flag", f"--{each.name.replace('_', '-')}").split("/")
+        assert first in parameter.opts
+        assert not opposite or parameter.secondary_opts == opposite
+        assert parameter.help == each.metadata["help"]
+        assert parameter.envvar == each.metadata.get("envvar")
+        assert parameter.default is None, "the default is written in the class alone"
+
+
+@pytest.mark.parametrize("command", CLASSES)
+def test_help_shows_the_default_of_a_class_where_it_is_a_number_or_a_text(command: str) -> None:
+    parameters = parameters_of(command)
+    for each in option_fields(CLASSES[command]):
+        if isinstance(each.default, int | float | str) and each.default is not False:
+            assert parameters[each.name].show_default == str(each.default)
+
+
+@pytest.mark.parametrize("command", CLASSES)
+def test_every_field_of_a_class_of_options_is_an_option(command: str) -> None:
+    written = {each.name for each in fields(CLASSES[command])}
+    assert written - {each.name for each in option_fields(CLASSES[command])} == FIXED.get(command, set())
+
+
+@pytest.mark.parametrize(("command", "arguments", "expected"), PARSED)
+def test_the_command_line_parses_an_option_as_the_type_of_its_field(
+    command: str, arguments: str, expected: dict[str, Any]
+) -> None:
+    parsed: dict[str, Any] = {}
+    made = typer.Typer()
+
+    @made.command()
+    @takes_options(CLASSES[command], without=OWN_FORM.get(command, ()))
+    def _(**options: Any) -> None:
+        parsed.update(options)
+
+    result = CliRunner().invoke(made, arguments.split(), env={"DITHEAD_HEAD_MODEL": None})
+    assert result.exit_code == 0, result.output
+    assert {name: value for name, value in parsed.items() if value is not None} == expected
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train autoencoder"])
+def test_the_command_line_refuses_a_number_out_of_range_in_one_line(command: str, tmp_path: Path) -> None:
+    name = "workers" if command == "evaluate" else "steps"
+    result = CliRunner().invoke(app, [*command.split(), "--data", "d", "-o", str(tmp_path / "o"), f"--{name}", "0"])
+    assert result.exit_code == 2
+    assert result.stderr == f"dithead: {name} must be at least 1, not 0\n"
+
+
+def test_an_option_without_a_maximum_or_a_minimum_has_one_limit() -> None:
+    @dataclass(frozen=True)
+    class Limited:
+        low: int = option(3, "At least two.", minimum=2)
+        high: float = option(0.5, "At most one.", maximum=1)
+
+    check_values(Limited())
+    with pytest.raises(ConfigError, match="low must be at least 2, not 1"):
+        check_values(Limited(low=1))
+    with pytest.raises(ConfigError, match="high must be at most 1, not 2"):
+        check_values(Limited(high=2))
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -105,7 +204,7 @@ def test_live_use_has_the_options_of_sampling() -> None:
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"reference": "next"}, "unknown reference 'next'; choose one of: static, previous"),
         ({"occlusion": "maybe"}, "unknown occlusion 'maybe'; choose one of: auto, off"),
-        ({"fit": "x"}, "unknown fit 'x'; choose one of: silence, cut, loop, bounce, freeze"),
+        ({"fit": "x"}, "unknown fit 'x'; choose one of: bounce, loop, freeze, silence, cut"),
         ({"codec": "vp9"}, "unknown codec 'vp9'; choose one of: h264, hevc"),
         ({"crf": 60.0}, "crf must lie between 0 and 51, not 60"),
         ({"batch": 0}, "batch must be at least 1, not 0"),

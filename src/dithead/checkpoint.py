@@ -1,4 +1,4 @@
-"""Model folders: the one thing training writes and generation reads.
+"""Writes and reads model folders, through which alone training and generation meet.
 
     config.json               format, version and the model's configuration
     autoencoder.safetensors   weights, one file per part; matrices are stored in bfloat16

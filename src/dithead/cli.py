@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import measure, people, prepare, talk
+from dithead.commands import measure, prepare, synthetic, talk
 from dithead.commands.shared import Json, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError
@@ -56,8 +56,8 @@ for _prepare in (prepare.prepare, prepare.shard):
     app.command()(_prepare)
 
 
-for _people in (people.synth, people.voices):
-    app.command()(_people)
+for _command in (synthetic.synth, synthetic.voices):
+    app.command()(_command)
 
 
 for _measure in (measure.evaluate, measure.score, measure.compare, measure.study):
@@ -70,10 +70,10 @@ def presets(as_json: Json = False) -> None:
     from dithead.config import PRESETS
     from dithead.train.report.model_sizes import sizes_of
 
-    told = {name: preset.model_dump(mode="json") | {"sizes": sizes_of(preset.model).to_dict()}
+    described = {name: preset.model_dump(mode="json") | {"sizes": sizes_of(preset.model).to_dict()}
             for name, preset in PRESETS.items()}  # fmt: skip
     if as_json:
-        out(json.dumps(told))
+        out(json.dumps(described))
         return
     for name, preset in PRESETS.items():
         out(f"{name:<6} {sizes_of(preset.model).summary(preset.model)}")

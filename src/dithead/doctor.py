@@ -20,7 +20,13 @@ Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
 """FFmpeg's encoders that are needed."""
-EXTRAS = {"synth": "moderngl", "evaluate": "torchmetrics", "train": "accelerate", "ray": "ray"}
+EXTRAS = {
+    "hub": "huggingface_hub",
+    "synth": "moderngl",
+    "evaluate": "torchmetrics",
+    "train": "accelerate",
+    "ray": "ray",
+}
 """Extra of dithead -> a module that is there when the extra is installed."""
 
 
@@ -41,7 +47,7 @@ def examine() -> list[Finding]:
         try:
             findings.extend(check())
         except (ImportError, OSError, RuntimeError, DitheadError) as error:
-            topic = check.__name__.removeprefix("_")
+            topic = check.__name__.removeprefix("_").replace("_", " ")
             findings.append(Finding(topic, "broken", str(error).splitlines()[0], _reinstall_command(topic)))
     return findings
 
@@ -69,14 +75,14 @@ def print_table(findings: list[Finding]) -> None:
 
 def _reinstall_command(topic: str) -> str:
     if topic == "opencv":  # usually a server that lacks libGL
-        return "pip install --force-reinstall --no-deps 'opencv-contrib-python-headless<4.12'"
+        return "pip install --force-reinstall --no-deps 'opencv-python-headless<5'"
     return "reinstall: pip install --force-reinstall dithead -c constraints.txt"
 
 
 def _system() -> Iterator[Finding]:
     yield Finding("system", "ok", f"{platform.system()} {platform.release()} {platform.machine()}")
-    fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
-    advice = "" if fits else "use Python 3.11 or 3.12; mediapipe has no wheel for later versions"
+    fits = sys.version_info[:2] >= (3, 11)
+    advice = "" if fits else "use Python 3.11 or later"
     yield Finding("python", "ok" if fits else "broken", platform.python_version(), advice)
 
 
@@ -126,11 +132,13 @@ def _opencv() -> Iterator[Finding]:
     yield Finding("opencv", "ok", str(import_module("cv2").__version__))
 
 
-def _mediapipe() -> Iterator[Finding]:
-    installed = version("mediapipe")
-    if find_spec("mediapipe") is None:
-        raise ImportError("mediapipe's files are gone")
-    yield Finding("mediapipe", "ok", f"{installed}, carries its face models")
+def _face_networks() -> Iterator[Finding]:
+    from dithead.face.networks.runtime import NETWORKS, load_interpreter, read_network
+
+    load_interpreter()
+    size = sum(len(read_network(name)) for name in NETWORKS)
+    detail = f"{size / 2**20:.0f} MiB, SHA-256 verified; ai-edge-litert {_version('ai-edge-litert')}"
+    yield Finding("face networks", "ok", detail)
 
 
 def _codecs() -> Iterator[Finding]:
@@ -210,7 +218,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _memory,
     _torch,
     _opencv,
-    _mediapipe,
+    _face_networks,
     _codecs,
     _weights,
     _extras,

@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from dithead.errors import ModelError
+from dithead.errors import MissingExtraError, ModelError
 
 DEFAULT_MODEL = "small"
 """Model that is used where none is named."""
@@ -50,7 +50,10 @@ def _shipped_folder(name: str) -> Path:
 
 
 def _fetch(repo: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download  # takes half a second, so only where it is needed
+    try:
+        from huggingface_hub import snapshot_download  # takes half a second, so only where it is needed
+    except ImportError:
+        raise MissingExtraError("hub", "huggingface_hub") from None
 
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(MODEL_FILES)))

@@ -1,11 +1,15 @@
 """Noise paths and samplers against closed forms: data N(m, s^2) whose best denoiser is known exactly."""
 
+import sys
+
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
+from dithead.diffusion import objectives
 from dithead.diffusion.objectives import Denoising, RectifiedFlow, make_objective
+from dithead.errors import MissingExtraError
 
 MEAN, STD = 1.5, 0.5
 
@@ -70,3 +74,30 @@ def test_ddim_sampler_reproduces_mean_and_spread_of_a_gaussian() -> None:
 @pytest.mark.parametrize(("name", "kind"), [("flow", RectifiedFlow), ("ddpm", Denoising)])
 def test_objectives_are_made_by_name(name: str, kind: type) -> None:
     assert isinstance(make_objective(name), kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_flow_takes_the_euler_steps_of_diffusers(steps: int) -> None:
+    flow, noise = make_objective("flow"), torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(z) * (1 + t.view(-1, 1, 1, 1))
+
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist())
+    z = noise
+    for sigma, timestep in zip(scheduler.sigmas[:-1], scheduler.timesteps, strict=True):
+        t = sigma.expand(len(z))
+        z = scheduler.step((z - predict(z, t)) / sigma, timestep, z).prev_sample
+    assert torch.equal(flow.sample(predict, noise, steps), z)
+
+
+def test_flow_needs_no_diffusers_and_the_papers_objective_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    objectives._ddim.cache_clear()
+    noise = torch.zeros(1, 1, 2, 2)
+    assert make_objective("flow").sample(lambda z, t: z, noise, 2).shape == noise.shape
+    with pytest.raises(
+        MissingExtraError, match=r"diffusers is not installed; install it with: pip install 'dithead\[train\]'"
+    ):
+        make_objective("ddpm").sample(lambda z, t: z, noise, 2)

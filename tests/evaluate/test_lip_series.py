@@ -25,10 +25,10 @@ def smooth_noise(seed: int, n: int = N) -> np.ndarray:
     return np.convolve(rng.normal(size=n + 8), np.hanning(9) / 4, mode="valid")
 
 
-def series(aperture: np.ndarray, rate: float = 25.0) -> LipSeries:
-    x = np.stack([np.zeros_like(aperture), aperture], axis=-1)
+def series(openings: np.ndarray, rate: float = 25.0) -> LipSeries:
+    x = np.stack([np.zeros_like(openings), openings], axis=-1)
     mouth = np.stack([x, -x], axis=1)  # upper and lower lip, (N, 2, 2)
-    return LipSeries(np.arange(len(aperture)) / rate, aperture, mouth)
+    return LipSeries(np.arange(len(openings)) / rate, openings, mouth)
 
 
 def test_truth_against_itself_is_perfect():
@@ -136,7 +136,7 @@ def test_lips_that_follow_a_late_sound_are_compared_with_those_of_its_moment(lat
     truth = SimpleNamespace(lips=series(long[20 : 20 + N]))
     made = SimpleNamespace(lips=series(long[20 - late : 20 - late + N]))
     sure = {"sync_offset": float(late), "sync_confidence": CONFIDENT + 0.01}
-    plain = correlation(made.lips.aperture, truth.lips.aperture)
+    plain = correlation(made.lips.openings, truth.lips.openings)
     assert measure_synced(made, truth, sure)["lip_synced_correlation"] == pytest.approx(1)
     for doubtful in ({**sure, "sync_confidence": CONFIDENT - 0.01}, {}):
         assert measure_synced(made, truth, doubtful)["lip_synced_correlation"] == pytest.approx(plain)

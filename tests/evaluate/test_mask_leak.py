@@ -47,7 +47,7 @@ def test_a_model_that_ignores_the_mask_leaks_nothing(clip, talker, monkeypatch):
     scores = mask_leak.mask_leak(*clip, talker, 1)
     assert scores["shift"] == pytest.approx(0, abs=1e-6)
     assert scores["agreement"] == pytest.approx(1)
-    assert abs(scores["partial"]) < 0.05
+    assert abs(scores["partial"]) < 0.1
 
 
 def test_a_model_that_copies_the_masks_depth_is_caught(clip, talker, monkeypatch):

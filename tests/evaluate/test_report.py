@@ -94,7 +94,7 @@ def test_a_folder_is_claimed_by_its_settings(tmp_path):
         claim_folder(tmp_path / "r", {"seed": 1})
 
 
-def test_a_folder_with_other_things_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
         claim_folder(tmp_path, {})

@@ -40,7 +40,7 @@ def scores(tmp_path_factory):
     }
     for case, wave in (("ours", own), ("shuffled", other)):
         write_audio(folder / f"{case}.wav", wave, RATE)
-        made[case] = generate(clip, folder / f"{case}.wav", folder / f"{case}.mp4", model=model).output
+        made[case] = generate(clip, folder / f"{case}.wav", folder / f"{case}.mp4", model=model, fit="silence").output
     seen = {case: observe(path, source) for case, path in made.items()}
     return {case: measure_self(video, source) | measure_sync(video, own) for case, video in seen.items()}
 

@@ -61,7 +61,7 @@ def test_the_key_names_the_right_videos(folders, tmp_path):
         assert content == entry["left"] + entry["clip"]
 
 
-def test_who_is_always_chosen_wins_all(folders, tmp_path):
+def test_a_tool_that_is_always_chosen_wins_all(folders, tmp_path):
     make_study(folders, tmp_path / "study")
     result = study_results(tmp_path / "study", [answers(tmp_path, side_of("ours"))])
     assert result["overall"]["ours"]["rate"] == 1
@@ -109,7 +109,7 @@ def test_an_unknown_choice_is_refused(folders, tmp_path):
         study_results(tmp_path / "study", [answers(tmp_path, lambda _: "clip")])
 
 
-def test_nothing_in_common_or_in_the_way(folders, tmp_path):
+def test_no_common_clip_and_an_existing_output_are_errors(folders, tmp_path):
     with pytest.raises(DataError, match="two folders"):
         make_study({"ours": folders["ours"]}, tmp_path / "study")
     make_study(folders, tmp_path / "study")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dithead.face.lip_opening import lip_aperture, lip_width
+from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import INNER_LIPS, LIP_INDICES, OUTER_LIPS
 
 
@@ -20,7 +20,7 @@ def lips(opening: float, width: float) -> np.ndarray:
 @pytest.mark.parametrize("scale", [0.1, 1, 7])
 def test_ratios(scale):
     face = lips(12, 55) * scale + 31
-    assert lip_aperture(face) == pytest.approx(0.12)
+    assert lip_opening(face) == pytest.approx(0.12)
     assert lip_width(face) == pytest.approx(0.55)
 
 
@@ -30,7 +30,7 @@ def test_indices_are_the_40_lip_points():
 
 
 def test_on_a_real_picture(face):
-    assert 0 <= lip_aperture(face) < 0.5
+    assert 0 <= lip_opening(face) < 0.5
     assert 0.3 < lip_width(face) < 0.9
     inner, outer = (np.ptp(face[list(i), 0]) for i in (INNER_LIPS, OUTER_LIPS))
     assert inner < outer

@@ -10,7 +10,8 @@ from dithead.face.pose import head_turn, nose_direction
 
 
 def test_outlines_are_mediapipes():
-    from mediapipe.python.solutions import face_mesh_connections as connections
+    reason = "mediapipe is not installed (the extra 'agreement')"
+    connections = pytest.importorskip("mediapipe.python.solutions.face_mesh_connections", reason=reason)
 
     def points(pairs) -> set[int]:
         return {point for pair in pairs for point in pair}

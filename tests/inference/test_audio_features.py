@@ -49,31 +49,31 @@ def test_chunks_do_not_matter_by_a_bit(chunk):
     assert np.array_equal(in_pieces, whole)
 
 
-def test_a_file_is_heard_as_the_model_would(tmp_path):
+def test_features_of_a_file_are_those_of_the_whole_wave(tmp_path):
     wave = noise(40000)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
+    speech = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
     whole = mel_encoder().features(torch.from_numpy(wave))
     times = np.array([0.0, 0.04, 1.0, 1.04, 2.5, 2.9])
     for pair in (times[:2], times[2:4], times[4:]):
-        features, moved = heard.around(pair)
+        features, moved = speech.around(pair)
         here = windows(features, moved.float() * 100, 48)
         there = windows(whole, torch.from_numpy(pair).float() * 100, 48)
         assert len(features) < 200
         torch.testing.assert_close(here, there, atol=2e-3, rtol=0)
     assert speech_seconds(tmp_path / "a.wav") == 2.5
-    assert loudness_of(tmp_path / "a.wav", mel_encoder()) == heard.level
+    assert loudness_of(tmp_path / "a.wav", mel_encoder()) == speech.level
 
 
-def test_the_sound_of_a_file_is_heard_too(tmp_path):
+def test_the_samples_of_a_file_stand_behind_its_log_mel(tmp_path):
     wave = noise(20000)
     write_audio(tmp_path / "a.wav", wave, 16000)
     encoder = ContextEncoder(WITH_PREDICTOR)
-    heard = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.mel")
+    speech = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.mel")
     whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav")))
     assert whole.shape == (126, 240)
     for pair in (np.array([0.0, 0.04]), np.array([1.0, 1.24])):
-        features, moved = heard.around(pair)
+        features, moved = speech.around(pair)
         here, there = (
             windows(part, torch.as_tensor(times).float() * 100, 32, past=64)
             for part, times in ((features, moved), (whole, pair))
@@ -88,8 +88,8 @@ def test_the_sound_of_a_file_is_heard_too(tmp_path):
 
 def test_silence_is_not_made_louder(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(8000, np.float32), 16000)
-    heard = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
-    features, _ = heard.around(np.array([0.2]))
+    speech = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")
+    features, _ = speech.around(np.array([0.2]))
     assert (features == FLOOR).all()
 
 
@@ -114,15 +114,15 @@ def encoder(request, tmp_path):
     return SpeechEncoder.load(SpeechConfig(str(tmp_path / "net"), window=8, width=16))
 
 
-def test_a_pretrained_encoder_hears_a_file_as_training_hears_the_whole(encoder, tmp_path):
+def test_a_pretrained_encoder_gets_the_features_that_training_uses(encoder, tmp_path):
     wave = noise(16_000 * 45 + 77)
     write_audio(tmp_path / "a.wav", wave, 16000)
-    heard = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.features")
+    speech = FileFeatures(encoder, tmp_path / "a.wav", tmp_path / "a.features")
     whole = encoder.features(torch.from_numpy(read_audio(tmp_path / "a.wav", 16000)))
-    assert heard._store.frames == len(whole) == 2250
+    assert speech._store.frames == len(whole) == 2250
     assert whole.std() > 0.1
     for times in (np.array([0.0, 0.04]), np.array([19.96, 20.0, 20.04]), np.array([44.96, 47.0])):
-        features, moved = heard.around(times)
+        features, moved = speech.around(times)
         here = windows(features, moved.float() * 50, 8, 0.0)
         there = windows(whole, torch.from_numpy(times).float() * 50, 8, 0.0)
         torch.testing.assert_close(here, there, atol=1e-6, rtol=0)

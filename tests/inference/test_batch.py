@@ -30,7 +30,7 @@ def test_a_bad_row_does_not_stop_the_rest(footage, pictures, speech, talker, tmp
     else:
         lines = [json.dumps(row) for row in rows]
     jobs.write_text("\n".join(lines) + "\n")
-    outcomes = list(generate_batch(read_jobs(jobs), model=talker))
+    outcomes = list(generate_batch(read_jobs(jobs), model=talker, fit="silence"))
     assert [o.row for o in outcomes] == [1, 2, 3, 4, 5]
     assert [o.result.frames if o.result else 0 for o in outcomes] == [3, 0, 2, 0, 0]
     assert "no such file" in outcomes[1].error
@@ -66,16 +66,16 @@ def test_a_missing_file_of_jobs(tmp_path):
 def test_two_rows_with_one_output(footage, pictures, speech, talker, tmp_path):
     footage(pictures[:2])
     job = {"video": tmp_path / "source.mkv", "audio": speech, "output": tmp_path / "one.mp4"}
-    first, second = generate_batch([job, job], model=talker)
+    first, second = generate_batch([job, job], model=talker, fit="silence")
     assert first.result.frames == 2
     assert "is the output of row 1 already" in second.error
 
 
-def test_settings_hold_for_rows_that_say_nothing(footage, pictures, speech, talker, tmp_path):
+def test_shared_options_hold_for_rows_that_do_not_set_them(footage, pictures, speech, talker, tmp_path):
     footage(pictures[:3])
     job = {"video": tmp_path / "source.mkv", "audio": speech}
     jobs = [job | {"output": tmp_path / "a.mp4"}, job | {"output": tmp_path / "b.mp4", "seed": "9", "lossless": "no"}]
-    made = [o.result for o in generate_batch(jobs, model=talker, seed=4, end=0.05, lossless=True)]
+    made = [o.result for o in generate_batch(jobs, model=talker, seed=4, end=0.05, lossless=True, fit="silence")]
     assert [(r.seed, r.frames) for r in made] == [(4, 2), (9, 2)]
 
 
@@ -93,7 +93,7 @@ def test_speakers_of_a_row_and_of_a_file(footage, pictures, speech, talker, tmp_
     (tmp_path / "jobs.csv").write_text(
         "video,audio,output,speakers\nsource.mkv,speech.wav,o.mp4,map.json\nsource.mkv,speech.wav,p.mp4,none.json\n"
     )
-    good, bad = generate_batch(read_jobs(tmp_path / "jobs.csv"), model=talker)
+    good, bad = generate_batch(read_jobs(tmp_path / "jobs.csv"), model=talker, fit="silence")
     assert good.result.frames == 2
     assert "none.json: cannot be read" in bad.error
 

@@ -49,18 +49,20 @@ def test_lips_are_always_new(source, core):
     assert np.abs(np.diff(core, axis=0)).max() < 0.3  # no edge
 
 
-def test_where_the_person_got_lost_the_picture_shown_stands_in(source, core):
+def test_the_reference_replaces_a_drawing_of_another_person(source, core):
     source[110:150, 40:120] //= 3  # a beard
     around = np.zeros((SIZE, SIZE), np.float32)
     around[70:155, 35:125] = 1
     around *= 1 - core
-    shown = np.roll(source, 2, axis=0)
-    drawn, shaven = cv2.GaussianBlur(shown, (0, 0), 2), np.full_like(source, 150)
-    assert replace_lost_identity(drawn, shown, source, around) is drawn, "soft is not lost"
-    assert np.array_equal(replace_lost_identity(shaven, shown, source, around), shown)
+    reference = np.roll(source, 2, axis=0)
+    drawn, shaven = cv2.GaussianBlur(reference, (0, 0), 2), np.full_like(source, 150)
+    assert replace_lost_identity(drawn, reference, source, around) is drawn, "a soft drawing is not another person"
+    assert np.array_equal(replace_lost_identity(shaven, reference, source, around), reference)
     partly = np.rint(0.87 * drawn + 0.13 * shaven).astype(np.uint8)
-    mixed = replace_lost_identity(partly, shown, source, around).astype(int)
-    assert 0.1 < np.abs(mixed - partly).mean() / np.abs(shown.astype(int) - partly).mean() < 0.9, "it does not pop"
+    mixed = replace_lost_identity(partly, reference, source, around).astype(int)
+    assert 0.1 < np.abs(mixed - partly).mean() / np.abs(reference.astype(int) - partly).mean() < 0.9, (
+        "the change is gradual"
+    )
 
 
 def test_another_head_is_no_better_than_what_was_drawn(source, core):

@@ -1,4 +1,4 @@
-"""Detail lent to a drawn mouth: it takes the grain of the picture that is as open, and where they differ nothing."""
+"""Transferred detail: a drawn mouth gets the grain of the picture that is as open, and none where they differ."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def laplacian(picture: np.ndarray) -> float:
     return float(cv2.Laplacian(picture.astype(np.float32), cv2.CV_32F).var())
 
 
-def test_nothing_is_lent_where_they_differ():
+def test_no_detail_is_transferred_where_they_differ():
     drawn = soft(face())
     drawn[:, :80, 0] += 70
     transfer = detail_from(drawn, own(face()))
@@ -105,7 +105,7 @@ def test_nothing_is_lent_where_they_differ():
     assert transfer.weight[:, 100:].min() > 0.99
 
 
-def test_the_picture_that_is_as_open_lends_or_else_the_one_most_alike():
+def test_detail_comes_from_the_picture_that_is_as_open_or_else_the_most_similar_one():
     pictures = [face(k, gap=gap) for k, gap in enumerate((0.02, 0.06, 0.14))]
     bank, tracklet = kept_pictures(pictures, [0, 0.1, 0.3])
     drawn = soft(pictures[1])
@@ -115,7 +115,7 @@ def test_the_picture_that_is_as_open_lends_or_else_the_one_most_alike():
         )
 
 
-def test_a_mouth_that_never_moves_lends_nothing_on_the_lips() -> None:
+def test_a_mouth_that_never_moves_gives_no_detail_for_the_lips() -> None:
     drawn, still, moving = soft(face()), kept_pictures([face()], [0.05]), kept_pictures([face(), face()], [0.0, 0.2])
     assert transfer_detail(reference(*still, 0.05), drawn, CORE).weight[70:110, 50:110].max() == 0
     assert transfer_detail(reference(*moving, 0.0), drawn, CORE).weight[70:110, 50:110].min() > 0.9
@@ -124,13 +124,13 @@ def test_a_mouth_that_never_moves_lends_nothing_on_the_lips() -> None:
     assert np.allclose(*shares)
 
 
-def test_nothing_is_lent_where_nothing_was_kept() -> None:
+def test_no_detail_is_transferred_where_no_picture_was_kept() -> None:
     bank, tracklet = kept_pictures([face()], [0.05])
     tracklet.references = None
     assert bank.frame_reference(tracklet, 0.05) is None
 
 
-def test_a_smear_on_the_lips_gives_way_to_the_picture_shown_and_a_likeness_stays() -> None:
+def test_the_reference_replaces_a_smear_on_the_lips_but_not_a_good_drawing() -> None:
     good = face()
     smeared = good.copy()
     smeared[80:96, 60:72] = (20, 60, 40)

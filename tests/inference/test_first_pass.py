@@ -1,4 +1,4 @@
-"""Runs of a face, from made landmarks: gaps, cuts, fades, reasons, and what goes to disk and back."""
+"""Tracklets from made landmarks: gaps, cuts, fades, reasons, and the analysis written and read again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dithead.errors import FaceError
-from dithead.face.alignment import ANCHORS, CANONICAL
+from dithead.face.alignment import CANONICAL
+from dithead.face.mesh_indices import ALIGNMENT_POINTS
 from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalyser, VideoAnalysis, unusable
@@ -27,7 +28,7 @@ INFO = VideoInfo(128, 128, Fraction(25))
 def face(x: float = 64.0, eyes: float = 50.0, yaw: float = 0.0) -> np.ndarray:
     """Landmarks (478, 3) of a head whose outer eye corners are ``eyes`` pixels apart, turned by ``yaw`` degrees."""
     points = np.random.default_rng(0).uniform(-0.5, 0.5, (478, 3)) * (1, 1.5, 0.3) + (0, 0.7, 0)
-    points[list(ANCHORS)] = CANONICAL
+    points[list(ALIGNMENT_POINTS)] = CANONICAL
     c, s = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
     points = points @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
     return (points * eyes + (x, 40, 0)).astype(np.float32)

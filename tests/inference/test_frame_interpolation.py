@@ -42,7 +42,7 @@ class Counting:
     def __init__(self) -> None:
         self.drawn: list[int] = []
 
-    def room(self, batch, *, first):
+    def frames_at_once(self, batch, *, first):
         return max(1, batch)
 
     def draw(self, tracklet, crops, times, frames):
@@ -63,7 +63,7 @@ def test_every_second_frame_the_first_and_the_last_are_drawn(batch, count):
     crops = np.stack([np.full((32, 32, 3), k, np.uint8) for k in range(count)])
     made = []
     while done < count:
-        room = pass_.room(batch, first=done == 0)
+        room = pass_.frames_at_once(batch, first=done == 0)
         these = range(done, min(done + room, count))
         made += list(pass_.draw(OneTracklet, crops[done : done + room], np.array(these) / 25, these))
         done += room
@@ -75,7 +75,7 @@ def test_a_video_is_interpolated_whatever_the_batch(footage, pictures, speech, t
     source = footage(pictures)
 
     def frames(name, **options):
-        made = generate(source, speech, tmp_path / name, model=talker, lossless=True, **options)
+        made = generate(source, speech, tmp_path / name, fit="silence", model=talker, lossless=True, **options)
         return np.stack([f.pixels for f in read_frames(made.output)]).astype(int)
 
     plain, one, three = (

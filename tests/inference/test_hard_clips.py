@@ -82,13 +82,13 @@ CASES = {
 def test_hard_clips(case, pictures, ben, footage, speech, talker, tmp_path):
     frames, tags, options, reasons = CASES[case](pictures, ben)
     source = footage(frames, **tags)
-    result = generate(source, speech, tmp_path / "out.mkv", model=talker, lossless=True, **options)
+    result = generate(source, speech, tmp_path / "out.mkv", fit="silence", model=talker, lossless=True, **options)
     before, after = list(read_frames(source)), list(read_frames(tmp_path / "out.mkv"))
     assert len(after) == result.frames == len(frames)
     assert [f.time for f in after] == pytest.approx([f.time for f in before], abs=1e-3)
-    told = {stretch.reason for stretch in result.passed_through}
-    assert reasons is None or told <= reasons
-    assert bool(told) == bool(reasons) or reasons is None
+    reasons_reported = {stretch.reason for stretch in result.passed_through}
+    assert reasons is None or reasons_reported <= reasons
+    assert bool(reasons_reported) == bool(reasons) or reasons is None
     untouched = {k for s in result.passed_through for k in range(s.first, s.last + 1)}
     assert len(untouched) == result.faces_missed
     changed = {k for k, pair in enumerate(zip(before, after, strict=True)) if not same(*pair)}
@@ -115,7 +115,7 @@ def test_a_turned_video_comes_out_upright(turn, pictures, speech, talker, tmp_pa
             frame.pts = k
             media.mux(stream.encode(frame))
         media.mux(stream.encode(None))
-    result = generate(tmp_path / "a.mp4", speech, tmp_path / "out.mp4", model=talker)
+    result = generate(tmp_path / "a.mp4", speech, tmp_path / "out.mp4", fit="silence", model=talker)
     info = probe(tmp_path / "out.mp4")
     assert (info.width, info.height, info.rotation) == (224, 256, 0)
     assert (result.frames, result.faces_missed) == (4, 0)
@@ -126,7 +126,7 @@ def test_a_turned_video_comes_out_upright(turn, pictures, speech, talker, tmp_pa
 @pytest.mark.slow
 def test_4k(pictures, footage, speech, talker, tmp_path):
     frames = [cv2.resize(p, (3840, 2160)) for p in pictures[:3]]
-    result = generate(footage(frames), speech, tmp_path / "out.mp4", model=talker)
+    result = generate(footage(frames), speech, tmp_path / "out.mp4", fit="silence", model=talker)
     info = probe(tmp_path / "out.mp4")
     assert (result.frames, info.width, info.height) == (3, 3840, 2160)
 

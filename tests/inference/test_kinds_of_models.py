@@ -1,4 +1,4 @@
-"""``generate`` with models that hear through a pretrained encoder, and with those whose mask is of another kind."""
+"""``generate`` with models that have a pretrained audio encoder, and with models whose mask is of another kind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pixels(path):
 
 
 @pytest.fixture
-def hearing_model(tmp_path):
+def pretrained_audio_model(tmp_path):
     """A model folder whose encoder is a Wav2Vec2; the folder that it came from is gone."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
@@ -49,18 +49,27 @@ def hearing_model(tmp_path):
         num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
     )  # fmt: skip
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "w2v")
-    ears = SpeechEncoder.load(SpeechConfig(str(tmp_path / "w2v"), window=8, width=16))
-    model = random_model(audio=replace(ears.config, source="gone"))
-    model.audio.backbone.load_state_dict(ears.backbone.state_dict())
+    encoder = SpeechEncoder.load(SpeechConfig(str(tmp_path / "w2v"), window=8, width=16))
+    model = random_model(audio=replace(encoder.config, source="gone"))
+    model.audio.backbone.load_state_dict(encoder.backbone.state_dict())
     return save_model(tmp_path / "model", model, dtype=torch.float32)
 
 
-def test_a_pretrained_encoder_drives_the_mouth(hearing_model, footage, pictures, speech, tmp_path):
+def test_a_pretrained_encoder_drives_the_mouth(pretrained_audio_model, footage, pictures, speech, tmp_path):
     source = footage(pictures[:8])
-    one = generate(source, speech, tmp_path / "one.mkv", model=hearing_model, lossless=True)
-    again = generate(source, speech, tmp_path / "two.mkv", model=load_model(hearing_model), lossless=True)
+    one = generate(source, speech, tmp_path / "one.mkv", fit="silence", model=pretrained_audio_model, lossless=True)
+    again = generate(
+        source, speech, tmp_path / "two.mkv", fit="silence", model=load_model(pretrained_audio_model), lossless=True
+    )
     write_audio(tmp_path / "other.wav", np.random.default_rng(0).normal(0, 0.2, 9600).astype(np.float32), 16000)
-    other = generate(source, tmp_path / "other.wav", tmp_path / "three.mkv", model=hearing_model, lossless=True)
+    other = generate(
+        source,
+        tmp_path / "other.wav",
+        tmp_path / "three.mkv",
+        fit="silence",
+        model=pretrained_audio_model,
+        lossless=True,
+    )
     first, second, third = (pixels(made.output) for made in (one, again, other))
     assert one.frames == 8
     assert np.array_equal(first, second)
@@ -68,13 +77,13 @@ def test_a_pretrained_encoder_drives_the_mouth(hearing_model, footage, pictures,
 
 
 def test_an_interrupted_job_of_such_a_model_ends_the_same(
-    hearing_model, footage, pictures, speech, tmp_path, monkeypatch
+    pretrained_audio_model, footage, pictures, speech, tmp_path, monkeypatch
 ):
     from dithead.inference import pipeline
 
     monkeypatch.setattr(pipeline, "SEGMENT", 4)
     source, output = footage(pictures[:8]), tmp_path / "out.mp4"
-    generate(source, speech, tmp_path / "whole.mp4", model=hearing_model, batch=2)
+    generate(source, speech, tmp_path / "whole.mp4", fit="silence", model=pretrained_audio_model, batch=2)
     draw, calls = mouths.MouthSampler.draw, []
 
     def stopping(*given):
@@ -85,8 +94,8 @@ def test_an_interrupted_job_of_such_a_model_ends_the_same(
 
     monkeypatch.setattr(mouths.MouthSampler, "draw", stopping)
     with pytest.raises(KeyboardInterrupt):
-        generate(source, speech, output, model=hearing_model, batch=2)
-    generate(source, speech, output, model=hearing_model, batch=2)
+        generate(source, speech, output, fit="silence", model=pretrained_audio_model, batch=2)
+    generate(source, speech, output, fit="silence", model=pretrained_audio_model, batch=2)
     assert output.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
@@ -105,7 +114,14 @@ def masks_shown(monkeypatch):
 
 def test_a_box_model_sees_the_box(footage, pictures, speech, tmp_path, monkeypatch):
     seen = masks_shown(monkeypatch)
-    generate(footage(pictures[:4]), speech, tmp_path / "out.mkv", model=random_model(mask="box"), occlusion="off")
+    generate(
+        footage(pictures[:4]),
+        speech,
+        tmp_path / "out.mkv",
+        fit="silence",
+        model=random_model(mask="box"),
+        occlusion="off",
+    )
     box = polygon_mask(box_polygon(SIZE), SIZE) > 0.5
     assert len(seen) == 4
     assert all(np.array_equal(mask > 0.5, box) for mask in seen)
@@ -115,7 +131,9 @@ def test_a_box_model_sees_the_box(footage, pictures, speech, tmp_path, monkeypat
 def test_a_polygon_model_sees_each_frames_own_polygon(reference, footage, pictures, speech, tmp_path, monkeypatch):
     source, seen = footage(pictures), masks_shown(monkeypatch)
     model = random_model(mask="polygon")
-    made = generate(source, speech, tmp_path / "out.mkv", model=model, reference=reference, lossless=True)
+    made = generate(
+        source, speech, tmp_path / "out.mkv", fit="silence", model=model, reference=reference, lossless=True
+    )
     tracklet = analyse_video(read_frames(source), AnalysisSettings(SIZE, "polygon")).tracklets[0]
     with FaceLandmarker() as finder:
         faces = [finder.track(f.quick_pixels) for f in read_frames(source)]
@@ -136,6 +154,6 @@ def test_a_following_mask_survives_the_disk_and_does_not_depend_on_the_batch(foo
     back = load_analysis(tmp_path / "analysis.npz", ImageStore())
     assert np.array_equal(back.tracklets[0].frame_polygons, found.tracklets[0].frame_polygons)
     model = random_model(mask="polygon")
-    one = generate(source, speech, tmp_path / "one.mkv", model=model, lossless=True, batch=1)
-    six = generate(source, speech, tmp_path / "six.mkv", model=model, lossless=True, batch=6)
+    one = generate(source, speech, tmp_path / "one.mkv", fit="silence", model=model, lossless=True, batch=1)
+    six = generate(source, speech, tmp_path / "six.mkv", fit="silence", model=model, lossless=True, batch=6)
     assert np.array_equal(pixels(one.output), pixels(six.output))

@@ -14,7 +14,7 @@ from dithead.inference.synthesise.lip_calibration import (
     STILL_MOUTH,
     calibrate,
     calibrate_tracklets,
-    expression,
+    motion_gain,
     predict_lips,
 )
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
@@ -24,19 +24,19 @@ UNIT = 0.05
 
 
 def test_the_spread_of_the_source_over_that_of_the_prediction() -> None:
-    assert expression(AVERAGE, 0.049, UNIT) == pytest.approx(1.4)
-    assert expression(AVERAGE, 0.028, UNIT) == pytest.approx(0.8)
+    assert motion_gain(AVERAGE, 0.049, UNIT) == pytest.approx(1.4)
+    assert motion_gain(AVERAGE, 0.028, UNIT) == pytest.approx(0.8)
 
 
 def test_a_still_source_and_a_model_without_a_spread_leave_the_prediction() -> None:
-    assert expression(AVERAGE, STILL_MOUTH / 2, UNIT) == 1
-    assert expression(AVERAGE, 0.07, 0.0) == 1
-    assert expression(AVERAGE._replace(spread=0.0), 0.07, UNIT) == 1
+    assert motion_gain(AVERAGE, STILL_MOUTH / 2, UNIT) == 1
+    assert motion_gain(AVERAGE, 0.07, 0.0) == 1
+    assert motion_gain(AVERAGE._replace(spread=0.0), 0.07, UNIT) == 1
 
 
 def test_extremes_are_bounded() -> None:
-    assert expression(AVERAGE, 5.0, UNIT) == 2.2
-    assert expression(AVERAGE, 0.013, UNIT) == 0.5
+    assert motion_gain(AVERAGE, 5.0, UNIT) == 2.2
+    assert motion_gain(AVERAGE, 0.013, UNIT) == 0.5
 
 
 class Talker:
@@ -72,7 +72,7 @@ def test_mean_and_spread_of_the_predictions_and_little_footage_changes_little() 
     )
 
 
-def test_silence_says_nothing() -> None:
+def test_a_silent_source_gives_no_calibration() -> None:
     moments = np.linspace(0, 9, 50)
     assert calibrate(Talker(), Sound(0.01), moments) is None
     assert calibrate(Talker(unit=0.0), Sound(0.9), moments) is None

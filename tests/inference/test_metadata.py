@@ -1,4 +1,4 @@
-"""What comes along of a source besides its picture: named tags and earlier marks; what does not is said."""
+"""The metadata that the output keeps: named tags and earlier marks; a note names what it omits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_title_people_and_dates_come_along_and_other_tags_do_not():
     assert kept == {"title": "a talk", "artist": "Mia", "comment": synthetic_note()}
 
 
-def test_no_earlier_mark_is_removed_nor_said_twice():
+def test_no_earlier_mark_is_removed_or_repeated():
     marked = info(metadata={"comment": "made by another tool"})
     once = kept_metadata(marked)["comment"]
     assert once == f"made by another tool; {synthetic_note()}"

@@ -1,4 +1,4 @@
-"""Two presenters in one picture: kept apart, chosen among, and each given a voice of its own."""
+"""Two presenters in one picture: they keep their numbers, can be chosen, and can each have their own speech."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ def changed_sides(source, output) -> tuple[bool, bool]:
 @pytest.mark.parametrize(("face", "wanted"), [("left", (True, False)), ("2", (False, True)), ("all", (True, True))])
 def test_only_the_chosen_face_changes(footage, pair, speech, talker, tmp_path, face, wanted):
     source = footage(pair)
-    generate(source, speech, tmp_path / "out.mp4", model=talker, face=face, lossless=True)
+    generate(source, speech, tmp_path / "out.mp4", fit="silence", model=talker, face=face, lossless=True)
     assert changed_sides(source, tmp_path / "out.mp4") == wanted
 
 
-def test_each_speaker_hears_his_own_voice(footage, pair, speech, talker, tmp_path):
+def test_each_face_is_driven_by_its_own_speech(footage, pair, speech, talker, tmp_path):
     source = footage(pair)
     noise = np.random.default_rng(0).normal(0, 0.2, 9600).astype(np.float32)
     write_audio(tmp_path / "noise.wav", noise, 16000)
@@ -118,7 +118,7 @@ def test_each_speaker_hears_his_own_voice(footage, pair, speech, talker, tmp_pat
     assert not np.array_equal(same[:, :, SIDE:], other[:, :, SIDE:])
 
 
-def test_a_sheet_shows_who_is_who(footage, pair, tmp_path):
+def test_a_sheet_numbers_every_face(footage, pair, tmp_path):
     source = footage([*pair[:2], *[np.full_like(pair[0], 20)] * 2, *pair[2:4]])
     shots = list(shots_with_faces(source))
     assert [(s.shot, sorted(s.faces)) for s in shots] == [(0, [1, 2]), (2, [1, 2])]

@@ -1,4 +1,4 @@
-"""What hides the mouth stays visible; what does not, is no reason to leave it alone."""
+"""Occluders of the mouth stay visible, and nothing else keeps the mouth from being drawn."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_free_mouth_is_free(seen):
 
 
 @pytest.mark.parametrize("colour", [(15, 15, 18), (40, 60, 160), (60, 160, 60)], ids=["black", "blue", "green"])
-def test_a_thing_before_the_lower_lip_is_found_whole(seen, colour):
+def test_an_occluder_before_the_lower_lip_is_found_whole(seen, colour):
     crop, points, _ = seen
     centre, radius = points[17] + (0, 8), 22
     found = occluder_before_lips(unlike_skin(with_ball(crop, centre, radius, colour), points[list(CHEEKS)]), points)
@@ -88,11 +88,11 @@ def spot(place: slice) -> np.ndarray:
 
 def test_covers_come_and_go_over_a_few_frames():
     occlusion = collected({10: OcclusionFinding(spot(slice(30, 50))), 30: OcclusionFinding(reason="mouth covered")}, 40)
-    shown = [occlusion.visible(k, 64) for k in range(40)]
-    assert shown[5] is None
-    assert [round(float(1 - shown[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
-    assert shown[10][5, 5] == 1
-    assert [round(float(shown[k].max()), 1) for k in (26, 28, 30, 33)] == [0.8, 0.4, 0.0, 0.6]
+    visible = [occlusion.visible(k, 64) for k in range(40)]
+    assert visible[5] is None
+    assert [round(float(1 - visible[k][32, 32]), 2) for k in (8, 9, 10, 11, 12)] == [0.33, 0.67, 1.0, 0.67, 0.33]
+    assert visible[10][5, 5] == 1
+    assert [round(float(visible[k].max()), 1) for k in (26, 28, 30, 33)] == [0.8, 0.4, 0.0, 0.6]
 
 
 BESIDE = {
@@ -103,7 +103,7 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_a_thing_beside_the_lips_is_found(seen, name):
+def test_an_occluder_beside_the_lips_is_found(seen, name):
     crop, points, _ = seen
     kind, start, end = BESIDE[name](points, float(np.linalg.norm(points[61] - points[291])))
     if kind == "ball":
@@ -120,7 +120,7 @@ def test_a_thing_beside_the_lips_is_found(seen, name):
     assert (found.occluder & ~truth & face).sum() / (truth & face).sum() < 0.6
 
 
-def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_faces_only():
+def test_an_uncertain_occluder_counts_near_a_certain_one_and_on_shaven_faces_only():
     beside = {k: OcclusionFinding(beside=spot(slice(10, 20)), certain=k in (400, 401)) for k in range(1000)}
     occlusion = collected(beside, 1000)
     assert (min(occlusion.parts), max(occlusion.parts)) == (151, 651)
@@ -132,7 +132,7 @@ def test_what_is_beside_the_lips_is_believed_near_a_sure_thing_and_on_shaven_fac
     assert collected({k: OcclusionFinding(beside=spot(slice(10, 20))) for k in range(100)}, 100).parts == {}
 
 
-def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
+def test_an_occluder_of_skin_colour_is_found_by_the_missing_lip_colour():
     rng = np.random.default_rng(0)
     tints = rng.normal((-4, 14, 5), 1.5, (900, 3)).astype(np.float32)
     assert not tints_away(tints).any()
@@ -140,10 +140,10 @@ def test_a_thing_of_skin_colour_takes_the_lips_colour_away():
     tints[500] = np.nan
     assert np.flatnonzero(tints_away(tints)).tolist() == list(range(400, 460))
     often = np.where(rng.random(900)[:, None] < 0.4, 0.0, (-4.0, 14.0, 5.0)).astype(np.float32)
-    assert not tints_away(often).any()  # too often to be a thing
+    assert not tints_away(often).any()  # too often to be an occluder
     findings = {k: OcclusionFinding(tint=tuple(tint)) for k, tint in enumerate(tints[460:])}
     findings[20] = findings[60] = findings[62] = OcclusionFinding(tint=(0.0, 0.0, 0.0))
-    assert collected(findings, 440).hidden == {60, 62}  # a single frame is no thing
+    assert collected(findings, 440).hidden == {60, 62}  # a single frame is no occluder
 
 
 def test_a_hand_on_a_single_frame_is_none():
@@ -171,15 +171,15 @@ def test_a_hand_on_a_single_frame_is_none():
     assert collected(last, 60).hidden == {58, 59}
 
 
-def test_a_thing_drawn_where_there_is_none_is_not_shown(seen):
+def test_an_occluder_that_the_model_drew_again_is_left_out(seen):
     crop, points, _ = seen
     place = points[152] * 0.9 + points[14] * 0.1 - (16, 0)
     occlusion = collected({k: OcclusionFinding(beside=spot(slice(20, 75)), certain=True) for k in range(5)}, 5)
     drawn, cheeks, core = with_ball(crop, place, 6), points[list(CHEEKS)], mouth_core(points[list(OUTER_LIPS)], SIZE)
-    shown = occlusion.without_residual_occluder(drawn, crop, cheeks, core)
+    visible = occlusion.without_residual_occluder(drawn, crop, cheeks, core)
     x, y = place.astype(int)
-    assert shown[y, x] < 0.1
-    assert shown[int(points[14][1]) - 30, 80] == 1
+    assert visible[y, x] < 0.1
+    assert visible[int(points[14][1]) - 30, 80] == 1
     assert (occlusion.without_residual_occluder(crop, crop, cheeks, core) == 1).all()
     assert (occlusion.without_residual_occluder(drawn, drawn, cheeks, core) == 1).all()
     opened = with_ball(crop, points[14] + (0, 3), 9)
@@ -196,7 +196,13 @@ def made(footage, pictures, speech, talker, tmp_path, seen):
         frames = [with_ball(p, face[14, :2], radius * width) if 4 <= k < 8 else p for k, p in enumerate(pictures)]
         source = footage(frames)
         result = generate(
-            source, speech, tmp_path / f"{occlusion}.mkv", model=talker, occlusion=occlusion, lossless=True
+            source,
+            speech,
+            tmp_path / f"{occlusion}.mkv",
+            fit="silence",
+            model=talker,
+            occlusion=occlusion,
+            lossless=True,
         )
         pairs = zip(read_frames(source), read_frames(result.output), strict=True)
         return result, [np.abs(a.pixels.astype(int) - b.pixels).max(axis=2) for a, b in pairs]
@@ -226,7 +232,7 @@ def test_a_finger_on_the_lips_passes_through_and_is_reported(footage, pictures, 
     cv2.line(where, *(end.astype(int).tolist() for end in ends), 1, int(0.7 * width))
     frames = [np.where(where[..., None] > 0, skin, p) if k in (6, 7) else p for k, p in enumerate(pictures)]
     source = footage(frames)
-    result = generate(source, speech, tmp_path / "out.mkv", model=talker, lossless=True)
+    result = generate(source, speech, tmp_path / "out.mkv", fit="silence", model=talker, lossless=True)
     assert [(s.first, s.last, s.reason) for s in result.passed_through] == [(6, 7, "mouth covered")]
     pairs = zip(read_frames(source), read_frames(result.output), strict=True)
     changes = [np.abs(a.pixels.astype(int) - b.pixels).max() for a, b in pairs]

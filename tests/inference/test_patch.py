@@ -51,7 +51,7 @@ def test_the_same_mouth_is_as_sharp_as_the_source():
     assert np.abs(sharp - truth).mean() < 0.35 * np.abs(plain - truth).mean()
 
 
-def test_another_mouth_borrows_nothing():
+def test_a_different_mouth_gets_no_detail():
     frame = scene()
     other = 255 - small(frame)
     plain = pasted(frame, other, paste_patch)
@@ -68,7 +68,7 @@ def test_small_faces_are_left_alone():
     assert np.array_equal(a.difference, b.difference)
 
 
-def test_what_is_lent_comes_from_the_place_it_names_and_is_as_sharp_as_there():
+def test_transferred_detail_comes_from_the_place_it_names_and_is_as_sharp_as_there():
     frame, whole, nothing = scene(), np.ones((SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE, 3), np.float32)
     move, away = enlarged(np.eye(2, 3), 1 / SCALE), (7, 12)  # pixels of the other frame, whole ones: none is in between
     other = np.roll(frame, away, axis=(0, 1))
@@ -83,7 +83,7 @@ def test_what_is_lent_comes_from_the_place_it_names_and_is_as_sharp_as_there():
     assert gap.mean() < 0.05 * np.abs(plain.difference).mean(), "of half of it, half"
 
 
-def test_what_is_lent_to_a_smaller_face_does_not_alias():
+def test_detail_transferred_to_a_smaller_face_does_not_alias():
     grain = np.random.default_rng(0).integers(0, 255, (384, 384, 1), np.uint8).repeat(3, 2)
     frame, whole, nothing = np.full((SIZE, SIZE, 3), 128, np.uint8), np.ones((SIZE, SIZE)), np.zeros((SIZE, SIZE, 3))
     where = (grid(SIZE, SIZE) * SCALE + (SCALE - 1) / 2).astype(np.float32)

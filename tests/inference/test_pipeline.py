@@ -37,7 +37,7 @@ def made(footage, pictures, speech, talker, tmp_path):
     def tracklet(options=None, frames=None, **tags):
         source = footage(pictures if frames is None else frames, **tags)
         output = tmp_path / "out.mp4"
-        return source, output, generate(source, speech, output, model=talker, **(options or {}))
+        return source, output, generate(source, speech, output, fit="silence", model=talker, **(options or {}))
 
     return tracklet
 
@@ -133,7 +133,7 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
 ):
     monkeypatch.setattr(pipeline, "SEGMENT", 4)
     source, output = footage(pictures), tmp_path / "out.mp4"
-    options = {"model": talker, "reference": reference, "batch": 2}
+    options = {"model": talker, "reference": reference, "batch": 2, "fit": "silence"}
     generate(source, speech, tmp_path / "whole.mp4", **options)
     drawn: list[int] = []
     draw = pipeline.MouthSampler.draw
@@ -212,7 +212,7 @@ def test_an_output_that_is_an_input_is_refused(footage, pictures, speech, talker
     target.symlink_to(tmp_path / which)
     before = (tmp_path / which).read_bytes()
     with pytest.raises(OutputError, match="is also an input"):
-        generate(source, speech, target, model=talker)
+        generate(source, speech, target, fit="silence", model=talker)
     assert (tmp_path / which).read_bytes() == before
 
 

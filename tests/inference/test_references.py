@@ -1,4 +1,4 @@
-"""Mouths from closed to open: which are kept, what lies between them, and which one a frame is shown."""
+"""Mouths from closed to open: which are kept, what lies between them, and which one each frame gets."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def tracklet(references: StoredReferences | None, face: int = 0) -> Tracklet:
 
 def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
     rng = np.random.default_rng(0)
-    apertures, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
+    openings, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
     turns[:20] = 0.5  # heads turned away
-    chosen = choose_references(apertures, turns, np.ones(60))
-    found = apertures[chosen]
+    chosen = choose_references(openings, turns, np.ones(60))
+    found = openings[chosen]
     assert 4 <= len(chosen) <= KEPT
     assert (np.diff(found) > 0).all()
     assert found[0] < 0.04
@@ -61,10 +61,10 @@ def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
 
 
 def test_blurred_ones_are_not_kept_and_the_sharpest_are_not_preferred():
-    apertures, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
+    openings, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
     blur[::3], teeth[::3] = 0.2, 9
-    assert all(k % 3 for k in choose_references(apertures, np.zeros(93), blur))
-    assert choose_references(apertures, np.zeros(93), teeth) == choose_references(apertures, np.zeros(93), np.ones(93))
+    assert all(k % 3 for k in choose_references(openings, np.zeros(93), blur))
+    assert choose_references(openings, np.zeros(93), teeth) == choose_references(openings, np.zeros(93), np.ones(93))
 
 
 def test_a_mouth_that_never_moves_is_kept_once():
@@ -82,7 +82,7 @@ def test_between_the_pictures_lie_others_that_open_step_by_step():
     assert len(set(gaps)) > 6, "not only the three that were kept"
 
 
-def test_the_nearest_is_shown_and_nothing_beyond_the_ends():
+def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
     openings = np.float32([0, 0.1, 0.2])
     reference_set = ReferenceSet(np.zeros((3, 4, 4, 3), np.uint8), openings, 0.1, (), openings)
     assert reference_set.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
@@ -135,12 +135,12 @@ def test_a_bank_holds_the_present_tracklet_of_each_face():
         tracklet(kept([0, 0.2])),
         tracklet(kept([0, 0.3]), face=1),
     )
-    shown = reference_bank.of(first)
-    assert reference_bank.of(first) is shown
+    references = reference_bank.of(first)
+    assert reference_bank.of(first) is references
     assert reference_bank.of(other) is not None
-    assert reference_bank.of(first) is shown
-    assert reference_bank.of(second) is not shown
-    assert reference_bank.of(first) is not shown, "forgotten when another tracklet of that face began"
+    assert reference_bank.of(first) is references
+    assert reference_bank.of(second) is not references
+    assert reference_bank.of(first) is not references, "forgotten when another tracklet of that face began"
     assert reference_bank.of(tracklet(None)) is None
 
 

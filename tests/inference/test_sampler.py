@@ -83,12 +83,12 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
     )
     mouths.draw(tracklet, crops, times)
     reference_set = mouths.bank.of(tracklet)
-    (shown, latents, heard), nearest = seen[0], reference_set.nearest(wanted)
+    (references, latents, lips), nearest = seen[0], reference_set.nearest(wanted)
     assert len(set(nearest.tolist())) > 1
-    assert torch.equal(shown, to_tensor(reference_set.crops[nearest]))
+    assert torch.equal(references, to_tensor(reference_set.crops[nearest]))
     assert latents.shape == (6, 8, 4, 4)
     wide = min(1.6, 0.05 / (0.5 * 0.05))
-    assert heard[:, -1].numpy() == pytest.approx(0.5 + limited((every - 0.25) * wide, 3.0)[:, -1].numpy(), abs=1e-2)
+    assert lips[:, -1].numpy() == pytest.approx(0.5 + limited((every - 0.25) * wide, 3.0)[:, -1].numpy(), abs=1e-2)
 
 
 def test_a_model_without_an_opening_unit_gets_one_reference() -> None:

@@ -1,4 +1,4 @@
-"""Which frame shows when, for every length rule; no face and no model needed."""
+"""The schedule of source frames for every way to fit lengths, without a face or a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def clip(footage):
     return SourceClip(path, probe(path))
 
 
-def shown(clip: SourceClip, fit: str, seconds: float) -> list[tuple[int, int]]:
+def scheduled(clip: SourceClip, fit: str, seconds: float) -> list[tuple[int, int]]:
     """(index, time in ms) of each output frame; checks that the pictures are those of the index."""
     items = list(schedule(clip, np.array(STAMPS), fit, seconds))
     for item in items:
@@ -35,22 +35,22 @@ STEP = 47  # ms a frame on average, which the last one is held
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 5.0])
 def test_silence_keeps_exactly_the_video(clip, seconds):
-    assert shown(clip, "silence", seconds) == ONCE
+    assert scheduled(clip, "silence", seconds) == ONCE
 
 
 @pytest.mark.parametrize("fit", ["loop", "bounce", "freeze"])
 def test_short_speech_keeps_exactly_the_video(clip, fit):
-    assert shown(clip, fit, 0.1) == ONCE
+    assert scheduled(clip, fit, 0.1) == ONCE
 
 
 def test_cut_ends_with_the_shorter(clip):
-    assert shown(clip, "cut", 0.1) == ONCE[:3]
-    assert shown(clip, "cut", 9.0) == ONCE
-    assert shown(clip, "cut", 0.0001) == ONCE[:1]
+    assert scheduled(clip, "cut", 0.1) == ONCE[:3]
+    assert scheduled(clip, "cut", 9.0) == ONCE
+    assert scheduled(clip, "cut", 0.0001) == ONCE[:1]
 
 
 def test_loop_repeats_with_the_same_rhythm(clip):
-    items = shown(clip, "loop", 0.7)
+    items = scheduled(clip, "loop", 0.7)
     period = items[5][1]
     assert 190 < period <= 190 + 60
     assert items[:5] == ONCE
@@ -59,7 +59,7 @@ def test_loop_repeats_with_the_same_rhythm(clip):
 
 
 def test_bounce_goes_back_and_forth_without_doubling_the_ends(clip):
-    items = shown(clip, "bounce", 0.8)
+    items = scheduled(clip, "bounce", 0.8)
     assert [k for k, _ in items] == [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1, 0, 1][: len(items)]
     times = [t for _, t in items]
     assert times == sorted(set(times))
@@ -68,7 +68,7 @@ def test_bounce_goes_back_and_forth_without_doubling_the_ends(clip):
 
 
 def test_freeze_holds_the_last_frame(clip):
-    items = shown(clip, "freeze", 0.5)
+    items = scheduled(clip, "freeze", 0.5)
     assert {k for k, _ in items[5:]} == {4}
     assert np.ptp(np.diff([t for _, t in items[4:]])) == 0
     assert items[-1][1] < 500

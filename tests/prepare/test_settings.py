@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import ConfigError
+from dithead.option_fields import option_fields
 from dithead.prepare.prepare_dataset import PrepareResult, prepare_dataset
-from dithead.prepare.settings import PrepareConfig, PrepareOptions, option_fields
+from dithead.prepare.settings import PrepareConfig, PrepareOptions
 
 NAMES = [
     "size", "fps", "min_seconds", "max_seconds", "correct_offset", "offset_confidence", "min_confidence", "keep_silent",
@@ -21,14 +22,15 @@ NAMES = [
 
 
 def test_the_options_are_these():
-    assert list(option_fields()) == NAMES
+    assert [each.name for each in option_fields(PrepareOptions)] == NAMES
 
 
 def test_python_shows_every_option_with_its_default():
     parameters = inspect.signature(prepare_dataset).parameters
     assert list(parameters) == ["raw_dir", "output", "progress", *NAMES]
-    assert all(parameters[name].default == each.default for name, (each, _) in option_fields().items())
-    assert all(each.metadata["help"] in (prepare_dataset.__doc__ or "") for each, _ in option_fields().values())
+    for each in option_fields(PrepareOptions):
+        assert parameters[each.name].default == each.default
+        assert f"{each.name}: {each.metadata['help']}" in (prepare_dataset.__doc__ or "")
 
 
 def test_the_command_line_has_every_option():

@@ -79,7 +79,7 @@ def write_official(compact: Path, root: Path) -> None:
         path = root / "targets" / _TARGETS.get(first, first) / f"{rest}.target"
         path.parent.mkdir(parents=True, exist_ok=True)
         index = data["source_index"][data[f"t/{name}/idx"]]
-        rows = zip(index, data[f"t/{name}/delta"].astype(np.float64), strict=True)
+        rows = zip(index, data[f"t/{name}/delta"].astype(np.float64).tolist(), strict=True)
         path.write_text("# MakeHuman target\n" + "".join(f"{i} {x!r} {y!r} {z!r}\n" for i, (x, y, z) in rows))
     if (compact / "stand_ins.json").is_file():
         shutil.copy(compact / "stand_ins.json", root)

@@ -25,7 +25,7 @@ from dithead.synth.face.motion import rotation_matrix
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.identity import Identity, macro_key_weights, sample_identity
-from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.head.landmark_vertices import landmark_points
 from dithead.synth.person.person import Person, frame_uniforms
 from dithead.synth.person.textures_and_light import skin_picture
 from dithead.synth.scene.setting import Light, sample_setting

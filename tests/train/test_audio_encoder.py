@@ -18,9 +18,9 @@ from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 from dithead.train.data.clips import DataSource
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
 from dithead.train.data.speech_dataset import SpeechDataset, SpeechTrack, cut_mel
+from dithead.train.stages.assemble_model import load_audio
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.options import AudioOptions
-from dithead.train.stages.parts import load_audio
 
 TINY = get_preset("tiny")
 LIP_PREDICTOR = {"lip_predictor_hidden": 40, "lip_predictor_heads": 2, "lip_predictor_layers": 2}

@@ -1,4 +1,4 @@
-"""What a clip says of itself is believed: its frame rate, and whether it has speech."""
+"""Training uses each clip's own frame rate, and leaves out clips without speech where it needs speech."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def head() -> Any:
     return build_model(TINY.model)
 
 
-def test_the_denoiser_hears_a_frame_at_the_clips_own_rate(fast: Path, tmp_path: Path, head: Any) -> None:
+def test_the_denoiser_gets_the_speech_of_a_frame_at_the_clips_own_rate(fast: Path, tmp_path: Path, head: Any) -> None:
     data = cached(fast, tmp_path, head)
     clip = data.clips[0]
     assert int(clip.fps) == 50

@@ -1,4 +1,4 @@
-"""The card says whose footage a model has seen, and not whose it has not."""
+"""The model card names the footage that a model was trained on, and no other."""
 
 from pathlib import Path
 

@@ -41,7 +41,7 @@ def clip(references: int = 1, frames: int = FRAMES) -> HeldOutClip:
     return held_out_clips(dataset)[0]
 
 
-def head(moved: list[float] | None, references: int = 1) -> Any:
+def talker(moved: list[float] | None, references: int = 1) -> Any:
     """A model whose mouth is its reference, and which predicts that the lips open by ``moved`` more than usual."""
     config = SimpleNamespace(dit=SimpleNamespace(references=references), steps=1, guidance=1.0, opening_unit=1.0)
 
@@ -80,28 +80,28 @@ def test_references_are_mouths_as_open_as_predicted_and_never_the_frame_itself()
     mean = (FRAMES - 1) / 20
     predicted = [k / 10 - mean for k in [*range(SAMPLED - 3), 17, 18, 25]]
     one = clip()
-    made = sample(head(predicted), one)
+    made = sample(talker(predicted), one)
     assert made[:, 0, 3, 0].tolist() == [16.0] * (SAMPLED - 3) + [17.0, 18.0, 19.0]
     torch.testing.assert_close(made[:, :, :2], one.latent[:, :, :2])
-    torch.testing.assert_close(paste_references(head(predicted), one), made)
+    torch.testing.assert_close(paste_references(talker(predicted), one), made)
 
 
 def test_one_reference_serves_all_frames_where_wanted_or_nothing_is_predicted() -> None:
     one = clip()
     last = float(one.reference[0, 0, 0, 0])
-    for made in (sample(head([0.0] * SAMPLED), one, references="fixed"), sample(head(None), one)):
+    for made in (sample(talker([0.0] * SAMPLED), one, references="fixed"), sample(talker(None), one)):
         assert set(made[:, 0, 3, 0].tolist()) == {last}
 
 
 def test_the_previous_output_can_be_the_reference() -> None:
     one = clip()
-    made = sample(head([0.0] * SAMPLED), one, references="previous")
+    made = sample(talker([0.0] * SAMPLED), one, references="previous")
     assert set(made[:, 0, 3, 0].tolist()) == {float(one.reference[0, 0, 0, 0])}
     assert made[1:, 0, 0, 0].tolist() == one.latent[1:, 0, 0, 0].tolist()
 
 
 def test_several_references_are_the_nearest_ones_and_short_clips_use_their_own_frames() -> None:
-    three = head([10.0] * SAMPLED, references=3)
+    three = talker([10.0] * SAMPLED, references=3)
     seen = record_references(three)
     sample(three, clip(references=3))
     assert seen[0][0, ::2, 0, 0].tolist() == [19.0, 18.0, 17.0]
@@ -111,7 +111,7 @@ def test_several_references_are_the_nearest_ones_and_short_clips_use_their_own_f
 
 
 def test_a_model_without_references_gets_none_and_pasting_them_is_still_measured() -> None:
-    none, one = head([10.0] * SAMPLED, references=0), clip(references=0)
+    none, one = talker([10.0] * SAMPLED, references=0), clip(references=0)
     seen = record_references(none)
     sample(none, one)
     assert [reference.shape[1] for reference in seen] == [0]

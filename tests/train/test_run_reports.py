@@ -1,4 +1,4 @@
-"""What a run costs, said beforehand, and what runs gave, side by side."""
+"""The estimated cost of a run, and the table that compares finished runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training survives: stops, kills, full disks, changed data; and several processes train as one does."""
+"""Training survives stops, kills, full disks, changed data; and several processes train as one does."""
 
 from __future__ import annotations
 

@@ -72,15 +72,15 @@ def windows(count: int, frames: int) -> Batch:
 def test_training_against_the_expert_raises_its_agreement_and_moves_the_denoiser_alone(expert: Path) -> None:
     torch.manual_seed(0)
     preset = get_preset("tiny", ["dit.sync_weight=1"])
-    head = build_model(preset.model)
-    head.autoencoder.requires_grad_(False)
+    talker = build_model(preset.model)
+    talker.autoencoder.requires_grad_(False)
     frozen = load_loss_expert(preset.dit, expert)
     assert frozen is not None
-    sync_loss, batch = SyncLoss(frozen, head, 5), windows(3, 5)
-    trainable = Trainable(head.dit, 3e-3, 0.9)
+    sync_loss, batch = SyncLoss(frozen, talker, 5), windows(3, 5)
+    trainable = Trainable(talker.dit, 3e-3, 0.9)
     device = torch.device("cpu")
-    update = _DenoiserUpdate(preset.dit, make_objective("flow"), trainable, head.audio, device, None, sync_loss)
-    before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+    update = _DenoiserUpdate(preset.dit, make_objective("flow"), trainable, talker.audio, device, None, sync_loss)
+    before = {name: tensor.clone() for name, tensor in talker.state_dict().items()}
     losses = []
     for _ in range(30):
         loss = sync_loss(update._estimate, batch)
@@ -88,7 +88,7 @@ def test_training_against_the_expert_raises_its_agreement_and_moves_the_denoiser
         losses.append(float(loss.detach()))
         trainable.step(3e-3, 1.0)
     assert losses[-1] < losses[0] - 0.05
-    moved = {name for name, tensor in head.state_dict().items() if not torch.equal(tensor, before[name])}
+    moved = {name for name, tensor in talker.state_dict().items() if not torch.equal(tensor, before[name])}
     assert moved
     assert all(name.startswith("dit.") for name in moved)
     assert all(p.grad is None for p in frozen.parameters())

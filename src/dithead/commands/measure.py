@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable
-from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, Model, given, out, say
+from dithead.commands.shared import Json, Model, given, out, say, takes_options
 from dithead.evaluate.options import EvaluateOptions
 
 Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE, face=FILE or syncnet=FILE.")]
 
 
-def _takes_options(cls: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of a dataclass; they arrive as keywords, None where not given."""
-    parameters = [_parameter(each, each.metadata.get("cli_type", type(each.default))) for each in fields(cls)]
-
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(function, include_extras=True)
-        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        every = [*(p.replace(annotation=hints[p.name]) for p in own), *parameters]
-        function.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
-        function.__annotations__ = {p.name: p.annotation for p in every}
-        return function
-
-    return register
-
-
-def _parameter(each: Field[Any], kind: Any) -> inspect.Parameter:
-    """An option of the command line of type ``kind``, with the name, the help and the range written with the field."""
-    name, about = each.name, each.metadata
-    shown = str(each.default) if isinstance(each.default, str | int) else False
-    flag = about.get("flag", f"--{name.replace('_', '-')}")
-    option = typer.Option(flag, help=about["help"], min=about.get("minimum"), show_default=shown)
-    annotation = Annotated[kind | None, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-@_takes_options(EvaluateOptions)
+@takes_options(EvaluateOptions)
 def evaluate(
     data: Annotated[Path, typer.Option(help="Videos of people never trained on, or a prepared dataset.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Report folder; the same command resumes it.")],

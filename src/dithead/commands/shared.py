@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Container
-from dataclasses import Field, asdict
+from collections.abc import Callable, Container, Mapping
+from dataclasses import MISSING, Field, asdict
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import GenericAlias
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from dithead.errors import ConfigError
-from dithead.options import SamplingOptions, choices_of, option_fields, option_types
+from dithead.option_fields import choices_of, option_fields, value_types
 
 Model = Annotated[str | None, typer.Option(help="A shipped name, a model folder or a hub id (org/name@revision).")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Data = Annotated[list[str], typer.Option(help="A prepared dataset, FOLDER or FOLDER:WEIGHT; repeatable.")]
 PresetName = Annotated[str, typer.Option(help="One of those that `dithead presets` lists.")]
@@ -24,26 +23,25 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="A preset's setting, as model.objective=ddpm; repeatable.")
 ]
 Run = Annotated[Path, typer.Option("--output", "-o", help="Run folder; the same command resumes it.")]
-Init = Annotated[Path | None, typer.Option(help="Run of the same stage to start from; for dit a model folder, too.")]
-TrainSteps = Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")]
 
 
 def takes_options(
-    cls: type[SamplingOptions], *, but: Container[str] = ()
+    cls: type[Any], *, only: Container[str] | None = None, without: Container[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a class, which then arrive as keywords; those not given are None.
 
     Args:
-        cls: Where the options are written, with their help and defaults.
-        but: Options that the command declares itself.
+        cls: The dataclass in which the options are declared, with their help and defaults; see ``option_fields``.
+        only: The options that the command has; all of them by default.
+        without: Options that the command declares itself.
     """
-    types = option_types(cls)
-    shared = [_parameter(cls, each, types[each.name]) for each in option_fields(cls) if each.name not in but]
+    chosen = [each for each in option_fields(cls) if only is None or each.name in only]
+    options = [_parameter(cls, each) for each in chosen if each.name not in without]
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(function, include_extras=True)
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        parameters = [*(p.replace(annotation=hints[p.name]) for p in own), *shared]
+        parameters = [*(p.replace(annotation=hints[p.name]) for p in own), *options]
         function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         function.__annotations__ = {p.name: p.annotation for p in parameters}
         return function
@@ -51,17 +49,34 @@ def takes_options(
     return register
 
 
-def _parameter(cls: type[SamplingOptions], each: Field[Any], kind: Any) -> inspect.Parameter:
+def _parameter(cls: type[Any], each: Field[Any]) -> inspect.Parameter:
     """An option as a parameter of a typer command; one that is not given is None, so that the class's default holds."""
     flag = f"--{each.name.replace('_', '-')}"
-    if kind is bool and each.default:
+    if each.default is True:
         flag = f"{flag}/--no-{flag[2:]}"
-    if choices_of(cls, each) or each.name == "model":
-        kind = str
-    shown_default = False if each.default in (None, False) else str(each.default)
-    option = typer.Option(flag, help=each.metadata["help"], show_default=shown_default)
-    annotation = Annotated[kind | None, option]
+    is_hidden = isinstance(each.default, tuple) or any(each.default is value for value in (None, False, MISSING))
+    option = typer.Option(
+        each.metadata.get("flag", flag),
+        help=each.metadata["help"],
+        envvar=each.metadata.get("envvar"),
+        show_default=False if is_hidden else str(each.default),
+    )
+    kind: Any = _parsed_type(cls, each)
+    annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _parsed_type(cls: type[Any], each: Field[Any]) -> Any:
+    """The type as which typer parses an option: a list of texts (NAME=FILE) for a mapping, text for a choice."""
+    first, *others = value_types(cls, each)
+    origin = get_origin(first)
+    if choices_of(cls, each):
+        return str
+    if others:
+        return Path if Path in (first, *others) else str
+    if origin is None:
+        return first
+    return GenericAlias(list, str if issubclass(origin, Mapping) else get_args(first)[0])
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ SpeakersFile = Annotated[
 ]
 
 
-@takes_options(GenerateOptions, but=("speakers",))
+@takes_options(GenerateOptions, without=("speakers",))
 def generate(
     video: Video = None,
     audio: Audio = None,
@@ -70,6 +70,8 @@ def _generate_one(video: Path, audio: Path, output: Path, options: dict[str, Any
     out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
     for span in result.passed_through:
         say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
+    for note in result.notes:
+        say(f"note: {note}")
 
 
 def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:

@@ -129,5 +129,5 @@ def load_torchscript(path: Path) -> Any:
 
 
 def takes_argument(script: Any, argument: str) -> bool:
-    """Whether the ``forward`` of a TorchScript has an argument of this name."""
+    """Return whether the ``forward`` of a TorchScript has an argument of this name."""
     return any(a.name == argument for a in script.forward.schema.arguments)

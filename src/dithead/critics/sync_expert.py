@@ -111,7 +111,7 @@ class SyncExpert(nn.Module):
         return self.log_scale.clamp(0, math.log(40.0)).exp()
 
     def embed_mouths(self, mouths: Tensor) -> Tensor:
-        """Mouth images (B, T, C, K, K) in [-1, 1], colour or grey, to unit vectors (B, T, E)."""
+        """Embed mouth images (B, T, C, K, K) in [-1, 1], colour or grey, as unit vectors (B, T, E)."""
         b, t = mouths.shape[:2]
         x = self._normalise(_to_channels(mouths, self.config.colour))  # (B, T, C, K, K)
         half = self.config.frames // 2
@@ -122,12 +122,12 @@ class SyncExpert(nn.Module):
         return F.normalize(self.to_picture(x).float(), dim=-1)
 
     def embed_speech(self, mel: Tensor) -> Tensor:
-        """Level-normalised log-mel (B, M, 80), video frame i at mel frame 4 i, to unit vectors (B, T, E)."""
+        """Embed level-normalised log-mel (B, M, 80), video frame i at mel frame 4 i, as unit vectors (B, T, E)."""
         x = self.sound(mel.transpose(1, 2)).transpose(1, 2)  # (B, T, 5 w)
         return F.normalize(self.to_sound(x).float(), dim=-1)
 
     def similarity(self, mouths: Tensor, mel: Tensor) -> Tensor:
-        """Cosine (B, T) of mouth images (B, T, C, K, K) and speech (B, M, 80); differentiable in both."""
+        """Return the cosine (B, T) of mouth images (B, T, C, K, K) and speech (B, M, 80), differentiable in both."""
         return (self.embed_mouths(mouths) * self.embed_speech(mel)).sum(-1)
 
     def _normalise(self, x: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class _TemporalBlock(nn.Module):
 
 
 def contrastive_losses(mouths: Tensor, speech: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropies of finding the embedding that belongs to a given one.
+    """Compute the cross-entropies of finding the speech that belongs to a mouth, and the mouth that belongs to speech.
 
     Among the frames of one clip every negative has the same person, voice and light: only the movement distinguishes
     it.
@@ -191,7 +191,7 @@ def contrastive_losses(mouths: Tensor, speech: Tensor, scale: Tensor) -> tuple[T
 
 
 def pair_loss(mouths: Tensor, speech: Tensor, scale: Tensor, least: int = 3) -> Tensor:
-    """Binary cross-entropy of distinguishing the true speech from that ``least`` or more frames away; chance is 0.693.
+    """Compute the binary cross-entropy of telling the true speech from speech of another moment; chance is 0.693.
 
     Args:
         mouths: Embeddings of the mouth (B, T, E).

@@ -43,15 +43,15 @@ class SpeakingClip(Protocol):
         ...
 
     def frames(self) -> NDArray[np.uint8]:
-        """Aligned crops (N, S, S, 3)."""
+        """Return the aligned crops (N, S, S, 3)."""
         ...
 
     def audio(self) -> Wave:
-        """Samples (n,) at 16 kHz."""
+        """Return the samples (n,) at 16 kHz."""
         ...
 
     def track(self) -> Any:
-        """Its ``landmarks`` are those of the crops (N, 478, 2)."""
+        """Return an object whose ``landmarks`` are those of the crops (N, 478, 2)."""
         ...
 
 
@@ -95,14 +95,23 @@ def find_crops_offset(
 
 
 def find_mouths_offset(mouths: Images, wave: Wave, expert: SyncExpert) -> Offset:
-    """The same for mouth images (N, K, K, 3) of the expert's own side, as ``crop_mouths`` cuts them."""
+    """Find the offset between mouth images and their speech.
+
+    Args:
+        mouths: (N, K, K, 3) of the expert's own side K, as ``crop_mouths`` cuts them, at 25 frames a second.
+        wave: Samples (n,) at 16 kHz.
+        expert: The network that measures.
+
+    Raises:
+        ConfigError: There are fewer than five frames.
+    """
     with torch.inference_mode():
         mouth_embeddings = expert.embed_mouths(mouths_to_tensor(mouths[None]))[0]
         return find_offset(mouth_embeddings, expert.embed_speech(speech_mel(wave, len(mouths))[None])[0])
 
 
 def mouth_centre(landmarks: NDArray[Any]) -> tuple[float, float]:
-    """Median over time of the lips' centre (x, y), from crop landmarks (N, 478, 2)."""
+    """Return the median over time of the lips' centre (x, y), from crop landmarks (N, 478, 2)."""
     x, y = np.nanmedian(np.asarray(landmarks)[:, list(OUTER_LIPS), :2].mean(axis=1), axis=0)
     return float(x), float(y)
 
@@ -132,12 +141,20 @@ def crop_mouths(crops: Images, centre: tuple[float, float], side: int, region: f
 
 
 def mouths_to_tensor(mouths: NDArray[np.uint8]) -> Tensor:
-    """Mouth images (B, N, K, K, 3) to (B, N, 3, K, K) in [-1, 1]."""
+    """Turn mouth images (B, N, K, K, 3) of 8 bits into (B, N, 3, K, K) in [-1, 1]."""
     return torch.from_numpy(np.ascontiguousarray(mouths)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
 
 
 def speech_mel(wave: Wave, frames: int) -> Tensor:
-    """Samples (n,) at 16 kHz to level-normalised log-mel (4 N, 80) for ``frames`` frames; silence follows the sound."""
+    """Compute level-normalised log-mel of speech.
+
+    Args:
+        wave: Samples (n,) at 16 kHz.
+        frames: Number N of video frames at 25 a second; silence follows the end of the speech.
+
+    Returns:
+        (4 N, 80).
+    """
     mel = normalise_level(log_mel(torch.from_numpy(np.ascontiguousarray(wave, np.float32))))
     wanted = frames * MEL_PER_FRAME
     return torch.nn.functional.pad(mel[:wanted], (0, 0, 0, max(0, wanted - len(mel))), value=FLOOR)

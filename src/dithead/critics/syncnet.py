@@ -55,11 +55,11 @@ class SyncNet(nn.Module):
         )  # fmt: skip
 
     def forward_lip(self, faces: Tensor) -> Tensor:
-        """Face images (N, 3, 5, 224, 224), blue first, 0 to 255, to (N, E)."""
+        """Embed face images (N, 3, 5, 224, 224), blue first, 0 to 255, as (N, E)."""
         return torch.as_tensor(self.netfclip(self.netcnnlip(faces).flatten(1)))
 
     def forward_aud(self, sound: Tensor) -> Tensor:
-        """Cepstra (N, 1, 13, 20) to (N, E)."""
+        """Embed cepstra (N, 1, 13, 20) as (N, E)."""
         return torch.as_tensor(self.netfcaud(self.netcnnaud(sound).flatten(1)))
 
     @torch.inference_mode()
@@ -96,7 +96,7 @@ def load_syncnet(path: Path | str) -> SyncNet:
 
 
 def mfcc(wave: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Samples (n,) in [-1, 1] to cepstra (M, 13), as ``python_speech_features.mfcc`` makes them from 16-bit sound."""
+    """Compute cepstra (M, 13) of samples (n,) in [-1, 1], as ``python_speech_features.mfcc`` does for 16-bit sound."""
     x = np.round(np.asarray(wave, np.float64) * 32768)
     x = np.append(x[:1], x[1:] - 0.97 * x[:-1])
     count = 1 + max(0, -(-(len(x) - _LENGTH) // _STEP))

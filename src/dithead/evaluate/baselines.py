@@ -16,19 +16,19 @@ from dithead.face.compositing import composite
 from dithead.face.masks import polygon_mask, stable_polygon
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
+from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.types import Mask, Wave
 
 TRUTH, COPY, FROZEN = "truth", "copy_input", "frozen_mouth"
 LABELS = {TRUTH: "ground truth, encoded again", COPY: "input copied", FROZEN: "input, mouth frozen"}
 """Row of the report -> its name for readers."""
-RATE = 16000  # Hz
 FEATHER = 6.0
 """Pixels of the aligned crop over which the frozen mouth is blended into the frame (our choice)."""
 
 
 def write_copy(source: Observation, path: Path, audio: Wave) -> Path:
     """Encode the frames of the source once more, with ``audio`` (n,) at 16 kHz; return the path."""
-    with VideoWriter(path, source.info, audio=(audio, RATE)) as writer:
+    with VideoWriter(path, source.info, audio=(audio, SAMPLE_RATE)) as writer:
         for frame in read_frames(source.path):
             writer.write(frame.pixels, frame.pts, frame.time_base)
     return path
@@ -46,7 +46,7 @@ def write_frozen(source: Observation, path: Path, audio: Wave) -> Path:
         FaceError: The source has no face.
     """
     closed, mask = _most_closed(source), _lower_face(source)
-    with VideoWriter(path, source.info, audio=(audio, RATE)) as writer:
+    with VideoWriter(path, source.info, audio=(audio, SAMPLE_RATE)) as writer:
         for frame, transform in zip(read_frames(source.path), source.transforms, strict=True):
             pixels = frame.pixels
             if transform is not None:
@@ -59,7 +59,7 @@ def _most_closed(source: Observation) -> int:
     """The index of the frame with the most closed mouth."""
     if source.lips.missed == source.frames:
         raise FaceError(f"{source.path}: no face in any frame; leave this clip out")
-    return int(np.nanargmin(source.lips.aperture))
+    return int(np.nanargmin(source.lips.openings))
 
 
 def _lower_face(source: Observation) -> Mask:

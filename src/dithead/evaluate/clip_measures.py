@@ -24,10 +24,10 @@ from dithead.evaluate.lip_series import (
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.observe_video import Observation
 from dithead.media.audio import read_audio
+from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.prepare.settings import PrepareConfig
 from dithead.types import Wave
 
-RATE = 16000  # Hz
 CONFIDENT: float = PrepareConfig.offset_confidence
 """Confidence of the sync expert from which its offset of a true video is believed, as in ``dithead prepare``."""
 MAX_AUDIO_OFFSET = 0.5  # seconds searched to either side for the offset of a file's sound
@@ -104,16 +104,16 @@ def measure_silent(generated: Observation, source: Observation) -> Measures:
 def audio_offset(path: Path, wave: Wave) -> float:
     """Return the milliseconds by which a video's sound is later than ``wave`` (n,) at 16 kHz; NaN if it is silent."""
     try:
-        sound = read_audio(path, RATE)
+        sound = read_audio(path, SAMPLE_RATE)
     except MediaError:
         return float("nan")
     if not np.any(sound) or not np.any(wave):
         return float("nan")
     size = 1 << int(len(sound) + len(wave) - 1).bit_length()
     product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(wave, size)), size)
-    reach = int(MAX_AUDIO_OFFSET * RATE)
+    reach = int(MAX_AUDIO_OFFSET * SAMPLE_RATE)
     around = np.concatenate([product[-reach:], product[: reach + 1]])
-    return float(int(np.argmax(around)) - reach) * 1000 / RATE
+    return float(int(np.argmax(around)) - reach) * 1000 / SAMPLE_RATE
 
 
 def pair_crops(generated: Observation, source: Observation) -> tuple[pictures.Crops, pictures.Crops]:
@@ -129,7 +129,7 @@ def _synced_correlation(generated: Observation, truth: Observation, truth_sync: 
     confident = truth_sync.get("sync_confidence", 0.0) >= CONFIDENT
     offset = truth_sync.get("sync_offset", 0.0) if confident else 0.0
     true = truth.lips.at_times(generated.lips.times - offset / FPS)
-    return correlation(generated.lips.aperture, true.aperture)
+    return correlation(generated.lips.openings, true.openings)
 
 
 def _common(generated: Observation, source: Observation, audio: Wave | None) -> Measures:

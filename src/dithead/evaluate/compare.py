@@ -17,9 +17,9 @@ from dithead.evaluate.statistics import bootstrap
 from dithead.evaluate.tables import format_number, markdown_table
 
 LEVEL = 0.05
-"""A difference with a p below this is called better; with five clips or fewer p is never below it."""
+"""p below which a difference counts as real (our choice); with five clips or fewer, p is never below it."""
 FLIPS = 4000
-"""Random flips of the sign-flip test; up to so many possible flips, all of them are taken."""
+"""Flips of the sign-flip test: random ones, or all where there are no more than this (our choice)."""
 
 
 def compare_reports(first: Path | str, second: Path | str) -> dict[str, Any]:

@@ -32,25 +32,25 @@ class LipSeries:
 
     Attributes:
         times: (N,) seconds.
-        aperture: (N,) opening of the lips; NaN where no face was found.
+        openings: (N,) opening of the lips; NaN where no face was found.
         mouth: (N, P, 2) landmarks of the mouth, aligned on eyes and nose, so that they are free of head motion.
     """
 
     times: Series
-    aperture: Series
+    openings: Series
     mouth: NDArray[np.float64]
 
     @property
     def missed(self) -> int:
         """The number of frames in which no face was found."""
-        return int(np.isnan(self.aperture).sum())
+        return int(np.isnan(self.openings).sum())
 
     def at_times(self, times: Series) -> LipSeries:
         """Interpolate the series linearly at other times (M,); NaN outside it and next to a missed frame."""
         if len(times) == len(self.times) and np.allclose(times, self.times, atol=1e-3):
             return self
         flat = self.mouth.reshape(len(self.times), -1)
-        columns = np.column_stack([self.aperture, flat]).T
+        columns = np.column_stack([self.openings, flat]).T
         table = np.stack([np.interp(times, self.times, c, left=np.nan, right=np.nan) for c in columns], axis=1)
         return LipSeries(times, table[:, 0], table[:, 1:].reshape(len(times), *self.mouth.shape[1:]))
 
@@ -65,7 +65,7 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
         ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
     """
     true = truth.at_times(generated.times)
-    a, b = generated.aperture, true.aperture
+    a, b = generated.openings, true.openings
     lag, at_lag = best_lag(a, b, max_lag)
     r, gain = correlation(a, b), deviation_ratio(a, b)
     return {
@@ -95,8 +95,8 @@ def compare_cross(generated: LipSeries, driver: LipSeries, source: LipSeries) ->
         given the driver (a leak), ``driver_partial`` with the driver given the source. ``source_chance`` is the size
         that ``source_partial`` reaches by chance once in twenty times, see ``chance_level``.
     """
-    g = generated.aperture
-    d, s = driver.at_times(generated.times).aperture, source.at_times(generated.times).aperture
+    g = generated.openings
+    d, s = driver.at_times(generated.times).openings, source.at_times(generated.times).openings
     lag, at_lag = best_lag(g, d)
     return {
         "driver_correlation": correlation(g, d),
@@ -119,11 +119,11 @@ def compare_silent(generated: LipSeries, source: LipSeries) -> Measures:
         ``aperture_ratio`` (standard deviation of the opening over the source's), ``aperture_mean``,
         ``source_correlation`` and ``faces_missed``.
     """
-    true = source.at_times(generated.times).aperture
+    true = source.at_times(generated.times).openings
     return {
-        "aperture_ratio": deviation_ratio(generated.aperture, true),
-        "aperture_mean": finite_mean(generated.aperture),
-        "source_correlation": correlation(generated.aperture, true),
+        "aperture_ratio": deviation_ratio(generated.openings, true),
+        "aperture_mean": finite_mean(generated.openings),
+        "source_correlation": correlation(generated.openings, true),
         "faces_missed": float(generated.missed),
     }
 
@@ -135,7 +135,7 @@ def correlation(a: Series, b: Series) -> float:
         return float("nan")
     if pairs[0].std() < MIN_DEVIATION:
         return 0.0
-    return float(np.corrcoef(pairs)[0, 1])
+    return float(np.asarray(np.corrcoef(pairs))[0, 1])
 
 
 def best_lag(a: Series, b: Series, max_lag: int = MAX_LAG) -> tuple[float, float]:

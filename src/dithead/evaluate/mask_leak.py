@@ -25,6 +25,7 @@ from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
+from dithead.inference.compose.compose_mouth import composed_crop
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import read_frames
 from dithead.types import Wave
@@ -58,12 +59,12 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     Raises:
         FaceError: A face is missing in the frames that are drawn.
     """
-    landmarks, aperture = _faces(source), source.lips.aperture[:FRAMES]
+    landmarks, openings = _faces(source), source.lips.openings[:FRAMES]
     tracklet, crops = _crops(source.path, source, talker.size)
     places = np.stack([transform_points(face, m) for face, m in zip(landmarks, tracklet.transforms, strict=True)])
     features = talker.audio.features(torch.from_numpy(audio))
     sampler = MouthSampler(talker, {None: features}, seed=seed, steps=steps)
-    times, order = source.times[: len(crops)], np.argsort(aperture)
+    times, order = source.times[: len(crops)], np.argsort(openings)
     few = max(1, round(EXTREME * len(order)))
     closed, wide = (
         _drawn(sampler, [replace(tracklet, polygon=stable_polygon(places[at], talker.size))] * len(crops), crops, times)
@@ -73,9 +74,9 @@ def mask_leak(source: Observation, audio: Wave, talker: TalkingHead, steps: int,
     moving = [replace(tracklet, polygon=stable_polygon(places[i : i + 1], talker.size)) for i in other]
     follows = _drawn(sampler, moving, crops, times)
     return {
-        "shift": (finite_mean(wide) - finite_mean(closed)) / max(float(np.std(aperture)), 1e-6),
+        "shift": (finite_mean(wide) - finite_mean(closed)) / max(float(np.std(openings)), 1e-6),
         "agreement": correlation(wide, closed),
-        "partial": partial_correlation(follows, aperture[other], aperture),
+        "partial": partial_correlation(follows, openings[other], openings),
     }
 
 
@@ -102,10 +103,10 @@ def _crops(path: Path, source: Observation, size: int) -> tuple[Tracklet, NDArra
 def _drawn(
     sampler: MouthSampler, tracklets: list[Tracklet], crops: NDArray[np.uint8], times: NDArray[np.float64]
 ) -> Series:
-    """Lip openings (N,) of the crops, drawn with each frame's own tracklet.
+    """Lip openings (N,) of the crops, drawn and composed with each frame's own tracklet.
 
-    Frames of one tracklet that follow one another are drawn together. What the model draws is measured, not what is
-    composed of it: fallbacks and detail transfer would take part of a leak away.
+    Frames of one tracklet that follow one another are drawn together. They are composed without references: fallbacks
+    and transferred detail would take part of a leak away.
     """
     drawn: list[NDArray[np.uint8]] = []
     while len(drawn) < len(crops):
@@ -113,6 +114,7 @@ def _drawn(
         while count < _BATCH and first + count < len(crops) and tracklets[first + count] is tracklet:
             count += 1
         part = slice(first, first + count)
-        drawn.extend(sampler.draw(tracklet, crops[part], times[part]))
+        mouths = sampler.draw(tracklet, crops[part], times[part])
+        drawn.extend(composed_crop(mouth, crops[k], None, tracklet, k) for k, mouth in enumerate(mouths, first))
     enlarged = (cv2.resize(crop, (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_CUBIC) for crop in drawn)
-    return track_lips(enlarged).aperture
+    return track_lips(enlarged).openings

@@ -16,7 +16,7 @@ class Metric:
     Attributes:
         name: Key in ``report.json``.
         heading: Column heading.
-        decimals: Decimals shown.
+        decimals: Decimals after the point.
         meaning: One sentence for readers; it is the hover title and the entry of the legend.
     """
 
@@ -61,7 +61,7 @@ LIPS = MetricGroup(
 )  # fmt: skip
 SYNC = MetricGroup(
     "Lips and sound",
-    "Does the picture fit the sound that is heard? Two experts judge it; their values may not be mixed.",
+    "Does the picture fit the sound? Two experts judge it; their values may not be mixed.",
     (
         Metric("sync_confidence", "sync confidence", 3,
                "The shipped expert's confidence; near 0 when the picture does not speak the sound. Nothing is trained "

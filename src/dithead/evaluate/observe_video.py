@@ -61,9 +61,9 @@ class Observation:
         """The lips of every frame."""
         return lip_series_of(self.landmarks, self.times)
 
-    def aperture_at(self, times: Series) -> list[float]:
+    def openings_at(self, times: Series) -> list[float]:
         """Return the lip opening at the times (M,) of another video, for one plot of both; NaN outside this video."""
-        return [float(value) for value in self.lips.at_times(times).aperture]
+        return [float(value) for value in self.lips.at_times(times).openings]
 
     @property
     def frames(self) -> int:

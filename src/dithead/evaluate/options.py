@@ -6,19 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dithead.engine import Engine
 from dithead.errors import ConfigError
+from dithead.option_fields import check_values, option
 
 PROTOCOLS = ("self", "cross", "silent", "mask")
-
-
-def _about(text: str, **more: Any) -> dict[str, Any]:
-    """The metadata of an option: its help, and for the command line ``flag``, ``cli_type`` and ``minimum``."""
-    return {"help": text, **more}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,47 +21,33 @@ class EvaluateOptions:
     """How a model is evaluated.
 
     Raises:
-        ConfigError: A protocol is unknown, or a number of steps is not positive.
+        ConfigError: A protocol or the engine is unknown, or the workers or a number of steps are not positive.
     """
 
-    steps: Sequence[int] | None = field(
-        default=None,
-        metadata=_about(
-            "Sampling steps, repeatable: a row for each, the first is the headline; else the model's own number.",
-            cli_type=list[int],
-        ),
+    steps: Sequence[int] | None = option(
+        None, "Sampling steps, repeatable: a row for each, the first is the headline; else the model's own number."
     )
-    protocols: Sequence[str] = field(
-        default=PROTOCOLS,
-        metadata=_about(
-            "self (own speech), cross (another clip's), silent (silence) or mask (does its shape leak?); repeatable, "
-            "else all.",
-            flag="--protocol",
-            cli_type=list[str],
-        ),
+    protocols: Sequence[str] = option(
+        PROTOCOLS,
+        "self (own speech), cross (another clip's), silent (silence) or mask (does its shape leak?); repeatable, "
+        "else all.",
+        flag="--protocol",
     )
-    seed: int = field(default=0, metadata=_about("Seed of the noise: same seed, same output."))
-    device: str = field(default="auto", metadata=_about("auto, cpu, cuda or mps."))
-    weights: Mapping[str, Path | str] | None = field(
-        default=None,
-        metadata=_about(
-            "Pretrained networks: lpips=FILE, inception=FILE, face=FILE or syncnet=FILE; repeatable.",
-            cli_type=list[str],
-        ),
+    seed: int = option(0, "Seed of the noise: same seed, same output.")
+    device: str = option("auto", "auto, cpu, cuda or mps.")
+    weights: Mapping[str, Path | str] | None = option(
+        None, "Pretrained networks: lpips=FILE, inception=FILE, face=FILE or syncnet=FILE; repeatable."
     )
-    baselines: Path | str | None = field(
-        default=None,
-        metadata=_about(
-            "An earlier report on the same clips, from which the rows that need no model are taken.", cli_type=Path
-        ),
+    baselines: Path | str | None = option(
+        None, "An earlier report on the same clips, from which the rows that need no model are taken."
     )
-    engine: Engine = field(
-        default="local",
-        metadata=_about("Where clips are measured: local or ray (a cluster; it must share the report's folder)."),
+    engine: Engine = option(
+        "local", "Where clips are measured: local or ray (a cluster; it must share the report's folder)."
     )
-    workers: int = field(default=1, metadata=_about("Clips measured at once.", minimum=1))
+    workers: int = option(1, "Clips measured at once.", minimum=1)
 
     def __post_init__(self) -> None:
+        check_values(self)
         unknown = sorted(set(self.protocols) - set(PROTOCOLS))
         if unknown or not self.protocols:
             raise ConfigError(f"unknown protocol {unknown}; choose from {', '.join(PROTOCOLS)}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.critics.ssim import structural_similarity
 from dithead.types import RGB
 
 Crops = NDArray[np.uint8]  # (N, S, S, 3)
@@ -40,7 +40,7 @@ def ssim(generated: Crops, truth: Crops) -> float:
     if not len(generated):
         return float("nan")
     pairs = zip(generated, truth, strict=True)
-    return float(np.mean([cv2.quality.QualitySSIM_compute(_luma(b), _luma(a))[0][0] for a, b in pairs]))
+    return float(np.mean([structural_similarity(_luma(b), _luma(a)).mean(dtype=np.float64) for a, b in pairs]))
 
 
 def crop_mouth(crops: Crops) -> Crops:

@@ -31,6 +31,7 @@ from dithead.evaluate.report_folder import write_reports
 from dithead.inference.pipeline import generate
 from dithead.inference.result import GenerateResult
 from dithead.media.audio import read_audio, write_audio
+from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.types import Wave
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ class _ClipTask:
     def driving_audio(self, protocol: str) -> Wave:
         """The sound (n,) that drives the clip, exactly as long as its picture."""
         if protocol == "silent":
-            return fit_length(np.zeros(0, np.float32), self.source.duration, measure.RATE)
+            return fit_length(np.zeros(0, np.float32), self.source.duration, SAMPLE_RATE)
         speaker = self.plan.drivers[self.clip] if protocol == "cross" else self.clip
-        return fit_length(read_audio(self.plan.videos[speaker], measure.RATE), self.source.duration, measure.RATE)
+        return fit_length(read_audio(self.plan.videos[speaker], SAMPLE_RATE), self.source.duration, SAMPLE_RATE)
 
     def driver(self) -> Observation:
         """The video whose speech drives the clip in the protocol ``cross``."""
@@ -147,7 +148,7 @@ def _measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
         record.errors = _all_failed(plan, str(error))
         return record
     task = _ClipTask(plan, clip, source, record)
-    record.curves["source"] = list(source.lips.aperture)
+    record.curves["source"] = list(source.lips.openings)
     if not _reuse_baselines(task):
         task.attempt(TRUTH, partial(_measure_baselines, task))
     stills = {"source": source.crops} | _measure_model(task)
@@ -190,7 +191,7 @@ def _measure_baselines(task: _ClipTask) -> None:
     """Measure the truth, the copied input and the frozen mouth. In self-reenactment the truth is the copy."""
     record, source, networks = task.record, task.source, task.plan.networks
     copied, frozen = _observe_copy(task.plan, task.clip), _observe_frozen(task)
-    record.curves["frozen"] = list(frozen.lips.aperture)
+    record.curves["frozen"] = list(frozen.lips.openings)
     for row, video in ((TRUTH, copied), (FROZEN, frozen)):
         _measure_self(task, row, video)
     record.rows[COPY] = dict(record.rows[TRUTH])
@@ -202,7 +203,7 @@ def _measure_baselines(task: _ClipTask) -> None:
             record.add(row, "silent", measure.measure_silent(video, source))
     if "cross" in task.plan.options.protocols:
         driver = task.driver()
-        record.curves["driver"] = driver.aperture_at(source.times)
+        record.curves["driver"] = driver.openings_at(source.times)
         for row, video in unchanged:
             record.add(row, "cross", measure.measure_cross(video, source, driver))
             record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
@@ -219,7 +220,7 @@ def _measure_generated(task: _ClipTask, steps: int, protocol: str) -> Observatio
         result = _generate(task, path, audio, steps, protocol)
         record.add(row, protocol, {"frames_per_second": result.frames_per_second})
     generated = observe(path, source)
-    record.curves[f"{row}/{protocol}"] = list(generated.lips.aperture)
+    record.curves[f"{row}/{protocol}"] = list(generated.lips.openings)
     truth = record.rows.get(TRUTH, {})
     if protocol == "self":
         _measure_self(task, row, generated)
@@ -251,8 +252,10 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, steps: int, protocol: st
     plan = task.plan
     sound = plan.output / "videos" / "audio" / protocol / f"{task.clip}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
-    write_audio(sound, audio, measure.RATE)
-    return generate(plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed)
+    write_audio(sound, audio, SAMPLE_RATE)
+    return generate(
+        plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed, fit="silence"
+    )
 
 
 @lru_cache(maxsize=3)
@@ -269,7 +272,7 @@ def _observe_copy(plan: EvaluationPlan, clip: str) -> Observation:
     """The clip encoded again with its own sound; it is written first, unless it is there."""
     path, source = plan.video(COPY, clip), _observe_source(plan.videos[clip])
     if not path.exists():
-        audio = fit_length(read_audio(plan.videos[clip], measure.RATE), source.duration, measure.RATE)
+        audio = fit_length(read_audio(plan.videos[clip], SAMPLE_RATE), source.duration, SAMPLE_RATE)
         baselines.write_copy(source, path, audio)
     return _observe_encoded(path, plan.videos[clip])
 
@@ -286,5 +289,5 @@ def _write_preview(task: _ClipTask, protocol: str, generated: Observation) -> No
     """Write source and output side by side; there is none for silence."""
     path = task.plan.output / "previews" / f"{task.clip}_{protocol}.mp4"
     if not path.exists() and protocol != "silent":
-        audio = (task.driving_audio(protocol), measure.RATE)
+        audio = (task.driving_audio(protocol), SAMPLE_RATE)
         previews.side_by_side(path, [task.source.crops, generated.crops], task.source.info.fps, audio)

@@ -72,7 +72,7 @@ class ClipRecord:
         flat = {f"{row}/{name}": array for row, sets in self.features.items() for name, array in sets.items()}
         if flat:
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path.with_suffix(".npz"), **flat)
+            np.savez(path.with_suffix(".npz"), **flat)  # type: ignore[arg-type]
         write_json(path, {key: value for key, value in vars(self).items() if key != "features"})
 
     @classmethod

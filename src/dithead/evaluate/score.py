@@ -18,6 +18,7 @@ from dithead.evaluate.report import ClipRecord, build_report
 from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.media.audio import read_audio
 from dithead.media.info import VideoInfo
+from dithead.models.audio.mel import SAMPLE_RATE
 
 GENERATED = "generated"
 LENGTH_TOLERANCE = 0.1
@@ -90,7 +91,7 @@ class _Scoring:
             source = observe(truth)
             generated = observe(self.made[name], source)
             record.notes = _remarks(generated, source)
-            record.curves["source"] = list(source.lips.aperture)
+            record.curves["source"] = list(source.lips.openings)
             if self.drivers is None:
                 self._score_self(record, generated, source)
             else:
@@ -104,8 +105,8 @@ class _Scoring:
     def _score_self(self, record: ClipRecord, generated: Observation, source: Observation) -> None:
         networks, audio = self.networks, None
         if source.info.has_audio:
-            audio = fit_length(read_audio(source.path, measure.RATE), source.duration, measure.RATE)
-        record.curves[f"{GENERATED}/self"] = generated.aperture_at(source.times)
+            audio = fit_length(read_audio(source.path, SAMPLE_RATE), source.duration, SAMPLE_RATE)
+        record.curves[f"{GENERATED}/self"] = generated.openings_at(source.times)
         sound = None if generated.info.has_audio else audio
         measures = measure.measure_self(generated, source, audio, networks) | networks.sync(generated, sound)
         record.add(GENERATED, "self", measures)
@@ -119,14 +120,14 @@ class _Scoring:
         if driver_video is None:
             raise DataError("no driver's video of this name")
         driver = observe(driver_video)
-        record.curves["driver"] = driver.aperture_at(source.times)
-        record.curves[f"{GENERATED}/cross"] = generated.aperture_at(source.times)
+        record.curves["driver"] = driver.openings_at(source.times)
+        record.curves[f"{GENERATED}/cross"] = generated.openings_at(source.times)
         measures = measure.measure_cross(generated, source, driver, driver_sync=self.networks.sync(driver))
         record.add(GENERATED, "cross", measures | self.networks.sync(generated))
 
 
 def _naming_hint(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
-    """What to rename, shown by one video."""
+    """Advice on what to rename, for one video as an example."""
     for name, path in made.items():
         if near := _nearest(name, true):
             return f"{path.name} should be {near}{path.suffix}"
@@ -185,6 +186,6 @@ def _write_previews(output: Path, name: str, generated: Observation, source: Obs
     previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
     sound = None
     if (video := next((video for video in (generated, source) if video.info.has_audio), None)) is not None:
-        sound = (fit_length(read_audio(video.path, measure.RATE), generated.duration, measure.RATE), measure.RATE)
+        sound = (fit_length(read_audio(video.path, SAMPLE_RATE), generated.duration, SAMPLE_RATE), SAMPLE_RATE)
     path = output / "previews" / f"{name}_{protocol}.mp4"
     previews.side_by_side(path, [truth, generated.crops], generated.info.fps, sound)

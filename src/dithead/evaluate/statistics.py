@@ -1,4 +1,4 @@
-"""Means over clips with bootstrap intervals; clips whose measurement failed are counted and left out of the mean."""
+"""Computes means over clips with bootstrap intervals; clips whose measurement failed are counted and left out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 RESAMPLES = 2000
 """Bootstrap samples (our choice)."""
 LEVEL = 0.95
+"""Confidence level of the bootstrap intervals (our choice)."""
 
 
 class Summary(TypedDict):

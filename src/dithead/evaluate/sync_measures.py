@@ -20,9 +20,9 @@ from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import invert, transform_points
 from dithead.media.audio import read_audio
 from dithead.media.video import read_frames
+from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.types import RGB, Similarity, Wave
 
-RATE = 16000  # Hz; both experts take sound at this rate
 SHIPPED_EXPERT = ("sync_confidence", "sync_distance", "sync_offset")
 ORIGINAL_SYNCNET = ("lse_c", "lse_d", "lse_offset")
 MIN_FRAMES = 10  # at 25 per second; below, nothing is measured
@@ -73,7 +73,7 @@ def _named(names: tuple[str, ...], offset: Offset | None) -> Measures:
 def _sound(video: Observation, sound: Wave | None) -> Wave | None:
     """The sound to measure with; None when there is none or it is silent."""
     try:
-        wave = read_audio(video.path, RATE) if sound is None else sound
+        wave = read_audio(video.path, SAMPLE_RATE) if sound is None else sound
     except MediaError:  # a file without sound, or whose sound is damaged
         return None
     return wave if np.any(wave) else None
@@ -104,7 +104,7 @@ def crop_landmarks(video: Observation) -> NDArray[np.float32]:
 
 def _original(video: Observation, wave: Wave, net: SyncNet) -> Offset | None:
     frames = _frames_at_25(video)
-    if frames is None or min(len(frames), len(wave) * FPS // RATE) < WINDOW + MIN_FRAMES:
+    if frames is None or min(len(frames), len(wave) * FPS // SAMPLE_RATE) < WINDOW + MIN_FRAMES:
         return None
     squares, wanted = face_squares(video), set(frames.tolist())
     faces = {i: _cut_face(f.pixels, squares[i], video) for i, f in enumerate(read_frames(video.path)) if i in wanted}

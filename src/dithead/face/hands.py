@@ -1,20 +1,24 @@
-"""MediaPipe Hands behind one small adapter: landmarks of hands, and masks of hands and forearms.
+"""Hands in pictures, behind one small adapter: landmarks of hands, and masks of hands and forearms.
 
-The model is the one inside the ``mediapipe`` wheel. The indices are those of its 21 hand landmarks. Letters: S side.
+The networks are MediaPipe Hands' and come with the package; ``networks/`` runs them. The indices are those of its 21
+hand landmarks. Letters: S side.
 """
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.landmarks import quiet_native_logs
+from dithead.face.networks.hand_model import HandModel
+from dithead.face.networks.region_tracker import RegionTracker
 from dithead.types import RGB, Mask
 
+_HANDS = 2  # hands that are looked for
+_DETECTION_CONFIDENCE = 0.6  # score of the palm detector from which a palm counts, 0 to 1; our choice
+_PRESENCE_CONFIDENCE = 0.5  # score of the landmarks from which a region shows a hand: MediaPipe's default
 _WRIST, _INDEX_KNUCKLE, _MIDDLE_KNUCKLE, _LITTLE_KNUCKLE = 0, 5, 9, 17
 _PALM = (0, 1, 5, 9, 13, 17)
 _FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
@@ -23,10 +27,13 @@ _FARTHEST = 30_000  # pixels: OpenCV draws with 16-bit coordinates
 
 
 class HandFinder:
-    """Hands along one video. Use it as a context manager; the networks are built on first use."""
+    """Finds hands along one video.
+
+    Use it as a context manager; the networks are loaded on first use. Use one object per thread.
+    """
 
     def __init__(self) -> None:
-        self._graph: Any = None
+        self._tracker: RegionTracker | None = None
 
     def __enter__(self) -> HandFinder:
         return self
@@ -34,21 +41,18 @@ class HandFinder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._graph is not None:
-            self._graph.close()
-            self._graph = None
+        self._tracker = None
 
     def find(self, image: RGB) -> list[NDArray[np.float32]]:
-        """Return landmarks (21, 2) in pixels of each hand, two at most, in the next picture (H, W, 3) of the video."""
-        height, width = image.shape[:2]
-        with quiet_native_logs():  # the first hand of a process makes the native side print
-            if self._graph is None:
-                from mediapipe.python.solutions.hands import Hands
+        """Return landmarks (21, 2) in pixels of the hands in the next picture (H, W, 3) of the video.
 
-                self._graph = Hands(model_complexity=0, max_num_hands=2, min_detection_confidence=0.6)
-            found = self._graph.process(np.ascontiguousarray(image)).multi_hand_landmarks or []
-        scale = np.array([width, height], np.float32)
-        return [np.array([(p.x, p.y) for p in hand.landmark], np.float32) * scale for hand in found]
+        Raises:
+            ModelError: A network's file is damaged, or LiteRT is not installed.
+        """
+        if self._tracker is None:
+            self._tracker = RegionTracker(HandModel(_DETECTION_CONFIDENCE, _PRESENCE_CONFIDENCE), _HANDS)
+        size = np.array([image.shape[1], image.shape[0]], np.float32)
+        return [hand * size for hand in self._tracker.step(image)]
 
 
 def hand_mask(hands: list[NDArray[np.float32]], size: int) -> Mask:

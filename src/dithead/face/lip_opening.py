@@ -1,6 +1,6 @@
-"""How far a mouth is open and how wide it is, from landmarks, in units of the distance between the eyes.
+"""Measures how far a mouth is open and how wide it is, from landmarks, in units of the distance between the eyes.
 
-The lip opening (aperture) is the one measure of an open mouth in this project: about 0.01 when the lips are closed
+The lip opening is the one measure of an open mouth in this project: about 0.01 when the lips are closed
 and 0.3 when the mouth is wide open. Letters: N frames.
 """
 
@@ -19,7 +19,7 @@ from dithead.face.mesh_indices import (
 from dithead.types import FloatArray
 
 
-def lip_aperture(landmarks: FloatArray) -> float:
+def lip_opening(landmarks: FloatArray) -> float:
     """Return the lip opening of one face: the gap between the inner lips over the distance of the outer eye corners.
 
     Args:

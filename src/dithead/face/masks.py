@@ -1,4 +1,4 @@
-"""The part of the crop that is generated: polygons from landmarks, and masks from polygons.
+"""Makes the mask of the generated part of the crop: polygons from landmarks, and masks from polygons.
 
 ``stable_polygon`` is the default: one polygon for a whole shot, so that its edge says nothing about the jaw of a single
 frame. ``frame_polygon`` is the paper's and leaks the shape of the mouth; ``box_polygon`` serves the ablation.

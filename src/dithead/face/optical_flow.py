@@ -1,4 +1,4 @@
-"""Optical flow: find one picture in another, move pictures along it, and interpolate between them. S: side."""
+"""Finds one picture in another by optical flow, warps pictures along it, and interpolates between them. S: side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIFFERENCE_BLUR, _AGREEMENT_BLUR = 0.012, 0.01  # sigmas, as fractions of S, th
 
 
 class Match(NamedTuple):
-    """Where in another picture lies what a drawn one shows, and how far the two agree."""
+    """The place in another picture of each pixel of a drawn one, and how far the two agree."""
 
     flow: NDArray[np.float32]  # (S, S, 2) pixels from a place in the drawn picture to its place in the other
     agreement: Mask  # (S, S) from 0 to 1

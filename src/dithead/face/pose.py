@@ -1,4 +1,4 @@
-"""Where a head points, read from its landmarks: turn to the side, and direction of the nose."""
+"""Measures where a head points, from its landmarks: turn to the side, and direction of the nose."""
 
 from __future__ import annotations
 

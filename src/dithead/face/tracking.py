@@ -71,7 +71,7 @@ class CutDetector:
         self._motion = _INITIAL_MOTION
 
     def is_cut(self, frame: RGB) -> bool:
-        """Tell whether the next frame is the first of a shot; the very first frame is."""
+        """Return whether the next frame begins a shot, as the very first one does."""
         small = cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None:

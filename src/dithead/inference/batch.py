@@ -1,4 +1,4 @@
-"""Many jobs with one model load per worker, on this machine or a Ray cluster; a bad row does not stop the rest."""
+"""Runs many jobs with one model load per worker, on this machine or a Ray cluster; a bad row stops no other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JobOutcome:
     error: str = ""
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the outcome as one line of JSON."""
         if self.result is None:
             return json.dumps({"row": self.row, "error": self.error}, ensure_ascii=False)
         return json.dumps({"row": self.row, **json.loads(self.result.to_json())}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Lists of jobs: a CSV or JSON-lines file of rows, and the job that a row describes."""
+"""Reads lists of jobs, CSV or JSON-lines files, and makes a job of each row."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import json
 from os import PathLike
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args
+from typing import Any
 
 from dithead.errors import ConfigError
 from dithead.media.files import printable
-from dithead.options import GenerateJob, GenerateOptions, choices_of, option_fields, option_types
+from dithead.option_fields import choices_of, option_fields, value_types
+from dithead.options import GenerateJob, GenerateOptions
 
 REQUIRED = ("video", "audio", "output")
 SHARED = ("model", "device")
@@ -72,11 +72,11 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
 
 
 def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
-    """The job that a row describes.
+    """Make the job that a row describes.
 
     Args:
         row: ``REQUIRED`` and any of ``OPTIONS``, as text or as values.
-        shared: What holds for the whole list: the model, the device, who is told of the progress.
+        shared: Options of the whole list: the model, the device, the callback for progress.
 
     Raises:
         ConfigError: A column is missing or unknown, or its value does not fit; it is named.
@@ -108,8 +108,7 @@ def _type_of(name: str) -> type:
     each = next(each for each in option_fields(GenerateJob) if each.name == name)
     if choices_of(GenerateJob, each):
         return str
-    kind = option_types(GenerateJob)[name]
-    plain: type = next(part for part in (*get_args(kind), kind) if part is not NoneType)
+    plain: type = value_types(GenerateJob, each)[0]
     return plain
 
 

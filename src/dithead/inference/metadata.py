@@ -1,4 +1,4 @@
-"""Which of a source's metadata the output keeps, what it omits, and the mark that says it is AI-generated."""
+"""Chooses the metadata that the output keeps of its source, and marks the output as AI-generated."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", 
 
 
 def kept_metadata(info: VideoInfo) -> dict[str, str]:
-    """The source's title, people and dates, and its comment followed by ours; an earlier mark is never removed."""
+    """Return the source's title, people and dates, and its comment with ours appended; an earlier mark is kept."""
     tags = {name.lower(): text for name, text in info.metadata.items()}
     notes = [text for text in (tags.get("comment"), synthetic_note()) if text]
     return {name: tags[name] for name in _KEPT_TAGS if name in tags} | {"comment": "; ".join(dict.fromkeys(notes))}
 
 
 def omitted_notes(info: VideoInfo) -> list[str]:
-    """One sentence for each part of the source that the output omits."""
+    """Return one sentence for each part of the source that the output omits."""
     notes = []
     if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):
         notes.append("the source's transparency is left out")
@@ -26,7 +26,7 @@ def omitted_notes(info: VideoInfo) -> list[str]:
 
 
 def synthetic_note() -> str:
-    """The text of the container's ``comment`` tag in every output."""
+    """Return the text of the container's ``comment`` tag in every output."""
     from dithead import __version__
 
     return f"AI-generated: lips re-synthesised by dithead {__version__}"

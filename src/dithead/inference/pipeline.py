@@ -10,6 +10,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from itertools import chain, count, islice
 from os import PathLike
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from dithead.device import pick_device
 from dithead.errors import FaceError, OutputError
+from dithead.inference.analyse.face_sheet import shots_with_faces
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.compose.second_pass import Sampler, draw_frames
-from dithead.inference.metadata import kept_metadata, omitted_notes
+from dithead.inference.metadata import kept_metadata
+from dithead.inference.notes import Lengths, result_notes
 from dithead.inference.result import GenerateResult
 from dithead.inference.resume import WorkFolder, job_key
 from dithead.inference.source.still_image import StillClip, still_video
@@ -36,7 +39,8 @@ from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
-from dithead.options import GenerateJob, Progress, StrPath, described
+from dithead.option_fields import describe_options
+from dithead.options import GenerateJob, Progress, StrPath
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -60,7 +64,7 @@ def _takes_a_job(
         call.__signature__ = inspect.signature(build).replace(  # type: ignore[attr-defined]
             return_annotation="GenerateResult"
         )
-        call.__doc__ = (inspect.getdoc(run) or "").replace("OPTIONS", described(GenerateJob).strip())
+        call.__doc__ = (inspect.getdoc(run) or "").replace("OPTIONS", describe_options(GenerateJob).strip())
         return call
 
     return decorate
@@ -98,12 +102,17 @@ def generate(job: GenerateJob) -> GenerateResult:
     begun = time.perf_counter()
     with WorkFolder(Path(job.output), job_key(job, talker)) as work:
         analysis = _analyse(prepared, talker, work)
-        frames = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
-    return _result(prepared, analysis, talker, frames, time.perf_counter() - begun)
+        tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+    return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
 
 
 def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHead:
-    """The model that a name, folder or hub id stands for, on its device; a loaded model is returned as it is."""
+    """Load a model.
+
+    Args:
+        model: A shipped name, a model folder or a hub id; a loaded model is returned as it is.
+        device: auto, cpu, cuda or mps.
+    """
     if not isinstance(model, str | PathLike):
         return model
     from dithead.checkpoint import load_model
@@ -112,7 +121,7 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
 
 
 class _Prepared:
-    """A job whose inputs have been looked at and whose output can be written. Raises what ``generate`` does."""
+    """A job whose inputs were checked and whose output can be written. Raises what ``generate`` does."""
 
     def __init__(self, job: GenerateJob) -> None:
         info = probe(job.video)
@@ -155,10 +164,21 @@ def _analyse(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Vide
             used = detector if job.occlusion == "auto" else None
             analysis = analyse_video(frames, settings, detector=used, store=work.new_store())
     except FaceError as error:
-        raise FaceError(f"{printable(clip.path)}: {error}; give a video that shows a face") from None
+        raise _explained(error, prepared) from None
     calibrate_tracklets(analysis, talker, clip, work.features("own"))
     work.save_analysis(analysis)
     return analysis
+
+
+def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
+    """Add the file's name to an error, and where certain faces were asked for, how many there are."""
+    path, choice = prepared.clip.path, prepared.choice
+    if choice is not None and choice.kind == "numbers" and not prepared.clip.info.still:
+        shown = max((len(shot.faces) for shot in shots_with_faces(path)), default=0)
+        if shown and min(choice.numbers) > shown:
+            asked = ", ".join(map(str, sorted(choice.numbers)))
+            return FaceError(f"{printable(path)}: no face {asked}; the video shows {shown} (dithead faces {path.name})")
+    return FaceError(f"{printable(path)}: {error}; give a video that shows a face")
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:
@@ -169,8 +189,8 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 
-def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder) -> int:
-    """Draw and encode all segments that are not there yet, then join them; returns the number of frames."""
+def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder) -> _Tally:
+    """Draw and encode all segments that are not there yet, then join them; returns the count of frames."""
     job, clip, encoding = prepared.job, prepared.clip, prepared.encoding
     tally = _Tally(analysis.frames, job.progress)
     timeline = tally.counted(schedule(clip, analysis.stamps, job.fit, prepared.speech_seconds))
@@ -185,10 +205,10 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
             write_segment(work.segment(number), drawn, encoding)
         if tally.frames < (number + 1) * SEGMENT:
             break
-    end = tally.last * encoding.time_base + 1 / clip.info.fps
+    end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
     join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
-    return tally.frames
+    return tally
 
 
 def _draw_segment(
@@ -202,21 +222,23 @@ def _draw_segment(
 
 
 def _result(
-    prepared: _Prepared, analysis: VideoAnalysis, talker: TalkingHead, frames: int, seconds: float
+    prepared: _Prepared, analysis: VideoAnalysis, talker: TalkingHead, tally: _Tally, seconds: float
 ) -> GenerateResult:
     job, info = prepared.job, prepared.clip.info
+    video = float(analysis.stamps[-1] * prepared.encoding.time_base + 1 / info.fps)
+    lengths = Lengths(prepared.speech_seconds, video, float(tally.end(prepared.encoding.time_base, info.fps)))
     return GenerateResult(
         output=Path(job.output),
-        frames=frames,
+        frames=tally.frames,
         fps=round(float(info.fps), 3),
         seconds=round(seconds, 3),
-        frames_per_second=round(frames / seconds, 2),
+        frames_per_second=round(tally.frames / seconds, 2),
         faces_missed=analysis.faces_missed,
         model=str(job.model) if isinstance(job.model, str | PathLike) else talker.config.name,
         seed=job.seed,
         passed_through=analysis.passed_through,
         damaged=analysis.damaged,
-        notes=omitted_notes(info),
+        notes=result_notes(info, analysis, lengths, job.fit, prepared.speakers),
     )
 
 
@@ -226,6 +248,10 @@ class _Tally:
     def __init__(self, expected: int, progress: Progress) -> None:
         self.expected, self.progress = expected, progress
         self.frames, self.last = 0, 0
+
+    def end(self, time_base: Fraction, fps: Fraction) -> Fraction:
+        """Seconds at which the last frame counted ends."""
+        return self.last * time_base + 1 / fps
 
     def counted(self, timeline: Iterable[ScheduledFrame]) -> Iterator[ScheduledFrame]:
         for item in timeline:

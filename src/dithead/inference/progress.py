@@ -1,4 +1,4 @@
-"""Progress bars on the terminal. The library itself only calls back and prints nothing."""
+"""Shows progress bars on the terminal. The library itself only calls back and prints nothing."""
 
 from __future__ import annotations
 

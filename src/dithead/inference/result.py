@@ -1,4 +1,4 @@
-"""What ``generate`` returns: one small object, printable as JSON."""
+"""Holds what ``generate`` returns: one small object, printable as JSON."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class GenerateResult:
     seed: int
     passed_through: list[FrameSpan] = field(default_factory=list)
     damaged: list[FrameSpan] = field(default_factory=list)  # frames that could not be read
-    notes: list[str] = field(default_factory=list)  # what else of the source the output leaves out
+    notes: list[str] = field(default_factory=list)  # what of the input the output lacks, see ``notes``
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the result as one line of JSON."""
         return json.dumps(asdict(self) | {"output": str(self.output)}, ensure_ascii=False)

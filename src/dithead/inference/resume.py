@@ -1,7 +1,7 @@
-"""Work that survives a crash: a hidden folder beside the output, removed when the output is there.
+"""Keeps unfinished work in a hidden folder beside the output, so that the same call resumes after a crash.
 
-It holds what the job was, what the first pass found, and the segments encoded so far. The same call finds it and goes
-on; a call with other options, inputs or another model starts afresh.
+The folder holds the job, the analysis of the first pass, and the segments encoded so far; it is removed when the output
+is complete. A call with other options, other inputs or another model starts anew.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
 from dithead.media.files import printable
-from dithead.options import GenerateJob, option_fields
+from dithead.option_fields import option_fields
+from dithead.options import GenerateJob
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _JOB, _ANALYSIS, _IMAGES, _LOCK = "job.json", "analysis.npz", "references.png", "lock"
-_OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the two files in the middle
+_OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the analysis and the pictures
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def job_key(job: GenerateJob, talker: TalkingHead) -> dict[str, Any]:
-    """Everything that decides the output's bytes, as JSON values, so that only the very same job is resumed.
+    """Collect everything that decides the output's bytes as JSON values, so that only the very same job is resumed.
 
     Every option is part of it. The model counts by its weights and settings, files by their place, size and time.
     """
@@ -84,32 +85,32 @@ class WorkFolder:
             ) from None
 
     def segment(self, number: int) -> Path:
-        """Where the packets of one segment are, or will be."""
+        """Return the file of one segment's packets, which need not exist yet."""
         return self.folder / f"{number:06d}.segment"
 
     def state(self, number: int) -> Path:
-        """Where the sampler's state after one segment is, or will be."""
+        """Return the file of the sampler's state after one segment, which need not exist yet."""
         return self.folder / f"{number:06d}.npz"
 
     def features(self, track: int | str) -> Path:
-        """Where the features of one speech track are; every call computes them anew."""
+        """Return the file for the features of one speech track; every call computes them anew."""
         return self.folder / f"voice{track}.mel"
 
     def segments(self) -> list[Path]:
-        """Finished segments, in order."""
+        """List the finished segments in order."""
         return sorted(self.folder.glob("*.segment"))
 
     def load_analysis(self) -> VideoAnalysis | None:
-        """What the first pass of an interrupted call found, or None."""
+        """Read the analysis of an interrupted call; None where there is none."""
         path = self.folder / _ANALYSIS
         return load_analysis(path, ImageStore(self.folder / _IMAGES, existing=True)) if path.exists() else None
 
     def new_store(self) -> ImageStore:
-        """An empty store for the reference pictures of the first pass."""
+        """Make an empty store for the reference pictures of the first pass."""
         return ImageStore(self.folder / _IMAGES)
 
     def save_analysis(self, analysis: VideoAnalysis) -> None:
-        """Keep what the first pass found."""
+        """Write the analysis, so that a resumed call skips the first pass."""
         save_analysis(self.folder / _ANALYSIS, analysis)
 
     def _keep_only_this_job(self) -> None:

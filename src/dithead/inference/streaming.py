@@ -1,4 +1,4 @@
-"""Live use: speech comes in chunks, and frames come out as soon as the lips of their moment can be predicted.
+"""Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
 the same speech with ``fit="loop"``, the same seed and the same loudness. Letters: B moments, n samples, F numbers in a
@@ -36,12 +36,12 @@ from dithead.options import SamplingOptions, StrPath
 from dithead.types import RGB, Wave
 
 _ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
-_BLOCK_FRAMES = 8  # feature frames that computing them in blocks of four, touching two on either side, costs
+_BLOCK_FRAMES = 8  # feature frames of delay, because they are computed in blocks of four that touch two on either side
 
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """A frame to be seen ``time`` seconds after the speech began."""
+    """A frame to display ``time`` seconds after the speech began."""
 
     index: int
     time: float
@@ -74,7 +74,7 @@ class LiveHead:
         self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(self.options.model, self.options.device)
         if not self.talker.audio.live:
-            raise ConfigError("this model needs the whole speech at once; live use takes one that hears log-mel")
+            raise ConfigError("this model needs the whole speech at once; choose one whose audio encoder takes log-mel")
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         settings = AnalysisSettings(self.talker.size, self.talker.config.mask, FaceChoice.parse(self.options.face))
         with OcclusionDetector() as detector:
@@ -127,7 +127,7 @@ class SpeechBuffer:
         self._samples, self._ended = 0, False
 
     def reaches(self, time: float) -> bool:
-        """Whether there is speech at ``time`` seconds; waits for chunks until that is certain."""
+        """Return whether there is speech at ``time`` seconds, after waiting for the chunks that decide it."""
         while not self._ended and self._samples <= time * SAMPLE_RATE:
             self._next()
         return time * SAMPLE_RATE < self._samples

@@ -1,4 +1,4 @@
-"""Audio files to samples and back; time zero is the first video frame of the file, or else its first sample.
+"""Reads audio files as samples and writes them; time zero is the first video frame, or else the first sample.
 
 Sound is decoded apart from the picture and placed by its time stamps, so that edit lists, encoder delay and late starts
 count. Channels of any layout are averaged, and the resampler is flushed at the end. Letters: n samples, C channels.
@@ -174,7 +174,7 @@ def samples_of(frame: Any) -> NDArray[np.float32]:
     else:
         raw = frame.to_ndarray().reshape(-1, len(frame.layout.channels) or 1).T
     if raw.dtype == np.uint8:
-        return (raw.astype(np.float32) - 128) / 128
+        return (raw.astype(np.float32) - np.float32(128)) / np.float32(128)
     if np.issubdtype(raw.dtype, np.integer):
         return (raw / float(-np.iinfo(raw.dtype).min)).astype(np.float32)
     return np.nan_to_num(raw.astype(np.float32))

@@ -1,4 +1,4 @@
-"""The sound track of an output file: exactly as long as the picture, encoded as AAC in step with it."""
+"""Encodes the sound track of an output file as AAC, exactly as long as the picture and in step with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contact sheets: a still picture with frames of several videos in rows, taken at the same moments."""
+"""Writes contact sheets: a picture with frames of several videos in rows, taken at the same moments."""
 
 from __future__ import annotations
 

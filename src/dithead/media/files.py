@@ -1,4 +1,4 @@
-"""Opening, naming and replacing media files: failures are one-line errors, and no file is left half-written."""
+"""Opens, names and replaces media files: failures are one-line errors, and no file is left half-written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Description of a video by its headers and first frame: size, rate, colour, rotation, streams."""
+"""Describes a video by its headers and first frame: size, rate, colour, rotation, streams."""
 
 from __future__ import annotations
 

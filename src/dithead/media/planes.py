@@ -1,4 +1,4 @@
-"""The Y, Cb, Cr planes of a frame: take them out, turn them, change a region by an RGB difference, put them back.
+"""Takes the Y, Cb, Cr planes out of a frame, turns them, changes a region by an RGB difference, and puts them back.
 
 On the source's own planes, every pixel outside the change keeps the source's bits until the one encode.
 Letters: H, W frame; h, w a region.

@@ -1,4 +1,4 @@
-"""What users may ask of the encoder, without loading it: the codecs' names and the default quality."""
+"""Names the codecs and the default quality, for the command line, without loading the encoder."""
 
 from __future__ import annotations
 

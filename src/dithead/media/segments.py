@@ -1,4 +1,4 @@
-"""Segments of a long output: encoded packets kept on disk, so that work survives a crash, and joined without loss.
+"""Keeps segments of a long output on disk as encoded packets, so that work survives a crash, and joins them losslessly.
 
 A segment file is a sequence of records (pts, dts, duration, is it a key frame, size), each followed by the packet's
 bytes.

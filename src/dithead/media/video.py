@@ -1,4 +1,4 @@
-"""Video files to frames: description, decoding with rotation undone, resampling in time. H, W: displayed size."""
+"""Reads videos: description, decoding with the rotation undone, resampling in time. H, W: displayed size."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _require_whole(path: Path, media: Any, stream: Any, count: _PacketCount, dec
 
 
 def _ends_early(path: Path, media: Any, end: float) -> bool:
-    """Tell whether every stream stops well before the length that the header names: then the file was cut off.
+    """Whether every stream stops well before the length that the header names: then the file was cut off.
 
     A picture that is shorter than its sound is no such case. The whole file is read only when the picture, which ends
     at ``end`` seconds, falls short.

@@ -1,4 +1,4 @@
-"""Frames and sound to one video file: encoded once, in constant memory, written whole or not at all."""
+"""Writes frames and sound to one video file: encoded once, in constant memory, whole or not at all."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _OLD_LIP_PREDICTOR = "the lip predictor made of Whisper's layers (small 0.5), wh
 
 
 def migrate_config(model: Any, path: Path) -> Any:
-    """A ``model`` configuration of format 1 as one of format 2; what is no configuration is left to validation.
+    """Turn a ``model`` configuration of format 1 into one of format 2; anything else is left to validation.
 
     Raises:
         ModelError: The model needs a part that this version no longer has.
@@ -39,7 +39,7 @@ def migrate_config(model: Any, path: Path) -> Any:
 
 
 def migrate_tensors(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Tensors of one part under their present names; those of format 2 and of other parts stay as they are.
+    """Rename the tensors of one part to their present names; those of format 2 and of other parts stay as they are.
 
     Raises:
         ModelError: The file holds a lip predictor of small 0.5.

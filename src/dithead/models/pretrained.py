@@ -1,4 +1,4 @@
-"""Pretrained networks of diffusers and transformers, found by hub id or folder, with errors that say what to do."""
+"""Loads pretrained networks of diffusers and transformers by hub id or folder, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def load_pretrained(source: str, load: Callable[[], Loaded]) -> Loaded:
         ) from None
     finally:
         hub.setLevel(before)
+
+
+def diffusers_library() -> Any:
+    """Import diffusers; MissingExtraError where it is not installed."""
+    try:
+        import diffusers
+    except ImportError:
+        raise MissingExtraError("train", "diffusers") from None
+    return diffusers
 
 
 def transformers_library() -> Any:

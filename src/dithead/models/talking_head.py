@@ -54,7 +54,7 @@ class Sampler(Protocol):
     """What the model needs of its objective (``diffusion.objectives``)."""
 
     def sample(self, predict: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
-        """A clean latent (B, C, G, G) from noise in ``steps`` steps."""
+        """Sample a clean latent (B, C, G, G) from ``noise`` with the network ``predict`` in ``steps`` steps."""
         ...
 
 
@@ -77,7 +77,7 @@ class Conditions:
 
 
 def make_denoiser(config: DiTConfig) -> DiT | UNet:
-    """The backbone that the configuration names, with random weights."""
+    """Build the backbone that the configuration names, with random weights."""
     return UNet(config) if config.backbone == "unet" else DiT(config)
 
 
@@ -102,15 +102,15 @@ class TalkingHead(nn.Module):
         return self.autoencoder.latent_mean.device
 
     def speech_tokens(self, features: Tensor, times: Tensor) -> Tensor:
-        """Tokens (B, L, A) for frames shown at ``times`` (B,) seconds, from the track's features (T, F)."""
+        """Compute tokens (B, L, A) for frames at ``times`` (B,) in seconds, from the track's ``features`` (T, F)."""
         return self.audio(self._windows(features, times, 0))  # type: ignore[no-any-return]
 
     def tokens_and_lips(self, features: Tensor, times: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens and calibrated lips for frames shown at ``times``.
+        """Compute tokens and calibrated lips for video frames.
 
         Args:
             features: The track's features (T, F).
-            times: Seconds (B,).
+            times: Times of the frames (B,), in seconds.
 
         Returns:
             Tokens (B, L, A) and lip coefficients (B, K); None for a model without that condition.
@@ -124,7 +124,7 @@ class TalkingHead(nn.Module):
         return cut.to(self.device, self.audio.position.dtype)
 
     def initial_noise(self, seed: int) -> Tensor:
-        """One noise (1, C, G, G) for a whole clip: measured steadier than fresh noise per frame."""
+        """Draw one noise (1, C, G, G) for a whole clip, which is steadier than fresh noise per frame (docs/log)."""
         generator = torch.Generator().manual_seed(seed)
         g, c = self.config.dit.grid, self.config.dit.latent_channels
         return torch.randn(1, c, g, g, generator=generator)
@@ -164,24 +164,24 @@ class TalkingHead(nn.Module):
         return window.place_pixels(patch, masked).float(), z.float()
 
     def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
-        """Latent (B, C, G, G) of an image (B, 3, S, S), ``masked`` or whole, zero outside the window."""
+        """Encode an ``image`` (B, 3, S, S), ``masked`` or whole, in a ``window``: (B, C, G, G), zero elsewhere."""
         encode = self.autoencoder.encode_masked if masked else self.autoencoder.encode
         return window.place(encode(window.pixels(image)).to(image.dtype))
 
     @torch.inference_mode()
     def reference_latents(self, pictures: Tensor, mask: Tensor) -> Tensor:
-        """Latents (B, C, G, G) of references (B, 3, S, S), as ``generate`` makes them under ``mask`` (1, 1, S, S)."""
+        """Encode references ``pictures`` (B, 3, S, S) as ``generate`` does under a ``mask`` (1, 1, S, S)."""
         pictures, mask = (x.to(self.device, self.autoencoder.dtype) for x in (pictures, mask))
         return self.encode_window(pictures, window_of(F.avg_pool2d(mask, self.size // self.config.dit.grid)))
 
     def predict_lips(self, tokens: Tensor) -> Tensor | None:
-        """Calibrated lip coefficients (B, K) from tokens (B, L, A); None for a model without that condition."""
+        """Predict calibrated lip coefficients (B, K) from tokens (B, L, A); None for a model without that condition."""
         if not self.config.dit.lip_targets:
             return None
         return self.dit.calibrated(self.audio.predict_lips(tokens))
 
     def predict_opening(self, tokens: Tensor) -> Tensor | None:
-        """By how much the lips are to open wider than usual (B,), in distances between the outer eye corners.
+        """Predict by how much the lips open wider than usual (B,), in distances between the outer eye corners.
 
         None for a model whose ``opening_unit`` is not known.
         """

@@ -1,4 +1,4 @@
-"""One raw video to clip folders: follow the face, cut into clips, align, crop, write. Runs in a worker process.
+"""Turns one raw video into clip folders: tracks the face, cuts, aligns, crops, writes. Runs in a worker process.
 
 The video is decoded twice, so that memory does not grow with its length. Letters: N frames, S crop side.
 """

@@ -1,4 +1,4 @@
-"""Reading a prepared dataset, from its folder or from shards.
+"""Reads a prepared dataset, from its folder or from shards.
 
 Letters: N frames, S crop side, K corners of the mask polygon.
 """
@@ -129,7 +129,7 @@ class Dataset:
         return [clip for clip in self._clips if split in (None, clip.split)]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what tells one dataset from another: its number of accepted clips and a hash of what it lists."""
+        """Return what distinguishes one dataset from another: its number of accepted clips and a hash of its list."""
         settings = {name: getattr(self.config, name) for name in self._stored_names}  # none that came later
         listed = json.dumps([settings, self.entries], sort_keys=True)
         return {"clips": len(self._clips), "sha256": hashlib.sha256(listed.encode()).hexdigest()}

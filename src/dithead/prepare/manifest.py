@@ -1,4 +1,4 @@
-"""What has been done: one record for each raw video, and the manifest of the dataset made of all records.
+"""Records which raw videos are done, and makes the manifest of the dataset from all records.
 
 A record is written after all clips of its video, so it is also the proof that they are complete.
 """
@@ -20,7 +20,7 @@ MANIFEST = "manifest.jsonl"
 
 
 def file_fingerprint(video: RawVideo) -> dict[str, Any]:
-    """Return what tells whether a file would give the same clips as last time."""
+    """Return the facts by which a file is recognised as unchanged since its clips were made."""
     stat = video.path.stat()
     return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "audio_offset": video.audio_offset}
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from dithead.engine import Engine, map_tasks
 from dithead.errors import ConfigError, DataError, OutputError
+from dithead.option_fields import describe_options, option_fields, option_types
 from dithead.prepare.clip_writer import ClipOutcome, prepare_video
 from dithead.prepare.manifest import read_record, replace_text, write_manifest, write_record
 from dithead.prepare.raw_videos import RawVideo, choose_validation_people, find_raw_videos
-from dithead.prepare.settings import PrepareConfig, PrepareOptions, describe_options, option_fields
+from dithead.prepare.settings import PrepareConfig, PrepareOptions
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def prepare_dataset(
         OutputError: The dataset cannot be written.
         MissingExtraError: Ray is asked for and not installed.
     """
-    if unknown := options.keys() - option_fields().keys():
+    if unknown := options.keys() - {each.name for each in option_fields(PrepareOptions)}:
         raise TypeError(f"prepare_dataset() got an unexpected keyword argument {min(unknown)!r}")
     chosen = PrepareOptions(**options)
     raw, dataset, config = Path(raw_dir), Path(output), chosen.config
@@ -85,14 +86,17 @@ def prepare_dataset(
 def _signature() -> inspect.Signature:
     """The signature of ``prepare_dataset`` with each option in it, for ``help`` and editors."""
     *first, _ = inspect.signature(prepare_dataset).parameters.values()
+    types = option_types(PrepareOptions)
     options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=kind)
-        for name, (each, kind) in option_fields().items()
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=types[each.name])
+        for each in option_fields(PrepareOptions)
     ]
     return inspect.Signature([*first, *options], return_annotation=PrepareResult)
 
 
-prepare_dataset.__doc__ = (prepare_dataset.__doc__ or "").replace("{options}", describe_options())
+prepare_dataset.__doc__ = (inspect.getdoc(prepare_dataset) or "").replace(
+    "{options}", describe_options(PrepareOptions).strip()
+)
 prepare_dataset.__signature__ = _signature()  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""The raw videos below a folder: which files they are, who is in them, and under which licence.
+"""Finds the raw videos below a folder, who is in them, and under which licence.
 
 A ``SOURCES.json`` in the raw folder, or elsewhere, says so for each folder; the longest matching prefix counts:
 

@@ -6,24 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from os import PathLike
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_origin
 
 from dithead.engine import Engine
 from dithead.errors import ConfigError
-
-
-def option(default: Any, text: str, *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    """Declare a dataclass field that is an option for users.
-
-    Args:
-        default: Its default value.
-        text: What it does, in one sentence, with its unit.
-        minimum: The smallest number allowed.
-        maximum: The largest number allowed.
-    """
-    return field(default=default, metadata={"help": text, "minimum": minimum, "maximum": maximum})
+from dithead.option_fields import choices_of, in_range, option, option_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +40,14 @@ class PrepareConfig:
         0.03, "Confidence below which a clip is rejected: its picture does not speak; 0: never.", minimum=0
     )
     keep_silent: bool = option(
-        False, "Keep clips without sound: they serve appearance only, and are marked has_speech: false."
+        False,
+        "Keep clips without sound: they serve appearance only, and are marked has_speech: false.",
+        flag="--keep-silent/--no-keep-silent",
     )
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            object.__setattr__(self, each.name, _checked(each, _TYPES[type(self)][each.name], getattr(self, each.name)))
+            object.__setattr__(self, each.name, _checked(type(self), each, getattr(self, each.name)))
         if self.size % 2:
             raise ConfigError(f"size: {self.size} is odd; give an even number")
 
@@ -83,7 +74,7 @@ class PrepareConfig:
 class PrepareOptions(PrepareConfig):
     """All options of one run of ``prepare``: how clips look, where they come from, and how the work is done."""
 
-    sources: str | PathLike[str] | None = option(  # noqa: RUF009 - it makes a field
+    sources: str | PathLike[str] | None = option(
         None, "JSON file: who is in which folder and under which licence; SOURCES.json in RAW_DIR when absent."
     )
     source: str | None = option(None, "Where the videos come from, if SOURCES.json is silent.")
@@ -92,11 +83,9 @@ class PrepareOptions(PrepareConfig):
         None, "Who is in them, if SOURCES.json is silent: folder (its name), file (one person each), or a name."
     )
     val_fraction: float = option(0.1, "Share of people held out for validation.")
-    val_identities: tuple[str, ...] = option((), "A person to hold out instead; repeatable.")
+    val_identities: tuple[str, ...] = option((), "A person to hold out instead; repeatable.", flag="--val-identity")
     workers: int = option(2, "Processes, or tasks at once on a cluster.", minimum=1)
-    engine: Engine = option(  # noqa: RUF009 - it makes a field
-        "local", "Where they run: local, or ray (a cluster whose machines see the same folders)."
-    )
+    engine: Engine = option("local", "Where they run: local, or ray (a cluster whose machines see the same folders).")
 
     @property
     def config(self) -> PrepareConfig:
@@ -104,25 +93,15 @@ class PrepareOptions(PrepareConfig):
         return PrepareConfig(**{each.name: getattr(self, each.name) for each in fields(PrepareConfig)})
 
 
-_TYPES = {cls: get_type_hints(cls) for cls in (PrepareConfig, PrepareOptions)}
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-def option_fields() -> dict[str, tuple[Field[Any], Any]]:
-    """Return the field and type of every option that users can set, by name, in the order in which they are written."""
-    types = _TYPES[PrepareOptions]
-    return {each.name: (each, types[each.name]) for each in fields(PrepareOptions) if "help" in each.metadata}
+def _checked(cls: type[PrepareConfig], each: Field[Any], value: Any) -> Any:
+    """Return a value as its field's type; ConfigError, with the name and what it may be, when it cannot be that.
 
-
-def describe_options() -> str:
-    """Return the options as lines of a docstring's ``Args``: name, help text and default."""
-    options = [each for each, _ in option_fields().values()]
-    lines = [f"{each.name}: {each.metadata['help']} Default: {each.default!r}." for each in options]
-    return "\n        ".join(lines)
-
-
-def _checked(each: Field[Any], kind: Any, value: Any) -> Any:
-    """Return a value as its field's type; ConfigError, with the name and what it may be, when it cannot be that."""
+    ``option_fields.check_values`` is not enough here, because a value may come from a ``config.json`` in any type.
+    """
+    kind, choices = option_types(cls)[each.name], choices_of(cls, each)
     if kind in (int, float):
         return _checked_number(each, kind, value)
     if get_origin(kind) is tuple:
@@ -131,8 +110,8 @@ def _checked(each: Field[Any], kind: Any, value: Any) -> Any:
         return tuple(value)
     if kind is bool and not isinstance(value, bool):
         raise ConfigError(f"{each.name}: {value!r} is not {_NAMES[bool]}")
-    if kind is Engine and value not in get_args(Engine):
-        raise ConfigError(f"{each.name}: {value!r} is unknown; there are {' and '.join(get_args(Engine))}")
+    if choices and value not in choices:
+        raise ConfigError(f"{each.name}: {value!r} is unknown; there are {' and '.join(choices)}")
     return value
 
 
@@ -143,8 +122,8 @@ def _checked_number(each: Field[Any], kind: type[int] | type[float], value: Any)
         number = None
     if number is None or number != value or isinstance(value, bool):
         raise ConfigError(f"{each.name}: {value!r} is not {_NAMES[kind]}")
-    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
-    if (low is not None and number < low) or (high is not None and number > high):
+    if not in_range(each, number):
+        low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
         allowed = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
         raise ConfigError(f"{each.name}: {value} is out of range; give {allowed}")
     return number

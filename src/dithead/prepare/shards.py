@@ -1,4 +1,4 @@
-"""Reading a dataset that is packed as tar files of many clips, from any place that fsspec knows.
+"""Reads a dataset that is packed as tar files of many clips, from any place that fsspec knows.
 
     config.json       as in the folder form
     manifest.jsonl    as in the folder form, each entry with its ``shard``
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from dithead.errors import DataError
+from dithead.errors import DataError, MissingExtraError
 
 SHARD_LIST = "shards.json"
 """File that lists the shards; a dataset that has it is packed, and complete."""
@@ -45,8 +45,10 @@ class RemoteFolder:
     """
 
     def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError:
+            raise MissingExtraError("hub", "fsspec") from None
         try:
             self._files, self._root = url_to_fs(str(url))
         except (ImportError, ValueError) as error:  # fsspec names the package that an unknown protocol needs
@@ -62,7 +64,7 @@ class RemoteFolder:
         return bytes(self._files.cat_file(self.path(name))).decode("utf-8")
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether there is such a file."""
         return bool(self._files.exists(self.path(name)))
 
     def write_text(self, name: str, text: str) -> None:

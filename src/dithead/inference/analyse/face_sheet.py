@@ -1,4 +1,4 @@
-"""A sheet that shows which face has which number: a still of every shot with its faces numbered."""
+"""Writes a sheet that shows which face has which number: a still of every shot with its faces numbered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dithead.media.files import printable
 from dithead.media.video import read_frames
 from dithead.types import RGB, Landmarks
 
-_MOST_SHOTS = 24  # stills on one sheet
+_MOST_SHOTS = 24  # stills on one sheet (our choice)
 _WIDTH = 640  # pixels: width of each still
 
 
@@ -47,6 +47,10 @@ def shots_with_faces(video: str | PathLike[str]) -> Iterator[ShotFaces]:
 
 def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str]) -> int:
     """Write a picture with a numbered still of every shot, the first 24 at most.
+
+    Args:
+        video: The video.
+        output: The picture, whose name ends in .png or .jpg.
 
     Returns:
         How many faces it shows.

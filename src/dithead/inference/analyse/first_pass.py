@@ -1,4 +1,4 @@
-"""First pass over the video: find the faces to draw on, and the reason wherever there is none.
+"""Makes the first pass over the video: finds the faces to draw on, and the reason wherever there is none.
 
 Frames come one at a time and only a few numbers of each are kept, see ``tracklet``.
 """
@@ -32,8 +32,8 @@ SMALLEST_EYES = 16.0
 WIDEST_TURN = 0.72
 """Sine of the yaw above which half the mouth is out of sight (our choice)."""
 DAMAGED = "damaged in the source; the last good frame is shown"
-_WITHIN_TRACKLETS = (HIDDEN, BLURRED)  # reasons not to draw on a face that is followed all the same
-_REASONS = (*_WITHIN_TRACKLETS, "face turned away", "face too small", "no face")  # the most telling one first
+_WITHIN_TRACKLETS = (HIDDEN, BLURRED)  # reasons not to draw on a face that is still tracked
+_REASONS = (*_WITHIN_TRACKLETS, "face turned away", "face too small", "no face")  # the most specific one first
 
 
 @dataclass
@@ -56,7 +56,7 @@ class VideoAnalysis:
         return sum(s.last - s.first + 1 for s in self.passed_through)
 
     def tracklets_at(self, index: int) -> list[Tracklet]:
-        """The tracklets that cover frame ``index``: one for each face."""
+        """Return the tracklets that cover frame ``index``: one for each face."""
         return [tracklet for tracklet in self.tracklets if tracklet.start <= index < tracklet.stop]
 
 
@@ -134,7 +134,13 @@ class VideoAnalyser:
         self.damaged = bytearray()  # for each frame 0 or 1
 
     def step(self, frame: VideoFrame, faces: dict[int, Landmarks | None], shot: int) -> None:
-        """Take one more frame, with the landmarks of each chosen face by its number."""
+        """Take one more frame.
+
+        Args:
+            frame: The frame.
+            faces: Landmarks (478, 3) of each chosen face by its number; None where it is not seen in this frame.
+            shot: Number of the shot, which grows at every cut.
+        """
         index = len(self.stamps)
         if shot != self.shot:
             self._close(list(self.open), at_cut=True)
@@ -201,7 +207,7 @@ class VideoAnalyser:
 
 
 def unusable(landmarks: Landmarks | None) -> str:
-    """Why no mouth should be drawn on a face with these landmarks (478, 3), or an empty string."""
+    """Return why no mouth should be drawn on a face with these landmarks (478, 3), or an empty string."""
     if landmarks is None:
         return "no face"
     if eye_distance(landmarks) < SMALLEST_EYES:

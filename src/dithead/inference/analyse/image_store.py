@@ -1,4 +1,4 @@
-"""Pictures kept losslessly in one file, so that memory does not grow with the shots. h, w: a picture's size."""
+"""Stores pictures losslessly in one file, so that memory does not grow with the shots. h, w: a picture's size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several faces told apart through a shot, and the choice of those to draw on.
+"""Follows several faces through a shot, each by its number, and chooses those to draw on.
 
 Every frame is searched for all faces. Each is matched to a known face by its expected place, its size and a thumbnail,
 so that two faces may cross. Numbers count from 1, from left to right where the shot begins.
@@ -38,7 +38,7 @@ class FaceChoice:
         """Read ``largest``, ``left``, ``right``, ``all``, a number N from 1, or ``X,Y`` in pixels.
 
         Returns:
-            The choice, or None for ``largest``, which has a quicker way of its own.
+            The choice, or None for ``largest``, for which ``face.tracking`` is quicker.
 
         Raises:
             ConfigError: The text is none of these.
@@ -103,7 +103,7 @@ class _KnownFace:
 
 
 class FaceMemory:
-    """The faces of one shot: gives each detection the number of the face it continues, or a new one."""
+    """Remembers the faces of one shot, and gives each detection the number of a known face or a new one."""
 
     def __init__(self) -> None:
         self._known: dict[int, _KnownFace] = {}
@@ -115,7 +115,15 @@ class FaceMemory:
         return [number for number, face in self._known.items() if face.missing <= FORGET_AFTER]
 
     def step(self, frame: RGB, detections: list[Landmarks]) -> dict[int, Landmarks]:
-        """Match the detections in a frame (H, W, 3) and return their landmarks by number."""
+        """Match the faces detected in the next frame with the known ones.
+
+        Args:
+            frame: (H, W, 3).
+            detections: Landmarks (478, 3) of each face in it.
+
+        Returns:
+            The landmarks by the number of the face.
+        """
         left_to_right = sorted(detections, key=lambda face: float(face[:, 0].mean()))
         seen = [_seen(frame, face) for face in left_to_right]
         pairs = sorted(

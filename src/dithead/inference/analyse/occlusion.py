@@ -1,4 +1,4 @@
-"""What hides the mouth: hands, other occluders before the lips, and heavy blur. There the source must stay.
+"""Finds what hides the mouth (hands, other occluders, heavy blur), where the source's pixels must stay.
 
 Hands come from a hand detector, anything else is judged by colour (``occlusion_colour``). docs/explanation/occlusion.md
 says how well this works. Letters: S crop side, T side of a kept mask.
@@ -34,12 +34,15 @@ from dithead.types import RGB, Mask, Similarity
 HIDDEN, BLURRED = "mouth covered", "too blurred"
 _SIDE = 80  # T, of the masks that are kept
 RESIDUAL_BYTES = _SIDE * _SIDE // 8
-"""Bytes of ``OcclusionMasks.residual``."""
-_VIEW_SCALE, _VIEW_SIDE = 0.6, 256  # hands are looked for in a view 1 / 0.6 times as wide as the crop, of this side
-_ALL_HIDDEN = 0.7  # share of the lips that is covered from which no part of the mouth is worth drawing
+"""Length of ``OcclusionMasks.residual`` in bytes: one bit for each of T x T cells."""
+_VIEW_SCALE, _VIEW_SIDE = (
+    0.6,
+    256,
+)  # hands are searched in a view 1 / 0.6 times as wide as the crop, 256 pixels wide
+_ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
-_NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one is believed, too
-_BEARDED = 0.25  # share of a tracklet's frames that look bearded from which nothing beside the lips is believed
+_NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one counts, too
+_BEARDED = 0.25  # share of bearded frames in a tracklet from which no occluder beside the lips is believed
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class OcclusionDetector:
         return replace(found, without_hands=finding_in(crop, points, np.zeros_like(hands)))
 
     def _hands(self, picture: RGB, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
-        """(S, S): where hands are, looked for in a wider view than the crop."""
+        """Where hands are (S, S), searched in a wider view than the crop."""
         scale = _VIEW_SCALE * _VIEW_SIDE / size
         wide = transform * scale
         wide[:, 2] += (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE
@@ -102,7 +105,13 @@ class OcclusionDetector:
 
 
 def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> OcclusionFinding:
-    """Find what hides the mouth in a crop (S, S, 3) with landmarks ``points`` (478, 2) and ``hands`` (S, S) in it."""
+    """Find what hides the mouth in a crop.
+
+    Args:
+        crop: (S, S, 3).
+        points: (478, 2) landmarks in the crop.
+        hands: (S, S) pixels of the crop that show a hand.
+    """
     size, unlike = crop.shape[0], unlike_skin(crop, points[list(CHEEKS)])
     cover = hands | occluder_before_lips(unlike, points)
     lips = inside(points[list(OUTER_LIPS)], size)
@@ -120,7 +129,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
 
 
 def detail_share(crop: RGB) -> float:
-    """The share of fine contrast in the upper face of a crop (S, S, 3): 0.19 to 0.38 in clips, below 0.1 in blur."""
+    """Return the share of fine contrast in the upper face of a crop (S, S, 3): 0.19 to 0.38 if sharp."""
     size = crop.shape[0]
     grey = crop[size // 8 : size // 2, size // 5 : -size // 5].astype(np.float32).mean(axis=2)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 0.0125 * size)
@@ -136,9 +145,16 @@ class OcclusionMasks:
     residual: bytes = b""  # bits (T, T): wherever an occluder was beside the lips; the model may draw it again
 
     def visible(self, offset: int, size: int) -> Mask | None:
-        """How much of the drawn mouth may show in a frame, (S, S), or None for all of it.
+        """Return how much of the drawn mouth may show in a frame.
 
-        It changes over a few frames around those in which something is found, so that nothing pops.
+        The mask changes over a few frames around those with an occluder, so that nothing appears suddenly.
+
+        Args:
+            offset: Number of the frame, counted from the tracklet's first.
+            size: Crop side S.
+
+        Returns:
+            (S, S) from 0 to 1, or None where all of the mouth may show.
         """
         hidden = max((1 - abs(j) / 5 for j in range(-4, 5) if offset + j in self.hidden), default=0.0)
         near = [(1 - abs(j) / 3, offset + j) for j in (-2, -1, 0, 1, 2) if offset + j in self.parts]
@@ -152,7 +168,7 @@ class OcclusionMasks:
     def without_residual_occluder(
         self, mouth: RGB, source: RGB, cheeks: NDArray[np.float32], core: Mask
     ) -> Mask | None:
-        """Where the drawn crop may show, (S, S): 0 where the model has drawn an occluder that the source has not there.
+        """Return where the drawn crop may show, (S, S): 0 where the model has drawn an occluder that the source lacks.
 
         Args:
             mouth: The drawn crop (S, S, 3).
@@ -191,13 +207,13 @@ class OcclusionCollector:
         self._certain, self._certain_until = 0, -1
 
     def add(self, finding: OcclusionFinding | None) -> None:
-        """Take the next frame's finding; None when nothing was looked for in it."""
+        """Take the next frame's finding; None for a frame that was not searched."""
         self._pending.append(finding or OcclusionFinding())
         if len(self._pending) > NEIGHBOURS:
             self._settle()
 
     def close(self) -> OcclusionMasks:
-        """The masks of the frames so far."""
+        """Return the masks of the frames so far."""
         while self._pending:
             self._settle()
         if self._certain > 1 and self._bearded <= _BEARDED * self._frames:

@@ -1,10 +1,10 @@
-"""Occluders before the mouth that colour gives away: over the lips, beside them, and of skin colour upon them.
+"""Finds occluders of the mouth by colour: over the lips, beside them, and of skin colour on the lips.
 
-Over the lips: the lower lip is never bearded, and never as dark or as differently tinted as a microphone is beside the
-same frame's cheeks. Where a good part of it is, something lies over it, and the occluder is all that is joined to that
-part and is coloured unlike skin. Beside the lips only a shaven face can tell: there, nothing unlike skin reaches from
-outside the jaw far towards the mouth. An occluder of skin colour takes the lips' own colour away. The thresholds were
-measured on real clips (docs/log). Letters: S crop side, N frames, K polygon corners.
+The lower lip never has a beard, and it is never as dark or as strongly tinted, relative to the cheeks of the same
+frame, as a microphone is. Where much of it is unlike skin, something lies over it; the occluder is then the connected
+region unlike skin around it. Beside the lips, an occluder can be found only on a shaven face, on which nothing unlike
+skin reaches from outside the jaw far towards the mouth. An occluder of skin colour is found because the lips lose their
+own colour. The thresholds were measured on real clips (docs/log). Letters: S crop side, N frames, K polygon corners.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from dithead.face.mesh_indices import (
 )
 from dithead.types import RGB
 
-_LIP_HIDDEN = 0.3  # share of the lower lip unlike skin from which something lies over it; real clips stay below 0.15
+_LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; without one it stays below 0.15
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
-_DEEP_SHARE = 0.03  # share of that part that an occluder fills for certain
-_BEARD = 0.08  # share of the barer side of that part that is unlike skin on a face with a beard
-_TINT_AWAY = 9.0  # change of the lips' colour, in Lab, when they are covered; by itself it reached 6.7 in real clips
+_DEEP_SHARE = 0.03  # share of that part that must be unlike skin for an occluder to be certain
+_BEARD = 0.08  # share unlike skin, on the less hairy side of that part, above which a face has a beard
+_TINT_AWAY = 9.0  # distance in Lab from the lips' usual colour that means an occluder; without one it reached 6.7
 NEIGHBOURS = 2
-"""An occluder must be seen on at least one more of so many frames before and after: none is so short."""
-_TINT_SPAN = 250  # frames over which the usual colour of the lips is taken
-_TINT_RARE = 0.25  # share of them from which another colour is no occluder but how these lips look
+"""Frames before and after in one of which an occluder must be found again: none is shorter."""
+_TINT_SPAN = 250  # frames over which the usual colour of the lips is measured
+_TINT_RARE = 0.25  # share of them from which another colour is not an occluder, but these lips' own
 
 
 def occluder_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -102,7 +102,15 @@ def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = Non
 
 
 def lip_tint(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The lips' colour less the cheeks' (3,), in Lab with lightness halved; NaN where there are no lips."""
+    """Compute the lips' tint.
+
+    Args:
+        crop: (S, S, 3).
+        points: (478, 2) landmarks in the crop.
+
+    Returns:
+        The lips' median colour minus the cheeks' (3,), in Lab with lightness halved; NaN where there are no lips.
+    """
     lab, size = _lab(crop), crop.shape[0]
     lips = inside(points[list(OUTER_LIPS)], size) & ~inside(points[list(INNER_LIPS)], size, grow=1)
     if not lips.any():
@@ -131,7 +139,16 @@ def tints_away(tints: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def inside(corners: NDArray[np.float32], size: int, grow: int = 0) -> NDArray[np.bool_]:
-    """The inside (size, size) of a polygon (K, 2), grown by so many pixels."""
+    """Draw the inside of a polygon.
+
+    Args:
+        corners: (K, 2) in pixels.
+        size: Side S of the result.
+        grow: Pixels by which it is dilated.
+
+    Returns:
+        (S, S).
+    """
     mask = np.zeros((size, size), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     if grow:

@@ -1,4 +1,4 @@
-"""Which pictures of a tracklet are kept as references: its mouth from closed to open, as crops and source pixels.
+"""Chooses the reference pictures that are kept of a tracklet: its mouth from closed to open.
 
 The first pass sees every frame once, so it keeps a thinned-out sample and chooses from it when the tracklet ends.
 Letters: N samples, K pictures kept, S crop side; h, w the part of a frame.
@@ -19,12 +19,12 @@ from dithead.types import RGB, Similarity
 KEPT = 6
 """Pictures of the source that are kept of a tracklet (our choice)."""
 STILL_SPAN = 0.03
-"""Lip openings, in eye distances, that span less than this are those of a mouth that does not move (docs/log)."""
-_LARGEST = 5.0  # crop sides: of a larger face a smaller picture is kept, which bounds the memory
+"""Span of the lip opening, in eye distances, below which a mouth counts as not moving (docs/log)."""
+_LARGEST = 5.0  # picture side in crop sides from which pictures are reduced, which bounds the memory (our choice)
 _TOP = 0.25  # of the crop: above this line nothing is ever drawn
-_OUTLIERS = 0.03  # share of the samples at either end of the openings that is left out: landmarks may be wrong there
-_TURN = 0.1  # sine of the yaw that costs as much as one whole step of the opening
-_SHARPNESS_WEIGHT = 1.5  # cost of a picture without any detail, in steps of the opening
+_OUTLIERS = 0.03  # share of the widest and of the least openings that is left out, as landmark errors (our choice)
+_TURN = 0.1  # sine of the yaw that costs as much as one step of the opening (our choice)
+_SHARPNESS_WEIGHT = 1.5  # cost of a picture without any detail, in steps of the opening (our choice)
 
 
 class StoredReferences(NamedTuple):
@@ -39,7 +39,12 @@ class StoredReferences(NamedTuple):
     @property
     def still(self) -> bool:
         """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
+        return never_moves(self.openings)
+
+
+def never_moves(openings: NDArray[np.float32]) -> bool:
+    """Return whether ascending lip ``openings`` (K,), in eye distances, are those of a mouth that never moves."""
+    return float(openings[-1] - openings[0]) < STILL_SPAN
 
 
 def choose_references(
@@ -90,7 +95,7 @@ def source_picture(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, S
 
 
 def enlarged(transform: Similarity, factor: float) -> Similarity:
-    """The transform (2, 3) to a picture that is ``factor`` times as large; pixels are squares, not points."""
+    """Return a transform (2, 3) to a picture that is ``factor`` times as large; pixels are squares, not points."""
     larger = transform * factor
     larger[:, 2] += (factor - 1) / 2
     return larger

@@ -1,4 +1,4 @@
-"""A video analysis to one ``.npz`` file and back, so that an interrupted job need not look through its video again.
+"""Writes a video analysis to one ``.npz`` file and reads it back, so that a resumed job skips the first pass.
 
 Per-frame arrays of all tracklets lie one after the other; ``spans`` says where each tracklet begins and ends. The
 reference pictures stay in their image store.

@@ -1,4 +1,4 @@
-"""A tracklet: the frames of one face in one shot, and what drawing its mouth needs to know of them.
+"""Collects tracklets: the frames of one face in one shot, with all that is needed to draw its mouth.
 
 A few numbers are kept per frame, and pictures only of a thinned-out sample, so that memory hardly grows with the
 length. Letters: N frames, n samples, S crop side, P polygon corners, K lip coefficients.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
@@ -34,7 +34,7 @@ _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one uni
 
 
 class LipCalibration(NamedTuple):
-    """How the audio encoder's predictions for one person's voice are centred and scaled."""
+    """Mean and spread of the lips that the audio encoder predicts for one person's voice."""
 
     mean: NDArray[np.float32]  # (K,) mean of the predicted lip coefficients
     spread: float  # standard deviation of the predicted lip opening, in the model's units
@@ -63,13 +63,13 @@ class Tracklet:
     calibration: LipCalibration | None = None  # from the source's own sound, where it has speech
 
     def mask_polygon(self, index: int) -> NDArray[np.float32]:
-        """The mask's polygon (P, 2) in the crop of frame ``index``."""
+        """Return the mask's polygon (P, 2) in the crop of frame ``index``."""
         if self.frame_polygons is None:
             return self.polygon
         return transform_points(self.frame_polygons[index - self.start], self.transforms[index - self.start])
 
     def opacity(self, index: int) -> float:
-        """How much of the drawn mouth shows in frame ``index``: 1, but less near an end that no cut hides."""
+        """Return how much of the drawn mouth shows in frame ``index``: 1, but less near an end that no cut hides."""
         into = (index - self.start + 1) / (FADE + 1) if self.fades_in else 1.0
         left = (self.stop - index) / (FADE + 1) if self.fades_out else 1.0
         return min(1.0, into, left)
@@ -111,7 +111,14 @@ class TrackletBuilder:
     gap: int = 0  # frames since the face was last seen
 
     def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, finding: OcclusionFinding | None = None) -> None:
-        """Take the next frame, with the face's landmarks (478, 3) and what was found before its mouth."""
+        """Take the next frame.
+
+        Args:
+            frame: The frame.
+            landmarks: The face's landmarks (478, 3) in frame pixels.
+            size: Crop side S.
+            finding: What hides the mouth in this frame; None when it was not searched.
+        """
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         self.occlusion.add(finding)
@@ -132,7 +139,14 @@ class TrackletBuilder:
         self.frames, self.gap = self.frames + 1, self.gap + 1
 
     def close(self, size: int, fades_in: bool, fades_out: bool, store: ImageStore | None = None) -> Tracklet:
-        """The finished tracklet; its reference pictures go into ``store``, or stay in memory without one."""
+        """Return the finished tracklet.
+
+        Args:
+            size: Crop side S.
+            fades_in: No cut hides its beginning.
+            fades_out: No cut hides its end.
+            store: Where its reference pictures are kept; in memory by default.
+        """
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
@@ -167,7 +181,7 @@ def _sample(
 ) -> _Sample:
     picture, local = source_picture(frame.pixels, transform, size)
     return _Sample(
-        in_crop, warp_crop(frame.pixels, transform, size), lip_aperture(landmarks), head_turn(landmarks), clear,
+        in_crop, warp_crop(frame.pixels, transform, size), lip_opening(landmarks), head_turn(landmarks), clear,
         picture, local, frame.time,
     )  # fmt: skip
 

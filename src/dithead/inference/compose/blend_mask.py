@@ -1,8 +1,8 @@
-"""Where the drawn mouth shows in its frame, and where the source's own pixels stay.
+"""Decides where the drawn mouth shows in its frame, and where the source's own pixels stay.
 
-The model works on a small crop, so skin, beard, nostrils and ears come out softer than they were, most of all in large
-faces. Only the mouth and what moves with it must be new; wherever the drawn crop and the source agree, the source
-stays. Letters: S crop side; B frames.
+The model works on a small crop, so it draws skin, beard, nostrils and ears softer than they were, most of all in large
+faces. Only the mouth and what moves with it must be new. Wherever the drawn crop and the source agree, the source's
+pixels stay. Letters: S crop side; B frames.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ FEATHER = 0.06
 """Width of the blend inside the mask's edge, as a fraction of S (our choice)."""
 SAME, DIFFERENT = 5.0, 13.0
 """8-bit differences up to which the source stays, and from which the drawn crop replaces it (docs/log)."""
-_COMPARISON_BLUR = (
-    0.012  # sigma, as a fraction of S, of the comparison: detail that the crop cannot hold must not count
-)
+_COMPARISON_BLUR = 0.012  # sigma, as a fraction of S, of the comparison: detail finer than the crop must not count
 _EDGE_BLUR = 0.02  # sigma, as a fraction of S, of the border between drawn and kept pixels
-_ABOVE_TOLERANCE = 8.0  # times as much may differ above the mouth: a nose drawn from another view would show
-_MARGIN = 0.05  # margin around the lips that is new in any case, as a fraction of S
+_ABOVE_TOLERANCE = 8.0  # factor of both differences above the mouth, where a nose drawn from another view would show
+_MARGIN = 0.05  # margin around the lips that is always drawn, as a fraction of S
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class MouthRegion:
 
 
 def mouth_region(tracklet: Tracklet, index: int, size: int) -> MouthRegion:
-    """The masks of frame ``index`` of a tracklet, for crops of side ``size``."""
+    """Make the masks of frame ``index`` of a ``tracklet``, for crops of side ``size``."""
     if tracklet.frame_polygons is None:
         mask, soft = _static_masks(tracklet, size)
     else:
@@ -49,7 +47,15 @@ def mouth_region(tracklet: Tracklet, index: int, size: int) -> MouthRegion:
 
 
 def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
-    """(S, S): 1 on the lips' outline (20, 2) and a margin around it, fading outwards."""
+    """Draw the lips and a margin around them.
+
+    Args:
+        lips: Outline of the lips (20, 2) in crop pixels.
+        size: Crop side S.
+
+    Returns:
+        (S, S): 1 on the lips and the margin, fading outwards.
+    """
     reach = max(1, round(_MARGIN * size))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     wide = cv2.dilate((polygon_mask(lips, size) > 0.5).astype(np.float32), kernel)
@@ -57,12 +63,12 @@ def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
 
 
 def change_mask(mouth: RGB, source: RGB, core: Mask) -> Mask:
-    """(S, S): 1 where the drawn crop must show, 0 where the source may stay.
+    """Return the mask (S, S) of what has changed: 1 where the drawn crop must show, 0 where the source may stay.
 
     Args:
         mouth: The drawn crop (S, S, 3).
         source: The source's crop (S, S, 3).
-        core: (S, S) the lips and a margin, which are new in any case.
+        core: (S, S) the lips and a margin, where the drawn crop always shows.
     """
     size = core.shape[0]
     distance = np.abs(coarse_difference(mouth, source, _COMPARISON_BLUR)).max(axis=2)
@@ -74,7 +80,7 @@ def change_mask(mouth: RGB, source: RGB, core: Mask) -> Mask:
 
 
 def coarse_difference(picture: RGB, source: RGB, sigma: float) -> NDArray[np.float32]:
-    """The difference of two crops (S, S, 3), blurred by ``sigma``, a fraction of S."""
+    """Return ``picture`` minus ``source`` (both (S, S, 3)), blurred by ``sigma``, a fraction of S."""
     difference = picture.astype(np.float32) - source
     return np.asarray(cv2.GaussianBlur(difference, (0, 0), sigma * difference.shape[0]), np.float32)
 
@@ -89,7 +95,7 @@ def _tolerance(core: Mask) -> NDArray[np.float32]:
 
 
 def _allowed(tracklet: Tracklet, index: int, size: int) -> Mask:
-    """(S, S): how much may be new in a frame: less near an end, beyond the face, and over what hides the mouth."""
+    """How much of the drawn crop may show (S, S): less near an end, beyond the face, and over an occluder."""
     offset = index - tracklet.start
     mask = np.full((size, size), tracklet.opacity(index), np.float32)
     if tracklet.jaws is not None:

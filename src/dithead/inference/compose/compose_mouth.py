@@ -1,9 +1,9 @@
-"""One drawn mouth becomes pixels of its frame: the one place where this happens.
+"""Turns a drawn mouth into the pixels of its frame; every caller composes mouths here.
 
-The order is: fall back on the reference where the model failed, match the colour, find where the drawing must show,
-keep out occluders that the model drew again, add the person's own detail, and put it into the frame. Generation, live
-use, the mask-leak test and the experiment that pastes references instead of drawing all call ``compose``. Letters: S
-crop side; h, w the part of the frame around the face.
+The order of the steps: fall back on the reference where the model failed, match the colour, find where the drawing must
+show, leave out occluders that the model drew again, add the person's own detail, and put the result into the frame.
+Generation, live use, the mask-leak test and the experiment that pastes references instead of drawing all call
+``compose``. Letters: S crop side; h, w the part of the frame around the face.
 """
 
 from __future__ import annotations
@@ -42,7 +42,14 @@ class SourceView:
 
     @classmethod
     def of_planes(cls, planes: Planes, transform: Similarity, size: int, index: int) -> SourceView:
-        """Cut the view of frame ``index`` out of its planes; ``transform`` takes frame pixels to the crop."""
+        """Cut the view of a frame out of its planes.
+
+        Args:
+            planes: The frame.
+            transform: (2, 3) from frame pixels to the crop.
+            size: Crop side S.
+            index: Number of the frame in the clip.
+        """
         height, width = planes.arrays[0].shape
         corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(transform))
         margin = _MARGIN + 3 / transform_scale(transform)
@@ -56,7 +63,7 @@ class SourceView:
 
     @classmethod
     def of_crop(cls, crop: RGB, index: int) -> SourceView:
-        """The view of a crop (S, S, 3) that stands for a whole frame, as tests and experiments use it."""
+        """Treat a ``crop`` (S, S, 3) as the whole frame ``index``, as tests and experiments do."""
         return cls(index, crop, 0, 0, np.eye(2, 3), crop)
 
 
@@ -86,7 +93,18 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
 
 
 def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, tracklet: Tracklet, index: int) -> RGB:
-    """``compose`` on a crop (S, S, 3) that stands for the whole frame ``index``: the crop with its new mouth."""
+    """Compose a drawn mouth into a crop that stands for the whole frame.
+
+    Args:
+        drawn: The mouth (S, S, 3) as the model drew it.
+        crop: The source's crop (S, S, 3).
+        reference: See ``compose``.
+        tracklet: The face and the shot.
+        index: Number of the frame in the clip.
+
+    Returns:
+        The crop (S, S, 3) with its new mouth.
+    """
     patch = compose(drawn, SourceView.of_crop(crop, index), reference, tracklet)
     return crop if patch is None else apply_patch(crop, patch)
 

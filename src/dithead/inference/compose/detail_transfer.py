@@ -1,9 +1,10 @@
-"""The person's own fine detail on the drawn mouth: lips, teeth and folds of a source picture whose mouth is as open.
+"""Transfers the person's own fine detail to a drawn mouth, from a source picture whose mouth is about as open.
 
-A decoder of this size draws what a mouth does, not how the skin is grained. Other frames of the source show that:
-optical flow finds in one of them what is drawn, and its fine contrast replaces the little that was drawn, where both
-agree at a coarse scale. It is one frame of the source, not a mixture of several, and its pixels are moved once, from
-that frame to this one, because mixing blurs and so does moving twice. Letters: S crop side; h, w a part of a frame.
+A decoder of this size draws the shape of a mouth, but not the grain of lips, teeth and skin. Other frames of the source
+have that grain. Optical flow aligns one of them with the drawn mouth, and its fine contrast replaces the drawn one
+wherever both agree at a coarse scale. The detail comes from one frame, not from a mixture of several, and it is warped
+only once, from that frame to this one, because mixing blurs and so does warping twice. Letters: S crop side; h, w a
+part of a frame.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from dithead.types import RGB, Mask
 _FINE = 2.5 / 160  # sigma, as a fraction of S, below which contrast is transferred
 _AGREE, _DISAGREE = 18.0, 50.0  # 8-bit differences up to which it is transferred in full, and from which not at all
 _SMOOTH, _SEARCH_BLUR = 0.012, 0.0075  # sigmas, as fractions of S, see ``optical_flow.match``
-_COMPARED = 4  # crop pixels of a side that are one when pictures are compared for similarity
+_COMPARED = 4  # crop pixels on a side that are averaged when pictures are compared for similarity
 
 
 @dataclass(frozen=True)
 class DetailTransfer:
-    """What a drawn crop gets from a source picture."""
+    """The fine detail of a source picture that a drawn crop gets."""
 
     picture: RGB  # (h, w, 3) of the same person
-    where: NDArray[np.float32]  # (S, S, 2): the place in it of what the crop shows
+    where: NDArray[np.float32]  # (S, S, 2): for each pixel of the crop, its x and y in the picture
     coarse: NDArray[np.float32]  # (S, S, 3): the coarse difference, which is not transferred
     weight: Mask  # (S, S): how much is transferred
     scale: float  # pixels of the picture per crop pixel
@@ -41,7 +42,7 @@ def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask) -> Detail
     """Choose the source picture for a drawn crop and find what to transfer from it.
 
     Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips. A
-    mouth that never moves transfers nothing onto the lips: its closed line would lie over lips that open.
+    mouth that never moves gives no detail for the lips: its closed line would appear over lips that open.
 
     Args:
         reference: The person's pictures for this frame.
@@ -54,14 +55,14 @@ def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask) -> Detail
 
 
 def most_similar(pictures: Sequence[SourcePicture], mouth: RGB, core: Mask) -> SourcePicture:
-    """The picture most similar to a drawn crop (S, S, 3) where ``core`` (S, S) is."""
+    """Return the one of ``pictures`` that is most similar to a drawn crop ``mouth`` (S, S, 3) under ``core`` (S, S)."""
     target, weight = _reduced(mouth), _reduced(core)
     distances = [(np.abs(_reduced(each.crop) - target).mean(axis=2) * weight).sum() for each in pictures]
     return pictures[int(np.argmin(distances))]
 
 
 def detail_from(mouth: RGB, source: SourcePicture) -> DetailTransfer:
-    """What a picture of the person has for the drawn ``mouth`` (S, S, 3)."""
+    """Find the detail in a ``source`` picture of the person for the drawn ``mouth`` (S, S, 3)."""
     size = mouth.shape[0]
     matched = match_pictures(mouth, source.crop, _SMOOTH)
     back = invert(source.transform)
@@ -72,7 +73,13 @@ def detail_from(mouth: RGB, source: SourcePicture) -> DetailTransfer:
 
 
 def match_pictures(mouth: RGB, other: RGB, smooth: float) -> Match:
-    """Find a drawn crop in another picture of the person (both (S, S, 3)); ``smooth``: sigma of the flow, of S."""
+    """Find a drawn crop in another picture of the person by optical flow.
+
+    Args:
+        mouth: The drawn crop (S, S, 3).
+        other: The picture (S, S, 3).
+        smooth: Sigma that smooths the flow, as a fraction of S.
+    """
     return match(mouth, other, smooth=smooth, agree=_AGREE, disagree=_DISAGREE, search_blur=_SEARCH_BLUR, fine=_FINE)
 
 

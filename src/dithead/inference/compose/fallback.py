@@ -1,7 +1,7 @@
-"""What to show where the model failed: the reference picture stands in for a drawn mouth, as a whole or in parts.
+"""Replaces a drawn mouth by the reference picture where the model failed, as a whole or in parts.
 
-Each function is named for the fault it cures. The picture shown instead is the one the model was conditioned on, whose
-mouth is about as open as predicted. Letters: S crop side.
+Each function is named for the fault that it corrects. The replacement is the picture that the model was conditioned on,
+whose mouth is about as open as predicted. Letters: S crop side.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from dithead.inference.compose.detail_transfer import match_pictures
 from dithead.types import RGB, Mask
 
 _COARSE = 0.02  # sigma of the comparison, as a fraction of S
-_ACCEPTED, _LOST = 3.0, 8.0  # 8-bit steps by which a drawing may differ from the frame more than the reference does,
-# and from which it is replaced as a whole (docs/log)
+# 8-bit levels by which a drawing may differ more from the frame than the reference does, and from which it is replaced
+# as a whole (docs/log)
+_ACCEPTED, _LOST = 3.0, 8.0
 _STIFF = 0.04  # sigma, as a fraction of S, that smooths the flow between a drawing and a reference that disagree
 
 
 def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask) -> RGB:
-    """Replace a drawing in which the person got lost, such as a shaven face or a black mouth, by the reference.
+    """Replace a drawing that shows another person, such as one without the beard, by the reference.
 
-    Given lip coefficients unlike any in its training, the denoiser now and then draws another face. Then the skin
-    around the lips is much less like the frame than it is in the reference.
+    For lip coefficients unlike any in its training, the denoiser now and then draws another face. The skin around its
+    lips then differs much more from the frame than the reference's does.
 
     Args:
         mouth: The drawn crop (S, S, 3).

@@ -1,8 +1,8 @@
-"""From a drawn crop to the change of its frame's pixels, with detail at the frame's own resolution.
+"""Turns a drawn crop into the change of its frame's pixels, with detail at the frame's own resolution.
 
-What a crop cannot hold of a large face (pores, hairs, the grain of lips) is taken from the source frame itself, moved
-along by optical flow from the drawn mouth to the source's, and left out where the two differ too much. Where detail of
-another frame is transferred, the frame's own stays out. Letters: S crop side; h, w the patch of the frame.
+A crop is too small for the pores, hairs and grain of a large face. They are taken from the source frame itself, warped
+along the optical flow from the drawn mouth to the source's, and left out where the two differ too much. Where detail of
+another frame is transferred, the frame's own detail is left out. Letters: S crop side; h, w the patch of the frame.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dithead.face.optical_flow import match, warp_by_flow
 from dithead.inference.compose.detail_transfer import DetailTransfer
 from dithead.types import RGB, Mask, Similarity
 
-_LARGER = 0.9  # crop pixels per frame pixel from which the frame shows nothing that the crop does not
+_LARGER = 0.9  # crop pixels per frame pixel from which the frame has no detail that the crop lacks
 _AGREE, _DISAGREE = 10.0, 30.0  # 8-bit differences up to which detail is kept in full, and from which not at all
 _SMOOTH = 0.02  # sigma that smooths the flow, as a fraction of S
 
@@ -55,7 +55,7 @@ def patch_with_detail(view: FrameCrop, mouth: RGB, mask: Mask, transfer: DetailT
 
 
 def _own_detail(view: FrameCrop, patch: Patch, mouth: RGB, mask: Mask) -> NDArray[np.float32]:
-    """(h, w, 3): what the frame shows and its crop does not, moved along with the mouth."""
+    """The detail (h, w, 3) that the frame has and its crop lacks, moved along with the mouth."""
     height, width = patch.difference.shape[:2]
     matched = match(mouth, view.crop, smooth=_SMOOTH, agree=_AGREE, disagree=_DISAGREE)
     old = view.frame[patch.top : patch.top + height, patch.left : patch.left + width].astype(np.float32)
@@ -68,7 +68,7 @@ def _own_detail(view: FrameCrop, patch: Patch, mouth: RGB, mask: Mask) -> NDArra
 def _transferred(
     transfer: DetailTransfer, patch: Patch, view: FrameCrop, mouth: RGB, mask: Mask
 ) -> NDArray[np.float32]:
-    """(h, w, 3): the detail of another frame, on this one."""
+    """The detail of another frame, warped to this one (h, w, 3)."""
     scale = transform_scale(view.transform)
     picture = prefiltered(transfer.picture, transfer.scale * scale)
     where = _on_patch(transfer.where, patch, view.transform)
@@ -82,7 +82,7 @@ def _transferred(
 def _on_patch(
     picture: NDArray[Any], patch: Patch, transform: Similarity, interpolation: int = cv2.INTER_LINEAR
 ) -> NDArray[Any]:
-    """A picture of the crop that ``transform`` makes, on the patch of the frame (h, w, ...)."""
+    """Warp a picture from crop pixels to the patch of the frame (h, w, ...)."""
     back, (height, width) = invert(transform), patch.difference.shape[:2]
     back[:, 2] -= (patch.left, patch.top)
     return cv2.warpAffine(picture, back, (width, height), flags=interpolation, borderMode=cv2.BORDER_REPLICATE)

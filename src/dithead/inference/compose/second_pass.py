@@ -1,4 +1,4 @@
-"""Second pass over the video: batch, sample, compose, write, frame by frame through the model and into the output.
+"""Makes the second pass over the video: draws the mouths in batches and composes them into the frames.
 
 Letters: B frames of a batch, S crop side.
 """
@@ -26,7 +26,7 @@ class _Batch:
     """Frames that follow one another and show the same tracklets."""
 
     tracklets: list[Tracklet]
-    room: int  # how many frames it takes
+    capacity: int  # frames, at most
     frames: list[ScheduledFrame] = field(default_factory=list)
 
 
@@ -64,18 +64,18 @@ def _batches(
 ) -> Iterator[_Batch]:
     """Group the timeline; a batch ends when it is full and where other tracklets begin."""
     sampler.begin()
-    part = _Batch([], sampler.room(size, first=True))
+    part = _Batch([], sampler.frames_at_once(size, first=True))
     for item in timeline:
         tracklets = analysis.tracklets_at(item.index)
         if tracklets != part.tracklets:
             if part.frames:
                 yield part
             sampler.begin()
-            part = _Batch(tracklets, sampler.room(size, first=True))
+            part = _Batch(tracklets, sampler.frames_at_once(size, first=True))
         part.frames.append(item)
-        if len(part.frames) >= part.room:
+        if len(part.frames) >= part.capacity:
             yield part
-            part = _Batch(tracklets, sampler.room(size, first=False))
+            part = _Batch(tracklets, sampler.frames_at_once(size, first=False))
     if part.frames:
         yield part
 

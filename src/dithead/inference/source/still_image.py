@@ -1,4 +1,4 @@
-"""A still picture as a clip: as long as the speech, with the slight sway of a person who stands."""
+"""Turns a still picture into a clip as long as the speech, with the slight sway of a standing person."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StillClip(SourceClip):
 
 
 def still_video(info: VideoInfo) -> VideoInfo:
-    """The picture's information as that of a video: 25 frames a second, BT.709, 4:2:0 where its size allows."""
+    """Describe the picture as a video: 25 frames a second, BT.709, 4:2:0."""
     return replace(
         info, fps=FPS, time_base=1 / FPS, frames=None, rotation=0, pix_fmt="yuv420p",
         color_range=1, color_space=1, color_primaries=1, color_trc=1,

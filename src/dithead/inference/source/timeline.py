@@ -1,4 +1,4 @@
-"""The output's timeline: which source frame shows when, also where speech and video differ in length."""
+"""Schedules the source frames of the output, also where speech and video differ in length."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SourceClip:
 
 @dataclass(frozen=True)
 class ScheduledFrame:
-    """One frame of the output: a source frame, its number in the clip, and when it is to be seen."""
+    """One frame of the output: a source frame, its number in the clip, and when it is displayed."""
 
     frame: VideoFrame
     index: int

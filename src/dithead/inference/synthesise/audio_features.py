@@ -1,4 +1,4 @@
-"""The speech's features in constant memory: computed in blocks, kept on disk, read around the moments that need them.
+"""Computes the features of speech in blocks, keeps them on disk, and reads them around given moments.
 
 Letters: B moments, n samples, T feature frames (``AudioEncoder.rate`` a second), F numbers in each.
 """
@@ -26,12 +26,19 @@ class SpeechFeatures(Protocol):
     """Features of a speech track around moments in time."""
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """Features (t, F) of a span that holds all ``times`` (B,) in seconds, and these counted from its beginning."""
+        """Return the features around some moments.
+
+        Args:
+            times: (B,) seconds from the beginning of the track.
+
+        Returns:
+            Features (t, F) of a span that covers all ``times``, and the times (B,) counted from the span's beginning.
+        """
         ...
 
 
 def speech_seconds(path: Path) -> float:
-    """The length of the speech in a file, in seconds. It is decoded once, in constant memory.
+    """Measure the length of the speech in a file, in seconds, by decoding it in constant memory.
 
     Raises:
         MediaError: The file has no sound that can be read, or no sample of it.
@@ -43,7 +50,7 @@ def speech_seconds(path: Path) -> float:
 
 
 def loudness_of(path: Path, encoder: AudioEncoder) -> float:
-    """The level of a file's speech, by which ``encoder`` normalises its features."""
+    """Return the level of the speech in a file, by which ``encoder`` normalises its features."""
     levels = array("f")
     for block in encoder.feature_blocks(_waves(path)):
         levels.extend(encoder.frame_levels(block).numpy())
@@ -82,7 +89,7 @@ class FeatureSpan(NamedTuple):
 def feature_span(
     times: NDArray[np.float64], frames: int, encoder: AudioEncoder, reach: int | None = None
 ) -> FeatureSpan:
-    """The feature frames around some moments.
+    """Find the feature frames around some moments.
 
     Args:
         times: (B,) seconds.

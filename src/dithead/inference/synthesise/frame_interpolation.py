@@ -1,4 +1,4 @@
-"""Frame interpolation: every second mouth is drawn, and those between are interpolated along optical flow.
+"""Interpolates mouths along optical flow, so that only every second one is drawn.
 
 It works on crops, so the timing of the speech is never touched: a frame between two drawn ones shows the mouth half-way
 between theirs. That steadies a jittery mouth and loses what lasts a single frame, such as a short p or b. Letters: B
@@ -36,9 +36,14 @@ class FrameInterpolator:
         """Forget what was drawn: the next frame of every face is drawn, not interpolated."""
         self._last = {}
 
-    def room(self, batch: int, *, first: bool) -> int:
-        """How many frames the next ``draw`` should get: so many that its last one is drawn in any case."""
-        drawn = self.sampler.room((batch + first) // 2, first=first)
+    def frames_at_once(self, batch: int, *, first: bool) -> int:
+        """Return how many frames the next ``draw`` should get, so that the last one is drawn and not interpolated.
+
+        Args:
+            batch: Frames that are held at once, at most.
+            first: They are the first of a tracklet.
+        """
+        drawn = self.sampler.frames_at_once((batch + first) // 2, first=first)
         return max(3, 2 * drawn - 1) if first else max(2, 2 * drawn)
 
     def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
@@ -46,7 +51,7 @@ class FrameInterpolator:
         return self.sampler.frame_references(tracklet, times)
 
     def save_state(self, path: Path) -> None:
-        """As ``MouthSampler.save_state``: parts of the work begin with a drawn frame, so there is nothing to add."""
+        """Write the sampler's state; every segment begins with a drawn frame, so interpolation itself has none."""
         self.sampler.save_state(path)
 
     def load_state(self, path: Path) -> None:
@@ -58,7 +63,8 @@ class FrameInterpolator:
     ) -> NDArray[np.uint8]:
         """Draw or interpolate mouths; the last one is always drawn. See ``MouthSampler.draw`` for the arguments.
 
-        Calls must follow one another in time, with as many frames as ``room`` says, or fewer at a tracklet's end.
+        Calls must follow one another in time, with as many frames as ``frames_at_once`` returns, or fewer at a
+        tracklet's end.
         """
         last = self._last.get(tracklet.face)
         first = 0 if last is None else 1

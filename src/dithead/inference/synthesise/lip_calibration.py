@@ -1,7 +1,7 @@
-"""Calibrate the predicted lips to one person: the audio encoder's predictions for their own sound, beside their lips.
+"""Calibrates predicted lips to one person, by predictions for the source's own speech and the lips seen there.
 
-For every voice an encoder's predictions are off by an offset and a factor. The source shows both: what is predicted at
-moments whose mouths are known. Where it has no speech, the average of the training people stands in. Letters: N
+For every voice an encoder's predictions are wrong by an offset and a factor. Both are measured at moments of the source
+whose lips are known. Where the source has no speech, the average of the training people is used. Letters: N
 moments, L tokens, A their width, K lip coefficients.
 """
 
@@ -25,32 +25,50 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 STILL_MOUTH = 0.012
-"""Standard deviation of the lip opening, in eye distances, below which a source says nothing about its person."""
-EXPRESSION = (0.5, 2.2)
-"""Limits of how much more or less widely than predicted a mouth may move (docs/log)."""
+"""Standard deviation of the lip opening, in eye distances, below which a mouth moves too little to calibrate.
+
+Our choice."""
+GAIN_LIMITS = (0.5, 2.2)
+"""Least and greatest ``motion_gain`` (docs/log)."""
 LOOK_AHEAD = 0.015
-"""Seconds of speech after a moment that the latest of three neighbouring predictions needs."""
-_NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds between the three predictions whose mean is taken
-_PRIOR = 16  # moments that weigh as much as the average of the training people (our choice)
+"""Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
+_NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
+_PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
 
 def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: SourceClip, store: Path) -> None:
-    """Calibrate every tracklet by the source's own sound, where it has speech; features are kept in ``store``."""
-    sound = _source_speech(talker, clip.path, store) if clip.info.has_audio else None
-    if sound is None:
+    """Calibrate every tracklet by the source's own speech, where it has any.
+
+    Args:
+        analysis: What the first pass found; its tracklets receive their calibration.
+        talker: The model.
+        clip: The source.
+        store: File for the features of the source's speech.
+    """
+    speech = _source_speech(talker, clip.path, store) if clip.info.has_audio else None
+    if speech is None:
         return
     for tracklet in analysis.tracklets:
-        tracklet.calibration = calibrate(talker, sound, tracklet.sample_times + clip.start)
+        tracklet.calibration = calibrate(talker, speech, tracklet.sample_times + clip.start)
 
 
 @torch.inference_mode()
-def calibrate(talker: TalkingHead, sound: SpeechFeatures, times: NDArray[np.float64]) -> LipCalibration | None:
-    """The calibration of the person who speaks in ``sound`` at ``times`` (N,) in seconds; None where nobody does."""
+def calibrate(talker: TalkingHead, speech: SpeechFeatures, times: NDArray[np.float64]) -> LipCalibration | None:
+    """Calibrate the predictions for one person.
+
+    Args:
+        talker: The model.
+        speech: The person's own speech.
+        times: (N,) seconds, moments of the source at which the lips were measured.
+
+    Returns:
+        The calibration; None where nobody speaks at these moments, or the model does not predict the opening.
+    """
     average, unit = training_calibration(talker), talker.config.opening_unit
     if not unit or not len(times):
         return None
-    parts = [predict_lips(talker, sound, times[k : k + _AT_ONCE])[1] for k in range(0, len(times), _AT_ONCE)]
+    parts = [predict_lips(talker, speech, times[k : k + _AT_ONCE])[1] for k in range(0, len(times), _AT_ONCE)]
     lips = torch.cat([part for part in parts if part is not None]).numpy()
     mean, spread = lips.mean(axis=0), float(lips[:, -1].std())
     if spread * unit < STILL_MOUTH:
@@ -62,17 +80,17 @@ def calibrate(talker: TalkingHead, sound: SpeechFeatures, times: NDArray[np.floa
 
 
 def training_calibration(talker: TalkingHead) -> LipCalibration:
-    """The average over the people the model learned from."""
+    """Return the average calibration of the people that the model was trained on."""
     config = talker.config
     mean = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
     return LipCalibration(mean, config.opening / config.opening_unit if config.opening_unit else 0.0)
 
 
-def expression(calibration: LipCalibration, opening_spread: float, unit: float) -> float:
-    """How much more widely than predicted the lips are to move.
+def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float) -> float:
+    """Compute the factor by which the lips must move more widely than predicted.
 
-    It is one number for a whole tracklet, so the mouth opens as widely as this person's does, and yet by the new speech
-    alone.
+    It is one number for a whole tracklet, so that the mouth moves as widely as this person's does, while its motion
+    depends on the new speech alone.
 
     Args:
         calibration: Of the person's voice.
@@ -81,21 +99,21 @@ def expression(calibration: LipCalibration, opening_spread: float, unit: float) 
     """
     if calibration.spread * unit <= 0 or opening_spread < STILL_MOUTH:
         return 1.0
-    return float(np.clip(opening_spread / (calibration.spread * unit), *EXPRESSION))
+    return float(np.clip(opening_spread / (calibration.spread * unit), *GAIN_LIMITS))
 
 
 @torch.inference_mode()
 def predict_lips(
-    talker: TalkingHead, sound: Tensor | SpeechFeatures, times: NDArray[np.float64]
+    talker: TalkingHead, speech: Tensor | SpeechFeatures, times: NDArray[np.float64]
 ) -> tuple[Tensor, Tensor | None]:
     """Predict the lips from the speech.
 
-    The prediction is the mean of three close together, which errs and quivers less than one; an encoder with a lip
-    predictor, which hears the past, has taken such a mean itself.
+    The prediction is the mean of three neighbouring ones, which has less error and jitter than a single one. An encoder
+    with a lip predictor takes such a mean itself.
 
     Args:
         talker: The model.
-        sound: The speech's features (T, F), or where they come from.
+        speech: Its features (T, F), or where they come from.
         times: (N,) seconds.
 
     Returns:
@@ -103,7 +121,7 @@ def predict_lips(
     """
     offsets = _NEIGHBOURS if talker.config.dit.lip_targets and not talker.audio.past else (0.0,)
     moments = np.concatenate([times + offset for offset in offsets])
-    features = (sound, torch.from_numpy(moments)) if isinstance(sound, Tensor) else sound.around(moments)
+    features = (speech, torch.from_numpy(moments)) if isinstance(speech, Tensor) else speech.around(moments)
     (tokens, lips), count = talker.tokens_and_lips(*features), len(times)
     middle = count * (len(offsets) // 2)
     mean = None if lips is None else lips.float().cpu().unflatten(0, (len(offsets), count)).mean(0)

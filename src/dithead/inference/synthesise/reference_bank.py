@@ -1,4 +1,4 @@
-"""The reference pictures of the tracklets being drawn: for every frame one whose mouth is about as open as predicted.
+"""Chooses for every frame the reference picture whose mouth is about as open as predicted.
 
 A denoiser hardly departs from its reference: conditioned on an open mouth it does not close in silence, conditioned on
 a closed one it does not open. So every frame gets a reference of about the wanted opening. Between the source's own
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import STILL_SPAN, StoredReferences
+from dithead.inference.analyse.references import StoredReferences, never_moves
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.types import RGB, Similarity
 
@@ -69,21 +69,28 @@ class ReferenceSet:
     @property
     def still(self) -> bool:
         """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return float(self.openings[-1] - self.openings[0]) < STILL_SPAN
+        return never_moves(self.openings)
 
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-        """For each of ``openings`` (B,), the index of the picture that is about as open."""
+        """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""
         return np.asarray(np.abs(self.openings[None] - openings[:, None]).argmin(axis=1))
 
     def nearest_crop(self, opening: float) -> RGB:
-        """The picture (S, S, 3) that is about as open."""
+        """Return the picture (S, S, 3) whose mouth is most nearly as open."""
         return np.asarray(self.crops[self.nearest(np.array([opening]))[0]], np.uint8)
 
     def donor(self, opening: float, last: int | None) -> int:
-        """The index of the source picture whose detail is transferred to a mouth that is this open.
+        """Choose the source picture whose detail is transferred to a mouth.
 
-        The ``last`` donor stays while it is about as near as any: each picture has another grain, so skin would quiver
-        if they took turns.
+        The last donor is kept while no other is clearly nearer: each picture has another grain, so the skin would
+        flicker if donors alternated.
+
+        Args:
+            opening: The mouth's opening, in eye distances.
+            last: Index of the last donor; None for the first frame.
+
+        Returns:
+            The index of the picture.
         """
         distance = np.abs(self.picture_openings - opening)
         best = int(distance.argmin())
@@ -99,7 +106,7 @@ class ReferenceBank:
         self.donors: dict[tuple[int, int], int] = {}  # the last donor by (face, first frame of its tracklet)
 
     def of(self, tracklet: Tracklet) -> ReferenceSet | None:
-        """The references of a tracklet, or None when no picture was kept of it."""
+        """Return the references of a tracklet, or None when no picture was kept of it."""
         if tracklet.references is None:
             return None
         if tracklet.face not in self._present or self._present[tracklet.face][0] is not tracklet:
@@ -107,7 +114,7 @@ class ReferenceBank:
         return self._present[tracklet.face][1]
 
     def frame_reference(self, tracklet: Tracklet, opening: float | None) -> FrameReference | None:
-        """The pictures for the tracklet's next frame; calls must follow one another in time.
+        """Choose the pictures for the tracklet's next frame; calls must follow one another in time.
 
         Args:
             tracklet: The face and the shot.

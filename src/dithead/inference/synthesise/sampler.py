@@ -1,4 +1,4 @@
-"""Sampling: crops of one tracklet in, the same crops with new mouths out.
+"""Samples new mouths for the crops of one tracklet.
 
 Letters: B batch, S crop side, L tokens, A their width, K lip coefficients, P polygon corners, C, G latent.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dithead.face.masks import polygon_mask
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.lip_calibration import expression, predict_lips, training_calibration
+from dithead.inference.synthesise.lip_calibration import motion_gain, predict_lips, training_calibration
 from dithead.inference.synthesise.reference_bank import FrameReference, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
 
-_REMEMBERED = 256  # moments whose target opening is kept until it is asked for
-_WIDEST = 1.1  # times the widest mouth that was kept: beyond it there is nothing to draw from
-_STILL_GAIN = 2.4  # times as widely where the references are still, because a denoiser hardly departs from them
-_LARGEST_GAIN = 1.6  # times as widely as predicted, at most: the denoiser has not learned more
-_UNUSUAL = 3.0  # length of a change of the lips, in training deviations, that is never exceeded: beyond it, the
-# denoiser draws another person (all four: docs/log)
+_REMEMBERED = 256  # moments whose target opening is kept for ``target_openings`` (our choice)
+# The next four: docs/log.
+_WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
+_STILL_GAIN = 2.4  # further gain where the references do not move, because the denoiser hardly departs from them
+_LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
+_UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
 
 @dataclass
 class TrackletState:
-    """What one frame of a tracklet hands on to the next."""
+    """State of a tracklet that one frame passes on to the next."""
 
     latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
     polygon: NDArray[np.float32] | None = None  # (P, 2) mask under which ``reference_latents`` were encoded
@@ -46,8 +46,8 @@ class TrackletState:
     reference_latents: Tensor | None = None  # (R, C, G, G); None under a mask that changes with every frame
 
 
-class _Speech(NamedTuple):
-    """The speech at some moments."""
+class _SpeechConditions(NamedTuple):
+    """The conditions that the speech gives for some moments."""
 
     tokens: Tensor  # (B, L, A)
     lips: Tensor | None  # (B, K) lip coefficients, for models with that condition
@@ -90,10 +90,10 @@ class MouthSampler:
         return self.talker.size
 
     def begin(self) -> None:
-        """Begin a new part of the work. Everything is kept by tracklet, so nothing has to be forgotten."""
+        """Begin after a gap in the frames; state is kept by tracklet, so there is nothing to reset."""
 
-    def room(self, batch: int, *, first: bool) -> int:
-        """How many frames ``draw`` should get at once, ``first`` in a tracklet or later."""
+    def frames_at_once(self, batch: int, *, first: bool) -> int:
+        """Return how many frames ``draw`` should get at once: ``batch``, whether they are the ``first`` or not."""
         del first
         return max(1, batch)
 
@@ -125,14 +125,21 @@ class MouthSampler:
         return np.concatenate(drawn)
 
     def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
-        """The person's pictures for the next frames, drawn at ``times`` (B,); calls must follow one another in time."""
+        """Choose the person's pictures for the next frames of a ``tracklet``, drawn at ``times`` (B,) in seconds.
+
+        Calls must follow one another in time.
+        """
         if self.bank.of(tracklet) is None:
             return [None] * len(times)
         openings: Sequence[float | None] = self.target_openings(tracklet, times) or [None] * len(times)
         return [self.bank.frame_reference(tracklet, opening) for opening in openings]
 
     def target_openings(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[float] | None:
-        """How open the mouth is to be at ``times`` (B,), in eye distances; None where the model does not predict it."""
+        """Return how open the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
+
+        Returns:
+            B openings in eye distances; None where the model does not predict them.
+        """
         known = {t: self._targets[tracklet.face, t] for t in times.tolist() if (tracklet.face, t) in self._targets}
         if new := [t for t in times.tolist() if t not in known]:
             with torch.inference_mode():
@@ -153,7 +160,7 @@ class MouthSampler:
         save_arrays(path, **arrays)
 
     def load_state(self, path: Path) -> None:
-        """Go on where ``save_state`` was called."""
+        """Read what ``save_state`` wrote, to continue after that frame."""
         self._states, self.bank.donors = {}, {}
         with np.load(path, allow_pickle=False) as data:
             for name in data.files:
@@ -203,25 +210,28 @@ class MouthSampler:
             images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
-    def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _Speech:
-        """The speech at ``times`` (B,), its lips calibrated to the tracklet's person."""
+    def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
+        """The speech conditions at ``times`` (B,), with lips calibrated to the tracklet's person."""
         sound = self.features.get(tracklet.face, self.features[None])
         tokens, lips = predict_lips(self.talker, sound, times)
         if lips is None:
-            return _Speech(tokens, None, None)
+            return _SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
-        change, gain = lips - torch.from_numpy(calibration.mean), expression(calibration, tracklet.opening_spread, unit)
+        change, gain = (
+            lips - torch.from_numpy(calibration.mean),
+            motion_gain(calibration, tracklet.opening_spread, unit),
+        )
         still = stored is not None and stored.still
         moved = change * (min(gain, _LARGEST_GAIN) * (_STILL_GAIN if still else 1.0))
         lips = torch.from_numpy(average.mean) + (moved if still else limited(moved, _UNUSUAL))
         if not unit or stored is None:
-            return _Speech(tokens, lips, None)
+            return _SpeechConditions(tokens, lips, None)
         openings = stored.mean_opening + change[:, -1].numpy() * np.float32(gain * unit)
         openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
         new = {(tracklet.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
-        return _Speech(tokens, lips, openings)
+        return _SpeechConditions(tokens, lips, openings)
 
     def _references(
         self,
@@ -248,6 +258,6 @@ class MouthSampler:
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:
-    """Shorten long vectors (B, K) smoothly so that none exceeds ``limit``; short ones stay as they are."""
+    """Shorten long vectors ``changes`` (B, K) smoothly, so that none exceeds ``limit``; short ones hardly change."""
     length = changes.norm(dim=1, keepdim=True).clamp_min(1e-6)
     return changes * (limit * torch.tanh(length / limit) / length)

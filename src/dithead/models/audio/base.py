@@ -51,15 +51,15 @@ class AudioConfig(Protocol):
         ...
 
     def build(self) -> AudioEncoder:
-        """The encoder with random weights."""
+        """Build the encoder with random weights."""
         ...
 
     def load(self) -> AudioEncoder:
-        """The encoder that training starts from; one that is pretrained has its weights. Raises ModelError."""
+        """Build the encoder that training starts from, with its weights where it is pretrained. Raises ModelError."""
         ...
 
     def as_trained(self, run: Mapping[str, Any]) -> AudioConfig:
-        """The configuration of an encoder that a training run stored as ``run``; ours is that of the preset."""
+        """Return the configuration of the encoder of a training run, which the run stored as ``run``."""
         ...
 
 
@@ -116,29 +116,29 @@ class AudioEncoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, window: Tensor) -> Tensor:
-        """Windows of features (B, W, F) to tokens (B, L, A)."""
+        """Turn windows of features (B, W, F) into tokens (B, L, A)."""
 
     @abstractmethod
     def features(self, wave: Tensor) -> Tensor:
-        """Speech (n,) at 16 kHz to features (T, F) on the CPU, its level normalised."""
+        """Compute features (T, F) of speech (n,) at 16 kHz, on the CPU, with the level normalised."""
 
     @abstractmethod
     def feature_blocks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Features of speech that comes in chunks (n,) of any length, in blocks (t, F), in constant memory.
+        """Yield features of speech that comes in chunks (n,) of any length, in blocks (t, F), in constant memory.
 
         Their level is not normalised yet, because it depends on the whole track: see ``at_level``.
         """
 
     def stream(self) -> FeatureStream:
-        """A stream for live speech, whose blocks are those of ``feature_blocks``. Only where ``live`` is true."""
+        """Make a stream for live speech, whose blocks are those of ``feature_blocks``. Only where ``live`` is true."""
         raise NotImplementedError(f"{type(self).__name__} needs the whole speech at once")
 
     def frame_levels(self, features: Tensor) -> Tensor:
-        """Loudness (T,) of each feature frame, from which the track's level follows (``mel.speech_level``)."""
+        """Compute the loudness (T,) of each feature frame, for the track's level (``mel.speech_level``)."""
         return features.new_zeros(len(features))
 
     def at_level(self, features: Tensor, level: float) -> Tensor:  # noqa: ARG002 - a pretrained network does it itself
-        """Features (T, F) of a track of this ``level`` with the level normalised."""
+        """Normalise the level of features (T, F) of a track whose level is ``level``."""
         return features
 
     @property
@@ -147,16 +147,16 @@ class AudioEncoder(nn.Module, ABC):
         return self.config.window
 
     def unconditional(self, batch: int) -> Tensor:
-        """Tokens (B, L, A) that stand for "no audio given" in classifier-free guidance."""
+        """Return the tokens (B, L, A) that stand for "no audio" in classifier-free guidance."""
         return self.silence[None].expand(batch, -1, -1)
 
     def tokens_and_lips(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, L, A) and predicted lips (B, K) for windows with the past before them (B, P + W, F)."""
+        """Compute tokens (B, L, A) and predicted lips (B, K) for windows with the past before them (B, P + W, F)."""
         tokens: Tensor = self(window)
         return tokens, self.predict_lips(tokens)
 
     def predict_lips(self, tokens: Tensor) -> Tensor:
-        """Lip coefficients (B, K) of the centre frame, from tokens (B, L, A) alone."""
+        """Predict the lip coefficients (B, K) of the centre frame from tokens (B, L, A) alone."""
         n = tokens.shape[1]
         middle = tokens[:, n // 2 - 2 : n // 2 + 2].mean(1)
         near = tokens[:, n // 4 : n - n // 4].mean(1)
@@ -192,7 +192,7 @@ class LogMelEncoder(AudioEncoder):
         return MelStream(self.scale, with_samples=self.has_samples)
 
     def frame_levels(self, features: Tensor) -> Tensor:
-        """Mean log power (T,) over the mel bands."""
+        """Compute the mean log power (T,) over the mel bands."""
         return frame_levels(features)
 
     def at_level(self, features: Tensor, level: float) -> Tensor:

@@ -38,7 +38,7 @@ class ContextEncoderConfig:
         lip_predictor_hidden: Width of the lip predictor's Moonshine layers (Moonshine tiny: 288).
         lip_predictor_heads: Their attention heads (Moonshine tiny: 8).
         lip_predictor_layers: Their number (Moonshine tiny has 6).
-        kind: Tells this configuration from those of other encoders in ``config.json``.
+        kind: Distinguishes this configuration from those of other encoders in ``config.json``.
     """
 
     window: int = 96

@@ -38,7 +38,7 @@ class SpeechConfig:
         width: Width of a token.
         lip_targets: Lip coefficients that are predicted.
         architecture: The network's own configuration as JSON, filled in when the weights are loaded.
-        kind: Tells this configuration from those of other encoders in ``config.json``.
+        kind: Distinguishes this configuration from those of other encoders in ``config.json``.
     """
 
     source: str = "facebook/wav2vec2-base-960h"
@@ -57,7 +57,7 @@ class SpeechConfig:
         return SpeechEncoder.load(self)
 
     def as_trained(self, run: Mapping[str, Any]) -> SpeechConfig:
-        """The configuration that the run stored: it describes the architecture. Raises TypeError for another kind."""
+        """Return the configuration that the run stored, with the architecture. Raises TypeError for another kind."""
         return SpeechConfig(**run)
 
 
@@ -142,7 +142,7 @@ class SpeechEncoder(AudioEncoder):
         return torch.as_tensor(made.input_features)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Windows of features (B, W, H) to tokens (B, W, A)."""
+        """Turn windows of features (B, W, H) into tokens (B, W, A)."""
         return self.norm(self.project(window) + self.position)  # type: ignore[no-any-return]
 
 

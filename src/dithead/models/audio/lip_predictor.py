@@ -1,10 +1,10 @@
 """Predicts the lips at a moment from the samples around it, with the first layers of a Moonshine encoder.
 
-It uses the seconds before the moment and half a second after it. A small network over time reads the lips off the
-layers' states; it predicts a whole stretch at once, so that neighbouring moments agree. It errs differently from the
-prediction from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6).
-Letters: B batch, n samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, K lip
-coefficients, D = ``LipPredictor.margin`` tokens.
+It uses the seconds before the moment and half a second after it. A small network over time predicts the lips from the
+layers' states, for a whole stretch at once, so that neighbouring moments agree. It errs differently from the prediction
+from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6). Letters: B batch, n
+samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, K lip coefficients, D =
+``LipPredictor.margin`` tokens.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class LipPredictor(nn.Module):
         self.lips = nn.Linear(_WIDTH, lip_targets)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Lips (B, T - 2 D, K) at all tokens of samples (B, n) but the D at either end, which lack neighbours."""
+        """Predict the lips (B, T - 2 D, K) at all tokens of samples (B, n) but the first D and the last D."""
         return self._predict(samples, 0, samples.shape[1] // _TOKEN)
 
     def at(self, samples: Tensor, token: int) -> Tensor:
-        """Lips (B, K) at one ``token`` of samples (B, n): the mean over it and its neighbours."""
+        """Predict the lips (B, K) at one ``token`` of ``samples`` (B, n), as the mean over it and its neighbours."""
         reach = self.margin + _AVERAGED
         return self._predict(samples, token - reach, token + reach + 1).mean(1)
 
@@ -82,7 +82,7 @@ class LipPredictor(nn.Module):
 
 
 def at_tokens(states: Tensor, first: int, stop: int) -> Tensor:
-    """Moonshine's states (B, S, H), interpolated at the tokens ``first`` to ``stop`` - 1: (B, stop - first, H)."""
+    """Interpolate Moonshine's ``states`` (B, S, H) at the tokens ``first`` to ``stop`` - 1: (B, stop - first, H)."""
     position = (torch.arange(first, stop, device=states.device) * _TOKEN - CENTRE) / STATE
     position = position.clamp(0, states.shape[1] - 1)
     low = position.floor().long().clamp_max(max(0, states.shape[1] - 2))

@@ -61,7 +61,7 @@ def _slaney_edges() -> Tensor:
 
 @lru_cache(maxsize=2)
 def mel_filters(scale: MelScale = "own") -> Tensor:
-    """Triangular filters (80, frequencies) of height 1, or Whisper's; there are ``N_FFT // 2 + 1`` frequencies."""
+    """Make triangular filters (80, frequencies) of height 1, or Whisper's; there are ``N_FFT // 2 + 1`` frequencies."""
     whisper = scale == "whisper"
     hz = _slaney_edges() if whisper else _htk_edges()
     bins = torch.linspace(0, SAMPLE_RATE / 2, (N_FFT_WHISPER if whisper else N_FFT) // 2 + 1)
@@ -90,33 +90,33 @@ def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
 
 
 def with_samples(mel: Tensor, wave: Tensor) -> Tensor:
-    """Log-mel (T, 80) of ``wave`` (n,) with each frame's 160 samples behind it, from its centre on: (T, 80 + 160)."""
+    """Append to each frame of ``mel`` (T, 80) the 160 samples of ``wave`` (n,) from its centre on: (T, 80 + 160)."""
     samples = F.pad(wave.float(), (0, max(0, len(mel) * HOP - len(wave))))[: len(mel) * HOP]
     return torch.cat([mel, samples.view(-1, HOP)], 1)
 
 
 def samples_of(features: Tensor) -> Tensor:
-    """The samples (..., 160 W) in features (..., W, 80 + 160) that hold them behind their log-mel."""
+    """Return the samples (..., 160 W) in features (..., W, 80 + 160) that hold them behind their log-mel."""
     return features[..., N_MELS:].flatten(-2)
 
 
 def frame_levels(features: Tensor) -> Tensor:
-    """Mean log power (T,) over the mel bands of features (T, F), F at least 80."""
+    """Compute the mean log power (T,) over the mel bands of features (T, F), F at least 80."""
     return torch.from_numpy(features[:, :N_MELS].numpy().mean(axis=1))  # numpy's sum: outputs depend on its last bit
 
 
 def speech_level(levels: Tensor) -> float:
-    """Loudness of a track's loud parts: the 95th percentile over time of ``frame_levels`` (T,); FLOOR for none."""
+    """Compute the loudness of a track's loud parts: the 95th percentile of ``frame_levels`` (T,); FLOOR for none."""
     return float(torch.quantile(levels, 0.95)) if len(levels) else FLOOR
 
 
 def level_shift(level: float) -> float:
-    """What to add to the log-mel of a track of this ``speech_level``; silence is not made louder."""
+    """Return what to add to the log-mel of a track of this ``speech_level``; silence is not made louder."""
     return 0.0 if level < QUIETEST_SPEECH else TARGET_LEVEL - level
 
 
 def shift_level(features: Tensor, shift: float) -> Tensor:
-    """Features (T, F) with ``shift`` added to their log-mel; digital silence and the samples stay as they are."""
+    """Add ``shift`` to the log-mel of ``features`` (T, F); digital silence and the samples stay as they are."""
     spectrum = features[:, :N_MELS]
     return torch.cat([torch.where(spectrum <= FLOOR, spectrum, spectrum + shift), features[:, N_MELS:]], 1)
 

@@ -59,7 +59,7 @@ class AudioConvBlock(nn.Module):
         self.conv2 = nn.Conv1d(width, width, 5, padding=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, A, L) to the same shape."""
+        """Transform tokens (B, A, L) to the same shape."""
         return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
 
 

@@ -33,7 +33,7 @@ class MoonshineBlock(nn.Module):
         self.wide, self.narrow = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
 
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
-        """(B, T, H) and the ``rotations`` of its positions to (B, T, H)."""
+        """Transform ``x`` (B, T, H), whose positions have the ``rotation`` of ``rotations``, to the same shape."""
         n = self.norm1(x)
         q, k, v = (layer(n).unflatten(2, (self.heads, -1)).transpose(1, 2)
                    for layer in (self.query, self.key, self.value))  # fmt: skip
@@ -55,7 +55,7 @@ class MoonshineLayers(nn.Module):
         self.width = hidden // heads
 
     def forward(self, sound: Tensor) -> list[Tensor]:
-        """Samples (B, n) in [-1, 1], of any loudness, to the states after each block, (B, T, H) each."""
+        """Compute the states after each block, (B, T, H) each, of samples (B, n) in [-1, 1] of any loudness."""
         x = self.norm(torch.tanh(self.conv1(sound[:, None])))
         x = F.gelu(self.conv3(F.gelu(self.conv2(x)))).transpose(1, 2)
         rotation, states = rotations(x.shape[1], self.width).to(x), []
@@ -75,14 +75,14 @@ class MoonshineLayers(nn.Module):
 
 
 def rotations(count: int, width: int) -> Tensor:
-    """Cosines and sines (2, count, 2 R) that rotate R pairs of a head's ``width`` numbers by their position."""
+    """Compute cosines and sines (2, ``count``, 2 R) that rotate R pairs of a head's ``width`` numbers by position."""
     pairs = int(width * _ROTATED) // 2
     angle = torch.arange(count)[:, None] / _BASE ** (torch.arange(pairs) / pairs)
     return torch.stack([angle.cos(), angle.sin()]).repeat_interleave(2, -1)
 
 
 def rotated(x: Tensor, rotation: Tensor) -> Tensor:
-    """Queries or keys (B, heads, T, D) with each neighbouring pair of their first 2 R numbers rotated."""
+    """Rotate neighbouring pairs of the first 2 R numbers of queries or keys ``x`` (B, heads, T, D) by ``rotation``."""
     cos, sin = rotation
     pairs, rest = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
     orthogonal = torch.stack([-pairs[..., 1::2], pairs[..., ::2]], -1).flatten(-2)

@@ -32,7 +32,7 @@ class WhisperBlock(nn.Module):
         self.wide, self.narrow = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, H) to (B, T, H)."""
+        """Transform states (B, T, H) to the same shape."""
         n = self.norm1(x)
         q, k, v = (self._split(layer(n)) for layer in (self.query, self.key, self.value))
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
@@ -54,7 +54,7 @@ class WhisperLayers(nn.Module):
         self.blocks = nn.ModuleList(WhisperBlock(hidden, heads) for _ in range(layers))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Log-mel (B, W, 80) of Whisper's bands at our level to hidden states (B, T, H)."""
+        """Compute hidden states (B, T, H) of log-mel (B, W, 80) of Whisper's bands at our level."""
         x = ((mel.transpose(1, 2) + _LEVEL) / 4.0).clamp_min(_SILENCE)
         x = F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2) + self.place
         for block in self.blocks:

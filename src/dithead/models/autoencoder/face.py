@@ -37,7 +37,7 @@ class AutoencoderConfig:
             raise ValueError("autoencoder widths and latent_channels must be positive")
 
     def build(self) -> FaceAutoencoder:
-        """The network with random weights."""
+        """Build the network with random weights."""
         return FaceAutoencoder(self)
 
 
@@ -147,11 +147,11 @@ class FaceAutoencoder(nn.Module):
         return self.encoder.stem.weight.dtype
 
     def encode_masked(self, x: Tensor) -> Tensor:
-        """A masked frame (B, 3, S, S) to its latent: the same encoder serves both."""
+        """Encode a masked frame (B, 3, S, S), with the encoder of whole images."""
         return self.encode(x)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Image (B, 3, S, S) to scaled latent (B, C, G, G). Raises ValueError if S is no multiple of 16."""
+        """Encode an image (B, 3, S, S) as a scaled latent (B, C, G, G). Raises ValueError if S is no multiple of 16."""
         if x.shape[-1] % FACTOR or x.shape[-2] % FACTOR:
             raise ValueError(f"image side must be a multiple of {FACTOR}, got {tuple(x.shape[-2:])}")
         return (self.encoder(x) - self.latent_mean) / self.latent_std

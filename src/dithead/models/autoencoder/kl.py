@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dithead.errors import ModelError
 from dithead.models.autoencoder.face import FACTOR
-from dithead.models.pretrained import load_pretrained
+from dithead.models.pretrained import diffusers_library, load_pretrained
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class KLConfig:
         masked_source: A second autoencoder for masked frames, as one reading of the paper has it; empty: one for both.
         latent_channels: Channels after folding.
         architecture: The network's own configuration as JSON, filled in when the weights are loaded.
-        kind: Tells this configuration from that of the face autoencoder in ``config.json``.
+        kind: Distinguishes this configuration from that of the face autoencoder in ``config.json``.
     """
 
     source: str = "stabilityai/sd-vae-ft-mse"
@@ -44,9 +44,8 @@ class KLConfig:
 
 def load_kl(source: str) -> Any:
     """diffusers' ``AutoencoderKL`` from a hub id or folder. Raises ModelError."""
-    from diffusers import AutoencoderKL
-
-    return load_pretrained(source, lambda: AutoencoderKL.from_pretrained(source)).eval()
+    kind = diffusers_library().AutoencoderKL
+    return load_pretrained(source, lambda: kind.from_pretrained(source)).eval()
 
 
 class KLAutoencoder(nn.Module):
@@ -57,14 +56,13 @@ class KLAutoencoder(nn.Module):
 
     def __init__(self, config: KLConfig) -> None:
         super().__init__()
-        from diffusers import AutoencoderKL
-
         if not config.architecture:
             raise ValueError("an autoencoder of unknown architecture; load it with KLAutoencoder.load")
         self.config = config
         described = json.loads(config.architecture)
-        self.kl: Any = AutoencoderKL.from_config(described)
-        self.kl_masked: Any = AutoencoderKL.from_config(described) if config.masked_source else None
+        kind = diffusers_library().AutoencoderKL
+        self.kl: Any = kind.from_config(described)
+        self.kl_masked: Any = kind.from_config(described) if config.masked_source else None
         shift, scale = described.get("shift_factor") or 0.0, described.get("scaling_factor") or 1.0
         shape = (1, config.latent_channels, 1, 1)
         self.register_buffer("latent_mean", torch.full(shape, float(shift)))

@@ -63,7 +63,7 @@ class DiTConfig:
 
 
 class LatentConditions(NamedTuple):
-    """What a denoiser is given besides the noisy latent and the time.
+    """The conditions of a denoiser, besides the noisy latent and the time.
 
     A tuple, because FSDP looks for the tensors in its module's arguments.
     """
@@ -83,7 +83,7 @@ class LatentConditions(NamedTuple):
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
-    """Sinusoids of t in [0, 1]: (B,) to (B, width)."""
+    """Compute ``width`` sinusoids (B, width) of times ``t`` (B,) in [0, 1]."""
     half = width // 2
     frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half, device=t.device) / half)
     angles = 1000.0 * t.float()[:, None] * frequencies[None]
@@ -101,7 +101,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """(B, N, D) and (B, M, J) to (B, N, D)."""
+        """Attend from ``x`` (B, N, D) to ``context`` (B, M, J): (B, N, D)."""
         b, n, d = x.shape
         q = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)  # (B, heads, N, D / heads)
         k, v = self.key_value(context).view(b, context.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
@@ -131,7 +131,13 @@ class Denoiser(nn.Module):
             self.register_buffer("lip_centre", torch.zeros(config.lip_targets))
 
     def condition_vector(self, t: Tensor, audio: Tensor, lips: Tensor | None) -> Tensor:
-        """Time (B,), audio (B, L, A) and lips (B, K), or None for the resting mouth, to (B, D)."""
+        """Compute the condition vector (B, D).
+
+        Args:
+            t: Times (B,) in [0, 1].
+            audio: Audio tokens (B, L, A).
+            lips: Lip coefficients (B, K); None is the resting mouth.
+        """
         vector: Tensor = self.time(timestep_embedding(t, _TIME_FEATURES).to(audio.dtype)) + self._audio_vector(audio)
         if self.config.lip_targets:
             lips = audio.new_zeros(len(audio), self.config.lip_targets) if lips is None else lips
@@ -145,7 +151,7 @@ class Denoiser(nn.Module):
         return self.audio_summary(audio.mean(1)) + centre
 
     def input_channels(self, z_t: Tensor, conditions: LatentConditions) -> Tensor:
-        """Noisy latent, masked frame, references and mask on channels: (B, inputs, G, G).
+        """Concatenate noisy latent ``z_t``, masked frame, references and mask on channels: (B, inputs, G, G).
 
         One reference is repeated where the denoiser takes several; a denoiser that takes none gets one all the same,
         and drops it here.
@@ -169,5 +175,5 @@ class Denoiser(nn.Module):
             self.lip_centre.copy_(centre)
 
     def calibrated(self, predicted: Tensor) -> Tensor:
-        """An audio encoder's predicted lips (B, K) with the spread restored that prediction takes away."""
+        """Restore the spread of predicted lips (B, K): predictions vary less than the truth."""
         return predicted.float() * self.lip_gain + self.lip_shift

@@ -16,7 +16,7 @@ from dithead.models.denoiser.base import Attention, Denoiser, DiTConfig, LatentC
 
 
 def grid_embedding(grid: int, width: int) -> Tensor:
-    """Two-dimensional sine-cosine positions (grid * grid, width), rows first."""
+    """Compute two-dimensional sine-cosine positions (``grid`` * ``grid``, ``width``), rows first."""
     quarter = width // 4
     frequencies = 1.0 / 10_000 ** (torch.arange(quarter) / quarter)
     angles = torch.arange(grid)[:, None] * frequencies[None]  # (G, D/4)
@@ -27,12 +27,18 @@ def grid_embedding(grid: int, width: int) -> Tensor:
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """x (B, N, D) scaled and shifted by (B, 1, D) each."""
+    """Scale and shift ``x`` (B, N, D) by ``1 + scale`` and ``shift``, (B, 1, D) each."""
     return x * (1 + scale) + shift
 
 
 def zero_modulation(condition: int, count: int, rank: int) -> nn.Module:
-    """A linear map of a condition to ``count`` numbers, all 0 at first; of ``rank``, where that is above 0."""
+    """Make a linear map of a condition to numbers that are all 0 at first.
+
+    Args:
+        condition: Width of the condition.
+        count: Numbers.
+        rank: Rank of the map; 0: full rank.
+    """
     first = [nn.Linear(condition, rank, bias=False)] if rank else []
     last = nn.Linear(rank or condition, count)
     nn.init.zeros_(last.weight)
@@ -58,7 +64,7 @@ class DiTBlock(nn.Module):
         self.modulation = zero_modulation(d, self.adaln_count * d, config.modulation_rank)
 
     def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
-        """x (B, N, D), condition (B, D), audio (B, L, A) to (B, N, D)."""
+        """Transform tokens ``x`` (B, N, D) under ``condition`` (B, D) and ``audio`` (B, L, A) to the same shape."""
         adaln = self.modulation(F.silu(condition)).unsqueeze(1).chunk(self.adaln_count, -1)  # (B, 1, D) each
         shift_msa, scale_msa, gate_msa = adaln[:3]
         shift_mlp, scale_mlp, gate_mlp = adaln[-3:]

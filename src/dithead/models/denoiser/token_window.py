@@ -1,4 +1,4 @@
-"""Which latent cells matter: tokens under the mask, and the rectangle around them that is encoded and decoded.
+"""Finds the tokens under the mask, and the rectangle of latent cells around them that is encoded and decoded.
 
 Pixels far from the mask are known: they need no denoising, and neither encoding nor decoding.
 Letters: B batch, C latent channels, G latent side, S image side, N tokens.
@@ -26,11 +26,11 @@ class Window:
     grid: int
 
     def pixels(self, image: Tensor) -> Tensor:
-        """The part of an image (B, channels, S, S) that belongs to these cells."""
+        """Cut out the part of an image (B, channels, S, S) that belongs to these cells."""
         return image[..., self.top * FACTOR : self.bottom * FACTOR, self.left * FACTOR : self.right * FACTOR]
 
     def cells(self, latent: Tensor) -> Tensor:
-        """The part of a latent (B, C, G, G) that these cells are."""
+        """Cut these cells out of a latent (B, C, G, G)."""
         return latent[..., self.top : self.bottom, self.left : self.right]
 
     def place(self, cells: Tensor) -> Tensor:
@@ -38,14 +38,14 @@ class Window:
         return F.pad(cells, (self.left, self.grid - self.right, self.top, self.grid - self.bottom))
 
     def place_pixels(self, patch: Tensor, image: Tensor) -> Tensor:
-        """A copy of ``image`` (B, 3, S, S) whose pixels in the window are those of ``patch``."""
+        """Return a copy of ``image`` (B, 3, S, S) whose pixels in the window are those of ``patch``."""
         out = image.clone()
         self.pixels(out).copy_(patch)
         return out
 
 
 def window_of(mask_z: Tensor, ring: int = 1) -> Window:
-    """The cells that the mask (B, 1, G, G) touches in any sample, with ``ring`` cells around them; all for no mask."""
+    """Find the cells that ``mask_z`` (B, 1, G, G) touches in any sample, and ``ring`` cells around; all for none."""
     touched = (mask_z > 0).flatten(0, 1).any(0)
     grid = touched.shape[-1]
     if not touched.any():
@@ -58,7 +58,7 @@ def window_of(mask_z: Tensor, ring: int = 1) -> Window:
 
 
 def tokens_per_sample(mask_z: Tensor) -> Tensor:
-    """Positions under each sample's own mask: (B, 1, G, G) to (B, N), N that of the largest mask.
+    """List the positions (B, N) under each sample's own mask (B, 1, G, G); N is that of the largest mask.
 
     Smaller masks are filled up with positions outside, which do no harm.
     """
@@ -68,7 +68,7 @@ def tokens_per_sample(mask_z: Tensor) -> Tensor:
 
 
 def tokens_under_mask(mask_z: Tensor, ring: int = 0) -> Tensor:
-    """Positions that the mask touches in any sample, with ``ring`` cells around: (B, 1, G, G) to (N,)."""
+    """List the positions (N,) that ``mask_z`` (B, 1, G, G) touches in any sample, with ``ring`` cells around them."""
     touched = (mask_z > 0).any(0, keepdim=True).float()
     grown = F.max_pool2d(touched, 2 * ring + 1, stride=1, padding=ring)
     return grown.flatten().nonzero().squeeze(1)

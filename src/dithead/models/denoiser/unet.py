@@ -26,7 +26,7 @@ class UNetBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, N, G, G), condition (B, D) to (B, N, G, G)."""
+        """Transform ``x`` (B, N, G, G) under a ``condition`` (B, D) to the same shape."""
         scale, shift = self.modulation(F.silu(condition))[..., None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.norm1(x)))
         return x + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
@@ -43,7 +43,7 @@ class MiddleBlock(nn.Module):
         self.cross = Attention(channels, config.heads, config.audio_width)
 
     def forward(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
-        """x (B, N, G, G), condition (B, D), audio (B, L, A) to (B, N, G, G)."""
+        """Transform ``x`` (B, N, G, G) under ``condition`` (B, D) and ``audio`` (B, L, A) to the same shape."""
         x = self.conv(x, condition)
         tokens = x.flatten(2).transpose(1, 2)  # (B, G*G, N)
         h = self.norms[0](tokens)

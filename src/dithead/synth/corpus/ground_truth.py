@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.head.landmark_vertices import landmark_points
 from dithead.synth.person.person import Person
 from dithead.synth.scene.camera import project
 from dithead.synth.types import Floats

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from dithead.engine import Engine
+from dithead.option_fields import about, option
 
 DEFAULT_SECONDS = 3.0
 """Length of a clip where neither a length nor recordings are given."""
 
 
-def _about(help_text: str, *, in_recipe: bool = True, envvar: str | None = None) -> dict[str, Any]:
-    """What is known about an option; clips depend on those that are ``in_recipe``, so resuming compares them."""
-    return {"help": help_text, "in_recipe": in_recipe, "envvar": envvar}
+NOT_IN_RECIPE = ("workers", "engine")
+"""Options on which the clips of a corpus do not depend, so that resuming may change them."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +25,20 @@ class SynthOptions:
 
     head_model: Path | None = field(
         default=None,
-        metadata=_about("Folder of a parametric head, instead of the one that ships.", envvar="DITHEAD_HEAD_MODEL"),
+        metadata=about("Folder of a parametric head, instead of the one that ships.", envvar="DITHEAD_HEAD_MODEL"),
     )
-    seed: int = field(default=0, metadata=_about("Same seed, same output."))
-    size: int = field(default=288, metadata=_about("Side of the picture in pixels."))
-    seconds: float | None = field(
-        default=None, metadata=_about("Length of a clip in seconds; 3, or that of its recording, by default.")
-    )
-    fps: int = field(default=25, metadata=_about("Frame rate."))
-    workers: int = field(default=1, metadata=_about("Processes.", in_recipe=False))
-    engine: Engine = field(
-        default="local", metadata=_about("Where they run: local or ray (a cluster).", in_recipe=False)
-    )
-    identity: Path | None = field(default=None, metadata=_about("JSON of one person, instead of random people."))
-    language: str | None = field(default=None, metadata=_about("An espeak-ng language, instead of a mix."))
-    speech: Path | None = field(default=None, metadata=_about("Folder of recordings to speak, instead of espeak-ng."))
-    labels: bool = field(default=False, metadata=_about("Also write what each pixel shows."))
-    rest: bool = field(default=False, metadata=_about("Also write the same pictures with the mouth at rest."))
-    without: tuple[str, ...] = field(default=(), metadata=_about("A feature of realism to leave out; repeatable."))
+    seed: int = option(0, "Same seed, same output.")
+    size: int = option(288, "Side of the picture in pixels.")
+    seconds: float | None = option(None, "Length of a clip in seconds; 3, or that of its recording, by default.")
+    fps: int = option(25, "Frame rate.")
+    workers: int = option(1, "Processes.")
+    engine: Engine = option("local", "Where they run: local or ray (a cluster).")
+    identity: Path | None = option(None, "JSON of one person, instead of random people.")
+    language: str | None = option(None, "An espeak-ng language, instead of a mix.")
+    speech: Path | None = option(None, "Folder of recordings to speak, instead of espeak-ng.")
+    labels: bool = option(False, "Also write what each pixel shows.")
+    rest: bool = option(False, "Also write the same pictures with the mouth at rest.")
+    without: tuple[str, ...] = option((), "A feature of realism to leave out; repeatable.")
 
     @property
     def clip_seconds(self) -> float:

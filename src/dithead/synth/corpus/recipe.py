@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
-from dithead.synth.corpus.options import SynthOptions
+from dithead.synth.corpus.options import NOT_IN_RECIPE, SynthOptions
 from dithead.synth.corpus.realism import check_features
 from dithead.synth.corpus.recordings import find_recordings, licence_of_folder
 from dithead.synth.head.assets import load_head
@@ -21,7 +21,7 @@ LICENCE = "CC0-1.0"
 SOURCE = "dithead synth (MakeHuman CC0 head, espeak-ng voice)"
 _SOURCE_WITH_RECORDINGS = "dithead synth (MakeHuman CC0 head, given recordings)"
 _SMALLEST = 64  # pixels; below it a mouth has no shape
-_RECIPE_FIELDS = [f.name for f in fields(SynthOptions) if f.metadata["in_recipe"]]
+_RECIPE_FIELDS = [f.name for f in fields(SynthOptions) if f.name not in NOT_IN_RECIPE]
 
 
 def check_options(options: SynthOptions) -> None:

@@ -65,7 +65,7 @@ class LipTopology:
     def follows(self) -> Floats:
         """(N,) 1 on the red of the lips, falling to 0 on the skin around."""
         t = np.clip((_REACH - self.hops) / (_REACH - _BORDER), 0, 1)
-        return t * t * (3 - 2 * t)
+        return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def find_lip_topology(faces: Ints, neutral: Floats, line: Ints, upper: int) -> LipTopology:

@@ -91,7 +91,7 @@ def _ridge_regression(pairs: list[tuple[Floats, Floats]]) -> NDArray[np.float64]
         with_bias = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
         square += with_bias.T @ with_bias
         right += with_bias.T @ y
-    return np.linalg.solve(square + _RIDGE * np.eye(size), right)
+    return np.asarray(np.linalg.solve(square + _RIDGE * np.eye(size), right), np.float64)
 
 
 def _training_pair(path: Path) -> tuple[Floats, Floats]:

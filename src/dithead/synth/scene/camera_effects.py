@@ -27,7 +27,7 @@ class CameraEffects:
         if setting.blur > _LEAST_BLUR:
             image = cv2.GaussianBlur(image, (0, 0), setting.blur)
         grey = image @ _LUMA
-        image = grey[..., None] + (image - grey[..., None]) * setting.saturation
+        image = np.asarray(grey[..., None] + (image - grey[..., None]) * setting.saturation, np.float32)
         fine = rng.standard_normal(image.shape[:2], dtype=np.float32)
         coarse = cv2.resize(rng.standard_normal((image.shape[0] // 2, image.shape[1] // 2, 3), dtype=np.float32),
                             (image.shape[1], image.shape[0]))  # fmt: skip

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dithead.synth.head.body import Body
-from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.head.landmark_vertices import landmark_points
 from dithead.synth.head.mesh import vertex_normals
 from dithead.synth.skin.head_fit import FaceSpace
 from dithead.synth.skin.paint import SKIN_SIZE, head_uv

@@ -19,7 +19,7 @@ from dithead.synth.face.expression_keys import EXPRESSION_KEYS
 from dithead.synth.head.body import apply_shape_keys, blend_ancestries
 from dithead.synth.head.head_model import HeadModel, ShapeKey
 from dithead.synth.head.identity import SHAPE_SPREAD, macro_key_weights, opposite_keys
-from dithead.synth.head.landmarks import landmark_points
+from dithead.synth.head.landmark_vertices import landmark_points
 from dithead.synth.types import Floats
 from dithead.types import FloatArray
 
@@ -222,7 +222,7 @@ def refine_pose(pose: HeadPose, solid: NDArray[np.float64], points: NDArray[np.f
             step[i] = 1e-4
             columns.append((_moved(pose, step).project(solid) - pose.project(solid)).ravel() / 1e-4)
         best, *_ = np.linalg.lstsq(np.stack(columns, axis=1), residual, rcond=None)
-        pose = _moved(pose, best)
+        pose = _moved(pose, np.asarray(best, np.float64))
     return pose
 
 

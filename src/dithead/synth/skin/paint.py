@@ -86,7 +86,7 @@ def _short_hairs(rng: RNG, size: int, count: int) -> Floats:
         angle, length = rng.normal(0.0, 0.45), rng.uniform(2, 7)
         end = (int(x + length * np.cos(angle)), int(y + length * np.sin(angle)))
         cv2.line(field, (int(x), int(y)), end, int(rng.integers(110, 255)), 1, cv2.LINE_AA)
-    return field.astype(np.float32) / 255
+    return field.astype(np.float32) / np.float32(255)
 
 
 def head_area(texture: Picture) -> Floats:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.face.mesh_indices import MESH_LANDMARKS
 from dithead.synth.skin.atlas import SkinAtlas
 from dithead.synth.skin.head_fit import CAMERA_DISTANCE, HeadFit
@@ -58,13 +58,13 @@ def project_view(atlas: SkinAtlas, view: SkinView, fit: HeadFit, index: int) -> 
     offsets = view.landmarks[:MESH_LANDMARKS, :2] - pose.project(fit.landmarks[index])
     pixels = atlas.to_texels(pose.project(position) + atlas.spread_offsets(np.asarray(offsets, np.float64)))
     turned = atlas.to_texels(np.hstack([position, normal]) @ np.kron(np.eye(2), pose.rotation.T))
-    linear = (view.pixels.astype(np.float32) / 255) ** CAMERA_GAMMA
+    linear = np.asarray((view.pixels.astype(np.float32) / 255) ** CAMERA_GAMMA, np.float32)
     colour = sample_picture(linear, pixels, cv2.INTER_CUBIC)
     to_border = cv2.distanceTransform(np.pad(view.taken.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     margin = sample_picture(to_border, pixels, cv2.INTER_LINEAR)
     trust = np.clip((_facing(turned) - 0.3) / 0.7, 0, 1) ** 1.5 * _unhidden(pixels, turned[:, 2])
     trust *= np.clip(margin / (0.03 * len(view.pixels)), 0, 1) * atlas.photo_trust
-    trust *= 1 - atlas.lips * np.clip(lip_aperture(view.landmarks) / 0.08, 0, 0.95)
+    trust *= 1 - atlas.lips * np.clip(lip_opening(view.landmarks) / 0.08, 0, 0.95)
     return ProjectedSkin(np.clip(colour, 0, 1), trust.astype(np.float32), turned[:, 3:])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.face.lip_opening import lip_aperture
+from dithead.face.lip_opening import lip_opening
 from dithead.face.mesh_indices import MESH_LANDMARKS, eye_distance
 from dithead.face.pose import nose_direction
 from dithead.synth.skin.projection import SkinView
@@ -110,4 +110,4 @@ def _quality(picture: RGB, points: FloatArray) -> float:
     low, high = points[:MESH_LANDMARKS].min(axis=0).astype(int).clip(0), points[:MESH_LANDMARKS].max(axis=0).astype(int)
     grey = cv2.cvtColor(picture[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)
     sharpness = np.log(float(cv2.Laplacian(grey, cv2.CV_32F).var()) + 1) if grey.size else 0.0
-    return 0.15 * sharpness - 4.0 * max(lip_aperture(points) - 0.03, 0)
+    return 0.15 * sharpness - 4.0 * max(lip_opening(points) - 0.03, 0)

@@ -127,7 +127,7 @@ def speak(text: str, voice: EspeakVoice) -> Utterance:
     answer = json.loads(header)
     if "error" in answer:
         raise (DataError if answer["data"] else DitheadError)(answer["error"])
-    wave = np.frombuffer(samples, np.int16).astype(np.float32) / 32768
+    wave = np.frombuffer(samples, np.int16).astype(np.float32) / np.float32(32768)
     starts = [(float(start), str(symbol)) for start, symbol in answer["phoneme_starts"]]
     rate = int(answer["rate"])
     return Utterance(wave, rate, _phonemes(starts, len(wave) / rate), voice.language, text)

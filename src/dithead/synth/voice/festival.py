@@ -193,7 +193,7 @@ def _read_utterance(path: Path, phone_ends: _PhoneEnds, voice: FestivalVoice, te
         raise DataError(f"{voice.engine}'s voice {voice.voice} made no sound for {text!r}")
     with wave.open(str(path)) as file:
         rate = file.getframerate()
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / np.float32(32768)
     starts = [0.0] + [end for _, end in phone_ends[:-1]]
     phonemes = tuple(
         Phoneme(ipa_of(name, voice), start, end)

@@ -1,4 +1,4 @@
-"""Clips in damaged shards: they are left out and counted, and too many of them stop the run."""
+"""Leaves out and counts clips in damaged shards; too many of them stop the run."""
 
 from __future__ import annotations
 

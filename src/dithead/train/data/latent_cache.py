@@ -50,7 +50,7 @@ class ClipLatents:
     mouth: NDArray[np.float16]  # (N, 1, G, G) share of each cell under the lips' box
     lips: NDArray[np.float16]  # (N, 81) lip shapes, see ``lip_basis``
     mel: NDArray[np.float16]  # (T, F) speech features of the whole clip that become tokens
-    first: NDArray[np.int64]  # () frame of the clip that row 0 shows
+    first: NDArray[np.int64]  # () number of the clip's frame in row 0
     fps: NDArray[np.int64]  # () frames a second
 
     def mask_of(self, frame: int) -> NDArray[np.float16]:
@@ -58,7 +58,7 @@ class ClipLatents:
         return self.mask if self.mask.ndim == 3 else self.mask[frame]
 
     def seconds(self, frame: int) -> float:
-        """Return when, from the start of the clip's speech, row ``frame`` is shown."""
+        """Return the time of row ``frame`` in seconds from the start of the clip's speech."""
         return (int(self.first) + frame) / int(self.fps)
 
 
@@ -102,22 +102,22 @@ class LatentEncoder:
     """Encodes clips with a model's autoencoder.
 
     Attributes:
-        head: The model.
+        talker: The model.
         seed: Of the augmentations.
         mask: The kind of mask.
     """
 
-    head: TalkingHead
+    talker: TalkingHead
     seed: int
     mask: MaskKind = "stable-polygon"
 
     @torch.no_grad()
     def encode(self, item: WeightedClip, variant: int) -> ClipLatents:
         """Encode the clip's frames under augmentation ``variant`` (0 is none)."""
-        model, path = self.head.autoencoder, item.clip.track()
+        model, path = self.talker.autoencoder, item.clip.track()
         crops, landmarks = item.clip.frames()[item.frames], path.landmarks[item.frames]
         side = crops.shape[1]
-        augmentation = augmentation_of(item, variant, self.seed, side, self.head.size)
+        augmentation = augmentation_of(item, variant, self.seed, side, self.talker.size)
         polygons = mask_polygons(self.mask, path, landmarks, side)
         boxes = lip_boxes(landmarks)
         regions = [augmentation.warp(region_image(side, p, box)) for p, box in zip(polygons, boxes, strict=True)]
@@ -130,7 +130,7 @@ class LatentEncoder:
             mask=_cells(mask) if self.mask == "polygon" else _cells(mask[:1])[0],
             mouth=_cells(mouth * mask),
             lips=lip_shapes(path.landmarks)[item.frames].astype(np.float16),
-            mel=_token_features(self.head, item.clip).numpy().astype(np.float16),
+            mel=_token_features(self.talker, item.clip).numpy().astype(np.float16),
             first=np.asarray(item.frames.start, np.int64),
             fps=np.asarray(item.clip.fps, np.int64),
         )
@@ -139,16 +139,16 @@ class LatentEncoder:
         """Compute latents as ``TalkingHead.encode_window`` does."""
         parts = []
         for chunk in window.pixels(images).split(_ENCODED_AT_ONCE):
-            with autocast(self.head.device):
-                z = encode(chunk.to(self.head.device, memory_format=torch.channels_last))
+            with autocast(self.talker.device):
+                z = encode(chunk.to(self.talker.device, memory_format=torch.channels_last))
             parts.append(window.place(z).half().cpu())
         return np.asarray(torch.cat(parts).numpy(), np.float16)
 
 
-def _token_features(head: TalkingHead, clip: Clip) -> Tensor:
+def _token_features(talker: TalkingHead, clip: Clip) -> Tensor:
     """Compute the speech features (T, F) that become tokens: without the samples that only a lip predictor needs."""
-    features = head.audio.features(torch.from_numpy(clip.audio()))
-    return features[:, :N_MELS] if head.audio.has_samples else features
+    features = talker.audio.features(torch.from_numpy(clip.audio()))
+    return features[:, :N_MELS] if talker.audio.has_samples else features
 
 
 def augmentation_of(item: WeightedClip, variant: int, seed: int, side: int, size: int) -> PictureAugmentation:

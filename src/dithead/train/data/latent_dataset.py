@@ -1,4 +1,4 @@
-"""Batches for the denoiser from cached clips: every row depends on (seed, step, row) alone.
+"""Makes batches for the denoiser from cached clips; every row depends on (seed, step, row) alone.
 
 Letters: B batch, W feature frames of a window, F numbers in each, R references, C latent channels, G latent side, N
 frames of a clip.
@@ -28,7 +28,7 @@ from dithead.train.loop.randomness import step_generator, step_rng
 Array = NDArray[Any]
 Row = dict[str, Array]
 _CANDIDATES = 8  # reference frames to choose the best of; our choice
-_OPEN_OF = 3  # frames to choose the most open mouth of; our choice
+_OPEN_CANDIDATES = 3  # frames of which the one with the most open mouth is taken; our choice
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class LatentDataset:
         The speech is not augmented.
 
         Args:
-            rng: Decides.
+            rng: Draws the clip and the frames.
             progress: Share of the training that is done.
             count: Frames; the last one is repeated where the clip is shorter.
         """
@@ -124,7 +124,7 @@ class LatentDataset:
         """Draw a clip by its probability and one of its frames."""
         index = self._mixture.pick(rng, progress)
         clip = self.clips[index]
-        frames = rng.integers(len(clip.latents), size=_OPEN_OF)
+        frames = rng.integers(len(clip.latents), size=_OPEN_CANDIDATES)
         if rng.random() < self.settings.open_share:  # mouths are closed most of the time
             return index, int(frames[np.argmax(clip.lips[frames, -1])])
         return index, int(frames[0])
@@ -175,10 +175,10 @@ class LatentDataset:
             return int(rng.integers(len(clip.latents)))
         # One to all candidates, so that the choice is not always the best one.
         few = rng.integers(len(clip.latents), size=int(rng.integers(1, _CANDIDATES + 1)))
-        return near_mouth(clip, frame, few, rng.uniform(0, self.settings.lip_noise) * rng.standard_normal())
+        return nearest_opening_frame(clip, frame, few, rng.uniform(0, self.settings.lip_noise) * rng.standard_normal())
 
 
-def near_mouth(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]], error: float) -> int:
+def nearest_opening_frame(clip: ClipLatents, frame: int, candidates: NDArray[np.integer[Any]], error: float) -> int:
     """Choose the frame whose lip opening is nearest to that of ``frame``, as ``inference.analyse.references`` does.
 
     Args:

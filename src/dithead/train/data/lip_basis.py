@@ -26,7 +26,7 @@ COEFFICIENTS = COMPONENTS + 1
 """The components, then the opening."""
 _RESTING = 0.25  # share of a clip's frames, the most closed ones, whose mean is the resting mouth; our choice
 _FIT_EVERY, _FIT_FRAMES = 4, 20_000  # frames that a basis is fitted to: every so many of a clip, about so many in all
-_UNHEARD, _HEARD = 0.3, 0.6  # correlations up to which a gain does not apply at all, and from which it applies fully
+_NO_GAIN, _FULL_GAIN = 0.3, 0.6  # correlations up to which no gain applies, and from which all of it applies
 
 Floats = NDArray[np.floating[Any]]
 
@@ -87,7 +87,9 @@ class LipBasis:
     def coefficients(self, shapes: Floats) -> NDArray[np.float32]:
         """Turn shapes (N, 81) into coefficients (N, 9)."""
         shapes = shapes.astype(np.float32)
-        return np.concatenate([shapes[:, :-1] @ self.directions, shapes[:, -1:]], 1) / self.scale
+        return np.asarray(
+            np.concatenate([shapes[:, :-1] @ self.directions, shapes[:, -1:]], 1) / self.scale, np.float32
+        )
 
     def calibrated_to(self, truth: Floats, predicted: Floats) -> LipBasis:
         """Return this basis with the gain and shift that fit predictions for held-out people to the truth.
@@ -98,7 +100,7 @@ class LipBasis:
             truth: Measured coefficients (N, 9).
             predicted: Predicted coefficients (N, 9).
         """
-        trust = np.clip((correlations(truth, predicted) - _UNHEARD) / (_HEARD - _UNHEARD), 0, 1)
+        trust = np.clip((correlations(truth, predicted) - _NO_GAIN) / (_FULL_GAIN - _NO_GAIN), 0, 1)
         gain = 1 + (truth.std(0) / np.maximum(predicted.std(0), 1e-3) - 1).clip(0, 1) * trust
         centre = truth.mean(0)
         shift = centre - gain * predicted.mean(0)

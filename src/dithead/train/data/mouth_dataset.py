@@ -1,4 +1,4 @@
-"""Mouth pictures and speech for the sync experts: cached once per clip, so that a large batch costs no decoding.
+"""Caches mouth pictures and speech for the sync experts once per clip, so that a large batch needs no decoding.
 
 Letters: N frames of a clip, B segments, T frames of each, K side of the network's mouth picture, K' side of the cached
 one, C channels.
@@ -37,7 +37,7 @@ _LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 
 @dataclass(frozen=True)
 class MouthClip:
-    """A clip as a sync expert sees and hears it: pictures (N, K', K', 3), and log-mel (4 N, 80)."""
+    """The inputs of a sync expert for one clip: pictures (N, K', K', 3), and log-mel (4 N, 80)."""
 
     mouths: NDArray[np.uint8]
     mel: NDArray[np.float16]

@@ -1,4 +1,4 @@
-"""Augmentation of pictures, the same for target, masked frame and reference: appearance comes from the reference alone.
+"""Augments target, masked frame and reference alike, so that appearance must come from the reference.
 
 Letters: S0 side of the stored crop, S side that the model works at, C channels. All strengths are our choice.
 """

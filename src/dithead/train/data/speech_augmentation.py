@@ -1,4 +1,4 @@
-"""Augmentation of speech, so that the few voices of a training set represent many.
+"""Augments speech, so that the few voices of a training set represent many.
 
 Log-mel windows (W, 80) get another voice (the mel axis is warped, as the length of the vocal tract warps it), another
 microphone (a smooth equaliser), loudness, background noise, reverberation, and dropped bands and moments. Samples (n,)
@@ -34,9 +34,9 @@ def augment_samples(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDA
     level = float(np.sqrt(np.mean(sound**2))) * 10 ** rng.uniform(-2, -0.4)
     if rng.random() < 0.6 and level > 0:
         white = rng.standard_normal(len(sound)).astype(np.float32)
-        dull = np.convolve(white, np.ones(8, np.float32) / np.sqrt(8), "same")
+        dull = np.convolve(white, np.ones(8, np.float32) / np.float32(np.sqrt(8)), "same")
         share = rng.uniform(0, 1)  # of the dull noise in the mixture
-        sound = sound + np.float32(level) * (share * dull + (1 - share) * white)
+        sound = np.asarray(sound + np.float32(level) * (share * dull + (1 - share) * white), np.float32)
     return np.asarray(sound * np.exp(rng.normal(0, 0.5)), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Batches for the audio encoder: windows of the speech of faces and voices, with what the mouth does in them.
+"""Makes batches for the audio encoder: windows of the speech of faces and voices, with the mouth's movement.
 
 Letters: B batch, W feature frames of a window, P of the past before it, F numbers in each (80 of log-mel, and 160
 samples behind them where there is a lip predictor), T feature frames of a track, n samples at 16 kHz, L tokens of
@@ -134,15 +134,15 @@ class SpeechDataset:
         tempo = float(np.exp(rng.normal(0, self.settings.tempo)))
         centre = rng.uniform(0, len(track.features) - 1)
         window, count, each = self.encoder.config.window, len(self.encoder.position), self.encoder.frames_per_token
-        moments = centre + (np.arange(-self.encoder.past, window) - window / 2) * tempo
-        tokens = centre + ((np.arange(count) - count / 2) * each + 0.5) * tempo
+        moments = np.asarray(centre + (np.arange(-self.encoder.past, window) - window / 2) * tempo, np.float64)
+        tokens = np.asarray(centre + ((np.arange(count) - count / 2) * each + 0.5) * tempo, np.float64)
         no_controls = np.zeros((len(tokens), MOUTH), np.float32)
         return {
             "mel": self._augmented_features(rng, track.features, moments),
             "lips": track.at(track.lips, tokens),
             "centre": track.at(track.lips, np.array([centre]))[0],
             "mouth": no_controls if track.mouth is None else track.at(track.mouth, tokens),
-            "voice": np.float32(track.mouth is not None),
+            "voice": np.array(track.mouth is not None, np.float32),
             **self._predicted_stretch(track, moments),
         }
 

@@ -1,4 +1,4 @@
-"""Batches made ahead of the training loop in a thread, and a clock that says where a training's seconds go."""
+"""Makes batches ahead of the training loop in a thread, and measures where a training's seconds go."""
 
 from __future__ import annotations
 

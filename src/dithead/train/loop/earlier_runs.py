@@ -1,4 +1,4 @@
-"""Runs begun with earlier versions: their settings and checkpoints under the names of today, so that they resume."""
+"""Renames settings and checkpoints of runs begun with earlier versions, so that these runs resume."""
 
 from __future__ import annotations
 

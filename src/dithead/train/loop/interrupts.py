@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: the first one stops the run after its step, the second one at once."""
+"""Handles Ctrl-C and SIGTERM during training: the first stops the run after its step, the second at once."""
 
 from __future__ import annotations
 

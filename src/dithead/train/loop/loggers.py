@@ -1,4 +1,4 @@
-"""Loggers of a run while it trains: TensorBoard and Weights & Biases, where they are installed.
+"""Logs a run while it trains, to TensorBoard and Weights & Biases where they are installed.
 
 TensorBoard's files go to the run folder. Weights & Biases is used only when ``WANDB_PROJECT`` is set, because it sends
 numbers to a server (``WANDB_MODE=offline`` keeps them in the run folder). A logger that cannot start is named in a

@@ -1,4 +1,4 @@
-"""The numeric precision of training: bfloat16 autocast where the device supports it."""
+"""Chooses the numeric precision of training: bfloat16 autocast where the device supports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that train together: which rows of a batch each one makes, and averages over all of them.
+"""Connects the processes that train together: which rows of a batch each makes, and averages over all of them.
 
 Several processes are started by ``accelerate launch`` or ``torchrun``, on one machine or many. Each makes its own rows
 of every batch, and gradients are averaged before every update, so N processes train as one would with the same global
@@ -133,7 +133,7 @@ def process_group() -> ProcessGroup:
 
 
 def _fsdp_requested() -> bool:
-    """Return what ``accelerate launch --use_fsdp`` tells its processes; accelerate itself would shard only on GPUs."""
+    """Whether ``accelerate launch --use_fsdp`` started this process; accelerate itself would shard only on GPUs."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
 
 

@@ -1,4 +1,4 @@
-"""Random generators of a training step, a function of (seed, step, stream, row): a run can resume to the bit."""
+"""Makes the random generators of a step from (seed, step, stream, row), so that a run resumes to the bit."""
 
 from __future__ import annotations
 

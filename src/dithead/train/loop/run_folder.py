@@ -1,4 +1,4 @@
-"""The folder of a training run: its configuration, its checkpoint, its metrics.
+"""Manages the folder of a training run: its configuration, its checkpoint, its metrics.
 
 It holds ``config.json`` (the settings), ``data.json`` (which data the run was begun with), ``checkpoint.pt`` (weights,
 averages, optimisers, step), ``metrics.jsonl`` and ``samples/``; at the end also ``cost.json`` and ``report.html``. Of

@@ -1,4 +1,4 @@
-"""The training loop that all stages share: resume, update, log, save, measure held-out people, report.
+"""Runs the training loop that all stages share: resume, update, log, save, measure held-out people, report.
 
 Running the same command again continues the run in its folder: all randomness derives from (seed, step, row).
 """

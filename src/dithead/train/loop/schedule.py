@@ -1,4 +1,4 @@
-"""When a training saves, logs and measures, and its learning rate at each step."""
+"""Schedules when a training saves, logs and measures, and its learning rate at each step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A module with its moving average and its optimiser: everything that an update changes and a checkpoint holds."""
+"""Bundles a module with its moving average and optimiser: all that an update changes and a checkpoint holds."""
 
 from __future__ import annotations
 

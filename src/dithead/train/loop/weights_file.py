@@ -1,4 +1,4 @@
-"""Files of weights: written whole or not at all, loaded into a network, with errors that name what does not fit."""
+"""Writes files of weights whole or not at all, and loads them with errors that name what does not fit."""
 
 from __future__ import annotations
 

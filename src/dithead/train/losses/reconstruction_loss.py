@@ -1,4 +1,4 @@
-"""Losses of the autoencoder: weighted pixels, Laplacian pyramid, discriminator, feature matching.
+"""Computes the losses of the autoencoder: weighted pixels, Laplacian pyramid, discriminator, feature matching.
 
 Letters: B batch, C channels, S side. Images are in [-1, 1].
 """

@@ -1,4 +1,4 @@
-"""The sync expert as a loss of the denoiser: a few short windows a step are sampled, decoded and compared with speech.
+"""Trains the denoiser against a sync expert: short windows are sampled, decoded and compared with their speech.
 
 Expert and autoencoder are frozen; the gradient passes through both to the denoiser.
 Letters: M windows, T frames each, S0 side of the stored crop, S crop side, K side of the mouth picture, C latent
@@ -35,7 +35,7 @@ from dithead.train.loop.randomness import step_generator, step_rng
 
 PREFIX = "sync."
 """Of the names of the windows' tensors in a batch."""
-_AROUND = 4  # frames of speech on either side of a window that the expert also hears; our choice
+_AROUND = 4  # frames of speech on either side of a window that the expert also gets; our choice
 _STREAM = 11  # of random numbers, see ``step_rng``
 _NO_BOX = np.zeros(4, np.float32)  # the mouth's box is not needed
 
@@ -67,7 +67,7 @@ class SyncWindows:
 
     Attributes:
         dataset: The cached clips.
-        head: The model.
+        talker: The model.
         frames: Frames T of a window.
         seed: Of the run.
 
@@ -76,7 +76,7 @@ class SyncWindows:
     """
 
     dataset: LatentDataset
-    head: TalkingHead
+    talker: TalkingHead
     frames: int
     seed: int
 
@@ -114,13 +114,13 @@ class SyncWindows:
 
     def _pixels(self, cached: CachedClip, stretch: Stretch) -> Batch:
         """Masked frames and references (T, 3, S, S), masks (T, 1, S, S), centre (1, 2), speech (1, 4 (T + 8), 80)."""
-        clip, offset, size = cached.item.clip, cached.item.frames.start, self.head.size
+        clip, offset, size = cached.item.clip, cached.item.frames.start, self.talker.size
         at = [min(offset + stretch.first + k, clip.length - 1) for k in range(self.frames)]
         crops, path = clip.frames(), clip.track()
         side = crops.shape[1]
         augmentation = augmentation_of(cached.item, cached.variant, self.seed, side, size)
         images = to_tensor(np.stack([augmentation.apply(crops[i]) for i in (*at, offset + stretch.reference)]))
-        polygons = mask_polygons(self.head.config.mask, path, path.landmarks[at], side)
+        polygons = mask_polygons(self.talker.config.mask, path, path.landmarks[at], side)
         regions = [augmentation.warp(region_image(side, polygon, _NO_BOX)) for polygon in polygons]
         mask = torch.from_numpy(np.stack(regions)[:, None, ..., 0] > 127).float()
         return {
@@ -147,12 +147,12 @@ class SyncLoss:
 
     Attributes:
         expert: The frozen sync expert.
-        head: The model, whose decoder makes pictures of latents.
+        talker: The model, whose decoder makes pictures of latents.
         frames: Frames T of a window.
     """
 
     expert: SyncExpert
-    head: TalkingHead
+    talker: TalkingHead
     frames: int
 
     def __call__(self, estimate: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
@@ -164,7 +164,7 @@ class SyncLoss:
         """
         own = {key.removeprefix(PREFIX): value for key, value in batch.items() if key.startswith(PREFIX)}
         latent = torch.where(own["mask"] > 0, estimate(own), own["masked"])
-        with autocast(self.head.device):
+        with autocast(self.talker.device):
             pictures = self._mouths(latent, own).unflatten(0, (-1, self.frames))  # (M, T, 3, K, K)
             mouths = self.expert.embed_mouths(pictures)
             with torch.no_grad():
@@ -176,7 +176,7 @@ class SyncLoss:
         window = window_of(own["mask"])
         masked, mask, reference = (own[f"image_{name}"] for name in ("masked", "mask", "reference"))
         pictures = (window.pixels(x) for x in (masked, mask, reference))
-        patch = self.head.autoencoder.decode(window.cells(latent), *pictures).to(masked.dtype)
+        patch = self.talker.autoencoder.decode(window.cells(latent), *pictures).to(masked.dtype)
         images = window.place_pixels(patch, masked)
         centres = own["centre"].repeat_interleave(self.frames, 0).tolist()
         side = self.expert.config.side

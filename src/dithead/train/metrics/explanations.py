@@ -1,4 +1,4 @@
-"""What each metric of a training run means, in plain words: the legend of the run report."""
+"""Explains each metric of a training run in plain words, for the legend of the run report."""
 
 from __future__ import annotations
 

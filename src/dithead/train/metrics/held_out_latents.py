@@ -47,7 +47,7 @@ class HeldOutClip:
         openings: Lip openings in the others (N,), in distances between the outer eye corners.
         mean_opening: Of the whole clip.
         features: Speech features of the whole clip (T, F), with the samples that a lip predictor needs.
-        times: When the frames are shown (K,), in seconds.
+        times: Times of the frames (K,), in seconds.
         name: For people: ``person: clip (variant)``.
     """
 
@@ -92,7 +92,7 @@ def _held_out_clip(dataset: LatentDataset, index: int, frames: int) -> HeldOutCl
 
 @torch.no_grad()
 def held_out_metrics(
-    head: TalkingHead, clips: Sequence[HeldOutClip], references: ReferenceChoice = "near"
+    talker: TalkingHead, clips: Sequence[HeldOutClip], references: ReferenceChoice = "near"
 ) -> dict[str, float]:
     """Measure the sampled mouths of held-out people (``metrics.explanations`` says it for users).
 
@@ -103,9 +103,9 @@ def held_out_metrics(
         ``held_out_fixed``, the error with one reference for all frames; ``held_out_copied``, the error of the nearest
         references themselves, pasted where the mouth is to be sampled: a useful model stays below it.
     """
-    own = [sample(head, clip, references=references) for clip in clips]
-    other = [sample(head, clip, clips[i - 1], references) for i, clip in enumerate(clips)]
-    fixed = [sample(head, clip, references="fixed") for clip in clips]
+    own = [sample(talker, clip, references=references) for clip in clips]
+    other = [sample(talker, clip, clips[i - 1], references) for i, clip in enumerate(clips)]
+    fixed = [sample(talker, clip, references="fixed") for clip in clips]
     error, wrong_speech = mouth_error(own, clips), mouth_error(other, clips)
     truth = [clip.latent for clip in clips]
     return {
@@ -114,25 +114,25 @@ def held_out_metrics(
         "held_out_gain": mouth_spread(own, clips) / max(mouth_spread(truth, clips), 1e-9),
         "held_out_jitter": mouth_change(own, clips) / max(mouth_change(truth, clips), 1e-9),
         "held_out_fixed": mouth_error(fixed, clips),
-        "held_out_copied": mouth_error([paste_references(head, clip) for clip in clips], clips),
+        "held_out_copied": mouth_error([paste_references(talker, clip) for clip in clips], clips),
     }
 
 
 @torch.no_grad()
-def held_out_by_clip(head: TalkingHead, clips: Sequence[HeldOutClip]) -> dict[str, float]:
+def held_out_by_clip(talker: TalkingHead, clips: Sequence[HeldOutClip]) -> dict[str, float]:
     """Measure the error of each clip by its name, the worst first."""
-    errors = {clip.name: mouth_error([sample(head, clip)], [clip]) for clip in clips}
+    errors = {clip.name: mouth_error([sample(talker, clip)], [clip]) for clip in clips}
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
 
 
 @torch.no_grad()
 def sample(
-    head: TalkingHead, clip: HeldOutClip, speaker: HeldOutClip | None = None, references: ReferenceChoice = "near"
+    talker: TalkingHead, clip: HeldOutClip, speaker: HeldOutClip | None = None, references: ReferenceChoice = "near"
 ) -> Tensor:
     """Sample a clip's mouths.
 
     Args:
-        head: The model.
+        talker: The model.
         clip: The frames.
         speaker: The clip whose speech drives them; None: the clip itself.
         references: How the reference frames are chosen.
@@ -140,47 +140,47 @@ def sample(
     Returns:
         Latents (K, C, G, G), the kept cells in place; fewer where the speaker's clip is shorter.
     """
-    with autocast(head.device):
-        tokens, lips = _speech(head, speaker or clip, len(clip.latent))
+    with autocast(talker.device):
+        tokens, lips = _speech(talker, speaker or clip, len(clip.latent))
         count = len(tokens)
         reference = clip.reference.expand(count, -1, -1, -1)
         if references in ("near", "nearest"):
-            reference = _near(head, clip, lips, count, head.config.dit.references if references == "near" else 1)
+            reference = _near(talker, clip, lips, count, talker.config.dit.references if references == "near" else 1)
         conditions = LatentConditions(clip.masked[:count], clip.mask[:count], reference, tokens, lips)
         if references != "previous":
-            return _denoise(head, conditions)
-        made = [_denoise(head, _frame(conditions, 0))]
+            return _denoise(talker, conditions)
+        made = [_denoise(talker, _frame(conditions, 0))]
         for k in range(1, count):
-            made.append(_denoise(head, _frame(conditions, k)._replace(reference=made[-1])))
+            made.append(_denoise(talker, _frame(conditions, k)._replace(reference=made[-1])))
         return torch.cat(made)
 
 
 @torch.no_grad()
-def paste_references(head: TalkingHead, clip: HeldOutClip) -> Tensor:
+def paste_references(talker: TalkingHead, clip: HeldOutClip) -> Tensor:
     """Return latents (K, C, G, G) in which the nearest references stand in place of sampled mouths."""
-    with autocast(head.device):
-        tokens, lips = _speech(head, clip, len(clip.latent))
-    reference = _near(head, clip, lips, len(tokens), 1)
+    with autocast(talker.device):
+        tokens, lips = _speech(talker, clip, len(clip.latent))
+    reference = _near(talker, clip, lips, len(tokens), 1)
     return torch.where(clip.mask > 0, reference, clip.masked)
 
 
-def _speech(head: TalkingHead, clip: HeldOutClip, count: int) -> tuple[Tensor, Tensor | None]:
+def _speech(talker: TalkingHead, clip: HeldOutClip, count: int) -> tuple[Tensor, Tensor | None]:
     """Tokens (K, L, A) and predicted lips (K, 9) of at most ``count`` frames; None for a model without lips."""
-    return head.tokens_and_lips(clip.features, clip.times[:count])
+    return talker.tokens_and_lips(clip.features, clip.times[:count])
 
 
-def predicted_opening(head: TalkingHead, lips: Tensor | None) -> Tensor | None:
+def predicted_opening(talker: TalkingHead, lips: Tensor | None) -> Tensor | None:
     """Return how much wider than the mean the lips are predicted to open (K,), in distances between the eye corners.
 
     None for a model without lips, or whose unit of the opening is not known.
     """
-    unit = head.config.opening_unit
-    return None if lips is None or not unit else (lips[:, -1] - head.dit.lip_centre[-1]).float().cpu() * unit
+    unit = talker.config.opening_unit
+    return None if lips is None or not unit else (lips[:, -1] - talker.dit.lip_centre[-1]).float().cpu() * unit
 
 
-def _near(head: TalkingHead, clip: HeldOutClip, lips: Tensor | None, frames: int, count: int) -> Tensor:
+def _near(talker: TalkingHead, clip: HeldOutClip, lips: Tensor | None, frames: int, count: int) -> Tensor:
     """Choose ``count`` references (K, count * C, G, G) by their opening; the fixed ones where none is predicted."""
-    opening = predicted_opening(head, lips)
+    opening = predicted_opening(talker, lips)
     if opening is None:
         return clip.reference[:, : count * clip.latent.shape[1]].expand(frames, -1, -1, -1)
     wanted = clip.mean_opening + opening
@@ -193,19 +193,19 @@ def _frame(conditions: LatentConditions, k: int) -> LatentConditions:
     return LatentConditions(*(None if part is None else part[k : k + 1] for part in conditions))  # type: ignore[arg-type]
 
 
-def _denoise(head: TalkingHead, conditions: LatentConditions) -> Tensor:
+def _denoise(talker: TalkingHead, conditions: LatentConditions) -> Tensor:
     """Sample latents (K, C, G, G), with the guidance of the configuration, as ``TalkingHead.generate`` does."""
-    scale, tokens = head.config.guidance, conditions.audio
-    masked, mask, reference = (part.to(head.device) for part in conditions[:3])
+    scale, tokens = talker.config.guidance, conditions.audio
+    masked, mask, reference = (part.to(talker.device) for part in conditions[:3])
     conditional = LatentConditions(masked, mask, reference, tokens, conditions.lips, tokens_per_sample(mask))
-    unconditional = conditional._replace(audio=head.audio.unconditional(len(tokens)).to(tokens), lips=None)
+    unconditional = conditional._replace(audio=talker.audio.unconditional(len(tokens)).to(tokens), lips=None)
 
     def predict(z: Tensor, t: Tensor) -> Tensor:
-        predicted = head.dit(z, t, conditional).float()
-        return predicted if scale == 1.0 else torch.lerp(head.dit(z, t, unconditional).float(), predicted, scale)
+        predicted = talker.dit(z, t, conditional).float()
+        return predicted if scale == 1.0 else torch.lerp(talker.dit(z, t, unconditional).float(), predicted, scale)
 
-    noise = head.initial_noise(0).to(head.device).expand(len(masked), -1, -1, -1)
-    made = head.objective.sample(predict, noise, head.config.steps)
+    noise = talker.initial_noise(0).to(talker.device).expand(len(masked), -1, -1, -1)
+    made = talker.objective.sample(predict, noise, talker.config.steps)
     return torch.where(mask > 0, made, masked).float().cpu()
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dithead.critics.lpips import lpips_network
+from dithead.critics.ssim import structural_similarity
 from dithead.prepare.conditions import to_pixels
 from dithead.train.loop.batches import Batch
 from dithead.train.losses.reconstruction_loss import weighted_mean
@@ -63,7 +64,7 @@ def ssim(picture: Tensor, truth: Tensor, mask: Tensor) -> float:
     Over the whole picture it would be nearly 1 however bad the mouth is, because the rest is copied.
     """
     pairs = zip(to_pixels(picture), to_pixels(truth), strict=True)
-    maps = [cv2.quality.QualitySSIM_compute(_luma(a), _luma(b))[1] for a, b in pairs]  # (S, S) each
+    maps = [structural_similarity(_luma(a), _luma(b)) for a, b in pairs]  # (S, S) each
     return float(weighted_mean(torch.from_numpy(np.stack(maps)[:, None]), mask))
 
 

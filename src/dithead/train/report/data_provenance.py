@@ -1,4 +1,4 @@
-"""The data that a model was trained on, in one sentence for its card: sources, licences, people, minutes."""
+"""Describes the data that a model was trained on, in one sentence for its card: sources, licences, people, minutes."""
 
 from __future__ import annotations
 

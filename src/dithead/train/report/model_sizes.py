@@ -69,15 +69,15 @@ def sizes_of(config: ModelConfig) -> ModelSizes:
     """
     described = _with_known_architectures(config)
     with torch.device("meta"):
-        head = TalkingHead(described, make_objective(config.objective)).eval()
-    parts = {name: _millions(getattr(head, name)) for name in ("autoencoder", "dit", "audio")}
+        talker = TalkingHead(described, make_objective(config.objective)).eval()
+    parts = {name: _millions(getattr(talker, name)) for name in ("autoencoder", "dit", "audio")}
     mask = torch.from_numpy(polygon_mask(box_polygon(config.size), config.size)).view(1, 1, config.size, config.size)
     index = (torch.nn.functional.avg_pool2d(mask, config.size // config.dit.grid) > 0).flatten().nonzero().flatten()
     return ModelSizes(
         parameters=parts,
         tokens=len(index),
         grid=config.dit.grid,
-        gflops=_flops(head, config, index) / 1e9,
+        gflops=_flops(talker, config, index) / 1e9,
         weights_gb=sum(parts.values()) * 4e6 / 1e9,
         training_gb=parts["dit"] * 1e6 * _TRAINING_BYTES / 1e9,
     )
@@ -97,17 +97,17 @@ def _millions(module: torch.nn.Module) -> float:
     return sum(p.numel() for p in module.parameters()) / 1e6
 
 
-def _flops(head: TalkingHead, config: ModelConfig, index: torch.Tensor) -> float:
+def _flops(talker: TalkingHead, config: ModelConfig, index: torch.Tensor) -> float:
     """Count encoding the masked frame, denoising and decoding. The reference is encoded once for a whole clip."""
     d, s = config.dit, config.size
     image, mask = (torch.zeros(1, channels, s, s, device="meta") for channels in (3, 1))
     z = torch.zeros(1, d.latent_channels, d.grid, d.grid, device="meta")
-    tokens = torch.zeros(1, head.audio.position.shape[0], d.audio_width, device="meta")
+    tokens = torch.zeros(1, talker.audio.position.shape[0], d.audio_width, device="meta")
     mask_z, t = torch.zeros(1, 1, d.grid, d.grid, device="meta"), torch.zeros(1, device="meta")
     at, rounds = index.to("meta"), config.steps * (1 if config.guidance == 1 else 2)
     with FlopCounterMode(display=False) as step, torch.no_grad():
-        head.dit(z, t, LatentConditions(z, mask_z, z, tokens, token_index=at))
+        talker.dit(z, t, LatentConditions(z, mask_z, z, tokens, token_index=at))
     with FlopCounterMode(display=False) as frame, torch.no_grad():
-        head.autoencoder.encode_masked(image)
-        head.autoencoder.decode(z, image, mask, image)
+        talker.autoencoder.encode_masked(image)
+        talker.autoencoder.decode(z, image, mask, image)
     return float(step.get_total_flops() * rounds + frame.get_total_flops())

@@ -48,7 +48,7 @@ _CORRELATION_WEIGHT = 0.5  # of the loss that rewards an opening that rises and 
 _MOUTH_BETA = 0.2  # error of a mouth control from which the loss is linear; our choice
 _OPENING_ONLY = torch.tensor([0.0] * (COEFFICIENTS - 1) + [1.0])  # what is known of a voice's lips
 _HELD_OUT_CLIPS = {"val": 24, "train": 8}  # most clips that are measured, by split
-_ALL_FRAMES = 10**9
+_ALL_FRAMES = 10**9  # frames per person: no limit
 
 
 class AudioEncoderWithHeads(nn.Module):

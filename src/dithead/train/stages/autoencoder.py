@@ -1,4 +1,4 @@
-"""Stage one: train the face autoencoder.
+"""Trains the face autoencoder, which is stage one.
 
 It reconstructs frames under the mask, where lips count more: an L1 term, a Laplacian-pyramid term, LPIPS where its
 weights are given, and late in the training a patch discriminator with feature matching. Latents get noise in training,
@@ -47,7 +47,7 @@ WEIGHTS = "autoencoder.safetensors"
 """The file in the run folder that the denoiser's stage reads."""
 _WINDOW_STREAM, _HELD_OUT_STREAM, _STATISTICS_STREAM = 5, 7, 9  # of random numbers, see ``step_rng``
 _DISCRIMINATOR_CLIP = 10.0  # norm to which its gradient is clipped; our choice
-_HELD_OUT_FRAMES = 12
+_HELD_OUT_FRAMES = 12  # frames of held-out people on which it is measured; our choice
 _STATISTICS_BATCHES = _STATISTICS_ROWS = 16  # from which the latents' mean and deviation are measured
 _WINDOW_SHARE = (0.7, 0.8)  # of the latent's rows and columns that a training window covers
 

@@ -1,4 +1,4 @@
-"""Stage two: train the denoiser on cached latents.
+"""Trains the denoiser, which is stage two, on cached latents.
 
 The loss is the objective's, under the mask, lips weighted more. The audio encoder is trained before
 (``stages.audio_encoder``) and stays as it is; in place of the lips it would predict, the denoiser gets the measured
@@ -38,14 +38,14 @@ from dithead.train.losses.reconstruction_loss import hinge_loss
 from dithead.train.losses.sync_loss import SyncLoss, SyncWindows, load_loss_expert
 from dithead.train.metrics.held_out_latents import held_out_clips
 from dithead.train.report.data_provenance import describe_training_data
-from dithead.train.report.preview import SHEET_CLIPS, Preview
+from dithead.train.report.denoiser_monitor import SHEET_CLIPS, DenoiserMonitor
+from dithead.train.stages.assemble_model import assemble_model, cache_key, start_from_model
 from dithead.train.stages.options import DenoiserOptions
-from dithead.train.stages.parts import assemble_model, cache_key, start_from_model
 from dithead.train.stages.start import StageStart, start_stage
 
 LIP_CALIBRATION = ("lip_gain", "lip_shift", "lip_centre")
 """Buffers that belong to this run's audio encoder, not to that of the run or model that the denoiser starts from."""
-_MEASURE_EVERY = 1000
+_MEASURE_EVERY = 1000  # steps from one measurement of held-out people to the next; our choice
 _CRITIC_CLIP = 10.0  # norm to which the critic's gradient is clipped; our choice
 
 
@@ -166,42 +166,44 @@ def train_dit(
     recorded |= {"sync_expert": str(options.sync_expert)} if options.sync_expert else {}
     model = preset.model.model_dump(mode="json")
     start = start_stage("dit", data, model, preset.dit, output, options, recorded)
-    head, basis = assemble_model(preset, autoencoder, Path(audio), start.device)
-    init = start_from_model(head, options.init)
-    head.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
-    folder = start.run.folder / "cache" if options.cache is None else Path(options.cache) / cache_key(head, start.seed)
-    latents = _CachedLatents(folder, start, head, basis)
+    talker, basis = assemble_model(preset, autoencoder, Path(audio), start.device)
+    init = start_from_model(talker, options.init)
+    talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
+    folder = (
+        start.run.folder / "cache" if options.cache is None else Path(options.cache) / cache_key(talker, start.seed)
+    )
+    latents = _CachedLatents(folder, start, talker, basis)
     dataset = latents.training()
-    update = _make_update(preset, start, head, expert)
-    windows = None if expert is None else SyncWindows(dataset, head, expert.config.frames, start.seed)
+    update = _make_update(preset, start, talker, expert)
+    windows = None if expert is None else SyncWindows(dataset, talker, expert.config.frames, start.seed)
     sheet_clips = choose_held_out_clips(start.sources, SHEET_CLIPS)
-    preview = Preview(head, update.denoiser, start.run, sheet_clips, held_out_clips(latents.held_out()))
+    monitor = DenoiserMonitor(talker, update.denoiser, start.run, sheet_clips, held_out_clips(latents.held_out()))
     schedule = Schedule(start.settings.steps, measure_every=_MEASURE_EVERY)
-    train_loop(start.run, _task(start, update, dataset, windows, preview), schedule, init)
+    train_loop(start.run, _task(start, update, dataset, windows, monitor), schedule, init)
     if process_group().is_main:
         provenance = describe_training_data(start.sources, start.settings.steps, start.settings.batch)
-        save_model(start.run.folder / "model", preview.averaged(), training=provenance)
+        save_model(start.run.folder / "model", monitor.averaged(), training=provenance)
     process_group().barrier()
     return start.run.folder / "model"
 
 
 def _make_update(
-    preset: Preset, start: StageStart[DiTTraining], head: TalkingHead, expert: SyncExpert | None
+    preset: Preset, start: StageStart[DiTTraining], talker: TalkingHead, expert: SyncExpert | None
 ) -> _DenoiserUpdate:
     s, device = start.settings, start.device
-    denoiser = Trainable(head.dit, s.learning_rate, s.ema, may_shard=True, own_buffers=LIP_CALIBRATION)
-    sync_loss = None if expert is None else SyncLoss(expert.to(device), head, expert.config.frames)
+    denoiser = Trainable(talker.dit, s.learning_rate, s.ema, may_shard=True, own_buffers=LIP_CALIBRATION)
+    sync_loss = None if expert is None else SyncLoss(expert.to(device), talker, expert.config.frames)
     critic = None
     if s.adversarial_weight:
         network = LatentCritic(preset.model.dit.latent_channels).to(device)
         critic = Trainable(network, s.learning_rate, s.ema, (0.5, 0.9))
     objective = make_objective(preset.model.objective)
-    return _DenoiserUpdate(s, objective, denoiser, head.audio, device, critic, sync_loss)
+    return _DenoiserUpdate(s, objective, denoiser, talker.audio, device, critic, sync_loss)
 
 
 def _task(
     start: StageStart[DiTTraining], update: _DenoiserUpdate, dataset: LatentDataset, windows: SyncWindows | None,
-    preview: Preview,
+    monitor: DenoiserMonitor,
 ) -> TrainingTask:  # fmt: skip
     """Bundle what the training loop calls."""
     sync_from = start.settings.sync_start * start.settings.steps
@@ -214,7 +216,7 @@ def _task(
         parts=update.parts,
         make_batch=make_batch,
         update=update,
-        measure=preview.measure,
+        measure=monitor.measure,
         describe_batch=lambda step: dataset.describe_batch(step, start.seed),
     )
 
@@ -225,7 +227,7 @@ class _CachedLatents:
 
     folder: Path
     start: StageStart[DiTTraining]
-    head: TalkingHead
+    talker: TalkingHead
     basis: LipBasis
 
     def training(self) -> LatentDataset:
@@ -240,7 +242,7 @@ class _CachedLatents:
         return self._dataset(self.folder / "held_out", chosen, [1] * len(chosen))
 
     def _dataset(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentDataset:
-        head, config = self.head, self.head.config
+        talker, config = self.talker, self.talker.config
         assert isinstance(config, ModelConfig)
-        cached = cache_clips(folder, chosen, variants, LatentEncoder(head, self.start.seed, config.mask))
-        return LatentDataset(cached, self.basis, self.start.settings, head.audio, config.dit.references)
+        cached = cache_clips(folder, chosen, variants, LatentEncoder(talker, self.start.seed, config.mask))
+        return LatentDataset(cached, self.basis, self.start.settings, talker.audio, config.dit.references)

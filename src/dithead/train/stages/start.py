@@ -1,4 +1,4 @@
-"""How every stage starts: its data and options are checked and written down in the run folder."""
+"""Starts a stage: checks its data and options and records them in the run folder."""
 
 from __future__ import annotations
 

@@ -33,9 +33,10 @@ from dithead.train.stages.options import SyncOptions
 from dithead.train.stages.start import start_stage
 
 SAVE_EVERY = 100
+"""Steps from one checkpoint to the next. Our choice."""
 SHORTEST = 10
 """Frames that a clip must have to be used."""
-_HELD_OUT_CLIPS = 24
+_HELD_OUT_CLIPS = 24  # clips on which an expert is measured, at most; our choice
 _LOSS_SHARE = 3  # one clip in so many belongs to the expert of the loss
 
 

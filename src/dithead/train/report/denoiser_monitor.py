@@ -26,23 +26,23 @@ from dithead.train.report.sample_sheet import write_sample_sheet
 
 Indices = NDArray[np.intp]
 SHEET_CLIPS = 6
-"""Clips on a sample sheet."""
+"""Clips on a sample sheet. Our choice."""
 _MOMENTS = (2, 3)  # fifths of a clip at which the sheet shows it
 
 
 @dataclass(frozen=True)
-class Preview:
+class DenoiserMonitor:
     """Measures the averaged model and draws ground truth, masked frame, reference and prediction.
 
     Attributes:
-        head: The model whose denoiser is trained.
+        talker: The model whose denoiser is trained.
         trainable: The denoiser in training.
         run: Where metrics and sheets go.
         sheet_clips: Clips on the sample sheet.
         held_out: Clips that are measured.
     """
 
-    head: TalkingHead
+    talker: TalkingHead
     trainable: Trainable
     run: RunFolder
     sheet_clips: Sequence[WeightedClip]
@@ -50,32 +50,32 @@ class Preview:
 
     def averaged(self) -> TalkingHead:
         """Return a model of its own with the moving average in place of the trained weights."""
-        dit = make_denoiser(self.head.config.dit).to(self.head.device)
+        dit = make_denoiser(self.talker.config.dit).to(self.talker.device)
         dit.load_state_dict(self.trainable.averaged_weights())
-        return copy.deepcopy(self.head, {id(self.head.dit): dit}).eval()  # a sharded denoiser cannot be copied
+        return copy.deepcopy(self.talker, {id(self.talker.dit): dit}).eval()  # a sharded denoiser cannot be copied
 
     def measure(self, step: int) -> None:
         """Write ``samples/STEP.png`` with two frames of each clip, ``held_out.json`` and the metrics."""
-        head = self.averaged()
-        self.run.log(step=step, **held_out_metrics(head, self.held_out))
-        by_clip = held_out_by_clip(head, self.held_out)
+        talker = self.averaged()
+        self.run.log(step=step, **held_out_metrics(talker, self.held_out))
+        by_clip = held_out_by_clip(talker, self.held_out)
         (self.run.folder / "held_out.json").write_text(json.dumps({"step": step, "error": by_clip}, indent=1) + "\n")
-        columns = [self._sample(head, item) for item in self.sheet_clips]
+        columns = [self._sample(talker, item) for item in self.sheet_clips]
         write_sample_sheet(self.run.folder, step, *(torch.cat(row) for row in zip(*columns, strict=True)))
 
-    def _sample(self, head: TalkingHead, item: WeightedClip) -> tuple[torch.Tensor, ...]:
+    def _sample(self, talker: TalkingHead, item: WeightedClip) -> tuple[torch.Tensor, ...]:
         """Return truth, masked frames, references and predictions (2, 3, S, S) of a clip."""
         index = np.array([item.clip.length * fifths // 5 for fifths in _MOMENTS])
         crops, path = item.clip.frames(), item.clip.track()
-        resize, polygon = no_augmentation(crops.shape[1], head.size), path.polygon * (head.size / crops.shape[1])
-        features = head.audio.features(torch.from_numpy(item.clip.audio()))
-        with torch.no_grad(), autocast(head.device):
-            tokens, lips = head.tokens_and_lips(features, torch.from_numpy(index / item.clip.fps))
-            chosen = np.concatenate([index, _choose_references(path, index, predicted_opening(head, lips))])
+        resize, polygon = no_augmentation(crops.shape[1], talker.size), path.polygon * (talker.size / crops.shape[1])
+        features = talker.audio.features(torch.from_numpy(item.clip.audio()))
+        with torch.no_grad(), autocast(talker.device):
+            tokens, lips = talker.tokens_and_lips(features, torch.from_numpy(index / item.clip.fps))
+            chosen = np.concatenate([index, _choose_references(path, index, predicted_opening(talker, lips))])
             small = np.stack([resize.apply(crop) for crop in crops[chosen]])
             truth, reference = to_tensor(small).chunk(2)
-            masked, mask = frame_conditions(small[: len(index)], polygon_mask(polygon, head.size))
-            image, _ = head.generate(Conditions(masked, mask, reference, tokens, lips), head.initial_noise(0))
+            masked, mask = frame_conditions(small[: len(index)], polygon_mask(polygon, talker.size))
+            image, _ = talker.generate(Conditions(masked, mask, reference, tokens, lips), talker.initial_noise(0))
         return truth, masked, reference, image.float().cpu()
 
 

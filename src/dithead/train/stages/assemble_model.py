@@ -47,10 +47,10 @@ def assemble_model(
     unit = float(basis.scale[-1]) if preset.model.dit.lip_targets else 0.0
     parts = {"autoencoder": pictures.config, "audio": speech.config, "opening_unit": unit}
     config = preset.model.model_copy(update=parts)
-    head = TalkingHead(ModelConfig.model_validate(config.model_dump()), make_objective(config.objective))
-    head.autoencoder, head.audio = pictures, speech.requires_grad_(False)
-    head.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return head.to(device), basis
+    talker = TalkingHead(ModelConfig.model_validate(config.model_dump()), make_objective(config.objective))
+    talker.autoencoder, talker.audio = pictures, speech.requires_grad_(False)
+    talker.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return talker.to(device), basis
 
 
 def load_autoencoder(source: Path | str, preset: Preset) -> FaceAutoencoder | KLAutoencoder:
@@ -98,7 +98,7 @@ def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
     return LipBasis.load(folder / BASIS)
 
 
-def start_from_model(head: TalkingHead, init: Path | None) -> Path | None:
+def start_from_model(talker: TalkingHead, init: Path | None) -> Path | None:
     """Load the denoiser of the model folder ``init``.
 
     Returns:
@@ -110,14 +110,14 @@ def start_from_model(head: TalkingHead, init: Path | None) -> Path | None:
     if init is None or not (init / "dit.safetensors").exists():
         return init
     verify_folder(init)
-    load_weights(head.dit, init / "dit.safetensors", "give another folder")
+    load_weights(talker.dit, init / "dit.safetensors", "give another folder")
     return None
 
 
-def cache_key(head: TalkingHead, seed: int) -> str:
+def cache_key(talker: TalkingHead, seed: int) -> str:
     """Return a folder name for what cached latents and features depend on besides the clips."""
-    config, digest = head.config, hashlib.sha256()
-    for name, tensor in head.autoencoder.state_dict().items():
+    config, digest = talker.config, hashlib.sha256()
+    for name, tensor in talker.autoencoder.state_dict().items():
         digest.update(f"{name} {tensor.double().sum().item()!r}".encode())
     source = getattr(config.audio, "source", getattr(config.audio, "kind", "mel"))
     digest.update(f"{config.size} {getattr(config, 'mask', '')} {source} {seed}".encode())

@@ -1,0 +1,109 @@
+"""Declare options as fields of a dataclass, and list, check and describe the options of such a class.
+
+Every part of the package writes its options once, in a class of this kind. ``commands.shared.takes_options`` gives a
+command the options of a class. This file imports nothing heavy, because the command line reads it whenever it starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field, field, fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, TypedDict, Union, Unpack, get_args, get_origin, get_type_hints
+
+from dithead.errors import ConfigError
+
+
+class OptionDetails(TypedDict, total=False):
+    """What can be declared of an option besides its type, its default and its help text."""
+
+    minimum: float  # the smallest number allowed
+    maximum: float  # the largest number allowed
+    choices: tuple[str, ...]  # the values allowed, where the type is not a ``Literal`` that lists them
+    flag: str  # its name on the command line, where that is not ``--`` and the name of the field
+    envvar: str  # the environment variable that the command line reads when the option is not given
+
+
+def about(text: str, **details: Unpack[OptionDetails]) -> dict[str, Any]:
+    """Return the metadata that make a dataclass field an option.
+
+    It is for an option without a default, as ``field(metadata=about(...))``; all others are declared with ``option``.
+
+    Args:
+        text: What the option does, in one sentence, with its unit. The command line and the docstrings show it.
+        details: See ``OptionDetails``.
+    """
+    return {"help": text, **details}
+
+
+def option(default: Any, text: str, **details: Unpack[OptionDetails]) -> Any:
+    """Declare a dataclass field that is an option for users.
+
+    Args:
+        default: The option's default value, which must be immutable.
+        text: What the option does, in one sentence, with its unit. The command line and the docstrings show it.
+        details: See ``OptionDetails``.
+    """
+    return field(default=default, metadata=about(text, **details))
+
+
+def option_fields(cls: type[Any]) -> list[Field[Any]]:
+    """Return the fields of a dataclass that are options, in the order in which they are written."""
+    return [each for each in fields(cls) if "help" in each.metadata]
+
+
+def option_types(cls: type[Any]) -> dict[str, Any]:
+    """Return the type of every field of a dataclass by its name."""
+    return _type_hints(cls)  # type: ignore[arg-type]  # mypy does not see that classes are hashable
+
+
+@cache
+def _type_hints(cls: type[Any]) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def value_types(cls: type[Any], each: Field[Any]) -> tuple[Any, ...]:
+    """Return the types that a field's value may have: the members of a union, without None."""
+    kind = option_types(cls)[each.name]
+    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return tuple(member for member in members if member is not NoneType)
+
+
+def choices_of(cls: type[Any], each: Field[Any]) -> tuple[str, ...]:
+    """Return the values that an option may take, or an empty tuple when any value of its type will do."""
+    kind = value_types(cls, each)[0]
+    choices: tuple[str, ...] = get_args(kind) if get_origin(kind) is Literal else each.metadata.get("choices", ())
+    return choices
+
+
+def in_range(each: Field[Any], value: float) -> bool:
+    """Return whether a number is between the smallest and the largest that its field allows."""
+    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def check_values(options: Any) -> None:
+    """Check every option of an object against its choices, and its number, if it is one, against its range.
+
+    Raises:
+        ConfigError: A value is not allowed; the message has the option's name and what is allowed.
+    """
+    for each in option_fields(type(options)):
+        value, choices = getattr(options, each.name), choices_of(type(options), each)
+        if choices and value not in choices:
+            raise ConfigError(f"unknown {each.name} '{value}'; choose one of: {', '.join(choices)}")
+        if isinstance(value, int | float) and not in_range(each, value):
+            raise ConfigError(f"{each.name} must {_describe_range(each)}, not {value:g}")
+
+
+def _describe_range(each: Field[Any]) -> str:
+    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
+    if high is None:
+        return f"be at least {low:g}"
+    return f"be at most {high:g}" if low is None else f"lie between {low:g} and {high:g}"
+
+
+def describe_options(cls: type[Any]) -> str:
+    """Return the options of a class as the ``Args`` of a docstring: name, help text and default."""
+    lines = [f"    {each.name}: {each.metadata['help']} Default: {each.default!r}." for each in option_fields(cls)]
+    return "\n".join(lines)

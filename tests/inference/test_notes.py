@@ -1,0 +1,66 @@
+"""Nothing of the input is lost silently: a note says what, and which option keeps it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dithead.errors import FaceError
+from dithead.inference.notes import Lengths, length_notes, result_notes
+from dithead.inference.pipeline import generate
+from dithead.inference.result import FrameSpan
+from dithead.media.audio import write_audio
+from dithead.media.info import VideoInfo
+
+
+@pytest.mark.parametrize(
+    ("lengths", "fit", "notes"),
+    [
+        (Lengths(3.2, 2.1, 2.1), "silence",
+         ["the last 1.1 s of the speech are cut off, because the video ends; --fit bounce keeps them"]),
+        (Lengths(3.2, 2.1, 3.2), "bounce",
+         ["the video is played back and forth for 1.1 s, because the speech is longer"]),
+        (Lengths(3.2, 2.1, 3.2), "freeze",
+         ["the video is stopped at its last frame for 1.1 s, because the speech is longer"]),
+        (Lengths(1.0, 2.1, 1.0), "cut",
+         ["the last 1.1 s of the video are cut off, because the speech ends (--fit cut)"]),
+        (Lengths(1.0, 2.1, 2.1), "bounce", []),
+        (Lengths(2.12, 2.1, 2.1), "silence", []),
+    ],
+)  # fmt: skip
+def test_each_difference_in_length_is_said_with_what_was_done(lengths: Lengths, fit: Any, notes: list[str]) -> None:
+    assert length_notes(lengths, fit) == notes
+
+
+def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_noted() -> None:
+    analysis = SimpleNamespace(
+        faces_missed=12, frames=75, passed_through=[FrameSpan(0, 5, "no face"), FrameSpan(20, 25, "mouth covered")],
+        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)],
+    )  # fmt: skip
+    notes = result_notes(VideoInfo(64, 64, Fraction(25)), analysis, Lengths(3, 3, 3), "bounce", [1, 3])
+    assert notes == [
+        "no lips say the speech of speaker 3: the video shows no face 3",
+        "12 of 75 source frames pass through unchanged (no face, mouth covered)",
+        "3 damaged frames of the source show the last good frame",
+    ]
+
+
+def test_by_default_all_of_the_speech_is_said(footage, pictures, talker, tmp_path) -> None:
+    t = np.arange(16000) / 16000
+    write_audio(tmp_path / "long.wav", (0.3 * np.sin(2 * np.pi * 300 * t)).astype(np.float32), 16000)
+    whole = generate(footage(pictures), tmp_path / "long.wav", tmp_path / "a.mkv", model=talker)
+    assert whole.frames == 25
+    assert whole.notes == ["the video is played back and forth for 0.5 s, because the speech is longer"]
+    cut = generate(footage(pictures), tmp_path / "long.wav", tmp_path / "b.mkv", model=talker, fit="silence")
+    assert cut.frames == len(pictures)
+    assert cut.notes == ["the last 0.5 s of the speech are cut off, because the video ends; --fit bounce keeps them"]
+
+
+def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, speech, talker, tmp_path) -> None:
+    source = footage(pictures[:3])
+    with pytest.raises(FaceError, match=rf"no face 5; the video shows 1 \(dithead faces {source.name}\)"):
+        generate(source, speech, tmp_path / "o.mkv", model=talker, face="5")

@@ -1,4 +1,7 @@
-"""What synthetic people need from the machine: a head model, an OpenGL driver, espeak-ng. Each may be absent."""
+"""What synthetic people need: a head model, and from the machine an OpenGL driver and espeak-ng, which may be absent.
+
+The tests take the head that ships, or the folder that DITHEAD_HEAD_MODEL names.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,9 @@ _TARGETS = {"macro": "macrodetails", "expression": "expression/units"}
 
 @pytest.fixture(scope="session")
 def head_folder() -> Path:
-    folder = os.environ.get(HEAD_VARIABLE)
-    if not folder:
-        pytest.skip(f"no head model: set {HEAD_VARIABLE} to its folder")
-    return Path(folder)
+    from dithead.synth.head.assets import SHIPPED_HEAD
+
+    return Path(os.environ.get(HEAD_VARIABLE) or SHIPPED_HEAD)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +70,9 @@ def write_official(compact: Path, root: Path) -> None:
     """Write the compact head as MakeHuman's ``data`` folder would hold it; vertices below the cut are zero."""
     with np.load(compact / "head.npz") as stored:
         data = {name: stored[name] for name in stored.files}
+    if (compact / "faceunits.npz").is_file():
+        with np.load(compact / "faceunits.npz") as stored:
+            data |= {f"t/faceunits/{name[2:]}": stored[name] for name in stored.files}
     _write_obj(data, root / "3dobjs" / "base.obj")
     for name in (name[2:-4] for name in data if name.endswith("/idx")):
         first, _, rest = name.partition("/")
@@ -76,6 +81,8 @@ def write_official(compact: Path, root: Path) -> None:
         index = data["source_index"][data[f"t/{name}/idx"]]
         rows = zip(index, data[f"t/{name}/delta"].astype(np.float64).tolist(), strict=True)
         path.write_text("# MakeHuman target\n" + "".join(f"{i} {x!r} {y!r} {z!r}\n" for i, (x, y, z) in rows))
+    if (compact / "stand_ins.json").is_file():
+        shutil.copy(compact / "stand_ins.json", root)
     for kind in (compact / "proxies").iterdir():
         shutil.copytree(kind, root / kind.name)
     for kind in (compact / "textures").iterdir():

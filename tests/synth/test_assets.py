@@ -1,12 +1,13 @@
 """A head model is read alike from both layouts, and errors name what is missing."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dithead.errors import DataError
-from dithead.synth.head.assets import load_head, load_proxy, proxy_names
+from dithead.synth.head.assets import find_texture, load_head, load_proxy, proxy_names
 from dithead.synth.head.head_model import proxy_scale
 from dithead.synth.head.makehuman_files import read_target
 
@@ -71,6 +72,17 @@ def test_a_target_keeps_what_lies_above_the_cut(official: Path) -> None:
     assert delta.shape == (2, 3)
 
 
+def test_compressed_targets_are_read_alike(official: Path) -> None:
+    expected = load_head(official).key("nose/nose-up")
+    plain = official / "targets" / "nose" / "nose-up.target"
+    plain.with_suffix(".target.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    head = load_head(official)
+    assert head.key_names == {"nose/nose-up"}
+    np.testing.assert_array_equal(head.key("nose/nose-up").index, expected.index)
+    np.testing.assert_array_equal(head.key("nose/nose-up").delta, expected.delta)
+
+
 def test_both_layouts_give_the_same_head(official: Path, tmp_path: Path) -> None:
     expected = load_head(official)
     small = tmp_path / "small"
@@ -88,6 +100,9 @@ def test_both_layouts_give_the_same_head(official: Path, tmp_path: Path) -> None
     np.testing.assert_array_equal(loaded.mesh.faces, expected.mesh.faces)
     assert set(loaded.groups) == set(expected.groups)
     np.testing.assert_allclose(loaded.key("nose/nose-up").delta, expected.key("nose/nose-up").delta)
+    np.savez(small / "faceunits.npz", **{"u/jawOpen/idx": np.array([3]), "u/jawOpen/delta": np.array([[0, -1, 0]])})
+    assert load_head(small).key_names == {"nose/nose-up", "faceunits/jawOpen"}
+    assert load_head(small).key("faceunits/jawOpen").index.tolist() == [3]
 
 
 def test_a_proxy_follows_the_head_and_loses_faces_below_the_cut(official: Path) -> None:
@@ -98,6 +113,17 @@ def test_a_proxy_follows_the_head_and_loses_faces_below_the_cut(official: Path) 
     at = (head.vertices[proxy.index] * proxy.weight[..., None]).sum(axis=1) + proxy.offset
     np.testing.assert_allclose(at[:3], [[0.5, 7, 0.3], [1, 7, 0], [1, 8, 0]])
     assert len(proxy.mesh.faces) == 1, "the face bound below the cut is left out"
+
+
+def test_another_part_stands_in_where_the_folder_says_so(official: Path) -> None:
+    (official / "stand_ins.json").write_text('{"hair/wig": "hair/cap", "eyes/red.png": "eyes/blue.png"}')
+    (official / "textures" / "eyes").mkdir(parents=True)
+    (official / "textures" / "eyes" / "blue.png").write_bytes(b"")
+    head = load_head(official)
+    np.testing.assert_array_equal(load_proxy(head, "hair", "wig").offset, load_proxy(head, "hair", "cap").offset)
+    assert find_texture(official, "eyes", "red.png").name == "blue.png"
+    with pytest.raises(DataError, match="beret"):
+        load_proxy(head, "hair", "beret")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a zip"])

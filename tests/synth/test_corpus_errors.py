@@ -102,13 +102,6 @@ def test_wrong_requests_end_with_one_line(
     assert result.stderr.count("\n") == 1
 
 
-def test_no_head_model_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DITHEAD_HEAD_MODEL", raising=False)
-    result = CliRunner().invoke(app, ["synth", "-n", "2", "-o", str(tmp_path / "out")])
-    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "--head-model DIR" in result.stderr
-
-
 def test_no_espeak_ends_with_one_line_and_no_clip(
     head_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,10 +28,6 @@ def synth(
 ) -> None:
     """Render synthetic people who talk, with exact mouth truth."""
     options = given(**options)
-    if "head_model" not in options:
-        raise ConfigError(
-            "no head model; pass --head-model DIR, a folder with MakeHuman's assets, or set DITHEAD_HEAD_MODEL"
-        )
     if None not in (count, number):
         raise ConfigError("say how many clips once: COUNT or -n COUNT")
     count = number if count is None else count

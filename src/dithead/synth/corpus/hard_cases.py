@@ -51,13 +51,13 @@ class HardResult:
 
 
 def synth_hard_cases(
-    output: str | Path, *, head_model: str | Path, seed: int = 0, size: int = 288, seconds: float = 2.0
+    output: str | Path, *, head_model: str | Path | None = None, seed: int = 0, size: int = 288, seconds: float = 2.0
 ) -> list[Path]:
     """Write every case as ``output/CASE/{clip.mp4, truth.npz, identity.json, clip.json}``.
 
     Args:
         output: Folder of the cases; a case that is there is replaced.
-        head_model: Folder of the parametric head.
+        head_model: Folder of a parametric head; None takes the one that ships.
         seed: The same seed gives the same clips.
         size: Side of the picture in pixels.
         seconds: Length of each clip.

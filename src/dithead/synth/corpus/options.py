@@ -23,8 +23,9 @@ NOT_IN_RECIPE = ("workers", "engine")
 class SynthOptions:
     """Options of a corpus of talking people. The command line has one option for each field, with its help text."""
 
-    head_model: Path = field(
-        metadata=about("Folder of the parametric head (MakeHuman's assets).", envvar="DITHEAD_HEAD_MODEL")
+    head_model: Path | None = field(
+        default=None,
+        metadata=about("Folder of a parametric head, instead of the one that ships.", envvar="DITHEAD_HEAD_MODEL"),
     )
     seed: int = option(0, "Same seed, same output.")
     size: int = option(288, "Side of the picture in pixels.")
@@ -53,6 +54,5 @@ class SynthOptions:
 
     def with_absolute_paths(self) -> SynthOptions:
         """Return the same options with absolute paths, because workers of a cluster start in other folders."""
-        identity = self.identity and self.identity.absolute()
-        speech = self.speech and self.speech.absolute()
-        return replace(self, head_model=self.head_model.absolute(), identity=identity, speech=speech)
+        paths = {name: getattr(self, name) for name in ("head_model", "identity", "speech")}
+        return replace(self, **{name: path.absolute() for name, path in paths.items() if path is not None})

@@ -89,7 +89,7 @@ def synth_corpus(
     if count is None and options.speech is not None:
         count = len(find_recordings(options.speech))
     if count is None or count < 1:
-        raise ConfigError("say how many clips, one or more, as in: dithead synth 200 -o CORPUS --head-model HEAD")
+        raise ConfigError("say how many clips, one or more, as in: dithead synth 200 -o CORPUS")
     check_options(options)
     root = Path(output)
     _claim_folder(root, recipe)
@@ -153,7 +153,7 @@ def _make_clips(tasks: list[ClipTask], recipe: CorpusRecipe, root: Path) -> Iter
 
 
 @lru_cache(maxsize=1)
-def _body(head_model: Path) -> Body:
+def _body(head_model: Path | None) -> Body:
     return Body(load_head(head_model))
 
 

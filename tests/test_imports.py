@@ -12,6 +12,7 @@ PACKAGE = SOURCE / "dithead"
 BASE = {"types", "errors"}
 CORE = BASE | {
     "option_fields",
+    "option_values",
     "engine",
     "media",
     "face",
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "option_fields": {"errors"},
+    "option_values": {"errors", "option_fields"},
     "engine": BASE,
     "media": BASE,
     "face": BASE,
@@ -36,10 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
-    "synth": BASE | {"option_fields", "engine", "media", "face"},
+    "synth": BASE | {"option_fields", "option_values", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
-    "options": BASE | {"option_fields", "hub", "media", "models"},
+    "options": BASE | {"option_fields", "option_values", "device", "engine", "hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},

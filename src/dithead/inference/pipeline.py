@@ -45,6 +45,7 @@ from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
 from dithead.option_values import make_options
 from dithead.options import GenerateJob, Progress, StrPath
+from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -133,9 +134,10 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
     """
     if not isinstance(model, str | PathLike):
         return model
-    from dithead.checkpoint import load_model
+    with stage("load model"):
+        from dithead.checkpoint import load_model
 
-    return load_model(str(model), device=pick_device(device))
+        return load_model(str(model), device=pick_device(device))
 
 
 class _Prepared:
@@ -226,7 +228,9 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
-    join_segments(work.segments(), Path(job.output), encoding, end=end, audio=prepared.sound.heard, metadata=metadata)
+    with stage("join"):
+        sound = prepared.sound.heard
+        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=sound, metadata=metadata)
     tally.drawings = work.drawings()
     return tally
 

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 import dithead
-from dithead.checkpoint import CARD, build_model, load_model, save_model
+from dithead.checkpoint import build_model, load_model, save_model
+from dithead.model_folder import CARD
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
 from dithead.models.talking_head import TalkingHead

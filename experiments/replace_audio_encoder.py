@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from dithead.checkpoint import CARD, load_model, save_model
+from dithead.checkpoint import load_model, save_model
+from dithead.model_folder import CARD
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig

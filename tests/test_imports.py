@@ -21,6 +21,7 @@ CORE = BASE | {
     "config",
     "device",
     "hub",
+    "model_folder",
     "checkpoint",
 }
 
@@ -29,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "option_fields": {"errors"},
-    "engine": BASE,
+    "engine": BASE | {"option_fields"},
     "media": BASE,
     "face": BASE,
     "models": BASE,
@@ -39,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "synth": BASE | {"option_fields", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
+    "model_folder": BASE,
     "options": BASE | {"option_fields", "hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,

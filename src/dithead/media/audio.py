@@ -49,6 +49,22 @@ def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
     return wave
 
 
+def audio_seconds(path: Path, rate: int = 16000) -> float:
+    """Measure the length of the first audio track in seconds, by decoding it in constant memory.
+
+    Args:
+        path: Audio file, or a video with sound.
+        rate: Sample rate in hertz at which it is decoded.
+
+    Raises:
+        MediaError: The file has no sound that can be read, or no sample of it.
+    """
+    count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
+    if not count:
+        raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
+    return count / rate
+
+
 def probe_audio(path: Path) -> tuple[int, int]:
     """Return (sample rate, channels) of the first audio track; MediaError if there is none."""
     with open_media(path) as media:

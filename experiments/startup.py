@@ -56,7 +56,7 @@ def run_to_first_frame(output: Path) -> tuple[float, float]:
     begun = time.perf_counter()
     process, terminal = pty.fork()
     if not process:
-        os.execv(sys.executable, command)  # noqa: S606 - our own command, no shell
+        os.execv(sys.executable, command)
     seen = b""
     while not FIRST_FRAME.search(seen):
         seen += os.read(terminal, 4096)

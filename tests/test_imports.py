@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors"}
+BASE = {"types", "errors", "stages"}
 CORE = BASE | {
     "option_fields",
     "engine",
@@ -29,6 +29,7 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "stages": set(),
     "option_fields": {"errors"},
     "engine": BASE | {"option_fields"},
     "media": BASE,
@@ -47,9 +48,10 @@ ALLOWED: dict[str, set[str]] = {
     "train": CORE | {"prepare"},
     "inference": CORE | {"options", "prepare"},
     "evaluate": CORE | {"options", "prepare", "train", "inference"},
+    "bench": CORE | {"options", "prepare", "train", "inference", "evaluate"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
+    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "doctor"},
+    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

@@ -14,6 +14,7 @@ from dithead.device import pick_device
 from dithead.hub import resolve_model
 from dithead.model_folder import CONFIG, read_json, verify_folder
 from dithead.options import StrPath
+from dithead.stages import stage
 from dithead.types import MaskKind
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
 
 
 def _load(folder: Path, device: str) -> TalkingHead:
-    from dithead.checkpoint import read_model
+    with stage("load model"):
+        from dithead.checkpoint import read_model
 
-    return read_model(folder, pick_device(device))
+        return read_model(folder, pick_device(device))
 
 
 def _stored_settings(model: Any) -> CropSettings | None:

@@ -37,6 +37,7 @@ from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
 from dithead.options import GenerateJob, Progress
+from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.inference.compose.second_pass import Sampler
@@ -214,7 +215,8 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
-    join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
+    with stage("join"):
+        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
     return tally
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dithead.errors import MediaError, OutputError
 from dithead.media.files import create_media, open_media, printable, replacing
 from dithead.media.video import first_frame_time
+from dithead.stages import stage
 from dithead.types import Wave
 
 _RAW_FORMATS = ("aac", "mp3", "ac3", "eac3")
@@ -59,7 +60,8 @@ def audio_seconds(path: Path, rate: int = 16000) -> float:
     Raises:
         MediaError: The file has no sound that can be read, or no sample of it.
     """
-    count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
+    with stage("speech length"):
+        count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
     if not count:
         raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
     return count / rate

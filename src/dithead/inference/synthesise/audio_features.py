@@ -18,6 +18,7 @@ from torch import Tensor
 from dithead.media.audio import audio_blocks
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import SAMPLE_RATE, speech_level
+from dithead.stages import stage
 
 
 class SpeechFeatures(Protocol):
@@ -48,9 +49,9 @@ class FileFeatures:
 
     def __init__(self, encoder: AudioEncoder, audio: Path, store: Path) -> None:
         self.encoder, self._levels = encoder, array("f")
-        self._store = _FeatureFile(
-            store, encoder.features_width, map(self._noted, encoder.feature_blocks(_waves(audio)))
-        )
+        with stage("spectrum"):
+            blocks = map(self._noted, encoder.feature_blocks(_waves(audio)))
+            self._store = _FeatureFile(store, encoder.features_width, blocks)
         self.level = _track_level(self._levels)
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

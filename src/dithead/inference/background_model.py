@@ -89,5 +89,7 @@ def _load(folder: Path, device: str) -> TalkingHead:
 
 def _stored_settings(model: Any) -> CropSettings | None:
     """The settings as they are written in a configuration, or None where they are not, or not valid."""
-    size, mask = (model.get("size"), model.get("mask")) if isinstance(model, dict) else (None, None)
-    return CropSettings(size, mask) if isinstance(size, int) and mask in get_args(MaskKind) else None
+    size, name = (model.get("size"), model.get("mask")) if isinstance(model, dict) else (None, None)
+    masks: dict[Any, MaskKind] = {kind: kind for kind in get_args(MaskKind)}
+    mask = masks.get(name) if isinstance(name, str) else None
+    return CropSettings(size, mask) if isinstance(size, int) and mask is not None else None

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
+    "provenance": BASE | {"option_fields", "media", "face"},
     "synth": BASE | {"option_fields", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
@@ -43,11 +44,11 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "inference": CORE | {"options", "prepare"},
-    "evaluate": CORE | {"options", "prepare", "train", "inference"},
+    "inference": CORE | {"options", "prepare", "provenance"},
+    "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
+    "commands": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate", "synth", "doctor"},
+    "cli": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

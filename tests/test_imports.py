@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors"}
+BASE = {"types", "errors", "stages"}
 CORE = BASE | {
     "option_fields",
     "engine",
@@ -28,6 +28,7 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "stages": set(),
     "option_fields": {"errors"},
     "engine": BASE,
     "media": BASE,
@@ -46,9 +47,12 @@ ALLOWED: dict[str, set[str]] = {
     "train": CORE | {"prepare"},
     "inference": CORE | {"options", "prepare", "provenance"},
     "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
+    "bench": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate", "synth", "doctor", "commands"},
+    "commands": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor"},
+    "cli": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

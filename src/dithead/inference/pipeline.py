@@ -41,6 +41,7 @@ from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
 from dithead.options import GenerateJob, Progress, StrPath
+from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -115,9 +116,10 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
     """
     if not isinstance(model, str | PathLike):
         return model
-    from dithead.checkpoint import load_model
+    with stage("load model"):
+        from dithead.checkpoint import load_model
 
-    return load_model(str(model), device=pick_device(device))
+        return load_model(str(model), device=pick_device(device))
 
 
 class _Prepared:
@@ -207,7 +209,8 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
-    join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
+    with stage("join"):
+        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
     return tally
 
 

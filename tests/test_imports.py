@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
+    "provenance": BASE | {"option_fields", "media", "face"},
     "synth": BASE | {"option_fields", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
@@ -46,12 +47,14 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "inference": CORE | {"options", "prepare"},
-    "evaluate": CORE | {"options", "prepare", "train", "inference"},
-    "bench": CORE | {"options", "prepare", "train", "inference", "evaluate"},
+    "inference": CORE | {"options", "prepare", "provenance"},
+    "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
+    "bench": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
+    "commands": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor"},
+    "cli": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

@@ -22,6 +22,7 @@ CORE = BASE | {
     "config",
     "device",
     "hub",
+    "model_folder",
     "checkpoint",
 }
 
@@ -32,26 +33,30 @@ ALLOWED: dict[str, set[str]] = {
     "stages": set(),
     "option_fields": {"errors"},
     "option_values": {"errors", "option_fields"},
-    "engine": BASE,
+    "engine": BASE | {"option_fields"},
     "media": BASE,
     "face": BASE,
     "models": BASE,
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
+    "provenance": BASE | {"option_fields", "media", "face"},
     "synth": BASE | {"option_fields", "option_values", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
-    "options": BASE | {"option_fields", "option_values", "device", "engine", "hub", "media", "models"},
+    "model_folder": BASE,
+    "options": BASE | {"option_fields", "option_values", "device", "hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "inference": CORE | {"options", "prepare"},
-    "evaluate": CORE | {"options", "prepare", "train", "inference"},
-    "bench": CORE | {"options", "prepare", "train", "inference", "evaluate"},
+    "inference": CORE | {"options", "prepare", "provenance"},
+    "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
+    "bench": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
+    "commands": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor"},
+    "cli": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

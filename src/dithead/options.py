@@ -14,11 +14,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from dithead.device import known_device
-from dithead.engine import Engine
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.quality import CODECS, DEFAULT_CRF
-from dithead.option_fields import option
+from dithead.option_fields import Engine, option
 from dithead.option_values import file_name, settle, shown
 
 if TYPE_CHECKING:

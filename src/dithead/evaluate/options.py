@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dithead.device import known_device
-from dithead.engine import Engine
 from dithead.errors import ConfigError
-from dithead.option_fields import option
+from dithead.option_fields import Engine, option
 from dithead.option_values import settle, shown
 
 PROTOCOLS = ("self", "cross", "silent", "mask")

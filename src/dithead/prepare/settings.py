@@ -10,9 +10,8 @@ from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any, Self
 
-from dithead.engine import Engine
 from dithead.errors import ConfigError
-from dithead.option_fields import option
+from dithead.option_fields import Engine, option
 from dithead.option_values import read_value
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dithead.errors import ConfigError
-from dithead.inference.synthesise.audio_features import speech_seconds
-from dithead.media.audio import layout_name, probe_audio
+from dithead.media.audio import audio_seconds, layout_name, probe_audio
 from dithead.media.audio_track import SoundSource, aac_rate
 from dithead.media.info import VideoInfo
 from dithead.media.sound_mix import SoundLayer, SoundMix, file_loudness
@@ -41,9 +40,9 @@ class Soundtrack:
             ConfigError: The source's own sound is asked for and there is none.
         """
         speakers = {number: Path(path) for number, path in (job.speakers or {}).items()}
-        lengths = {number: speech_seconds(path) for number, path in speakers.items()}
+        lengths = {number: audio_seconds(path) for number, path in speakers.items()}
         speech = next(iter(speakers.values())) if job.audio is None else Path(job.audio)
-        seconds = max(lengths.values()) if job.audio is None else speech_seconds(speech)
+        seconds = max(lengths.values()) if job.audio is None else audio_seconds(speech)
         own = any(value == SOURCE for value in (job.background, job.loudness))
         if own and not info.has_audio:
             raise ConfigError(f"{job.video}: has no sound of its own; give a file or a number instead of 'source'")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dithead.engine import Engine
-from dithead.option_fields import about, option
+from dithead.option_fields import Engine, about, option
 from dithead.option_values import settle
 
 DEFAULT_SECONDS = 3.0

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors"}
+BASE = {"types", "errors", "limits"}
 CORE = BASE | {
     "option_fields",
     "engine",
@@ -28,6 +28,7 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "limits": {"errors"},
     "option_fields": {"errors"},
     "engine": BASE,
     "media": BASE,

@@ -26,6 +26,7 @@ from dithead.media.picture import WHITE, Picture, describe_picture, picture_form
 from dithead.media.planes import to_rgb
 from dithead.media.presentation import DecodedFrame, Presentation
 from dithead.media.wholeness import is_cut_off
+from dithead.stages import stage, staged
 from dithead.types import RGB
 
 _EXACT_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
@@ -230,12 +231,14 @@ class _DamagedError(Exception):
 def _decoded(media: Any, stream: Any, count: PacketCount | None = None) -> Iterator[Any]:
     """Yield the decoded frames of one stream; packets that cannot be decoded are counted and left out."""
     count = count or PacketCount()
-    for packet in media.demux(stream):
+    for packet in staged("decode", media.demux(stream)):
         count.packets += packet.size > 0
         if packet.pts is not None:
             count.end = max(count.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         try:
-            yield from packet.decode()
+            with stage("decode"):
+                frames = packet.decode()
+            yield from frames
         except (av.InvalidDataError, av.PatchWelcomeError):
             if count.strict:
                 raise _DamagedError from None

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors", "stages"}
+BASE = {"types", "errors", "limits", "stages"}
 CORE = BASE | {
     "option_fields",
     "option_values",
@@ -30,6 +30,7 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "limits": {"errors"},
     "stages": set(),
     "option_fields": {"errors"},
     "option_values": {"errors", "option_fields"},

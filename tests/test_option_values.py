@@ -30,7 +30,7 @@ ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, 3, 64, -1, 10**30, 1.5, 3.0, -0.5, math.nan, math.inf, "", "10", "1.5", "yes", "x", "a\nb",
     b"x", (), [], [1], ["a"], [None], (120, 80), {}, {1: "a"}, {"1": "a"}, {"x": "a"}, {1: 2}, {1, 2}, object(), int,
     Path("a"), np.int64(3), np.float32(1.5), np.bool_(True), np.array([1, 2]), np.array(4), 1 + 2j,
-    lambda: None, range(3), "self",
+    lambda: None, range(3), "self", "black",
 )  # fmt: skip
 """Values of every kind that callers give by mistake or on purpose."""
 OPTIONS = [(cls, each) for cls in CLASSES for each in option_fields(cls)]
@@ -86,7 +86,8 @@ def refusal(cls: Any, name: str, value: Any) -> str:
         ({"speakers": {"1": "a.wav"}}, "speakers", {1: "a.wav"}), ({"lossless": "yes"}, "lossless", True),
         ({"idle": 0}, "idle", False), ({"start": "1.5"}, "start", 1.5), ({"loudness": "-16"}, "loudness", -16.0),
         ({"loudness": "source"}, "loudness", "source"), ({"device": "cuda:1"}, "device", "cuda:1"),
-        ({"end": np.float32(2.5)}, "end", 2.5), ({"background": Path("m.wav")}, "background", Path("m.wav")),
+        ({"end": np.float32(2.5)}, "end", 2.5), ({"background": "#00ff7f"}, "background", "#00ff7f"),
+        ({"background_sound": Path("m.wav")}, "background_sound", Path("m.wav")),
     ],
 )  # fmt: skip
 def test_generate_takes_what_is_plainly_meant(given: dict[str, Any], name: str, expected: Any) -> None:
@@ -112,6 +113,7 @@ def test_generate_takes_what_is_plainly_meant(given: dict[str, Any], name: str, 
         ({"video": ""}, "video must be the name of a file, not ''"),
         ({"video": b"v.mp4"}, "video must be the name of a file, not b'v.mp4'"),
         ({"output": None}, "output must be the name of a file, not None"),
+        ({"background": "bluish"}, "background must be the name of a colour, such as white, or #RRGGBB, not 'bluish'"),
         ({"start": 3, "end": 2}, "start 3 and end 2 leave nothing; times are in seconds"),
         ({"loudness": 3}, "loudness must be a number of LUFS from -70 to -5, or source, not 3"),
         ({"crff": 3}, "generate has no option 'crff'; did you mean 'crf'?"),

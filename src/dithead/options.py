@@ -57,6 +57,19 @@ def face_text(value: Any) -> str:
     return text
 
 
+def colour_name(value: Any) -> str:
+    """Return the name of a colour that there is. Raises ValueError for anything else."""
+    if value == "white":
+        return "white"
+    from dithead.media.picture import parse_colour  # loads a library for pictures
+
+    try:
+        parse_colour(value if isinstance(value, str) else "")
+    except ConfigError:
+        raise ValueError("must be the name of a colour, such as white, or #RRGGBB") from None
+    return str(value)
+
+
 def loudness_level(value: Any) -> float | str:
     """Return a loudness in LUFS, or ``source``. Raises ValueError for anything else."""
     if value == SOURCE:
@@ -117,11 +130,17 @@ class GenerateOptions(SamplingOptions):
     )
     start: float = option(0.0, "Use the video from here, in seconds.", minimum=0, value="SECONDS")
     end: float | None = option(None, "Use the video up to here, in seconds.", minimum=0, value="SECONDS")
-    background: StrPath | None = option(
+    background: str = option(
+        "white",
+        "What shows through transparent parts of a picture or video: a CSS name or #RRGGBB.",
+        convert=colour_name,
+        value="COLOUR",
+    )
+    background_sound: StrPath | None = option(
         None, "Sound under the speech, such as music: a file, or source, the video's own sound.", value="FILE|source"
     )
     background_gain: float = option(
-        0.0, "Decibels by which the background is louder; negative: softer.", minimum=-60, maximum=20, value="DB"
+        0.0, "Decibels by which the background sound is louder; negative: softer.", minimum=-60, maximum=20, value="DB"
     )
     loudness: float | str | None = option(
         None,

@@ -41,7 +41,7 @@ def test_each_difference_in_length_is_said_with_what_was_done(lengths: Lengths, 
 def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_noted(tmp_path) -> None:
     analysis = SimpleNamespace(
         faces_missed=12, frames=75, passed_through=[FrameSpan(0, 5, "no face"), FrameSpan(20, 25, "mouth covered")],
-        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)],
+        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)], remarks=["its clock jumps"],
     )  # fmt: skip
     write_audio(tmp_path / "a.wav", np.zeros(16, np.float32), 16000)
     lengths = {1: 3.0, 3: 5.0}
@@ -50,12 +50,13 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
     info = VideoInfo(64, 64, Fraction(25), has_audio=True, other_streams=("audio", "audio", "data"))
     notes = result_notes(info, analysis, Lengths(3, 3, 3), "bounce", sound)
     assert notes == [
-        "the source's own sound is not heard; --background source keeps it under the speech",
+        "the source's own sound is not heard; --background-sound source keeps it under the speech",
         "of the source's 2 sound tracks only the first is used",
         "the last 2.0 s of speaker 3 are cut off",
         "no lips say the speech of speaker 3: the video shows no face 3",
         "12 of 75 source frames pass through unchanged (no face, mouth covered)",
         "3 damaged frames of the source show the last good frame",
+        "of the source: its clock jumps",
         "the source's other streams are left out: data",
     ]
 
@@ -85,7 +86,7 @@ def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, sp
         ({"end": 9.0}, {}, "the video ends 6.0 s before --end"),
         ({"face": "left", "speakers": {1: "a.wav"}}, {}, "--face had no effect: --speaker names the faces"),
         ({"crf": 3, "lossless": True}, {}, "--crf had no effect: --lossless keeps every sample"),
-        ({"background_gain": -9}, {}, "--background-gain had no effect: no --background was given"),
+        ({"background_gain": -9}, {}, "--background-gain had no effect: no --background-sound was given"),
     ],
 )  # fmt: skip
 def test_an_option_without_effect_is_named(options: dict[str, Any], info: dict[str, Any], note: str) -> None:

@@ -47,15 +47,15 @@ def test_speakers_without_audio_are_heard_together(voices) -> None:
 
 
 def test_a_background_lies_under_the_speech(voices) -> None:
-    job = GenerateJob("v.mp4", voices["anna"], "o.mp4", background=voices["music"], background_gain=-15)
+    job = GenerateJob("v.mp4", voices["anna"], "o.mp4", background_sound=voices["music"], background_gain=-15)
     mix = SoundMix((SoundLayer(voices["anna"]), SoundLayer(voices["music"], -15.0)))
     assert Soundtrack.of_job(job, INFO).heard == mix
-    own = Soundtrack.of_job(replace(job, background="source", start=1.5), INFO)
+    own = Soundtrack.of_job(replace(job, background_sound="source", start=1.5), INFO)
     assert own.heard.layers[1].start == 1.5
     assert own.source_sound_kept
 
 
-@pytest.mark.parametrize("option", [{"background": "source"}, {"loudness": "source"}])
+@pytest.mark.parametrize("option", [{"background_sound": "source"}, {"loudness": "source"}])
 def test_the_sound_of_a_silent_source_cannot_be_asked_for(voices, option) -> None:
     job = GenerateJob("v.mp4", voices["anna"], "o.mp4", **option)
     with pytest.raises(ConfigError, match=r"v\.mp4: has no sound of its own"):
@@ -70,7 +70,7 @@ def test_two_speakers_and_the_sources_own_sound_are_in_the_output(voices, pictur
             writer.write(picture)
     result = generate(
         tmp_path / "source.mp4", output=tmp_path / "o.mp4", speakers={"1": voices["anna"], "2": voices["ben"]},
-        background="source", model=talker,
+        background_sound="source", model=talker,
     )  # fmt: skip
     assert result.frames == 15
     wave = read_audio(tmp_path / "o.mp4")[800:5600]

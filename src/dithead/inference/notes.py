@@ -48,7 +48,7 @@ def result_notes(info: VideoInfo, analysis: VideoAnalysis, lengths: Lengths, fit
         notes.append(f"{missed} of {analysis.frames} source frames pass through unchanged ({reasons})")
     if damaged := sum(span.last - span.first + 1 for span in analysis.damaged):
         notes.append(f"{damaged} damaged frames of the source show the last good frame")
-    return notes + omitted_notes(info)
+    return notes + omitted_notes(info) + [f"of the source: {remark}" for remark in analysis.remarks]
 
 
 def length_notes(lengths: Lengths, fit: Fit) -> list[str]:
@@ -72,7 +72,7 @@ def sound_notes(info: VideoInfo, lengths: Lengths, sound: Soundtrack) -> list[st
     """Say which sound is not heard: the source's own, further tracks, and speech that is longer than the rest."""
     notes = []
     if info.has_audio and not sound.source_sound_kept:
-        notes.append("the source's own sound is not heard; --background source keeps it under the speech")
+        notes.append("the source's own sound is not heard; --background-sound source keeps it under the speech")
     if (tracks := info.other_streams.count("audio")) > 1:
         notes.append(f"of the source's {tracks} sound tracks only the first is used")
     for number, seconds in sound.speaker_seconds.items():
@@ -105,8 +105,8 @@ def job_notes(job: GenerateJob, info: VideoInfo, video_seconds: float) -> list[s
         notes.append("--face had no effect: --speaker names the faces")
     if job.lossless and "crf" in changed:
         notes.append("--crf had no effect: --lossless keeps every sample")
-    if job.background is None and "background_gain" in changed:
-        notes.append("--background-gain had no effect: no --background was given")
+    if job.background_sound is None and "background_gain" in changed:
+        notes.append("--background-gain had no effect: no --background-sound was given")
     return notes
 
 

@@ -10,6 +10,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, count, islice
 from os import PathLike
@@ -32,9 +33,11 @@ from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
+from dithead.media.clock import REMARK as JUMPED
 from dithead.media.contact_sheet import require_picture_name, write_sheet
 from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, printable, require_writable
+from dithead.media.picture import parse_colour
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
@@ -129,13 +132,14 @@ class _Prepared:
     def __init__(self, job: GenerateJob, progress: Progress) -> None:
         self.job, self.progress = job, progress
         info = probe(job.video)
+        background = parse_colour(job.background)
         self.sound = Soundtrack.of_job(job, info)
         if info.still:
             self.clip: SourceClip = StillClip(
-                Path(job.video), still_video(info), seconds=self.sound.seconds, idle=job.idle
+                Path(job.video), still_video(info), background=background, seconds=self.sound.seconds, idle=job.idle
             )
         else:
-            self.clip = SourceClip(Path(job.video), info, job.start, job.end)
+            self.clip = SourceClip(Path(job.video), info, job.start, job.end, background)
         self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
         inputs = [self.clip.path, self.sound.speech, *self.sound.speakers.values()]
         _check_output(Path(job.output), *inputs)
@@ -218,7 +222,8 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
 
 def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder) -> _Tally:
     """Draw and encode all segments that are not there yet, then join them; returns the count of frames."""
-    job, clip, encoding, seconds = prepared.job, prepared.clip, prepared.encoding, prepared.sound.seconds
+    job, encoding, seconds = prepared.job, prepared.encoding, prepared.sound.seconds
+    clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
     tally = _Tally(scheduled_frames(clip, analysis.stamps, job.fit, seconds), prepared.progress)
     timeline = tally.counted(schedule(clip, analysis.stamps, job.fit, seconds))
     for number in count():

@@ -52,7 +52,7 @@ def job_key(job: GenerateJob, crop: tuple[int, str]) -> dict[str, Any]:
 def job_inputs(job: GenerateJob) -> dict[str, Any]:
     """Return which files a job reads, and their sizes and times, as JSON values."""
     inputs = {"video": Path(job.video)} | ({} if job.audio is None else {"audio": Path(job.audio)})
-    background = [] if job.background in (None, SOURCE) else [Path(str(job.background))]
+    background = [] if job.background_sound in (None, SOURCE) else [Path(str(job.background_sound))]
     paths = (*inputs.values(), *map(Path, (job.speakers or {}).values()), *background)
     files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
     return {"inputs": {name: str(path.resolve()) for name, path in inputs.items()}, "files": files}

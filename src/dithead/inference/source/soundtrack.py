@@ -43,10 +43,10 @@ class Soundtrack:
         lengths = {number: audio_seconds(path) for number, path in speakers.items()}
         speech = next(iter(speakers.values())) if job.audio is None else Path(job.audio)
         seconds = max(lengths.values()) if job.audio is None else audio_seconds(speech)
-        own = any(value == SOURCE for value in (job.background, job.loudness))
+        own = any(value == SOURCE for value in (job.background_sound, job.loudness))
         if own and not info.has_audio:
             raise ConfigError(f"{job.video}: has no sound of its own; give a file or a number instead of 'source'")
-        heard, kept = _heard(job, speech, speakers), job.background == SOURCE
+        heard, kept = _heard(job, speech, speakers), job.background_sound == SOURCE
         return cls(speech, speakers, seconds, lengths, heard, kept or _is_own_sound(job))
 
     def notes(self) -> list[str]:
@@ -65,11 +65,11 @@ class Soundtrack:
 def _heard(job: GenerateJob, speech: Path, speakers: dict[int, Path]) -> SoundSource:
     """What the output plays: a file that passes through, or a mix."""
     layers = [SoundLayer(path) for path in (speakers.values() if job.audio is None else (speech,))]
-    if job.background == SOURCE:
+    if job.background_sound == SOURCE:
         layers.append(SoundLayer(Path(job.video), job.background_gain, job.start))
-    elif job.background is not None:
-        probe_audio(Path(job.background))
-        layers.append(SoundLayer(Path(job.background), job.background_gain))
+    elif job.background_sound is not None:
+        probe_audio(Path(job.background_sound))
+        layers.append(SoundLayer(Path(job.background_sound), job.background_gain))
     if len(layers) == 1 and job.loudness is None:
         return layers[0].path
     loudness = file_loudness(Path(job.video)) if isinstance(job.loudness, str) else job.loudness

@@ -56,8 +56,8 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
         "no lips say the speech of speaker 3: the video shows no face 3",
         "12 of 75 source frames pass through unchanged (no face, mouth covered)",
         "3 damaged frames of the source show the last good frame",
-        "of the source: its clock jumps",
         "the source's other streams are left out: data",
+        "of the source: its clock jumps",
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,21 @@ def test_version() -> None:
     assert run("--version").output == f"dithead {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["generate"], ["generate", "--nosuch"]])
-def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    assert run(*arguments).exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nosuch"], "No such command 'nosuch'"), (["generate"], "needs --video, --audio and --output"),
+        (["generate", "--nosuch"], "No such option: --nosuch"), (["generate", "--seed", "x"], "'--seed'"),
+        (["faces"], "Missing argument"), (["generate", "--video", "v", "-o", "o.mp4"], "needs --video, --audio"),
+        (["generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--workers", "2"], "--workers is for --jobs"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], says: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("dithead: ")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [DataError("a.mp4: broken"), MissingExtraError("synth"), DitheadError("two\nlines")])
@@ -109,12 +122,50 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(run("generate", "--video", "v", "--audio", "a", "-o", "o").exception, ZeroDivisionError)
 
 
-def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.inference.pipeline.generate", KeyboardInterrupt())
+def test_an_interrupt_is_one_line_and_130_and_says_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt = KeyboardInterrupt()
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", interrupt)
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
     assert result.exit_code == 130
-    assert result.stderr.startswith("dithead: interrupted")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == "dithead: interrupted; the same command resumes or starts again\n"
+    interrupt.add_note("o.mp4: the analysis of the video and 50 drawn frames are kept")
+    again = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4").stderr
+    assert (
+        "interrupted; o.mp4: the analysis of the video and 50 drawn frames are kept; the same command goes on" in again
+    )
+    assert again.count("\n") == 1
+
+
+def test_quiet_leaves_notes_out_and_json_makes_objects_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", replace(RESULT, notes=["a note"]))
+    arguments = ("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
+    assert run(*arguments).stderr.endswith("dithead: note: a note\n")
+    assert run(*arguments, "--quiet").stderr == ""
+    assert run(*arguments, "--quiet").stdout == "o.mp4  75 frames at 25 fps in 3.0 s\n"
+    events = [json.loads(line) for line in run(*arguments, "--log-json").stderr.splitlines()]
+    assert [event["text"] for event in events] == [
+        "frames 0 to 1 passed through unchanged: no face", "note: a note",
+    ]  # fmt: skip
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", DataError("broken"))
+    assert run(*arguments, "--quiet").stderr == "dithead: broken\n"
+    (event,) = [json.loads(line) for line in run(*arguments, "--log-json").stderr.splitlines()]
+    assert (event["event"], event["text"]) == ("error", "broken")
+
+
+LONG = ("generate", "faces", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit")
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_every_command_that_may_take_long_can_be_quiet_or_report_to_machines(command: str) -> None:
+    text = run(*command.split(), "--help").output
+    assert "--quiet" in text
+    assert "--log-json" in text
+
+
+def test_help_describes_the_columns_of_a_job_list() -> None:
+    text = " ".join(run("generate", "--help").output.split())
+    assert "Its columns are video, audio, output and any of: steps, seed" in text
+    assert "comma, semicolon or tab" in text
 
 
 def test_generate_passes_on_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +210,7 @@ def test_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.prepare.prepare_dataset.prepare_dataset", answer)
     result = run("prepare", "raw", "-o", "d", "--val-identity", "s1", "--val-identity", "s2")
     assert called.arguments == (Path("raw"), Path("d"))
-    assert called.options == {"progress": True, "val_identities": ["s1", "s2"]}
+    assert called.options == {"val_identities": ["s1", "s2"]}
     assert "2 clips of 1 people" in result.stdout
     assert "1 no face; sound moved in 4" in result.stdout
     assert json.loads(run("prepare", "raw", "-o", "d", "--json").stdout)["rejected"] == {"no face": 1}
@@ -170,7 +221,7 @@ def test_synth(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.people.synth_corpus", answer)
     result = run("synth", "5", "-o", "c", "--head-model", "head", "--language", "de")
     assert called.arguments == (5, Path("c"), SynthOptions(Path("head"), language="de"))
-    assert called.options == {}
+    assert called.options.keys() == {"progress"}
     assert result.stdout == "c  5 clips, 2 of them new\n"
 
 
@@ -182,13 +233,14 @@ def test_synth_takes_recordings_and_leaves_features_out(monkeypatch: pytest.Monk
     options = SynthOptions(Path("head"), speech=Path("recordings"), without=("skin", "light"), labels=True, rest=True,
                            engine="ray")  # fmt: skip
     assert called.arguments == (None, Path("c"), options)
-    assert called.options == {}
+    assert called.options.keys() == {"progress"}
 
 
 def test_synth_hard(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.hard_cases.synth_hard_cases", [Path("c/two"), Path("c/cut")])
     result = run("synth", "--hard", "-o", "c", "--head-model", "head", "--seed", "3")
     assert called.arguments == (Path("c"),)
+    assert called.options.pop("progress")
     assert called.options == {"head_model": Path("head"), "seed": 3}
     assert result.stdout == "c  two, cut\n"
 
@@ -236,6 +288,7 @@ def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.voices.voice_corpus", [Path("v/a"), Path("v/b")])
     result = run("voices", "2", "-o", "v", "--seconds", "4")
     assert called.arguments == (2, Path("v"))
+    assert called.options.pop("progress")
     assert called.options == {"seconds": 4.0}
     assert result.stdout == "v  2 clips\n"
 

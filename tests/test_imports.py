@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors", "limits", "stages"}
+BASE = {"types", "errors", "limits", "stages", "progress"}
 CORE = BASE | {
     "option_fields",
     "option_values",
@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "limits": {"errors"},
     "stages": set(),
+    "progress": set(),
     "option_fields": {"errors"},
     "option_values": {"errors", "option_fields"},
     "engine": BASE | {"option_fields"},

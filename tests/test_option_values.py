@@ -17,8 +17,9 @@ from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.streaming import LiveHead
 from dithead.option_fields import choices_of, option_fields, value_types
 from dithead.option_values import make_options
-from dithead.options import BatchOptions, GenerateJob, GenerateOptions, SamplingOptions, silent
+from dithead.options import BatchOptions, GenerateJob, GenerateOptions, SamplingOptions
 from dithead.prepare.settings import PrepareOptions
+from dithead.progress import silent
 from dithead.synth.corpus.options import SynthOptions
 from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
 

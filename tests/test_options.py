@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 
 import dithead
 from dithead.cli import app
-from dithead.commands.shared import takes_options
+from dithead.commands.shared import shown_default, takes_options
 from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
-from dithead.inference.job_list import OPTIONS, SHARED, job_of
+from dithead.inference.job_list import job_of
 from dithead.inference.resume import job_key, model_key
-from dithead.option_fields import option, option_fields
+from dithead.option_fields import choices_of, option, option_fields
 from dithead.option_values import settle
-from dithead.options import GenerateJob, GenerateOptions, SamplingOptions
+from dithead.options import JOB_OPTIONS, SHARED, GenerateJob, GenerateOptions, SamplingOptions
 from dithead.prepare.settings import PrepareOptions
 from dithead.synth.corpus.options import SynthOptions
 from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
@@ -145,7 +145,7 @@ def test_help_shows_the_default_of_a_class_where_it_is_a_number_or_a_text(comman
     parameters = parameters_of(command)
     for each in option_fields(CLASSES[command]):
         if isinstance(each.default, int | float | str) and each.default is not False:
-            assert parameters[each.name].show_default == str(each.default)
+            assert parameters[each.name].show_default == shown_default(each.default)
 
 
 @pytest.mark.parametrize("command", CLASSES)
@@ -199,7 +199,7 @@ def test_a_job_list_sets_every_option_but_those_of_the_whole_list(name: str) -> 
         with pytest.raises(ConfigError, match=f"unknown column '{name}'"):
             job_of(row)
     else:
-        assert name in OPTIONS
+        assert name in JOB_OPTIONS
         assert getattr(job_of(row), name) == OTHER[name]
 
 
@@ -225,3 +225,15 @@ def test_a_value_out_of_range_is_refused_in_one_line(options: dict[str, Any], me
     with pytest.raises(ConfigError) as caught:
         GenerateJob("v", "a", "o", **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("command", CLASSES)
+def test_help_names_the_choices_and_the_kind_of_every_value_in_words(command: str) -> None:
+    parameters = parameters_of(command)
+    for each in option_fields(CLASSES[command]):
+        if each.name in OWN_FORM.get(command, ()):
+            continue
+        shown = parameters[each.name].metavar
+        assert shown, each.name
+        assert not any(word in shown for word in ("STR", "INT", "FLOAT", "<")), "no name of a Python type"
+        assert choices_of(CLASSES[command], each) in ((), tuple(shown.split("|")))

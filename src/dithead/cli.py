@@ -15,10 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from dithead.commands import bench, measure, prepare, synthetic, talk
-from dithead.commands.shared import Json, out, say
+from dithead.commands.shared import Json, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError
 
+UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
@@ -29,10 +30,16 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except DitheadError as error:
-            say(" ".join(str(error).splitlines()))
+            complain(" ".join(str(error).splitlines()))
             raise typer.Exit(USAGE_ERROR) from None
-        except KeyboardInterrupt:
-            say("interrupted; the same command resumes or starts again")
+        except UsageError as error:
+            path = error.ctx.command_path if error.ctx else "dithead"
+            complain(f"{' '.join(error.format_message().splitlines())} (see {path} --help)")
+            raise typer.Exit(USAGE_ERROR) from None
+        except KeyboardInterrupt as interrupt:
+            kept = "".join(f"; {note}" for note in getattr(interrupt, "__notes__", ()))
+            then = "goes on from there" if kept else "resumes or starts again"
+            complain(f"interrupted{kept}; the same command {then}")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -49,7 +56,7 @@ app.add_typer(train, name="train")
 
 
 for _command in (talk.generate, talk.faces):
-    app.command()(_command)
+    app.command(epilog=getattr(_command, "epilog", None))(_command)
 
 
 for _prepare in (prepare.prepare, prepare.shard):

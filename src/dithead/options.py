@@ -7,7 +7,7 @@ of this file, so an option that is added here is there everywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from os import PathLike
@@ -17,8 +17,9 @@ from dithead.device import known_device
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.quality import CODECS, DEFAULT_CRF
-from dithead.option_fields import Engine, option
+from dithead.option_fields import Engine, option, option_fields
 from dithead.option_values import file_name, settle, shown
+from dithead.progress import Progress, silent
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -26,8 +27,6 @@ else:
     TalkingHead = Any  # so that the types of the options can be read without importing torch
 
 StrPath: TypeAlias = str | PathLike[str]
-Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Called with what is being done, the steps done, and the steps in all (None when unknown)."""
 
 ReferenceMode = Literal["static", "previous"]
 """static: each frame is conditioned on a picture of the source whose mouth is about as open as predicted, and frames
@@ -81,10 +80,6 @@ def loudness_level(value: Any) -> float | str:
     if not -70 <= level <= -5:
         raise ValueError("must be a number of LUFS from -70 to -5, or source")
     return level
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Report progress to nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,3 +201,23 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         settle(self)
+
+
+JOB_FILES = ("video", "audio", "output")
+"""Columns of a job list that name files; ``audio`` may be left out where ``speakers`` is there."""
+SHARED = ("model", "device")
+"""Options that hold for a whole list, because the model is loaded once."""
+JOB_OPTIONS = tuple(each.name for each in option_fields(GenerateOptions) if each.name not in SHARED)
+"""Options of ``generate`` that a row of a job list may set."""
+JOB_SUFFIXES = (".csv", ".tsv", ".jsonl")
+"""Suffixes of job lists."""
+
+
+def describe_columns() -> str:
+    """Return in a sentence which columns a list may have, for ``--help``."""
+    files, options = ", ".join(JOB_FILES), ", ".join(JOB_OPTIONS)
+    return (
+        f"A list of jobs ({', '.join(JOB_SUFFIXES)}) has one row a video. Its columns are {files} and any of: "
+        f"{options}. A comma, semicolon or tab separates them; a .jsonl file has one JSON object a line. Relative "
+        "paths count from the list's folder. Rows that are done already are skipped."
+    )

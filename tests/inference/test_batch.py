@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from dithead.checkpoint import save_model
 from dithead.errors import ConfigError
 from dithead.inference.batch import generate_batch, read_jobs
-from dithead.inference.job_list import read_speakers
+from dithead.inference.job_list import job_of, read_speakers
+from dithead.media.audio import write_audio
 from dithead.media.video import probe
 
 
@@ -49,7 +51,7 @@ def test_an_unknown_column_is_named(talker):
 
 @pytest.mark.parametrize(
     ("name", "text", "says"),
-    [("a.txt", "x", r"\.csv or \.jsonl"), ("a.jsonl", "{}\n[1]", "line 2"), ("a.jsonl", "{", "line 1"),
+    [("a.txt", "x", r"\.csv, \.tsv, \.jsonl"), ("a.jsonl", "{}\n[1]", "line 2"), ("a.jsonl", "{", "line 1"),
      ("a.csv", "video,audio,output\n", "no jobs")],
 )  # fmt: skip
 def test_a_file_that_is_no_list_of_jobs(tmp_path, name, text, says):
@@ -132,3 +134,63 @@ def test_two_workers_make_what_one_makes(footage, pictures, speech, talker, tmp_
     for k in range(3):
         assert spread[k + 1].result.frames == 15
         assert (tmp_path / f"a{k}.mp4").read_bytes() == (tmp_path / f"b{k}.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [(".csv", ","), (".csv", ";"), (".csv", "\t"), (".tsv", "\t")])
+def test_commas_semicolons_and_tabs_separate_columns(tmp_path, suffix, mark):
+    sound = "a, b; c.wav" if mark == "\t" else "a.wav"
+    rows = [["Video", " audio", "output", "background-gain"], ["v.mp4", sound, "o.mp4", "-9"]]
+    (tmp_path / f"jobs{suffix}").write_text("\ufeff" + "\n".join(mark.join(row) for row in rows) + "\n", "utf-8")
+    (row,) = read_jobs(tmp_path / f"jobs{suffix}")
+    assert row["video"] == str(tmp_path / "v.mp4")
+    assert row["audio"] == str(tmp_path / sound)
+    assert job_of(row).background_gain == -9
+
+
+def test_a_table_without_a_header_says_which_columns_it_needs(tmp_path):
+    (tmp_path / "jobs.csv").write_text("face.mp4,speech.wav,out.mp4\n")
+    with pytest.raises(ConfigError, match="first line must name the columns video, audio, output, not face.mp4"):
+        read_jobs(tmp_path / "jobs.csv")
+
+
+def test_finished_rows_are_skipped_until_something_changes(footage, pictures, speech, talker, tmp_path):
+    source = footage(pictures[:3])
+    jobs = [{"video": source, "audio": speech, "output": tmp_path / "new" / f"{k}.mp4", "seed": k} for k in range(3)]
+    options = {"model": talker, "fit": "silence", "record": tmp_path / ".jobs.done.jsonl"}
+
+    def drawn(**more):
+        outcomes = list(generate_batch(jobs, **options | more))
+        assert sorted(o.row for o in outcomes) == [1, 2, 3]
+        assert not [o.error for o in outcomes if o.error]
+        return [o.row for o in outcomes if o.earlier is None]
+
+    assert drawn() == [1, 2, 3], "missing folders of outputs are made"
+    assert drawn() == []
+    assert drawn(again=True) == [1, 2, 3]
+    jobs[1]["crf"] = 30
+    assert drawn() == [2], "other options"
+    (tmp_path / "new" / "2.mp4").unlink()
+    assert drawn() == [3], "its output is gone"
+    write_audio(speech, np.zeros(8000, np.float32), 16000)
+    assert drawn() == [1, 2, 3], "another recording"
+    assert drawn(fit="cut") == [1, 2, 3]
+    with (tmp_path / ".jobs.done.jsonl").open("a") as file:
+        file.write('{"key": "cut off by a cra')
+    outcomes = list(generate_batch(jobs, **options | {"fit": "cut"}))
+    assert json.loads(outcomes[0].to_json())["skipped"] is True
+
+
+def test_a_row_whose_folder_cannot_be_made_fails_alone(footage, pictures, speech, talker, tmp_path):
+    source = footage(pictures[:3])
+    (tmp_path / "file").write_text("x")
+    jobs = [{"video": source, "audio": speech, "output": tmp_path / name} for name in ("file/a.mp4", "ok/b.mp4")]
+    bad, good = generate_batch(jobs, model=talker, fit="silence")
+    assert "the folder cannot be made" in bad.error
+    assert good.result.frames == 3
+
+
+def test_a_row_of_speakers_needs_no_audio():
+    row = {"video": "v.mp4", "output": "o.mp4", "speakers": {"1": "a.wav"}}
+    assert job_of(row).audio is None
+    with pytest.raises(ConfigError, match="the job lacks audio"):
+        job_of({"video": "v.mp4", "output": "o.mp4"})

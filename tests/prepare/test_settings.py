@@ -54,7 +54,7 @@ def test_the_command_line_passes_on_only_what_was_given(monkeypatch):
     ((raw_dir, output, options),) = calls
     assert (raw_dir, output) == (Path("raw"), Path("data"))
     assert options == {
-        "progress": True, "keep_silent": True, "correct_offset": False, "size": 96, "val_identities": ["a", "b"],
+        "keep_silent": True, "correct_offset": False, "size": 96, "val_identities": ["a", "b"],
     }  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from dithead.bench.options import BenchOptions
-from dithead.commands.shared import Json, given, out, say, takes_options
+from dithead.commands.shared import Json, given, out, reports, say, takes_options
 
 
+@reports
 @takes_options(BenchOptions)
 def bench(
     output: Annotated[

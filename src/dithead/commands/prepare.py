@@ -7,19 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, given, out, out_fields, takes_options
+from dithead.commands.shared import Json, given, out, out_fields, reports, takes_options
 from dithead.prepare.settings import PrepareOptions
+from dithead.progress import terminal_progress
 
 RawDir = Annotated[Path, typer.Argument(help="Folder of videos, searched with its sub-folders.")]
 DatasetFolder = Annotated[Path, typer.Option("--output", "-o", help="Dataset folder; the same command resumes it.")]
 
 
+@reports
 @takes_options(PrepareOptions)
 def prepare(raw_dir: RawDir, output: DatasetFolder, as_json: Json = False, **options: Any) -> None:
     """Turn raw videos into a dataset of aligned face crops, landmarks and speech."""
     from dithead.prepare.prepare_dataset import prepare_dataset
 
-    result = prepare_dataset(raw_dir, output, progress=not as_json, **given(**options))
+    result = prepare_dataset(raw_dir, output, **given(**options))
     if as_json:
         out_fields(result)
         return
@@ -31,6 +33,7 @@ def prepare(raw_dir: RawDir, output: DatasetFolder, as_json: Json = False, **opt
     )
 
 
+@reports
 def shard(
     dataset: Annotated[Path, typer.Argument(help="A prepared dataset's folder.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder or URL, such as s3://bucket/people.")],
@@ -39,4 +42,6 @@ def shard(
     """Pack a dataset into tar files that training reads from any place fsspec knows."""
     from dithead.prepare.shard_writer import write_shards
 
-    out(f"{output}  {write_shards(dataset, output, **given(clips_per_shard=clips))} shards")
+    with terminal_progress() as progress:
+        count = write_shards(dataset, output, progress=progress, **given(clips_per_shard=clips))
+    out(f"{output}  {count} shards")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Container, Mapping
@@ -14,8 +15,20 @@ import typer
 
 from dithead.errors import ConfigError
 from dithead.option_fields import choices_of, option_fields, value_types
+from dithead.progress import print_event, style
 
-Model = Annotated[str | None, typer.Option(help="A shipped name, a model folder or a hub id (org/name@revision).")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="A shipped name, a model folder or a hub id (org/name@revision).",
+        envvar="DITHEAD_MODEL",
+        metavar="NAME|FOLDER",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the result only.")]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Print progress, notes and errors as JSON objects on stderr, one a line.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 Data = Annotated[list[str], typer.Option(help="A prepared dataset, FOLDER or FOLDER:WEIGHT; repeatable.")]
 PresetName = Annotated[str, typer.Option(help="One of those that `dithead presets` lists.")]
@@ -55,15 +68,27 @@ def _parameter(cls: type[Any], each: Field[Any]) -> inspect.Parameter:
     if each.default is True:
         flag = f"{flag}/--no-{flag[2:]}"
     is_hidden = isinstance(each.default, tuple) or any(each.default is value for value in (None, False, MISSING))
+    kind: Any = _parsed_type(cls, each)
     option = typer.Option(
         each.metadata.get("flag", flag),
         help=each.metadata["help"],
         envvar=each.metadata.get("envvar"),
-        show_default=False if is_hidden else str(each.default),
+        show_default=False if is_hidden else shown_default(each.default),
+        metavar=" " if kind is bool else each.metadata.get("value") or "|".join(choices_of(cls, each)) or _value(kind),
     )
-    kind: Any = _parsed_type(cls, each)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def shown_default(value: Any) -> str:
+    """A default as ``--help`` shows it."""
+    return "on" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _value(kind: Any) -> str:
+    """What stands for a value in ``--help``."""
+    inner = get_args(kind)[0] if get_origin(kind) is list else kind
+    return {int: "N", float: "NUMBER", Path: "FILE"}.get(inner, "TEXT")
 
 
 def _parsed_type(cls: type[Any], each: Field[Any]) -> Any:
@@ -105,4 +130,37 @@ def out_fields(result: Any) -> None:
 
 
 def say(line: str) -> None:
-    typer.echo(f"dithead: {line}", err=True)
+    """Print a note on stderr; ``--quiet`` leaves it out, and ``--log-json`` makes a JSON object of it."""
+    if style.get() == "json":
+        print_event("note", text=line)
+    elif style.get() != "quiet":
+        typer.echo(f"dithead: {line}", err=True)
+
+
+def complain(line: str) -> None:
+    """Print an error on stderr, whatever else is left out."""
+    if style.get() == "json":
+        print_event("error", text=line)
+    else:
+        typer.echo(f"dithead: {line}", err=True)
+
+
+def reports(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that may take long ``--quiet`` and ``--log-json``."""
+
+    @functools.wraps(command)
+    def call(*args: Any, quiet: bool = False, log_json: bool = False, **options: Any) -> None:
+        style.set("json" if log_json else "quiet" if quiet else "auto")  # it also holds for the error at the end
+        command(*args, **options)
+
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        p.replace(annotation=hints.get(p.name, p.annotation)) for p in inspect.signature(command).parameters.values()
+    ]
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("quiet", Quiet), ("log_json", LogJson))
+    ]
+    call.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in (*own, *more)}
+    return call

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, given, out, out_fields, takes_options
+from dithead.commands.shared import Json, given, out, out_fields, reports, takes_options
 from dithead.errors import ConfigError
+from dithead.progress import terminal_progress
 from dithead.synth.corpus.options import SynthOptions
 
 Given = dict[str, Any]  # options that stand on the command line, by the name of their field of SynthOptions
@@ -16,6 +18,7 @@ Given = dict[str, Any]  # options that stand on the command line, by the name of
 _HARD_OPTIONS = ("head_model", "seed", "size", "seconds")  # the options of `synth --hard`
 
 
+@reports
 @takes_options(SynthOptions)
 def synth(
     output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder; the same command resumes it.")],
@@ -42,7 +45,9 @@ def synth(
 
         more["skin_from"] = Dataset(skin_from).clips()
     options |= {name: tuple(value) for name, value in options.items() if isinstance(value, list)}
-    result = synth_corpus(count, output, SynthOptions(**options), **more)
+    with terminal_progress() as progress:
+        progress("clips", 0, count)
+        result = synth_corpus(count, output, SynthOptions(**options), progress=partial(progress, "clips"), **more)
     if as_json:
         out_fields(result)
     else:
@@ -56,7 +61,8 @@ def _make_hard_cases(output: Path, options: Given, more: Given, as_json: bool) -
         raise ConfigError(f"--hard makes one clip of each case, with labels; it takes no {', '.join(useless)}")
     from dithead.synth.corpus.hard_cases import HardResult, synth_hard_cases
 
-    folders = synth_hard_cases(output, **options)
+    with terminal_progress() as progress:
+        folders = synth_hard_cases(output, progress=progress, **options)
     result = HardResult(output, [folder.name for folder in folders])
     if as_json:
         out_fields(result)
@@ -64,6 +70,7 @@ def _make_hard_cases(output: Path, options: Given, more: Given, as_json: bool) -
         out(f"{output}  {', '.join(result.cases)}")
 
 
+@reports
 @takes_options(SynthOptions, only=("seed", "workers", "engine"))
 def voices(
     count: Annotated[int, typer.Argument(help="How many clips.")],
@@ -74,5 +81,7 @@ def voices(
     """Speech of many synthetic voices and languages with the mouth movement of its phonemes, for `train audio`."""
     from dithead.synth.corpus.voices import voice_corpus
 
-    made = voice_corpus(count, output, **given(seconds=seconds, **options))
+    with terminal_progress() as progress:
+        progress("clips", 0, count)
+        made = voice_corpus(count, output, progress=partial(progress, "clips"), **given(seconds=seconds, **options))
     out(f"{output}  {len(made)} clips")

@@ -7,20 +7,39 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, given, numbered, out, say, takes_options
+from dithead.commands.shared import Json, complain, given, numbered, out, reports, say, takes_options
 from dithead.errors import ConfigError, DitheadError
-from dithead.options import GenerateOptions
+from dithead.options import BatchOptions, GenerateOptions, describe_columns
+from dithead.progress import terminal_progress
 
-Video = Annotated[Path | None, typer.Option(help="Video (or any container with one) of the person, or a picture.")]
-Audio = Annotated[Path | None, typer.Option(help="Speech: an audio file, or a video's sound.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where the new video goes.")]
-Jobs = Annotated[Path | None, typer.Option(help="A .csv or .jsonl of video,audio,output rows instead.")]
-Speaker = Annotated[list[str] | None, typer.Option(help="NUMBER=AUDIO: a face's own speech; repeatable.")]
-SpeakersFile = Annotated[
-    Path | None, typer.Option("--speakers", help='The same as a JSON file: {"1": "anna.wav", ...}.')
+Video = Annotated[
+    Path | None,
+    typer.Option(help="Video (or any container with one) of the person, or a picture.", metavar="FILE"),
 ]
+Audio = Annotated[
+    Path | None,
+    typer.Option(help="Speech: an audio file, or a video's sound. With --speaker it may be left out.", metavar="FILE"),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Where the new video goes: .mp4, .m4v, .mov or .mkv.", metavar="FILE"),
+]
+Jobs = Annotated[
+    Path | None, typer.Option(help="A list of many videos instead; its columns are described below.", metavar="FILE")
+]
+Speaker = Annotated[
+    list[str] | None,
+    typer.Option(help="Speech of its own for a numbered face; repeatable.", metavar="NUMBER=FILE"),
+]
+SpeakersFile = Annotated[
+    Path | None,
+    typer.Option("--speakers", help='The same as a JSON file: {"1": "anna.wav", ...}.', metavar="FILE"),
+]
+_BATCH = ("engine", "workers", "again")
 
 
+@reports
+@takes_options(BatchOptions)
 @takes_options(GenerateOptions, without=("speakers",))
 def generate(
     video: Video = None,
@@ -29,68 +48,80 @@ def generate(
     jobs: Jobs = None,
     speaker: Speaker = None,
     speakers_file: SpeakersFile = None,
-    engine: Annotated[str | None, typer.Option(help="Where --jobs run: local, or ray (a cluster).")] = None,
-    workers: Annotated[int | None, typer.Option(help="How many of --jobs run at once.")] = None,
     as_json: Json = False,
     **options: Any,
 ) -> None:
     """Make the person in a video speak a speech track; or many, listed in a file, with one model load."""
+    batch = given(**{name: options.pop(name, None) for name in _BATCH})
     options = given(**options, speakers=_speakers(speaker, speakers_file))
     if jobs is not None:
         if video or audio or output:
             raise ConfigError("give --jobs, or --video, --audio and --output, but not both")
-        _generate_jobs(jobs, options | given(engine=engine, workers=workers), as_json)
+        _generate_jobs(jobs, options | batch, as_json)
         return
-    if not (video and audio and output):
+    if not (video and output and (audio or options.get("speakers"))):
         raise ConfigError("generate needs --video, --audio and --output, or --jobs; see dithead generate --help")
-    if engine or workers:
-        raise ConfigError("--engine and --workers are for --jobs")
+    if batch:
+        raise ConfigError(f"{' and '.join(f'--{name}' for name in batch)} is for --jobs")
     _generate_one(video, audio, output, options, as_json)
 
 
+generate.epilog = describe_columns()  # type: ignore[attr-defined]  # the command line shows it below the options
+
+
+@reports
 def faces(
     video: Annotated[Path, typer.Argument(help="The video.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A picture, .png or .jpg.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A picture, .png or .jpg.", metavar="FILE")],
 ) -> None:
     """Draw a still of every shot with its faces numbered, as `generate --face` and `--speaker` count them."""
     from dithead.inference.analyse.face_sheet import write_face_sheet
 
-    out(f"{output}  {write_face_sheet(video, output)} faces")
+    with terminal_progress() as progress:
+        count = write_face_sheet(video, output, progress=progress)
+    out(f"{output}  {count} faces")
 
 
-def _generate_one(video: Path, audio: Path, output: Path, options: dict[str, Any], as_json: bool) -> None:
+def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[str, Any], as_json: bool) -> None:
     from dithead.inference.pipeline import generate
-    from dithead.inference.progress import terminal_progress
 
     with terminal_progress() as progress:
         result = generate(video, audio, output, progress=progress, **options)
     if as_json:
         out(result.to_json())
-        return
-    out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
+    else:
+        out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
     for span in result.passed_through:
         say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
     for note in result.notes:
-        say(f"note: {note}")
+        say(note if note.startswith("warning") else f"note: {note}")
 
 
 def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
     """Print a line for every row as it ends, and one error in the end if any of them failed."""
-    from dithead.inference.batch import generate_batch, read_jobs
-    from dithead.inference.progress import terminal_progress
+    from dithead.inference.batch import generate_batch, read_jobs, record_path
 
-    rows, failed = read_jobs(path), []
+    rows, failed, skipped = read_jobs(path), [], 0
+    say(f"{path}: {len(rows)} rows")
     with terminal_progress() as progress:
-        for outcome in generate_batch(rows, progress=progress, **options):
+        for outcome in generate_batch(rows, progress=progress, record=record_path(path), **options):
             if as_json:
                 out(outcome.to_json())
-            elif outcome.result is not None:
-                out(f"row {outcome.row}: {outcome.result.output}  {outcome.result.frames} frames")
-            if outcome.result is None:
+            if outcome.earlier is not None:
+                skipped += 1
+            elif outcome.result is None:
                 failed.append(outcome.row)
-                say(f"row {outcome.row}: {outcome.error}")
+                complain(f"row {outcome.row}: {outcome.error}")
+            elif not as_json:
+                result = outcome.result
+                warned = "".join(f"; {note}" for note in result.notes if note.startswith("warning"))
+                out(f"row {outcome.row}: {result.output}  {result.frames} frames in {result.seconds:.1f} s{warned}")
+    if skipped:
+        say(f"{skipped} of {len(rows)} rows were done already, with the same inputs and options; --again redoes them")
     if failed:
-        raise DitheadError(f"{path}: {len(failed)} of {len(rows)} jobs failed: rows {', '.join(map(str, failed))}")
+        one = len(failed) == 1
+        which = f"row {failed[0]}" if one else f"rows {', '.join(map(str, failed))}"
+        raise DitheadError(f"{path}: {len(failed)} of {len(rows)} jobs failed ({which}); the others are done")
 
 
 def _speakers(entries: list[str] | None, file: Path | None) -> dict[int, Path]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Data, PresetName, Run, Set, given, out, takes_options
+from dithead.commands.shared import Data, PresetName, Run, Set, given, out, reports, say, takes_options
 from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
 
 train = typer.Typer(help="Train a model: autoencoder, audio encoder, then denoiser.", no_args_is_help=True)
@@ -41,6 +41,7 @@ class PresetRequest:
         from dithead.config import get_preset
 
         preset = get_preset(self.preset, self.changes or [])
+        say(f"training {self.output.name} ({stage} of preset {self.preset}) on {', '.join(self.data)}")
         if not self.estimate:
             out(str(train(self.data, preset, self.output, *parts, options)))
             return
@@ -50,6 +51,7 @@ class PresetRequest:
 
 
 @train.command("autoencoder")
+@reports
 @takes_options(StageOptions)
 def autoencoder(
     data: Data,
@@ -67,6 +69,7 @@ def autoencoder(
 
 
 @train.command("audio")
+@reports
 @takes_options(AudioOptions)
 def audio(
     data: Data,
@@ -84,6 +87,7 @@ def audio(
 
 
 @train.command("dit")
+@reports
 @takes_options(DenoiserOptions)
 def dit(
     data: Data,
@@ -103,6 +107,7 @@ def dit(
 
 
 @train.command("sync")
+@reports
 @takes_options(SyncOptions)
 def sync(data: Data, output: Run, estimate: Estimate = False, **options: Any) -> None:
     """Train a sync expert: which speech belongs to which mouth. Writes sync.safetensors into the run folder."""
@@ -112,6 +117,7 @@ def sync(data: Data, output: Run, estimate: Estimate = False, **options: Any) ->
 
         out(estimate_sync(data, chosen).summary())
         return
+    say(f"training {output.name} (sync expert) on {', '.join(data)}")
     from dithead.train.stages.sync_expert import train_sync
 
     out(str(train_sync(data, output, chosen)))

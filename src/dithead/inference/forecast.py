@@ -17,11 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dithead.inference.progress import tell
 from dithead.inference.result import GenerateResult
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.files import printable
-from dithead.options import GenerateJob, Progress
+from dithead.options import GenerateJob
+from dithead.progress import Progress, tell
 
 _FIRST_GUESS = 0.25  # seconds a frame of 512 x 512, two Zen 4 cores, 2026-11-29 (docs/results/inference.md)
 _PIXELS_GUESS = 0.5  # by which power of the number of pixels that grows (1080p against 512 x 512, same page)

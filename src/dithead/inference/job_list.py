@@ -5,48 +5,70 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
 from dithead.media.files import printable
-from dithead.option_fields import option_fields
-from dithead.options import GenerateJob, GenerateOptions
+from dithead.options import JOB_FILES, JOB_OPTIONS, JOB_SUFFIXES, SOURCE, GenerateJob
 
-REQUIRED = ("video", "audio", "output")
-SHARED = ("model", "device")
-"""Options that hold for a whole list, because the model is loaded once."""
-OPTIONS = tuple(each.name for each in option_fields(GenerateOptions) if each.name not in SHARED)
-"""Options of ``generate`` that a row may set."""
+_DELIMITERS = ",;\t"
 
 
 def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
-    """Read the rows of a ``.csv`` file (with a header) or a ``.jsonl`` file.
+    """Read the rows of a ``.csv`` or ``.tsv`` file (with a header) or a ``.jsonl`` file.
 
-    A row has ``video``, ``audio``, ``output`` and any of ``OPTIONS``; an empty cell sets nothing. Relative paths count
-    from the file's folder. Rows are judged one by one when they run.
+    A row has ``video``, ``audio``, ``output`` and any of ``JOB_OPTIONS``; an empty cell sets nothing. Commas,
+    semicolons or tabs separate cells, whichever the header has. Relative paths count from the file's folder. Rows are
+    judged one by one when they run.
 
     Raises:
         ConfigError: The file as a whole cannot be understood.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise ConfigError(f"{printable(path)}: give jobs as .csv or .jsonl")
+    if path.suffix.lower() not in JOB_SUFFIXES:
+        raise ConfigError(f"{printable(path)}: give jobs as {', '.join(JOB_SUFFIXES)}")
     text = _text(path)
-    if path.suffix.lower() == ".csv":
-        found = csv.DictReader(io.StringIO(text), restkey="(cells beyond the header)")
-        rows: list[Any] = [{k: v for k, v in row.items() if v} for row in found]
-        rows = [row for row in rows if row]
-    else:
+    if path.suffix.lower() == ".jsonl":
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
         rows = [_parsed(path, number, line) for number, line in lines]
+    else:
+        rows = _table(path, text)
     if not rows:
         raise ConfigError(f"{printable(path)}: holds no jobs")
     for row in rows:
-        paths = (name for name in (*REQUIRED, "speakers") if isinstance(row.get(name), str))
-        row.update({name: str(path.parent / row[name]) for name in paths})
+        row.update({name: _beside(path, row[name]) for name in (*JOB_FILES, *_FILE_OPTIONS) if row.get(name)})
     return rows
+
+
+_FILE_OPTIONS = ("speakers", "background_sound", "sheet")
+
+
+def _beside(path: Path, value: Any) -> Any:
+    """The name of a file that counts from the list's folder; other values as they are."""
+    if isinstance(value, Mapping):
+        return {key: _beside(path, item) for key, item in value.items()}
+    return str(path.parent / value) if isinstance(value, str) and value != SOURCE else value
+
+
+def _table(path: Path, text: str) -> list[dict[str, Any]]:
+    """The rows of a table whose first line names the columns."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=header.count)
+    found = csv.DictReader(io.StringIO(text.lstrip("\r\n")), restkey="(cells beyond the header)", delimiter=delimiter)
+    found.fieldnames = [name.strip().lower().replace("-", "_") for name in found.fieldnames or ()]
+    if "video" not in found.fieldnames and text.strip():
+        columns = ", ".join(found.fieldnames)[:80]
+        raise ConfigError(
+            f"{printable(path)}: its first line must name the columns {', '.join(JOB_FILES)}, not {columns}"
+        )
+    try:
+        rows = [{k: v.strip() if isinstance(v, str) else v for k, v in row.items() if v} for row in found]
+    except csv.Error as error:
+        raise ConfigError(f"{printable(path)}: is no table ({error})") from None
+    return [row for row in rows if any(row.values())]
 
 
 def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
@@ -74,18 +96,17 @@ def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
     """Make the job that a row describes.
 
     Args:
-        row: ``REQUIRED`` and any of ``OPTIONS``, as text or as values.
+        row: ``JOB_FILES`` and any of ``JOB_OPTIONS``, as text or as values.
         shared: Options of the whole list: the model, the device, the callback for progress.
 
     Raises:
         ConfigError: A column is missing or unknown, or its value does not fit; it is named.
     """
-    if missing := [name for name in REQUIRED if not row.get(name)]:
+    required = [name for name in JOB_FILES if name != "audio" or not row.get("speakers")]
+    if missing := [name for name in required if not row.get(name)]:
         raise ConfigError(f"the job lacks {', '.join(missing)}")
-    if wrong := [name for name in REQUIRED if not isinstance(row[name], str | PathLike)]:
-        raise ConfigError(f"{wrong[0]} must be the name of a file, not {row[wrong[0]]!r}")
-    if unknown := sorted(str(name) for name in row.keys() - set(OPTIONS) - set(REQUIRED)):
-        raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*REQUIRED, *OPTIONS))}")
+    if unknown := sorted(str(name) for name in row.keys() - set(JOB_OPTIONS) - set(JOB_FILES)):
+        raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*JOB_FILES, *JOB_OPTIONS))}")
     values = {name: value for name, value in row.items() if value is not None}
     if isinstance(values.get("speakers"), str | PathLike):
         values["speakers"] = read_speakers(values["speakers"])

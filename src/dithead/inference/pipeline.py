@@ -27,7 +27,6 @@ from dithead.inference.compose.second_pass import draw_frames
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
-from dithead.inference.progress import progress_of
 from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.soundtrack import Soundtrack
@@ -43,7 +42,8 @@ from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
 from dithead.option_values import make_options
-from dithead.options import GenerateJob, Progress
+from dithead.options import GenerateJob
+from dithead.progress import Progress, progress_of
 from dithead.stages import stage
 
 if TYPE_CHECKING:

@@ -45,8 +45,16 @@ def job_key(job: GenerateJob, crop: tuple[int, str]) -> dict[str, Any]:
         job: The job.
         crop: Side and mask of the crops that the first pass stores.
     """
-    options = {each.name: _plain(getattr(job, each.name)) for each in option_fields(type(job)) if each.name != "model"}
+    options = {
+        each.name: plain_option(getattr(job, each.name)) for each in option_fields(type(job)) if each.name != "model"
+    }
     return {"options": options, "crop": list(crop), **job_inputs(job), "note": synthetic_note()}
+
+
+def job_options(job: GenerateJob) -> dict[str, Any]:
+    """Return the options of a job but its model as JSON values."""
+    fields = option_fields(type(job))
+    return {each.name: plain_option(getattr(job, each.name)) for each in fields if each.name != "model"}
 
 
 def job_inputs(job: GenerateJob) -> dict[str, Any]:
@@ -183,10 +191,10 @@ class WorkFolder:
         return [*self.segments(), *self.folder.glob("[0-9]*.npz"), *self.folder.glob("[0-9]*.json")]
 
 
-def _plain(value: Any) -> Any:
-    """An option's value as JSON; files by their full path."""
+def plain_option(value: Any) -> Any:
+    """Return an option's value as JSON; files by their full path."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain_option(part) for key, part in value.items()}
     return str(Path(value).resolve()) if isinstance(value, PathLike) else value
 
 

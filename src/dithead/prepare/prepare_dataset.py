@@ -23,6 +23,7 @@ from dithead.prepare.clip_writer import ClipOutcome, prepare_video
 from dithead.prepare.manifest import read_record, replace_text, write_manifest, write_record
 from dithead.prepare.raw_videos import RawVideo, choose_validation_people, find_raw_videos
 from dithead.prepare.settings import PrepareConfig, PrepareOptions
+from dithead.progress import Progress, annotate, progress_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PrepareResult:
 
 
 def prepare_dataset(
-    raw_dir: str | PathLike[str], output: str | PathLike[str], *, progress: bool = True, **options: Any
+    raw_dir: str | PathLike[str], output: str | PathLike[str], *, progress: Progress | bool = True, **options: Any
 ) -> PrepareResult:
     """Find the videos below a folder, track, align and crop their faces, and write them as a dataset.
 
@@ -51,7 +52,8 @@ def prepare_dataset(
     Args:
         raw_dir: Folder of videos, searched with its sub-folders.
         output: Folder of the dataset.
-        progress: Show a progress bar on stderr.
+        progress: True shows the progress on stderr; a function is called with what is done, the steps done and the
+            steps in all.
         {options}
 
     Returns:
@@ -75,8 +77,9 @@ def prepare_dataset(
     todo = [v for v in found if v.slug not in done]
     finished = _prepare_videos(todo, dataset, config, chosen.workers, chosen.engine)
     try:
-        for video, outcomes in _with_progress_bar(finished, len(found), before, progress):
-            done[video.slug] = outcomes
+        with progress_of(progress) as shown:
+            for video, outcomes in _with_progress(finished, len(found), before, shown):
+                done[video.slug] = outcomes
     finally:  # an interrupted run leaves a manifest of what is there
         listed = [(v, done[v.slug]) for v in found if v.slug in done]
         entries = write_manifest(dataset, listed, validation, config.fps)
@@ -163,22 +166,18 @@ def _prepare_one(video: RawVideo, dataset: Path, config: PrepareConfig) -> list[
     return outcomes
 
 
-def _with_progress_bar(
-    items: Iterator[tuple[RawVideo, list[ClipOutcome]]], total: int, before: int, visible: bool
+def _with_progress(
+    items: Iterator[tuple[RawVideo, list[ClipOutcome]]], total: int, before: int, progress: Progress
 ) -> Iterator[tuple[RawVideo, list[ClipOutcome]]]:
-    """Pass the items on, with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    note = TextColumn("{task.fields[note]}")
-    columns = (TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
-    with Progress(*columns, console=Console(stderr=True), disable=not visible) as bar:
-        task, clips, rejected = bar.add_task("", total=total, completed=before, note=""), 0, 0
-        for item in items:
-            clips += sum(not o.reason for o in item[1])
-            rejected += sum(bool(o.reason) for o in item[1])
-            bar.update(task, advance=1, note=f"{clips} clips, {rejected} rejected")
-            yield item
+    """Pass the items on and report how many there were, with how many clips were kept and rejected."""
+    clips = rejected = 0
+    progress("videos", before, total)
+    for done, item in enumerate(items, before + 1):
+        clips += sum(not o.reason for o in item[1])
+        rejected += sum(bool(o.reason) for o in item[1])
+        annotate(progress, f"{clips} clips, {rejected} rejected")
+        progress("videos", done, total)
+        yield item
 
 
 def _result(dataset: Path, files: int, before: int, entries: list[dict[str, Any]], fps: int) -> PrepareResult:

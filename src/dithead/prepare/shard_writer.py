@@ -13,9 +13,12 @@ from typing import IO
 from dithead.errors import OutputError
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import SHARD_LIST, RemoteFolder
+from dithead.progress import Progress, counted, silent
 
 
-def write_shards(dataset: str | os.PathLike[str], output: str, *, clips_per_shard: int = 100) -> int:
+def write_shards(
+    dataset: str | os.PathLike[str], output: str, *, clips_per_shard: int = 100, progress: Progress = silent
+) -> int:
     """Pack the accepted clips of a dataset folder into tar files.
 
     Clips are spread over the shards by a hash of their names, so that every shard is a sample of its split.
@@ -24,6 +27,7 @@ def write_shards(dataset: str | os.PathLike[str], output: str, *, clips_per_shar
         dataset: Folder of the dataset.
         output: A folder or a URL that fsspec knows.
         clips_per_shard: Clips in one tar file, at most.
+        progress: Called with the tar files written.
 
     Returns:
         How many tar files there are.
@@ -37,7 +41,7 @@ def write_shards(dataset: str | os.PathLike[str], output: str, *, clips_per_shar
     names = {clip.id: _shard_name(i) for i, group in enumerate(groups) for clip in group}
     remote, written = RemoteFolder(output), {}
     try:
-        for i, group in enumerate(groups):
+        for i, group in enumerate(counted(groups, "shards", len(groups), progress)):
             with tempfile.TemporaryFile() as file:
                 _pack([clip.folder for clip in group], file)
                 written[_shard_name(i)] = remote.write_file(_shard_name(i), file)

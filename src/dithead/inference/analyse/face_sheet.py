@@ -16,7 +16,8 @@ from dithead.face.tracking import CutDetector
 from dithead.inference.analyse.multi_face import FaceMemory
 from dithead.media.contact_sheet import save_picture
 from dithead.media.files import printable
-from dithead.media.video import read_frames
+from dithead.media.video import probe, read_frames
+from dithead.progress import Progress, counted, silent
 from dithead.types import RGB, Landmarks
 
 _MOST_SHOTS = 24  # stills on one sheet (our choice)
@@ -33,11 +34,11 @@ class ShotFaces:
     faces: dict[int, Landmarks]
 
 
-def shots_with_faces(video: str | PathLike[str]) -> Iterator[ShotFaces]:
-    """Yield the faces of each shot of a video."""
+def shots_with_faces(video: str | PathLike[str], progress: Progress = silent) -> Iterator[ShotFaces]:
+    """Yield the faces of each shot of a video; ``progress`` is called with the frames looked at."""
     cuts, found = CutDetector(), False
     with FaceLandmarker() as landmarker:
-        for frame in read_frames(video):
+        for frame in counted(read_frames(video), "looking for faces", probe(video).frames, progress):
             picture = frame.quick_pixels
             found = not cuts.is_cut(picture, forced=frame.new_size) and found
             if not found and (faces := FaceMemory().step(picture, landmarker.detect(picture))):
@@ -45,12 +46,13 @@ def shots_with_faces(video: str | PathLike[str]) -> Iterator[ShotFaces]:
                 yield ShotFaces(cuts.shot, frame.time, picture, faces)
 
 
-def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str]) -> int:
+def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str], *, progress: Progress = silent) -> int:
     """Write a picture with a numbered still of every shot, the first 24 at most.
 
     Args:
         video: The video.
         output: The picture, whose name ends in .png or .jpg.
+        progress: Called with the frames looked at.
 
     Returns:
         How many faces it shows.
@@ -60,7 +62,7 @@ def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str]) ->
         OutputError: The picture cannot be written.
     """
     stills, count = [], 0
-    for seen in shots_with_faces(video):
+    for seen in shots_with_faces(video, progress):
         stills.append(_numbered(seen))
         count += len(seen.faces)
         if len(stills) == _MOST_SHOTS:

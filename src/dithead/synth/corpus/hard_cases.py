@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import ConfigError, OutputError
+from dithead.progress import Progress, counted, silent
 from dithead.synth.corpus.clip_files import script_record, write_take
 from dithead.synth.corpus.ground_truth import AnnotatedFrame
 from dithead.synth.corpus.recipe import LICENCE, SOURCE
@@ -51,8 +52,9 @@ class HardResult:
 
 
 def synth_hard_cases(
-    output: str | Path, *, head_model: str | Path | None = None, seed: int = 0, size: int = 288, seconds: float = 2.0
-) -> list[Path]:
+    output: str | Path, *, head_model: str | Path | None = None, seed: int = 0, size: int = 288, seconds: float = 2.0,
+    progress: Progress = silent,
+) -> list[Path]:  # fmt: skip
     """Write every case as ``output/CASE/{clip.mp4, truth.npz, identity.json, clip.json}``.
 
     Args:
@@ -61,6 +63,7 @@ def synth_hard_cases(
         seed: The same seed gives the same clips.
         size: Side of the picture in pixels.
         seconds: Length of each clip.
+        progress: Called with the cases done.
 
     Returns:
         The folders.
@@ -75,7 +78,7 @@ def synth_hard_cases(
     body = Body(load_head(head_model))
     folders = []
     with Renderer(size, size) as renderer:
-        for number, (name, render) in enumerate(CASES.items()):
+        for number, (name, render) in enumerate(counted(CASES.items(), "cases", len(CASES), progress)):
             take = random_take(body, seed * 100 + number, round(seconds * FPS))
             folders.append(_write(Path(output) / name, name, render(renderer, body, take), take))
     return folders

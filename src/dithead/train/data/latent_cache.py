@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from dithead.face.masks import box_polygon, frame_polygon
@@ -26,6 +25,7 @@ from dithead.models.denoiser.token_window import Window, window_of
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.conditions import apply_mask, to_tensor
 from dithead.prepare.dataset import Clip, Track
+from dithead.progress import shown
 from dithead.train.data.clips import WeightedClip, lip_boxes, region_image
 from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.lip_basis import lip_shapes
@@ -189,7 +189,7 @@ def cache_clips(
     paths = [folder / f"{item.clip.dataset}-{item.clip.id}-{variant}.npz" for item, variant, _ in jobs]
     own = range(process_group().rank, len(jobs), process_group().size)
     damaged = DamagedClips(len(jobs))
-    for index in track(own, description="latents", disable=not process_group().is_main):
+    for index in shown(own, "encoding latents", len(own)) if process_group().is_main else own:
         item, variant, _ = jobs[index]
         if not _is_current(paths[index], item.clip):
             made = damaged.read(item.clip, lambda: encoder.encode(item, variant))  # noqa: B023 - called at once

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.progress import track as progress
 from torch import Tensor
 
 from dithead.critics.sync_expert import FPS, MEL_PER_FRAME, SyncConfig
@@ -24,6 +23,7 @@ from dithead.critics.sync_offset import MOUTH_REGION, crop_mouths, mouth_centre,
 from dithead.errors import DataError
 from dithead.media.files import save_arrays
 from dithead.prepare.dataset import Clip
+from dithead.progress import shown
 from dithead.train.data.clips import WeightedClip
 from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.speech_augmentation import augment_mel
@@ -67,7 +67,7 @@ def cache_mouth_clips(folder: Path, clips: Sequence[Clip], config: SyncConfig) -
     folder.mkdir(parents=True, exist_ok=True)
     found: list[MouthClip | None] = []
     damaged = DamagedClips(len(clips))
-    for clip in progress(clips, description="mouths"):
+    for clip in shown(clips, "reading mouths", len(clips)):
         path = folder / f"{clip.dataset}-{clip.id}.npz"
         if not path.exists():
             made = damaged.read(clip, partial(mouth_clip, clip, config))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dithead.errors import DataError, ModelError
+from dithead.progress import Progress, Style, annotate, terminal_progress
 from dithead.train.loop.batches import Batch, TrainingClock, prefetch
 from dithead.train.loop.interrupts import Interrupts
 from dithead.train.loop.processes import process_group
@@ -67,12 +67,13 @@ def train_loop(run: RunFolder, task: TrainingTask, schedule: Schedule, init: Pat
     first = _resume_or_start(run, task.parts, init)
     clock, preparing = TrainingClock(), time.time() - run.started
     rows = 0
-    with report_full_disk(run.folder), _progress_bar() as progress, Interrupts() as interrupts:
-        bar = progress.add_task(run.folder.name, total=schedule.steps, completed=first, note="")
+    way: Style | None = None if process_group().is_main else "quiet"
+    with report_full_disk(run.folder), terminal_progress(way) as progress, Interrupts() as interrupts:
+        progress(_what(run), first, schedule.steps)
         batches = prefetch(task.make_batch, first, schedule.steps, clock=clock)
         for step, batch in zip(range(first, schedule.steps), batches, strict=True):
             rows = len(next(iter(batch.values())))
-            _update(run, task, clock, step, batch, (progress, bar, schedule.log_every))
+            _update(run, task, clock, step, batch, (progress, schedule.log_every))
             done, stop = step + 1, interrupts.requested()
             if stop or schedule.due(schedule.save_every, done):
                 _save(run, task.parts, done)
@@ -80,7 +81,7 @@ def train_loop(run: RunFolder, task: TrainingTask, schedule: Schedule, init: Pat
                 raise KeyboardInterrupt
             if schedule.due(schedule.measure_every, done):
                 _measure(run, task, clock, done)
-            progress.update(bar, completed=done)
+            progress(_what(run), done, schedule.steps)
     _gather(task.parts)
     if first < schedule.steps:
         cost = clock.speed(rows * process_group().size) | {"peak_memory_gb": peak_memory(), "preparing": preparing}
@@ -120,17 +121,17 @@ def _warm_start(parts: dict[str, Trainable], init: Path) -> None:
 
 def _update(
     run: RunFolder, task: TrainingTask, clock: TrainingClock, step: int, batch: Batch,
-    display: tuple[Progress, TaskID, int],
+    display: tuple[Progress, int],
 ) -> None:  # fmt: skip
     """Do one update; every few steps log its metrics and show the first three beside the bar."""
-    progress, bar, log_every = display
+    progress, log_every = display
     start = time.perf_counter()
     metrics = process_group().means(task.update(step, batch))
     clock.add_update(time.perf_counter() - start)
     _require_finite(run, task, step, metrics)
     if step % log_every == 0:
         run.log(step=step + 1, **metrics)
-        progress.update(bar, note=" ".join(f"{key} {value:.4f}" for key, value in list(metrics.items())[:3]))
+        annotate(progress, " ".join(f"{key} {value:.4f}" for key, value in list(metrics.items())[:3]))
 
 
 def _require_finite(run: RunFolder, task: TrainingTask, step: int, metrics: dict[str, float]) -> None:
@@ -183,7 +184,6 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def _progress_bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-               TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
-    return Progress(*columns, disable=not process_group().is_main)
+def _what(run: RunFolder) -> str:
+    """What the progress calls this run."""
+    return f"training {run.folder.name}"

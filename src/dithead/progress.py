@@ -9,22 +9,36 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
-
-from dithead.options import silent
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-    from dithead.options import Progress
-
+Item = TypeVar("Item")
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Called with what is being done, the steps done, and the steps in all (None when unknown)."""
 Style = Literal["auto", "quiet", "json"]
 """auto: bars on a terminal and lines elsewhere.  quiet: nothing.  json: one JSON object a line, for other programs."""
 
+style: ContextVar[Style] = ContextVar("style", default="auto")
+"""How ``terminal_progress`` shows progress where it is not told; the command line sets it for a whole command."""
 _LINE_EVERY = 10.0  # seconds between the lines of a stage in a log file (our choice)
 _EVENT_EVERY = 0.5  # seconds between the JSON lines of a stage (our choice)
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+def counted(items: Iterable[Item], what: str, total: int | None, progress: Progress) -> Iterator[Item]:
+    """Pass items on and report how many there were, from none on."""
+    progress(what, 0, total)
+    for done, item in enumerate(items, 1):
+        yield item
+        progress(what, done, total)
 
 
 def tell(progress: Progress, line: str) -> None:
@@ -32,6 +46,19 @@ def tell(progress: Progress, line: str) -> None:
     say = getattr(progress, "say", None)
     if say is not None:
         say(line)
+
+
+def annotate(progress: Progress, text: str) -> None:
+    """Show a few words beside the progress, such as the loss of a training, to whoever can."""
+    note = getattr(progress, "note", None)
+    if note is not None:
+        note(text)
+
+
+def shown(items: Iterable[Item], what: str, total: int | None) -> Iterator[Item]:
+    """Pass items on and show on stderr how many there were."""
+    with terminal_progress() as progress:
+        yield from counted(items, what, total, progress)
 
 
 @contextmanager
@@ -48,16 +75,17 @@ def progress_of(progress: Progress | bool) -> Iterator[Progress]:
 
 
 @contextmanager
-def terminal_progress(style: Style = "auto") -> Iterator[Progress]:
+def terminal_progress(way: Style | None = None) -> Iterator[Progress]:
     """Show the progress of each stage on stderr.
 
     Args:
-        style: How; see ``Style``.
+        way: How; the present ``style`` by default.
     """
-    if style == "quiet":
+    way = way or style.get()
+    if way == "quiet":
         yield silent
         return
-    if style == "json":
+    if way == "json":
         yield _Events()
         return
     from rich.console import Console
@@ -69,7 +97,8 @@ def terminal_progress(style: Style = "auto") -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    note = TextColumn("{task.fields[note]}")
+    columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
     with Bars(*columns, console=console, transient=True) as bars:
         yield _TerminalBars(bars)
 
@@ -86,14 +115,19 @@ class _TerminalBars:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, int] = {}
+        self._note = ""
+
+    def note(self, text: str) -> None:
+        self._note = text
 
     def say(self, line: str) -> None:
         self._bars.console.print(f"dithead: {line}", markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
-        self._bars.update(self._bars.task_ids[list(self._tasks).index(what)], completed=done, total=total)
+            self._tasks[what] = self._bars.add_task(what, total=total, note="")
+        task = self._bars.task_ids[list(self._tasks).index(what)]
+        self._bars.update(task, completed=done, total=total, note=self._note)
 
 
 class _Throttled:
@@ -102,6 +136,11 @@ class _Throttled:
     def __init__(self, every: float) -> None:
         self._every = every
         self._last: dict[str, float] = {}
+        self._note = ""
+
+    def note(self, text: str) -> None:
+        """Keep a few words for the next report."""
+        self._note = text
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         now = time.monotonic()
@@ -125,7 +164,8 @@ class _Lines(_Throttled):
         print(f"dithead: {line}", file=sys.stderr, flush=True)
 
     def report(self, what: str, done: int, total: int | None) -> None:
-        self.say(f"{what}: {done}" + ("" if total is None else f" of {total}"))
+        note = f" ({self._note})" if self._note else ""
+        self.say(f"{what}: {done}" + ("" if total is None else f" of {total}") + note)
 
 
 class _Events(_Throttled):
@@ -138,4 +178,4 @@ class _Events(_Throttled):
         print_event("note", text=line)
 
     def report(self, what: str, done: int, total: int | None) -> None:
-        print_event("progress", what=what, done=done, total=total)
+        print_event("progress", what=what, done=done, total=total, **({"note": self._note} if self._note else {}))

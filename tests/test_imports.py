@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors", "limits", "stages", "progress"}
+BASE = {"types", "errors", "limits", "stages", "progress", "glossary"}
 CORE = BASE | {
     "option_fields",
     "option_values",
@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "limits": {"errors"},
     "stages": set(),
     "progress": set(),
+    "glossary": set(),
     "option_fields": {"errors"},
     "option_values": {"errors", "option_fields"},
     "engine": BASE | {"option_fields"},

@@ -67,23 +67,25 @@ for _command in (synthetic.synth, synthetic.voices):
     app.command()(_command)
 
 
-for _measure in (measure.evaluate, measure.score, measure.compare, measure.study, bench.bench):
+for _measure in (measure.evaluate, measure.score, measure.compare, measure.report, measure.study, bench.bench):
     app.command()(_measure)
 
 
 @app.command()
 def presets(as_json: Json = False) -> None:
     """List the presets that `train` takes: parameters, tokens, operations a frame, memory."""
-    from dithead.config import PRESETS
+    from dithead.config import PRESETS, PURPOSES
     from dithead.train.report.model_sizes import sizes_of
 
-    described = {name: preset.model_dump(mode="json") | {"sizes": sizes_of(preset.model).to_dict()}
-            for name, preset in PRESETS.items()}  # fmt: skip
+    described = {
+        name: preset.model_dump(mode="json") | {"purpose": PURPOSES[name], "sizes": sizes_of(preset.model).to_dict()}
+        for name, preset in PRESETS.items()
+    }
     if as_json:
         out(json.dumps(described))
         return
     for name, preset in PRESETS.items():
-        out(f"{name:<6} {sizes_of(preset.model).summary(preset.model)}")
+        out(f"{name:<6} {sizes_of(preset.model).summary(preset.model)}; {PURPOSES[name]}")
 
 
 @app.command()

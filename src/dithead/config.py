@@ -256,6 +256,14 @@ PRESETS: dict[str, Preset] = {
     "paper": _paper(),
     "hd": _preset("hd", 512, (768, 12, 12), _LONG),
 }
+PURPOSES: dict[str, str] = {
+    "tiny": "proves in minutes that everything works together; what it draws is of no use",
+    "small": "the shipped model; trained in days on two CPU cores",
+    "base": "larger, for one GPU",
+    "paper": "the design of the paper, for several GPUs",
+    "hd": "faces of 512 pixels, for several GPUs",
+}
+"""What each preset is for."""
 
 
 def get_preset(name: str, changes: Sequence[str] = ()) -> Preset:

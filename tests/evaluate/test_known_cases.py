@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.errors import DataError
+from dithead.errors import ConfigError, DataError
 from dithead.evaluate.baselines import write_copy, write_frozen
 from dithead.evaluate.clip_measures import audio_offset, measure_self
 from dithead.evaluate.lip_landmarks import track_lips
@@ -164,23 +164,60 @@ def test_score_adds_notes_on_odd_files(clip, frames, wave, tmp_path):
     report = score_folders(made, truth, tmp_path / "report")
     notes = "\n".join(report["notes"])
     for expected in (
-        "half_wav2lip.mp4: left out, no true video is called 'half_wav2lip'; is it half? Then rename it",
-        "other.mp4: left out, no true video is called 'other'\n",
+        "mine: half_wav2lip.mp4 is measured as half",
+        "mine: other.mp4 is left out, no true video is called 'other'\n",
         "mute: the generated video has no sound",
         "mute: 0.40 s long, the true video 0.60 s",
         "which is another shape",
     ):
         assert expected in notes + "\n", notes
     assert report["rows"]["generated"]["label"] == "mine"
-    assert list_failures(report) == ["mine, half: no generated video of this name"]
+    assert list_failures(report) == []
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<h2>Notes</h2>" in page
-    assert "rename it" in page
+    assert "is measured as half" in page
+
+
+def test_score_puts_several_tools_and_the_truth_into_one_table(clip, frames, wave, tmp_path):
+    few, sound = frames[:15], wave[: 15 * 640]
+    for folder, picture in (
+        ("truth", few),
+        ("copied", few),
+        ("blurred", [cv2.GaussianBlur(f, (0, 0), 3) for f in few]),
+    ):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "a.mp4", picture, clip, sound)
+    tools = {"one": tmp_path / "copied", "two": tmp_path / "blurred" / "a.mp4"}
+    steps = []
+    report = score_folders(tools, tmp_path / "truth", tmp_path / "report", progress=lambda *step: steps.append(step))
+    assert list(report["rows"]) == ["truth", "one", "two"]
+    assert report["headline"] == "one"
+    psnr = {name: row["metrics"]["psnr"]["mean"] for name, row in report["rows"].items()}
+    assert psnr["truth"] > 35
+    assert psnr["one"] > psnr["two"] + 5
+    assert steps[0] == ("clips", 0, 1)
+    assert steps[-1] == ("clips", 1, 1)
+    assert (tmp_path / "report" / "previews" / "a_self.mp4").exists()
+    with pytest.raises(ConfigError, match="a name other than truth"):
+        score_folders({"truth": tmp_path / "copied"}, tmp_path / "truth", tmp_path / "other")
+
+
+def test_with_other_speech_the_copied_source_is_a_row_too(clip, frames, wave, tmp_path):
+    few, sound = frames[:15], wave[: 15 * 640]
+    for folder, picture in (("truth", few), ("made", few), ("drivers", frames[15:30])):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / f"{folder if folder == 'x' else 'a'}.mp4", picture, clip, sound)
+    report = score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report", drivers=tmp_path / "drivers")
+    assert list(report["rows"]) == ["truth", "copy_input", "generated"]
+    rows = {name: row["metrics"]["cross_driver_correlation"]["mean"] for name, row in report["rows"].items()}
+    assert rows["truth"] > 0.9
+    assert rows["copy_input"] == pytest.approx(rows["generated"], abs=0.1)
 
 
 def test_score_needs_a_common_name(clip, tmp_path):
-    for folder, name in (("truth", "a"), ("made", "b")):
+    for folder, names in (("truth", "ac"), ("made", "b")):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"{name}.mp4").symlink_to(clip)
-    with pytest.raises(DataError, match=r"match them by name .*there are b and a"):
+        for name in names:
+            (tmp_path / folder / f"{name}.mp4").symlink_to(clip)
+    with pytest.raises(DataError, match=r"no video is named like a true one \(b against a, c\)"):
         score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")

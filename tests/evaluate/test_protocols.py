@@ -50,7 +50,7 @@ def made(clips, model, tmp_path_factory):
 
 def test_every_row_is_there_and_nothing_failed(made):
     _, report = made
-    assert list(report["rows"]) == ["truth", "copy_input", "frozen_mouth", "ours_1_steps"]
+    assert list(report["rows"]) == ["truth", "copy_input", "frozen_mouth", "ours_1_steps", "as_drawn"]
     assert all(not row["errors"] for row in report["rows"].values())
     assert report["headline"] == "ours_1_steps"
 
@@ -68,6 +68,17 @@ def test_every_protocol_is_measured(made):
         assert metrics[name]["n"] + metrics[name]["failed"] == 2
     assert metrics["frames_error"]["mean"] == 0
     assert metrics["frames_per_second"]["mean"] > 0
+
+
+def test_a_model_that_draws_nothing_useful_shows_in_the_row_as_drawn(made):
+    """An untrained model draws noise, and pictures of the source stand in for it."""
+    output, report = made
+    ours, drawn = (report["rows"][name]["metrics"] for name in ("ours_1_steps", "as_drawn"))
+    assert ours["mouths_replaced"]["mean"] + ours["mouths_mended"]["mean"] > 0.9
+    assert drawn["mouths_replaced"]["mean"] == drawn["mouths_mended"]["mean"] == 0
+    assert drawn["psnr_mouth"]["mean"] < ours["psnr_mouth"]["mean"] - 3
+    assert report["notes"][0].startswith("warning: tiny, 1 step: 100% of the drawn mouths were replaced or mended")
+    assert "judge the model by the row as drawn" in (output / "report.html").read_text()
 
 
 def test_the_truth_row_is_the_best(made):

@@ -8,13 +8,16 @@ import pytest
 
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.evaluate.compare import compare_reports, comparison_table, sign_flip_p
+from dithead.evaluate.comparison_page import write_comparison
 from dithead.evaluate.evaluation_clips import fit_length, list_videos, pair_drivers, parse_named_paths
 from dithead.evaluate.metric_catalogue import METRICS
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import EvaluateOptions
-from dithead.evaluate.report import ClipRecord, build_report, report_markdown
+from dithead.evaluate.plots import axis_end
+from dithead.evaluate.report import ClipRecord, build_report, list_failures, list_unmeasured, report_markdown
 from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.evaluate.statistics import bootstrap, summarise
+from dithead.glossary import EVALUATION, GLOSSARY, TRAINING
 
 NAN = float("nan")
 
@@ -185,3 +188,65 @@ def test_paths_are_named_once():
     for wrong in (["a"], ["=x"], ["a="], ["a=x", "a=y"]):
         with pytest.raises(ConfigError, match="NAME=PATH"):
             parse_named_paths(wrong)
+
+
+def test_a_single_clip_is_compared_by_its_values(tmp_path):
+    for name, value in (("a", 0.5), ("b", 0.75)):
+        claim_folder(tmp_path / name, {})
+        write_reports(tmp_path / name, report_of([value]), records([value]))
+    result = compare_reports(tmp_path / "a", tmp_path / "b")
+    entry = result["metrics"]["lip_correlation"]
+    assert (entry["first"], entry["second"], entry["difference"]) == (0.5, 0.75, 0.25)
+    assert entry["ci"] is entry["p"] is entry["better"] is None
+    assert "| lip correlation | 0.50 | 0.75 | 0.25 | – | – | 1 |" in comparison_table(result)
+    page = write_comparison(result, tmp_path / "page.html").read_text()
+    assert "<td>0.75</td>" in page
+
+
+def test_no_page_says_that_no_clip_failed_beside_a_value_that_is_missing(tmp_path):
+    for name, values in (("good", [0.5, 0.6]), ("bad", [0.5, NAN])):
+        claim_folder(tmp_path / name, {})
+        write_reports(tmp_path / name, report_of(values), records(values))
+    good, bad = ((tmp_path / name / "report.html").read_text() for name in ("good", "bad"))
+    assert "No clip failed." in good
+    assert "1 failed" in bad
+    assert "No clip failed." not in bad
+    (line,) = list_unmeasured(report_of([0.5, NAN]))
+    assert line.startswith("small, 4 steps, clip1: no value of lip correlation, gain, other speech: driver correlation")
+
+
+@pytest.mark.parametrize(
+    ("reason", "option"),
+    [
+        ("a.mp4: has no audio track; give a file with speech", "--protocol silent"),
+        ("a: its worker process died over it twice", "--workers 1"),
+        ("no driver's video of this name", "leave --drivers out"),
+    ],
+)
+def test_a_failure_names_what_avoids_it(reason, option):
+    made = records([0.5])
+    made[0].errors["ours"] = reason
+    report = build_report(made, {"ours": "small"}, "ours", {}, {})
+    (line,) = list_failures(report)
+    assert line.startswith(f"small, clip0: {reason}; ")
+    assert option in line
+
+
+@pytest.mark.parametrize("value", [0.001, 0.049, 0.05, 0.5, 0.97, 1.0, 1.02, 3.7, 42.0, -0.2, -7.0])
+def test_an_axis_never_ends_at_the_value_that_it_shows(value):
+    end = axis_end(value)
+    assert abs(end) > abs(value) * 1.01
+    assert abs(end) < abs(value) * 2.6
+    assert end * value > 0
+    assert abs(end) == pytest.approx(float(f"{abs(end):.2g}"))
+
+
+def test_a_page_explains_its_words(tmp_path):
+    claim_folder(tmp_path / "r", {})
+    write_reports(tmp_path / "r", report_of([0.5, 0.6]), records([0.5, 0.6]))
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "<a href='#words'>" in page
+    assert "<h2 id=words>" in page
+    assert "<dt>as drawn</dt>" in page
+    assert GLOSSARY.keys() >= {*EVALUATION, *TRAINING}
+    assert list(GLOSSARY) == sorted(GLOSSARY, key=str.lower)

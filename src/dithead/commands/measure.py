@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, Model, given, out, say, takes_options
+from dithead.commands.shared import Json, Model, given, out, reports, say, takes_options
 from dithead.evaluate.options import EvaluateOptions
+from dithead.progress import terminal_progress
 
 Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE, face=FILE or syncnet=FILE.")]
 
 
+@reports
 @takes_options(EvaluateOptions)
 def evaluate(
     data: Annotated[Path, typer.Option(help="Videos of people never trained on, or a prepared dataset.")],
@@ -29,26 +31,47 @@ def evaluate(
 
     weights = parse_named_paths(options.pop("weights") or [])
     chosen = EvaluateOptions(**given(**options, weights=weights))
-    report = evaluate_model(model or DEFAULT_MODEL, data, output, chosen, say=say)
+    with terminal_progress() as progress:
+        report = evaluate_model(model or DEFAULT_MODEL, data, output, chosen, say=say, progress=progress)
     _print_report(report, output, as_json)
 
 
+@reports
 def score(
-    generated: Annotated[Path, typer.Option(help="Folder of generated videos, made by any tool.")],
-    truth: Annotated[Path, typer.Option(help="Folder of the true videos, matched by name.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Report folder.")],
+    generated: Annotated[
+        list[str],
+        typer.Option(help="Folder of a tool's videos, or one video; repeatable with names.", metavar="[NAME=]FOLDER"),
+    ],
+    truth: Annotated[Path, typer.Option(help="Folder of the true videos, or one video.", metavar="FOLDER")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Report folder.", metavar="FOLDER")],
     drivers: Annotated[
-        Path | None, typer.Option(help="Videos that the driving speech comes from, where it is not the clip's own.")
+        Path | None,
+        typer.Option(
+            help="Videos that the driving speech comes from, where it is not the clip's own.", metavar="FOLDER"
+        ),
     ] = None,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
-    """Measure videos that exist already, of this or any other tool, against the truth."""
+    """Measure videos that exist already, of this or any other tools, against the truth, in one table."""
     from dithead.evaluate.evaluation_clips import parse_named_paths
     from dithead.evaluate.score import score_folders
 
     options = given(drivers=drivers, weights=parse_named_paths(weights or []))
-    _print_report(score_folders(generated, truth, output, **options), output, as_json)
+    with terminal_progress() as progress:
+        report = score_folders(_tools(generated), truth, output, progress=progress, **options)
+    _print_report(report, output, as_json)
+
+
+def report(
+    reports: Annotated[list[Path], typer.Argument(help="Report folders on the same clips, two or more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the joined report.", metavar="FOLDER")],
+    as_json: Json = False,
+) -> None:
+    """Join reports of `evaluate` and `score` into one table with all their models and tools."""
+    from dithead.evaluate.join_reports import join_reports
+
+    _print_report(join_reports(reports, output), output, as_json)
 
 
 def compare(
@@ -83,10 +106,20 @@ def study(
         out(str(make_study(parse_named_paths(folder or []), output)))
 
 
-def _print_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
-    from dithead.evaluate.report import list_failures, report_markdown
+def _tools(entries: list[str]) -> dict[str, Path] | Path:
+    """``NAME=FOLDER`` entries, or a single folder without a name."""
+    from dithead.evaluate.evaluation_clips import parse_named_paths
 
-    for line in (*(f"failed: {failure}" for failure in list_failures(report)), *report["notes"]):
+    if len(entries) == 1 and (Path(entries[0]).exists() or "=" not in entries[0]):
+        return Path(entries[0])
+    return dict(parse_named_paths(entries))
+
+
+def _print_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
+    from dithead.evaluate.report import list_failures, list_unmeasured, report_markdown
+
+    failures = [f"failed: {failure}" for failure in list_failures(report)]
+    for line in (*failures, *(f"without a value: {gap}" for gap in list_unmeasured(report)), *report["notes"]):
         say(line)
     out((output / "report.json").read_text("utf-8").rstrip() if as_json else report_markdown(report))
     if not as_json:

@@ -33,7 +33,7 @@ def compare_reports(first: Path | str, second: Path | str) -> dict[str, Any]:
         ``first`` and ``second`` (report and label), ``clips`` (in both), ``left_out`` (in one only), and ``metrics``:
         for every metric that both measured the two means, the mean paired difference (second - first) with its 95 %
         bootstrap interval, the p of a sign-flip test, n, and which one is ``better`` ("first", "second", or None when
-        the difference in quality may be chance).
+        the difference in quality may be chance). A single clip has no interval and no p.
 
     Raises:
         DataError: One is not a report, or they have no clip in common.
@@ -86,30 +86,51 @@ def comparison_table(result: Mapping[str, Any]) -> str:
         if entry["better"] is not None:
             better = ("first", "second").index(entry["better"])
             means[better] = f"**{means[better]}**"
-        difference, low, high = (format_number(v, metric.decimals) for v in (entry["difference"], *entry["ci"]))
-        line = [metric.heading, *means, difference, f"{low} … {high}", f"{entry['p']:.3f}", str(entry["n"])]
+        difference = format_number(entry["difference"], metric.decimals)
+        line = [
+            metric.heading,
+            *means,
+            difference,
+            shown_interval(entry, metric.decimals),
+            shown_p(entry),
+            str(entry["n"]),
+        ]
         lines.append(line)
     heading = ["", result["first"]["label"], result["second"]["label"], "difference", "95 %", "p", "clips"]
     return markdown_table(heading, lines)
 
 
+def shown_interval(entry: Mapping[str, Any], decimals: int) -> str:
+    """Return the interval of a difference as text; a dash for a single clip, which has none."""
+    if entry["ci"] is None:
+        return "–"
+    low, high = (format_number(edge, decimals) for edge in entry["ci"])
+    return f"{low} … {high}"
+
+
+def shown_p(entry: Mapping[str, Any]) -> str:
+    """Return the p of a difference as text; a dash for a single clip."""
+    return "–" if entry["p"] is None else f"{entry['p']:.3f}"
+
+
 def _paired(name: str, pairs: list[tuple[dict[str, float | None], dict[str, float | None]]]) -> dict[str, Any] | None:
     rows = [(x.get(name), y.get(name)) for x, y in pairs]
     values = np.array([(x, y) for x, y in rows if _known(x) and _known(y)], np.float64)  # (n, 2)
-    if len(values) < 2:
+    if not len(values):
         return None
     difference = values[:, 1] - values[:, 0]
     gain = _quality(name, values[:, 1]) - _quality(name, values[:, 0])
-    p, side = sign_flip_p(gain), "second" if gain.mean() > 0 else "first"
+    several = len(values) > 1
+    p, side = sign_flip_p(gain) if several else None, "second" if gain.mean() > 0 else "first"
     return {
         "first": float(values[:, 0].mean()),
         "second": float(values[:, 1].mean()),
         "difference": float(difference.mean()),
-        "ci": list(bootstrap(difference)),
+        "ci": list(bootstrap(difference)) if several else None,
         "p": p,
         "n": len(values),
         "failed": len(rows) - len(values),
-        "better": side if p < LEVEL else None,
+        "better": side if p is not None and p < LEVEL else None,
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import OutputError
-from dithead.evaluate.compare import LEVEL
+from dithead.evaluate.compare import LEVEL, shown_interval, shown_p
 from dithead.evaluate.metric_catalogue import GROUPS, Metric, MetricGroup, best_value
 from dithead.evaluate.report_page import html_page
 from dithead.evaluate.tables import format_number
@@ -54,12 +54,11 @@ def _line(entry: Mapping[str, Any], metric: Metric) -> str:
         f"<td{' class=better' if entry['better'] == side else ''}>{format_number(entry[side], decimals)}</td>"
         for side in ("first", "second")
     ]
-    low, high = (format_number(edge, decimals) for edge in entry["ci"])
     return (
         f"<tr><td title='{escape(metric.meaning)}'>{escape(metric.heading)}"
         f"<small>{_direction(metric.name)}</small></td>{''.join(cells)}"
-        f"<td>{format_number(entry['difference'], decimals)}<small>{low} … {high}</small></td>"
-        f"<td>{_interval(entry)}</td><td>{entry['p']:.3f}</td><td>{entry['n']}</td></tr>"
+        f"<td>{format_number(entry['difference'], decimals)}<small>{shown_interval(entry, decimals)}</small></td>"
+        f"<td>{_interval(entry)}</td><td>{shown_p(entry)}</td><td>{entry['n']}</td></tr>"
     )
 
 
@@ -70,6 +69,8 @@ def _direction(name: str) -> str:
 
 def _interval(entry: Mapping[str, Any]) -> str:
     """A drawing of the interval of the difference, on a line around zero that is scaled to it."""
+    if entry["ci"] is None:
+        return ""
     low, high = entry["ci"]
     reach = max(abs(low), abs(high), 1e-9) * 1.1
 

@@ -80,7 +80,10 @@ def pair_drivers(names: list[str]) -> dict[str, str]:
     Raises DataError for fewer than two clips.
     """
     if len(names) < 2:
-        raise DataError("cross-audio needs two clips or more; leave the protocol 'cross' out")
+        raise DataError(
+            "the protocol cross needs two clips or more: give more, or leave it out with --protocol self "
+            "--protocol silent --protocol mask"
+        )
     return dict(zip(names, names[1:] + names[:1], strict=True))
 
 

@@ -134,6 +134,11 @@ FILE = MetricGroup(
         Metric("duration_error", "extra seconds", 2, "Seconds by which the file is longer than its source."),
         Metric("audio_offset_ms", "sound offset (ms)", 0,
                "Milliseconds by which the sound in the file is later than the sound that drove it; 0 is best."),
+        Metric("mouths_replaced", "replaced mouths", 2,
+               "Share of the drawn mouths for which a picture of the source stands in, because the drawing showed "
+               "another person; 0 is best."),
+        Metric("mouths_mended", "mended mouths", 2,
+               "Share of the drawn mouths of which a part of the lips comes from a picture of the source; 0 is best."),
         Metric("faces_missed", "frames without a face", 0, "Frames in which no face was found."),
         Metric("frames_per_second", "frames per second", 1,
                "Speed of generation on the machine that ran the evaluation."),
@@ -148,6 +153,7 @@ BEST_VALUES: dict[str, float] = {
     **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
+    **dict.fromkeys(("mouths_replaced", "mouths_mended"), 0.0),
     **dict.fromkeys(("source_correlation", "driver_lag", "sync_offset", "lse_offset", "sync_distance", "lse_d"), 0.0),
     **dict.fromkeys(("mask_shift", "mask_partial", "lpips", "fid", "fid_mouth"), 0.0),
 }

@@ -41,6 +41,11 @@ class EvaluateOptions:
     weights: Mapping[str, Path | str] | None = option(
         None, "Pretrained networks: lpips=FILE, inception=FILE, face=FILE or syncnet=FILE; repeatable."
     )
+    as_drawn: bool = option(
+        True,
+        "Also measure the model's drawings as they are: without detail of the source's own pictures, and without "
+        "pictures of the source in place of drawings that failed.",
+    )
     baselines: Path | str | None = option(
         None, "An earlier report on the same clips, from which the rows that need no model are taken."
     )

@@ -16,6 +16,7 @@ from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_driv
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import EvaluateOptions
 from dithead.evaluate.report_folder import claim_folder, hash_weights
+from dithead.progress import Progress
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -36,6 +37,7 @@ class EvaluationPlan:
         steps: Numbers of sampling steps; the first is the headline.
         options: The options that were asked for.
         settings: What ``report.json`` says about this run.
+        progress: Called within clips, in this process only.
     """
 
     name: str
@@ -46,6 +48,7 @@ class EvaluationPlan:
     steps: tuple[int, ...]
     options: EvaluateOptions
     settings: dict[str, Any]
+    progress: Progress | None = None
 
     @cached_property
     def loaded_model(self) -> TalkingHead:
@@ -58,7 +61,8 @@ class EvaluationPlan:
         return _load_networks(_weight_items(self.options.weights))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ("loaded_model", "networks")}
+        state = {key: value for key, value in vars(self).items() if key not in ("loaded_model", "networks")}
+        return state | {"progress": None}
 
     def absolute(self) -> EvaluationPlan:
         """Return the plan with absolute paths, since the workers of a cluster start in other folders."""
@@ -111,6 +115,7 @@ def make_plan(model: str | Path | TalkingHead, data: Path, output: Path, options
         "steps": list(steps),
         "protocols": list(options.protocols),
         "seed": options.seed,
+        "as_drawn": options.as_drawn,
         "device": options.device,
         "weights": {network: str(path) for network, path in networks.weights.items()},
     }

@@ -9,6 +9,7 @@ from html import escape
 _WIDTH, _HEIGHT, _EDGE = 360, 120, 6  # pixels of a curve plot, and its margin
 _STRIP_WIDTH, _LABEL_WIDTH, _LINE_HEIGHT = 430, 168, 22  # pixels of a strip plot
 _LABEL_LENGTH = 28  # characters that fit into a label
+_ROOM = 0.02  # share of a value by which an axis at least reaches beyond it
 _MIN_TOP = 0.05  # eye distances; a curve plot shows at least this opening
 
 
@@ -20,7 +21,7 @@ def curve_plot(title: str, curves: Mapping[str, Sequence[float]]) -> str:
         curves: CSS class -> opening (N,); gaps where it is NaN. All have one scale that begins at 0.
     """
     values = [v for curve in curves.values() for v in curve if math.isfinite(v)]
-    top, frames = max([*values, _MIN_TOP]), max([len(c) for c in curves.values()] + [2])
+    top, frames = axis_end(max([*values, _MIN_TOP])), max([len(c) for c in curves.values()] + [2])
     lines = "".join(_polylines(name, curve, top, frames) for name, curve in curves.items())
     label = f"<text x=4 y=12>{top:.2f}</text><text x=4 y={_HEIGHT - 4}>0</text>"
     return (
@@ -51,7 +52,8 @@ def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], be
     """
     values = [v for mean, clips in rows.values() for v in (mean, *clips) if math.isfinite(v)]
     ends = [*values, *([] if best is None else [best]), 0.0]
-    low, span = min(ends), max(max(ends) - min(ends), 1e-6)
+    low = axis_end(min(ends)) if min(ends) < 0 else 0.0
+    span = axis_end(max(ends)) - low
     left, right, step = _LABEL_WIDTH, _STRIP_WIDTH - 12, _LINE_HEIGHT
     height = step * len(rows) + 18
 
@@ -70,6 +72,15 @@ def strip_plot(title: str, rows: Mapping[str, tuple[float, Sequence[float]]], be
     aria = escape(title, quote=True)
     box = f"0 0 {_STRIP_WIDTH} {height}"
     return f"<svg class=strip viewBox='{box}' role=img aria-label='{aria}'>{''.join(body)}{scale}</svg>"
+
+
+def axis_end(value: float) -> float:
+    """Return a round number at which an axis ends that has to show ``value``: beyond it, and never the value itself."""
+    if value == 0 or not math.isfinite(value):
+        return 1.0
+    wanted = abs(value) * (1 + _ROOM)
+    step = 10.0 ** math.floor(math.log10(wanted)) / 2
+    return math.copysign(step * math.ceil(wanted / step - 1e-9), value)
 
 
 def _short(label: str, most: int = _LABEL_LENGTH) -> str:

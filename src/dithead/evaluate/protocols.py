@@ -6,9 +6,10 @@ of videos that is measured, such as those of the model at one number of steps, s
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,17 +27,21 @@ from dithead.evaluate.mask_leak import mask_leak
 from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.options import EvaluateOptions
 from dithead.evaluate.plan import EvaluationPlan, make_plan
-from dithead.evaluate.report import DRIVEN_BY, ClipRecord, build_report
+from dithead.evaluate.report import DRIVEN_BY, ClipRecord, build_report, write_json
 from dithead.evaluate.report_folder import write_reports
+from dithead.inference.notes import TOO_MANY
 from dithead.inference.pipeline import generate
-from dithead.inference.result import GenerateResult
+from dithead.inference.result import Drawings
 from dithead.media.audio import read_audio, write_audio
 from dithead.models.audio.mel import SAMPLE_RATE
+from dithead.progress import Progress, silent
 from dithead.types import Wave
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
+AS_DRAWN = "as_drawn"
+"""Row of the model's drawings as they are, without any pixel of the source in them."""
 Say = Callable[[str], None]
 """Called with a line of progress after every clip."""
 
@@ -48,6 +53,7 @@ def evaluate_model(
     options: EvaluateOptions | None = None,
     *,
     say: Say | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measure a model on every clip, and write report.json, report.md and report.html.
 
@@ -57,6 +63,8 @@ def evaluate_model(
         output: Folder of the report.
         options: How to evaluate; the defaults when absent.
         say: Receives a line of progress after every clip.
+        progress: Called with what is being done, the steps done and the steps in all; within clips, too, where one
+            process measures them.
 
     Returns:
         The content of report.json. A clip that fails is listed in it and counted.
@@ -65,9 +73,14 @@ def evaluate_model(
         ConfigError, DataError, OutputError: The request cannot be met.
     """
     plan = make_plan(model, Path(data), Path(output), options or EvaluateOptions())
-    records = _measure_clips(plan, say)
+    progress("clips", 0, len(plan.videos))
+    records = _measure_clips(plan, say, progress)
     labels = baselines.LABELS | {model_row(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
-    report = build_report(records, labels, model_row(plan.steps[0]), plan.settings, plan.networks.missing())
+    if plan.options.as_drawn:
+        labels[AS_DRAWN] = f"{plan.name} as drawn: nothing lent, nothing replaced"
+    headline = model_row(plan.steps[0])
+    report = build_report(records, labels, headline, plan.settings, plan.networks.missing())
+    report["notes"] = [*replacement_notes(report), *report["notes"]]
     write_reports(plan.output, report, records)
     return report
 
@@ -77,11 +90,25 @@ def model_row(steps: int) -> str:
     return f"ours_{steps}_steps"
 
 
-def _measure_clips(plan: EvaluationPlan, say: Say | None) -> list[ClipRecord]:
+def replacement_notes(report: Mapping[str, Any]) -> list[str]:
+    """Warn where pictures of the source stand in for many drawings: the row's numbers are not the model's then."""
+    notes = []
+    for row in report["rows"].values():
+        means = (row["metrics"].get(name, {}).get("mean") or 0 for name in ("mouths_replaced", "mouths_mended"))
+        if (share := sum(means)) > TOO_MANY:
+            notes.append(
+                f"warning: {row['label']}: {share:.0%} of the drawn mouths were replaced or mended by pictures of the "
+                "source; judge the model by the row as drawn"
+            )
+    return notes
+
+
+def _measure_clips(plan: EvaluationPlan, say: Say | None, progress: Progress) -> list[ClipRecord]:
     """The records of all clips in the order of the plan; a clip whose worker died has a record with that error."""
     names, engine, workers = list(plan.videos), plan.options.engine, plan.options.workers
     records: dict[str, ClipRecord] = {}
-    work = partial(_load_or_measure, plan if (engine, workers) == ("local", 1) else plan.absolute())
+    alone = (engine, workers) == ("local", 1)
+    work = partial(_load_or_measure, replace(plan, progress=progress) if alone else plan.absolute())
     for done, (index, result) in enumerate(map_tasks(work, names, engine=engine, workers=workers), 1):
         name = names[index]
         if isinstance(result, DitheadError):
@@ -89,13 +116,15 @@ def _measure_clips(plan: EvaluationPlan, say: Say | None) -> list[ClipRecord]:
         elif isinstance(result, Exception):
             raise result
         records[name] = result
+        progress("clips", done, len(names))
         if say is not None:
             say(f"{done}/{len(names)} {name}: {result.seconds:.0f} s")
     return [records[name] for name in names]
 
 
 def _all_failed(plan: EvaluationPlan, reason: str) -> dict[str, str]:
-    return dict.fromkeys((*baselines.LABELS, *map(model_row, plan.steps)), reason)
+    drawn = [AS_DRAWN] if plan.options.as_drawn else []
+    return dict.fromkeys((*baselines.LABELS, *map(model_row, plan.steps), *drawn), reason)
 
 
 def _load_or_measure(plan: EvaluationPlan, clip: str) -> ClipRecord:
@@ -130,6 +159,11 @@ class _ClipTask:
         """The video whose speech drives the clip in the protocol ``cross``."""
         return _observe_source(self.plan.videos[self.plan.drivers[self.clip]])
 
+    def tell(self, what: str) -> None:
+        """Say what is done with the clip now."""
+        if self.plan.progress is not None:
+            self.plan.progress(f"{self.clip}: {what}", 0, None)
+
     def attempt(self, row: str, work: Callable[[], Any]) -> Any:
         """Do one piece of work; an error is recorded for the row, and the rest of the clip is still measured."""
         try:
@@ -148,11 +182,13 @@ def _measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
         record.errors = _all_failed(plan, str(error))
         return record
     task = _ClipTask(plan, clip, source, record)
+    task.tell("truth and baselines")
     record.curves["source"] = list(source.lips.openings)
     if not _reuse_baselines(task):
         task.attempt(TRUTH, partial(_measure_baselines, task))
     stills = {"source": source.crops} | _measure_model(task)
     if "mask" in plan.options.protocols:
+        task.tell("test of the mask")
         row = model_row(plan.steps[0])
         task.attempt(row, lambda: record.add(row, "mask", _measure_mask_leak(task)))
     previews.save_jpeg(plan.output / "stills" / f"{clip}.jpg", previews.still_sheet(stills))
@@ -163,13 +199,28 @@ def _measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
 def _measure_model(task: _ClipTask) -> dict[str, previews.Crops]:
     """Generate and measure the clip at every number of steps; return the headline's crops for the stills."""
     stills = {}
-    for steps in task.plan.steps:
+    drawn = [_Drawing(AS_DRAWN, task.plan.steps[0], detail=False)] if task.plan.options.as_drawn else []
+    for drawing in (*(_Drawing(model_row(steps), steps) for steps in task.plan.steps), *drawn):
         for protocol in (name for name in DRIVEN_BY if name in task.plan.options.protocols):
-            generated = task.attempt(model_row(steps), partial(_measure_generated, task, steps, protocol))
-            if generated is not None and steps == task.plan.steps[0]:
-                stills[DRIVEN_BY[protocol]] = generated.crops
-                _write_preview(task, protocol, generated)
+            generated = task.attempt(drawing.row, partial(_measure_generated, task, drawing, protocol))
+            if generated is None or drawing.steps != task.plan.steps[0]:
+                continue
+            observed, drawings = generated
+            if drawing.detail:
+                stills[f"{DRIVEN_BY[protocol]}: {drawings.summary()}"] = observed.crops
+                _write_preview(task, protocol, observed)
+            elif protocol == "self":
+                stills[f"{DRIVEN_BY[protocol]}, as drawn"] = observed.crops
     return stills
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """One way in which the model draws: its row of the report, its steps, and whether detail is transferred."""
+
+    row: str
+    steps: int
+    detail: bool = True
 
 
 def _reuse_baselines(task: _ClipTask) -> bool:
@@ -212,13 +263,14 @@ def _measure_baselines(task: _ClipTask) -> None:
         record.add(TRUTH, "cross", networks.sync(truth))
 
 
-def _measure_generated(task: _ClipTask, steps: int, protocol: str) -> Observation:
+def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tuple[Observation, Drawings]:
     """Generate the clip by one protocol, unless it is there, and measure it."""
-    record, source, row = task.record, task.source, model_row(steps)
+    record, source, row = task.record, task.source, drawing.row
     path, audio = task.plan.video(row, task.clip, protocol), task.driving_audio(protocol)
-    if not path.exists():
-        result = _generate(task, path, audio, steps, protocol)
-        record.add(row, protocol, {"frames_per_second": result.frames_per_second})
+    made = _generate(task, path, audio, drawing, protocol)
+    drawings = Drawings(**made["drawings"])
+    record.add(row, protocol, {"frames_per_second": made["frames_per_second"]})
+    record.add(row, protocol, drawings.shares())
     generated = observe(path, source)
     record.curves[f"{row}/{protocol}"] = list(generated.lips.openings)
     truth = record.rows.get(TRUTH, {})
@@ -231,7 +283,7 @@ def _measure_generated(task: _ClipTask, steps: int, protocol: str) -> Observatio
         record.add(row, protocol, task.plan.networks.sync(generated))
     else:
         record.add(row, protocol, measure.measure_silent(generated, source))
-    return generated
+    return generated, drawings
 
 
 def _measure_self(task: _ClipTask, row: str, video: Observation) -> None:
@@ -248,14 +300,22 @@ def _measure_mask_leak(task: _ClipTask) -> Measures:
     return mask_leak(task.source, task.driving_audio("self"), plan.loaded_model, plan.steps[0], plan.options.seed)
 
 
-def _generate(task: _ClipTask, path: Path, audio: Wave, steps: int, protocol: str) -> GenerateResult:
-    plan = task.plan
+def _generate(task: _ClipTask, path: Path, audio: Wave, drawing: _Drawing, protocol: str) -> dict[str, Any]:
+    """Generate a video unless it is there with its result beside it; return the result as JSON values."""
+    plan, kept = task.plan, path.with_suffix(".json")
+    if path.exists() and kept.exists():
+        return dict(json.loads(kept.read_text("utf-8")))
+    task.tell(f"drawing with {DRIVEN_BY[protocol]}" + ("" if drawing.detail else ", as drawn"))
     sound = plan.output / "videos" / "audio" / protocol / f"{task.clip}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
     write_audio(sound, audio, SAMPLE_RATE)
-    return generate(
-        plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=steps, seed=plan.options.seed, fit="silence"
-    )
+    result = generate(
+        plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=drawing.steps, seed=plan.options.seed,
+        fit="silence", detail=drawing.detail,
+    )  # fmt: skip
+    facts: dict[str, Any] = json.loads(result.to_json())
+    write_json(kept, facts)
+    return facts
 
 
 @lru_cache(maxsize=3)

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import DataError
-from dithead.evaluate.metric_catalogue import MetricGroup, measured_groups
+from dithead.evaluate.metric_catalogue import METRICS, MetricGroup, measured_groups
 from dithead.evaluate.network_measures import Features, fid_over_clips
 from dithead.evaluate.statistics import Summary, summarise
 from dithead.evaluate.tables import format_number, markdown_table
@@ -174,7 +174,47 @@ def list_failures(report: Mapping[str, Any]) -> list[str]:
     for row in report["rows"].values():
         for clip, reason in row["errors"].items():
             clips.setdefault((row["label"], reason), []).append(clip)
-    return [f"{label}, {', '.join(names)}: {reason}" for (label, reason), names in clips.items()]
+    return [f"{label}, {', '.join(names)}: {with_advice(reason)}" for (label, reason), names in clips.items()]
+
+
+def list_unmeasured(report: Mapping[str, Any]) -> list[str]:
+    """Return one line for each row and clip whose video is there but some of whose measures could not be taken."""
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    headings = {metric.name: metric.heading for metric in METRICS}
+    for row in report["rows"].values():
+        known = {name for measures in row["clips"].values() for name in measures if name in headings}
+        for clip, measures in row["clips"].items():
+            failed = tuple(headings[name] for name in headings if name in known and _is_missing(measures.get(name)))
+            if failed and clip not in row["errors"]:
+                groups.setdefault((row["label"], failed), []).append(clip)
+    return [
+        f"{label}, {', '.join(clips)}: no value of {', '.join(failed)} (too few frames with a face, a mouth that never "
+        "moves, or no sound)"
+        for (label, failed), clips in groups.items()
+    ]
+
+
+def with_advice(reason: str) -> str:
+    """Add to the reason of a failure the option or the step that avoids it."""
+    for pattern, advice in _ADVICE:
+        if pattern in reason:
+            return f"{reason}; {advice}"
+    return reason
+
+
+_ADVICE = (
+    ("no audio track", "measure it with --protocol silent only, or leave the clip out"),
+    ("worker process died", "the same command with --workers 1 measures it again"),
+    ("no face", "leave the clip out, or cut it to where the face is seen"),
+    ("cut off", "the other clips are measured; the same command measures this one when it is mended"),
+    ("no generated video", "a tool cannot win by skipping clips; generate it, or leave its true video out"),
+    ("no driver's video", "put it into the folder of --drivers, or leave --drivers out"),
+)
+"""Part of the reason of a failure -> what avoids it."""
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)
 
 
 def report_markdown(report: Mapping[str, Any]) -> str:

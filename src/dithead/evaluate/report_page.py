@@ -13,8 +13,9 @@ from typing import Any
 
 from dithead.evaluate.metric_catalogue import METRICS, Metric, MetricGroup
 from dithead.evaluate.plots import curve_plot, strip_plot
-from dithead.evaluate.report import DRIVEN_BY, ClipRecord, list_failures, shown_groups
+from dithead.evaluate.report import DRIVEN_BY, ClipRecord, list_failures, list_unmeasured, shown_groups
 from dithead.evaluate.tables import format_number
+from dithead.glossary import EVALUATION, entries
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,14 @@ def report_page(output: Path, report: Mapping[str, Any], records: Sequence[ClipR
         _cards(report),
         _failures(report),
         "<h2>Means over clips</h2><p class=dim>Below a mean stands its 95 % bootstrap interval over clips. What a "
-        "column means shows when the pointer rests on its heading, and at the end of the page.</p>",
+        "column means shows when the pointer rests on its heading, and at the end of the page, where the "
+        "<a href='#words'>words</a> of this page are explained, too.</p>",
         *(_group_table(report, group) for group in groups),
         "<h2>Clips, the worst first</h2>" + _curve_legend(),
         *(_clip(output, report, record) for record in sorted(records, key=lambda r: _lip_correlation(report, r))),
         "<h2>Clip by clip</h2>" + _clips_table(report, metrics),
         "<h2>What the columns mean</h2>" + _definitions({metric.heading: metric.meaning for metric in metrics}),
+        "<h2 id=words>Words</h2>" + _definitions(entries(EVALUATION)),
         "<h2>Not measured</h2>" + (_missing(report["missing"]) if report["missing"] else "<p>Nothing.</p>"),
     ]
     return html_page(f"Evaluation of {model}", "".join(body))
@@ -88,6 +91,8 @@ def _settings(report: Mapping[str, Any], clips: int) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -152,8 +157,10 @@ def _summary(summary: Mapping[str, Any] | None, decimals: int) -> str:
 
 
 def _failures(report: Mapping[str, Any]) -> str:
-    failed = _listed("<h2 class=failed>Failed</h2>", list_failures(report)) or "<p>No clip failed.</p>"
-    return failed + _listed("<h2>Notes</h2>", report.get("notes", []))
+    failed = _listed("<h2 class=failed>Failed</h2>", list_failures(report))
+    unmeasured = _listed("<h2 class=failed>Without a value</h2>", list_unmeasured(report))
+    fine = "" if failed or unmeasured else "<p>No clip failed.</p>"
+    return failed + unmeasured + fine + _listed("<h2>Notes</h2>", report.get("notes", []))
 
 
 def _listed(heading: str, items: Sequence[str]) -> str:
@@ -179,7 +186,7 @@ def _clip(output: Path, report: Mapping[str, Any], record: ClipRecord) -> str:
     return (
         f"<section class=clip><h3>{escape(record.clip)}</h3><p class=dim>{facts}</p>{failed}"
         f"<div class=plots>{_plots(report['headline'], record)}</div>{_still(output, record.clip)}"
-        f"<div class=plots>{_videos(output, record.clip)}</div></section>"
+        f"<div class=plots>{_videos(output, report, record.clip)}</div></section>"
     )
 
 
@@ -205,14 +212,20 @@ def _still(output: Path, clip: str) -> str:
     return f"<div class='scroll sheet'><img alt='stills of {escape(clip)}' src='{_inline(path, 'image/jpeg')}'></div>"
 
 
-def _videos(output: Path, clip: str) -> str:
+def _videos(output: Path, report: Mapping[str, Any], clip: str) -> str:
     found = [(p, output / "previews" / f"{clip}_{p}.mp4") for p in ("self", "cross")]
     return "".join(
         f"<figure><video controls loop preload=metadata{_poster(path)} src='{_inline(path, 'video/mp4')}'></video>"
-        f"<figcaption>source | output, {DRIVEN_BY[protocol]}</figcaption></figure>"
+        f"<figcaption>{_beside(report)}, {DRIVEN_BY[protocol]}</figcaption></figure>"
         for protocol, path in found
         if path.exists()
     )
+
+
+def _beside(report: Mapping[str, Any]) -> str:
+    """What the previews show side by side."""
+    tools = report["settings"].get("generated")
+    return " | ".join(["source", *tools]) if isinstance(tools, Mapping) else "source | output"
 
 
 def _poster(video: Path) -> str:

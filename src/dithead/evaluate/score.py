@@ -1,17 +1,26 @@
-"""Measures videos that exist already, made by any tool, against the true videos, matched by name without suffix."""
+"""Measures videos that exist already, made by any tools, against the true videos, matched by name.
+
+The report has a row for each tool beside the true videos and, with other speech, their copies.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dithead.errors import DataError, DitheadError
+import numpy as np
+
+from dithead.errors import ConfigError, DataError, DitheadError
 from dithead.evaluate import clip_measures as measure
 from dithead.evaluate import previews
-from dithead.evaluate.evaluation_clips import fit_length, list_videos
+from dithead.evaluate.baselines import COPY, LABELS, TRUTH, write_copy
+from dithead.evaluate.evaluation_clips import fit_length
+from dithead.evaluate.lip_series import compare_cross
+from dithead.evaluate.matching import match_videos, videos_of
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.observe_video import Observation, observe, same_aspect
 from dithead.evaluate.report import ClipRecord, build_report
@@ -19,136 +28,181 @@ from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.media.audio import read_audio
 from dithead.media.info import VideoInfo
 from dithead.models.audio.mel import SAMPLE_RATE
+from dithead.progress import Progress, silent, tell
+from dithead.types import Wave
 
 GENERATED = "generated"
+"""Row of a single tool without a name."""
 LENGTH_TOLERANCE = 0.1
 """Seconds by which a video may be longer or shorter than the true one without a note (our choice)."""
 
 
 def score_folders(
-    generated: Path | str,
+    generated: Mapping[str, Path | str] | Path | str,
     truth: Path | str,
     output: Path | str,
     *,
     drivers: Path | str | None = None,
     weights: Mapping[str, Path | str] | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Measure every true video's counterpart in ``generated``, and write the report.
+    """Measure every tool's counterpart of every true video, and write the report.
 
     Args:
-        generated: Folder of the videos to measure.
-        truth: Folder of the true videos. One without a counterpart counts as failed.
+        generated: Name of a tool -> its folder of videos, or one video; or one folder without a name.
+        truth: Folder of the true videos, or one video. A tool fails on one that it has no counterpart of.
         output: Folder of the report.
         drivers: For videos that were driven by other speech, the folder with that speech's own videos under the same
             names; the measures of the cross-audio protocol are then taken.
         weights: Pretrained networks, see ``external_networks``.
+        progress: Called with what is being done, the steps done and the steps in all.
 
     Returns:
         The content of report.json.
 
     Raises:
-        DataError: No name matches.
+        DataError: No name of a tool's videos matches one of the true videos.
     """
-    made, true = list_videos(generated), list_videos(truth)
-    driver_videos = None if drivers is None else list_videos(drivers)
-    if not set(made) & set(true):
-        raise DataError(
-            f"{generated}: no video is named like one in {truth}; match them by name without suffix"
-            f" ({_naming_hint(made, true)})"
-        )
+    tools = {GENERATED: generated} if isinstance(generated, Path | str) else dict(generated)
+    if not tools or {TRUTH, COPY} & set(tools):
+        raise ConfigError(f"give each tool a name other than {TRUTH} and {COPY}")
+    true = videos_of(truth)
+    matches = {name: match_videos(_label(name, place), videos_of(place), true) for name, place in tools.items()}
+    for line in (note for found in matches.values() for note in found.notes):
+        tell(progress, line)
     networks = NetworkMeasures(weights)
     settings: dict[str, Any] = {
-        "generated": str(generated),
+        "generated": str(generated) if GENERATED in tools else {name: str(place) for name, place in tools.items()},
         "truth": str(truth),
         "drivers": drivers and str(drivers),
         "weights": {name: str(path) for name, path in networks.weights.items()},
     }
     claim_folder(Path(output), settings)
-    scoring = _Scoring(made, driver_videos, networks, Path(output))
-    records = [scoring.score(name, path) for name, path in true.items()]
-    label = Path(generated).resolve().name
-    notes = _left_out(made, true, Path(generated))
-    report = build_report(records, {GENERATED: label}, GENERATED, settings, networks.missing(), notes)
+    made = {name: found.videos for name, found in matches.items()}
+    scoring = _Scoring(made, None if drivers is None else videos_of(drivers), networks, Path(output), progress)
+    records = []
+    progress("clips", 0, len(true))
+    for done, (name, path) in enumerate(true.items(), 1):
+        records.append(scoring.score(name, path))
+        progress("clips", done, len(true))
+    baselines = (TRUTH,) if drivers is None else (TRUTH, COPY)
+    labels = {row: LABELS[row] for row in baselines} | {name: _label(name, place) for name, place in tools.items()}
+    notes = [note for found in matches.values() for note in found.notes]
+    report = build_report(records, labels, next(iter(tools)), settings, networks.missing(), notes)
     write_reports(Path(output), report, records)
     return report
+
+
+def _label(name: str, place: Path | str) -> str:
+    """The name of a tool for readers: its own, or that of its folder."""
+    return Path(place).resolve().name if name == GENERATED else name
 
 
 @dataclass(frozen=True)
 class _Scoring:
     """What all clips of one scoring share: the videos to measure, those of the drivers, networks and the folder."""
 
-    made: dict[str, Path]
+    made: dict[str, dict[str, Path]]
     drivers: dict[str, Path] | None
     networks: NetworkMeasures
     output: Path
+    progress: Progress = field(default=silent, repr=False)
 
     def score(self, name: str, truth: Path) -> ClipRecord:
-        """Measure one clip; an error is recorded."""
+        """Measure one clip by the truth and by every tool; an error is recorded for the row."""
         start, record = time.monotonic(), ClipRecord(name)
         try:
-            if name not in self.made:
-                raise DataError("no generated video of this name")
-            source = observe(truth)
-            generated = observe(self.made[name], source)
-            record.notes = _remarks(generated, source)
-            record.curves["source"] = list(source.lips.openings)
-            if self.drivers is None:
-                self._score_self(record, generated, source)
-            else:
-                self._score_cross(record, generated, source, self.drivers.get(name))
-            _write_previews(self.output, name, generated, source, "self" if self.drivers is None else "cross")
+            clip = _Clip(name, observe(truth), self._driver(name), record)
         except DitheadError as error:
-            record.errors[GENERATED] = str(error)
+            record.errors = dict.fromkeys((TRUTH, *([] if self.drivers is None else [COPY]), *self.made), str(error))
+            return record
+        record.curves["source"] = list(clip.source.lips.openings)
+        if clip.driver is not None:
+            record.curves["driver"] = clip.driver.openings_at(clip.source.times)
+        self._attempt(record, TRUTH, partial(self._score_baselines, clip))
+        shown: dict[str, Observation] = {}
+        for tool in self.made:
+            video = self._attempt(record, tool, partial(self._score_tool, clip, tool))
+            if video is not None:
+                shown[tool] = video
+        _write_previews(self.output, clip, shown)
         record.seconds = time.monotonic() - start
         return record
 
-    def _score_self(self, record: ClipRecord, generated: Observation, source: Observation) -> None:
-        networks, audio = self.networks, None
-        if source.info.has_audio:
-            audio = fit_length(read_audio(source.path, SAMPLE_RATE), source.duration, SAMPLE_RATE)
-        record.curves[f"{GENERATED}/self"] = generated.openings_at(source.times)
+    def _driver(self, name: str) -> Observation | None:
+        if self.drivers is None:
+            return None
+        if name not in self.drivers:
+            raise DataError("no driver's video of this name")
+        return observe(self.drivers[name])
+
+    def _attempt(self, record: ClipRecord, row: str, work: Any) -> Any:
+        self.progress(f"{record.clip}: {row}", 0, None)
+        try:
+            return work()
+        except DitheadError as error:
+            record.errors[row] = str(error)
+            return None
+
+    def _score_tool(self, clip: _Clip, tool: str) -> Observation:
+        """Measure the video that a tool made of a clip."""
+        if clip.name not in self.made[tool]:
+            raise DataError("no generated video of this name")
+        generated = observe(self.made[tool][clip.name], clip.source)
+        prefix = "" if tool == GENERATED else f"{tool}: "
+        clip.record.notes += [prefix + remark for remark in _remarks(generated, clip.source)]
+        self._score(clip, tool, generated)
+        return generated
+
+    def _score_baselines(self, clip: _Clip) -> None:
+        """Measure the true video, encoded again, and with other speech also the copied source."""
+        if clip.driver is None:
+            self._score(clip, TRUTH, self._copy(clip.source, clip.source))
+            return
+        self._score(clip, COPY, self._copy(clip.source, clip.source))
+        truth = self._copy(clip.driver, clip.driver)
+        measures = compare_cross(truth.lips, clip.driver.lips, clip.source.lips)
+        clip.record.add(TRUTH, "cross", measures | self.networks.sync(truth))
+
+    def _copy(self, video: Observation, source: Observation) -> Observation:
+        """The video encoded again by the encoder of ``generate``; it is written first, unless it is there."""
+        path = self.output / "videos" / COPY / f"{video.path.stem}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_copy(video, path, _sound_of(video, video.duration))
+        return observe(path, source)
+
+    def _score(self, clip: _Clip, row: str, generated: Observation) -> None:
+        record, source, networks = clip.record, clip.source, self.networks
+        if clip.driver is not None:
+            record.curves[f"{row}/cross"] = generated.openings_at(source.times)
+            measures = measure.measure_cross(generated, source, clip.driver, driver_sync=networks.sync(clip.driver))
+            record.add(row, "cross", measures | networks.sync(generated))
+            return
+        audio = _sound_of(source, source.duration) if source.info.has_audio else None
+        record.curves[f"{row}/self"] = generated.openings_at(source.times)
         sound = None if generated.info.has_audio else audio
         measures = measure.measure_self(generated, source, audio, networks) | networks.sync(generated, sound)
-        record.add(GENERATED, "self", measures)
-        record.add(GENERATED, "self", measure.measure_synced(generated, source, networks.sync(source)))
+        record.add(row, "self", measures)
+        record.add(row, "self", measure.measure_synced(generated, source, networks.sync(source)))
         if features := networks.fid_features(*measure.pair_crops(generated, source)):
-            record.features[GENERATED] = features
-
-    def _score_cross(
-        self, record: ClipRecord, generated: Observation, source: Observation, driver_video: Path | None
-    ) -> None:
-        if driver_video is None:
-            raise DataError("no driver's video of this name")
-        driver = observe(driver_video)
-        record.curves["driver"] = driver.openings_at(source.times)
-        record.curves[f"{GENERATED}/cross"] = generated.openings_at(source.times)
-        measures = measure.measure_cross(generated, source, driver, driver_sync=self.networks.sync(driver))
-        record.add(GENERATED, "cross", measures | self.networks.sync(generated))
+            record.features[row] = features
 
 
-def _naming_hint(made: Mapping[str, Path], true: Mapping[str, Path]) -> str:
-    """Advice on what to rename, for one video as an example."""
-    for name, path in made.items():
-        if near := _nearest(name, true):
-            return f"{path.name} should be {near}{path.suffix}"
-    return f"there are {', '.join(list(made)[:3])} and {', '.join(list(true)[:3])}"
+@dataclass(frozen=True)
+class _Clip:
+    """One true video, what drives it, and what was measured so far."""
+
+    name: str
+    source: Observation
+    driver: Observation | None
+    record: ClipRecord
 
 
-def _nearest(name: str, names: Iterable[str]) -> str | None:
-    """The longest of ``names`` that contains ``name`` or is contained in it."""
-    return max((n for n in names if n in name or name in n), key=len, default=None)
-
-
-def _left_out(made: Mapping[str, Path], true: Mapping[str, Path], folder: Path) -> list[str]:
-    """Notes on videos without a true video of their name, so that nobody believes they were measured."""
-    unmatched = [name for name in true if name not in made]
-    notes = []
-    for name, path in made.items():
-        if name not in true:
-            near = _nearest(name, unmatched)
-            hint = f"; is it {near}? Then rename it" if near else ""
-            notes.append(f"{folder.name}/{path.name}: left out, no true video is called {name!r}{hint}")
-    return notes
+def _sound_of(video: Observation, seconds: float) -> Wave:
+    """The sound of a video at 16 kHz, cut or filled to a length; silence where it has none."""
+    wave = read_audio(video.path, SAMPLE_RATE) if video.info.has_audio else np.zeros(0, np.float32)
+    return fit_length(wave, seconds, SAMPLE_RATE)
 
 
 def _remarks(generated: Observation, source: Observation) -> list[str]:
@@ -179,13 +233,19 @@ def _size_remarks(generated: VideoInfo, source: VideoInfo) -> list[str]:
     return []
 
 
-def _write_previews(output: Path, name: str, generated: Observation, source: Observation, protocol: str) -> None:
-    """Write stills of the same moments, and a short video with the generated video's sound, or else the true one's."""
-    truth = source.crops[source.nearest(generated.times)]
-    sheet = previews.still_sheet({"truth": truth, "generated": generated.crops})
-    previews.save_jpeg(output / "stills" / f"{name}.jpg", sheet)
-    sound = None
-    if (video := next((video for video in (generated, source) if video.info.has_audio), None)) is not None:
-        sound = (fit_length(read_audio(video.path, SAMPLE_RATE), generated.duration, SAMPLE_RATE), SAMPLE_RATE)
-    path = output / "previews" / f"{name}_{protocol}.mp4"
-    previews.side_by_side(path, [truth, generated.crops], generated.info.fps, sound)
+def _write_previews(output: Path, clip: _Clip, made: Mapping[str, Observation]) -> None:
+    """Write stills of the same moments, and a short video of the true video beside those of all tools.
+
+    The video has the sound of the first tool whose video has one, or else the true one's.
+    """
+    if not made:
+        return
+    times = next(iter(made.values())).times
+    rows = {"truth": clip.source.crops[clip.source.nearest(times)]}
+    rows |= {tool: video.crops[video.nearest(times)] for tool, video in made.items()}
+    previews.save_jpeg(output / "stills" / f"{clip.name}.jpg", previews.still_sheet(rows))
+    heard = next((video for video in (*made.values(), clip.source) if video.info.has_audio), None)
+    first = next(iter(made.values()))
+    sound = None if heard is None else (_sound_of(heard, first.duration), SAMPLE_RATE)
+    path = output / "previews" / f"{clip.name}_{'self' if clip.driver is None else 'cross'}.mp4"
+    previews.side_by_side(path, list(rows.values()), first.info.fps, sound)

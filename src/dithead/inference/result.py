@@ -46,6 +46,11 @@ class Drawings:
         """Which share of the mouths was replaced or mended."""
         return (self.replaced + self.mended) / self.mouths if self.mouths else 0.0
 
+    def shares(self) -> dict[str, float]:
+        """Return the shares of replaced and of mended mouths, by the names of their metrics."""
+        mouths = max(1, self.mouths)
+        return {"mouths_replaced": self.replaced / mouths, "mouths_mended": self.mended / mouths}
+
     def summary(self) -> str:
         """Say it in a few words, such as for the label of a contact sheet."""
         return f"{self.mouths} mouths drawn, {self.replaced} of them replaced, {self.mended} mended"

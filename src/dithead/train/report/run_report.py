@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from dithead.errors import DataError
+from dithead.glossary import TRAINING, entries
 from dithead.train.loop.processes import process_group
 from dithead.train.loop.run_folder import RunFolder
 from dithead.train.metrics.explanations import explain
@@ -44,9 +45,15 @@ dl {{ font-size: 13px; columns: 26rem }} dt {{ font-weight: bold }} dd {{ margin
 <div class="tables"><div><h2>Metrics at the end</h2>{metrics}</div>
 {people}<div><h2>Cost</h2>{cost}</div></div>
 {legend}<h2>Curves</h2>{curves}
-{samples}<h2>Settings</h2><pre>{config}</pre>
+{samples}<h2>Words</h2><dl>{words}</dl><h2>Settings</h2><pre>{config}</pre>
 </html>
 """
+_STAGES = {
+    "autoencoder": "Training of the autoencoder",
+    "audio": "Training of the audio encoder",
+    "dit": "Training of the denoiser",
+    "sync": "Training of a sync expert",
+}
 _UNITS = {"seconds_per_step": " s", "peak_memory_gb": " GB", "preparing": " s", "measuring": " s"}
 
 
@@ -59,13 +66,14 @@ def write_report(run: RunFolder) -> Path:
     series = read_metrics(run.folder / "metrics.jsonl")
     stage = str(run.config.get("stage", "training"))
     page = _PAGE.format(
-        title=html.escape(f"{stage}: {run.folder.name}"),
+        title=html.escape(f"{_STAGES.get(stage, stage)}, run {run.folder.name}"),
         metrics=_table({name: _short(values[-1][1]) for name, values in series.items()}),
         legend=_legend(explain(stage, series)),
         people=_people(run.folder / "held_out.json"),
         cost=_table(_cost(run)),
         curves="".join(_curve(name, values) for name, values in series.items() if len(values) > 1),
         samples=_samples(sorted((run.folder / "samples").glob("*.png"))),
+        words="".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in entries(TRAINING).items()),
         config=html.escape("\n".join(f"{name} {value}" for name, value in _flat(run.config))),
     )
     path = run.folder / "report.html"

@@ -10,6 +10,7 @@ from typing import Any
 
 from dithead.errors import DataError
 from dithead.train.loop.run_folder import differences
+from dithead.train.metrics.explanations import explain
 from dithead.train.report.run_report import read_metrics
 
 PREFIX = "held_out_"
@@ -34,7 +35,19 @@ def runs_table(runs: Sequence[Path], seeds: bool = False) -> str:
     rows = [_row([runs[i] for i in group], configs[group[0]], configs[0], seeds) for group in groups.values()]
     names = list(dict.fromkeys(chain.from_iterable(rows)))
     lines = [names, ["---"] * 2 + ["---:"] * (len(names) - 2), *([row.get(name, "") for name in names] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{table}\n\n{_meanings(names)}".rstrip()
+
+
+def _meanings(columns: Sequence[str]) -> str:
+    """What the columns of metrics mean, one line each."""
+    stages = ("dit", "audio", "autoencoder", "sync")
+    known = {
+        name.removeprefix(PREFIX).replace("_", " "): meaning
+        for stage in reversed(stages)
+        for name, meaning in explain(stage, [PREFIX + column.replace(" ", "_") for column in columns]).items()
+    }
+    return "\n".join(f"{column}: {known[column]}" for column in columns if column in known)
 
 
 def people_table(runs: Sequence[Path]) -> str:

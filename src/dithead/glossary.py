@@ -21,8 +21,8 @@ GLOSSARY: dict[str, str] = {
         "The range in which the mean would lie for 95 of 100 other draws of such clips (bootstrap)."
     ),
     "copied input": "A baseline: the source as it is. What a tool scores that does nothing.",
-    "cross-audio": "A protocol: another clip's speech drives the video. The lips should follow the driver.",
     "crop": "The square around the face that the model sees and draws, aligned by the eyes and the nose.",
+    "cross-audio": "A protocol: another clip's speech drives the video. The lips should follow the driver.",
     "denoiser": (
         "The network (`dit` in commands and settings) that draws the latent of a mouth from noise, given the "
         "masked face, a reference and the speech."

@@ -157,20 +157,20 @@ class _Scoring:
     def _score_baselines(self, clip: _Clip) -> None:
         """Measure the true video, encoded again, and with other speech also the copied source."""
         if clip.driver is None:
-            self._score(clip, TRUTH, self._copy(clip.source, clip.source))
+            self._score(clip, TRUTH, self._copy(clip.source, COPY))
             return
-        self._score(clip, COPY, self._copy(clip.source, clip.source))
-        truth = self._copy(clip.driver, clip.driver)
+        self._score(clip, COPY, self._copy(clip.source, COPY))
+        truth = self._copy(clip.driver, TRUTH)
         measures = compare_cross(truth.lips, clip.driver.lips, clip.source.lips)
         clip.record.add(TRUTH, "cross", measures | self.networks.sync(truth))
 
-    def _copy(self, video: Observation, source: Observation) -> Observation:
+    def _copy(self, video: Observation, row: str) -> Observation:
         """The video encoded again by the encoder of ``generate``; it is written first, unless it is there."""
-        path = self.output / "videos" / COPY / f"{video.path.stem}.mp4"
+        path = self.output / "videos" / row / f"{video.path.stem}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_copy(video, path, _sound_of(video, video.duration))
-        return observe(path, source)
+        return observe(path, video)
 
     def _score(self, clip: _Clip, row: str, generated: Observation) -> None:
         record, source, networks = clip.record, clip.source, self.networks

@@ -30,13 +30,13 @@ class Drawings:
 
     mouths: int = 0  # one for each face in each frame
     replaced: int = 0  # a picture of the source stands in for the drawing
-    mended: int = 0  # part of the lips comes from a picture of the source
+    mended: int = 0  # part of it, or of its lips, comes from a picture of the source
 
     def add(self, replaced: float, mended: float) -> None:
         """Count one mouth by the share of it that was replaced, and the share of its lips that was mended."""
         self.mouths += 1
         self.replaced += replaced >= REPLACED
-        self.mended += replaced < REPLACED and mended >= MENDED
+        self.mended += replaced < REPLACED and max(replaced, mended) >= MENDED
 
     def __add__(self, other: Drawings) -> Drawings:
         return Drawings(self.mouths + other.mouths, self.replaced + other.replaced, self.mended + other.mended)

@@ -13,7 +13,7 @@ from dithead.errors import EXTRAS, DitheadError, MissingExtraError, explain_impo
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-MODULES = {"ai-edge-litert": "ai_edge_litert", "opencv-python-headless": "cv2", "c2pa-python": "c2pa"}
+MODULES = {"ai-edge-litert": "ai_edge_litert", "opencv-python-headless": "cv2", "c2pa-python": "c2pa", "pillow": "PIL"}
 """Projects of the core whose module has another name."""
 BLOCKED = """
 import sys
@@ -29,7 +29,7 @@ main()
 
 
 def project_of(requirement: str) -> str:
-    return re.split(r"[\[<>=!;~ ]", requirement)[0]
+    return re.split(r"[\[<>=!;~ ]", requirement)[0].replace("pi-heif", "pi_heif")
 
 
 def third_party_imports() -> set[str]:

@@ -5,6 +5,7 @@ keeps its traceback.
 """
 
 EXTRAS = {
+    "heic": ("pi_heif",),
     "hub": ("huggingface_hub", "fsspec"),
     "synth": ("moderngl", "scipy"),
     "evaluate": ("torchmetrics",),

@@ -23,13 +23,13 @@ CONFIG = ContextEncoderConfig(
 
 @pytest.fixture
 def track():
-    """Samples of six seconds as ``LipBlocks`` reads them, and how often it has read."""
+    """Samples of 14 seconds as ``LipBlocks`` reads them, and how often it has read."""
     torch.manual_seed(0)
-    wave, calls = torch.randn(96_000) * 0.1, []
+    wave, calls = torch.randn(224_000) * 0.1, []
 
     def samples(first: int, stop: int) -> torch.Tensor:
         calls.append((first, stop))
-        padded = torch.cat([torch.zeros(32_000), wave, torch.zeros(96_000)])
+        padded = torch.cat([torch.zeros(32_000), wave, torch.zeros(160_000)])
         return padded[32_000 + first * 160 : 32_000 + stop * 160]
 
     return samples, calls
@@ -44,7 +44,7 @@ def blocks(samples) -> LipBlocks:
 
 def test_what_is_asked_together_and_in_which_order_does_not_matter(track) -> None:
     samples, _ = track
-    moments = torch.tensor([0.0, 3.0, 191.0, 193.0, 420.0])
+    moments = torch.tensor([0.0, 3.0, 383.0, 385.0, 900.0])
     together, backwards = blocks(samples).at(moments), blocks(samples).at(moments.flip(0)).flip(0)
     alone = torch.cat([blocks(samples).at(moments[k : k + 1]) for k in range(5)])
     assert torch.equal(together, backwards)
@@ -54,19 +54,19 @@ def test_what_is_asked_together_and_in_which_order_does_not_matter(track) -> Non
 def test_every_block_is_computed_once_and_has_the_past_and_the_future_that_it_needs(track) -> None:
     samples, calls = track
     lips = blocks(samples)
-    for frame in range(0, 580, 4):
+    for frame in range(0, 1400, 4):
         lips.at(torch.tensor([float(frame)]))
     assert len(calls) == 4
     for number, (first, stop) in enumerate(calls):
-        assert first <= 192 * number - CONFIG.past
-        assert stop >= 192 * (number + 1) + CONFIG.window // 2
+        assert first <= 384 * number - CONFIG.past
+        assert stop >= 384 * (number + 1) + CONFIG.window // 2
 
 
 def test_a_token_is_that_of_the_block_around_it_and_half_tokens_lie_between(track) -> None:
     samples, _ = track
     lips = blocks(samples)
     past = lips.past * 6
-    whole = lips.predictor.along(samples(-lips.past * 12, 192 + lips.ahead * 12)[None], past, 96)[0]
+    whole = lips.predictor.along(samples(-lips.past * 12, 384 + lips.ahead * 12)[None], past, 192)[0]
     torch.testing.assert_close(
         lips.at(torch.tensor([0.0, 10.0, 11.0])), torch.stack([whole[0], whole[5], (whole[5] + whole[6]) / 2])
     )

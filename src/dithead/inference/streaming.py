@@ -2,8 +2,8 @@
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
 the same speech with ``fit="loop"``, the same seed and the same loudness; for a model with a lip predictor nearly so,
-because ``generate`` predicts the lips along the whole track (``models.audio.lip_blocks``). Letters: B moments, n samples, F numbers in a
-feature frame.
+because ``generate`` predicts the lips along the whole track (``models.audio.lip_blocks``). Letters: B moments, n
+samples, F numbers in a feature frame.
 """
 
 from __future__ import annotations

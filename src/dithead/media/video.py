@@ -17,9 +17,10 @@ from dithead.errors import MediaError
 from dithead.media.colour import ColourEncoding
 from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import VideoInfo, describe
+from dithead.media.picture import PartialPicture
 from dithead.media.planes import to_rgb
 from dithead.stages import stage, staged
-from dithead.types import RGB
+from dithead.types import RGB, Picture
 
 _EXACT_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 """Formats whose header holds the true length."""
@@ -48,6 +49,23 @@ class VideoFrame:
     def quick_pixels(self) -> RGB:
         """The picture (H, W, 3) as displayed, up to two levels too dark but five times as fast: for analysis only."""
         return self._turned(to_rgb(self.native, self.encoding, exact=False))
+
+    @cached_property
+    def quick_picture(self) -> Picture:
+        """The same as ``quick_pixels``, but converted only where it is sliced, wherever the format allows that."""
+        if PartialPicture.supports(self.native, self.rotation):
+            return PartialPicture(self.native, self.encoding)
+        return self.quick_pixels
+
+    @cached_property
+    def picture(self) -> Picture:
+        """Nearly the same as ``pixels``, but converted only where it is sliced, wherever the format allows that.
+
+        Colours are interpolated as ``Planes.rgb`` does it, which does not know where exactly the chroma samples lie.
+        """
+        if PartialPicture.supports(self.native, self.rotation):
+            return PartialPicture(self.native, self.encoding, exact=True)
+        return self.pixels
 
     def _turned(self, rgb: RGB) -> RGB:
         return np.ascontiguousarray(np.rot90(rgb, self.rotation // 90))

@@ -179,9 +179,9 @@ class TrackletBuilder:
 def _sample(
     frame: VideoFrame, landmarks: Landmarks, in_crop: NDArray[np.float32], transform: Similarity, size: int, clear: bool
 ) -> _Sample:
-    picture, local = source_picture(frame.pixels, transform, size)
+    picture, local = source_picture(frame.picture, transform, size)
     return _Sample(
-        in_crop, warp_crop(frame.pixels, transform, size), lip_opening(landmarks), head_turn(landmarks), clear,
+        in_crop, warp_crop(frame.picture, transform, size), lip_opening(landmarks), head_turn(landmarks), clear,
         picture, local, frame.time,
     )  # fmt: skip
 

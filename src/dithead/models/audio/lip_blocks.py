@@ -1,7 +1,7 @@
 """Predicts the lips along a whole track in overlapping blocks, so that no second of speech is encoded for every frame.
 
-``LipPredictor.at`` encodes seconds of the past anew for each moment. A block of speech gives the lips of two seconds at
-once, with at least as much speech before and after each moment as that method has. Letters: n samples at 16 kHz, B
+``LipPredictor.at`` encodes seconds of the past anew for each moment. A block of speech gives the lips of four seconds
+at once, with at least as much speech before and after each moment as that method has. Letters: n samples at 16 kHz, B
 moments, K lip coefficients.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from dithead.models.audio.lip_predictor import LipPredictor
 
 _FRAMES, _TOKENS = 12, 6  # mel frames and tokens of a step: 1920 samples, whole in states of the network (384 each)
-_CORE = 16  # steps whose lips a block gives: 1.92 s; longer ones cost less, and more for a short request (our choice)
+_CORE = 32  # steps whose lips a block gives: 3.84 s; longer ones cost less, but delay the first frame (our choice)
 _KEPT = 4  # blocks kept: requests come in the order of time, of all faces that one track drives
 
 Samples = Callable[[int, int], Tensor]

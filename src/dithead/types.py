@@ -28,8 +28,8 @@ class Picture(Protocol):
 class PictureWithThumbnail(Picture, Protocol):
     """A picture that can be reduced without being converted as a whole."""
 
-    def thumbnail(self, width: int, height: int) -> NDArray[np.float32]:
-        """Return the whole picture, reduced to (height, width, 3)."""
+    def thumbnail(self, width: int, height: int, box: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
+        """Return the picture, or a box of it (top, left, bottom, right), reduced to (height, width, 3)."""
 
 
 Mask: TypeAlias = NDArray[np.float32]  # (S, S) in [0, 1]; 1 is generated, 0 is kept

@@ -57,10 +57,13 @@ def test_thumbnails_are_nearly_those_of_the_whole_picture(frame):
     assert apart.mean() < 1.5
 
 
-def test_a_turned_picture_is_whole(frame):
-    assert not PartialPicture.supports(frame.native, 90)
-    frame.rotation = 90
-    assert np.array_equal(frame.quick_picture[:, :], frame.quick_pixels)
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_turned_picture_is_turned_in_parts(frame, rotation):
+    frame.rotation = rotation
+    whole, partial = frame.quick_pixels, frame.quick_picture
+    assert partial.shape == whole.shape
+    assert isinstance(partial, PartialPicture) == ("422" not in frame.native.format.name or rotation == 180)
+    assert np.abs(partial[33:190, 65:200].astype(int) - whole[33:190, 65:200]).mean() < 1
 
 
 def test_landmarks_and_cuts_are_those_of_whole_pictures():

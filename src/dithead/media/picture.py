@@ -21,23 +21,26 @@ _ROWS = 270  # rows from which thumbnails are made; further ones are passed over
 class PartialPicture:
     """The picture of one decoded frame, which is sliced like an array (H, W, 3) of RGB."""
 
-    def __init__(self, native: Any, encoding: ColourEncoding, *, exact: bool = False) -> None:
+    def __init__(self, native: Any, encoding: ColourEncoding, rotation: int = 0, *, exact: bool = False) -> None:
         """Prepare a frame; nothing is converted yet.
 
         Args:
-            native: ``av.VideoFrame`` that is not rotated, of one of the formats that ``supports`` names.
+            native: ``av.VideoFrame`` that ``supports`` allows.
             encoding: How its samples code colours.
+            rotation: Degrees counter-clockwise by which it is turned.
             exact: Round exactly; otherwise see ``VideoFrame.quick_pixels``.
         """
-        self._planes = Planes(views_of(native), native.format.name.replace("yuvj", "yuv"), encoding)
+        arrays = [np.rot90(plane, rotation // 90) for plane in views_of(native)]
+        self._planes = Planes(arrays, native.format.name.replace("yuvj", "yuv"), encoding)
         self._exact = exact
-        self.shape = (native.height, native.width, 3)
+        self.shape = (*arrays[0].shape, 3)
         self._parts: list[tuple[int, int, int, int, RGB]] = []  # top, left, bottom, right, pixels
 
     @staticmethod
     def supports(native: Any, rotation: int) -> bool:
         """Return whether parts of a frame can be converted on their own."""
-        return not rotation and native.format.name.replace("yuvj", "yuv") in _FORMATS
+        name = native.format.name.replace("yuvj", "yuv")
+        return name in _FORMATS and (name != "yuv422p" or rotation % 180 == 0)
 
     def __getitem__(self, box: tuple[slice, slice]) -> RGB:
         """Return the pixels (h, w, 3) of a box of rows and columns."""
@@ -51,12 +54,25 @@ class PartialPicture:
         self._parts.append((y0, x0, y1, x1, pixels))
         return pixels[top - y0 : bottom - y0, left - x0 : right - x0]
 
-    def thumbnail(self, width: int, height: int) -> NDArray[np.float32]:
-        """Return the whole picture, reduced to (height, width, 3) by averaging; of a high one only some rows count."""
-        step = max(1, self.shape[0] // _ROWS)
-        small = [
-            cv2.resize(plane[::step], (width, height), interpolation=cv2.INTER_AREA) for plane in self._planes.arrays
+    def thumbnail(self, width: int, height: int, box: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
+        """Reduce the picture by averaging; of a high one only some rows count.
+
+        Args:
+            width: Of the result.
+            height: Of the result.
+            box: The part that is reduced (top, left, bottom, right); by default the whole picture.
+
+        Returns:
+            (height, width, 3).
+        """
+        top, left, bottom, right = box or (0, 0, *self.shape[:2])
+        step, (down, across) = max(1, (bottom - top) // _ROWS), self._planes.subsampling
+        luma, *chroma = self._planes.arrays
+        parts = [luma[top:bottom:step, left:right]]
+        parts += [
+            plane[top // down : -(-bottom // down) : step, left // across : -(-right // across)] for plane in chroma
         ]
+        small = [cv2.resize(np.ascontiguousarray(p), (width, height), interpolation=cv2.INTER_AREA) for p in parts]
         return self._planes.encoding.rgb_of(np.stack(small, axis=-1))
 
     def _converted(self, top: int, left: int, bottom: int, right: int) -> tuple[int, int, int, int, RGB]:

@@ -54,7 +54,7 @@ class VideoFrame:
     def quick_picture(self) -> Picture:
         """The same as ``quick_pixels``, but converted only where it is sliced, wherever the format allows that."""
         if PartialPicture.supports(self.native, self.rotation):
-            return PartialPicture(self.native, self.encoding)
+            return PartialPicture(self.native, self.encoding, self.rotation)
         return self.quick_pixels
 
     @cached_property
@@ -64,7 +64,7 @@ class VideoFrame:
         Colours are interpolated as ``Planes.rgb`` does it, which does not know where exactly the chroma samples lie.
         """
         if PartialPicture.supports(self.native, self.rotation):
-            return PartialPicture(self.native, self.encoding, exact=True)
+            return PartialPicture(self.native, self.encoding, self.rotation, exact=True)
         return self.pixels
 
     def _turned(self, rgb: RGB) -> RGB:

@@ -232,7 +232,7 @@ def test_a_finger_on_the_lips_passes_through_and_is_reported(footage, pictures, 
     cv2.line(where, *(end.astype(int).tolist() for end in ends), 1, int(0.7 * width))
     frames = [np.where(where[..., None] > 0, skin, p) if k in (6, 7) else p for k, p in enumerate(pictures)]
     for k in (6, 7):
-        frames[k][190:, :60] = 250
+        frames[k][224:, :32] = 250
     source = footage(frames)
     result = generate(source, speech, tmp_path / "out.mkv", fit="silence", model=talker, lossless=True)
     assert [(s.first, s.last, s.reason) for s in result.passed_through] == [(6, 7, "mouth covered")]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 RGB: TypeAlias = NDArray[np.uint8]  # (H, W, 3), R first
 
 
-class Picture(Protocol):
-    """An array (H, W, 3) of RGB, or something that can be sliced like one, such as ``media.picture.PartialPicture``."""
+class RGBLike(Protocol):
+    """An array (H, W, 3) of RGB, or something that can be sliced like one, such as ``media.partial_rgb.PartialRGB``."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -25,7 +25,7 @@ class Picture(Protocol):
 
 
 @runtime_checkable
-class PictureWithThumbnail(Picture, Protocol):
+class RGBWithThumbnail(RGBLike, Protocol):
     """A picture that can be reduced without being converted as a whole."""
 
     def thumbnail(self, width: int, height: int, box: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:

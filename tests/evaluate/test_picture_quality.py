@@ -1,4 +1,4 @@
-"""Picture measures against closed forms and an independent implementation."""
+"""RGBLike measures against closed forms and an independent implementation."""
 
 import cv2
 import numpy as np

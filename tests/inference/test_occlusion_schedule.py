@@ -14,7 +14,7 @@ from dithead.face.alignment import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.inference.analyse.occlusion import HIDDEN, OcclusionDetector, OcclusionFinding
 from dithead.inference.analyse.occlusion_schedule import EVERY, MouthView, OcclusionSchedule
-from dithead.media.picture import PartialPicture
+from dithead.media.partial_rgb import PartialRGB
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import read_frames
 
@@ -106,7 +106,7 @@ def test_a_hand_that_passes_is_found_in_the_same_frames_as_by_searching_all() ->
         if 5 <= k < 12:
             cv2.rectangle(picture, (x - 30, y - 10), (x + 30, 511), (15, 15, 18), -1)
         native = planes_of_rgb(picture, "yuv420p", frame.encoding).to_frame()
-        views.append(MouthView(PartialPicture(native, frame.encoding), transform_points(face, move), move, SIZE))
+        views.append(MouthView(PartialRGB(native, frame.encoding), transform_points(face, move), move, SIZE))
     results, searches = [], []
     for every in (1, EVERY):
         with OcclusionDetector() as detector:

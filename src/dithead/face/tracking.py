@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.stages import stage
-from dithead.types import Landmarks, Picture, PictureWithThumbnail
+from dithead.types import Landmarks, RGBLike, RGBWithThumbnail
 
 CUT_THRESHOLDS = ((5.0, 8.0), (25.0, 3.0))
 """A cut changes the picture by more than the first number and by more than the second number times the shot's motion.
@@ -45,7 +45,7 @@ class FaceObservation:
     shot: int  # number of the shot, from 0
 
 
-def track_faces(frames: Iterable[Picture], landmarker: FaceLandmarker | None = None) -> Iterator[FaceObservation]:
+def track_faces(frames: Iterable[RGBLike], landmarker: FaceLandmarker | None = None) -> Iterator[FaceObservation]:
     """Yield one observation for each frame as it arrives; only one frame is held in memory.
 
     Args:
@@ -71,13 +71,13 @@ class CutDetector:
         self._last: NDArray[np.float32] | None = None
         self._motion = _INITIAL_MOTION
 
-    def is_cut(self, frame: Picture) -> bool:
+    def is_cut(self, frame: RGBLike) -> bool:
         """Return whether the next frame begins a shot, as the very first one does."""
         with stage("cuts"):
             return self._is_cut(frame)
 
-    def _is_cut(self, frame: Picture) -> bool:
-        if isinstance(frame, PictureWithThumbnail):
+    def _is_cut(self, frame: RGBLike) -> bool:
+        if isinstance(frame, RGBWithThumbnail):
             small = frame.thumbnail(*_THUMBNAIL)
         else:
             small = cv2.resize(frame[:, :], _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -105,7 +105,7 @@ class _MainFace:
         self.missing = 0  # frames since the face was found
         self.crowded = False  # the fast tracker follows another face, so every frame is detected
 
-    def step(self, frame: Picture) -> Landmarks | None:
+    def step(self, frame: RGBLike) -> Landmarks | None:
         found = self._first(frame) if self.last is None else self._next(frame)
         if found is not None:
             self.last, self.missing = found, 0
@@ -115,13 +115,13 @@ class _MainFace:
                 self.restart()
         return found
 
-    def _first(self, frame: Picture) -> Landmarks | None:
+    def _first(self, frame: RGBLike) -> Landmarks | None:
         faces = self.landmarker.detect(frame)
         if not faces:
             return None
         return self._follow(frame, faces[0])
 
-    def _next(self, frame: Picture) -> Landmarks | None:
+    def _next(self, frame: RGBLike) -> Landmarks | None:
         assert self.last is not None
         if not self.crowded:
             face = self.landmarker.track(frame)
@@ -134,7 +134,7 @@ class _MainFace:
             return None
         return best if self.crowded else self._follow(frame, best)
 
-    def _follow(self, frame: Picture, face: Landmarks) -> Landmarks:
+    def _follow(self, frame: RGBLike, face: Landmarks) -> Landmarks:
         """Start the fast tracker; if it chooses another of several faces, detect every frame from here on."""
         tracked = self.landmarker.track(frame)
         if tracked is not None and overlap(tracked, face) > _SAME_TRACKER_OVERLAP:

@@ -17,10 +17,10 @@ from dithead.errors import MediaError
 from dithead.media.colour import ColourEncoding
 from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import VideoInfo, describe
-from dithead.media.picture import PartialPicture
+from dithead.media.partial_rgb import PartialRGB
 from dithead.media.planes import to_rgb
 from dithead.stages import stage, staged
-from dithead.types import RGB, Picture
+from dithead.types import RGB, RGBLike
 
 _EXACT_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 """Formats whose header holds the true length."""
@@ -51,20 +51,20 @@ class VideoFrame:
         return self._turned(to_rgb(self.native, self.encoding, exact=False))
 
     @cached_property
-    def quick_picture(self) -> Picture:
+    def quick_partial(self) -> RGBLike:
         """The same as ``quick_pixels``, but converted only where it is sliced, wherever the format allows that."""
-        if PartialPicture.supports(self.native, self.rotation):
-            return PartialPicture(self.native, self.encoding, self.rotation)
+        if PartialRGB.supports(self.native, self.rotation):
+            return PartialRGB(self.native, self.encoding, self.rotation)
         return self.quick_pixels
 
     @cached_property
-    def picture(self) -> Picture:
+    def partial(self) -> RGBLike:
         """Nearly the same as ``pixels``, but converted only where it is sliced, wherever the format allows that.
 
         Colours are interpolated as ``Planes.rgb`` does it, which does not know where exactly the chroma samples lie.
         """
-        if PartialPicture.supports(self.native, self.rotation):
-            return PartialPicture(self.native, self.encoding, self.rotation, exact=True)
+        if PartialRGB.supports(self.native, self.rotation):
+            return PartialRGB(self.native, self.encoding, self.rotation, exact=True)
         return self.pixels
 
     def _turned(self, rgb: RGB) -> RGB:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.types import RGB, Picture
+from dithead.types import RGB, RGBLike
 
 Points = NDArray[np.float32]  # (P, 2) or (P, 3), x and depth relative to the width, y to the height of the picture
 Float = np.float32
@@ -45,7 +45,7 @@ class Growth:
     shift: float = 0.0  # downwards, in heights of the box
 
 
-def region_around(corner: Points, size: Points, angle: Float, growth: Growth, image: Picture) -> Region:
+def region_around(corner: Points, size: Points, angle: Float, growth: Growth, image: RGBLike) -> Region:
     """Return the square region around a box.
 
     Args:
@@ -59,7 +59,7 @@ def region_around(corner: Points, size: Points, angle: Float, growth: Growth, im
     return grown(Region(x, y, size[0], size[1], angle), growth, image)
 
 
-def grown(region: Region, growth: Growth, image: Picture) -> Region:
+def grown(region: Region, growth: Growth, image: RGBLike) -> Region:
     """Return the square region around a region; see ``Growth``."""
     rows, columns = (Float(n) for n in image.shape[:2])
     shift = rows * region.height * Float(growth.shift)
@@ -74,7 +74,7 @@ def grown(region: Region, growth: Growth, image: Picture) -> Region:
     )
 
 
-def angle_of(start: Points, end: Points, target: float, image: Picture) -> Float:
+def angle_of(start: Points, end: Points, target: float, image: RGBLike) -> Float:
     """Return the angle by which a region must turn so that a line in it points as wanted.
 
     Args:
@@ -105,14 +105,14 @@ def cosine_and_sine(angle: Float) -> tuple[Float, Float]:
     return Float(math.cos(angle)), Float(math.sin(angle))
 
 
-def letterbox(image: Picture) -> Region:
+def letterbox(image: RGBLike) -> Region:
     """Return the smallest square around a whole picture."""
     rows, columns = image.shape[:2]
     side = max(rows, columns)
     return Region(Float(0.5), Float(0.5), Float(side / columns), Float(side / rows), Float(0))
 
 
-def crop(image: Picture, region: Region, side: int, border: str = "replicate") -> RGB:
+def crop(image: RGBLike, region: Region, side: int, border: str = "replicate") -> RGB:
     """Cut a region out of a picture.
 
     Args:
@@ -203,6 +203,6 @@ def _overlap(one: Region, other: Region) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def _size(image: Picture) -> NDArray[np.float32]:
+def _size(image: RGBLike) -> NDArray[np.float32]:
     """Width and height of a picture."""
     return np.array([image.shape[1], image.shape[0]], np.float32)

@@ -27,7 +27,7 @@ from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.result import FrameSpan
 from dithead.media.video import VideoFrame
 from dithead.stages import stage
-from dithead.types import Landmarks, MaskKind, Picture
+from dithead.types import Landmarks, MaskKind, RGBLike
 
 SMALLEST_EYES = 16.0
 """Pixels between the outer eye corners below which a face is too small to draw on (our choice)."""
@@ -104,9 +104,9 @@ def analyse_video(
     analyser = VideoAnalyser(settings, detector, store)
     current: list[VideoFrame] = []
 
-    def pixels() -> Iterator[Picture]:
+    def pixels() -> Iterator[RGBLike]:
         for frame in frames:
-            current[:], analyser.picture = [frame], frame.quick_picture
+            current[:], analyser.picture = [frame], frame.quick_partial
             yield analyser.picture
 
     if settings.choice is None:
@@ -126,7 +126,7 @@ class VideoAnalyser:
     ) -> None:
         self.settings, self.detector = settings, detector
         self.store = ImageStore() if store is None else store
-        self.picture: Picture | None = None  # of the present frame
+        self.picture: RGBLike | None = None  # of the present frame
         self.stamps = array("q")
         self.shot_start = 0
         self.shot = 0

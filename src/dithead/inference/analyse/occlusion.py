@@ -30,7 +30,7 @@ from dithead.inference.analyse.occlusion_colour import (
     unlike_skin,
 )
 from dithead.stages import stage
-from dithead.types import RGB, Mask, Picture, Similarity
+from dithead.types import RGB, Mask, RGBLike, Similarity
 
 HIDDEN, BLURRED = "mouth covered", "too blurred"
 _SIDE = 80  # T, of the masks that are kept
@@ -74,7 +74,7 @@ class OcclusionDetector:
             finder.__exit__(kind, error, trace)
 
     def find(
-        self, picture: Picture, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
         """Find what hides one mouth.
 
@@ -89,7 +89,7 @@ class OcclusionDetector:
             return self._find(picture, points, transform, size, face)
 
     def _find(
-        self, picture: Picture, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
         crop = warp_crop(picture, transform, size)
         if detail_share(crop) < _SHARPEST_BLUR:
@@ -100,7 +100,7 @@ class OcclusionDetector:
             return found
         return replace(found, without_hands=finding_in(crop, points, np.zeros_like(hands)))
 
-    def _hands(self, picture: Picture, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
+    def _hands(self, picture: RGBLike, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
         """Where hands are (S, S), searched in a wider view than the crop."""
         scale = VIEW_SCALE * _VIEW_SIDE / size
         wide = transform * scale

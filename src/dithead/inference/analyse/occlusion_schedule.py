@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dithead.face.alignment import invert, transform_points
 from dithead.inference.analyse.occlusion import VIEW_SCALE, OcclusionFinding
 from dithead.stages import stage
-from dithead.types import Picture, PictureWithThumbnail, Similarity
+from dithead.types import RGBLike, RGBWithThumbnail, Similarity
 
 EVERY = 4
 """Frames from one search to the next while the mouth is free (our choice)."""
@@ -30,7 +30,7 @@ Thumbnail = NDArray[np.float32]
 class MouthView(NamedTuple):
     """What is searched for occluders of one mouth."""
 
-    picture: Picture  # the frame (H, W, 3)
+    picture: RGBLike  # the frame (H, W, 3)
     points: NDArray[np.float32]  # (478, 2) landmarks in the crop
     transform: Similarity  # from frame pixels to the crop
     size: int  # crop side S
@@ -87,13 +87,13 @@ class OcclusionSchedule:
         return [*reversed([self.search(each) for each in reversed(pending)]), found]
 
     def _watch(self, view: MouthView) -> None:
-        if isinstance(view.picture, PictureWithThumbnail) and self.every > 1:
+        if isinstance(view.picture, RGBWithThumbnail) and self.every > 1:
             box = view.box()
             self._watched = box, _edge(view.picture, box)
 
     def _moved(self, view: MouthView) -> bool:
         """Whether the edge of the view has changed since the last search."""
-        if self._watched is None or not isinstance(view.picture, PictureWithThumbnail):
+        if self._watched is None or not isinstance(view.picture, RGBWithThumbnail):
             return True
         with stage("watching"):
             box, before = self._watched
@@ -111,7 +111,7 @@ def _tint_distance(one: OcclusionFinding, other: OcclusionFinding) -> float:
     return distance if np.isfinite(distance) else 0.0
 
 
-def _edge(picture: PictureWithThumbnail, box: tuple[int, int, int, int]) -> Thumbnail:
+def _edge(picture: RGBWithThumbnail, box: tuple[int, int, int, int]) -> Thumbnail:
     """The cells along the left, right and lower edge of a box, (cells, 3)."""
     cells = picture.thumbnail(_CELLS, _CELLS, box)
     return np.concatenate([part.reshape(-1, 3) for part in (cells[:, :_EDGE], cells[:, -_EDGE:], cells[-_EDGE:])])

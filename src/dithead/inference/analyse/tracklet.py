@@ -189,9 +189,9 @@ class TrackletBuilder:
 def _sample(
     frame: VideoFrame, landmarks: Landmarks, in_crop: NDArray[np.float32], transform: Similarity, size: int, offset: int
 ) -> _Sample:
-    picture, local = source_picture(frame.picture, transform, size)
+    picture, local = source_picture(frame.partial, transform, size)
     return _Sample(
-        in_crop, warp_crop(frame.picture, transform, size), lip_opening(landmarks), head_turn(landmarks), offset,
+        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), head_turn(landmarks), offset,
         picture, local, frame.time,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ _MARGIN = 16  # pixels around a part that exact conversion needs, because it int
 _ROWS = 270  # rows from which thumbnails are made; further ones are passed over
 
 
-class PartialPicture:
+class PartialRGB:
     """The picture of one decoded frame, which is sliced like an array (H, W, 3) of RGB."""
 
     def __init__(self, native: Any, encoding: ColourEncoding, rotation: int = 0, *, exact: bool = False) -> None:

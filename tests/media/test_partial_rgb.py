@@ -14,7 +14,7 @@ from dithead.face.landmarks import FaceLandmarker
 from dithead.face.tracking import CutDetector
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
-from dithead.media.picture import PartialPicture
+from dithead.media.partial_rgb import PartialRGB
 from dithead.media.planes import planes_of
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
@@ -37,32 +37,32 @@ def frame(request, tmp_path):
 @pytest.mark.parametrize("box", BOXES)
 def test_a_part_has_the_bits_of_the_whole(frame, box):
     top, left, bottom, right = box
-    assert isinstance(frame.quick_picture, PartialPicture)
+    assert isinstance(frame.quick_partial, PartialRGB)
     planes = planes_of(frame.native, frame.native.format.name.replace("yuvj", "yuv"), frame.encoding)
     exact = planes.rgb(0, 0, *frame.pixels.shape[:2])  # as the second pass converts its frames
-    for partial, whole in ((frame.quick_picture, frame.quick_pixels), (frame.picture, exact)):
+    for partial, whole in ((frame.quick_partial, frame.quick_pixels), (frame.partial, exact)):
         assert partial.shape == whole.shape
         assert np.array_equal(partial[top:bottom, left:right], whole[top:bottom, left:right])
 
 
 def test_a_part_within_an_earlier_one_is_not_converted_again(frame, monkeypatch):
-    frame.quick_picture[0:100, 0:100]
-    monkeypatch.setattr(PartialPicture, "_converted", lambda *_: pytest.fail("converted again"))
-    assert np.array_equal(frame.quick_picture[10:50, 20:60], frame.quick_pixels[10:50, 20:60])
+    frame.quick_partial[0:100, 0:100]
+    monkeypatch.setattr(PartialRGB, "_converted", lambda *_: pytest.fail("converted again"))
+    assert np.array_equal(frame.quick_partial[10:50, 20:60], frame.quick_pixels[10:50, 20:60])
 
 
 def test_thumbnails_are_nearly_those_of_the_whole_picture(frame):
     reduced = cv2.resize(frame.quick_pixels, (32, 24), interpolation=cv2.INTER_AREA)
-    apart = np.abs(frame.quick_picture.thumbnail(32, 24) - reduced)
+    apart = np.abs(frame.quick_partial.thumbnail(32, 24) - reduced)
     assert apart.mean() < 1.5
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
 def test_a_turned_picture_is_turned_in_parts(frame, rotation):
     frame.rotation = rotation
-    whole, partial = frame.quick_pixels, frame.quick_picture
+    whole, partial = frame.quick_pixels, frame.quick_partial
     assert partial.shape == whole.shape
-    assert isinstance(partial, PartialPicture) == ("422" not in frame.native.format.name or rotation == 180)
+    assert isinstance(partial, PartialRGB) == ("422" not in frame.native.format.name or rotation == 180)
     assert np.abs(partial[33:190, 65:200].astype(int) - whole[33:190, 65:200]).mean() < 1
 
 
@@ -71,8 +71,8 @@ def test_landmarks_and_cuts_are_those_of_whole_pictures():
     with FaceLandmarker() as one, FaceLandmarker() as other:
         cuts = CutDetector(), CutDetector()
         for frame in frames:
-            assert cuts[0].is_cut(frame.quick_picture) == cuts[1].is_cut(frame.quick_pixels)
-            partial, whole = one.track(frame.quick_picture), other.track(frame.quick_pixels)
+            assert cuts[0].is_cut(frame.quick_partial) == cuts[1].is_cut(frame.quick_pixels)
+            partial, whole = one.track(frame.quick_partial), other.track(frame.quick_pixels)
             assert partial is not None
             assert whole is not None
             assert np.abs(partial - whole).max() < 0.05

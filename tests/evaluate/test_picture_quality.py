@@ -1,4 +1,4 @@
-"""RGBLike measures against closed forms and an independent implementation."""
+"""Picture measures against closed forms and an independent implementation."""
 
 import cv2
 import numpy as np

@@ -105,7 +105,7 @@ LEAKS = MetricGroup(
     ),
 )  # fmt: skip
 PICTURE = MetricGroup(
-    "RGBLike",
+    "Picture",
     "Does the mouth look as it should, and is the rest of the picture untouched?",
     (
         Metric("sharpness", "sharpness", 2,

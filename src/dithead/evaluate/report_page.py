@@ -29,7 +29,7 @@ class _Card:
 
 _CARDS = (
     _Card("lip_correlation", "Lips follow the speech", "correlation with the true lips; best is 1", 1.0),
-    _Card("sync_confidence", "RGBLike fits the sound", "confidence of the sync expert; larger is better", None),
+    _Card("sync_confidence", "Picture fits the sound", "confidence of the sync expert; larger is better", None),
     _Card("cross_driver_correlation", "Lips follow another clip's speech", "correlation with its lips; best is 1", 1.0),
     _Card("cross_source_partial", "Source's lips show through", "partial correlation, other speech; best is 0", 0.0),
     _Card("silent_aperture_ratio", "Lips move in silence", "relative to the speaking source; best is 0", 0.0),

@@ -9,6 +9,6 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]
-RGBLike: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB or (H, W, 4) RGBA
+Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB or (H, W, 4) RGBA
 Colour: TypeAlias = tuple[float, float, float]  # linear RGB, each channel in 0..1
 RNG: TypeAlias = np.random.Generator

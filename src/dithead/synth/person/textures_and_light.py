@@ -18,7 +18,7 @@ from dithead.synth.scene.renderer import Renderer
 from dithead.synth.scene.setting import Light
 from dithead.synth.skin import paint
 from dithead.synth.skin.skin_record import load_skin
-from dithead.synth.types import RNG, Floats, RGBLike
+from dithead.synth.types import RNG, Floats, Picture
 
 # Numbers of directions in which visibility is measured.
 _SKY_RAYS, _KEY_RAYS, _FILL_RAYS = 40, 10, 6
@@ -54,7 +54,7 @@ def upload_textures(renderer: Renderer, identity: Identity, folder: Path, rng: R
         renderer.upload_texture("hair", paint.hair_picture(texture("hair", file)))
 
 
-def skin_picture(identity: Identity, folder: Path, rng: RNG, skins: Path | None) -> RGBLike:
+def skin_picture(identity: Identity, folder: Path, rng: RNG, skins: Path | None) -> Picture:
     """Return the person's skin, painted or real; the arguments are those of `upload_textures`."""
     if not identity.photo:
         return paint.paint_skin(identity, folder, rng)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from dithead.synth.noise import fractal_noise
-from dithead.synth.types import Floats, RGBLike
+from dithead.synth.types import Floats, Picture
 
 RNG = np.random.Generator
 SIZE = 384
@@ -24,7 +24,7 @@ _BOOKS = ((5, 0.65), (215, 0.5), (140, 0.35), (30, 0.45), (42, 0.2), (0, 0.05), 
 _SCREENS = ((197, 0.75), (210, 0.65), (130, 0.6), (0, 0.0), (220, 0.3))
 
 
-def backdrop(rng: RNG, white_balance: tuple[float, float, float]) -> RGBLike:
+def backdrop(rng: RNG, white_balance: tuple[float, float, float]) -> Picture:
     """Paint a background as the camera that records the face sees it.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dithead.synth.scene.backdrop import backdrop, random_colour
-from dithead.synth.types import RNG, RGBLike
+from dithead.synth.types import RNG, Picture
 
 Triple = tuple[float, float, float]
 
@@ -48,7 +48,7 @@ class Setting:
     """A light, a background picture, where the camera stands and how good it is, and what the person wears."""
 
     light: Light
-    background: RGBLike
+    background: Picture
     distance: float  # decimetres from the camera to the face
     height: float  # decimetres that the picture spans at the face
     shift: tuple[float, float]  # decimetres of the face from the picture's centre: right, up

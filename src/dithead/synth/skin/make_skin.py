@@ -24,7 +24,7 @@ from dithead.synth.skin.paint import head_area, luminance, read_picture, to_byte
 from dithead.synth.skin.reflectance import estimate_reflectance
 from dithead.synth.skin.skin_record import SkinRecord
 from dithead.synth.skin.views import Footage, choose_views, select_clips
-from dithead.synth.types import Colour, Floats, RGBLike
+from dithead.synth.types import Colour, Floats, Picture
 from dithead.types import Wave
 
 _EXPOSURE = 0.95  # reflectance over a face's linear brightness in pictures exposed as cameras do; our choice
@@ -35,7 +35,7 @@ _MALE_PITCH = 160.0  # hertz below which a voice counts as a man's
 _COMPARED_SIDE = 128  # side of the pictures in which painted skins are compared
 
 
-def make_skin(atlas: SkinAtlas, name: str, clips: Sequence[Footage]) -> tuple[RGBLike, SkinRecord]:
+def make_skin(atlas: SkinAtlas, name: str, clips: Sequence[Footage]) -> tuple[Picture, SkinRecord]:
     """Make one person's skin.
 
     Args:
@@ -152,7 +152,7 @@ def voice_pitch(wave: Wave) -> float | None:
     return float(np.median(found)) if len(found) >= 8 else None
 
 
-def _finished_picture(skin: Floats, name: str) -> RGBLike:
+def _finished_picture(skin: Floats, name: str) -> Picture:
     """The skin (A, A, 3) as `paint.paint_skin` makes them: square root of the reflectance, relief in alpha."""
     grey = cv2.cvtColor(np.asarray(skin / np.maximum(skin.mean(axis=(0, 1)), 1e-3), np.float32), cv2.COLOR_RGB2GRAY)
     relief = grey - cv2.GaussianBlur(grey, (0, 0), 6)

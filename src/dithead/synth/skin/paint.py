@@ -17,7 +17,7 @@ from dithead.errors import DataError
 from dithead.synth.head.assets import find_texture
 from dithead.synth.head.identity import Identity
 from dithead.synth.noise import fractal_noise
-from dithead.synth.types import RNG, Colour, Floats, RGBLike
+from dithead.synth.types import RNG, Colour, Floats, Picture
 
 SKIN_SIZE = 1024
 """A: side of the skin picture in pixels; our choice."""
@@ -29,7 +29,7 @@ CAMERA_GAMMA = 2.2
 """Exponent between a picture's values and linear light, an approximation of sRGB."""
 
 
-def read_picture(path: Path) -> RGBLike:
+def read_picture(path: Path) -> Picture:
     """Read a picture as RGB or RGBA.
 
     Raises:
@@ -54,7 +54,7 @@ def head_uv(uv: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def detail_picture(size: int = 512) -> RGBLike:
+def detail_picture(size: int = 512) -> Picture:
     """Paint the detail (size, size, 4) that all skins share, tileable; mid-grey is neutral.
 
     The channels are low noise, pores, stubble and blotches.
@@ -67,7 +67,7 @@ def detail_picture(size: int = 512) -> RGBLike:
     return to_bytes(np.stack([low, pores, stubble, blotches], axis=-1))
 
 
-def to_bytes(x: NDArray[np.floating[Any]]) -> RGBLike:
+def to_bytes(x: NDArray[np.floating[Any]]) -> Picture:
     """Convert values in 0..1 to bytes."""
     return np.asarray(np.clip(x * 255 + 0.5, 0, 255), np.uint8)
 
@@ -89,7 +89,7 @@ def _short_hairs(rng: RNG, size: int, count: int) -> Floats:
     return field.astype(np.float32) / np.float32(255)
 
 
-def head_area(texture: RGBLike) -> Floats:
+def head_area(texture: Picture) -> Floats:
     """Cut the head out of a body texture and enlarge it: (A, A, 3) linear reflectance."""
     height, width = texture.shape[:2]
     cut = texture[int((1 - V_MAX) * height) :, int(U_MIN * width) :, :3].astype(np.float32) / 255
@@ -97,7 +97,7 @@ def head_area(texture: RGBLike) -> Floats:
     return np.asarray(np.clip(big, 0, 1) ** CAMERA_GAMMA, np.float32)
 
 
-def paint_skin(identity: Identity, folder: Path, rng: RNG) -> RGBLike:
+def paint_skin(identity: Identity, folder: Path, rng: RNG) -> Picture:
     """Paint the skin of a person.
 
     Args:
@@ -145,7 +145,7 @@ def _add_marks(skin: Floats, identity: Identity, rng: RNG) -> Floats:
     return np.asarray(skin * (1 - shade * np.array([0.55, 0.72, 0.8], np.float32)), np.float32)
 
 
-def hair_picture(path: Path) -> RGBLike:
+def hair_picture(path: Path) -> Picture:
     """Read a hair texture as brightness relative to its mean (mid-grey) in RGB and coverage in alpha."""
     raw = read_picture(path)
     if raw.shape[2] == 3:
@@ -158,7 +158,7 @@ def hair_picture(path: Path) -> RGBLike:
     return to_bytes(np.dstack([np.repeat(np.clip(relative / 2, 0, 1)[..., None], 3, axis=2), alpha]))
 
 
-def eye_picture(path: Path, redness: float) -> RGBLike:
+def eye_picture(path: Path, redness: float) -> Picture:
     """Read an eye texture, less saturated and with a reddened sclera.
 
     Args:

@@ -11,7 +11,7 @@ import cv2
 
 from dithead.errors import DataError, OutputError
 from dithead.synth.skin.paint import read_picture
-from dithead.synth.types import Colour, RGBLike
+from dithead.synth.types import Colour, Picture
 
 SKINS_FOLDER = "skins"
 """Name of the folder of real skins in a corpus."""
@@ -48,7 +48,7 @@ class SkinRecord:
     error: float
 
 
-def write_skin(folder: Path, picture: RGBLike, record: SkinRecord) -> None:
+def write_skin(folder: Path, picture: Picture, record: SkinRecord) -> None:
     """Write a skin; the record comes last, because it marks the skin as complete.
 
     Args:
@@ -67,7 +67,7 @@ def write_skin(folder: Path, picture: RGBLike, record: SkinRecord) -> None:
         raise OutputError(f"{folder}: cannot write ({error.strerror or error})") from error
 
 
-def load_skin(folder: str | Path, name: str) -> tuple[RGBLike, SkinRecord]:
+def load_skin(folder: str | Path, name: str) -> tuple[Picture, SkinRecord]:
     """Read a skin that `write_skin` wrote.
 
     Raises:

@@ -46,8 +46,9 @@ ALLOWED: dict[str, set[str]] = {
     "inference": CORE | {"options", "prepare"},
     "evaluate": CORE | {"options", "prepare", "train", "inference"},
     "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
+    "serve": CORE | {"options", "prepare", "inference"},
+    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "serve"},
+    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "serve", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

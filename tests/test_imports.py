@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors"}
+BASE = {"types", "errors", "limits", "stages"}
 CORE = BASE | {
     "option_fields",
     "engine",
@@ -21,6 +21,7 @@ CORE = BASE | {
     "config",
     "device",
     "hub",
+    "model_folder",
     "checkpoint",
 }
 
@@ -28,27 +29,39 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "limits": {"errors"},
+    "stages": set(),
     "option_fields": {"errors"},
-    "engine": BASE,
+    "engine": BASE | {"option_fields"},
     "media": BASE,
     "face": BASE,
     "models": BASE,
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
+    "provenance": BASE | {"option_fields", "media", "face"},
     "synth": BASE | {"option_fields", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
+    "model_folder": BASE,
     "options": BASE | {"option_fields", "hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "inference": CORE | {"options", "prepare"},
-    "evaluate": CORE | {"options", "prepare", "train", "inference"},
+    "inference": CORE | {"options", "prepare", "provenance"},
+    "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
+    "bench": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate"},
     "doctor": CORE | {"synth"},
+<<<<<<< HEAD
     "serve": CORE | {"options", "prepare", "inference"},
     "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "serve"},
     "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "serve", "commands"},
+=======
+    "commands": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor"},
+    "cli": CORE
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
+>>>>>>> main
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

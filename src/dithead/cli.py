@@ -14,7 +14,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+<<<<<<< HEAD
 from dithead.commands import measure, prepare, serve, synthetic, talk
+=======
+from dithead.commands import bench, measure, prepare, synthetic, talk
+>>>>>>> main
 from dithead.commands.shared import Json, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError
@@ -65,7 +69,7 @@ for _command in (synthetic.synth, synthetic.voices):
     app.command()(_command)
 
 
-for _measure in (measure.evaluate, measure.score, measure.compare, measure.study):
+for _measure in (measure.evaluate, measure.score, measure.compare, measure.study, bench.bench):
     app.command()(_measure)
 
 

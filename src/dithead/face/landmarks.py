@@ -16,6 +16,7 @@ from dithead.face.networks.detector import FULL_RANGE, Detector
 from dithead.face.networks.face_model import FaceModel
 from dithead.face.networks.region import Points
 from dithead.face.networks.region_tracker import RegionTracker
+from dithead.stages import stage
 from dithead.types import RGB, Landmarks
 
 MAX_FACES = 4
@@ -65,7 +66,8 @@ class FaceLandmarker:
         Raises:
             ModelError: A network's file is damaged, or LiteRT is not installed.
         """
-        faces = self._detect_all(image) or self._detect_small(image)
+        with stage("landmarks"):
+            faces = self._detect_all(image) or self._detect_small(image)
         return sorted(faces, key=face_area, reverse=True)
 
     def track(self, image: RGB) -> Landmarks | None:
@@ -78,11 +80,24 @@ class FaceLandmarker:
         """
         if self._tracker is None:
             self._tracker = RegionTracker(self._networks(), count=1)
-        faces = self._tracker.step(image)
+        with stage("landmarks"):
+            faces = self._tracker.step(image)
         return _in_pixels(faces[0], image) if faces else None
 
+    def track_all(self, image: RGB) -> list[Landmarks]:
+        """Return landmarks (478, 3) of all faces that are being followed, up to ``max_faces``, in no certain order.
+
+        Near faces that appear are found and followed too. Use either this or ``track`` along one video.
+
+        Raises:
+            ModelError: A network's file is damaged, or LiteRT is not installed.
+        """
+        if self._tracker is None:
+            self._tracker = RegionTracker(self._networks(), self.max_faces)
+        return [_in_pixels(face, image) for face in self._tracker.step(image)]
+
     def reset(self) -> None:
-        """Forget the face that is being followed."""
+        """Forget the faces that are being followed."""
         if self._tracker is not None:
             self._tracker.reset()
 

@@ -25,6 +25,7 @@ from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetect
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.result import FrameSpan
 from dithead.media.video import VideoFrame
+from dithead.stages import stage
 from dithead.types import RGB, Landmarks, MaskKind
 
 SMALLEST_EYES = 16.0
@@ -44,6 +45,7 @@ class VideoAnalysis:
     tracklets: list[Tracklet]
     passed_through: list[FrameSpan]
     damaged: list[FrameSpan] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # what of the source was changed for display, or is odd
 
     @property
     def frames(self) -> int:
@@ -108,10 +110,10 @@ def analyse_video(
             yield analyser.picture
 
     if settings.choice is None:
-        for seen in track_faces(pixels(), landmarker):
+        for seen in track_faces(pixels(), landmarker, lambda: current[0].new_size):
             analyser.step(current[0], {0: seen.landmarks}, seen.shot)
     else:
-        for faces, shot in follow_faces(pixels(), settings.choice, landmarker):
+        for faces, shot in follow_faces(pixels(), settings.choice, landmarker, lambda: current[0].new_size):
             analyser.step(current[0], faces, shot)
     return analyser.finish()
 
@@ -132,6 +134,7 @@ class VideoAnalyser:
         self.tracklets: list[Tracklet] = []
         self.missed = bytearray()  # for each frame 0, or 1 + the index of its reason in ``_REASONS``
         self.damaged = bytearray()  # for each frame 0 or 1
+        self.remarks: dict[str, None] = {}  # in the order in which they came
 
     def step(self, frame: VideoFrame, faces: dict[int, Landmarks | None], shot: int) -> None:
         """Take one more frame.
@@ -149,6 +152,8 @@ class VideoAnalyser:
         worst = min(map(_REASONS.index, reasons), default=len(_REASONS) - 1) if all(reasons) else -1
         self.missed.append(1 + worst)
         self.damaged.append(frame.damaged)
+        if frame.remark:
+            self.remarks[frame.remark] = None
         self.stamps.append(frame.pts)
 
     def finish(self) -> VideoAnalysis:
@@ -164,7 +169,8 @@ class VideoAnalyser:
         self._report_hidden(missed)
         damaged = np.frombuffer(self.damaged, np.uint8)
         stamps = np.frombuffer(self.stamps, np.int64)
-        return VideoAnalysis(stamps, self.tracklets, _spans(missed, _REASONS), _spans(damaged, (DAMAGED,)))
+        passed, bad = _spans(missed, _REASONS), _spans(damaged, (DAMAGED,))
+        return VideoAnalysis(stamps, self.tracklets, passed, bad, list(self.remarks))
 
     def _report_hidden(self, missed: NDArray[np.uint8]) -> None:
         """Mark frames in which every mouth turned out to be hidden only when its whole tracklet was known."""
@@ -183,7 +189,8 @@ class VideoAnalyser:
             if number not in self.open:
                 self.open[number] = TrackletBuilder(index, number, self.settings.mask)
             finding = self._occluders(number, landmarks)
-            self.open[number].add(frame, landmarks, self.settings.size, finding)
+            with stage("samples"):
+                self.open[number].add(frame, landmarks, self.settings.size, finding)
             return finding.reason
         if number in self.open:
             self.open[number].skip()
@@ -203,7 +210,8 @@ class VideoAnalyser:
         for number in numbers:
             builder = self.open.pop(number)
             fades_in, fades_out = builder.start != self.shot_start, not (at_cut and builder.gap == 0)
-            self.tracklets.append(builder.close(self.settings.size, fades_in, fades_out, self.store))
+            with stage("references"):
+                self.tracklets.append(builder.close(self.settings.size, fades_in, fades_out, self.store))
 
 
 def unusable(landmarks: Landmarks | None) -> str:

@@ -14,11 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-<<<<<<< HEAD
-from dithead.commands import measure, prepare, serve, synthetic, talk
-=======
-from dithead.commands import bench, measure, prepare, synthetic, talk
->>>>>>> main
+from dithead.commands import bench, measure, prepare, serve, synthetic, talk
 from dithead.commands.shared import Json, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError

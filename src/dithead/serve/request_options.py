@@ -81,9 +81,11 @@ def check_options(given: Mapping[str, Any]) -> None:
         ConfigError: What ``dithead.generate`` would say.
     """
     from dithead.inference.analyse.multi_face import FaceChoice
+    from dithead.media.picture import parse_colour
 
     options = GenerateOptions(**{name: value for name, value in given.items() if name != "model"})
     FaceChoice.parse(options.face)
+    parse_colour(options.background)
 
 
 def described_options() -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ class Worker:
 
     def _load_models(self) -> bool:
         """Load every model; while one does not load, jobs wait. Returns False when the worker is stopped."""
-        from dithead.inference.pipeline import load_talker
+        from dithead.inference.background_model import load_talker
 
         while not self.runner.stop.is_set():
             try:

@@ -56,7 +56,7 @@ def test_every_option_is_offered_or_kept_by_the_server(server):
         ({"crf": 99}, "options.crf: input should be less than or equal to 51"),
         ({"fit": "stretch"}, "options.fit: input should be 'bounce', 'loop', 'freeze', 'silence' or 'cut'"),
         ({"face": "nose"}, "unknown face 'nose'; give largest, left, right, all, a number from 1, or X,Y in pixels"),
-        ({"background": "nocolour"}, BACKGROUND),
+        ({"background": "nocolour"}, "unknown colour 'nocolour'; give a name such as white, or #RRGGBB"),
         ({"speed": 2}, "options.speed: extra inputs are not permitted"),
         ({"device": "cuda"}, "options.device: extra inputs are not permitted"),
         ({"model": "/etc"}, "options.model: input should be 'small'"),

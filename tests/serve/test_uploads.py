@@ -144,8 +144,8 @@ def test_limits_of_size_length_pixels_and_count(make_server, files):
         429, "there are 1 uploads already; delete some of them"
     )  # fmt: skip
     tiny = make_server(max_megapixels=0.01, max_uploads=9)
-    answer = tiny.client.post("/v1/uploads", params={"name": "m.png"}, content=files["mia.png"].read_bytes())
-    assert answer.json()["detail"] == "m.png: a frame has 0.1 megapixels; this server takes 0.01 at most"
+    answer = tiny.client.post("/v1/uploads", params={"name": "m.mp4"}, content=files["mia.mp4"].read_bytes())
+    assert answer.json()["detail"] == "m.mp4: a frame has 0.1 megapixels; this server takes 0.01 at most"
 
 
 def _wave(seconds: float, folder: Path) -> bytes:
@@ -166,7 +166,7 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused_by_its_head(tmp_path):
     bomb.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**5))) + chunk(b"IEND", b"")
     )
-    with pytest.raises(Exception, match="bomb.png: (a frame has 3600.0 megapixels|not a media file)"):
+    with pytest.raises(Exception, match="bomb.png: claims more pixels than are read"):
         inspect_file(bomb, 60.0, 9e6)
 
 

@@ -36,33 +36,55 @@ class Face:
 
 
 def inspect_file(path: Path, longest: float, most_pixels: float) -> Media:
-    """What a file holds, judged by its content; its name says nothing."""
-    from dithead.media.audio import probe_audio
+    """Find out what a file holds.
+
+    Args:
+        path: The file.
+        longest: Seconds that it may last.
+        most_pixels: Pixels that a frame of a film may have; stills may have what ``dithead.limits`` allows.
+
+    Raises:
+        MediaError: It is no picture, video or sound that can be read.
+        ConfigError: It is longer or larger than the server takes.
+    """
     from dithead.media.files import open_media
+    from dithead.media.picture import describe_picture
+    from dithead.media.video import probe, video_stream
+
+    if (picture := describe_picture(path)) is not None:
+        if not picture.still:
+            _check(path, picture.seconds, longest, picture.width * picture.height, most_pixels)
+        kind: Literal["video", "picture"] = "picture" if picture.still else "video"
+        mime = f"image/{picture.kind.lower()}"
+        return Media(kind, picture.seconds, picture.width, picture.height, float(probe(path).fps), mime=mime)
+    with open_media(path) as media:
+        has_picture = any(not s.disposition & s.disposition.attached_pic for s in media.streams.video)
+        has_sound, container = bool(media.streams.audio), media.format.name
+        context = video_stream(media, path).codec_context if has_picture else None
+        pixels = 0 if context is None else context.width * context.height
+        seconds = _seconds(media)
+        _check(path, seconds, longest, pixels, most_pixels)
+    return _film_or_sound(path, seconds, _mime(container, has_picture), has_picture, has_sound)
+
+
+def _film_or_sound(path: Path, seconds: float, mime: str, has_picture: bool, has_sound: bool) -> Media:
+    """Decode the beginning of each stream, so that a damaged file is refused at once."""
+    from dithead.media.audio import probe_audio
     from dithead.media.video import probe
 
-    with open_media(path) as media:
-        pictures = [s for s in media.streams.video if not s.disposition & s.disposition.attached_pic]
-        sounds = bool(media.streams.audio)
-        mime = _mime(media.format.name, bool(pictures), path)
-        for stream in pictures[:1]:
-            _check_pixels(path, stream.codec_context.width * stream.codec_context.height, most_pixels)
-        seconds = _seconds(media)
-    if sounds:
+    if not has_picture and not has_sound:
+        raise MediaError(f"{path}: has neither a picture nor sound; give a video, a picture or speech")
+    if has_sound:
         probe_audio(path)
-    if seconds > longest:
-        raise ConfigError(f"{path}: lasts {seconds / 60:.1f} min; this server takes {longest / 60:g} at most")
-    if not pictures:
-        if not sounds:
-            raise MediaError(f"{path}: has neither a picture nor sound; give a video, a picture or speech")
+    if not has_picture:
         return Media("audio", seconds, has_audio=True, mime=mime)
     info = probe(path)
-    _check_pixels(path, info.width * info.height, most_pixels)
-    kind: Literal["video", "picture"] = "picture" if info.still else "video"
-    return Media(kind, 0.0 if info.still else seconds, info.width, info.height, float(info.fps), sounds, mime)
+    return Media("video", seconds, info.width, info.height, float(info.fps), has_sound, mime)
 
 
-def _check_pixels(path: Path, pixels: int, most: float) -> None:
+def _check(path: Path, seconds: float, longest: float, pixels: int, most: float) -> None:
+    if seconds > longest:
+        raise ConfigError(f"{path}: lasts {seconds / 60:.1f} min; this server takes {longest / 60:g} at most")
     if pixels > most:
         raise ConfigError(
             f"{path}: a frame has {pixels / 1e6:.1f} megapixels; this server takes {most / 1e6:g} at most"
@@ -83,20 +105,13 @@ def _seconds(media: Any) -> float:
 
 
 _MIMES = {
-    "mov": "video/mp4", "matroska": "video/webm", "avi": "video/x-msvideo", "png_pipe": "image/png",
-    "jpeg_pipe": "image/jpeg", "webp_pipe": "image/webp", "wav": "audio/wav", "mp3": "audio/mpeg",
+    "mov": "video/mp4", "matroska": "video/webm", "avi": "video/x-msvideo", "wav": "audio/wav", "mp3": "audio/mpeg",
     "flac": "audio/flac", "ogg": "audio/ogg",
 }  # fmt: skip
 """Type of the content for browsers by FFmpeg's name of the container; all others are sent as bytes."""
-_SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
-def _mime(container: str, has_picture: bool, path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(12)
-    for signature, mime in _SIGNATURES.items():
-        if head.startswith(signature):
-            return mime
+def _mime(container: str, has_picture: bool) -> str:
     mime = next((mime for name, mime in _MIMES.items() if name in container.split(",")), Media.mime)
     return mime if has_picture else mime.replace("video/", "audio/")
 
@@ -107,6 +122,11 @@ _MOST_SHOTS = 12
 
 
 def find_faces(path: Path, folder: Path) -> list[Face]:
+    """Find the faces of the first shots, and write a thumbnail of each to a folder.
+
+    Raises:
+        FaceError: There is no face.
+    """
     from dithead.inference.analyse.face_sheet import shots_with_faces
 
     found: list[Face] = []

@@ -55,8 +55,11 @@ def test_every_option_is_offered_or_kept_by_the_server(server):
     [
         ({"crf": 99}, "options.crf: input should be less than or equal to 51"),
         ({"fit": "stretch"}, "options.fit: input should be 'bounce', 'loop', 'freeze', 'silence' or 'cut'"),
-        ({"face": "nose"}, "unknown face 'nose'; give largest, left, right, all, a number from 1, or X,Y in pixels"),
-        ({"background": "nocolour"}, "unknown colour 'nocolour'; give a name such as white, or #RRGGBB"),
+        ({"face": "nose"}, "face must be largest, left, right, all, a number from 1, or X,Y in pixels, not 'nose'"),
+        (
+            {"background": "nocolour"},
+            "background must be the name of a colour, such as white, or #RRGGBB, not 'nocolour'",
+        ),
         ({"speed": 2}, "options.speed: extra inputs are not permitted"),
         ({"device": "cuda"}, "options.device: extra inputs are not permitted"),
         ({"model": "/etc"}, "options.model: input should be 'small'"),
@@ -246,6 +249,10 @@ def test_speakers_have_speech_of_their_own(server, files):
     assert job["inputs"]["speaker 1"]["name"] == "ben.wav"
     server.work()
     assert server.job(job["id"])["state"] == "done"
+    job = server.add(files, audio=None, speakers={"1": {"upload": speech["id"]}}, background_sound="source")
+    assert job["options"]["background_sound"] == "source"
+    answer = server.client.post("/v1/jobs", json=server.body(files, audio=None))
+    assert answer.json()["detail"] == "give audio, or speakers with speech of their own"
     job = server.add(files, speakers={"7": {"upload": speech["id"]}})
     server.work()
     assert "no face 7" in server.job(job["id"])["error"]

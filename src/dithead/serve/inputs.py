@@ -76,8 +76,11 @@ class InputFinder:
             ConfigError: A file cannot be what the job wants of it.
             MediaError: A file of a folder cannot be read.
         """
-        wanted = {"video": request.video, "audio": request.audio}
+        wanted = {"video": request.video}
+        wanted |= {} if request.audio is None else {"audio": request.audio}
         wanted |= {f"speaker {number}": speech for number, speech in request.speakers.items()}
+        if isinstance(request.background_sound, FileReference):
+            wanted["background_sound"] = request.background_sound
         found = {role: self._find(owner, role, reference) for role, reference in wanted.items()}
         for role, file in found.items():
             _check_use(role, file)

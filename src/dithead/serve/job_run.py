@@ -137,9 +137,11 @@ class JobRunner:
         progress = ProgressFile(folder / PROGRESS, self._check)
         options = dict(row["options"])
         speakers = {int(role.split()[1]): each.inside(folder) for role, each in inputs.items() if " " in role}
+        if "background_sound" in inputs:
+            options["background_sound"] = inputs["background_sound"].inside(folder)
         made = generate(
             inputs["video"].inside(folder),
-            inputs["audio"].inside(folder),
+            inputs["audio"].inside(folder) if "audio" in inputs else None,
             folder / RESULT,
             model=self.talkers[options.pop("model", next(iter(self.options.offered)))],
             speakers=speakers or None,

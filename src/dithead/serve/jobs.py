@@ -156,7 +156,7 @@ class JobStore:
             "state": "queued",
             "created": time.time(),
             "inputs": inputs,
-            "options": given,
+            "options": given | ({"background_sound": "source"} if request.background_sound == "source" else {}),
             "webhook": request.webhook,
             "attempts": 0,
             "bytes": folder_size(folder),

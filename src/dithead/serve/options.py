@@ -11,7 +11,8 @@ from pathlib import Path
 
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
-from dithead.option_fields import check_values, option
+from dithead.option_fields import option
+from dithead.option_values import settle
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MIB, GIB = 2**20, 2**30
@@ -31,7 +32,7 @@ class StorageOptions:
     )
 
     def __post_init__(self) -> None:
-        check_values(self)
+        settle(self)
         if self.database and not self.database.startswith(("postgresql://", "postgres://")):
             raise ConfigError("database must begin with postgresql://; leave it out for SQLite in the data folder")
 

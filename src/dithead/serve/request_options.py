@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import Field as DataclassField
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from dithead.option_fields import choices_of, option_fields, value_types
+from dithead.option_fields import accepts_none, choices_of, option_fields, value_types
 from dithead.options import GenerateOptions
 
-BY_SERVER = ("model", "device", "speakers")
-"""Options that a request cannot set as they are: the server chooses the device and offers models by name, and speakers
-are files, which a job names beside its video."""
+BY_SERVER = ("model", "device", "speakers", "background_sound", "sheet")
+"""Options that a request cannot set as they are: the server chooses the device and offers models by name; speakers and
+background sound are files, which a job names beside its video; and a sheet of stills would be a file of the server."""
 _PLAIN = (bool, int, float, str)
 
 
@@ -52,14 +52,14 @@ def options_model(models: tuple[str, ...] = ()) -> type[BaseModel]:
 def _field(each: DataclassField[Any]) -> tuple[Any, Any]:
     """An option's type and default for pydantic, with its range and its help."""
     choices = choices_of(GenerateOptions, each)
-    kind: Any = Literal[choices] if choices else _united(each)
-    if each.default is None:
+    kind: Any = Literal[choices] if choices else Union[tuple(_bounded(each, kind) for kind in _kinds(each))]  # noqa: UP007
+    if accepts_none(GenerateOptions, each):
         kind = kind | None
     return kind, Field(each.default, description=each.metadata["help"])
 
 
-def _united(each: DataclassField[Any]) -> Any:
-    kind = _kinds(each)[0]
+def _bounded(each: DataclassField[Any], kind: Any) -> Any:
+    """One type of an option's values with its limits."""
     low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
     if kind in (int, float):
         details: dict[str, Any] = {"le": high if high is not None else _largest(kind)}
@@ -80,12 +80,7 @@ def check_options(given: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: What ``dithead.generate`` would say.
     """
-    from dithead.inference.analyse.multi_face import FaceChoice
-    from dithead.media.picture import parse_colour
-
-    options = GenerateOptions(**{name: value for name, value in given.items() if name != "model"})
-    FaceChoice.parse(options.face)
-    parse_colour(options.background)
+    GenerateOptions(**{name: value for name, value in given.items() if name != "model"})
 
 
 def described_options() -> list[dict[str, Any]]:
@@ -93,7 +88,8 @@ def described_options() -> list[dict[str, Any]]:
     described = []
     for each in offered_options():
         choices = choices_of(GenerateOptions, each)
-        kind = "choice" if choices else _kinds(each)[0].__name__
+        kinds = _kinds(each)
+        kind = "choice" if choices else kinds[0].__name__ if len(kinds) == 1 else "str"
         limits = {name: each.metadata[name] for name in ("minimum", "maximum") if name in each.metadata}
         text = {"name": each.name, "help": each.metadata["help"], "default": each.default}
         described.append(text | {"kind": kind, "choices": list(choices)} | limits)

@@ -37,11 +37,16 @@ class JobRequest(_Strict):
     """A video to be made: whose face, what is said, and how."""
 
     video: FileReference = Field(description="A video, or a picture, of the person.")
-    audio: FileReference = Field(description="The speech: an audio file, or a video's sound.")
+    audio: FileReference | None = Field(
+        None, description="The speech: an audio file, or a video's sound. Speakers with speech of their own need none."
+    )
     speakers: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d?$")], FileReference] = Field(
         default_factory=dict,
         max_length=20,
-        description="Speech of its own for each numbered face, while the audio is what is heard.",
+        description="Speech of its own for each numbered face; heard is the audio, or their mix where none is given.",
+    )
+    background_sound: FileReference | Literal["source"] | None = Field(
+        None, description="Sound under the speech, such as music: a file, or `source`, the video's own sound."
     )
     consent: Literal[True] = Field(
         description="The person shown and the speaker have agreed to this video; nothing is made without it."
@@ -50,6 +55,12 @@ class JobRequest(_Strict):
     webhook: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         None, description="Address that is called when the job ends; its host must be allowed by the server."
     )
+
+    @model_validator(mode="after")
+    def _has_speech(self) -> JobRequest:
+        if self.audio is None and not self.speakers:
+            raise ValueError("give audio, or speakers with speech of their own")
+        return self
 
 
 class Progress(BaseModel):

@@ -157,9 +157,8 @@ def get_file(
 ) -> FileResponse:
     """Return a file that the job was given, to be shown beside the result."""
     row = state.jobs.row(owner, job_id)
-    given = inputs_of(row["inputs"])[role]
-    path = given.inside(state.storage.job(job_id))
-    if not path.is_file():
+    given = inputs_of(row["inputs"]).get(role)
+    if given is None or not (path := given.inside(state.storage.job(job_id))).is_file():
         raise not_found("file")
     return FileResponse(path, media_type=str(given.media["mime"]))
 

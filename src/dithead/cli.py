@@ -14,10 +14,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import bench, measure, prepare, synthetic, talk
+from dithead.commands import bench, measure, prepare, serve, synthetic, talk
 from dithead.commands.shared import Json, complain, out
 from dithead.commands.train import train
-from dithead.errors import DitheadError
+from dithead.errors import DitheadError, explain_import
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -36,6 +36,11 @@ class _Commands(TyperGroup):
             path = error.ctx.command_path if error.ctx else "dithead"
             complain(f"{' '.join(error.format_message().splitlines())} (see {path} --help)")
             raise typer.Exit(USAGE_ERROR) from None
+        except ImportError as error:
+            if (explained := explain_import(error)) is None:
+                raise
+            complain(str(explained))
+            raise typer.Exit(USAGE_ERROR) from None
         except KeyboardInterrupt as interrupt:
             kept = "".join(f"; {note}" for note in getattr(interrupt, "__notes__", ()))
             then = "goes on from there" if kept else "resumes or starts again"
@@ -48,15 +53,19 @@ app = typer.Typer(
     name="dithead",
     help="Make a person in a video speak a given speech track.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
+app.add_typer(serve.keys, name="keys")
 
 
 for _command in (talk.generate, talk.faces):
     app.command(epilog=getattr(_command, "epilog", None))(_command)
+
+
+for _serve in (serve.serve, serve.worker):
+    app.command()(_serve)
 
 
 for _prepare in (prepare.prepare, prepare.shard):

@@ -75,6 +75,7 @@ def _parameter(cls: type[Any], each: Field[Any]) -> inspect.Parameter:
         envvar=each.metadata.get("envvar"),
         show_default=False if is_hidden else shown_default(each.default),
         metavar=" " if kind is bool else each.metadata.get("value") or "|".join(choices_of(cls, each)) or _value(kind),
+        autocompletion=_completer(choices_of(cls, each)),
     )
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -89,6 +90,11 @@ def _value(kind: Any) -> str:
     """What stands for a value in ``--help``."""
     inner = get_args(kind)[0] if get_origin(kind) is list else kind
     return {int: "N", float: "NUMBER", Path: "FILE"}.get(inner, "TEXT")
+
+
+def _completer(choices: tuple[str, ...]) -> Callable[[str], list[str]] | None:
+    """What a shell offers for the value of an option; None, its own way, where any value will do."""
+    return (lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]) if choices else None
 
 
 def _parsed_type(cls: type[Any], each: Field[Any]) -> Any:

@@ -19,6 +19,7 @@ from dithead.media.picture import WHITE
 from dithead.media.video import VideoFrame, read_frames, read_span
 from dithead.options import Fit
 
+_ROUNDING = 1e-6  # frames by which a time in seconds may miss a frame through rounding
 _BACKWARDS = 24  # frames held at once when a video is played backwards
 
 
@@ -44,8 +45,8 @@ class SourceClip:
         whole = self.info.frames or round(self.info.duration * fps)
         if not whole:
             return None
-        stop = whole if self.end is None else min(whole, ceil(Fraction(self.end) * fps))
-        return max(1, stop - ceil(Fraction(self.start) * fps))
+        stop = whole if self.end is None else min(whole, ceil(self.end * float(fps) - _ROUNDING))
+        return max(1, stop - ceil(self.start * float(fps) - _ROUNDING))
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""

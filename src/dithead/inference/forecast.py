@@ -25,7 +25,7 @@ from dithead.progress import Progress, tell
 
 _FIRST_GUESS = 0.25  # seconds a frame of 512 x 512, two Zen 4 cores, 2026-11-29 (docs/results/inference.md)
 _PIXELS_GUESS = 0.5  # by which power of the number of pixels that grows (1080p against 512 x 512, same page)
-_PROBE_SECONDS = 0.010  # that ``_probe`` takes on that machine
+_PROBE_SECONDS = 0.035  # that ``_probe`` takes on that machine, beside other work
 _NEW = 0.5  # weight of the last job against those before it (our choice)
 _FEWEST = 20  # frames below which a job says little about the speed (our choice)
 

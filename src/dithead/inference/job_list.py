@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
+from dithead.limits import parse_json, read_text, require_jobs
 from dithead.media.files import printable
 from dithead.option_fields import choices_of, option_fields, value_types
 from dithead.options import GenerateJob, GenerateOptions
@@ -34,10 +34,14 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".jsonl"):
         raise ConfigError(f"{printable(path)}: give jobs as .csv or .jsonl")
-    text = _text(path)
+    text = read_text(path, printable(path), ConfigError)
+    require_jobs(printable(path), text.count("\n") + 1)
     if path.suffix.lower() == ".csv":
         found = csv.DictReader(io.StringIO(text), restkey="(cells beyond the header)")
-        rows: list[Any] = [{k: v for k, v in row.items() if v} for row in found]
+        try:
+            rows: list[Any] = [{k: v for k, v in row.items() if v} for row in found]
+        except csv.Error as error:
+            raise ConfigError(f"{printable(path)}: is no table ({error})") from None
         rows = [row for row in rows if row]
     else:
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -60,7 +64,7 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
     """
     path = Path(path)
     try:
-        found = json.loads(_text(path))
+        found = parse_json(read_text(path, printable(path), ConfigError))
     except ValueError:
         found = None
     if not isinstance(found, dict) or not found:
@@ -112,16 +116,9 @@ def _type_of(name: str) -> type:
     return plain
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{printable(path)}: cannot be read as text ({error.__class__.__name__})") from None
-
-
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         row = None
     if not isinstance(row, dict):

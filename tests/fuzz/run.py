@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz.targets import READERS, check, damaged_copy
 
 CRASHERS = Path(__file__).parent / "crashers"
-_PART, _HANGS = 60.0, 120.0  # seconds that one process works, and that one file may take
+_PART, _HANGS = 300.0, 1800.0  # seconds that one process works, and that one file may take
+_STEP = 10  # reads that are counted at once
 _SHARES = {"video": 3, "audio": 3, "picture": 4, "job list": 6, "analysis": 4, "model folder": 1}
 
 
@@ -40,7 +41,7 @@ def main(seconds: float, seed: int) -> None:
                 code = -1
             for line in (Path(folder) / "log").read_text().splitlines() if (Path(folder) / "log").exists() else []:
                 kind, name = json.loads(line)
-                (faults if kind == "fault" else total)[name] += 1 if kind == "fault" else 100
+                (faults if kind == "fault" else total)[name] += 1 if kind == "fault" else _STEP
             if code:
                 faults[f"the process ended with {code}"] += 1
                 _keep(Path(folder) / "now", f"died_{seed}")
@@ -49,7 +50,7 @@ def main(seconds: float, seed: int) -> None:
 
 
 def part(seconds: float, seed: int, folder: Path) -> None:
-    """Damage and read for some seconds; ``log`` has a line for every hundred reads and for every fault."""
+    """Damage and read for some seconds; ``log`` has a line for every ten reads and for every fault."""
     rng, end, count = random.Random(seed), time.monotonic() + seconds, Counter[str]()
     names, weights = list(READERS), [_SHARES[name] for name in READERS]
     with (folder / "log").open("a") as log:
@@ -58,14 +59,14 @@ def part(seconds: float, seed: int, folder: Path) -> None:
             shutil.rmtree(folder / "now", ignore_errors=True)
             (folder / "now").mkdir()
             path = damaged_copy(reader, rng, folder / "now")
-            before = count[reader] // 100
+            before = count[reader] // _STEP
             try:
                 count[reader] += check(path)
             except Exception as error:  # noqa: BLE001
                 count[reader] += 1
                 log.write(json.dumps(["fault", f"{reader} {path.suffix} {type(error).__name__}: {error}"[:200]]) + "\n")
                 _keep(folder / "now", f"{seed}_{sum(count.values())}")
-            for _ in range(count[reader] // 100 - before):
+            for _ in range(count[reader] // _STEP - before):
                 log.write(json.dumps(["reads", reader]) + "\n")
             log.flush()
 

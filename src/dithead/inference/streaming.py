@@ -29,6 +29,7 @@ from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedu
 from dithead.inference.synthesise.audio_features import feature_span
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
 from dithead.inference.synthesise.sampler import MouthSampler
+from dithead.inference.threads import each_on_one_thread, one_thread_each
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
@@ -79,10 +80,10 @@ class LiveHead:
             raise ConfigError("this model needs the whole speech at once; choose one whose audio encoder takes log-mel")
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         settings = AnalysisSettings(self.talker.size, self.talker.config.mask, FaceChoice.parse(self.options.face))
-        with OcclusionDetector() as detector:
+        with one_thread_each(), OcclusionDetector() as detector:
             used = detector if self.options.occlusion == "auto" else None
             self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
-        with TemporaryDirectory() as folder:
+        with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
 
     @property
@@ -111,7 +112,7 @@ class LiveHead:
         sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
-        for index, (item, planes) in enumerate(drawn):
+        for index, (item, planes) in enumerate(each_on_one_thread(drawn)):
             yield LiveFrame(index, item.time, planes)
 
 

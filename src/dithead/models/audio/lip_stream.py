@@ -14,7 +14,7 @@ from torch import Tensor
 from dithead.models.audio.lip_blocks import STEP_FRAMES, STEP_TOKENS, interpolated
 from dithead.models.audio.lip_predictor import LipPredictor
 from dithead.models.audio.mel import HOP, SAMPLE_RATE
-from dithead.models.audio.moonshine_layers import KERNEL, STATE, STRIDE, rotations
+from dithead.models.audio.moonshine_layers import KERNEL, STATE, STRIDE, MoonshineBlock, rotations
 
 _STEP = STEP_FRAMES * HOP  # samples
 _STATES, _SOUNDS = _STEP // STATE, _STEP // STRIDE  # of a step: states, and outputs of the first convolution
@@ -103,6 +103,7 @@ class LipStream:
         kept = slice(_STATES, (self.past + 1) * _STATES)
         outputs, keys, values = [], [], []
         for number, block in enumerate(layers.blocks):
+            assert isinstance(block, MoonshineBlock)
             before = (self._keys[number], self._values[number]) if place else None
             x, key, value = block.attend(x, self._rotation, place, before)
             outputs.append(x)

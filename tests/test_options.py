@@ -32,7 +32,7 @@ NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
     "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
     "fit": "loop", "start": 0.5, "end": 1.5, "idle": False, "interpolate": True, "detail": False, "batch": 2,
-    "crf": 20.0, "codec": "hevc", "lossless": True,
+    "crf": 20.0, "codec": "hevc", "lossless": True, "encoder": "nvenc", "encoder_preset": "veryfast",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 
@@ -206,6 +206,7 @@ def test_live_use_has_the_options_of_sampling() -> None:
         ({"occlusion": "maybe"}, "unknown occlusion 'maybe'; choose one of: auto, off"),
         ({"fit": "x"}, "unknown fit 'x'; choose one of: bounce, loop, freeze, silence, cut"),
         ({"codec": "vp9"}, "unknown codec 'vp9'; choose one of: h264, hevc"),
+        ({"encoder": "vp9"}, "unknown encoder 'vp9'; choose one of: auto, x264, x265, nvenc, qsv, videotoolbox, amf"),
         ({"crf": 60.0}, "crf must lie between 0 and 51, not 60"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
     ],

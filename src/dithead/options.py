@@ -12,7 +12,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from dithead.hub import DEFAULT_MODEL
-from dithead.media.quality import CODECS, DEFAULT_CRF
+from dithead.media.quality import CODECS, DEFAULT_CRF, ENCODERS, PRESETS, REALTIME
 from dithead.option_fields import check_values, option
 
 if TYPE_CHECKING:
@@ -80,6 +80,18 @@ class GenerateOptions(SamplingOptions):
     batch: int = option(8, "Frames drawn at once, at most.", minimum=1)
     crf: float = option(DEFAULT_CRF, "Quality of the one encode, 0 to 51; smaller is better.", minimum=0, maximum=51)
     codec: str = option("h264", "h264 or hevc.", choices=tuple(CODECS))
+    encoder: str = option(
+        "auto",
+        "auto (software: x264 or x265), or the graphics hardware: nvenc (NVIDIA), qsv (Intel), videotoolbox (Apple), "
+        "amf (AMD), where it has such an encoder.",
+        choices=ENCODERS,
+    )
+    encoder_preset: str = option(
+        REALTIME,
+        "realtime, or a preset of x264 and x265 from ultrafast to veryslow; veryfast takes three times as long and "
+        "makes files a quarter smaller at the same quality.",
+        choices=PRESETS,
+    )
     lossless: bool = option(False, "Encode without loss.")
 
 

@@ -34,7 +34,7 @@ from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
 from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import probe_audio
-from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
+from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
 from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
@@ -135,7 +135,10 @@ class _Prepared:
             )
         else:
             self.clip = SourceClip(Path(job.video), info, job.start, job.end)
-        self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
+        encoder = encoder_named(job.encoder, job.codec, lossless=job.lossless)
+        quality = EncoderOptions(job.crf, job.lossless, encoder, job.encoder_preset)
+        self.encoding = PictureEncoding(self.clip.info, quality)
+        self.encoding.require_encoder()
         _check_output(Path(job.output), self.clip.path, Path(job.audio))
         self.speakers = {number: Path(path) for number, path in (job.speakers or {}).items()}
         for path in self.speakers.values():

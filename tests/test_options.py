@@ -30,8 +30,8 @@ from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOpt
 FILES = ("video", "audio", "output")
 NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
-    "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
-    "fit": "loop", "start": 0.5, "end": 1.5, "idle": False, "interpolate": True, "detail": False, "batch": 2,
+    "device": "cpu", "precision": "float32", "steps": 3, "seed": 1, "reference": "previous", "face": "left",
+    "occlusion": "off", "fit": "loop", "start": 0.5, "end": 1.5, "idle": False, "interpolate": True, "detail": False, "batch": 2,
     "crf": 20.0, "codec": "hevc", "lossless": True, "encoder": "nvenc", "encoder_preset": "veryfast",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
@@ -69,7 +69,7 @@ def job(tmp_path: Path) -> GenerateJob:
 
 
 def talker(weight: float = 0.0) -> Any:
-    return SimpleNamespace(state_dict=lambda: {"w": torch.tensor([weight])}, config="tiny", device="cpu")
+    return SimpleNamespace(state_dict=lambda: {"w": torch.tensor([weight])}, config="tiny", device=torch.device("cpu"))
 
 
 def test_this_file_tries_every_option() -> None:

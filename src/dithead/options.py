@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from dithead.device import Precision
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.quality import CODECS, DEFAULT_CRF, ENCODERS, PRESETS, REALTIME
 from dithead.option_fields import check_values, option
@@ -50,8 +51,13 @@ class SamplingOptions:
         DEFAULT_MODEL, "A shipped name, a model folder or a hub id (org/name@revision)."
     )
     device: str = option("auto", "auto, cpu, cuda or mps.")
+    precision: Precision = option(
+        "auto", "Of drawing: float32, bfloat16, or auto, bfloat16 where the device has instructions for it."
+    )
     steps: int | None = option(None, "Sampling steps; the model's own number when absent.", minimum=1)
-    seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0)
+    seed: int = option(
+        0, "Seed of the noise: on one machine the same seed gives the same output, to the byte.", minimum=0
+    )
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option("largest", "Which face of each shot: largest, left, right, all, a number, or X,Y in pixels.")
     occlusion: Occlusion = option("auto", "auto keeps hands and things before the mouth; off draws over them.")

@@ -190,7 +190,8 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
     job = prepared.job
     tracks = [(None, Path(job.audio)), *prepared.speakers.items()]
     features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}
-    sampler = MouthSampler(talker, features, seed=job.seed, steps=job.steps, reference=job.reference)
+    fast = talker.for_drawing(job.precision)
+    sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from dithead.device import pick_dtype
 from dithead.errors import OutputError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
@@ -46,6 +47,7 @@ def job_key(job: GenerateJob, talker: TalkingHead) -> dict[str, Any]:
     for tensor in talker.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     model = {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
+    model["drawn_in"] = str(pick_dtype(talker.device, job.precision))
     paths = (Path(job.video), Path(job.audio), *map(Path, (job.speakers or {}).values()))
     files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
     inputs = {"video": _plain(Path(job.video)), "audio": _plain(Path(job.audio))}

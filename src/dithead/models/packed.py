@@ -8,29 +8,17 @@ calls give a frame the same bits whatever else is in its batch and however many 
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dithead.models.autoencoder.face import HalvingStem, ResBlock
 
-Precision = Literal["auto", "float32", "bfloat16"]
-"""auto: bfloat16 where the processor has instructions for it, else float32."""
 M = TypeVar("M", bound=nn.Module)
 
 _ROWS, _PICTURE = 512, 64  # rows, and picture side in pixels, for which the layout of packed weights is chosen
 _LONG = 1024  # inputs from which sums in bfloat16 depend on the number of rows, so samples are computed one by one
-
-
-def pick_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
-    """Return the type in which a device draws: float32, or bfloat16 where that is asked for or faster."""
-    if precision != "auto":
-        return torch.float32 if precision == "float32" else torch.bfloat16
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if device.type == "cpu" and _has_bfloat16_instructions() else torch.float32
 
 
 def can_pack(device: torch.device) -> bool:
@@ -156,8 +144,3 @@ def _converted(parameter: nn.Parameter, dtype: torch.dtype) -> nn.Parameter:
     if tensor.ndim == 4:
         tensor = tensor.contiguous(memory_format=torch.channels_last)
     return nn.Parameter(tensor, requires_grad=False)
-
-
-def _has_bfloat16_instructions() -> bool:
-    """Whether this processor multiplies in bfloat16, and nothing in the environment forbids that."""
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dithead.device import Precision, pick_dtype
 from dithead.models.audio.base import AudioConfig
 from dithead.models.audio.mel import windows
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
@@ -23,7 +24,7 @@ from dithead.models.denoiser.base import DiTConfig, LatentConditions
 from dithead.models.denoiser.dit import DiT
 from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
-from dithead.models.packed import Precision, can_pack, packed, pick_dtype
+from dithead.models.packed import can_pack, packed
 from dithead.types import MaskKind
 
 

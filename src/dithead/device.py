@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Any, Literal
 
 from dithead.errors import ConfigError
 
@@ -14,6 +15,13 @@ KINDS = ("cuda", "mps", "cpu")
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """auto: bfloat16 where the device has instructions for it, else float32."""
+
+
+def known_device(value: Any) -> str:
+    """Return the name of a device that there can be. Raises ValueError, with those there are, for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise ValueError("must be auto, cpu, cuda or mps")
+    return value
 
 
 def pick_device(name: str = "auto", *, index: int | None = None) -> torch.device:

@@ -6,7 +6,7 @@ Letters: N frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.stages import stage
-from dithead.types import RGB, Landmarks
+from dithead.types import Landmarks, RGBLike, RGBWithThumbnail
 
 CUT_THRESHOLDS = ((5.0, 8.0), (25.0, 3.0))
 """A cut changes the picture by more than the first number and by more than the second number times the shot's motion.
@@ -45,20 +45,28 @@ class FaceObservation:
     shot: int  # number of the shot, from 0
 
 
-def track_faces(frames: Iterable[RGB], landmarker: FaceLandmarker | None = None) -> Iterator[FaceObservation]:
+def never() -> bool:
+    """Return False: no cut is known of beforehand."""
+    return False
+
+
+def track_faces(
+    frames: Iterable[RGBLike], landmarker: FaceLandmarker | None = None, new_shot: Callable[[], bool] = never
+) -> Iterator[FaceObservation]:
     """Yield one observation for each frame as it arrives; only one frame is held in memory.
 
     Args:
         frames: Pictures (H, W, 3).
         landmarker: May be shared between videos, as it is reset here; None: one is made and closed.
+        new_shot: Whether the frame taken last is known to begin a shot, however it looks.
     """
     if landmarker is None:
         with FaceLandmarker() as temporary:
-            yield from track_faces(frames, temporary)
+            yield from track_faces(frames, temporary, new_shot)
         return
     tracker, cuts = _MainFace(landmarker), CutDetector()
     for frame in frames:
-        if cuts.is_cut(frame):
+        if cuts.is_cut(frame, forced=new_shot()):
             tracker.restart()
         yield FaceObservation(tracker.step(frame), cuts.shot)
 
@@ -71,18 +79,21 @@ class CutDetector:
         self._last: NDArray[np.float32] | None = None
         self._motion = _INITIAL_MOTION
 
-    def is_cut(self, frame: RGB) -> bool:
-        """Return whether the next frame begins a shot, as the very first one does."""
+    def is_cut(self, frame: RGBLike, *, forced: bool = False) -> bool:
+        """Return whether the next frame begins a shot, as the very first one does, or as is known (``forced``)."""
         with stage("cuts"):
-            return self._is_cut(frame)
+            return self._is_cut(frame, forced)
 
-    def _is_cut(self, frame: RGB) -> bool:
-        small = cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+    def _is_cut(self, frame: RGBLike, forced: bool) -> bool:
+        if isinstance(frame, RGBWithThumbnail):
+            small = frame.thumbnail(*_THUMBNAIL)
+        else:
+            small = cv2.resize(frame[:, :], _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None:
             return True
         change = float(np.abs(small - last).mean())
-        if any(change > max(least, ratio * self._motion) for least, ratio in CUT_THRESHOLDS):
+        if forced or any(change > max(least, ratio * self._motion) for least, ratio in CUT_THRESHOLDS):
             self.shot, self._motion = self.shot + 1, _INITIAL_MOTION
             return True
         self._motion += _MOTION_RATE * (change - self._motion)
@@ -102,7 +113,7 @@ class _MainFace:
         self.missing = 0  # frames since the face was found
         self.crowded = False  # the fast tracker follows another face, so every frame is detected
 
-    def step(self, frame: RGB) -> Landmarks | None:
+    def step(self, frame: RGBLike) -> Landmarks | None:
         found = self._first(frame) if self.last is None else self._next(frame)
         if found is not None:
             self.last, self.missing = found, 0
@@ -112,13 +123,13 @@ class _MainFace:
                 self.restart()
         return found
 
-    def _first(self, frame: RGB) -> Landmarks | None:
+    def _first(self, frame: RGBLike) -> Landmarks | None:
         faces = self.landmarker.detect(frame)
         if not faces:
             return None
         return self._follow(frame, faces[0])
 
-    def _next(self, frame: RGB) -> Landmarks | None:
+    def _next(self, frame: RGBLike) -> Landmarks | None:
         assert self.last is not None
         if not self.crowded:
             face = self.landmarker.track(frame)
@@ -131,7 +142,7 @@ class _MainFace:
             return None
         return best if self.crowded else self._follow(frame, best)
 
-    def _follow(self, frame: RGB, face: Landmarks) -> Landmarks:
+    def _follow(self, frame: RGBLike, face: Landmarks) -> Landmarks:
         """Start the fast tracker; if it chooses another of several faces, detect every frame from here on."""
         tracked = self.landmarker.track(frame)
         if tracked is not None and overlap(tracked, face) > _SAME_TRACKER_OVERLAP:

@@ -1,8 +1,9 @@
 """Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
-the same speech with ``fit="loop"``, the same seed and the same loudness. Letters: B moments, n samples, F numbers in a
-feature frame.
+the same speech with ``fit="loop"``, the same seed and the same loudness; for a model with a lip predictor nearly so,
+because ``generate`` predicts the lips along the whole track (``models.audio.lip_blocks``). Letters: B moments, n
+samples, F numbers in a feature frame.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from dithead.errors import ConfigError
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import draw_frames
-from dithead.inference.pipeline import load_talker
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
@@ -32,6 +33,7 @@ from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
+from dithead.option_values import make_options
 from dithead.options import SamplingOptions, StrPath
 from dithead.types import RGB, Wave
 
@@ -69,7 +71,7 @@ class LiveHead:
             ModelError: The model is missing or damaged.
             ConfigError: An option is unknown or out of range, or the model needs the whole speech at once.
         """
-        self.options = SamplingOptions(**options)
+        self.options = make_options(SamplingOptions, "LiveHead", **options)
         info = probe(video)
         self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(self.options.model, self.options.device)
@@ -143,6 +145,10 @@ class SpeechBuffer:
         self._kept, self._first = self._kept[max(0, span.first - self._first) :], max(span.first, self._first)
         level = self._present_level()
         return found if level is None else self.encoder.at_level(found, level), span.times
+
+    def lips_at(self, times: NDArray[np.float64]) -> Tensor | None:  # noqa: ARG002 - the interface
+        """See ``audio_features.SpeechFeatures``."""
+        return None
 
     def _next(self) -> None:
         chunk = next(self._chunks, None)

@@ -139,7 +139,7 @@ def _fuse_activations(layers: nn.Sequential) -> None:
             layers[k + 1] = nn.Identity()
 
 
-def _converted(parameter: nn.Parameter, dtype: torch.dtype) -> nn.Parameter:
+def _converted(parameter: Tensor, dtype: torch.dtype) -> nn.Parameter:
     tensor = parameter.detach().to(dtype)
     if tensor.ndim == 4:
         tensor = tensor.contiguous(memory_format=torch.channels_last)

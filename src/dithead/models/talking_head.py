@@ -182,10 +182,13 @@ class TalkingHead(nn.Module):
         """
         dtype, pack = pick_dtype(self.device, precision), can_pack(self.device)
         fast, own = copy.copy(self), isinstance(self.autoencoder, FaceAutoencoder)
+        audio = packed(self.audio, torch.float32, pack=pack and self.audio.whisper is not None)
+        if self.audio.lip_predictor is not None:
+            audio.lip_predictor = self.audio.lip_predictor  # it is called with its layers' own weights
         fast._modules = {
             "autoencoder": packed(self.autoencoder, dtype, pack=pack and own),
             "dit": packed(self.dit, dtype, pack=pack),
-            "audio": packed(self.audio, torch.float32, pack=pack),
+            "audio": audio,
         }
         return fast
 

@@ -23,9 +23,9 @@ from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.occlusion_colour import (
     NEIGHBOURS,
     inside,
+    is_lip_paint,
     lip_tint,
     occluder_before_lips,
-    is_lip_paint,
     occluder_beside_lips,
     tints_away,
     unlike_skin,

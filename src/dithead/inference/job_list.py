@@ -89,7 +89,7 @@ def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
     if wrong := [name for name in REQUIRED if not isinstance(row[name], str | PathLike)]:
         raise ConfigError(f"{wrong[0]} must be the name of a file, not {row[wrong[0]]!r}")
     if unknown := sorted(str(name) for name in row.keys() - set(OPTIONS) - set(REQUIRED)):
-        raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*REQUIRED, *OPTIONS))}")
+        raise ConfigError(f"unknown column {unknown[0]!r}; known are {', '.join((*REQUIRED, *OPTIONS))}")
     values = {name: value for name, value in row.items() if value is not None}
     if isinstance(values.get("speakers"), str | PathLike):
         values["speakers"] = read_speakers(values["speakers"])

@@ -100,6 +100,7 @@ def _parameter(parameter: Any) -> str:
     value = "" if getattr(parameter, "is_flag", False) else parameter.metavar or _value_kind(parameter)
     if getattr(parameter, "multiple", False) or parameter.nargs == -1:
         value += ", repeatable"
+    value = value.strip().replace("|", "\\|")
     return f"| {', '.join(f'`{name}`' for name in names)} | {value} | {_cell(' '.join(notes))} |"
 
 

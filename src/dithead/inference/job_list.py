@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
+from dithead.limits import parse_json, read_text, require_jobs
 from dithead.media.files import printable
 from dithead.options import JOB_FILES, JOB_OPTIONS, JOB_SUFFIXES, SOURCE, GenerateJob
 
@@ -30,7 +30,8 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
     path = Path(path)
     if path.suffix.lower() not in JOB_SUFFIXES:
         raise ConfigError(f"{printable(path)}: give jobs as {', '.join(JOB_SUFFIXES)}")
-    text = _text(path)
+    text = read_text(path, printable(path), ConfigError)
+    require_jobs(printable(path), text.count("\n") + 1)
     if path.suffix.lower() == ".jsonl":
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
         rows = [_parsed(path, number, line) for number, line in lines]
@@ -81,7 +82,7 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
     """
     path = Path(path)
     try:
-        found = json.loads(_text(path))
+        found = parse_json(read_text(path, printable(path), ConfigError))
     except ValueError:
         found = None
     if not isinstance(found, dict) or not found:
@@ -106,23 +107,16 @@ def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
     if missing := [name for name in required if not row.get(name)]:
         raise ConfigError(f"the job lacks {', '.join(missing)}")
     if unknown := sorted(str(name) for name in row.keys() - set(JOB_OPTIONS) - set(JOB_FILES)):
-        raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*JOB_FILES, *JOB_OPTIONS))}")
+        raise ConfigError(f"unknown column {unknown[0]!r}; known are {', '.join((*JOB_FILES, *JOB_OPTIONS))}")
     values = {name: value for name, value in row.items() if value is not None}
     if isinstance(values.get("speakers"), str | PathLike):
         values["speakers"] = read_speakers(values["speakers"])
     return GenerateJob(**values, **shared)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{printable(path)}: cannot be read as text ({error.__class__.__name__})") from None
-
-
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         row = None
     if not isinstance(row, dict):

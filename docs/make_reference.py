@@ -23,6 +23,7 @@ import dithead
 from dithead import options
 from dithead.cli import app
 from dithead.config import PRESETS, Preset
+from dithead.glossary import GLOSSARY
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -418,7 +419,18 @@ def _markdown(docstring: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-PAGES = {"cli.md": cli_page, "config.md": config_page, "python-api.md": api_page}
+def glossary_page() -> str:
+    """Return the page of all terms that reports and messages use."""
+    lines = [
+        "# Glossary\n",
+        NOTE,
+        "The words of reports, messages and these pages. A report ends with those it uses.\n",
+    ]
+    lines += ["| word | meaning |", "|---|---|", *(f"| {term} | {meaning} |" for term, meaning in GLOSSARY.items())]
+    return "\n".join(lines)
+
+
+PAGES = {"cli.md": cli_page, "config.md": config_page, "python-api.md": api_page, "glossary.md": glossary_page}
 
 
 if __name__ == "__main__":

@@ -46,17 +46,23 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
     write_audio(tmp_path / "a.wav", np.zeros(16, np.float32), 16000)
     lengths = {1: 3.0, 3: 5.0}
     speakers = dict.fromkeys(lengths, tmp_path / "a.wav")
-    sound = Soundtrack(tmp_path / "a.wav", speakers, 3.0, lengths, tmp_path / "a.wav")
-    info = VideoInfo(64, 64, Fraction(25), has_audio=True, other_streams=("audio", "audio", "data"))
+    sound = Soundtrack(tmp_path / "a.wav", speakers, 3.0, lengths, tmp_path / "a.wav", background_seconds=1.8)
+    info = VideoInfo(
+        64, 64, Fraction(25), has_audio=True, other_streams=("audio", "audio", "data"), chapters=2,
+        metadata={"title": "kept", "encoder": "x", "location": "+52+13/", "make": "phone"},
+    )  # fmt: skip
     notes = result_notes(info, analysis, Lengths(3, 3, 3), "bounce", sound)
     assert notes == [
         "the source's own sound is not heard; --background-sound source keeps it under the speech",
         "of the source's 2 sound tracks only the first is used",
         "the last 2.0 s of speaker 3 are cut off",
+        "the background sound ends 1.2 s before the output",
         "no lips say the speech of speaker 3: the video shows no face 3",
         "12 of 75 source frames pass through unchanged (no face, mouth covered)",
         "3 damaged frames of the source show the last good frame",
         "the source's other streams are left out: data",
+        "the source's 2 chapters are left out",
+        "the source's tags are left out: location, make",
         "of the source: its clock jumps",
     ]
 

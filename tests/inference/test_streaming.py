@@ -8,9 +8,11 @@ import torch
 
 from dithead.checkpoint import build_model
 from dithead.config import get_preset
+from dithead.inference import streaming
 from dithead.inference.pipeline import generate
 from dithead.inference.streaming import LiveHead
 from dithead.inference.synthesise.audio_features import loudness_of
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
 from dithead.media.planes import planes_of
 from dithead.media.video import read_frames
@@ -78,3 +80,34 @@ def test_latency_is_bounded(footage, pictures, talker):
     assert len(waits) == 30
     assert max(waits) <= head.latency + 0.02
     assert head.latency < 0.4
+
+
+def test_a_frame_says_how_late_it_is_and_those_too_late_are_left_out(footage, pictures, talker, monkeypatch):
+    """Speech comes in real time, and drawing a frame takes 0.1 s by the clock: 2.5 times too long."""
+    now = 100.0
+    monkeypatch.setattr(streaming, "monotonic", lambda: now)
+    head = LiveHead(footage(pictures), model=talker)
+    draw, begun = MouthSampler.draw, now
+
+    def slow(*args, **options):
+        nonlocal now
+        now += 0.1
+        return draw(*args, **options)
+
+    monkeypatch.setattr(MouthSampler, "draw", slow)
+
+    def chunks():
+        nonlocal now
+        for k in range(50):
+            now = max(now, begun + k * 0.04)
+            yield np.zeros(640, np.float32)
+
+    everything = [(f.index, f.late) for f in head.frames(chunks())]
+    assert [index for index, _ in everything] == list(range(50))
+    lateness = [late for _, late in everything]
+    assert lateness[-1] > lateness[25] > lateness[10], "it grows where drawing is too slow"
+    begun = now
+    kept = [(f.index, f.late) for f in head.frames(chunks(), most_late=0.2)]
+    assert 15 < len(kept) < 40
+    assert max(late for _, late in kept) < 0.2 + 0.11
+    assert [index for index, _ in kept] == sorted({index for index, _ in kept})

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dithead.media.info import VideoInfo
 
+_TECHNICAL_TAGS = (
+    "comment", "compatible_brands", "duration", "encoder", "handler_name", "major_brand", "minor_version",
+)  # fmt: skip
+"""Tags that say how the source was written, which is not true of the output; its comment is kept beside our own."""
+_NAMED = 5  # tags that a note names (our choice)
 _KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", "description", "language")
 
 
@@ -20,6 +25,12 @@ def omitted_notes(info: VideoInfo) -> list[str]:
     others = [kind for kind in info.other_streams if kind != "audio"]
     if others:
         notes.append(f"the source's other streams are left out: {', '.join(others)}")
+    if info.chapters:
+        notes.append(f"the source's {info.chapters} chapters are left out")
+    dropped = [name for name in info.metadata if name.lower() not in (*_KEPT_TAGS, *_TECHNICAL_TAGS)]
+    if dropped:
+        more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
+        notes.append(f"the source's tags are left out: {', '.join(sorted(dropped)[:_NAMED])}{more}")
     return notes
 
 

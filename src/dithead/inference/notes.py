@@ -78,6 +78,9 @@ def sound_notes(info: VideoInfo, lengths: Lengths, sound: Soundtrack) -> list[st
     for number, seconds in sound.speaker_seconds.items():
         if lengths.output >= sound.seconds - _NOTICEABLE and seconds - lengths.output > _NOTICEABLE:
             notes.append(f"the last {seconds - lengths.output:.1f} s of speaker {number} are cut off")
+    missing = 0.0 if sound.background_seconds is None else lengths.output - sound.background_seconds
+    if missing > _NOTICEABLE:
+        notes.append(f"the background sound ends {missing:.1f} s before the output")
     return notes + sound.notes()
 
 

@@ -8,10 +8,12 @@ Letters: B moments, n samples, F numbers in a feature frame.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -46,9 +48,12 @@ _BLOCK_FRAMES = 8  # feature frames of delay, because they are computed in block
 class LiveFrame:
     """A frame to display ``time`` seconds after the speech began."""
 
-    index: int
+    index: int  # its number in the output; it jumps where frames were left out
     time: float
     planes: Planes
+    late: float = 0.0
+    """Seconds by which it was ready later than possible: later than ``LiveHead.latency`` after its own sound came in,
+    reckoned from the moment of the first chunk. It grows where drawing is slower than the video; negative: early."""
 
     @property
     def pixels(self) -> RGB:
@@ -99,24 +104,47 @@ class LiveHead:
         lips = self.talker.audio.lip_stream()
         return seconds if lips is None else max(seconds, lips.latency)
 
-    def frames(self, chunks: Iterable[Wave], *, loudness: float | None = None) -> Iterator[LiveFrame]:
+    def frames(
+        self, chunks: Iterable[Wave], *, loudness: float | None = None, most_late: float | None = None
+    ) -> Iterator[LiveFrame]:
         """Draw frames while speech comes, until it ends; the video is repeated as often as needed.
 
         Args:
             chunks: Speech (n,) at 16 kHz in pieces of any length.
             loudness: Of the speech (``audio_features.loudness_of``), where it is known; otherwise it is estimated from
                 what has come so far.
+            most_late: Seconds that a frame may be late; frames that would begin to be drawn later are left out, so that
+                the others stay in step with the sound on a machine that is too slow. None draws every frame.
 
         Yields:
             Each frame as soon as it is drawn.
         """
-        speech = SpeechBuffer(chunks, loudness, self.reach, self.talker.audio)
+        clock = _Clock(self.latency)
+        speech = SpeechBuffer(clock.started_by(chunks), loudness, self.reach, self.talker.audio)
         o = self.options
         sampler = MouthSampler(self._drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
-        drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
-        for index, (item, planes) in enumerate(each_on_one_thread(drawn)):
-            yield LiveFrame(index, item.time, planes)
+        numbers: deque[int] = deque()
+        timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
+        drawn = draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1)
+        for item, planes in each_on_one_thread(drawn):
+            yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
+
+
+class _Clock:
+    """Tells how late a frame is; it starts when the first chunk of speech comes."""
+
+    def __init__(self, latency: float) -> None:
+        self.latency, self.begun = latency, 0.0
+
+    def started_by(self, chunks: Iterable[Wave]) -> Iterator[Wave]:
+        for chunk in chunks:
+            self.begun = self.begun or monotonic()
+            yield chunk
+
+    def late(self, time: float) -> float:
+        """Seconds since the frame at ``time`` could have been ready."""
+        return monotonic() - self.begun - time - self.latency
 
 
 class SpeechBuffer:
@@ -182,6 +210,16 @@ class SpeechBuffer:
             return self._loudness
         levels = torch.cat(self._levels) if self._levels else torch.zeros(0)
         return speech_level(levels) if len(levels) >= _ENOUGH_SPEECH else None
+
+
+def _in_time(
+    timeline: Iterator[ScheduledFrame], clock: _Clock, most_late: float | None, numbers: deque[int]
+) -> Iterator[ScheduledFrame]:
+    """Leave out frames that are too late, and note the numbers of the others."""
+    for number, item in enumerate(timeline):
+        if most_late is None or clock.late(item.time) <= most_late:
+            numbers.append(number)
+            yield item
 
 
 def _while_speech_lasts(timeline: Iterator[ScheduledFrame], speech: SpeechBuffer) -> Iterator[ScheduledFrame]:

@@ -38,6 +38,7 @@ class VideoInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     still: bool = False  # a picture, not a video
     other_streams: tuple[str, ...] = ()  # types of the streams besides the picture, such as "audio" or "subtitle"
+    chapters: int = 0  # how many the container names
     remarks: tuple[str, ...] = ()  # what of the file is changed or left out, as far as its header says
 
     @property
@@ -119,6 +120,7 @@ def describe(media: Any, stream: Any, first: Any, pix_fmt: str) -> VideoInfo:
         metadata=dict(media.metadata),
         still=media.format.name in PICTURE_FORMATS,
         other_streams=tuple(s.type for s in media.streams if s.index != stream.index),
+        chapters=len(media.chapters()),
         remarks=_stream_remarks(stream),
     )
 

@@ -28,6 +28,8 @@ class Soundtrack:
     """Until the speech ends: the audio, or the longest of the speakers."""
     speaker_seconds: dict[int, float]
     heard: SoundSource
+    background_seconds: float | None = None
+    """How long a background from a file lasts."""
     source_sound_kept: bool = False
     """Whether the sound of the source video is heard too."""
 
@@ -47,7 +49,8 @@ class Soundtrack:
         if own and not info.has_audio:
             raise ConfigError(f"{job.video}: has no sound of its own; give a file or a number instead of 'source'")
         heard, kept = _heard(job, speech, speakers), job.background_sound == SOURCE
-        return cls(speech, speakers, seconds, lengths, heard, kept or _is_own_sound(job))
+        background = None if kept or job.background_sound is None else audio_seconds(Path(job.background_sound))
+        return cls(speech, speakers, seconds, lengths, heard, background, kept or _is_own_sound(job))
 
     def notes(self) -> list[str]:
         """Say where the sound cannot be written at its own rate and channels."""

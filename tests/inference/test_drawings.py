@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from dithead.checkpoint import load_model
 from dithead.inference import forecast, pipeline
-from dithead.inference.compose.blend_mask import MouthRegion
-from dithead.inference.compose.compose_mouth import _with_fallbacks
+from dithead.inference.compose.fallback import replace_lost_identity
 from dithead.inference.pipeline import generate
 from dithead.inference.result import Drawings
-from dithead.inference.synthesise.reference_bank import FrameReference
 
 
 def test_what_counts_as_replaced_and_as_mended() -> None:
@@ -29,13 +28,9 @@ def test_what_counts_as_replaced_and_as_mended() -> None:
 def test_noise_in_place_of_a_face_is_replaced_as_a_whole(pictures) -> None:
     crop = np.ascontiguousarray(pictures[0][48:208, 48:208])
     noise = np.random.default_rng(0).integers(0, 256, crop.shape).astype(np.uint8)
-    inner = np.zeros((160, 160), np.float32)
-    inner[80:120, 50:110] = 1
-    region = MouthRegion(np.ones_like(inner), np.ones_like(inner), inner)
-    reference = FrameReference((), still=False, nearest=crop)
-    assert _with_fallbacks(noise, crop, reference, region)[1] == 1
-    assert _with_fallbacks(crop, crop, reference, region)[1:] == pytest.approx((0, 0), abs=1e-4)
-    assert _with_fallbacks(noise, crop, None, region)[1:] == (0, 0), "without references it is shown as drawn"
+    around = np.ones((160, 160), np.float32)
+    assert replace_lost_identity(noise, crop, crop, around).share == 1
+    assert replace_lost_identity(crop, crop, crop, around).share == 0
 
 
 @pytest.mark.slow
@@ -114,8 +109,17 @@ def test_totals_of_the_progress_know_the_part_and_the_length_of_the_speech(
 
 
 def test_the_sheet_says_how_many_drawings_were_replaced(footage, pictures, speech, talker, tmp_path) -> None:
-    generate(footage(pictures), speech, tmp_path / "o.mkv", model=talker, sheet=tmp_path / "s.png", fit="silence")
-    assert (tmp_path / "s.png").stat().st_size > 1000
+    source, sheet = footage(pictures), tmp_path / "s.png"
+    generate(source, speech, tmp_path / "o.mkv", model=talker, sheet=sheet, fit="silence", start=0.2, end=0.4)
+    rows = np.split(cv2.imread(str(sheet))[..., ::-1], 2)
+    small = cv2.resize(pictures[5], (192, 192), interpolation=cv2.INTER_AREA).astype(int)
+    for row in rows:  # both begin with the frame at 0.2 s
+        assert np.abs(row[40:90, :192].astype(int) - small[40:90]).mean() < 4, "the part that was used"
+    cv2.imwrite(str(tmp_path / "p.png"), pictures[0][..., ::-1])
+    generate(tmp_path / "p.png", speech, tmp_path / "p.mkv", model=talker, sheet=sheet)
+    upper, lower = (row[110:180] for row in np.split(cv2.imread(str(sheet)), 2))
+    assert np.array_equal(upper[:, 192:384], upper[:, 384:576]), "a picture stays the same"
+    assert not np.array_equal(lower[:, 192:384], lower[:, 384:576]), "and what was made of it moves"
 
 
 def test_a_first_line_says_how_long_it_will_take(

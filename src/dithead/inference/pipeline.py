@@ -34,7 +34,7 @@ from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
 from dithead.inference.threads import one_opencv_thread, one_thread_each
 from dithead.media.clock import REMARK as JUMPED
-from dithead.media.contact_sheet import require_picture_name, write_sheet
+from dithead.media.contact_sheet import require_picture_name, write_comparison_sheet
 from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
 from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.picture import parse_colour
@@ -123,8 +123,8 @@ def generate(job: GenerateJob) -> GenerateResult:
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
     if job.sheet is not None:
-        rows = [("source", job.video), (f"output: {result.drawings.summary()}", job.output)]
-        write_sheet(rows, job.sheet)
+        made = (f"output: {result.drawings.summary()}", job.output)
+        write_comparison_sheet(("source", job.video), made, job.sheet, start=prepared.clip.start)
     return result
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dithead.errors import OutputError
 from dithead.media.files import printable, replacing
-from dithead.media.video import read_frames
+from dithead.media.video import probe, read_frames
 from dithead.types import RGB
 
 Video = str | PathLike[str]
@@ -32,7 +32,39 @@ def write_sheet(
         The file written.
     """
     moments = _moments(rows[0][1], columns)
-    strips = [_row(label, video, moments, height) for label, video in rows]
+    return _save_strips([_row(label, video, moments, height) for label, video in rows], output)
+
+
+def write_comparison_sheet(
+    source: tuple[str, Video],
+    made: tuple[str, Video],
+    output: str | PathLike[str],
+    *,
+    start: float = 0.0,
+    columns: int = 8,
+    height: int = 192,
+) -> Path:
+    """Write a contact sheet of a source and of what was made of a part of it, or of a picture.
+
+    Args:
+        source: Label and video, or picture, of the upper row.
+        made: Label and video of the lower row, over which the moments are spread.
+        output: A name that ends in .png or .jpg.
+        start: Seconds of the source at which the part begins.
+        columns: Frames of each row.
+        height: Height of a row in pixels.
+
+    Returns:
+        The file written. The upper row is black where the source has ended.
+    """
+    moments, info = _moments(made[1], columns), probe(source[1])
+    offset = round(start * float(info.fps))
+    shown = [0] * columns if info.still else [moment + offset for moment in moments]
+    return _save_strips([_row(*source, shown, height), _row(*made, moments, height)], output)
+
+
+def _save_strips(strips: Sequence[RGB], output: str | PathLike[str]) -> Path:
+    """Write rows (height, W, 3) of any widths one below the other."""
     width = max(strip.shape[1] for strip in strips)
     sheet = np.concatenate([np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0))) for s in strips])
     return save_picture(sheet, output)

@@ -345,7 +345,7 @@ def test_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str
     called = stand_in(monkeypatch, "dithead.evaluate.score.score_folders", report)
     result = run("score", "--generated", "made", "--truth", "true", "-o", tmp_path, "--json")
     assert called.arguments == (Path("made"), Path("true"), tmp_path)
-    assert called.options.keys() == {"progress"}
+    assert called.options.keys() == {"say", "progress"}
     assert json.loads(result.stdout) == {"schema": "dithead.report/1"}
     tools = ("--generated", "one=a", "--generated", "two=b/c.mp4")
     assert run("score", *tools, "--truth", "true", "-o", tmp_path).exit_code == 0

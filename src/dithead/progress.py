@@ -165,7 +165,8 @@ class _Lines(_Throttled):
 
     def report(self, what: str, done: int, total: int | None) -> None:
         note = f" ({self._note})" if self._note else ""
-        self.say(f"{what}: {done}" + ("" if total is None else f" of {total}") + note)
+        count = f"{done}" if total is None else f"{done} of {total}"
+        self.say(f"{what}: {count}{note}")
 
 
 class _Events(_Throttled):

@@ -195,6 +195,7 @@ def test_score_puts_several_tools_and_the_truth_into_one_table(clip, frames, wav
     psnr = {name: row["metrics"]["psnr"]["mean"] for name, row in report["rows"].items()}
     assert psnr["truth"] > 35
     assert psnr["one"] > psnr["two"] + 5
+    assert {what for what, *_ in steps} == {"clips"}
     assert steps[0] == ("clips", 0, 1)
     assert steps[-1] == ("clips", 1, 1)
     assert (tmp_path / "report" / "previews" / "a_self.mp4").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +59,15 @@ def score(
     from dithead.evaluate.score import score_folders
 
     options = given(drivers=drivers, weights=parse_named_paths(weights or []))
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        say(line)
+
     with terminal_progress() as progress:
-        report = score_folders(_tools(generated), truth, output, progress=progress, **options)
-    _print_report(report, output, as_json)
+        report = score_folders(_tools(generated), truth, output, say=tell, progress=progress, **options)
+    _print_report(report, output, as_json, told)
 
 
 def report(
@@ -115,12 +122,14 @@ def _tools(entries: list[str]) -> dict[str, Path] | Path:
     return dict(parse_named_paths(entries))
 
 
-def _print_report(report: dict[str, Any], output: Path, as_json: bool) -> None:
+def _print_report(report: dict[str, Any], output: Path, as_json: bool, told: Sequence[str] = ()) -> None:
+    """Print a report's tables, after its failures and those notes that were not told before."""
     from dithead.evaluate.report import list_failures, list_unmeasured, report_markdown
 
     failures = [f"failed: {failure}" for failure in list_failures(report)]
     for line in (*failures, *(f"without a value: {gap}" for gap in list_unmeasured(report)), *report["notes"]):
-        say(line)
+        if line not in told:
+            say(line)
     out((output / "report.json").read_text("utf-8").rstrip() if as_json else report_markdown(report))
     if not as_json:
         out(f"{output / 'report.html'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,7 +16,6 @@ from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_driv
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import EvaluateOptions
 from dithead.evaluate.report_folder import claim_folder, hash_weights
-from dithead.progress import Progress
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -37,7 +36,7 @@ class EvaluationPlan:
         steps: Numbers of sampling steps; the first is the headline.
         options: The options that were asked for.
         settings: What ``report.json`` says about this run.
-        progress: Called within clips, in this process only.
+        watch: Called with what is being done within a clip, in this process only.
     """
 
     name: str
@@ -48,7 +47,7 @@ class EvaluationPlan:
     steps: tuple[int, ...]
     options: EvaluateOptions
     settings: dict[str, Any]
-    progress: Progress | None = None
+    watch: Callable[[str], None] | None = None
 
     @cached_property
     def loaded_model(self) -> TalkingHead:
@@ -62,7 +61,7 @@ class EvaluationPlan:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: value for key, value in vars(self).items() if key not in ("loaded_model", "networks")}
-        return state | {"progress": None}
+        return state | {"watch": None}
 
     def absolute(self) -> EvaluationPlan:
         """Return the plan with absolute paths, since the workers of a cluster start in other folders."""

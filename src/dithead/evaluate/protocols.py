@@ -34,7 +34,7 @@ from dithead.inference.pipeline import generate
 from dithead.inference.result import Drawings
 from dithead.media.audio import read_audio, write_audio
 from dithead.models.audio.mel import SAMPLE_RATE
-from dithead.progress import Progress, silent
+from dithead.progress import Progress, annotate, silent
 from dithead.types import Wave
 
 if TYPE_CHECKING:
@@ -108,7 +108,12 @@ def _measure_clips(plan: EvaluationPlan, say: Say | None, progress: Progress) ->
     names, engine, workers = list(plan.videos), plan.options.engine, plan.options.workers
     records: dict[str, ClipRecord] = {}
     alone = (engine, workers) == ("local", 1)
-    work = partial(_load_or_measure, replace(plan, progress=progress) if alone else plan.absolute())
+
+    def watch(text: str) -> None:
+        annotate(progress, text)
+        progress("clips", len(records), len(names))
+
+    work = partial(_load_or_measure, replace(plan, watch=watch) if alone else plan.absolute())
     for done, (index, result) in enumerate(map_tasks(work, names, engine=engine, workers=workers), 1):
         name = names[index]
         if isinstance(result, DitheadError):
@@ -161,8 +166,8 @@ class _ClipTask:
 
     def tell(self, what: str) -> None:
         """Say what is done with the clip now."""
-        if self.plan.progress is not None:
-            self.plan.progress(f"{self.clip}: {what}", 0, None)
+        if self.plan.watch is not None:
+            self.plan.watch(f"{self.clip}: {what}")
 
     def attempt(self, row: str, work: Callable[[], Any]) -> Any:
         """Do one piece of work; an error is recorded for the row, and the rest of the clip is still measured."""

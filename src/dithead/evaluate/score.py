@@ -6,8 +6,8 @@ The report has a row for each tool beside the true videos and, with other speech
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.media.audio import read_audio
 from dithead.media.info import VideoInfo
 from dithead.models.audio.mel import SAMPLE_RATE
-from dithead.progress import Progress, silent, tell
+from dithead.progress import Progress, annotate, silent
 from dithead.types import Wave
 
 GENERATED = "generated"
@@ -44,6 +44,7 @@ def score_folders(
     *,
     drivers: Path | str | None = None,
     weights: Mapping[str, Path | str] | None = None,
+    say: Callable[[str], None] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measure every tool's counterpart of every true video, and write the report.
@@ -55,6 +56,7 @@ def score_folders(
         drivers: For videos that were driven by other speech, the folder with that speech's own videos under the same
             names; the measures of the cross-audio protocol are then taken.
         weights: Pretrained networks, see ``external_networks``.
+        say: Told before anything is measured which names were matched loosely, and which videos are left out.
         progress: Called with what is being done, the steps done and the steps in all.
 
     Returns:
@@ -68,8 +70,10 @@ def score_folders(
         raise ConfigError(f"give each tool a name other than {TRUTH} and {COPY}")
     true = videos_of(truth)
     matches = {name: match_videos(_label(name, place), videos_of(place), true) for name, place in tools.items()}
-    for line in (note for found in matches.values() for note in found.notes):
-        tell(progress, line)
+    notes = [note for found in matches.values() for note in found.notes]
+    if say is not None:
+        for line in notes:
+            say(line)
     networks = NetworkMeasures(weights)
     settings: dict[str, Any] = {
         "generated": str(generated) if GENERATED in tools else {name: str(place) for name, place in tools.items()},
@@ -79,15 +83,19 @@ def score_folders(
     }
     claim_folder(Path(output), settings)
     made = {name: found.videos for name, found in matches.items()}
-    scoring = _Scoring(made, None if drivers is None else videos_of(drivers), networks, Path(output), progress)
-    records = []
+    records: list[ClipRecord] = []
+
+    def watch(text: str) -> None:
+        annotate(progress, text)
+        progress("clips", len(records), len(true))
+
+    scoring = _Scoring(made, None if drivers is None else videos_of(drivers), networks, Path(output), watch)
     progress("clips", 0, len(true))
     for done, (name, path) in enumerate(true.items(), 1):
         records.append(scoring.score(name, path))
         progress("clips", done, len(true))
     baselines = (TRUTH,) if drivers is None else (TRUTH, COPY)
     labels = {row: LABELS[row] for row in baselines} | {name: _label(name, place) for name, place in tools.items()}
-    notes = [note for found in matches.values() for note in found.notes]
     report = build_report(records, labels, next(iter(tools)), settings, networks.missing(), notes)
     write_reports(Path(output), report, records)
     return report
@@ -106,7 +114,7 @@ class _Scoring:
     drivers: dict[str, Path] | None
     networks: NetworkMeasures
     output: Path
-    progress: Progress = field(default=silent, repr=False)
+    watch: Callable[[str], None]
 
     def score(self, name: str, truth: Path) -> ClipRecord:
         """Measure one clip by the truth and by every tool; an error is recorded for the row."""
@@ -137,7 +145,7 @@ class _Scoring:
         return observe(self.drivers[name])
 
     def _attempt(self, record: ClipRecord, row: str, work: Any) -> Any:
-        self.progress(f"{record.clip}: {row}", 0, None)
+        self.watch(f"{record.clip}: {row}")
         try:
             return work()
         except DitheadError as error:

@@ -23,7 +23,7 @@ from dithead.prepare.prepare_dataset import PrepareResult
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
 
-HELP_SECONDS = 0.5
+HELP_SECONDS = 1.0  # importing torch alone takes longer
 COMMANDS = (
     "generate", "prepare", "train", "synth", "evaluate", "score", "compare", "study", "bench", "presets", "doctor",
 )  # fmt: skip

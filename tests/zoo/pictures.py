@@ -50,7 +50,7 @@ def animated(name: str, count: int = 4, **options: Any) -> Case:
         first.save(path, save_all=True, append_images=others, duration=80, **options)
         return path
 
-    return Case(name, make, frames=count, times=tuple(0.08 * k for k in range(count)), tolerance=_ROOM)
+    return Case(f"animated {name}", make, frames=count, times=tuple(0.08 * k for k in range(count)), tolerance=_ROOM)
 
 
 def _deep(image: Image.Image, path: Path) -> None:

@@ -182,8 +182,9 @@ class TalkingHead(nn.Module):
         """
         dtype, pack = pick_dtype(self.device, precision), can_pack(self.device)
         fast, own = copy.copy(self), isinstance(self.autoencoder, FaceAutoencoder)
-        audio = packed(self.audio, torch.float32, pack=pack and self.audio.whisper is not None)
-        if self.audio.lip_predictor is not None:
+        audio = self.audio
+        if audio.whisper is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
+            audio = packed(self.audio, torch.float32, pack=pack)
             audio.lip_predictor = self.audio.lip_predictor  # it is called with its layers' own weights
         fast._modules = {
             "autoencoder": packed(self.autoencoder, dtype, pack=pack and own),

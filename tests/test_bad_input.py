@@ -267,6 +267,6 @@ def test_faces_of_nobody(tmp_path, monkeypatch, capsys):
 
 
 def test_faces_of_a_presenter(good, tmp_path, monkeypatch, capsys):
-    code, error = run(monkeypatch, capsys, "faces", good["video"], "-o", tmp_path / "who.png")
+    code, error = run(monkeypatch, capsys, "faces", good["video"], "-o", tmp_path / "who.png", "--quiet")
     assert (code or 0, error) == (0, "")
     assert (tmp_path / "who.png").stat().st_size > 1000

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.masks import jaw_line
-from dithead.face.mesh_indices import NOSE_TIP, OUTER_LIPS
-from dithead.inference.analyse.occlusion_colour import inside
+from dithead.face.mesh_indices import CHEEKS, NOSE_TIP, OUTER_LIPS
+from dithead.inference.analyse.occlusion_colour import inside, unlike_skin
 from dithead.types import RGB
 
 _STROKE = 0.1  # of the crop: what is wider than this is no stroke of a letter (our choice)
 _CONTRAST = 60.0  # 8-bit levels by which a stroke is brighter than what surrounds it, or its outline darker
-_WHITE, _VIVID = 215.0, 110.0  # least channel of a white stroke; least distance of the channels of a coloured one
+_WHITE = 235.0  # least channel of a white stroke
+_VIVID, _VIVID_LEVEL = 110.0, 190.0  # least distance of the channels of a coloured stroke, and its brightest one
+_ALIKE, _MOST = 40.0, 0.6  # 8-bit levels within which a share of a line must lie around its median colour
 _LINE = 0.2  # least width of a line of text, as a fraction of S
 _LETTERS, _LETTER_AREA = 3, 4  # least number of strokes side by side, and pixels of each
 _SHARE = 0.004  # least share of the crop that the strokes of a line cover
@@ -35,11 +37,11 @@ def overlay_mask(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.bool_]:
         (S, S) the letters with their outlines and a small margin; all False where there is no text.
     """
     size = crop.shape[0]
-    strokes, outline = _strokes(crop)
-    face = inside(jaw_line(points), size, grow=size // 10)
+    strokes, outline = _strokes(crop, unlike_skin(crop, points[list(CHEEKS)]))
+    face = inside(jaw_line(points), size, grow=size // 16)
     face[: max(0, int(points[NOSE_TIP][1]))] = False
     lips = inside(points[list(OUTER_LIPS)], size, grow=size // 30)
-    lines = _lines(strokes & face & ~lips)
+    lines = _lines(strokes & face & ~lips, crop)
     if not lines.any():
         return np.zeros((size, size), bool)
     letters = strokes & lines
@@ -56,8 +58,8 @@ def without_overlay(picture: RGB, mask: NDArray[np.bool_]) -> RGB:
     return np.asarray(cv2.inpaint(picture, mask.astype(np.uint8), radius, cv2.INPAINT_TELEA), np.uint8)
 
 
-def _strokes(crop: RGB) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Pixels (S, S) of bright strokes that are white, of a pure colour, or outlined; and those of dark outlines."""
+def _strokes(crop: RGB, unlike: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Pixels (S, S) of strokes that are white or of a pure colour that skin has not; and those of dark outlines."""
     size = crop.shape[0]
     colour = crop.astype(np.float32)
     brightest, least = colour.max(axis=2), colour.min(axis=2)
@@ -66,22 +68,28 @@ def _strokes(crop: RGB) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     grey = colour.mean(axis=2)
     dark = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel) - grey > _CONTRAST
     beside = cv2.dilate(dark.astype(np.uint8), np.ones((2 * (size // 60) + 1,) * 2, np.uint8)) > 0
-    white = (least > _WHITE) & bright
-    vivid = (brightest - least > _VIVID) & (brightest > _WHITE - 25) & (bright | beside)
-    return np.asarray(white | vivid | (bright & beside & (brightest > _WHITE - 25))), dark
+    vivid = unlike & (brightest - least > _VIVID) & (brightest > _VIVID_LEVEL)
+    return np.asarray((bright | beside) & ((least > _WHITE) | vivid)), dark
 
 
-def _lines(strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The rows and columns (S, S) of lines of text: wide, and made of several strokes."""
+def _lines(strokes: NDArray[np.bool_], crop: RGB) -> NDArray[np.bool_]:
+    """Where (S, S) lines of text are: wide, made of several strokes, and all of them of one colour."""
     size = strokes.shape[0]
     _, parts, stats, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)
     joined = cv2.dilate(strokes.astype(np.uint8), np.ones((3, 2 * (size // 12) + 1), np.uint8))
     lines, places, boxes, _ = cv2.connectedComponentsWithStats(joined)
     found = np.zeros((size, size), bool)
     for line in range(1, lines):
-        own = [k for k in np.unique(parts[(places == line) & strokes]) if stats[k, cv2.CC_STAT_AREA] >= _LETTER_AREA]
-        area = sum(int(stats[k, cv2.CC_STAT_AREA]) for k in own)
-        if len(own) >= _LETTERS and boxes[line, cv2.CC_STAT_WIDTH] > _LINE * size and area > _SHARE * size * size:
+        own = (places == line) & strokes
+        letters = [k for k in np.unique(parts[own]) if stats[k, cv2.CC_STAT_AREA] >= _LETTER_AREA]
+        wide = boxes[line, cv2.CC_STAT_WIDTH] > _LINE * size and own.sum() > _SHARE * size * size
+        if wide and len(letters) >= _LETTERS and _is_of_one_colour(crop[own]):
             top, height = boxes[line, cv2.CC_STAT_TOP], boxes[line, cv2.CC_STAT_HEIGHT]
             found[max(0, top - 2) : top + height + 2] = True
     return found
+
+
+def _is_of_one_colour(pixels: NDArray[np.uint8]) -> bool:
+    """Whether most of some pixels (n, 3) are near their median: letters are, highlights and jewels are not."""
+    away = np.abs(pixels.astype(np.float32) - np.median(pixels, axis=0)).max(axis=1)
+    return bool((away < _ALIKE).mean() > _MOST)

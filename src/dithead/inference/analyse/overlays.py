@@ -22,7 +22,7 @@ _WHITE, _OUTLINED_WHITE = 235.0, 190.0  # least channel of a white stroke, witho
 _VIVID, _VIVID_LEVEL = 110.0, 190.0  # least distance of the channels of a coloured stroke, and its brightest one
 _ALIKE, _MOST = 60.0, 0.5  # 8-bit levels within which a share of a line must lie around its median colour
 _LINE = 0.2  # least width of a line of text, as a fraction of S
-_LETTERS, _LETTER_AREA = 3, 4  # least number of strokes side by side, and pixels of each
+_RUNS = 5  # least number of strokes that one row of a line crosses
 _SHARE = 0.004  # least share of the crop that the strokes of a line cover
 
 
@@ -76,18 +76,22 @@ def _strokes(crop: RGB, unlike: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], N
 def _lines(strokes: NDArray[np.bool_], crop: RGB) -> NDArray[np.bool_]:
     """Where (S, S) lines of text are: wide, made of several strokes, and all of them of one colour."""
     size = strokes.shape[0]
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)
     joined = cv2.dilate(strokes.astype(np.uint8), np.ones((3, 2 * (size // 12) + 1), np.uint8))
     lines, places, boxes, _ = cv2.connectedComponentsWithStats(joined)
     found = np.zeros((size, size), bool)
     for line in range(1, lines):
         own = (places == line) & strokes
-        letters = [k for k in np.unique(parts[own]) if stats[k, cv2.CC_STAT_AREA] >= _LETTER_AREA]
         wide = boxes[line, cv2.CC_STAT_WIDTH] > _LINE * size and own.sum() > _SHARE * size * size
-        if wide and len(letters) >= _LETTERS and _is_of_one_colour(crop[own]):
+        if wide and _most_runs(own) >= _RUNS and _is_of_one_colour(crop[own]):
             top, height = boxes[line, cv2.CC_STAT_TOP], boxes[line, cv2.CC_STAT_HEIGHT]
             found[max(0, top - 2) : top + height + 2] = True
     return found
+
+
+def _most_runs(strokes: NDArray[np.bool_]) -> int:
+    """How many strokes (S, S) one row crosses, at most."""
+    begins = strokes[:, 1:] & ~strokes[:, :-1]
+    return int(begins.sum(axis=1).max())
 
 
 def _is_of_one_colour(pixels: NDArray[np.uint8]) -> bool:

@@ -12,14 +12,22 @@ from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line, polygon_mask
 from dithead.face.mesh_indices import CHEEKS, INNER_LIPS, OUTER_LIPS
+from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
-from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, detail_share, finding_in
+from dithead.inference.analyse.occlusion import (
+    OcclusionCollector,
+    OcclusionDetector,
+    OcclusionFinding,
+    detail_share,
+    finding_in,
+)
 from dithead.inference.analyse.occlusion_colour import (
     occluder_before_lips,
     occluder_beside_lips,
     tints_away,
     unlike_skin,
 )
+from dithead.inference.analyse.overlays import overlay_mask
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.compose.blend_mask import mouth_core
 from dithead.inference.pipeline import generate
@@ -101,6 +109,59 @@ def test_a_video_in_which_nothing_can_be_drawn_is_refused(pictures, footage, spe
     with pytest.raises(FaceError, match="no mouth can be drawn in any of its 12 frames .*--occlusion off"):
         generate(source, speech, tmp_path / "out.mkv", model=talker)
     assert generate(source, speech, tmp_path / "out.mkv", model=talker, occlusion="off").faces_missed == 0
+
+
+def captioned(picture, colour=(255, 220, 0)):
+    """The picture with words over the chin, as short-video platforms write them."""
+    picture, place = picture.copy(), (40, 196)
+    for tint, width in (((0, 0, 0), 7), (colour, 2)):
+        cv2.putText(picture, "HELLO ALL OF YOU", place, cv2.FONT_HERSHEY_DUPLEX, 0.65, tint, width, cv2.LINE_AA)
+    return picture
+
+
+@pytest.mark.parametrize("colour", [(255, 220, 0), (60, 255, 90)], ids=["yellow", "green"])
+def test_captions_stay_and_are_never_lent(pictures, footage, speech, talker, tmp_path, colour):
+    """On some frames: their letters stay, and no other frame gets any of them."""
+    shown = [captioned(p, colour) if 3 <= k < 9 else p for k, p in enumerate(pictures)]
+    source, plain = footage(shown, "captioned.mkv"), footage(pictures, "plain.mkv")
+    outputs = []
+    for name, video in (("a.mkv", source), ("b.mkv", plain)):
+        generate(video, speech, tmp_path / name, model=talker, fit="silence", lossless=True)
+        outputs.append([f.pixels.astype(int) for f in read_frames(tmp_path / name)])
+    before = [f.pixels.astype(int) for f in read_frames(source)]
+    letters = np.abs(captioned(pictures[0], colour).astype(int) - pictures[0]).max(axis=2) > 40
+    kept = [np.abs(outputs[0][k] - before[k])[letters] for k in range(4, 8)]
+    assert max(float(each.mean()) for each in kept) < 0.2
+    assert max(int(each.max()) for each in kept) <= 16  # chroma that a letter shares with the skin beside it
+    with FaceLandmarker() as landmarker:
+        points = landmarker.detect(pictures[0])[0][:, :2]
+    transform = crop_transform(np.pad(points, ((0, 0), (0, 1))), SIZE)
+    for k in (0, 1, 11):
+        crop = warp_crop(outputs[0][k].astype(np.uint8), transform, SIZE)
+        assert not overlay_mask(crop, transform_points(points, transform)).any()
+
+
+def test_skin_lips_and_teeth_are_no_text(seen):
+    crop, points, _ = seen
+    assert not overlay_mask(crop, points).any()
+    assert overlay_mask(captioned_crop(crop, points), points).mean() > 0.02
+
+
+def captioned_crop(crop, points):
+    x, y = points[152] - (45, 10)
+    crop = crop.copy()
+    for tint, width in (((0, 0, 0), 5), ((255, 220, 0), 2)):
+        cv2.putText(crop, "HELLO ALL", (int(x), int(y)), cv2.FONT_HERSHEY_DUPLEX, 0.5, tint, width, cv2.LINE_AA)
+    return crop
+
+
+def test_text_in_every_frame_is_filled_in_the_references(pictures, footage, speech, talker, tmp_path):
+    with OcclusionDetector() as detector:
+        frames = read_frames(footage([captioned(p) for p in pictures]))
+        [tracklet] = analyse_video(frames, AnalysisSettings(SIZE), detector=detector).tracklets
+    crops = tracklet.references.store.get(tracklet.references.images)[: len(tracklet.references.openings)]
+    yellow = [np.mean((c[..., 0] > 200) & (c[..., 1] > 170) & (c[..., 2] < 90)) for c in crops]
+    assert max(yellow) < 0.002
 
 
 def test_blur_is_seen(seen):

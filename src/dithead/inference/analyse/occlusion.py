@@ -33,6 +33,7 @@ from dithead.inference.analyse.occlusion_colour import (
     unlike_colour,
     unlike_skin,
 )
+from dithead.inference.analyse.overlays import overlay_mask
 from dithead.stages import stage
 from dithead.types import RGB, Mask, RGBLike, Similarity
 
@@ -61,6 +62,7 @@ class OcclusionFinding:
     bearded: bool = False  # a beard would hide what is beside the lips
     tint: tuple[float, ...] = (np.nan,) * 3  # of the lips, see ``lip_tint``
     without_hands: OcclusionFinding | None = None  # the finding if the hands found were none; None without hands
+    overlay: NDArray[np.bool_] | None = None  # (T, T): burned-in text over the lower face, which ``cover`` has, too
     if_covered: OcclusionFinding | None = None  # the finding if what looks like paint on the lips lay over them
 
 
@@ -142,11 +144,21 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
     """
     lab = soft_lab(crop)
     unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
-    before = occluder_before_lips(unlike, points)
+    before, text = occluder_before_lips(unlike, points), overlay_mask(crop, points)
+    if text.any():
+        return _with_overlay(_finding(lab, points, unlike, hands | before | text), text, hands)
     found = _finding(lab, points, unlike, hands | before)
     if not is_lip_paint(before, points):
         return found
     return replace(_finding(lab, points, unlike, hands), if_covered=found)
+
+
+def _with_overlay(found: OcclusionFinding, text: NDArray[np.bool_], hands: NDArray[np.bool_]) -> OcclusionFinding:
+    """A finding where there is text over the face: it stays, wherever it lies, but it does not hide a whole mouth."""
+    if found.reason and not hands.any():
+        found = OcclusionFinding()
+    cover = _reduced(text) if found.cover is None else found.cover | _reduced(text)
+    return replace(found, cover=None if found.reason else cover, overlay=_reduced(text))
 
 
 def _finding(

@@ -7,7 +7,7 @@ length. Letters: N frames, n samples, S crop side, P polygon corners, K lip coef
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import cv2
@@ -21,6 +21,7 @@ from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
+from dithead.inference.analyse.overlays import overlay_mask, without_overlay
 from dithead.inference.analyse.references import StoredReferences, choose_references, source_picture
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
@@ -31,6 +32,7 @@ _FIRST = 16  # frames at the start of which all are sampled, so that a short tra
 FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
+_ENOUGH = 0.6  # share of the openings that pictures without text must span; else text is filled instead (our choice)
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
@@ -113,6 +115,7 @@ class TrackletBuilder:
     occlusion: OcclusionCollector = field(default_factory=OcclusionCollector)
     judged: int = 0  # frames whose finding has come, from the first on
     unclear: set[int] = field(default_factory=set)  # of those, the ones whose mouth cannot be seen
+    overlaid: set[int] = field(default_factory=set)  # the ones that have burned-in text over the lower face
     stride: int = 2
     gap: int = 0  # frames since the face was last seen
 
@@ -140,6 +143,8 @@ class TrackletBuilder:
         self.occlusion.add(finding)
         if finding is not None and finding.reason:
             self.unclear.add(self.judged)
+        if finding is not None and finding.overlay is not None:
+            self.overlaid.add(self.judged)
         self.judged += 1
         return self.judged - 1
 
@@ -169,7 +174,7 @@ class TrackletBuilder:
             transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
-            reference=_single_reference(self.samples),
+            reference=_single_reference(self._clear_samples() if self.overlaid else self.samples),
             fades_in=fades_in,
             fades_out=fades_out,
             face=self.face,
@@ -183,7 +188,12 @@ class TrackletBuilder:
         )
 
     def _clear_samples(self) -> list[_Sample]:
-        return [s for s in self.samples if s.offset not in self.unclear] or self.samples
+        """The samples whose mouth can be seen, without burned-in text: it must not be lent to other frames."""
+        seen = [s for s in self.samples if s.offset not in self.unclear] or self.samples
+        plain = [s for s in seen if s.offset not in self.overlaid]
+        if _span(plain) >= _ENOUGH * _span(seen):
+            return plain or seen
+        return [_without_text(s) if s.offset in self.overlaid else s for s in seen]
 
     def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
         self.transforms.extend(transform.ravel())
@@ -200,6 +210,20 @@ def _sample(
         in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), head_turn(landmarks), offset,
         picture, local, frame.time,
     )  # fmt: skip
+
+
+def _span(samples: list[_Sample]) -> float:
+    """How far the lip openings of samples are apart."""
+    openings = [s.opening for s in samples]
+    return max(openings) - min(openings) if openings else -1.0
+
+
+def _without_text(sample: _Sample) -> _Sample:
+    """A sample whose burned-in text is filled from around it, in the crop and in the source's own pixels."""
+    text = overlay_mask(sample.crop, sample.landmarks)
+    height, width = sample.picture.shape[:2]
+    there = cv2.warpAffine(text.astype(np.uint8), invert(sample.transform), (width, height), flags=cv2.INTER_LINEAR)
+    return replace(sample, crop=without_overlay(sample.crop, text), picture=without_overlay(sample.picture, there > 0))
 
 
 def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferences:

@@ -22,8 +22,8 @@ from dithead.media.writer import VideoWriter
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 RATE, START, FRAMES = 16000, 25, 30
 CHANCE = 2 / math.sqrt(FRAMES - 3)
-"""Two standard errors of the partial correlation of so many frames of noise: 0.38. With no leak, nothing else is left to
-correlate, so a smaller limit would be passed or failed by chance."""
+"""Two standard errors of the partial correlation of so many frames of noise: 0.38. With no leak, nothing else is left
+to correlate, so a smaller limit would be passed or failed by chance."""
 
 
 @pytest.fixture(scope="module")

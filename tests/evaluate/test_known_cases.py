@@ -80,9 +80,12 @@ def test_a_frozen_mouth_rests_and_follows_nothing(source, wave, tmp_path):
     frozen = observe(write_frozen(source, tmp_path / "frozen.mp4", wave), source)
     scores = measure_self(frozen, source)
     assert abs(scores["lip_correlation"]) < 0.5
-    assert scores["lip_gain"] < 0.25  # what is left is the noise of the landmarks
-    assert compare_silent(frozen.lips, source.lips)["aperture_ratio"] < 0.25
-    assert scores["jitter"] < 0.8
+    # What is left is the noise of the landmarks: 0.155 and 0.68 here (MediaPipe: 0.158 and 0.68), 0.18 and 0.71 at most
+    # over noisy and cut copies. The first frame alone, whose region the detector finds, makes it so much: its mouth
+    # measures 0.08, all others 0.02. Another nearly as closed mouth, which a last bit can choose, gives 0.03 and 0.48.
+    assert scores["lip_gain"] < 0.2
+    assert compare_silent(frozen.lips, source.lips)["aperture_ratio"] < 0.2
+    assert scores["jitter"] < 0.75
     assert scores["psnr_mouth"] < scores["psnr"]
 
 

@@ -1,5 +1,6 @@
 """The leak through the mask, with models that are known to use its shape and not to: the measure must separate them."""
 
+import math
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,9 @@ from dithead.media.writer import VideoWriter
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 RATE, START, FRAMES = 16000, 25, 30
+CHANCE = 2 / math.sqrt(FRAMES - 3)
+"""Two standard errors of the partial correlation of so many frames of noise: 0.38. With no leak, nothing else is left
+to correlate, so a smaller limit would be passed or failed by chance."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def test_a_model_that_ignores_the_mask_leaks_nothing(clip, talker, monkeypatch):
     scores = mask_leak.mask_leak(*clip, talker, 1)
     assert scores["shift"] == pytest.approx(0, abs=1e-6)
     assert scores["agreement"] == pytest.approx(1)
-    assert abs(scores["partial"]) < 0.1
+    assert abs(scores["partial"]) < CHANCE  # the noise of the landmarks: -0.06 to 0.17 over five noisy copies
 
 
 def test_a_model_that_copies_the_masks_depth_is_caught(clip, talker, monkeypatch):
@@ -59,6 +63,7 @@ def test_a_model_that_copies_the_masks_depth_is_caught(clip, talker, monkeypatch
     draw_with(monkeypatch, follow_mask)
     scores = mask_leak.mask_leak(*clip, talker, 1)
     assert abs(scores["shift"]) > 0.3
+    assert scores["partial"] > CHANCE  # 0.59; 0.68 and 0.54 with the other two presenters
 
 
 def stretched(crop, factor):

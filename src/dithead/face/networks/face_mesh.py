@@ -160,5 +160,11 @@ def _sample_points(window: Window) -> Array:
 
 
 def _blend(one: Array, other: Array, share: Array) -> Array:
-    """Linear interpolation, in 32 bits: MediaPipe rounds otherwise, which moves no landmark by 0.001 pixels."""
-    return one + share * (other - one)
+    """Linear interpolation, rounded as in MediaPipe: only the complement of the share is a 64-bit number there.
+
+    Plain 32-bit arithmetic moves a landmark by less than 0.001 pixels, but tracking feeds that back until landmarks
+    differ by 0.05 to 0.2 pixels on average.
+    """
+    mixed = np.multiply(one, 1 - share.astype(np.float64))
+    mixed += share * other
+    return mixed.astype(np.float32)

@@ -136,7 +136,8 @@ def crop(image: RGBLike, region: Region, side: int, border: str = "replicate") -
     limit = (image.shape[1], image.shape[0])
     left, top = (int(v) for v in np.clip(np.floor(source.min(axis=0)) - _AROUND, 0, np.subtract(limit, 1)))
     right, bottom = (int(v) for v in np.clip(np.ceil(source.max(axis=0)) + _AROUND, (left + 1, top + 1), limit))
-    matrix = cv2.getPerspectiveTransform(source - np.array([left, top], np.float32), target)
+    to_whole = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], np.float64)
+    matrix = cv2.getPerspectiveTransform(source, target) @ to_whole  # as exact as for the whole picture
     part = np.ascontiguousarray(image[top:bottom, left:right])
     return np.asarray(cv2.warpPerspective(part, matrix, (side, side), borderMode=_CORNERS[border]), np.uint8)
 

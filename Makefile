@@ -54,8 +54,10 @@ docs: map
 	$(BIN)/zensical build --clean --strict
 
 # What is installed now becomes what is pinned: the local build tag of torch and this package itself left out.
+# c2pa-python is on Linux, macOS and Windows in another patch version.
 pins: $(READY)
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | sed -e 's/+[a-z0-9.]*$$//' \
+	  -e 's/^c2pa-python==.*/c2pa-python>=0.38,<0.39/' > constraints.txt
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

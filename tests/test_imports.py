@@ -43,11 +43,12 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "inference": CORE | {"options", "prepare"},
-    "evaluate": CORE | {"options", "prepare", "train", "inference"},
-    "doctor": CORE | {"synth"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "doctor", "commands"},
+    "provenance": BASE | {"option_fields", "media", "face", "critics"},
+    "inference": CORE | {"options", "prepare", "provenance"},
+    "evaluate": CORE | {"options", "prepare", "provenance", "train", "inference"},
+    "doctor": CORE | {"synth", "provenance"},
+    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "provenance", "doctor"},
+    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "provenance", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

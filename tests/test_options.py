@@ -32,7 +32,7 @@ NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
     "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
     "fit": "loop", "start": 0.5, "end": 1.5, "idle": False, "interpolate": True, "detail": False, "batch": 2,
-    "crf": 20.0, "codec": "hevc", "lossless": True,
+    "crf": 20.0, "codec": "hevc", "lossless": True, "credentials": False, "consent": "Mia agreed.",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 

@@ -55,6 +55,12 @@ class SamplingOptions:
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option("largest", "Which face of each shot: largest, left, right, all, a number, or X,Y in pixels.")
     occlusion: Occlusion = option("auto", "auto keeps hands and things before the mouth; off draws over them.")
+    credentials: bool = option(
+        True, "Sign what was done and with which model (Content Credentials); --no-credentials is noted in the result."
+    )
+    consent: str | None = option(
+        None, "The statement of consent, a sentence or a file, that goes into the credentials, where anyone reads it."
+    )
 
     def __post_init__(self) -> None:
         check_values(self)

@@ -68,6 +68,8 @@ def _generate_one(video: Path, audio: Path, output: Path, options: dict[str, Any
         out(result.to_json())
         return
     out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
+    if result.credentials.sidecar is not None:
+        say(f"its Content Credentials lie beside it: {result.credentials.sidecar}")
     for span in result.passed_through:
         say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
     for note in result.notes:

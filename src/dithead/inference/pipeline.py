@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import chain, count, islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from dithead.device import pick_device
 from dithead.errors import FaceError, OutputError
@@ -25,6 +25,8 @@ from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.compose.second_pass import Sampler, draw_frames
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.notes import Lengths, result_notes
+from dithead.inference.output_credentials import OutputCredentials, model_record
+from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.result import GenerateResult
 from dithead.inference.resume import WorkFolder, job_key
 from dithead.inference.source.still_image import StillClip, still_video
@@ -102,7 +104,8 @@ def generate(job: GenerateJob) -> GenerateResult:
     begun = time.perf_counter()
     with WorkFolder(Path(job.output), job_key(job, talker)) as work:
         analysis = _analyse(prepared, talker, work)
-        tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+        model = model_record(job.model, talker, work.key["model"]["weights"])
+        tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, model)
     return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
 
 
@@ -140,6 +143,7 @@ class _Prepared:
             probe_audio(path)
         choice = FaceChoice("numbers", frozenset(self.speakers)) if self.speakers else FaceChoice.parse(job.face)
         self.choice: FaceChoice | None = choice
+        self.credentials = OutputCredentials(job)
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
 
@@ -189,11 +193,14 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 
-def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder) -> _Tally:
+def _write(
+    prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder, model: dict[str, Any]
+) -> _Tally:
     """Draw and encode all segments that are not there yet, then join them; returns the count of frames."""
     job, clip, encoding = prepared.job, prepared.clip, prepared.encoding
     tally = _Tally(analysis.frames, job.progress)
-    timeline = tally.counted(schedule(clip, analysis.stamps, job.fit, prepared.speech_seconds))
+    redrawn = RedrawnSpans(analysis, clip.info)
+    timeline = redrawn.watched(tally.counted(schedule(clip, analysis.stamps, job.fit, prepared.speech_seconds)))
     for number in count():
         part = islice(timeline, SEGMENT)
         if work.segment(number).exists():
@@ -207,7 +214,15 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
-    join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
+
+    def seal(path: Path, final: Path) -> None:
+        portrait = isinstance(clip, StillClip)
+        claim = prepared.credentials.job_claim(job, model, redrawn.spans(), portrait=portrait)
+        prepared.credentials.write(path, claim, final)
+
+    join_segments(
+        work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata, seal=seal
+    )
     return tally
 
 
@@ -238,7 +253,8 @@ def _result(
         seed=job.seed,
         passed_through=analysis.passed_through,
         damaged=analysis.damaged,
-        notes=result_notes(info, analysis, lengths, job.fit, prepared.speakers),
+        credentials=prepared.credentials.credentials,
+        notes=result_notes(info, analysis, lengths, job.fit, prepared.speakers) + prepared.credentials.notes(),
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from dithead.errors import OutputError
+from dithead.errors import OutputError, SigningError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
@@ -133,8 +133,8 @@ def _plain(value: Any) -> Any:
 
 
 def _resumable(error: BaseException | None) -> bool:
-    """Whether the same call may succeed later: after an interruption or a full disk."""
-    return isinstance(error, KeyboardInterrupt | SystemExit) or (error is not None and _no_room(error))
+    """Whether the same call may succeed later: after an interruption, a full disk or a signature that failed."""
+    return isinstance(error, KeyboardInterrupt | SystemExit | SigningError) or (error is not None and _no_room(error))
 
 
 def _no_room(error: BaseException) -> bool:

@@ -22,7 +22,9 @@ from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
 
 HELP_SECONDS = 0.5
-COMMANDS = ("generate", "prepare", "train", "synth", "evaluate", "score", "compare", "study", "presets", "doctor")
+COMMANDS = (
+    "generate", "prepare", "train", "synth", "evaluate", "score", "compare", "study", "bench", "presets", "doctor",
+)  # fmt: skip
 
 
 def run(*arguments: str | Path) -> Result:

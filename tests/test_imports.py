@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors"}
+BASE = {"types", "errors", "stages"}
 CORE = BASE | {
     "option_fields",
     "engine",
@@ -28,6 +28,7 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "stages": set(),
     "option_fields": {"errors"},
     "engine": BASE,
     "media": BASE,
@@ -46,9 +47,11 @@ ALLOWED: dict[str, set[str]] = {
     "provenance": BASE | {"option_fields", "media", "face", "critics"},
     "inference": CORE | {"options", "prepare", "provenance"},
     "evaluate": CORE | {"options", "prepare", "provenance", "train", "inference"},
+    "bench": CORE | {"options", "prepare", "provenance", "train", "inference", "evaluate"},
     "doctor": CORE | {"synth", "provenance"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "provenance", "doctor"},
-    "cli": CORE | {"options", "prepare", "train", "inference", "evaluate", "synth", "provenance", "doctor", "commands"},
+    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor"},
+    "cli": CORE
+    | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import measure, prepare, synthetic, talk
+from dithead.commands import bench, measure, prepare, synthetic, talk
 from dithead.commands.shared import Json, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError
@@ -60,7 +60,7 @@ for _command in (synthetic.synth, synthetic.voices):
     app.command()(_command)
 
 
-for _measure in (measure.evaluate, measure.score, measure.compare, measure.study):
+for _measure in (measure.evaluate, measure.score, measure.compare, measure.study, bench.bench):
     app.command()(_measure)
 
 

@@ -16,6 +16,7 @@ from dithead.face.networks.detector import FULL_RANGE, Detector
 from dithead.face.networks.face_model import FaceModel
 from dithead.face.networks.region import Points
 from dithead.face.networks.region_tracker import RegionTracker
+from dithead.stages import stage
 from dithead.types import RGB, Landmarks
 
 MAX_FACES = 4
@@ -65,7 +66,8 @@ class FaceLandmarker:
         Raises:
             ModelError: A network's file is damaged, or LiteRT is not installed.
         """
-        faces = self._detect_all(image) or self._detect_small(image)
+        with stage("landmarks"):
+            faces = self._detect_all(image) or self._detect_small(image)
         return sorted(faces, key=face_area, reverse=True)
 
     def track(self, image: RGB) -> Landmarks | None:
@@ -78,7 +80,8 @@ class FaceLandmarker:
         """
         if self._tracker is None:
             self._tracker = RegionTracker(self._networks(), count=1)
-        faces = self._tracker.step(image)
+        with stage("landmarks"):
+            faces = self._tracker.step(image)
         return _in_pixels(faces[0], image) if faces else None
 
     def reset(self) -> None:

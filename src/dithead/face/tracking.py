@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.landmarks import FaceLandmarker, face_box
+from dithead.stages import stage
 from dithead.types import RGB, Landmarks
 
 CUT_THRESHOLDS = ((5.0, 8.0), (25.0, 3.0))
@@ -72,6 +73,10 @@ class CutDetector:
 
     def is_cut(self, frame: RGB) -> bool:
         """Return whether the next frame begins a shot, as the very first one does."""
+        with stage("cuts"):
+            return self._is_cut(frame)
+
+    def _is_cut(self, frame: RGB) -> bool:
         small = cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None:

@@ -43,6 +43,7 @@ from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
 from dithead.options import GenerateJob, Progress, StrPath
+from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -118,9 +119,10 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
     """
     if not isinstance(model, str | PathLike):
         return model
-    from dithead.checkpoint import load_model
+    with stage("load model"):
+        from dithead.checkpoint import load_model
 
-    return load_model(str(model), device=pick_device(device))
+        return load_model(str(model), device=pick_device(device))
 
 
 class _Prepared:
@@ -218,11 +220,13 @@ def _write(
     def seal(path: Path, final: Path) -> None:
         portrait = isinstance(clip, StillClip)
         claim = prepared.credentials.job_claim(job, model, redrawn.spans(), portrait=portrait)
-        prepared.credentials.write(path, claim, final)
+        with stage("sign"):
+            prepared.credentials.write(path, claim, final)
 
-    join_segments(
-        work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata, seal=seal
-    )
+    with stage("join"):
+        join_segments(
+            work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata, seal=seal
+        )
     return tally
 
 

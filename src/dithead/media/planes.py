@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from dithead.media.colour import ColourEncoding
+from dithead.stages import stage
 from dithead.types import RGB
 
 
@@ -144,14 +145,15 @@ def to_rgb(native: Any, encoding: ColourEncoding, exact: bool = True) -> RGB:
         exact: Round exactly; otherwise it is five times as fast and up to two levels too dark.
     """
     careful = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    rgb: RGB = native.reformat(
-        format="rgb24",
-        src_colorspace=encoding.swscale_matrix,
-        src_color_range=encoding.swscale_range,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=careful if exact else Interpolation.BILINEAR,
-        threads=1,
-    ).to_ndarray()
+    with stage("convert"):
+        rgb: RGB = native.reformat(
+            format="rgb24",
+            src_colorspace=encoding.swscale_matrix,
+            src_color_range=encoding.swscale_range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=careful if exact else Interpolation.BILINEAR,
+            threads=1,
+        ).to_ndarray()
     return rgb
 
 

@@ -19,6 +19,7 @@ from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
 from dithead.media.encoder import PictureEncoding
 from dithead.media.files import Seal, create_media, muxer_for, replacing
 from dithead.media.planes import Planes
+from dithead.stages import moment, stage
 
 _RECORD = struct.Struct("<qqq?q")
 
@@ -34,10 +35,12 @@ def write_segment(path: Path, frames: Iterator[tuple[Planes, int]], encoding: Pi
     context = encoding.codec_context()
     with replacing(path) as temporary, temporary.open("wb") as file:
         for planes, pts in frames:
-            frame = planes.to_frame()
-            frame.pts, frame.time_base = pts, context.time_base
-            _store(file, context.encode(frame))
-        _store(file, context.encode(None))
+            with stage("encode"):
+                frame = planes.to_frame()
+                frame.pts, frame.time_base = pts, context.time_base
+                _store(file, context.encode(frame))
+        with stage("encode"):
+            _store(file, context.encode(None))
 
 
 def join_segments(
@@ -86,6 +89,7 @@ def _store(file: Any, packets: list[Any]) -> None:
         data = bytes(packet)
         file.write(_RECORD.pack(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, len(data)))
         file.write(data)
+        moment("first frame written")
 
 
 def _packets(segments: Sequence[Path]) -> Iterator[Any]:

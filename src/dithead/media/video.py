@@ -18,6 +18,7 @@ from dithead.media.colour import ColourEncoding
 from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import VideoInfo, describe
 from dithead.media.planes import to_rgb
+from dithead.stages import stage, staged
 from dithead.types import RGB
 
 _EXACT_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
@@ -182,10 +183,12 @@ def _with_damage_replaced(frames: Iterator[Any], count: _PacketCount) -> Iterato
 def _decoded(media: Any, stream: Any, count: _PacketCount | None = None) -> Iterator[Any]:
     """Yield the decoded frames of one stream; packets that cannot be decoded are counted and left out."""
     count = count or _PacketCount()
-    for packet in media.demux(stream):
+    for packet in staged("decode", media.demux(stream)):
         count.packets += packet.size > 0
         try:
-            yield from packet.decode()
+            with stage("decode"):
+                frames = packet.decode()
+            yield from frames
         except av.InvalidDataError:
             if packet.pts is not None:
                 count.lost = sorted([*count.lost, packet.pts])

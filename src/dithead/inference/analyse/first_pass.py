@@ -25,6 +25,7 @@ from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetect
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.result import FrameSpan
 from dithead.media.video import VideoFrame
+from dithead.stages import stage
 from dithead.types import RGB, Landmarks, MaskKind
 
 SMALLEST_EYES = 16.0
@@ -183,7 +184,8 @@ class VideoAnalyser:
             if number not in self.open:
                 self.open[number] = TrackletBuilder(index, number, self.settings.mask)
             finding = self._occluders(number, landmarks)
-            self.open[number].add(frame, landmarks, self.settings.size, finding)
+            with stage("samples"):
+                self.open[number].add(frame, landmarks, self.settings.size, finding)
             return finding.reason
         if number in self.open:
             self.open[number].skip()
@@ -203,7 +205,8 @@ class VideoAnalyser:
         for number in numbers:
             builder = self.open.pop(number)
             fades_in, fades_out = builder.start != self.shot_start, not (at_cut and builder.gap == 0)
-            self.tracklets.append(builder.close(self.settings.size, fades_in, fades_out, self.store))
+            with stage("references"):
+                self.tracklets.append(builder.close(self.settings.size, fades_in, fades_out, self.store))
 
 
 def unusable(landmarks: Landmarks | None) -> str:

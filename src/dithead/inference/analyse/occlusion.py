@@ -29,6 +29,7 @@ from dithead.inference.analyse.occlusion_colour import (
     tints_away,
     unlike_skin,
 )
+from dithead.stages import stage
 from dithead.types import RGB, Mask, Similarity
 
 HIDDEN, BLURRED = "mouth covered", "too blurred"
@@ -85,6 +86,12 @@ class OcclusionDetector:
             size: Crop side S.
             face: The face's number; each face has a hand detector of its own, which tracks.
         """
+        with stage("occluders"):
+            return self._find(picture, points, transform, size, face)
+
+    def _find(
+        self, picture: RGB, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+    ) -> OcclusionFinding:
         crop = warp_crop(picture, transform, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return OcclusionFinding(reason=BLURRED)
@@ -99,7 +106,8 @@ class OcclusionDetector:
         scale = _VIEW_SCALE * _VIEW_SIDE / size
         wide = transform * scale
         wide[:, 2] += (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE
-        hands = self._finders.setdefault(face, HandFinder()).find(warp_crop(picture, wide, _VIEW_SIDE))
+        with stage("hands"):
+            hands = self._finders.setdefault(face, HandFinder()).find(warp_crop(picture, wide, _VIEW_SIDE))
         back = [(hand - (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE) / scale for hand in hands]
         return hand_mask(back, size) > 0
 

@@ -17,6 +17,7 @@ from dithead.inference.source.timeline import ScheduledFrame
 from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.planes import Planes, planes_of
+from dithead.stages import stage
 
 Sampler = MouthSampler | FrameInterpolator
 
@@ -53,7 +54,8 @@ def draw_frames(
         Each frame with its new planes, in order.
     """
     for part in _batches(timeline, analysis, sampler, batch):
-        planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
+        with stage("planes"):
+            planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         for tracklet in part.tracklets:
             _draw(part.frames, planes, tracklet, sampler, detail=detail)
         yield from zip(part.frames, planes, strict=True)
@@ -85,14 +87,16 @@ def _draw(
 ) -> None:
     """Put the mouths of one face into the planes of the frames."""
     transforms = [tracklet.transforms[f.index - tracklet.start] for f in frames]
-    views = [
-        SourceView.of_planes(p, transform, sampler.size, f.index)
-        for f, p, transform in zip(frames, planes, transforms, strict=True)
-    ]
+    with stage("crops"):
+        views = [
+            SourceView.of_planes(p, transform, sampler.size, f.index)
+            for f, p, transform in zip(frames, planes, transforms, strict=True)
+        ]
     times = np.array([f.time for f in frames])
     drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, [f.index for f in frames])
     references = sampler.frame_references(tracklet, times) if detail else [None] * len(frames)
     for mouth, view, reference, p in zip(drawn, views, references, planes, strict=True):
-        patch = compose(mouth, view, reference, tracklet)
-        if patch is not None:
-            p.add_rgb_difference(patch.difference, patch.top, patch.left)
+        with stage("compose"):
+            patch = compose(mouth, view, reference, tracklet)
+            if patch is not None:
+                p.add_rgb_difference(patch.difference, patch.top, patch.left)

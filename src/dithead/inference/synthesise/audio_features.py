@@ -20,6 +20,7 @@ from dithead.media.audio import audio_blocks
 from dithead.media.files import printable
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import SAMPLE_RATE, speech_level
+from dithead.stages import stage
 
 
 class SpeechFeatures(Protocol):
@@ -43,7 +44,8 @@ def speech_seconds(path: Path) -> float:
     Raises:
         MediaError: The file has no sound that can be read, or no sample of it.
     """
-    count = sum(len(block) for block in audio_blocks(path, SAMPLE_RATE, channels=1))
+    with stage("speech length"):
+        count = sum(len(block) for block in audio_blocks(path, SAMPLE_RATE, channels=1))
     if not count:
         raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
     return count / SAMPLE_RATE
@@ -62,9 +64,9 @@ class FileFeatures:
 
     def __init__(self, encoder: AudioEncoder, audio: Path, store: Path) -> None:
         self.encoder, self._levels = encoder, array("f")
-        self._store = _FeatureFile(
-            store, encoder.features_width, map(self._noted, encoder.feature_blocks(_waves(audio)))
-        )
+        with stage("spectrum"):
+            blocks = map(self._noted, encoder.feature_blocks(_waves(audio)))
+            self._store = _FeatureFile(store, encoder.features_width, blocks)
         self.level = _track_level(self._levels)
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import LipCalibration
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures, SpeechFeatures
+from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -50,7 +51,8 @@ def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: Sour
     if speech is None:
         return
     for tracklet in analysis.tracklets:
-        tracklet.calibration = calibrate(talker, speech, tracklet.sample_times + clip.start)
+        with stage("calibration"):
+            tracklet.calibration = calibrate(talker, speech, tracklet.sample_times + clip.start)
 
 
 @torch.inference_mode()
@@ -122,7 +124,8 @@ def predict_lips(
     offsets = _NEIGHBOURS if talker.config.dit.lip_targets and not talker.audio.past else (0.0,)
     moments = np.concatenate([times + offset for offset in offsets])
     features = (speech, torch.from_numpy(moments)) if isinstance(speech, Tensor) else speech.around(moments)
-    (tokens, lips), count = talker.tokens_and_lips(*features), len(times)
+    with stage("hearing"):
+        (tokens, lips), count = talker.tokens_and_lips(*features), len(times)
     middle = count * (len(offsets) // 2)
     mean = None if lips is None else lips.float().cpu().unflatten(0, (len(offsets), count)).mean(0)
     return tokens[middle : middle + count], mean

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dithead.face.optical_flow import interpolate_pictures
 from dithead.inference.analyse.references import StoredReferences, never_moves
 from dithead.inference.analyse.tracklet import Tracklet
+from dithead.stages import stage
 from dithead.types import RGB, Similarity
 
 _STEPS = 24  # pictures from closed to open that are interpolated (our choice; docs/log)
@@ -110,7 +111,8 @@ class ReferenceBank:
         if tracklet.references is None:
             return None
         if tracklet.face not in self._present or self._present[tracklet.face][0] is not tracklet:
-            self._present[tracklet.face] = (tracklet, ReferenceSet.interpolated(tracklet.references))
+            with stage("references"):
+                self._present[tracklet.face] = (tracklet, ReferenceSet.interpolated(tracklet.references))
         return self._present[tracklet.face][1]
 
     def frame_reference(self, tracklet: Tracklet, opening: float | None) -> FrameReference | None:

@@ -23,6 +23,7 @@ from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
 from dithead.options import ReferenceMode
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
+from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
@@ -207,7 +208,8 @@ class MouthSampler:
             else:
                 reference, latent = self._references(tracklet, references, speech.openings, polygon)
             conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
-            images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
+            with stage("model"):
+                images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
     def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:

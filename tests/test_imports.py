@@ -49,7 +49,8 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": CORE | {"options", "prepare", "provenance", "train", "inference"},
     "bench": CORE | {"options", "prepare", "provenance", "train", "inference", "evaluate"},
     "doctor": CORE | {"synth", "provenance"},
-    "commands": CORE | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor"},
+    "commands": CORE
+    | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor"},
     "cli": CORE
     | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor", "commands"},
 }

@@ -1,7 +1,8 @@
 """The command line: one sub-command for each step, which parses, then imports and calls one public function.
 
 An option that is not given is not passed on, so every default lives with the function. Exit codes: 0 done,
-1 `doctor` found something broken, 2 the request cannot be met (one line on stderr says why), 130 interrupted.
+1 `doctor` found something broken or `verify` no mark, 2 the request cannot be met (one line on stderr says why),
+3 `verify` found a mark on a file that was changed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import bench, measure, prepare, synthetic, talk
+from dithead.commands import bench, measure, prepare, synthetic, talk, trust
 from dithead.commands.shared import Json, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError
@@ -46,9 +47,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
+app.add_typer(trust.keys, name="keys")
 
 
 for _command in (talk.generate, talk.faces):
+    app.command()(_command)
+
+
+for _command in (trust.verify,):
     app.command()(_command)
 
 

@@ -24,6 +24,7 @@ from dithead.provenance.certificates import algorithm_of, common_name, new_chain
 from dithead.provenance.settings import TrustSettings, config_folder, read_settings
 
 PRIVATE, CHAIN, ANCHOR, CURRENT = "private.pem", "chain.pem", "anchor.pem", "current"
+_UNNAMED = "unnamed installation"  # what a self-made certificate calls its owner, who was not asked
 _RENEW = datetime.timedelta(days=30)  # before its end, a self-made certificate is replaced (our choice)
 _OWNER_ONLY = 0o600
 
@@ -61,7 +62,7 @@ def signing_key() -> SigningKey:
         return _configured(settings, settings.certificate, settings.key)
     folder = _current_folder()
     if folder is None or _expires_soon(folder):
-        folder = _make_current(_write_new_key("unnamed installation"), expected=folder)
+        folder = _renewed(folder, _UNNAMED if folder is None else _load(folder).name)
     return _load(folder, settings.timestamp_authority)
 
 
@@ -79,11 +80,7 @@ def rotate(name: str | None = None) -> SigningKey:
     """
     if read_settings().certificate is not None:
         raise ConfigError("trust.toml names a certificate; renew it where it was issued")
-    old = _current_folder()
-    folder = _make_current(_write_new_key(name or "unnamed installation"), expected=old)
-    if old is not None:
-        (old / PRIVATE).unlink(missing_ok=True)
-    return _load(folder)
+    return _load(_renewed(_current_folder(), name or _UNNAMED))
 
 
 def trusted_certificates() -> bytes:
@@ -106,6 +103,14 @@ def _current_folder() -> Path | None:
     except OSError:
         return None
     return folder if (folder / PRIVATE).is_file() else None
+
+
+def _renewed(old: Path | None, name: str) -> Path:
+    """Make a new key, put it into use and remove the old one; returns the folder of the key that is then in use."""
+    folder = _make_current(_write_new_key(name), expected=old)
+    if old is not None:
+        (old / PRIVATE).unlink(missing_ok=True)
+    return folder
 
 
 def _load(folder: Path, timestamp_authority: str | None = None) -> SigningKey:

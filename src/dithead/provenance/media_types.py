@@ -13,6 +13,8 @@ _MEDIA_TYPES = {
     ".tiff": "image/tiff", ".gif": "image/gif", ".avif": "image/avif", ".heic": "image/heic", ".heif": "image/heif",
     ".bmp": "image/bmp", ".jxl": "image/jxl",
 }  # fmt: skip
+KNOWN_SUFFIXES = frozenset(_MEDIA_TYPES)
+"""Suffixes of the files that are looked at in a folder."""
 OTHER = "application/octet-stream"
 EMBEDDABLE = frozenset({
     "video/mp4", "video/x-m4v", "video/quicktime", "video/x-msvideo", "audio/wav", "audio/mpeg", "audio/mp4",

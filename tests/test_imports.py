@@ -21,6 +21,7 @@ CORE = BASE | {
     "config",
     "device",
     "hub",
+    "model_folder",
     "checkpoint",
 }
 
@@ -30,29 +31,30 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "stages": set(),
     "option_fields": {"errors"},
-    "engine": BASE,
+    "engine": BASE | {"option_fields"},
     "media": BASE,
     "face": BASE,
     "models": BASE,
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
+    "provenance": BASE | {"option_fields", "media", "face", "critics"},
     "synth": BASE | {"option_fields", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
+    "model_folder": BASE,
     "options": BASE | {"option_fields", "hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},
-    "provenance": BASE | {"option_fields", "media", "face", "critics"},
     "inference": CORE | {"options", "prepare", "provenance"},
-    "evaluate": CORE | {"options", "prepare", "provenance", "train", "inference"},
-    "bench": CORE | {"options", "prepare", "provenance", "train", "inference", "evaluate"},
-    "doctor": CORE | {"synth", "provenance"},
+    "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
+    "bench": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate"},
+    "doctor": CORE | {"synth"},
     "commands": CORE
-    | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor"},
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor"},
     "cli": CORE
-    | {"options", "prepare", "train", "inference", "evaluate", "bench", "synth", "provenance", "doctor", "commands"},
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

@@ -13,6 +13,9 @@ from typing import Any, Literal, TypedDict, Union, Unpack, get_args, get_origin,
 
 from dithead.errors import ConfigError
 
+Engine = Literal["local", "ray"]
+"""Where many tasks run: in processes of this machine, or on a Ray cluster (``engine.map_tasks``)."""
+
 
 class OptionDetails(TypedDict, total=False):
     """What can be declared of an option besides its type, its default and its help text."""

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dithead.engine import Engine
 from dithead.errors import ConfigError
-from dithead.option_fields import check_values, option
+from dithead.option_fields import Engine, check_values, option
 
 PROTOCOLS = ("self", "cross", "silent", "mask")
 

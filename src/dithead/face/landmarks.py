@@ -84,8 +84,20 @@ class FaceLandmarker:
             faces = self._tracker.step(image)
         return _in_pixels(faces[0], image) if faces else None
 
+    def track_all(self, image: RGB) -> list[Landmarks]:
+        """Return landmarks (478, 3) of all faces that are being followed, up to ``max_faces``, in no certain order.
+
+        Near faces that appear are found and followed too. Use either this or ``track`` along one video.
+
+        Raises:
+            ModelError: A network's file is damaged, or LiteRT is not installed.
+        """
+        if self._tracker is None:
+            self._tracker = RegionTracker(self._networks(), self.max_faces)
+        return [_in_pixels(face, image) for face in self._tracker.step(image)]
+
     def reset(self) -> None:
-        """Forget the face that is being followed."""
+        """Forget the faces that are being followed."""
         if self._tracker is not None:
             self._tracker.reset()
 

@@ -16,36 +16,33 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from dithead.device import pick_device
 from dithead.errors import FaceError, OutputError
 from dithead.inference.analyse.face_sheet import shots_with_faces
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
-from dithead.inference.compose.second_pass import Sampler, draw_frames
+from dithead.inference.background_model import BackgroundModel
+from dithead.inference.compose.second_pass import draw_frames
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.notes import Lengths, result_notes
 from dithead.inference.output_credentials import OutputCredentials, model_record
 from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.result import GenerateResult
-from dithead.inference.resume import WorkFolder, job_key
+from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
-from dithead.inference.synthesise.audio_features import FileFeatures, speech_seconds
-from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
-from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
-from dithead.inference.synthesise.sampler import MouthSampler
-from dithead.media.audio import probe_audio
+from dithead.media.audio import audio_seconds, probe_audio
 from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
-from dithead.options import GenerateJob, Progress, StrPath
+from dithead.options import GenerateJob, Progress
 from dithead.stages import stage
 
 if TYPE_CHECKING:
+    from dithead.inference.compose.second_pass import Sampler
     from dithead.models.talking_head import TalkingHead
 
 P = ParamSpec("P")
@@ -101,28 +98,14 @@ def generate(job: GenerateJob) -> GenerateResult:
         ConfigError: An option is unknown or out of range.
     """
     prepared = _Prepared(job)
-    talker = load_talker(job.model, job.device)
     begun = time.perf_counter()
-    with WorkFolder(Path(job.output), job_key(job, talker)) as work:
-        analysis = _analyse(prepared, talker, work)
-        model = model_record(job.model, talker, work.key["model"]["weights"])
-        tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, model)
+    model = BackgroundModel(job.model, job.device)
+    with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
+        analysis = _analyse(prepared, model, work)
+        talker = model.talker()
+        record = model_record(job.model, talker, work.model["weights"])
+        tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, record)
     return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
-
-
-def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHead:
-    """Load a model.
-
-    Args:
-        model: A shipped name, a model folder or a hub id; a loaded model is returned as it is.
-        device: auto, cpu, cuda or mps.
-    """
-    if not isinstance(model, str | PathLike):
-        return model
-    with stage("load model"):
-        from dithead.checkpoint import load_model
-
-        return load_model(str(model), device=pick_device(device))
 
 
 class _Prepared:
@@ -131,7 +114,7 @@ class _Prepared:
     def __init__(self, job: GenerateJob) -> None:
         info = probe(job.video)
         self.job = job
-        self.speech_seconds = speech_seconds(Path(job.audio))
+        self.speech_seconds = audio_seconds(Path(job.audio))
         if info.still:
             self.clip: SourceClip = StillClip(
                 Path(job.video), still_video(info), seconds=self.speech_seconds, idle=job.idle
@@ -158,22 +141,40 @@ def _check_output(output: Path, *inputs: Path) -> None:
     require_writable(output)
 
 
-def _analyse(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> VideoAnalysis:
-    """The first pass, or what an interrupted call has kept of it."""
+def _analyse(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> VideoAnalysis:
+    """The first pass, or what an interrupted call with the same model has kept of it."""
+    if work.has_analysis():
+        work.keep_only_from(model_key(model.talker()))
     if (known := work.load_analysis()) is not None:
         return known
+    analysis = _first_pass(prepared, model, work)
+    talker = model.talker()
+    work.keep_only_from(model_key(talker))
+    from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
+
+    calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
+    work.save_analysis(analysis)
+    return analysis
+
+
+def _first_pass(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> VideoAnalysis:
+    """Find the faces, while the model is being loaded."""
     job, clip = prepared.job, prepared.clip
     frames = _counted(clip.frames(), "finding the face", clip.info.frames, job.progress)
-    settings = AnalysisSettings(talker.size, talker.config.mask, prepared.choice)
+    settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
     try:
         with OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None
-            analysis = analyse_video(frames, settings, detector=used, store=work.new_store())
+            return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:
         raise _explained(error, prepared) from None
-    calibrate_tracklets(analysis, talker, clip, work.features("own"))
-    work.save_analysis(analysis)
-    return analysis
+
+
+def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iterator[VideoFrame]:
+    """The frames, until loading the model fails."""
+    for frame in frames:
+        model.check()
+        yield frame
 
 
 def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
@@ -188,6 +189,11 @@ def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:
+    # Imported here because they import torch, which the first pass does not wait for.
+    from dithead.inference.synthesise.audio_features import FileFeatures
+    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+    from dithead.inference.synthesise.sampler import MouthSampler
+
     job = prepared.job
     tracks = [(None, Path(job.audio)), *prepared.speakers.items()]
     features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}

@@ -26,7 +26,7 @@ class GenerateResult:
     frames: int
     fps: float
     seconds: float
-    frames_per_second: float  # frames / seconds, all included but loading the model
+    frames_per_second: float  # frames / seconds; of loading the model, only what the first pass waits for counts
     faces_missed: int  # frames that passed through unchanged
     model: str
     seed: int

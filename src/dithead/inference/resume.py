@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
-
 from dithead.errors import OutputError, SigningError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
@@ -31,32 +29,43 @@ from dithead.options import GenerateJob
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-_JOB, _ANALYSIS, _IMAGES, _LOCK = "job.json", "analysis.npz", "references.png", "lock"
+_JOB, _MODEL, _ANALYSIS, _IMAGES, _LOCK = "job.json", "model.json", "analysis.npz", "references.png", "lock"
 _OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the analysis and the pictures
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def job_key(job: GenerateJob, talker: TalkingHead) -> dict[str, Any]:
-    """Collect everything that decides the output's bytes as JSON values, so that only the very same job is resumed.
+def job_key(job: GenerateJob, crop: tuple[int, str]) -> dict[str, Any]:
+    """Collect everything but the model that decides the output's bytes as JSON values.
 
-    Every option is part of it. The model counts by its weights and settings, files by their place, size and time.
+    Only the very same job is resumed. Every option is part of the key, files count by their place, size and time.
+
+    Args:
+        job: The job.
+        crop: Side and mask of the crops that the first pass stores.
     """
     options = {each.name: _plain(getattr(job, each.name)) for each in option_fields(type(job)) if each.name != "model"}
-    digest = hashlib.sha256()
-    for tensor in talker.state_dict().values():
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    model = {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
     paths = (Path(job.video), Path(job.audio), *map(Path, (job.speakers or {}).values()))
     files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
     inputs = {"video": _plain(Path(job.video)), "audio": _plain(Path(job.audio))}
-    return {"options": options, "model": model, "inputs": inputs, "files": files, "note": synthetic_note()}
+    return {"options": options, "crop": list(crop), "inputs": inputs, "files": files, "note": synthetic_note()}
+
+
+def model_key(talker: TalkingHead) -> dict[str, str]:
+    """Collect what decides the output's bytes about a model: its weights, its settings, and where it runs."""
+    import torch
+
+    digest = hashlib.sha256()
+    for tensor in talker.state_dict().values():
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
 
 
 class WorkFolder:
-    """Context manager around one job; ``key`` is everything that decides the output's bytes (``job_key``)."""
+    """Context manager around one job, whose ``job_key`` is ``key``; ``keep_only_from`` must be told its model."""
 
     def __init__(self, output: Path, key: dict[str, Any]) -> None:
         self.output, self.key = output, key
+        self.model: dict[str, str] = {}  # the ``model_key`` that ``keep_only_from`` was told
         self.folder = output.with_name(f".{output.name[:100]}.dithead")
 
     def __enter__(self) -> Self:
@@ -100,6 +109,20 @@ class WorkFolder:
         """List the finished segments in order."""
         return sorted(self.folder.glob("*.segment"))
 
+    def has_analysis(self) -> bool:
+        """Return whether an interrupted call has left an analysis, of whichever model."""
+        return (self.folder / _ANALYSIS).exists()
+
+    def keep_only_from(self, key: dict[str, str]) -> None:
+        """Remove the analysis and the segments unless they were made by the model with this ``model_key``."""
+        self.model = key
+        path, text = self.folder / _MODEL, json.dumps(key, sort_keys=True, indent=1)
+        if path.exists() and path.read_text("utf-8") == text:
+            return
+        for old in [path, self.folder / _ANALYSIS, *self._parts()]:
+            old.unlink(missing_ok=True)
+        path.write_text(text, "utf-8")
+
     def load_analysis(self) -> VideoAnalysis | None:
         """Read the analysis of an interrupted call; None where there is none."""
         path = self.folder / _ANALYSIS
@@ -119,10 +142,14 @@ class WorkFolder:
         text = json.dumps(self.key, sort_keys=True, indent=1)
         if path.exists() and path.read_text("utf-8") == text:
             return
-        known = [path, *(self.folder / name for name in (_ANALYSIS, _IMAGES, *_OLD)), *self.segments()]
-        for old in [*known, *self.folder.glob("[0-9]*.npz"), *self.folder.glob("voice*.mel")]:
+        known = (self.folder / name for name in (_JOB, _MODEL, _ANALYSIS, _IMAGES, *_OLD))
+        for old in [*known, *self._parts(), *self.folder.glob("voice*.mel")]:
             old.unlink(missing_ok=True)
         path.write_text(text, "utf-8")
+
+    def _parts(self) -> list[Path]:
+        """The finished segments and the states between them."""
+        return [*self.segments(), *self.folder.glob("[0-9]*.npz")]
 
 
 def _plain(value: Any) -> Any:

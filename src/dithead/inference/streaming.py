@@ -22,8 +22,8 @@ from dithead.errors import ConfigError
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import draw_frames
-from dithead.inference.pipeline import load_talker
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dithead.errors import MediaError, OutputError
 from dithead.media.files import create_media, open_media, printable, replacing
 from dithead.media.video import first_frame_time
+from dithead.stages import stage
 from dithead.types import Wave
 
 _RAW_FORMATS = ("aac", "mp3", "ac3", "eac3")
@@ -47,6 +48,23 @@ def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
     if not len(wave):
         raise MediaError(f"{printable(Path(path))}: the audio has no samples; record or export it again")
     return wave
+
+
+def audio_seconds(path: Path, rate: int = 16000) -> float:
+    """Measure the length of the first audio track in seconds, by decoding it in constant memory.
+
+    Args:
+        path: Audio file, or a video with sound.
+        rate: Sample rate in hertz at which it is decoded.
+
+    Raises:
+        MediaError: The file has no sound that can be read, or no sample of it.
+    """
+    with stage("speech length"):
+        count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
+    if not count:
+        raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
+    return count / rate
 
 
 def probe_audio(path: Path) -> tuple[int, int]:

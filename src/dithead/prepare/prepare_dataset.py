@@ -15,9 +15,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from dithead.engine import Engine, map_tasks
+from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DataError, OutputError
-from dithead.option_fields import describe_options, option_fields, option_types
+from dithead.option_fields import Engine, describe_options, option_fields, option_types
 from dithead.prepare.clip_writer import ClipOutcome, prepare_video
 from dithead.prepare.manifest import read_record, replace_text, write_manifest, write_record
 from dithead.prepare.raw_videos import RawVideo, choose_validation_people, find_raw_videos

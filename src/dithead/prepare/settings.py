@@ -10,9 +10,8 @@ from dataclasses import Field, dataclass, fields
 from os import PathLike
 from typing import Any, Self, get_origin
 
-from dithead.engine import Engine
 from dithead.errors import ConfigError
-from dithead.option_fields import choices_of, in_range, option, option_types
+from dithead.option_fields import Engine, choices_of, in_range, option, option_types
 
 
 @dataclass(frozen=True, kw_only=True)

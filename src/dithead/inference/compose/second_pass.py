@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +15,14 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.compose_mouth import SourceView, compose
 from dithead.inference.source.timeline import ScheduledFrame
-from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
-from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.planes import Planes, planes_of
 from dithead.stages import stage
 
-Sampler = MouthSampler | FrameInterpolator
+if TYPE_CHECKING:
+    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+    from dithead.inference.synthesise.sampler import MouthSampler
+
+    Sampler = MouthSampler | FrameInterpolator
 
 
 @dataclass

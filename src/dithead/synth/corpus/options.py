@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dithead.engine import Engine
-from dithead.option_fields import about, option
+from dithead.option_fields import Engine, about, option
 
 DEFAULT_SECONDS = 3.0
 """Length of a clip where neither a length nor recordings are given."""

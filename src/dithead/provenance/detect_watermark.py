@@ -1,0 +1,125 @@
+"""Look for the watermark in a video, without the original and without knowing where the face was.
+
+Example::
+
+    from dithead.provenance.detect_watermark import detect
+
+    found = detect("suspect.mp4")              # or key=b"..." for a mark made with another key
+    if found.present:
+        print(found.payload, found.p_value, [face.seconds for face in found.faces])
+
+``detect`` reads the file; ``WatermarkResult`` is its answer for the whole file and face by face. To try several keys on
+one file, call ``collect_evidence`` once and ``detect_in`` for each key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+
+from dithead.provenance.watermark import PUBLIC_KEY, Payload
+from dithead.provenance.watermark_faces import SPAN, FaceEvidence, Progress, collect_evidence
+from dithead.provenance.watermark_pattern import pattern_of
+from dithead.provenance.watermark_statistic import Decision, decide, scores_over_time
+
+FALSE_ALARM = 1e-6
+"""Bound on the probability that a file without a mark is said to have one."""
+LEAST_SECONDS, LEAST_FACE = 3.0, 80.0
+"""Length of a face's appearance and width of the face in pixels, below which nothing is promised."""
+_WINDOW = round(2 / SPAN)  # spans of time over which the mark is searched when its place in the video is told
+_LOCAL = 3.0  # score from which such a window counts as marked
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True)
+class FaceFinding:
+    """What was found at one face: one of the people, in one shot."""
+
+    start: float  # seconds, where the face appears
+    stop: float
+    face_pixels: float  # its width
+    present: bool
+    p_value: float
+    seconds: tuple[tuple[float, float], ...]  # parts that show the mark, accurate to about a second
+
+
+@dataclass(frozen=True)
+class WatermarkResult:
+    """What was found in a file."""
+
+    present: bool
+    p_value: float  # bound on the probability of so strong a finding in a file without this key's mark
+    payload: Payload | None  # None unless present
+    bit_accuracy: float | None  # share of the 64 code bits that were right before correction; None unless present
+    mirrored: bool
+    faces: tuple[FaceFinding, ...]
+    promised: bool  # whether a mark, if one had been made, would have to be found
+    caveat: str  # why not, in one sentence; empty when promised
+
+
+def detect(
+    path: str | PathLike[str],
+    key: bytes = PUBLIC_KEY,
+    progress: Progress = silent,
+) -> WatermarkResult:
+    """Look for a key's mark in a video.
+
+    Args:
+        path: A video.
+        key: The key that the mark was made with.
+        progress: Called with what is being done, the frames done and, as they are not counted before, None.
+
+    Raises:
+        MediaError: The video cannot be read.
+    """
+    return detect_in(collect_evidence(path, progress), key)
+
+
+def detect_in(evidence: Sequence[FaceEvidence], key: bytes = PUBLIC_KEY) -> WatermarkResult:
+    """Look for a key's mark in evidence that was collected before."""
+    caveat = _caveat(evidence)
+    if not evidence:
+        return WatermarkResult(False, 1.0, None, None, False, (), False, caveat)
+    pattern, trials = pattern_of(key), len(evidence) + (len(evidence) > 1)
+    singles = [decide([each], pattern, trials) for each in evidence]
+    best = min([*singles, decide(evidence, pattern, trials)], key=lambda found: found.p_value)
+    present = best.p_value <= FALSE_ALARM
+    return WatermarkResult(
+        present=present,
+        p_value=best.p_value,
+        payload=Payload.of_number(best.message) if present else None,
+        bit_accuracy=1 - best.wrong_bits / 64 if present else None,
+        mirrored=present and best.mirrored,
+        faces=tuple(_finding(*each, best if present else None, key) for each in zip(evidence, singles, strict=True)),
+        promised=not caveat,
+        caveat=caveat,
+    )
+
+
+def _finding(evidence: FaceEvidence, single: Decision, best: Decision | None, key: bytes) -> FaceFinding:
+    seconds = () if best is None else _marked_seconds(evidence, best, key)
+    present = single.p_value <= FALSE_ALARM or bool(seconds)
+    return FaceFinding(evidence.first, evidence.last, evidence.face_pixels, present, single.p_value, seconds)
+
+
+def _marked_seconds(evidence: FaceEvidence, best: Decision, key: bytes) -> tuple[tuple[float, float], ...]:
+    marked = scores_over_time(evidence, pattern_of(key), best, _WINDOW) > _LOCAL
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
+    first = evidence.first_span
+    return tuple((float((first + a) * SPAN), float((first + b) * SPAN)) for a, b in edges.reshape(-1, 2))
+
+
+def _caveat(evidence: Sequence[FaceEvidence]) -> str:
+    if not evidence:
+        return "no face was found, so there is nowhere to look for a mark"
+    if not any(each.face_pixels >= LEAST_FACE for each in evidence):
+        return f"every face is narrower than {LEAST_FACE:g} pixels, too small for a mark to be sure to survive"
+    if not any(e.last - e.first + SPAN >= LEAST_SECONDS for e in evidence if e.face_pixels >= LEAST_FACE):
+        return f"no face is shown for {LEAST_SECONDS:g} seconds, too short for a mark to be sure to be found"
+    return ""

@@ -1,0 +1,116 @@
+"""Hide an invisible mark in every redrawn mouth, and say what it carries.
+
+Embedding, one call for each face and frame, after the new mouth is in the frame's planes::
+
+    marker = Watermarker(Payload.of_model("small 0.6", job="video"))
+    marker.apply(planes, transform, allowed, seconds)
+
+``transform`` leads from frame pixels to the face's aligned crop (the tracklet's), ``allowed`` (S, S) is how much of the
+crop may be redrawn, and ``seconds`` is the frame's place in the output. The mark depends on the frame's pixels, these
+three, the payload and the key, and on nothing that came before.
+
+Detecting, with ``dithead.provenance.detect_watermark.detect(path, key)``, needs neither the original nor the place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from dithead.errors import ConfigError
+from dithead.media.planes import Planes
+from dithead.provenance.watermark_grid import (
+    Grid,
+    add_to_frame,
+    detail,
+    grid_transform,
+    sample,
+)
+from dithead.provenance.watermark_pattern import pattern_of, set_at
+from dithead.types import Mask, Similarity
+
+PUBLIC_KEY = b"dithead public watermark, version 1"
+"""The key of everyone: any copy of this tool finds marks made with it, and could forge or remove them."""
+JOBS = ("video", "portrait", "live")
+"""What the output was made from, as the payload says it; the place in this list is the number."""
+_MODELS = 2**12
+_RELATIVE, _FLAT, _STRONGEST = 0.35, 0.6, 5.0
+_LEAST_PSNR = 43.5  # dB over the redrawn part of the grid
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The 16 bits that the mark carries."""
+
+    model: int  # 0 to 4095
+    job: int  # 0 to 15, see ``JOBS``
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.model < _MODELS and 0 <= self.job < 16):
+            raise ConfigError(f"a payload's model lies below {_MODELS} and its job below 16, not {self}")
+
+    @property
+    def number(self) -> int:
+        """The payload as one number of 16 bits."""
+        return self.model * 16 + self.job
+
+    @classmethod
+    def of_number(cls, number: int) -> Payload:
+        """Return the payload that ``number`` stands for."""
+        return cls(number // 16, number % 16)
+
+    @classmethod
+    def of_model(cls, name: str, job: str) -> Payload:
+        """Return the payload of a model, by its name and version, and a kind of job, one of ``JOBS``."""
+        return cls(model_number(name), JOBS.index(job))
+
+
+def model_number(name: str) -> int:
+    """Return the number of 12 bits that stands for a model: the head of the SHA-256 of its name and version."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") % _MODELS
+
+
+class Watermarker:
+    """Marks redrawn mouths.
+
+    Args:
+        payload: What the mark says.
+        key: Whoever detects the mark needs the same.
+    """
+
+    def __init__(self, payload: Payload, key: bytes = PUBLIC_KEY) -> None:
+        self.payload, self.key = payload, key
+
+    def apply(self, planes: Planes, transform: Similarity, allowed: Mask, seconds: float) -> None:
+        """Mark one face of one frame in place; only luma changes, and nothing where ``allowed`` is 0.
+
+        Args:
+            planes: The frame, its mouth drawn already.
+            transform: (2, 3) from frame pixels to the face's aligned crop.
+            allowed: (S, S) how much of the crop may be redrawn, 0 to 1.
+            seconds: Since the output began.
+        """
+        luma, unit = planes.arrays[0], float(2 ** (planes.depth - 8))
+        to_grid = grid_transform(transform, allowed.shape[0])
+        weight = sample(allowed, grid_transform(np.eye(2, 3), allowed.shape[0]))
+        grid = sample(luma, to_grid) / np.float32(unit)
+        strength = _strength(grid, weight)
+        change = strength * _field(self.key, self.payload.number, set_at(seconds))
+        add_to_frame(luma, change * np.float32(unit), to_grid, 2**planes.depth - 1)
+
+
+def _strength(grid: Grid, weight: Grid) -> Grid:
+    """How strong the mark may be (h, w), in 8-bit levels: as much as the local detail hides."""
+    _, local = detail(grid)
+    strength = np.clip(_RELATIVE * (local - _FLAT), 0, _STRONGEST) * weight
+    mean = float((strength**2 * weight).sum() / max(float(weight.sum()), 1e-6))
+    limit = 255 / 10 ** (_LEAST_PSNR / 20)
+    return np.asarray(strength * min(1.0, limit / max(np.sqrt(mean), 1e-6)), np.float32)
+
+
+@lru_cache(maxsize=16)
+def _field(key: bytes, message: int, number: int) -> Grid:
+    return pattern_of(key).field(message, number)

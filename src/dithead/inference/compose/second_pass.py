@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
     from dithead.inference.synthesise.sampler import MouthSampler
 
-    Sampler = MouthSampler | FrameInterpolator
+    Sampler: TypeAlias = MouthSampler | FrameInterpolator
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors", "stages"}
+BASE = {"types", "errors", "limits", "stages"}
 CORE = BASE | {
     "option_fields",
     "engine",
@@ -29,6 +29,7 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "limits": {"errors"},
     "stages": set(),
     "option_fields": {"errors"},
     "engine": BASE | {"option_fields"},

@@ -31,8 +31,9 @@ FILES = ("video", "audio", "output")
 NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
     "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
-    "fit": "loop", "start": 0.5, "end": 1.5, "idle": False, "interpolate": True, "detail": False, "batch": 2,
-    "crf": 20.0, "codec": "hevc", "lossless": True, "credentials": False, "consent": "Mia agreed.",
+    "fit": "loop", "start": 0.5, "end": 1.5, "background": "black", "idle": False, "interpolate": True,
+    "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "credentials": False,
+    "consent": "Mia agreed.",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 

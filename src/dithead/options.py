@@ -80,6 +80,9 @@ class GenerateOptions(SamplingOptions):
     )
     start: float = option(0.0, "Use the video from here, in seconds.", minimum=0)
     end: float | None = option(None, "Use the video up to here, in seconds.", minimum=0)
+    background: str = option(
+        "white", "What shows through transparent parts of a picture or video: a CSS name or #RRGGBB."
+    )
     idle: bool = option(True, "A picture as video sways a little; it lasts as long as the speech.")
     interpolate: bool = option(False, "Draw every second mouth and interpolate those between: steadier, less exact.")
     detail: bool = option(True, "Give the mouth the fine detail of other frames of the same person.")

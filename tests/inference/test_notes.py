@@ -39,13 +39,14 @@ def test_each_difference_in_length_is_said_with_what_was_done(lengths: Lengths, 
 def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_noted() -> None:
     analysis = SimpleNamespace(
         faces_missed=12, frames=75, passed_through=[FrameSpan(0, 5, "no face"), FrameSpan(20, 25, "mouth covered")],
-        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)],
+        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)], remarks=["its clock jumps"],
     )  # fmt: skip
     notes = result_notes(VideoInfo(64, 64, Fraction(25)), analysis, Lengths(3, 3, 3), "bounce", [1, 3])
     assert notes == [
         "no lips say the speech of speaker 3: the video shows no face 3",
         "12 of 75 source frames pass through unchanged (no face, mouth covered)",
         "3 damaged frames of the source show the last good frame",
+        "of the source: its clock jumps",
     ]
 
 

@@ -43,7 +43,7 @@ def result_notes(
         notes.append(f"{missed} of {analysis.frames} source frames pass through unchanged ({reasons})")
     if damaged := sum(span.last - span.first + 1 for span in analysis.damaged):
         notes.append(f"{damaged} damaged frames of the source show the last good frame")
-    return notes + omitted_notes(info)
+    return notes + omitted_notes(info) + [f"of the source: {remark}" for remark in analysis.remarks]
 
 
 def length_notes(lengths: Lengths, fit: Fit) -> list[str]:

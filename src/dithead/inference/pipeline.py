@@ -10,6 +10,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, count, islice
 from os import PathLike
@@ -32,8 +33,10 @@ from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.media.audio import audio_seconds, probe_audio
+from dithead.media.clock import REMARK as JUMPED
 from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, printable, require_writable
+from dithead.media.picture import parse_colour
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
@@ -113,14 +116,14 @@ class _Prepared:
 
     def __init__(self, job: GenerateJob) -> None:
         info = probe(job.video)
-        self.job = job
+        self.job, background = job, parse_colour(job.background)
         self.speech_seconds = audio_seconds(Path(job.audio))
         if info.still:
             self.clip: SourceClip = StillClip(
-                Path(job.video), still_video(info), seconds=self.speech_seconds, idle=job.idle
+                Path(job.video), still_video(info), background=background, seconds=self.speech_seconds, idle=job.idle
             )
         else:
-            self.clip = SourceClip(Path(job.video), info, job.start, job.end)
+            self.clip = SourceClip(Path(job.video), info, job.start, job.end, background)
         self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
         _check_output(Path(job.output), self.clip.path, Path(job.audio))
         self.speakers = {number: Path(path) for number, path in (job.speakers or {}).items()}
@@ -207,6 +210,7 @@ def _write(
     """Draw and encode all segments that are not there yet, then join them; returns the count of frames."""
     job, clip, encoding = prepared.job, prepared.clip, prepared.encoding
     tally = _Tally(analysis.frames, job.progress)
+    clip = replace(clip, seekable=JUMPED not in analysis.remarks)
     redrawn = RedrawnSpans(analysis, clip.info)
     timeline = redrawn.watched(tally.counted(schedule(clip, analysis.stamps, job.fit, prepared.speech_seconds)))
     for number in count():

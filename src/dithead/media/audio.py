@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import MediaError, OutputError
+from dithead.limits import require_seconds, require_sound
+from dithead.media.clock import ClockJumps
 from dithead.media.files import create_media, open_media, printable, replacing
 from dithead.media.video import first_frame_time
 from dithead.stages import stage
@@ -76,11 +78,14 @@ def probe_audio(path: Path) -> tuple[int, int]:
 
 def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
     """Yield blocks (n, channels) at ``rate`` hertz that follow one another from time zero; silence fills gaps."""
-    origin = _origin(path)
+    origin, seconds = _origin(path), 0.0
     with open_media(path) as media:
         stream = _audio_stream(media, path)
         timeline = _Timeline(rate, channels, origin, raw=media.format.name in _RAW_FORMATS)
-        yield from timeline.blocks(_frames(media, stream, path))
+        for block in timeline.blocks(_frames(media, stream, path)):
+            seconds += len(block) / rate
+            require_seconds(printable(path), seconds)
+            yield block
 
 
 def _audio_stream(media: Any, path: Path) -> Any:
@@ -104,6 +109,7 @@ def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
             continue
         for frame in frames:
             decoded += 1
+            require_sound(printable(path), frame.sample_rate, frame.layout.nb_channels)
             yield frame
     if not decoded:
         raise MediaError(f"{printable(path)}: no audio could be decoded; record or export it again")
@@ -128,6 +134,7 @@ class _Timeline:
         self.source_rate = 0
         self.stamps_invalid = False
         self.resampler: Any = None
+        self.jumps = ClockJumps()
 
     def blocks(self, frames: Iterator[Any]) -> Iterator[NDArray[np.float32]]:
         """Yield blocks (n, channels) of the output."""
@@ -136,7 +143,7 @@ class _Timeline:
                 self.stamps_invalid |= self.raw and self.source_rate > 0
                 yield from self._end_section()
                 self._start_section(frame.sample_rate)
-            yield from self._push(self._placed(frame))
+            yield from self._placed(frame)
         yield from self._end_section()
 
     def _start_section(self, source_rate: int) -> None:
@@ -144,22 +151,26 @@ class _Timeline:
         self.section_samples, self.source_rate = 0, source_rate
         self.resampler = av.AudioResampler("fltp", _layout(self.channels), self.rate)
 
-    def _placed(self, frame: Any) -> NDArray[np.float32]:
-        """Return (channels, n) samples of the frame, after silence or cut at the start as its time stamp asks."""
+    def _placed(self, frame: Any) -> Iterator[NDArray[np.float32]]:
+        """Yield the frame's samples (n, channels), after silence or cut at the start as its time stamp asks."""
         samples = mix(samples_of(frame), self.channels)
-        if frame.pts is None or self.stamps_invalid:
-            return samples
+        missing = 0 if frame.pts is None or self.stamps_invalid else self._missing(frame)
+        for start in range(0, max(missing, 0), self.source_rate):
+            yield from self._push(np.zeros((self.channels, min(self.source_rate, missing - start)), np.float32))
+        yield from self._push(samples[:, max(-missing, 0) :])
+
+    def _missing(self, frame: Any) -> int:
+        """How many samples lie between the last one and this frame; below zero where they overlap."""
         stamp = float(frame.pts * frame.time_base)
         if self.origin is None:
             self.origin = stamp
         now = self.section_start + self.section_samples / self.source_rate
-        shift = stamp - self.origin - now
-        if abs(shift) < (_STAMP_TOLERANCE if self.section_samples or self.yielded else 0.5 / self.source_rate):
-            return samples
-        count = round(shift * self.source_rate)
-        if count > 0:
-            return np.pad(samples, ((0, 0), (count, 0)))
-        return samples[:, -count:]
+        begun = self.section_samples or self.yielded
+        time = stamp - self.origin
+        shift = (self.jumps.placed(time, now, now) if begun else time) - now
+        if abs(shift) < (_STAMP_TOLERANCE if begun else 0.5 / self.source_rate):
+            return 0
+        return round(shift * self.source_rate)
 
     def _push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         if not samples.shape[1]:

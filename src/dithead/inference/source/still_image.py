@@ -31,7 +31,7 @@ class StillClip(SourceClip):
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield a frame every 1/25 s, as long as the speech lasts."""
-        still = next(read_frames(self.path)).pixels
+        still = next(read_frames(self.path, background=self.background)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
         for k in range(max(1, -int(-self.seconds * FPS // 1))):
             picture = with_idle_motion(still, float(k / FPS)) if self.idle else still

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dithead.errors import ConfigError, MediaError
 from dithead.media.files import printable
 from dithead.media.info import VideoInfo
+from dithead.media.picture import WHITE
 from dithead.media.video import VideoFrame, read_frames, read_span
 from dithead.options import Fit
 
@@ -28,6 +29,8 @@ class SourceClip:
     info: VideoInfo
     start: float = 0.0
     end: float | None = None
+    background: tuple[int, int, int] = WHITE  # what shows through transparent pixels
+    seekable: bool = True  # the frames keep the file's own clock, so that a span can be found by seeking
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
@@ -36,7 +39,7 @@ class SourceClip:
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""
         first: VideoFrame | None = None
-        for frame in read_frames(self.path):
+        for frame in read_frames(self.path, background=self.background):
             if self.end is not None and frame.time >= self.end - 1e-9:
                 break
             if frame.time < self.start - 1e-9:
@@ -52,7 +55,8 @@ class SourceClip:
         offset = next(f for f in read_frames(self.path) if f.time >= self.start - 1e-9).pts
         for stop in range(len(stamps), 0, -_BACKWARDS):
             begin = max(0, stop - _BACKWARDS)
-            span = read_span(self.path, int(stamps[begin]) + offset, int(stamps[stop - 1]) + offset)
+            bounds = int(stamps[begin]) + offset, int(stamps[stop - 1]) + offset
+            span = read_span(self.path, *bounds, background=self.background, seekable=self.seekable)
             for index, frame in zip(range(stop - 1, begin - 1, -1), reversed(list(span)), strict=True):
                 pts = frame.pts - offset
                 yield replace(frame, index=index, pts=pts, time=float(pts * frame.time_base))

@@ -1,22 +1,15 @@
-"""What all tests share: a configuration folder of their own, so that no test signs with the user's key."""
+"""What all tests share: a configuration and a cache of their own, so that no test touches the user's."""
 
 from __future__ import annotations
-
-import os
-from collections.abc import Iterator
 
 import pytest
 
 from dithead.provenance.settings import FOLDER_VARIABLE
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep keys and settings in a temporary folder."""
-    before = os.environ.get(FOLDER_VARIABLE)
-    os.environ[FOLDER_VARIABLE] = str(tmp_path_factory.mktemp("configuration"))
-    yield
-    if before is None:
-        del os.environ[FOLDER_VARIABLE]
-    else:
-        os.environ[FOLDER_VARIABLE] = before
+@pytest.fixture(autouse=True, scope="session")
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test signs with the user's key, or reads or changes how quick this machine was for its user."""
+    environment = pytest.MonkeyPatch()
+    environment.setenv("DITHEAD_CACHE", str(tmp_path_factory.mktemp("cache")))
+    environment.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("configuration")))

@@ -21,7 +21,8 @@ from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.job_list import OPTIONS, SHARED, job_of
 from dithead.inference.resume import job_key, model_key
-from dithead.option_fields import check_values, option, option_fields
+from dithead.option_fields import option, option_fields
+from dithead.option_values import settle
 from dithead.options import GenerateJob, GenerateOptions, SamplingOptions
 from dithead.prepare.settings import PrepareOptions
 from dithead.synth.corpus.options import SynthOptions
@@ -32,8 +33,9 @@ NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
     "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
     "fit": "loop", "start": 0.5, "end": 1.5, "background": "black", "idle": False, "interpolate": True,
-    "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "credentials": False,
-    "consent": "Mia agreed.",
+    "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "background_sound": "music.wav",
+    "background_gain": -12.0, "loudness": -16.0, "sheet": "sheet.png", "credentials": False, "consent": "Mia agreed.",
+    "label": "zh",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 
@@ -83,7 +85,11 @@ def test_this_file_tries_every_option() -> None:
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_another_value_of_any_option_is_another_job_to_resume(name: str, job: GenerateJob) -> None:
+def test_another_value_of_any_option_is_another_job_to_resume(
+    name: str, job: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("music.wav").write_bytes(b"x")
     changed = replace(job, **{name: OTHER[name]})
     assert job_key(changed, CROP) != job_key(job, CROP)
     assert job_key(replace(job), CROP) == job_key(job, CROP)
@@ -180,11 +186,11 @@ def test_an_option_without_a_maximum_or_a_minimum_has_one_limit() -> None:
         low: int = option(3, "At least two.", minimum=2)
         high: float = option(0.5, "At most one.", maximum=1)
 
-    check_values(Limited())
+    settle(Limited())
     with pytest.raises(ConfigError, match="low must be at least 2, not 1"):
-        check_values(Limited(low=1))
+        settle(Limited(low=1))
     with pytest.raises(ConfigError, match="high must be at most 1, not 2"):
-        check_values(Limited(high=2))
+        settle(Limited(high=2))
 
 
 @pytest.mark.parametrize("name", OTHER)

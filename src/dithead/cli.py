@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from dithead.commands import bench, measure, prepare, synthetic, talk, trust
-from dithead.commands.shared import Json, out, say
+from dithead.commands.shared import Json, OptionalValues, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError
 
@@ -48,10 +48,11 @@ app = typer.Typer(
 )
 app.add_typer(train, name="train")
 app.add_typer(trust.keys, name="keys")
+app.add_typer(trust.deny, name="deny")
 
 
 for _command in (talk.generate, talk.faces):
-    app.command()(_command)
+    app.command(cls=OptionalValues)(_command)
 
 
 for _command in (trust.verify,):

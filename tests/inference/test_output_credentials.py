@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
-from dithead.errors import ConfigError, SigningError
+from dithead.errors import ConfigError, FaceError, SigningError
 from dithead.inference import pipeline
 from dithead.inference.output_credentials import OFF
 from dithead.inference.pipeline import generate
+from dithead.inference.redrawn_spans import _merged_in_pairs
 from dithead.provenance.c2pa_library import credentials_library, offline_context
-from dithead.provenance.manifest import CONSENT, GENERATION, SOURCE_TYPES
+from dithead.provenance.manifest import CONSENT, GENERATION, SOURCE_TYPES, RedrawnSpan
 from dithead.provenance.media_types import media_type_of, sidecar_of
 from dithead.provenance.settings import FOLDER_VARIABLE
 from dithead.provenance.sign import Signer
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 
 
 def store_of(path: Path, sidecar: Path | None = None) -> tuple[str, dict[str, Any]]:
@@ -132,3 +136,70 @@ def test_required_consent_is_asked_for_before_any_work(footage, pictures, speech
     with pytest.raises(ConfigError, match="requires a statement of consent; give it with --consent"):
         generate(footage(pictures[:3]), speech, tmp_path / "out.mp4", model=talker)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_label_is_seen_in_every_frame_also_where_nothing_is_drawn(footage, pictures, speech, talker, tmp_path):
+    from dithead.media.video import read_frames
+
+    source = footage([*pictures[:3], np.full_like(pictures[0], 200)])
+    options: dict[str, Any] = {"model": talker, "fit": "silence", "lossless": True}
+    generate(source, speech, tmp_path / "plain.mp4", **options)
+    result = generate(source, speech, tmp_path / "labelled.mp4", **options, label="zh")
+    changed = [
+        np.abs(a.pixels.astype(int) - b.pixels).max(axis=2) > 40
+        for a, b in zip(read_frames(tmp_path / "plain.mp4"), read_frames(result.output), strict=True)
+    ]
+    assert all(each.any() for each in changed)
+    rows = np.flatnonzero(np.any(changed, axis=0).any(axis=1))
+    assert rows.max() - rows.min() < 40
+    assert assertions_of(store_of(result.output)[1])[GENERATION]["label"] == "AI生成"
+    with pytest.raises(ConfigError, match="no letter"):
+        generate(source, speech, tmp_path / "arabic.mp4", **options, label="تم")
+
+
+def test_a_denied_face_is_not_redrawn_and_another_is(footage, pictures, speech, talker, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "configuration"))
+    from itertools import islice
+
+    from dithead.media.video import read_frames
+    from dithead.provenance.deny_list import read_deny_list
+    from dithead.provenance.face_pictures import embeddings_of
+
+    source = footage(pictures[:3])
+    deny_list = read_deny_list()
+    other = footage([next(islice(read_frames(PRESENTERS / "ben.mp4"), 1)).pixels], "ben.mkv")
+    deny_list.add("Ben", embeddings_of(other))
+    deny_list.save()
+    generate(source, speech, tmp_path / "out.mp4", model=talker, fit="silence")
+    deny_list.add("Mia", embeddings_of(source))
+    deny_list.save()
+    with pytest.raises(FaceError, match=r"face 1, in frames 0 to 2, looks like 'Mia', who is on this installation's"):
+        generate(source, speech, tmp_path / "denied.mp4", model=talker, fit="silence")
+    assert not (tmp_path / "denied.mp4").exists()
+
+
+def test_what_drives_the_lips_unheard_is_named_too(footage, pictures, speech, talker, tmp_path):
+    from shutil import copy
+
+    anna = Path(copy(speech, tmp_path / "anna.wav"))
+    result = generate(
+        footage(pictures[:3]), speech, tmp_path / "out.mp4", model=talker, fit="silence", speakers={1: anna}
+    )
+    store = store_of(result.output)[1]
+    ingredients = store["manifests"][store["active_manifest"]]["ingredients"]
+    assert {i["title"]: i["relationship"] for i in ingredients} == {
+        "source.mkv": "parentOf", "speech.wav": "componentOf", "anna.wav": "inputTo",
+    }  # fmt: skip
+
+
+def test_long_outputs_have_few_spans_that_cover_everything():
+    spans = [RedrawnSpan(1 + k % 2, float(k), k + 1.0, (k, 0, 10, 10)) for k in range(1000)]
+    merged = sorted(spans)
+    while len(merged) > 120:
+        merged = _merged_in_pairs(merged)
+    assert len(merged) <= 120
+    for face in (1, 2):
+        own = [span for span in merged if span.face == face]
+        assert (own[0].start, own[-1].end) == (face - 1.0, 999.0 + face - 1)
+        assert min(span.box[0] for span in own) == face - 1
+        assert max(span.box[0] + span.box[2] for span in own) == 1008 + face - 1

@@ -1,8 +1,9 @@
-"""Sub-commands about marks and permissions: verify, which reads them, and keys, which shows and renews the signer."""
+"""Sub-commands about marks and permissions: verify reads marks, keys manages the signer, deny the forbidden faces."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from dithead.commands.shared import Json, out, say
 from dithead.errors import ConfigError
 
 keys = typer.Typer(help="The key that signs outputs: show, rotate, export.", no_args_is_help=True)
+deny = typer.Typer(help="The faces that may not be redrawn: add, list, remove.", no_args_is_help=True)
 
 
 def verify(
@@ -93,3 +95,43 @@ def _print_key(key: Any, as_json: bool) -> None:
     for name, value in described.items():
         if value is not None:
             out(f"{name.replace('_', ' '):<20} {value}")
+
+
+@deny.command()
+def add(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures or videos that show the person alone.")],
+    name: Annotated[str, typer.Option(help="Who it is; the message that refuses a job names it.")],
+) -> None:
+    """Forbid a face: jobs that would redraw it are refused."""
+    from dithead.provenance.deny_list import read_deny_list
+    from dithead.provenance.face_pictures import embeddings_of
+
+    found = [embedding for picture in pictures for embedding in embeddings_of(picture)]
+    deny_list = read_deny_list(may_be_new=True)
+    deny_list.add(name, found)
+    deny_list.save()
+    out(f"{deny_list.path}  {name}: {_pictures(len(found))} added")
+
+
+@deny.command(name="list")
+def list_faces() -> None:
+    """List who is forbidden, and from how many pictures each is known."""
+    from dithead.provenance.deny_list import read_deny_list
+
+    for name, count in Counter(face.name for face in read_deny_list().faces).items():
+        out(f"{name}  {_pictures(count)}")
+
+
+@deny.command()
+def remove(name: Annotated[str, typer.Argument(help="Who may be redrawn again.")]) -> None:
+    """Allow a face again."""
+    from dithead.provenance.deny_list import read_deny_list
+
+    deny_list = read_deny_list()
+    if not deny_list.remove(name):
+        raise ConfigError(f"{deny_list.path}: names no {name!r}; see dithead deny list")
+    deny_list.save()
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture" + ("s" if count > 1 else "")

@@ -11,7 +11,8 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +23,10 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
+from dithead.inference.result import Drawings
 from dithead.media.files import printable
 from dithead.option_fields import option_fields
-from dithead.options import GenerateJob
+from dithead.options import SOURCE, GenerateJob
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -44,10 +46,16 @@ def job_key(job: GenerateJob, crop: tuple[int, str]) -> dict[str, Any]:
         crop: Side and mask of the crops that the first pass stores.
     """
     options = {each.name: _plain(getattr(job, each.name)) for each in option_fields(type(job)) if each.name != "model"}
-    paths = (Path(job.video), Path(job.audio), *map(Path, (job.speakers or {}).values()))
+    return {"options": options, "crop": list(crop), **job_inputs(job), "note": synthetic_note()}
+
+
+def job_inputs(job: GenerateJob) -> dict[str, Any]:
+    """Return which files a job reads, and their sizes and times, as JSON values."""
+    inputs = {"video": Path(job.video)} | ({} if job.audio is None else {"audio": Path(job.audio)})
+    background = [] if job.background_sound in (None, SOURCE) else [Path(str(job.background_sound))]
+    paths = (*inputs.values(), *map(Path, (job.speakers or {}).values()), *background)
     files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
-    inputs = {"video": _plain(Path(job.video)), "audio": _plain(Path(job.audio))}
-    return {"options": options, "crop": list(crop), "inputs": inputs, "files": files, "note": synthetic_note()}
+    return {"inputs": {name: str(path.resolve()) for name, path in inputs.items()}, "files": files}
 
 
 def model_key(talker: TalkingHead) -> dict[str, str]:
@@ -84,7 +92,9 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not (_resumable(error) and self.segments()):
+        if _resumable(error) and error is not None and (kept := self.kept()):
+            error.add_note(kept)
+        else:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
         if error is not None and _no_room(error):
@@ -93,6 +103,14 @@ class WorkFolder:
                 "it goes on where it stopped"
             ) from None
 
+    def kept(self) -> str:
+        """Say what an interrupted job leaves for the next call; empty where that is nothing."""
+        if not (self.folder / _ANALYSIS).exists():
+            return ""
+        frames = sum(kept["frames"] for kept in self._segment_records())
+        what = f"the analysis of the video and {frames} drawn frames are" if frames else "the analysis of the video is"
+        return f"{printable(self.output)}: {what} kept"
+
     def segment(self, number: int) -> Path:
         """Return the file of one segment's packets, which need not exist yet."""
         return self.folder / f"{number:06d}.segment"
@@ -100,6 +118,21 @@ class WorkFolder:
     def state(self, number: int) -> Path:
         """Return the file of the sampler's state after one segment, which need not exist yet."""
         return self.folder / f"{number:06d}.npz"
+
+    def save_drawings(self, number: int, frames: int, drawings: Drawings) -> None:
+        """Write how many frames one segment has, and what was drawn in them."""
+        path = self.folder / f"{number:06d}.json"
+        path.write_text(json.dumps({"frames": frames, "drawings": asdict(drawings)}), "utf-8")
+
+    def drawings(self) -> Drawings:
+        """Return what was drawn in all finished segments."""
+        found = (Drawings(**kept["drawings"]) for kept in self._segment_records())
+        return sum(found, Drawings())
+
+    def _segment_records(self) -> Iterator[dict[str, Any]]:
+        """What ``save_drawings`` wrote of each segment that is complete."""
+        for segment in self.segments():
+            yield json.loads(segment.with_suffix(".json").read_text("utf-8"))
 
     def features(self, track: int | str) -> Path:
         """Return the file for the features of one speech track; every call computes them anew."""
@@ -148,8 +181,8 @@ class WorkFolder:
         path.write_text(text, "utf-8")
 
     def _parts(self) -> list[Path]:
-        """The finished segments and the states between them."""
-        return [*self.segments(), *self.folder.glob("[0-9]*.npz")]
+        """The finished segments, the states between them, and what was drawn in each."""
+        return [*self.segments(), *self.folder.glob("[0-9]*.npz"), *self.folder.glob("[0-9]*.json")]
 
 
 def _plain(value: Any) -> Any:

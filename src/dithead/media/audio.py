@@ -6,7 +6,7 @@ count. Channels of any layout are averaged, and the resampler is flushed at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ _PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "s64p": "<i8", "fltp": "<f
 _STAMP_TOLERANCE = 0.04
 """Seconds that a time stamp may be off before samples are moved: containers round time stamps. Our choice."""
 _FLAC_FRAME = 4096  # samples
+_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1")  # by the number of channels
+_NAMED_LAYOUTS = (*_LAYOUTS, "3.0", "3.0(back)", "quad", "5.0(side)", "5.1(side)")
+"""Layouts that FFmpeg's AAC encoder takes; files often name none, such as "1 channels"."""
 
 
 def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
@@ -76,6 +79,27 @@ def probe_audio(path: Path) -> tuple[int, int]:
         return int(stream.rate), int(stream.channels)
 
 
+def layout_name(path: Path) -> str:
+    """Return the channels as which the first audio track is written, by FFmpeg's name: ``mono``, ``5.1(side)``.
+
+    They are its own, but for more than six, which PyAV cannot pass on: those become stereo.
+    """
+    with open_media(path) as media:
+        stream = _audio_stream(media, path)
+        name = str(stream.layout.name)
+        return name if name in _NAMED_LAYOUTS else default_layout(int(stream.channels) or 1)
+
+
+def most_channels(layouts: Sequence[str]) -> str:
+    """Return the one of several layouts that has most channels."""
+    return max(layouts, key=lambda name: int(av.AudioLayout(name).nb_channels))
+
+
+def default_layout(channels: int) -> str:
+    """Return FFmpeg's usual layout of so many channels; stereo for more than six."""
+    return _LAYOUTS[channels - 1] if channels <= len(_LAYOUTS) else "stereo"
+
+
 def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
     """Yield blocks (n, channels) at ``rate`` hertz that follow one another from time zero; silence fills gaps."""
     origin, seconds = _origin(path), 0.0
@@ -120,7 +144,7 @@ class _Timeline:
 
     Args:
         rate: Sample rate of the output in hertz.
-        channels: Channels of the output, 1 or 2.
+        channels: Channels of the output, 1 to 6.
         origin: Time zero in the container's clock, in seconds; None: the first sample.
         raw: The format has no time stamps of its own; they mean nothing once the sample rate has changed.
     """
@@ -149,7 +173,7 @@ class _Timeline:
     def _start_section(self, source_rate: int) -> None:
         self.section_start = self.yielded / self.rate
         self.section_samples, self.source_rate = 0, source_rate
-        self.resampler = av.AudioResampler("fltp", _layout(self.channels), self.rate)
+        self.resampler = av.AudioResampler("fltp", default_layout(self.channels), self.rate)
 
     def _placed(self, frame: Any) -> Iterator[NDArray[np.float32]]:
         """Yield the frame's samples (n, channels), after silence or cut at the start as its time stamp asks."""
@@ -175,7 +199,7 @@ class _Timeline:
     def _push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         if not samples.shape[1]:
             return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", _layout(self.channels))
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", default_layout(self.channels))
         frame.sample_rate = self.source_rate
         self.section_samples += samples.shape[1]
         for out in self.resampler.resample(frame):
@@ -210,14 +234,15 @@ def samples_of(frame: Any) -> NDArray[np.float32]:
 
 
 def mix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """Turn (C, n) into (channels, n): unchanged when the count fits, else the average on every channel."""
+    """Turn (C, n) into (channels, n): unchanged when the count fits, else the average on every channel.
+
+    Stereo goes to the two front channels of a larger layout, so that its sides are kept.
+    """
     if samples.shape[0] == channels:
         return samples
+    if samples.shape[0] == 2 < channels:
+        return np.pad(samples, ((0, channels - 2), (0, 0)))
     return np.repeat(samples.mean(axis=0, keepdims=True), channels, axis=0)
-
-
-def _layout(channels: int) -> str:
-    return "mono" if channels == 1 else "stereo"
 
 
 def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:

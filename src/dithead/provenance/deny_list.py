@@ -71,8 +71,11 @@ class DenyList:
             temporary.write_text(json.dumps({"format": FORMAT, "faces": faces}) + "\n", "utf-8")
 
 
-def read_deny_list() -> DenyList:
+def read_deny_list(*, may_be_new: bool = False) -> DenyList:
     """Read the list of denied faces, which is empty where there is none.
+
+    Args:
+        may_be_new: Whether a list that is named in ``trust.toml`` may be one that is only being made.
 
     Raises:
         ConfigError: It cannot be read. A list that is named in ``trust.toml`` must exist, so that a typing error in
@@ -84,9 +87,10 @@ def read_deny_list() -> DenyList:
         found = json.loads(path.read_text("utf-8"))
         faces = [_face(each) for each in found["faces"]]
     except FileNotFoundError:
-        if settings.deny_list is not None:
+        if settings.deny_list is not None and not may_be_new:
             raise ConfigError(
-                f"{path}: trust.toml names this deny list, but there is none; make it or mend the name"
+                f"{path}: trust.toml names this deny list, but there is none; mend the name, "
+                "or make it with: dithead deny add"
             ) from None
         return DenyList(path, settings.deny_distance)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,16 @@ class SourceClip:
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise ConfigError(f"start {self.start:g} and end {self.end} leave nothing; times are in seconds")
+
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames the part has if the file's header is right; None where it does not say."""
+        fps = self.info.fps
+        whole = self.info.frames or round(self.info.duration * fps)
+        if not whole:
+            return None
+        stop = whole if self.end is None else min(whole, ceil(Fraction(self.end) * fps))
+        return max(1, stop - ceil(Fraction(self.start) * fps))
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""
@@ -98,6 +109,17 @@ def schedule(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_secon
         if item.pts >= wanted:
             return
         yield item
+
+
+def scheduled_frames(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> int:
+    """Count the frames that ``schedule`` yields, but for rounding where a video of uneven frame rate is extended."""
+    tick = _time_base(clip)
+    step = max(1, round(1 / (clip.info.fps * tick)))
+    wanted = speech_seconds / tick
+    if fit == "cut":
+        return max(1, int((stamps < wanted).sum()))
+    missing = 0 if fit == "silence" else wanted - int(stamps[-1]) - step
+    return len(stamps) + max(0, ceil(missing * tick * clip.info.fps - 1e-6))
 
 
 def _once(clip: SourceClip, offset: int = 0) -> Iterator[ScheduledFrame]:

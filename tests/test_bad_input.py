@@ -66,7 +66,7 @@ def refused(good, tmp_path, monkeypatch, capsys):
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
         inputs = good | changed
         flags = [part for name, value in inputs.items() for part in (f"--{name}", value)]
-        code, error = run(monkeypatch, capsys, "generate", *flags, "--output", output)
+        code, error = run(monkeypatch, capsys, "generate", *flags, "--output", output, "--quiet")
         lines = error.strip().splitlines()
         assert code == 2
         assert len(lines) == 1, error

@@ -109,6 +109,16 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(run("generate", "--video", "v", "--audio", "a", "-o", "o").exception, ZeroDivisionError)
 
 
+def test_a_library_that_cannot_be_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", ImportError("libGL.so.1: not found", name="cv2"))
+    result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == "dithead: cv2 cannot be loaded (libGL.so.1: not found); `dithead doctor` says how to repair it\n"
+    )
+
+
 def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, "dithead.inference.pipeline.generate", KeyboardInterrupt())
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")

@@ -42,7 +42,7 @@ def test_a_missing_codec_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_extra_names_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "EXTRAS", {"serve": "no_such_module"})
+    monkeypatch.setattr(doctor, "EXTRAS", {"serve": ("no_such_module", "json")})
     (finding,) = doctor._extras()
     assert finding == Finding(
         "extra serve", "absent", "no_such_module is not installed", "pip install 'dithead[serve]'"
@@ -55,3 +55,12 @@ def test_a_missing_speech_engine_is_only_absent(monkeypatch: pytest.MonkeyPatch)
     (finding,) = doctor._speech()
     assert finding.status == "absent"
     assert "apt install espeak-ng" in finding.advice
+
+
+@pytest.mark.parametrize(("module", "version"), [("numpy", "1.24.0"), ("cv2", "5.1.0")])
+def test_a_library_of_the_wrong_version_is_broken(module: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{module}.__version__", version)
+    (finding,) = doctor._numpy() if module == "numpy" else doctor._opencv()
+    assert finding.status == "broken"
+    assert version in finding.detail
+    assert finding.advice.startswith("pip install '")

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from dithead.commands import bench, measure, prepare, synthetic, talk, trust
 from dithead.commands.shared import Json, OptionalValues, out, say
 from dithead.commands.train import train
-from dithead.errors import DitheadError
+from dithead.errors import DitheadError, explain_import
 
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -31,6 +31,11 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except DitheadError as error:
             say(" ".join(str(error).splitlines()))
+            raise typer.Exit(USAGE_ERROR) from None
+        except ImportError as error:
+            if (explained := explain_import(error)) is None:
+                raise
+            say(str(explained))
             raise typer.Exit(USAGE_ERROR) from None
         except KeyboardInterrupt:
             say("interrupted; the same command resumes or starts again")

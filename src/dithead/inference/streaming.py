@@ -1,8 +1,9 @@
 """Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
-the same speech with ``fit="loop"``, the same seed and the same loudness. Letters: B moments, n samples, F numbers in a
-feature frame.
+the same speech with ``fit="loop"``, the same seed and the same loudness; for a model with a lip predictor nearly so,
+because ``generate`` predicts the lips along the whole track (``models.audio.lip_blocks``). Letters: B moments, n
+samples, F numbers in a feature frame.
 """
 
 from __future__ import annotations
@@ -151,6 +152,10 @@ class SpeechBuffer:
         self._kept, self._first = self._kept[max(0, span.first - self._first) :], max(span.first, self._first)
         level = self._present_level()
         return found if level is None else self.encoder.at_level(found, level), span.times
+
+    def lips_at(self, times: NDArray[np.float64]) -> Tensor | None:  # noqa: ARG002 - the interface
+        """See ``audio_features.SpeechFeatures``."""
+        return None
 
     def _next(self) -> None:
         chunk = next(self._chunks, None)

@@ -45,6 +45,11 @@ class ColourEncoding:
         """The range as FFmpeg's scaler names it."""
         return ColorRange.JPEG if self.full_range else ColorRange.MPEG
 
+    def rgb_of(self, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return R'G'B' (..., 3), 0 to 255, of Y, Cb and Cr samples (..., 3) of 8 bits."""
+        zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
+        return np.asarray(np.clip((samples - zero) @ np.linalg.inv(self.from_rgb()).T, 0, 255), np.float32)
+
     def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:
         """Return the matrix (3, 3) from R'G'B' differences, in steps of 1/255, to Y, Cb, Cr differences in code values.
 

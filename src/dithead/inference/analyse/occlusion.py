@@ -30,16 +30,15 @@ from dithead.inference.analyse.occlusion_colour import (
     unlike_skin,
 )
 from dithead.stages import stage
-from dithead.types import RGB, Mask, Similarity
+from dithead.types import RGB, Mask, RGBLike, Similarity
 
 HIDDEN, BLURRED = "mouth covered", "too blurred"
 _SIDE = 80  # T, of the masks that are kept
 RESIDUAL_BYTES = _SIDE * _SIDE // 8
 """Length of ``OcclusionMasks.residual`` in bytes: one bit for each of T x T cells."""
-_VIEW_SCALE, _VIEW_SIDE = (
-    0.6,
-    256,
-)  # hands are searched in a view 1 / 0.6 times as wide as the crop, 256 pixels wide
+VIEW_SCALE = 0.6
+"""Width of the crop over that of the view in which hands are searched (our choice)."""
+_VIEW_SIDE = 256  # pixels of that view
 _ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
 _NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one counts, too
@@ -75,7 +74,7 @@ class OcclusionDetector:
             finder.__exit__(kind, error, trace)
 
     def find(
-        self, picture: RGB, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
         """Find what hides one mouth.
 
@@ -90,7 +89,7 @@ class OcclusionDetector:
             return self._find(picture, points, transform, size, face)
 
     def _find(
-        self, picture: RGB, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
         crop = warp_crop(picture, transform, size)
         if detail_share(crop) < _SHARPEST_BLUR:
@@ -101,14 +100,14 @@ class OcclusionDetector:
             return found
         return replace(found, without_hands=finding_in(crop, points, np.zeros_like(hands)))
 
-    def _hands(self, picture: RGB, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
+    def _hands(self, picture: RGBLike, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
         """Where hands are (S, S), searched in a wider view than the crop."""
-        scale = _VIEW_SCALE * _VIEW_SIDE / size
+        scale = VIEW_SCALE * _VIEW_SIDE / size
         wide = transform * scale
-        wide[:, 2] += (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE
+        wide[:, 2] += (1 - VIEW_SCALE) / 2 * _VIEW_SIDE
         with stage("hands"):
             hands = self._finders.setdefault(face, HandFinder()).find(warp_crop(picture, wide, _VIEW_SIDE))
-        back = [(hand - (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE) / scale for hand in hands]
+        back = [(hand - (1 - VIEW_SCALE) / 2 * _VIEW_SIDE) / scale for hand in hands]
         return hand_mask(back, size) > 0
 
 

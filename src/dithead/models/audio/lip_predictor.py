@@ -60,6 +60,12 @@ class LipPredictor(nn.Module):
         reach = self.margin + _AVERAGED
         return self._predict(samples, token - reach, token + reach + 1).mean(1)
 
+    def along(self, samples: Tensor, first: int, count: int) -> Tensor:
+        """Predict the lips (B, ``count``, K) at the tokens from ``first`` on, each as ``at`` does."""
+        reach = self.margin + _AVERAGED
+        lips = self._predict(samples, first - reach, first + count + reach)
+        return lips.unfold(1, 2 * _AVERAGED + 1, 1).mean(-1)
+
     @property
     def margin(self) -> int:
         """D: tokens on either side of one that its prediction needs."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import bench, measure, prepare, synthetic, talk, trust
+from dithead.commands import bench, measure, prepare, serve, synthetic, talk, trust
 from dithead.commands.shared import Json, OptionalValues, out, say
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
@@ -52,7 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
-app.add_typer(trust.keys, name="keys")
+app.add_typer(serve.keys, name="keys")
 app.add_typer(trust.deny, name="deny")
 
 
@@ -62,6 +62,10 @@ for _command in (talk.generate, talk.faces):
 
 for _command in (trust.verify,):
     app.command()(_command)
+
+
+for _serve in (serve.serve, serve.worker):
+    app.command()(_serve)
 
 
 for _prepare in (prepare.prepare, prepare.shard):

@@ -115,7 +115,7 @@ class SamplingOptions:
     label: str | None = option(
         None, "Write a visible label, clear of the face: a language (en, zh, de ...) or your own text.", bare="en"
     )
-    consent: str | None = option(
+    consent: StrPath | None = option(
         None, "The statement of consent, a sentence or a file, that goes into the credentials, where anyone reads it."
     )
 

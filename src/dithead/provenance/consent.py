@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Consent:
         return {name: value for name, value in known.items() if value}
 
 
-def read_consent(given: str | None) -> Consent | None:
+def read_consent(given: str | PathLike[str] | None) -> Consent | None:
     """Read what was given as consent.
 
     Args:
@@ -42,14 +43,15 @@ def read_consent(given: str | None) -> Consent | None:
         if read_settings().require_consent:
             raise ConfigError("this installation requires a statement of consent; give it with --consent FILE or TEXT")
         return None
-    if not given.strip():
+    text = str(given).strip()
+    if not text:
         raise ConfigError("the statement of consent is empty; say who agreed to what, or name a file that does")
     path = Path(given)
     if _is_file(path):
         return _of_file(path)
-    if len(given) > _LONGEST:
+    if len(text) > _LONGEST:
         raise ConfigError(f"the statement of consent is longer than {_LONGEST} characters; give it as a file")
-    return Consent(statement=given.strip())
+    return Consent(statement=text)
 
 
 def _of_file(path: Path) -> Consent:

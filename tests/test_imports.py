@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "device": BASE,
     "critics": BASE | {"face", "models"},
     "provenance": BASE | {"option_fields", "media", "face", "critics"},
-    "synth": BASE | {"option_fields", "option_values", "engine", "media", "face"},
+    "synth": BASE | {"option_fields", "option_values", "engine", "media", "face", "provenance"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
     "model_folder": BASE,

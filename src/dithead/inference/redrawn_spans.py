@@ -43,10 +43,14 @@ class RedrawnSpans:
     def watched(self, timeline: Iterable[ScheduledFrame]) -> Iterator[ScheduledFrame]:
         """Pass the output's frames through, in order."""
         for item in timeline:
-            for tracklet in self.analysis.tracklets_at(item.index):
-                if item.index - tracklet.start not in tracklet.occlusion.hidden:
-                    self._add(tracklet, item)
+            self.add(item.index, item.time)
             yield item
+
+    def add(self, index: int, time: float) -> None:
+        """Take the output's next frame: the number of its source frame, and the second at which it is shown."""
+        for tracklet in self.analysis.tracklets_at(index):
+            if index - tracklet.start not in tracklet.occlusion.hidden:
+                self._add(tracklet, index, time)
 
     def spans(self) -> tuple[RedrawnSpan, ...]:
         """Return the spans of the frames so far, face by face, in order."""
@@ -55,19 +59,19 @@ class RedrawnSpans:
             found = merged
         return tuple(found)
 
-    def _add(self, tracklet: Tracklet, item: ScheduledFrame) -> None:
+    def _add(self, tracklet: Tracklet, index: int, time: float) -> None:
         face = max(1, tracklet.face)
-        back = invert(tracklet.transforms[item.index - tracklet.start])
-        corners = transform_points(tracklet.mask_polygon(item.index), back)
+        back = invert(tracklet.transforms[index - tracklet.start])
+        corners = transform_points(tracklet.mask_polygon(index), back)
         low, high = corners.min(axis=0).clip(0, self._limit), corners.max(axis=0).clip(0, self._limit)
         span = self._open.get(face)
-        is_new = span is None or item.time > span.end + self.step / 2 or span.end - span.start >= _PIECE
+        is_new = span is None or time > span.end + self.step / 2 or span.end - span.start >= _PIECE
         if span is None or is_new:
             if span is not None:
                 self._closed.append(self._span(face, span))
-            self._open[face] = _OpenSpan(item.time, item.time + self.step, low, high)
+            self._open[face] = _OpenSpan(time, time + self.step, low, high)
             return
-        span.end = item.time + self.step
+        span.end = time + self.step
         span.low, span.high = np.minimum(span.low, low), np.maximum(span.high, high)
 
     @staticmethod

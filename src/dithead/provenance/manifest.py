@@ -13,9 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 from dithead.provenance.consent import Consent
 
-SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "algorithmicMedia"]
+SourceType = Literal[
+    "compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "algorithmicMedia", "compositeSynthetic"
+]
 """IPTC's names: a recording with parts that a trained model drew; a picture set in motion by such a model; a picture
-computed without a trained model."""
+computed without a trained model; one that has parts of recordings besides."""
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATION, CONSENT = "org.dithead.generation", "org.dithead.consent"
 """Labels of our own assertions."""

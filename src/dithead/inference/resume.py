@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from dithead.device import pick_dtype
 from dithead.errors import OutputError, SigningError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
@@ -65,7 +66,8 @@ def model_key(talker: TalkingHead) -> dict[str, str]:
     digest = hashlib.sha256()
     for tensor in talker.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
+    where = {"on": str(talker.device), "auto": str(pick_dtype(talker.device))}
+    return {"weights": digest.hexdigest(), "config": repr(talker.config)} | where
 
 
 class WorkFolder:

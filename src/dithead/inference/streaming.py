@@ -89,6 +89,7 @@ class LiveHead:
             self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
         with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
+        self._drawing = self.talker.for_drawing(self.options.precision)
         refuse_denied_faces(self.analysis)
         self.label = label_of(self.options.label, info, self.analysis, self.talker.size)
 
@@ -117,7 +118,7 @@ class LiveHead:
         """
         speech = SpeechBuffer(chunks, loudness, self.reach, self.talker.audio)
         o = self.options
-        sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+        sampler = MouthSampler(self._drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
         for index, (item, planes) in enumerate(each_on_one_thread(drawn)):

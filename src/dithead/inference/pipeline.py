@@ -217,7 +217,7 @@ def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
         if shown and min(choice.numbers) > shown:
             asked = ", ".join(map(str, sorted(choice.numbers)))
             return FaceError(f"{printable(path)}: no face {asked}; the video shows {shown} (dithead faces {path.name})")
-    return FaceError(f"{printable(path)}: {error}; give a video that shows a face")
+    return FaceError(f"{printable(path)}: {error}")
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:

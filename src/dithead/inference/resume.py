@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dithead.device import pick_dtype
-from dithead.errors import OutputError, SigningError
+from dithead.errors import DataError, OutputError, SigningError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
@@ -159,9 +159,14 @@ class WorkFolder:
         path.write_text(text, "utf-8")
 
     def load_analysis(self) -> VideoAnalysis | None:
-        """Read the analysis of an interrupted call; None where there is none."""
-        path = self.folder / _ANALYSIS
-        return load_analysis(path, ImageStore(self.folder / _IMAGES, existing=True)) if path.exists() else None
+        """Read the analysis of an interrupted call; None where there is none, or it is damaged."""
+        path, images = self.folder / _ANALYSIS, self.folder / _IMAGES
+        if not (path.exists() and images.exists()):
+            return None
+        try:
+            return load_analysis(path, ImageStore(images, existing=True))
+        except DataError:
+            return None
 
     def new_store(self) -> ImageStore:
         """Make an empty store for the reference pictures of the first pass."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from dithead.face.compositing import apply_patch
 from dithead.face.masks import box_polygon, polygon_mask
+from dithead.inference.analyse.references import enlarged
 from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.compose.blend_mask import CropBox
 from dithead.inference.compose.compose_mouth import SourceView, compose, composed_crop
+from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoInfo
 
@@ -64,3 +68,30 @@ def test_a_patch_lies_at_its_place_in_the_whole_frame(tracklet: Tracklet, crop: 
 def test_nothing_is_composed_where_the_mouth_lies_outside_the_picture(tracklet: Tracklet, crop: np.ndarray) -> None:
     view = SourceView(8, crop, 0, 0, np.array([[1.0, 0, 500], [0, 1.0, 500]]), crop)
     assert compose(drawn(crop), view, None, tracklet) is None
+
+
+def smooth(seed: int) -> np.ndarray:
+    rough = np.random.default_rng(seed).uniform(60, 190, (SIZE // 8, SIZE // 8, 3)).astype(np.float32)
+    return np.clip(cv2.resize(rough, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["none", "similar", "donor"])
+def test_the_box_around_the_mask_gives_what_the_whole_crop_gives(tracklet: Tracklet, monkeypatch, kind: str) -> None:
+    tracklet.polygon = np.array([(30, 48), (66, 48), (66, 84), (30, 84)], np.float32)
+    large = cv2.resize(smooth(1), (2 * SIZE, 2 * SIZE), interpolation=cv2.INTER_CUBIC)
+    view = SourceView(8, large, 0, 0, enlarged(np.eye(2, 3), 0.5), smooth(1))
+    pictures = tuple(SourcePicture(np.roll(smooth(1), k, axis=1), large, enlarged(np.eye(2, 3), 0.5)) for k in (0, 2))
+    reference = {
+        "none": None,
+        "similar": FrameReference(pictures, still=False),
+        "donor": FrameReference(pictures, still=False, nearest=pictures[1].crop, donor=pictures[0]),
+    }[kind]
+    mouth = cv2.GaussianBlur(np.roll(smooth(1), 1, axis=0), (0, 0), 1)
+    part = compose(mouth, view, reference, tracklet)
+    monkeypatch.setattr(CropBox, "around", lambda mask, margin: CropBox(0, SIZE, 0, SIZE))
+    whole = compose(mouth, view, reference, tracklet)
+    assert part is not None
+    assert whole is not None
+    made, plain = (apply_patch(large, patch).astype(int) for patch in (part, whole))
+    assert np.abs(plain - large).max() > 8
+    assert np.abs(made - plain).mean() < 0.1 * np.abs(plain - large).mean()

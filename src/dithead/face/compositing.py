@@ -6,7 +6,7 @@ Letters: H, W frame; S crop side; h, w the region of the frame that the mask cov
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -58,6 +58,16 @@ def apply_patch(frame: RGB, patch: Patch) -> RGB:
     return result
 
 
+class Pasted(NamedTuple):
+    """A crop in its frame's pixels, not blended yet; (h, w) is the region of the frame that the mask covers."""
+
+    face: RGB  # (h, w, 3) the crop
+    old: NDArray[np.float32]  # (h, w, 3) the frame
+    weight: NDArray[np.float32]  # (h, w) the mask
+    top: int
+    left: int
+
+
 def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Patch | None:
     """Return the change that ``composite`` makes, for callers that work on other planes than RGB.
 
@@ -70,6 +80,19 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
     Returns:
         The change, or None when the mask lies outside the picture.
     """
+    pasted = paste(frame, crop, transform, mask)
+    if pasted is None:
+        return None
+    return Patch(weighted(cv2.subtract(pasted.face, pasted.old, dtype=cv2.CV_32F), pasted.weight), *pasted[3:])
+
+
+def weighted(picture: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply each channel of a picture (h, w, 3) by weights (h, w)."""
+    return np.asarray(cv2.multiply(picture, cv2.merge([weight] * 3)), np.float32)
+
+
+def paste(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pasted | None:
+    """Warp a crop and its mask into the frame; see ``paste_patch`` for the arguments."""
     box = _covered_box(mask, transform, frame.shape)
     if box is None:
         return None
@@ -81,10 +104,10 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
     face = cv2.warpAffine(crop, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     old = frame[top:bottom, left:right].astype(np.float32)
-    return Patch(((face.astype(np.float32) - old) * weight[..., None]).astype(np.float32), top, left)
+    return Pasted(np.asarray(face, np.uint8), old, np.asarray(weight, np.float32), top, left)
 
 
-def match_colour(crop: RGB, source: RGB, mask: Mask) -> RGB:
+def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) -> RGB:
     """Remove the tint that the decoder gives to everything it draws.
 
     Just inside the edge of the mask, the crop and the source show mostly the same skin. The median of their small
@@ -94,22 +117,26 @@ def match_colour(crop: RGB, source: RGB, mask: Mask) -> RGB:
         crop: (S, S, 3), as it was decoded.
         source: (S, S, 3), the frame's own crop.
         mask: (S, S) of what is drawn.
+        size: S, where all these are parts of crops.
 
     Returns:
         (S, S, 3).
     """
-    difference = (source.astype(np.int16) - crop)[_band(mask)]
-    small = difference[np.abs(difference).max(axis=1, initial=0) < _MAX_TINT]
+    band = _band(mask, size or len(mask))
+    difference = source[band].astype(np.int16) - crop[band]
+    small = difference[(np.abs(difference) < _MAX_TINT).all(axis=1)]
     if len(small) < _MIN_PIXELS:
         return crop
     tint = np.median(small, axis=0)
     tint = np.sign(tint) * np.maximum(np.abs(tint) - _TINT_KEPT, 0)
-    return np.asarray(np.clip(np.rint(crop + tint * (mask > 0)[..., None]), 0, 255), np.uint8)
+    if not tint.any():
+        return crop
+    return np.where((mask > 0)[..., None], cv2.add(crop, (*tint, 0.0)), crop)
 
 
-def _band(mask: Mask) -> NDArray[np.bool_]:
-    """The band (S, S) just inside the edge of the mask."""
-    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * mask.shape[0]))
+def _band(mask: Mask, size: int) -> NDArray[np.bool_]:
+    """The band (S, S) just inside the edge of the mask; beyond the edge of the picture, nothing is outside the mask."""
+    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * size))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     return np.asarray(hard > cv2.erode(hard, kernel))
 

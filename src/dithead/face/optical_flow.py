@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cv2
@@ -19,6 +20,8 @@ class Match(NamedTuple):
 
     flow: NDArray[np.float32]  # (S, S, 2) pixels from a place in the drawn picture to its place in the other
     agreement: Mask  # (S, S) from 0 to 1
+    moved: NDArray[np.float32]  # (S, S, 3) the other picture, warped to where it lies in the drawn one
+    coarse: NDArray[np.float32]  # (S, S, 3) ``moved`` minus the drawn picture, without what is finer than ``fine``
 
 
 def match(
@@ -30,26 +33,35 @@ def match(
     disagree: float,
     search_blur: float = 0.0,
     fine: float = 0.0,
+    size: int | None = None,
 ) -> Match:
     """Find a drawn picture in another one by dense optical flow.
 
     Args:
-        drawn: (S, S, 3).
-        other: (S, S, 3), of nearly the same.
+        drawn: (S, S, 3), or a part of it.
+        other: (S, S, 3), of nearly the same, or the same part.
         smooth: Sigma that smooths the flow, as a fraction of S: its noise would make skin crawl.
         agree: 8-bit difference up to which the two agree in full.
         disagree: 8-bit difference from which they do not agree at all.
         search_blur: Sigma, as a fraction of S, that blurs ``other`` for the search, so that a soft drawing finds a
             sharp picture.
         fine: Sigma, as a fraction of S, below which differences do not count.
+        size: S, where the pictures are parts.
     """
-    size = drawn.shape[0]
+    size = size or drawn.shape[0]
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (drawn, _blurred(other, search_blur * size))]
     found = cv2.GaussianBlur(flow(*grey), (0, 0), smooth * size)
-    pictures = [_blurred(picture, fine * size) for picture in (warp_by_flow(other, found), drawn.astype(np.float32))]
-    difference = _blurred(np.abs(pictures[0] - pictures[1]).max(axis=2), _DIFFERENCE_BLUR * size)
+    moved = warp_by_flow(other, found)
+    coarse = _blurred(cv2.subtract(moved, drawn, dtype=cv2.CV_32F), fine * size)
+    difference = _blurred(largest_channel(np.abs(coarse)), _DIFFERENCE_BLUR * size)
     agreement = np.clip((disagree - difference) / (disagree - agree), 0, 1)
-    return Match(found, _blurred(agreement, _AGREEMENT_BLUR * size).astype(np.float32))
+    return Match(found, _blurred(agreement, _AGREEMENT_BLUR * size).astype(np.float32), moved, coarse)
+
+
+def largest_channel(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest of the three channels of each pixel of a picture (h, w, 3)."""
+    first, second, third = cv2.split(picture)
+    return np.asarray(cv2.max(cv2.max(first, second), third), np.float32)
 
 
 def interpolate_pictures(a: RGB, b: RGB, shares: Sequence[float]) -> list[RGB]:
@@ -98,9 +110,12 @@ def warp_by_flow(
     return np.asarray(found, np.float32)
 
 
+@lru_cache(maxsize=32)
 def grid(height: int, width: int) -> NDArray[np.float32]:
-    """Return the x and y of every pixel (height, width, 2)."""
-    return np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    """Return the x and y of every pixel (height, width, 2); the array is shared, so it cannot be written to."""
+    places = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
+    places.setflags(write=False)
+    return places
 
 
 def _blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:

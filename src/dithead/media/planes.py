@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
@@ -51,12 +52,13 @@ class Planes:
         above, before = top % down, left % across
         h, w = difference.shape[0] + above, difference.shape[1] + before
         pads = ((above, -h % down), (before, -w % across), (0, 0))
-        delta = np.pad(difference, pads) @ self.encoding.from_rgb(self.depth).T  # whole chroma samples
+        whole = np.pad(difference, pads) if np.any(pads) else difference  # whole chroma samples
+        luma, *chroma = cv2.split(cv2.transform(whole, self.encoding.from_rgb(self.depth)))
         top, left = top - above, left - before
-        _add(self.arrays[0], delta[..., 0], top, left, self.depth)
-        for plane, channel in ((self.arrays[1], 1), (self.arrays[2], 2)):
-            h, w = delta.shape[0] // down, delta.shape[1] // across
-            shared = delta[..., channel].reshape(h, down, w, across).mean(axis=(1, 3))
+        _add(self.arrays[0], luma, top, left, self.depth)
+        size = (luma.shape[1] // across, luma.shape[0] // down)
+        for plane, channel in zip(self.arrays[1:], chroma, strict=True):
+            shared = cv2.resize(channel, size, interpolation=cv2.INTER_AREA)  # the mean
             _add(plane, shared, top // down, left // across, self.depth)
 
     def rgb(self, top: int, left: int, bottom: int, right: int, *, exact: bool = True) -> RGB:
@@ -180,4 +182,7 @@ def _view(plane: Any, height: int, width: int, dtype: np.dtype[Any]) -> NDArray[
 
 def _add(plane: NDArray[Any], delta: NDArray[np.float32], top: int, left: int, depth: int) -> None:
     region = plane[top : top + delta.shape[0], left : left + delta.shape[1]]
-    region[:] = np.clip(np.rint(region + delta), 0, 2**depth - 1).astype(plane.dtype)
+    if depth == 8:
+        region[:] = cv2.add(region, delta, dtype=cv2.CV_8U)  # rounds and saturates
+    else:
+        region[:] = np.clip(np.rint(region + delta), 0, 2**depth - 1).astype(plane.dtype)

@@ -1,9 +1,10 @@
 """Turns a drawn mouth into the pixels of its frame; every caller composes mouths here.
 
-The order of the steps: fall back on the reference where the model failed, match the colour, find where the drawing must
-show, leave out occluders that the model drew again, add the person's own detail, and put the result into the frame.
-Generation, live use, the mask-leak test and the experiment that pastes references instead of drawing all call
-``compose``. Letters: S crop side; h, w the part of the frame around the face.
+All of it happens in the box around the mask, because nothing else can change. The order of the steps: fall back on the
+reference where the model failed, match the colour, find where the drawing must show, leave out occluders that the model
+drew again, add the person's own detail, and put the result into the frame. Generation, live use, the mask-leak test and
+the experiment that pastes references instead of drawing all call ``compose``. Letters: S crop side; h, w the part of
+the frame around the face.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 from dithead.face.alignment import invert, transform_points, transform_scale, warp_crop
 from dithead.face.compositing import Patch, apply_patch, match_colour
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.compose.blend_mask import MouthRegion, change_mask, mouth_region
+from dithead.inference.compose.blend_mask import CropBox, MouthRegion, change_mask, mouth_region
 from dithead.inference.compose.detail_transfer import transfer_detail
 from dithead.inference.compose.fallback import replace_lost_identity, replace_smeared_lips
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
-from dithead.inference.synthesise.reference_bank import FrameReference
+from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
 from dithead.media.planes import Planes
 from dithead.types import RGB, Similarity
 
+_AROUND = 0.05  # margin around the mask, as a fraction of S, that blurs and optical flow see (our choice)
 _MARGIN = 8  # frame pixels around the crop's corners: more than warping and chroma interpolation reach
 
 
@@ -79,19 +81,37 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
     Returns:
         The patch in the frame's pixels, or None when nothing of the mouth lies inside the picture.
     """
-    region = mouth_region(tracklet, source.index, drawn.shape[0])
-    mouth, replaced, mended = _with_fallbacks(drawn, source.crop, reference, region)
-    mouth = match_colour(mouth, source.crop, region.mask)
-    mask = region.allowed * change_mask(mouth, source.crop, region.core)
-    if tracklet.cheeks is not None:
-        free = tracklet.occlusion.without_residual_occluder(mouth, source.crop, tracklet.cheeks, region.core)
-        mask = mask if free is None else mask * free
-    transfer = None if reference is None else transfer_detail(reference, mouth, region.core)
-    view = FrameCrop(source.pixels, source.crop, source.transform)
-    patch = patch_with_detail(view, mouth, mask, transfer)
+    size = drawn.shape[0]
+    region = mouth_region(tracklet, source.index, size)
+    box = CropBox.around(region.mask, round(_AROUND * size))
+    if box is None:
+        return None
+    part, view = region.part(box), FrameCrop(source.pixels, box.cut(source.crop), box.shifted(source.transform))
+    reference = None if reference is None else _part_of(reference, box)
+    mouth, replaced, mended = _with_fallbacks(box.cut(drawn), view.crop, reference, part, size)
+    mouth = match_colour(mouth, view.crop, part.mask, size)
+    mask = part.allowed * change_mask(mouth, view.crop, part.core, size)
+    if tracklet.cheeks is not None and tracklet.occlusion.residual:
+        whole = box.put(mouth, drawn)
+        free = tracklet.occlusion.without_residual_occluder(whole, source.crop, tracklet.cheeks, region.core)
+        mask = mask if free is None else mask * box.cut(free)
+    transfer = None if reference is None else transfer_detail(reference, mouth, part.core, size)
+    patch = patch_with_detail(view, mouth, mask, transfer, size)
     if patch is None:
         return None
     return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended)
+
+
+def _part_of(reference: FrameReference, box: CropBox) -> FrameReference:
+    """The same pictures, of which the crops are cut to a box."""
+
+    def cut(each: SourcePicture) -> SourcePicture:
+        return SourcePicture(box.cut(each.crop), each.picture, box.shifted(each.transform))
+
+    nearest = None if reference.nearest is None else box.cut(reference.nearest)
+    if reference.donor is not None:
+        return FrameReference((), reference.still, nearest, cut(reference.donor))
+    return FrameReference(tuple(map(cut, reference.pictures)), reference.still, nearest)
 
 
 def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, tracklet: Tracklet, index: int) -> RGB:
@@ -112,7 +132,7 @@ def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, track
 
 
 def _with_fallbacks(
-    drawn: RGB, crop: RGB, reference: FrameReference | None, region: MouthRegion
+    drawn: RGB, crop: RGB, reference: FrameReference | None, region: MouthRegion, size: int
 ) -> tuple[RGB, float, float]:
     """The drawing, replaced where the model failed; only where the reference's opening is known to fit.
 
@@ -121,6 +141,6 @@ def _with_fallbacks(
     if reference is None or reference.nearest is None:
         return drawn, 0.0, 0.0
     around = region.allowed * (1 - region.core)
-    whole = replace_lost_identity(drawn, reference.nearest, crop, around)
-    lips = replace_smeared_lips(whole.mouth, reference.nearest, region.core)
+    whole = replace_lost_identity(drawn, reference.nearest, crop, around, size)
+    lips = replace_smeared_lips(whole.mouth, reference.nearest, region.core, size)
     return lips.mouth, whole.share, lips.share

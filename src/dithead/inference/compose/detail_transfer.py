@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_scale
-from dithead.face.optical_flow import Match, grid, match, warp_by_flow
+from dithead.face.optical_flow import Match, grid, match
 from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
 from dithead.types import RGB, Mask
 
@@ -38,7 +38,7 @@ class DetailTransfer:
     scale: float  # pixels of the picture per crop pixel
 
 
-def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask) -> DetailTransfer:
+def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask, size: int | None = None) -> DetailTransfer:
     """Choose the source picture for a drawn crop and find what to transfer from it.
 
     Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips. A
@@ -46,11 +46,12 @@ def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask) -> Detail
 
     Args:
         reference: The person's pictures for this frame.
-        mouth: The drawn crop (S, S, 3).
+        mouth: The drawn crop (S, S, 3), or the part of it that the reference's pictures show, too.
         core: (S, S) the lips and a margin.
+        size: S, where ``mouth`` is a part.
     """
     picture = reference.donor or most_similar(reference.pictures, mouth, core)
-    found = detail_from(mouth, picture)
+    found = detail_from(mouth, picture, size)
     return replace(found, weight=(found.weight * (1 - core)).astype(np.float32)) if reference.still else found
 
 
@@ -61,28 +62,28 @@ def most_similar(pictures: Sequence[SourcePicture], mouth: RGB, core: Mask) -> S
     return pictures[int(np.argmin(distances))]
 
 
-def detail_from(mouth: RGB, source: SourcePicture) -> DetailTransfer:
-    """Find the detail in a ``source`` picture of the person for the drawn ``mouth`` (S, S, 3)."""
-    size = mouth.shape[0]
-    matched = match_pictures(mouth, source.crop, _SMOOTH)
-    back = invert(source.transform)
-    where = (grid(size, size) + matched.flow) @ back[:, :2].T + back[:, 2]
-    coarse = cv2.GaussianBlur(warp_by_flow(source.crop, matched.flow) - mouth, (0, 0), _FINE * size)
+def detail_from(mouth: RGB, source: SourcePicture, size: int | None = None) -> DetailTransfer:
+    """Find the detail in a ``source`` picture of the person for the drawn ``mouth`` (S, S, 3), or a part of both."""
+    matched = match_pictures(mouth, source.crop, _SMOOTH, size)
+    where = cv2.transform(grid(*mouth.shape[:2]) + matched.flow, invert(source.transform))
     scale = 1 / transform_scale(source.transform)
-    return DetailTransfer(source.picture, where.astype(np.float32), coarse, matched.agreement, scale)
+    return DetailTransfer(source.picture, where.astype(np.float32), matched.coarse, matched.agreement, scale)
 
 
-def match_pictures(mouth: RGB, other: RGB, smooth: float) -> Match:
+def match_pictures(mouth: RGB, other: RGB, smooth: float, size: int | None = None) -> Match:
     """Find a drawn crop in another picture of the person by optical flow.
 
     Args:
         mouth: The drawn crop (S, S, 3).
         other: The picture (S, S, 3).
         smooth: Sigma that smooths the flow, as a fraction of S.
+        size: S, where the two are parts of crops.
     """
-    return match(mouth, other, smooth=smooth, agree=_AGREE, disagree=_DISAGREE, search_blur=_SEARCH_BLUR, fine=_FINE)
+    return match(
+        mouth, other, smooth=smooth, agree=_AGREE, disagree=_DISAGREE, search_blur=_SEARCH_BLUR, fine=_FINE, size=size
+    )
 
 
 def _reduced(picture: NDArray[np.uint8] | Mask) -> NDArray[np.float32]:
-    side = picture.shape[0] // _COMPARED
-    return cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+    height, width = (max(1, side // _COMPARED) for side in picture.shape[:2])
+    return cv2.resize(picture.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from dithead.face.optical_flow import warp_by_flow
 from dithead.inference.compose.blend_mask import coarse_difference
 from dithead.inference.compose.detail_transfer import match_pictures
 from dithead.types import RGB, Mask
 
+_MEAN = np.full((1, 3), 1 / 3, np.float32)  # of a pixel's channels
 _COARSE = 0.02  # sigma of the comparison, as a fraction of S
 # 8-bit levels by which a drawing may differ more from the frame than the reference does, and from which it is replaced
 # as a whole (docs/log)
@@ -29,7 +30,7 @@ class Corrected(NamedTuple):
     share: float  # 0: all of it is the model's; 1: all of it is the reference's
 
 
-def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask) -> Corrected:
+def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask, size: int | None = None) -> Corrected:
     """Replace a drawing that shows another person, such as one without the beard, by the reference.
 
     For lip coefficients unlike any in its training, the denoiser now and then draws another face. The skin around its
@@ -40,13 +41,14 @@ def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask)
         reference: The picture the model was conditioned on (S, S, 3).
         source: The source's crop (S, S, 3).
         around: (S, S) weights of the skin around the lips.
+        size: S, where all these are parts of crops.
 
     Returns:
         The drawing itself, the reference, or a mixture in between.
     """
     weight = around / max(float(around.sum()), 1e-6)
     drawn, known = (
-        float((np.abs(coarse_difference(picture, source, _COARSE)).mean(axis=2) * weight).sum())
+        float(cv2.transform(np.abs(coarse_difference(picture, source, _COARSE, size)), _MEAN).ravel() @ weight.ravel())
         for picture in (mouth, reference)
     )
     lost = np.float32(np.clip((drawn - known - _ACCEPTED) / (_LOST - _ACCEPTED), 0, 1))
@@ -56,19 +58,19 @@ def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask)
     return Corrected(np.asarray(mixed, np.uint8), float(lost))
 
 
-def replace_smeared_lips(mouth: RGB, reference: RGB, core: Mask) -> Corrected:
+def replace_smeared_lips(mouth: RGB, reference: RGB, core: Mask, size: int | None = None) -> Corrected:
     """Replace black corners and smears on drawn lips by the reference, moved onto the drawing by optical flow.
 
     Args:
         mouth: The drawn crop (S, S, 3).
         reference: The picture the model was conditioned on (S, S, 3).
         core: (S, S) the lips and a margin; nothing else is replaced.
+        size: S, where all these are parts of crops.
 
     Returns:
         The mended drawing, and the share of the lips that was replaced.
     """
-    matched = match_pictures(mouth, reference, _STIFF)
+    matched = match_pictures(mouth, reference, _STIFF, size)
     bad = (core * (1 - matched.agreement))[..., None]
-    moved = warp_by_flow(reference, matched.flow)
-    mended = np.rint(mouth + (moved - mouth) * bad).clip(0, 255)
+    mended = np.rint(mouth + (matched.moved - mouth) * bad).clip(0, 255)
     return Corrected(np.asarray(mended, np.uint8), float(bad.sum() / max(float(core.sum()), 1e-6)))

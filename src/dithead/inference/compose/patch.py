@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_scale
-from dithead.face.compositing import Patch, paste_patch, prefiltered
+from dithead.face.compositing import Pasted, Patch, paste, prefiltered, weighted
 from dithead.face.optical_flow import match, warp_by_flow
 from dithead.inference.compose.detail_transfer import DetailTransfer
 from dithead.types import RGB, Mask, Similarity
@@ -25,14 +25,16 @@ _SMOOTH = 0.02  # sigma that smooths the flow, as a fraction of S
 
 
 class FrameCrop(NamedTuple):
-    """A part of a frame, its crop, and the transform between them."""
+    """A part of a frame, its crop or a part of that, and the transform between them."""
 
     frame: RGB  # (h, w, 3)
     crop: RGB  # (S, S, 3)
     transform: Similarity  # (2, 3) from the frame's pixels to the crop
 
 
-def patch_with_detail(view: FrameCrop, mouth: RGB, mask: Mask, transfer: DetailTransfer | None = None) -> Patch | None:
+def patch_with_detail(
+    view: FrameCrop, mouth: RGB, mask: Mask, transfer: DetailTransfer | None = None, size: int | None = None
+) -> Patch | None:
     """Make the patch that puts a drawn mouth into its frame.
 
     Args:
@@ -40,49 +42,52 @@ def patch_with_detail(view: FrameCrop, mouth: RGB, mask: Mask, transfer: DetailT
         mouth: The drawn crop (S, S, 3).
         mask: (S, S) where it shows, 0 to 1.
         transfer: Detail of another frame for it.
+        size: S, where crop, mouth and mask are parts.
 
     Returns:
         The change of the frame's pixels, or None when the mask lies outside the picture.
     """
-    patch = paste_patch(view.frame, mouth, view.transform, mask)
-    if patch is None:
+    mask = np.asarray(mask, np.float32)
+    pasted = paste(view.frame, mouth, view.transform, mask)
+    if pasted is None:
         return None
-    added = np.zeros_like(patch.difference) if transfer is None else _transferred(transfer, patch, view, mouth, mask)
+    warp = _ToPatch(view.transform, pasted)
+    change = weighted(cv2.subtract(pasted.face, pasted.old, dtype=cv2.CV_32F), pasted.weight)
+    if transfer is not None:
+        change += _transferred(transfer, warp, mask)
     if transform_scale(view.transform) <= _LARGER:
         free = mask if transfer is None else mask * (1 - transfer.weight)
-        added = added + _own_detail(view, patch, mouth, free)
-    return Patch(patch.difference + added, patch.top, patch.left)
+        change += _own_detail(view, warp, mouth, free, size or len(mouth))
+    return Patch(change, pasted.top, pasted.left)
 
 
-def _own_detail(view: FrameCrop, patch: Patch, mouth: RGB, mask: Mask) -> NDArray[np.float32]:
+class _ToPatch:
+    """Warps pictures from crop pixels to a patch of the frame (h, w, ...)."""
+
+    def __init__(self, transform: Similarity, pasted: Pasted) -> None:
+        self.pasted, self.scale, self.back = pasted, transform_scale(transform), invert(transform)
+        self.back[:, 2] -= (pasted.left, pasted.top)
+        self.size = pasted.weight.shape[::-1]
+
+    def __call__(self, picture: NDArray[Any], interpolation: int = cv2.INTER_LINEAR) -> NDArray[Any]:
+        """Warp ``picture`` (S, S, ...); beyond its edge the edge is repeated."""
+        return cv2.warpAffine(picture, self.back, self.size, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _own_detail(view: FrameCrop, warp: _ToPatch, mouth: RGB, mask: Mask, size: int) -> NDArray[np.float32]:
     """The detail (h, w, 3) that the frame has and its crop lacks, moved along with the mouth."""
-    height, width = patch.difference.shape[:2]
-    matched = match(mouth, view.crop, smooth=_SMOOTH, agree=_AGREE, disagree=_DISAGREE)
-    old = view.frame[patch.top : patch.top + height, patch.left : patch.left + width].astype(np.float32)
-    detail = old - _on_patch(view.crop, patch, view.transform, cv2.INTER_CUBIC).astype(np.float32)
-    flow = (_on_patch(matched.flow, patch, view.transform) @ invert(view.transform)[:, :2].T).astype(np.float32)
-    weight = _on_patch(matched.agreement, patch, view.transform) * _on_patch(mask, patch, view.transform)
-    return np.asarray(warp_by_flow(detail, flow) * weight[..., None], np.float32)
+    matched = match(mouth, view.crop, smooth=_SMOOTH, agree=_AGREE, disagree=_DISAGREE, size=size)
+    detail = cv2.subtract(warp.pasted.old, warp(view.crop, cv2.INTER_CUBIC), dtype=cv2.CV_32F)
+    flow_and_weights = warp(cv2.merge([*cv2.split(matched.flow), matched.agreement, mask]))
+    flow = cv2.transform(flow_and_weights[..., :2], warp.back[:, :2])
+    weight = cv2.multiply(*cv2.split(flow_and_weights)[2:])
+    return weighted(warp_by_flow(detail, flow), weight)
 
 
-def _transferred(
-    transfer: DetailTransfer, patch: Patch, view: FrameCrop, mouth: RGB, mask: Mask
-) -> NDArray[np.float32]:
+def _transferred(transfer: DetailTransfer, warp: _ToPatch, mask: Mask) -> NDArray[np.float32]:
     """The detail of another frame, warped to this one (h, w, 3)."""
-    scale = transform_scale(view.transform)
-    picture = prefiltered(transfer.picture, transfer.scale * scale)
-    where = _on_patch(transfer.where, patch, view.transform)
-    seen = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    drawn = _on_patch(prefiltered(mouth, scale).astype(np.float32), patch, view.transform, cv2.INTER_CUBIC)
-    weight = _on_patch(transfer.weight * mask, patch, view.transform)
-    coarse = _on_patch(transfer.coarse, patch, view.transform)
-    return np.asarray((seen - drawn - coarse) * weight[..., None], np.float32)
-
-
-def _on_patch(
-    picture: NDArray[Any], patch: Patch, transform: Similarity, interpolation: int = cv2.INTER_LINEAR
-) -> NDArray[Any]:
-    """Warp a picture from crop pixels to the patch of the frame (h, w, ...)."""
-    back, (height, width) = invert(transform), patch.difference.shape[:2]
-    back[:, 2] -= (patch.left, patch.top)
-    return cv2.warpAffine(picture, back, (width, height), flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    picture = prefiltered(transfer.picture, transfer.scale * warp.scale)
+    place_and_weight = warp(cv2.merge([*cv2.split(transfer.where), cv2.multiply(transfer.weight, mask)]))
+    seen = cv2.remap(picture, place_and_weight[..., :2], None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    fine = cv2.subtract(cv2.subtract(seen, warp.pasted.face, dtype=cv2.CV_32F), warp(transfer.coarse))
+    return weighted(fine, place_and_weight[..., 2])

@@ -36,6 +36,7 @@ from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
+from dithead.inference.threads import one_opencv_thread, one_thread_each
 from dithead.inference.visible_label import label_of
 from dithead.media.clock import REMARK as JUMPED
 from dithead.media.contact_sheet import require_picture_name, write_sheet
@@ -123,7 +124,8 @@ def generate(job: GenerateJob) -> GenerateResult:
             refuse_denied_faces(analysis)
             talker = model.talker()
             record = model_record(job.model, talker, work.model["weights"])
-            tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, record)
+            with one_thread_each():
+                tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, record)
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
     if job.sheet is not None:
@@ -178,7 +180,8 @@ def _analyse(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> V
     work.keep_only_from(model_key(talker))
     from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
 
-    calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
+    with one_thread_each():
+        calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
     work.save_analysis(analysis)
     return analysis
 
@@ -189,7 +192,7 @@ def _first_pass(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -
     frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
     settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
     try:
-        with OcclusionDetector() as detector:
+        with one_opencv_thread(), OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None
             return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:

@@ -1,12 +1,12 @@
 """Write what goes with a release: an inventory of its parts, a list of hashes, and a signature of that list.
 
-    sbom.cdx.json       CycloneDX 1.6: every package of the environment that the release was tested in
-    SHA256SUMS          of all files of the folder; check them with: sha256sum -c SHA256SUMS
-    SHA256SUMS.sig      ECDSA signature of that list by the key that `dithead keys show` names
-    release-key.pem     the public key; check the list with:
-                        openssl dgst -sha256 -verify release-key.pem -signature SHA256SUMS.sig SHA256SUMS
+sbom.cdx.json       CycloneDX 1.6: every package of the environment that the release was tested in
+SHA256SUMS          of all files of the folder; check them with: sha256sum -c SHA256SUMS
+SHA256SUMS.sig      ECDSA signature of that list by the key that `dithead keys show` names
+release-key.pem     the public key; check the list with:
+                    openssl dgst -sha256 -verify release-key.pem -signature SHA256SUMS.sig SHA256SUMS
 
-    python .ci/release.py dist      # after the wheel and the sdist are in dist; `make release` does both
+python .ci/release.py dist      # after the wheel and the sdist are in dist; `make release` does both
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_sbom(folder: Path) -> None:
     """Inventory the packages of this environment; nothing is fetched."""
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", "pyproject.toml",
                "--output-reproducible", "--of", "JSON", "-o", str(folder / SBOM), sys.executable]  # fmt: skip
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True)  # noqa: S603  # nothing of it comes from outside
 
 
 def write_sums(folder: Path) -> None:
@@ -40,9 +40,7 @@ def write_sums(folder: Path) -> None:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise SystemExit("the release is signed with an ECDSA key; trust.toml names another kind")
     (folder / SIGNATURE).write_bytes(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     (folder / KEY).write_bytes(public)
 
 

@@ -100,7 +100,7 @@ class SamplingOptions:
     )
     device: str = option("auto", "auto, cpu, cuda or mps.", convert=known_device, value="DEVICE")
     steps: int | None = option(None, "Sampling steps; the model's own number when absent.", minimum=1)
-    seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0)
+    seed: int = option(0, "Seed of the noise: same seed, same pictures.", minimum=0)
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option(
         "largest",

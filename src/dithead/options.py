@@ -104,7 +104,10 @@ class SamplingOptions:
     )
     steps: int | None = option(None, "Sampling steps; the model's own number when absent.", minimum=1)
     seed: int = option(
-        0, "Seed of the noise: on one machine the same seed gives the same output, to the byte.", minimum=0
+        0,
+        "Seed of the noise: on one machine the same seed gives the same pictures and sound, to the bit, and the same "
+        "file with --no-credentials.",
+        minimum=0,
     )
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option(

@@ -58,6 +58,7 @@ def test_a_frame_costs_few_bytes(monkeypatch):
     analyser, landmarks, picture = VideoAnalyser(AnalysisSettings(64)), face(), frame(0)
     for _ in range(400):  # the samples are full, and what is made once is made
         analyser.step(picture, {0: landmarks}, 0)
+    np.median(np.zeros(3))  # imports numpy.ma, which is no memory of ours
     tracemalloc.start()
     for _ in range(4000):
         analyser.step(picture, {0: landmarks}, 0)
@@ -134,7 +135,16 @@ def test_many_frames_keep_few_samples():
     analyser = VideoAnalyser(AnalysisSettings(64))
     for k in range(300):
         analyser.step(frame(k), {0: face()}, 0)
-    assert len(analyser.open[0].samples) <= 64
+        samples = [s.offset for s in analyser.open[0].samples]
+        if k > 64:  # as if every frame had been sampled, and then thinned out
+            assert samples == list(range(0, k + 1, 2 ** int(np.ceil(np.log2((k + 1) / 64)))))
+        assert len(samples) <= 64
+    assert len(samples) > 32
+
+
+def test_a_short_tracklet_is_sampled_in_all_of_its_first_frames():
+    assert len(analysed([face()] * 12).tracklets[0].sample_times) == 12
+    assert len(analysed([face()] * 40).tracklets[0].sample_times) == 16 + 12
 
 
 def test_round_trip_through_a_file(tmp_path):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, count, islice
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 from dithead.errors import FaceError, OutputError, UnknownOptionError
+from dithead.inference.ahead import ahead
 from dithead.inference.analyse.face_sheet import shots_with_faces
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
@@ -242,16 +244,17 @@ def _write(
     clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
     tally = _Tally(scheduled_frames(clip, analysis.stamps, job.fit, seconds), prepared.progress)
     redrawn = RedrawnSpans(analysis, clip.info)
-    timeline = redrawn.watched(tally.counted(schedule(clip, analysis.stamps, job.fit, seconds)))
+    timeline = redrawn.watched(schedule(clip, analysis.stamps, job.fit, seconds))
     for number in count():
         part = islice(timeline, SEGMENT)
         if work.segment(number).exists():
-            for _ in part:
-                pass
+            for item in part:
+                tally.count(item.pts)
             sampler.load_state(work.state(number))
         elif (first := next(part, None)) is not None:
-            drawn = _draw_segment(chain([first], part), prepared, analysis, _Segment(work, number, sampler))
-            write_segment(work.segment(number), drawn, encoding)
+            segment = _Segment(work, number, sampler)
+            with closing(_draw_segment(chain([first], part), prepared, analysis, segment)) as drawn:
+                write_segment(work.segment(number), tally.counted(drawn), encoding)
         if tally.frames < (number + 1) * SEGMENT:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
@@ -267,16 +270,22 @@ def _write(
 
 def _draw_segment(
     timeline: Iterable[ScheduledFrame], prepared: _Prepared, analysis: VideoAnalysis, segment: _Segment
-) -> Iterator[tuple[Planes, int]]:
-    """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
+) -> Generator[tuple[Planes, int], None, None]:
+    """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete.
+
+    Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile.
+    """
     label = label_of(prepared.job.label, prepared.clip.info, analysis, segment.sampler.size)
     pix_fmt, detail, drawings, frames = prepared.encoding.pix_fmt, prepared.job.detail, Drawings(), 0
-    drawn = draw_frames(timeline, analysis, segment.sampler, pix_fmt, prepared.batch, detail=detail, drawings=drawings)
-    for item, planes in drawn:
-        frames += 1
-        if label is not None:
-            label.apply(planes)
-        yield planes, item.pts
+    drawn = draw_frames(
+        timeline, analysis, segment.sampler, pix_fmt, prepared.batch, detail=detail, drawings=drawings, overlap=True
+    )
+    with closing(ahead(drawn, prepared.batch, "compose")) as composed:
+        for item, planes in composed:
+            frames += 1
+            if label is not None:
+                label.apply(planes)
+            yield planes, item.pts
     segment.keep(frames, drawings)
 
 
@@ -333,11 +342,16 @@ class _Tally:
         """Seconds at which the last frame counted ends."""
         return self.last * time_base + 1 / fps
 
-    def counted(self, timeline: Iterable[ScheduledFrame]) -> Iterator[ScheduledFrame]:
-        for item in timeline:
-            self.frames, self.last = self.frames + 1, item.pts
-            self.progress("drawing mouths", self.frames, max(self.expected, self.frames))
-            yield item
+    def count(self, pts: int) -> None:
+        """Count a frame with this time stamp."""
+        self.frames, self.last = self.frames + 1, pts
+        self.progress("drawing mouths", self.frames, max(self.expected, self.frames))
+
+    def counted(self, drawn: Iterable[tuple[Planes, int]]) -> Iterator[tuple[Planes, int]]:
+        """Count the frames that pass, each with its time stamp."""
+        for planes, pts in drawn:
+            self.count(pts)
+            yield planes, pts
 
 
 def _counted(frames: Iterable[VideoFrame], what: str, total: int | None, progress: Progress) -> Iterator[VideoFrame]:

@@ -27,6 +27,7 @@ from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
 SAMPLES = 64
 """Most sampled frames of a tracklet, from which its polygon and its references come (our choice)."""
+_FIRST = 16  # frames at the start of which all are sampled, so that a short tracklet has enough (our choice)
 FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
@@ -96,7 +97,10 @@ class _Sample:
 
 @dataclass
 class TrackletBuilder:
-    """A tracklet while its frames still come; samples are thinned out by doubling the stride between them."""
+    """A tracklet while its frames still come; samples are thinned out by doubling the stride between them.
+
+    The first stride is 2, because a tracklet of more than ``SAMPLES`` frames needs no further ones in the end.
+    """
 
     start: int
     face: int = 0
@@ -109,7 +113,7 @@ class TrackletBuilder:
     occlusion: OcclusionCollector = field(default_factory=OcclusionCollector)
     judged: int = 0  # frames whose finding has come, from the first on
     unclear: set[int] = field(default_factory=set)  # of those, the ones whose mouth cannot be seen
-    stride: int = 1
+    stride: int = 2
     gap: int = 0  # frames since the face was last seen
 
     def add(self, frame: VideoFrame, landmarks: Landmarks, size: int) -> None:
@@ -123,11 +127,13 @@ class TrackletBuilder:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         self._keep(transform, in_crop, size)
-        if self.frames % self.stride == 0:
+        if self.frames % self.stride == 0 or self.frames < _FIRST:
             self.samples.append(_sample(frame, landmarks, in_crop, transform, size, self.frames))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
-            self.samples, self.stride = self.samples[::2], self.stride * 2
+            self.stride *= 2
+        if len(self.samples) > SAMPLES or self.frames == SAMPLES + 1:
+            self.samples = [s for s in self.samples if s.offset % self.stride == 0]
 
     def judge(self, finding: OcclusionFinding | None) -> int:
         """Take what hides the mouth in the oldest frame without a finding, None for nothing; return its number."""

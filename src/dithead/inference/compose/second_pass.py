@@ -5,18 +5,21 @@ Letters: B frames of a batch, S crop side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.face.compositing import Patch
+from dithead.inference.ahead import ahead
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.compose_mouth import SourceView, compose
 from dithead.inference.result import Drawings
 from dithead.inference.source.timeline import ScheduledFrame
+from dithead.inference.synthesise.reference_bank import FrameReference
 from dithead.media.planes import Planes, planes_of
 from dithead.stages import stage
 
@@ -36,6 +39,23 @@ class _Batch:
     frames: list[ScheduledFrame] = field(default_factory=list)
 
 
+class _Mouths(NamedTuple):
+    """The mouths of one face in the frames of a batch."""
+
+    tracklet: Tracklet
+    views: list[SourceView]
+    drawn: NDArray[np.uint8]  # (B, S, S, 3)
+    references: Sequence[FrameReference | None]
+
+
+class _DrawnBatch(NamedTuple):
+    """A batch whose mouths are drawn, but not in the planes yet."""
+
+    frames: list[ScheduledFrame]
+    planes: list[Planes]
+    mouths: list[_Mouths]  # of each face
+
+
 def draw_frames(
     timeline: Iterable[ScheduledFrame],
     analysis: VideoAnalysis,
@@ -45,6 +65,7 @@ def draw_frames(
     *,
     detail: bool = True,
     drawings: Drawings | None = None,
+    overlap: bool = False,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
     """Draw the mouths of a video.
 
@@ -56,18 +77,28 @@ def draw_frames(
         batch: Frames held at once, at most; three where frames are interpolated.
         detail: Give drawn mouths the fine detail of the person's own pictures, and replace those that failed.
         drawings: Counts the mouths drawn, and those that had to be replaced or mended.
+        overlap: Decode and draw on threads of their own while earlier frames are composed.
 
     Yields:
         Each frame with its new planes, in order.
     """
-    for part in _batches(timeline, analysis, sampler, batch):
-        with stage("planes"):
-            planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
-        for tracklet in part.tracklets:
-            for patch in _draw(part.frames, planes, tracklet, sampler, detail=detail):
+    frames = ahead(timeline, batch, "decode") if overlap else timeline
+    batches = _drawn_batches(_batches(frames, analysis, sampler, batch), sampler, pix_fmt, detail=detail)
+    for part in ahead(batches, 1, "draw") if overlap else batches:
+        for mouths in part.mouths:
+            for patch in _compose(mouths, part.planes):
                 if drawings is not None:
                     drawings.add(patch.replaced, patch.mended)
-        yield from zip(part.frames, planes, strict=True)
+        yield from zip(part.frames, part.planes, strict=True)
+
+
+def _drawn_batches(batches: Iterable[_Batch], sampler: Sampler, pix_fmt: str, *, detail: bool) -> Iterator[_DrawnBatch]:
+    """Draw the mouths of each batch; nothing is composed yet."""
+    for part in batches:
+        with stage("planes"):
+            planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
+        mouths = [_draw(part.frames, planes, tracklet, sampler, detail=detail) for tracklet in part.tracklets]
+        yield _DrawnBatch(part.frames, planes, mouths)
 
 
 def _batches(
@@ -93,8 +124,8 @@ def _batches(
 
 def _draw(
     frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, sampler: Sampler, *, detail: bool
-) -> Iterator[Patch]:
-    """Put the mouths of one face into the planes of the frames, and yield each change."""
+) -> _Mouths:
+    """Draw the mouths of one face."""
     transforms = [tracklet.transforms[f.index - tracklet.start] for f in frames]
     with stage("crops"):
         views = [
@@ -104,9 +135,14 @@ def _draw(
     times = np.array([f.time for f in frames])
     drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, [f.index for f in frames])
     references = sampler.frame_references(tracklet, times) if detail else [None] * len(frames)
-    for mouth, view, reference, p in zip(drawn, views, references, planes, strict=True):
+    return _Mouths(tracklet, views, drawn, references)
+
+
+def _compose(mouths: _Mouths, planes: list[Planes]) -> Iterator[Patch]:
+    """Put the mouths of one face into the planes of the frames, and yield each change."""
+    for mouth, view, reference, p in zip(mouths.drawn, mouths.views, mouths.references, planes, strict=True):
         with stage("compose"):
-            patch = compose(mouth, view, reference, tracklet)
+            patch = compose(mouth, view, reference, mouths.tracklet)
             if patch is not None:
                 p.add_rgb_difference(patch.difference, patch.top, patch.left)
         if patch is not None:

@@ -1,0 +1,74 @@
+"""Computes items on a thread of their own while the caller works on earlier ones, so that stages overlap.
+
+Decoding, the networks, OpenCV and the encoder compute outside Python's lock, so two such stages keep two cores busy.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL = 0.1  # seconds after which a waiting thread looks whether it is still wanted
+_PATIENCE = 5.0  # seconds that an ended iteration waits for its thread, which ends after the item it is computing
+
+
+class _End:
+    """What follows the last item: the exception that ended the iteration, or None."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
+    """Yield the items of an iterable in order, computed on a thread of their own.
+
+    What the iteration raises is raised here, after the items before it. When this generator is closed, the thread ends
+    after the item that it is computing, and the iterable is closed.
+
+    Args:
+        items: Iterated only on the new thread.
+        depth: Items that may wait, at most, which bounds the memory.
+        name: Of the thread.
+    """
+    waiting: queue.Queue[T | _End] = queue.Queue(depth)
+    unwanted = threading.Event()
+    thread = threading.Thread(target=_compute, args=(items, waiting, unwanted), name=f"dithead-{name}", daemon=True)
+    thread.start()
+    try:
+        while not isinstance(item := waiting.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        unwanted.set()
+        thread.join(_PATIENCE)
+
+
+def _compute(items: Iterable[T], waiting: queue.Queue[T | _End], unwanted: threading.Event) -> None:
+    error: BaseException | None = None
+    iterator: Iterator[T] = iter(items)
+    try:
+        for item in iterator:
+            if not _handed_over(item, waiting, unwanted):
+                break
+    except BaseException as raised:  # noqa: BLE001 - the caller's thread raises it
+        error = raised
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()
+    _handed_over(_End(error), waiting, unwanted)
+
+
+def _handed_over(item: T | _End, waiting: queue.Queue[T | _End], unwanted: threading.Event) -> bool:
+    """Whether the item was put; False where nobody wants it any more."""
+    while not unwanted.is_set():
+        try:
+            waiting.put(item, timeout=_POLL)
+        except queue.Full:
+            continue
+        return True
+    return False

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from dithead import __version__
 from dithead.cli import app
-from dithead.errors import DataError, DitheadError, MissingExtraError
+from dithead.errors import ConfigError, DataError, DitheadError, MissingExtraError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
@@ -394,6 +394,25 @@ def test_doctor_prints_a_table_and_json(monkeypatch: pytest.MonkeyPatch) -> None
     assert "dithead[extra]" in table.stdout
     printed = json.loads(run("doctor", "--json").stdout)
     assert printed == {"healthy": False, "findings": [vars(findings[0])]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [(["--label", "--seed", "1"], "en"), (["--label"], "en"), (["--label", "zh"], "zh"), (["--label=-x"], "-x")],
+)
+def test_a_label_may_stand_without_its_text(arguments, label, monkeypatch, tmp_path):
+    from dithead.inference import pipeline
+
+    given: dict[str, object] = {}
+
+    def stop(*_: object, **options: object) -> None:
+        given.update(options)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(pipeline, "generate", stop)
+    files = ["--video", "v.mp4", "--audio", "a.wav", "-o", str(tmp_path / "o.mp4")]
+    CliRunner().invoke(app, ["generate", *files, *arguments])
+    assert given["label"] == label
 
 
 @pytest.mark.parametrize(

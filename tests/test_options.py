@@ -35,7 +35,8 @@ OTHER: dict[str, Any] = {
     "occlusion": "off", "encoder": "nvenc", "encoder_preset": "veryfast",
     "fit": "loop", "start": 0.5, "end": 1.5, "background": "black", "idle": False, "interpolate": True,
     "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "background_sound": "music.wav",
-    "background_gain": -12.0, "loudness": -16.0, "sheet": "sheet.png",
+    "background_gain": -12.0, "loudness": -16.0, "sheet": "sheet.png", "credentials": False, "consent": "Mia agreed.",
+    "label": "zh",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 

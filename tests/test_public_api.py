@@ -18,11 +18,13 @@ PUBLIC = {
     "MissingExtraError",
     "ModelError",
     "OutputError",
+    "VerifyResult",
     "__version__",
     "generate",
     "load_model",
     "prepare_dataset",
     "save_model",
+    "verify",
 }
 
 

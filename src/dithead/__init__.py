@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dithead.inference.pipeline import generate as generate
     from dithead.inference.result import GenerateResult as GenerateResult
     from dithead.prepare.prepare_dataset import prepare_dataset as prepare_dataset
+    from dithead.provenance.verify import VerifyResult as VerifyResult
+    from dithead.provenance.verify import verify as verify
 
 __version__ = "0.1.0"
 
@@ -45,6 +47,8 @@ _HOME = {
     "load_model": "dithead.checkpoint",
     "prepare_dataset": "dithead.prepare.prepare_dataset",
     "save_model": "dithead.checkpoint",
+    "verify": "dithead.provenance.verify",
+    "VerifyResult": "dithead.provenance.verify",
     **dict.fromkeys(_ERRORS, "dithead.errors"),
 }
 
@@ -58,11 +62,13 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "OutputError",
+    "VerifyResult",
     "__version__",
     "generate",
     "load_model",
     "prepare_dataset",
     "save_model",
+    "verify",
 ]
 
 

@@ -1,7 +1,8 @@
 """The command line: one sub-command for each step, which parses, then imports and calls one public function.
 
 An option that is not given is not passed on, so every default lives with the function. Exit codes: 0 done,
-1 `doctor` found something broken, 2 the request cannot be met (one line on stderr says why), 130 interrupted.
+1 `doctor` found something broken or `verify` no mark, 2 the request cannot be met (one line on stderr says why),
+3 `verify` found a mark on a file that was changed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import bench, measure, prepare, serve, synthetic, talk
-from dithead.commands.shared import Json, complain, out
+from dithead.commands import bench, measure, prepare, serve, synthetic, talk, trust
+from dithead.commands.shared import Json, OptionalValues, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
 
@@ -58,10 +59,15 @@ app = typer.Typer(
 )
 app.add_typer(train, name="train")
 app.add_typer(serve.keys, name="keys")
+app.add_typer(trust.deny, name="deny")
 
 
 for _command in (talk.generate, talk.faces):
-    app.command(epilog=getattr(_command, "epilog", None))(_command)
+    app.command(cls=OptionalValues, epilog=getattr(_command, "epilog", None))(_command)
+
+
+for _command in (trust.verify,):
+    app.command()(_command)
 
 
 for _serve in (serve.serve, serve.worker):

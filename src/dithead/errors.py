@@ -40,6 +40,10 @@ class OutputError(DitheadError):
     """An output cannot be written at its place."""
 
 
+class SigningError(OutputError):
+    """A complete output cannot be signed; nothing of the work is lost."""
+
+
 class ConfigError(DitheadError):
     """A setting is unknown, out of range, or contradicts another."""
 

@@ -26,6 +26,7 @@ class OptionDetails(TypedDict, total=False):
     flag: str  # its name on the command line, where that is not ``--`` and the name of the field
     envvar: str  # the environment variable that the command line reads when the option is not given
     value: str  # what stands for its value in ``--help``, such as SECONDS, where the type does not say enough
+    bare: str  # what it is on the command line where nothing follows it
     takes: str  # what it takes in words, for error messages, where its type does not say enough
     convert: Callable[[Any], Any]  # reads the value; ValueError("must be ...") where it cannot
 

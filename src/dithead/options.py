@@ -99,7 +99,10 @@ class SamplingOptions:
     )
     steps: int | None = option(None, "Sampling steps; the model's own number when absent.", minimum=1)
     seed: int = option(
-        0, "Seed of the noise: on one machine the same seed gives the same output, to the byte.", minimum=0
+        0,
+        "Seed of the noise: on one machine the same seed gives the same pictures and sound, to the bit, and the same "
+        "file with --no-credentials.",
+        minimum=0,
     )
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option(
@@ -109,6 +112,15 @@ class SamplingOptions:
         value="FACE",
     )
     occlusion: Occlusion = option("auto", "auto keeps hands and things before the mouth; off draws over them.")
+    credentials: bool = option(
+        True, "Sign what was done and with which model (Content Credentials); --no-credentials is noted in the result."
+    )
+    label: str | None = option(
+        None, "Write a visible label, clear of the face: a language (en, zh, de ...) or your own text.", bare="en"
+    )
+    consent: StrPath | None = option(
+        None, "The statement of consent, a sentence or a file, that goes into the credentials, where anyone reads it."
+    )
 
     def __post_init__(self) -> None:
         settle(self)

@@ -122,7 +122,7 @@ def test_two_workers_make_what_one_makes(footage, pictures, speech, talker, tmp_
     model = save_model(tmp_path / "model", talker) or tmp_path / "model"
 
     def jobs(prefix: str) -> list[dict[str, object]]:
-        job = {"video": tmp_path / "source.mkv", "audio": speech}
+        job = {"video": tmp_path / "source.mkv", "audio": speech, "credentials": False}
         good = [job | {"output": tmp_path / f"{prefix}{k}.mp4", "seed": k} for k in range(3)]
         return [*good, job | {"video": tmp_path / "nowhere.mp4", "output": tmp_path / f"{prefix}x.mp4"}]
 

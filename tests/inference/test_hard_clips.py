@@ -135,7 +135,7 @@ KILLED = """
 import sys
 import dithead.inference.pipeline as pipeline
 pipeline.SEGMENT = 4
-pipeline.generate(sys.argv[1], sys.argv[2], sys.argv[3], model=sys.argv[4], batch=2, device="cpu")
+pipeline.generate(sys.argv[1], sys.argv[2], sys.argv[3], model=sys.argv[4], batch=2, device="cpu", credentials=False)
 """
 
 

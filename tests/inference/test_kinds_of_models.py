@@ -83,7 +83,8 @@ def test_an_interrupted_job_of_such_a_model_ends_the_same(
 
     monkeypatch.setattr(pipeline, "SEGMENT", 4)
     source, output = footage(pictures[:8]), tmp_path / "out.mp4"
-    generate(source, speech, tmp_path / "whole.mp4", fit="silence", model=pretrained_audio_model, batch=2)
+    options = {"fit": "silence", "model": pretrained_audio_model, "batch": 2, "credentials": False}
+    generate(source, speech, tmp_path / "whole.mp4", **options)
     draw, calls = mouths.MouthSampler.draw, []
 
     def stopping(*given):
@@ -94,8 +95,8 @@ def test_an_interrupted_job_of_such_a_model_ends_the_same(
 
     monkeypatch.setattr(mouths.MouthSampler, "draw", stopping)
     with pytest.raises(KeyboardInterrupt):
-        generate(source, speech, output, fit="silence", model=pretrained_audio_model, batch=2)
-    generate(source, speech, output, fit="silence", model=pretrained_audio_model, batch=2)
+        generate(source, speech, output, **options)
+    generate(source, speech, output, **options)
     assert output.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 

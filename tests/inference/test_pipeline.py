@@ -135,7 +135,7 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
 ):
     monkeypatch.setattr(pipeline, "SEGMENT", 4)
     source, output = footage(pictures), tmp_path / "out.mp4"
-    options = {"model": talker, "reference": reference, "batch": 2, "fit": "silence"}
+    options = {"model": talker, "reference": reference, "batch": 2, "fit": "silence", "credentials": False}
     generate(source, speech, tmp_path / "whole.mp4", **options)
     drawn: list[int] = []
     draw = MouthSampler.draw

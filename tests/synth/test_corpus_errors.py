@@ -14,7 +14,7 @@ from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
 from dithead.synth.corpus.voices import voice_corpus
 
-OPTIONS = {"size": 96, "seconds": 0.2, "seed": 9}
+OPTIONS = {"size": 96, "seconds": 0.2, "seed": 9, "credentials": False}
 
 
 @pytest.fixture(scope="module")

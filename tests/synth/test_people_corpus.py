@@ -18,7 +18,7 @@ from dithead.synth.face.visemes import expression_weights
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.person.person import Person
 
-SMALL = {"size": 96, "seconds": 0.4, "seed": 4}
+SMALL = {"size": 96, "seconds": 0.4, "seed": 4, "credentials": False}
 
 
 @pytest.fixture(scope="module")

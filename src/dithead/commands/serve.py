@@ -11,7 +11,10 @@ from dithead.commands.shared import given, out, takes_options
 from dithead.errors import MissingExtraError
 from dithead.serve.options import ServeOptions, StorageOptions, WorkerOptions
 
-keys = typer.Typer(help="Make, list and revoke the keys of a server.", no_args_is_help=True)
+keys = typer.Typer(
+    help="The key that signs outputs (show, rotate, export), and the keys of a server's users (add, list, revoke).",
+    no_args_is_help=True,
+)
 KeyName = Annotated[str, typer.Argument(help="Name of the key.")]
 
 
@@ -45,14 +48,14 @@ def add_key(
     max_storage: Annotated[float | None, typer.Option(min=0.001, help="GB of uploads and results, at most.")] = None,
     **options: Any,
 ) -> None:
-    """Make a key and print it; it cannot be shown again."""
+    """Make a key for a user of a server and print it; it cannot be shown again."""
     out(_key_store(options).add(name, max_jobs, max_storage))
 
 
 @keys.command("list")
 @takes_options(StorageOptions)
 def list_keys(**options: Any) -> None:
-    """List the names of all keys."""
+    """List the names of all keys of a server."""
     for name in _key_store(options).names():
         out(name)
 
@@ -60,7 +63,7 @@ def list_keys(**options: Any) -> None:
 @keys.command("revoke")
 @takes_options(StorageOptions)
 def revoke_key(name: KeyName, **options: Any) -> None:
-    """Delete a key; requests with it are refused from now on."""
+    """Delete a key of a server; requests with it are refused from now on."""
     _key_store(options).revoke(name)
 
 

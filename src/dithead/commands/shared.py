@@ -7,11 +7,13 @@ import inspect
 import json
 from collections.abc import Callable, Container, Mapping
 from dataclasses import MISSING, Field, asdict
+from itertools import zip_longest
 from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from dithead.errors import ConfigError
 from dithead.option_fields import choices_of, option_fields, value_types
@@ -57,9 +59,25 @@ def takes_options(
         parameters = [*(p.replace(annotation=hints[p.name]) for p in own), *options]
         function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         function.__annotations__ = {p.name: p.annotation for p in parameters}
+        bare = {f"--{each.name}": each.metadata["bare"] for each in chosen if "bare" in each.metadata}
+        function.bare_values = getattr(function, "bare_values", {}) | bare  # type: ignore[attr-defined]
         return function
 
     return register
+
+
+class OptionalValues(TyperCommand):
+    """A command some of whose options may stand without a value, which is then the option's ``bare``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the values in, then parse as usual."""
+        bare: dict[str, str] = getattr(self.callback, "bare_values", {})
+        completed: list[str] = []
+        for argument, following in zip_longest(args, args[1:], fillvalue="-"):
+            completed.append(argument)
+            if argument in bare and following.startswith("-"):
+                completed.append(bare[argument])
+        return super().parse_args(ctx, completed)
 
 
 def _parameter(cls: type[Any], each: Field[Any]) -> inspect.Parameter:

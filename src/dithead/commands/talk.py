@@ -91,6 +91,8 @@ def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[s
         out(result.to_json())
     else:
         out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
+    if result.credentials.sidecar is not None:
+        say(f"its Content Credentials lie beside it: {result.credentials.sidecar}")
     for span in result.passed_through:
         say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
     for note in result.notes:

@@ -16,7 +16,7 @@ from fractions import Fraction
 from itertools import chain, count, islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 from dithead.errors import FaceError, OutputError, UnknownOptionError
 from dithead.inference.ahead import ahead
@@ -26,15 +26,19 @@ from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import BackgroundModel
 from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
+from dithead.inference.output_credentials import OutputCredentials, job_sources, model_record
+from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
 from dithead.inference.threads import one_opencv_thread, one_thread_each
+from dithead.inference.visible_label import label_of
 from dithead.media.clock import REMARK as JUMPED
 from dithead.media.contact_sheet import require_picture_name, write_comparison_sheet
 from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
@@ -119,9 +123,11 @@ def generate(job: GenerateJob) -> GenerateResult:
         model = BackgroundModel(job.model, job.device)
         with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
             analysis = _analyse(prepared, model, work)
+            refuse_denied_faces(analysis)
             talker = model.talker()
+            record = model_record(job.model, talker, work.model["weights"])
             with one_thread_each():
-                tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+                tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, record)
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
     if job.sheet is not None:
@@ -155,6 +161,7 @@ class _Prepared:
         speakers = frozenset(self.sound.speakers)
         choice = FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
         self.choice: FaceChoice | None = choice
+        self.credentials = OutputCredentials(job)
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
 
@@ -229,12 +236,15 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 
-def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder) -> _Tally:
+def _write(
+    prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder, model: dict[str, Any]
+) -> _Tally:
     """Draw and encode all segments that are not there yet, then join them; returns the count of frames."""
     job, encoding, seconds = prepared.job, prepared.encoding, prepared.sound.seconds
     clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
     tally = _Tally(scheduled_frames(clip, analysis.stamps, job.fit, seconds), prepared.progress)
-    timeline = schedule(clip, analysis.stamps, job.fit, seconds)
+    redrawn = RedrawnSpans(analysis, clip.info)
+    timeline = redrawn.watched(schedule(clip, analysis.stamps, job.fit, seconds))
     for number in count():
         part = islice(timeline, SEGMENT)
         if work.segment(number).exists():
@@ -249,9 +259,11 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
+    sources = job_sources(job, prepared.sound, portrait=isinstance(clip, StillClip))
+    seal = prepared.credentials.seal(lambda: prepared.credentials.job_claim(model, redrawn.spans(), sources))
     with stage("join"):
         sound = prepared.sound.heard
-        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=sound, metadata=metadata)
+        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=sound, metadata=metadata, seal=seal)
     tally.drawings = work.drawings()
     return tally
 
@@ -263,6 +275,7 @@ def _draw_segment(
 
     Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile.
     """
+    label = label_of(prepared.job.label, prepared.clip.info, analysis, segment.sampler.size)
     pix_fmt, detail, drawings, frames = prepared.encoding.pix_fmt, prepared.job.detail, Drawings(), 0
     drawn = draw_frames(
         timeline, analysis, segment.sampler, pix_fmt, prepared.batch, detail=detail, drawings=drawings, overlap=True
@@ -270,6 +283,8 @@ def _draw_segment(
     with closing(ahead(drawn, prepared.batch, "compose")) as composed:
         for item, planes in composed:
             frames += 1
+            if label is not None:
+                label.apply(planes)
             yield planes, item.pts
     segment.keep(frames, drawings)
 
@@ -305,10 +320,12 @@ def _result(
         passed_through=analysis.passed_through,
         damaged=analysis.damaged,
         drawings=tally.drawings,
+        credentials=prepared.credentials.credentials,
         notes=[
             *drawing_notes(tally.drawings),
             *result_notes(info, analysis, lengths, job.fit, prepared.sound),
             *job_notes(job, info, video),
+            *prepared.credentials.notes(),
         ],
     )
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dithead.provenance.sign import Credentials
+
 
 @dataclass(frozen=True)
 class FrameSpan:
@@ -70,9 +72,12 @@ class GenerateResult:
     seed: int
     passed_through: list[FrameSpan] = field(default_factory=list)
     damaged: list[FrameSpan] = field(default_factory=list)  # frames that could not be read
+    credentials: Credentials = field(default_factory=Credentials)  # where they are and who signed
     drawings: Drawings = field(default_factory=Drawings)
     notes: list[str] = field(default_factory=list)  # what of the input the output lacks, see ``notes``
 
     def to_json(self) -> str:
         """Return the result as one line of JSON."""
-        return json.dumps(asdict(self) | {"output": str(self.output)}, ensure_ascii=False)
+        return json.dumps(
+            asdict(self) | {"output": str(self.output), "credentials": self.credentials.record()}, ensure_ascii=False
+        )

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from dithead.device import pick_dtype
-from dithead.errors import DataError, OutputError
+from dithead.errors import DataError, OutputError, SigningError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
@@ -83,6 +83,7 @@ class WorkFolder:
 
     def __init__(self, output: Path, key: dict[str, Any]) -> None:
         self.output, self.key = output, key
+        self.model: dict[str, str] = {}  # the ``model_key`` that ``keep_only_from`` was told
         self.folder = output.with_name(f".{output.name[:100]}.dithead")
 
     def __enter__(self) -> Self:
@@ -157,6 +158,7 @@ class WorkFolder:
 
     def keep_only_from(self, key: dict[str, str]) -> None:
         """Remove the analysis and the segments unless they were made by the model with this ``model_key``."""
+        self.model = key
         path, text = self.folder / _MODEL, json.dumps(key, sort_keys=True, indent=1)
         if path.exists() and path.read_text("utf-8") == text:
             return
@@ -206,8 +208,8 @@ def plain_option(value: Any) -> Any:
 
 
 def _resumable(error: BaseException | None) -> bool:
-    """Whether the same call may succeed later: after an interruption or a full disk."""
-    return isinstance(error, KeyboardInterrupt | SystemExit) or (error is not None and _no_room(error))
+    """Whether the same call may succeed later: after an interruption, a full disk or a signature that failed."""
+    return isinstance(error, KeyboardInterrupt | SystemExit | SigningError) or (error is not None and _no_room(error))
 
 
 def _no_room(error: BaseException) -> bool:

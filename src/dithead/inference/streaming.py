@@ -27,17 +27,20 @@ from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span, nearest_frames
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.inference.threads import each_on_one_thread, one_thread_each
+from dithead.inference.visible_label import label_of
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
 from dithead.option_values import make_options
 from dithead.options import SamplingOptions, StrPath
+from dithead.provenance.consent import read_consent
 from dithead.types import RGB, Wave
 
 _ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
@@ -73,11 +76,12 @@ class LiveHead:
 
         Raises:
             MediaError: The video cannot be read.
-            FaceError: It shows no usable face.
+            FaceError: It shows no usable face, or one that is on the deny list.
             ModelError: The model is missing or damaged.
             ConfigError: An option is unknown or out of range, or the model needs the whole speech at once.
         """
         self.options = make_options(SamplingOptions, "LiveHead", **options)
+        self.consent = read_consent(self.options.consent)
         info = probe(video)
         self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(self.options.model, self.options.device)
@@ -91,6 +95,8 @@ class LiveHead:
         with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
         self._drawing = self.talker.for_drawing(self.options.precision)
+        refuse_denied_faces(self.analysis)
+        self.label = label_of(self.options.label, info, self.analysis, self.talker.size)
 
     @property
     def reach(self) -> int:
@@ -128,6 +134,8 @@ class LiveHead:
         timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
         drawn = draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1)
         for item, planes in each_on_one_thread(drawn):
+            if self.label is not None:
+                self.label.apply(planes)
             yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -18,6 +18,8 @@ from dithead.limits import FORMATS, MAX_STREAMS, PROTOCOLS, refuse_lists
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's container format by the suffix of the final name; the temporary file beside it has another suffix."""
+Seal: TypeAlias = Callable[[Path, Path], None]
+"""Called with a complete file under its temporary name, which it may change, and with the name that it will have."""
 _READING = {
     "protocol_whitelist": PROTOCOLS,
     "format_whitelist": ",".join(FORMATS),
@@ -123,8 +125,12 @@ def save_arrays(path: Path, **arrays: Any) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, seal: Seal | None = None) -> Iterator[Path]:
     """Yield a temporary name, whose file becomes ``path`` on success and is removed on any failure.
+
+    Args:
+        path: The file to write.
+        seal: The last step before the complete file gets its name.
 
     Raises:
         OutputError: The operating system refuses to write, as on a full disk.
@@ -133,6 +139,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = temporary_beside(path)
     try:
         yield temporary
+        if seal is not None:
+            seal(temporary, path)
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error

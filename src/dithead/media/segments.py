@@ -17,7 +17,7 @@ import av
 
 from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
 from dithead.media.encoder import PictureEncoding, with_decoding_times
-from dithead.media.files import create_media, muxer_for, replacing
+from dithead.media.files import Seal, create_media, muxer_for, replacing
 from dithead.media.planes import Planes
 from dithead.stages import moment, stage
 
@@ -51,6 +51,7 @@ def join_segments(
     end: Fraction,
     audio: SoundSource | None = None,
     metadata: dict[str, str] | None = None,
+    seal: Seal | None = None,
 ) -> None:
     """Write a media file from segments of one encoding; the file appears whole or not at all.
 
@@ -61,13 +62,14 @@ def join_segments(
         end: Seconds that the picture lasts; the sound is cut or filled with silence to that length.
         audio: A file with sound, or mono samples with their rate.
         metadata: Tags of the container.
+        seal: The last step before the complete file gets its name.
 
     Raises:
         OutputError: The file cannot be written.
     """
     output = Path(output)
     muxer = muxer_for(output)
-    with replacing(output) as temporary, create_media(temporary, muxer, movflags="+faststart") as media:
+    with replacing(output, seal) as temporary, create_media(temporary, muxer, movflags="+faststart") as media:
         media.metadata.update(metadata or {})
         stream = encoding.add_stream(media, output)
         audio_muxer = None if audio is None else AudioMuxer(media, AudioTrack(audio))

@@ -12,7 +12,7 @@ from typing import Self
 from dithead.errors import OutputError
 from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
 from dithead.media.encoder import EncoderOptions, FrameClock, PictureEncoding, to_video_frame, with_decoding_times
-from dithead.media.files import create_media, muxer_for, printable, replacing
+from dithead.media.files import Seal, create_media, muxer_for, printable, replacing
 from dithead.media.info import VideoInfo
 from dithead.media.planes import Planes
 from dithead.types import RGB
@@ -29,6 +29,7 @@ class VideoWriter:
         quality: Encoder and quality.
         audio: A file with sound, or mono samples with their rate; cut or filled with silence to the picture's length.
         metadata: Tags of the container.
+        seal: The last step before the complete file gets its name.
 
     Raises:
         ConfigError: The quality is out of range.
@@ -43,12 +44,13 @@ class VideoWriter:
         *,
         audio: SoundSource | None = None,
         metadata: dict[str, str] | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self.path, self.like = Path(path), like
         self.muxer = muxer_for(self.path)
         self.encoding = PictureEncoding(like, quality or EncoderOptions())
         self.clock = FrameClock(like)
-        self.audio, self.metadata = audio, metadata or {}
+        self.audio, self.metadata, self.seal = audio, metadata or {}, seal
         self.frames = 0
         self._end = Fraction(0)
 
@@ -59,7 +61,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(replacing(self.path))
+            temporary = stack.enter_context(replacing(self.path, self.seal))
             track = None if self.audio is None else AudioTrack(self.audio)
             self._media = create_media(temporary, self.muxer, movflags="+faststart")
             stack.callback(self._media.close)

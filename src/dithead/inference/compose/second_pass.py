@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
     from dithead.inference.synthesise.sampler import MouthSampler
 
-    Sampler = MouthSampler | FrameInterpolator
+    Sampler: TypeAlias = MouthSampler | FrameInterpolator
 
 
 @dataclass

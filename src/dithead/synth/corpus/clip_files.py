@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.media.encoder import EncoderOptions
+from dithead.media.files import Seal
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.synth.corpus.ground_truth import AnnotatedFrame, stack_ground_truth
@@ -27,7 +28,12 @@ CLIP, REST, TRUTH, IDENTITY, RECORD = "clip.mp4", ".rest.mp4", "truth.npz", "ide
 
 
 def write_take(
-    folder: Path, take: Take, frames: Iterator[AnnotatedFrame], fps: int, record: Mapping[str, object]
+    folder: Path,
+    take: Take,
+    frames: Iterator[AnnotatedFrame],
+    fps: int,
+    record: Mapping[str, object],
+    seal: Seal | None = None,
 ) -> None:
     """Write everything about a take; the record comes last and marks the clip complete.
 
@@ -37,12 +43,13 @@ def write_take(
         frames: Its frames in order.
         fps: Frames per second.
         record: Content of clip.json.
+        seal: Signs each video when it is complete.
 
     Raises:
         OSError, OutputError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    annotated = write_video(folder / CLIP, frames, take.script.wave, fps, take.quality)
+    annotated = write_video(folder / CLIP, frames, take.script.wave, fps, take.quality, seal)
     save_arrays(folder / TRUTH, stack_ground_truth(annotated))
     take.person.identity.save(folder / IDENTITY)
     part = folder / "clip.part"
@@ -70,7 +77,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
 
 
 def write_video(
-    path: Path, frames: Iterator[AnnotatedFrame], wave: Wave, fps: int, quality: float
+    path: Path, frames: Iterator[AnnotatedFrame], wave: Wave, fps: int, quality: float, seal: Seal | None = None
 ) -> list[AnnotatedFrame]:
     """Encode frames with sound; pictures with the mouth at rest become a silent video beside it.
 
@@ -80,6 +87,7 @@ def write_video(
         wave: The sound (n,) at 16 kHz.
         fps: Frames per second.
         quality: Constant rate factor (crf) of H.264, 0 to 51; smaller is better.
+        seal: Signs each video when it is complete.
 
     Returns:
         The frames without their pixels.
@@ -90,10 +98,10 @@ def write_video(
     info = VideoInfo(width, height, Fraction(fps), color_range=1, color_space=1, color_primaries=1, color_trc=1)
     options = EncoderOptions(crf=quality, repeatable=True)
     with ExitStack() as writers:
-        writer = writers.enter_context(VideoWriter(path, info, options, audio=(wave, SAMPLE_RATE)))
+        writer = writers.enter_context(VideoWriter(path, info, options, audio=(wave, SAMPLE_RATE), seal=seal))
         rest_writer = None
         if first.rest is not None:
-            rest_writer = writers.enter_context(VideoWriter(path.with_name(REST), info, options))
+            rest_writer = writers.enter_context(VideoWriter(path.with_name(REST), info, options, seal=seal))
         for frame in chain([first], frames):
             writer.write(frame.pixels)
             if rest_writer is not None and frame.rest is not None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dithead.errors import ConfigError, OutputError
 from dithead.progress import Progress, counted, silent
+from dithead.synth.corpus.clip_credentials import rendering_seal
 from dithead.synth.corpus.clip_files import script_record, write_take
 from dithead.synth.corpus.ground_truth import AnnotatedFrame
 from dithead.synth.corpus.recipe import LICENCE, SOURCE
@@ -203,7 +204,7 @@ def _write(folder: Path, name: str, frames: Iterator[AnnotatedFrame], take: Take
         **script_record(script),
     }  # fmt: skip
     try:
-        write_take(folder, take, frames, FPS, record)
+        write_take(folder, take, frames, FPS, record, rendering_seal())
     except OSError as error:
         raise OutputError(f"{folder}: cannot write ({error.strerror or error})") from error
     return folder

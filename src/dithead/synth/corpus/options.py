@@ -15,8 +15,8 @@ DEFAULT_SECONDS = 3.0
 """Length of a clip where neither a length nor recordings are given."""
 
 
-NOT_IN_RECIPE = ("workers", "engine")
-"""Options on which the clips of a corpus do not depend, so that resuming may change them."""
+NOT_IN_RECIPE = ("workers", "engine", "credentials")
+"""Options on which the pictures and sounds of a corpus do not depend, so that resuming may change them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class SynthOptions:
     speech: Path | None = option(None, "Folder of recordings to speak, instead of espeak-ng.")
     labels: bool = option(False, "Also write what each pixel shows.")
     rest: bool = option(False, "Also write the same pictures with the mouth at rest.")
+    credentials: bool = option(
+        True, "Sign the clips as rendered; with --no-credentials their bytes are the same in every run."
+    )
     without: tuple[str, ...] = option((), "A feature of realism to leave out; repeatable.")
 
     def __post_init__(self) -> None:

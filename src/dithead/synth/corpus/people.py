@@ -17,6 +17,8 @@ import numpy as np
 
 from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DataError, MediaError, OutputError
+from dithead.media.files import Seal
+from dithead.synth.corpus.clip_credentials import rendering_seal
 from dithead.synth.corpus.clip_files import RECORD, script_record, write_take
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.realism import ONE_PERSON, ONE_VOICE, check_features, leave_out
@@ -231,10 +233,16 @@ def make_clip(task: ClipTask, recipe: CorpusRecipe, root: Path) -> int:
     frames = take.render(_renderer(options.size), labels=options.labels, rest=options.rest)
     folder = root / name_of(task.index)
     try:
-        write_take(folder, take, frames, options.fps, _record(task, recipe, take))
+        write_take(folder, take, frames, options.fps, _record(task, recipe, take), _seal(task, take, options))
     except OSError as error:
         raise OutputError(f"{folder}: cannot write ({error.strerror or error}); run again to go on") from error
     return task.index
+
+
+def _seal(task: ClipTask, take: Take, options: SynthOptions) -> Seal | None:
+    """What signs the videos of a clip, and says whether a real person lent it their voice or skin."""
+    real_parts = task.recording is not None or bool(take.person.identity.photo)
+    return rendering_seal(real_parts=real_parts, enabled=options.credentials)
 
 
 def _record(task: ClipTask, recipe: CorpusRecipe, take: Take) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dithead.synth.corpus.clip_credentials import rendering_seal
 from dithead.synth.corpus.clip_files import write_video
 from dithead.synth.corpus.script import ClipTiming, frame_loudness, write_script
 from dithead.synth.corpus.take import Take
@@ -38,6 +39,7 @@ class PresenterOptions:
     seconds: float = 5.0
     fps: int = 25
     quality: float = 22.0  # crf of H.264
+    credentials: bool = True  # sign the video as rendered; without, its bytes are the same in every run
     setting: Mapping[str, Any] = field(default_factory=dict)  # fields of Setting that are not drawn, such as height
 
 
@@ -76,10 +78,11 @@ def present(
         OutputError: The file cannot be written.
     """
     options = options or PresenterOptions()
+    seal = rendering_seal(enabled=options.credentials)
     take = _plan(text, voice, Body(load_head(head_model), fine=True), options)
     with Renderer(options.size, options.size, supersample=_SUPERSAMPLE) as renderer:
         rendered = take.render(renderer)
-        frames = write_video(Path(output), rendered, take.script.wave, options.fps, options.quality)
+        frames = write_video(Path(output), rendered, take.script.wave, options.fps, options.quality, seal)
     aperture = np.array([frame.aperture for frame in frames], np.float32)
     return PresentResult(Path(output), len(frames) / options.fps, aperture)
 

@@ -1,0 +1,122 @@
+"""Gives the outputs of generation their credentials: what was redrawn, by which model, from which files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dithead.errors import DitheadError
+from dithead.hub import resolve_model
+from dithead.inference.source.soundtrack import Soundtrack
+from dithead.media.files import Seal
+from dithead.media.sound_mix import SoundMix
+from dithead.options import GenerateJob, SamplingOptions
+from dithead.provenance.consent import read_consent
+from dithead.provenance.label_text import label_wording
+from dithead.provenance.manifest import Claim, RedrawnSpan, Source
+from dithead.provenance.sign import Credentials, Signer
+from dithead.stages import stage
+
+if TYPE_CHECKING:
+    from dithead.models.talking_head import TalkingHead
+
+OFF = (
+    "no Content Credentials were written (--no-credentials): to say that this video is AI-generated "
+    "is now up to whoever publishes it"
+)
+"""Note of a result whose credentials were switched off."""
+
+
+class OutputCredentials:
+    """The credentials of one output; everything that can be refused is checked when it is made.
+
+    Args:
+        options: Whether to sign, the statement of consent, and the label.
+
+    Raises:
+        ConfigError: The configuration is wrong, consent is required and missing, or the label cannot be written.
+        OutputError: No key can be stored.
+    """
+
+    def __init__(self, options: SamplingOptions) -> None:
+        self.options = options
+        self.consent = read_consent(options.consent)
+        if options.label is not None:
+            label_wording(options.label)
+        self.signer = Signer() if options.credentials else None
+        self.credentials = Credentials()
+
+    def seal(self, claim: Callable[[], Claim]) -> Seal | None:
+        """Return what signs the finished file with a claim; None where credentials are switched off."""
+        signer = self.signer
+        if signer is None:
+            return None
+
+        def sign(path: Path, final: Path) -> None:
+            with stage("sign"):
+                self.credentials = signer.sign(path, claim(), final=final)
+
+        return sign
+
+    def notes(self) -> list[str]:
+        """Return the note that belongs into the result when credentials are switched off."""
+        return [] if self.signer is not None else [OFF]
+
+    def job_claim(self, model: dict[str, Any], redrawn: Sequence[RedrawnSpan], sources: Sequence[Source]) -> Claim:
+        """Compose the claim of a finished job; without a source that was edited, it is a portrait.
+
+        Args:
+            model: See ``model_record``.
+            redrawn: When and where mouths were redrawn.
+            sources: See ``job_sources``.
+        """
+        portrait = all(source.relationship != "parentOf" for source in sources)
+        details = {"job": "portrait" if portrait else "video", "model": model, "seed": self.options.seed}
+        if self.options.label is not None:
+            details["label"] = label_wording(self.options.label)
+        return Claim(
+            "trainedAlgorithmicMedia" if portrait else "compositeWithTrainedAlgorithmicMedia",
+            "a picture was made to speak" if portrait else "mouths were redrawn so that the lips follow the speech",
+            tuple(sources),
+            tuple(redrawn),
+            details,
+            self.consent,
+        )
+
+
+def job_sources(job: GenerateJob, sound: Soundtrack, *, portrait: bool) -> list[Source]:
+    """List the files that went into a job's output, each once.
+
+    Args:
+        job: The job.
+        sound: What is heard and who speaks.
+        portrait: Whether the source is a picture, of which no frame is in the output as it was.
+    """
+    video = Source(Path(job.video), "inputTo" if portrait else "parentOf")
+    heard = [layer.path for layer in sound.heard.layers] if isinstance(sound.heard, SoundMix) else [sound.speech]
+    parts = [Source(path, "componentOf") for path in heard]
+    driving = [Source(path, "inputTo") for path in (sound.speech, *sound.speakers.values())]
+    return list({source.path.resolve(): source for source in reversed([video, *parts, *driving])}.values())[::-1]
+
+
+def model_record(ref: Any, talker: TalkingHead, parameters_sha256: str) -> dict[str, Any]:
+    """Describe a model for credentials: its name, version and hashes.
+
+    Args:
+        ref: What the user gave as model.
+        talker: The loaded model.
+        parameters_sha256: SHA-256 of its parameters as they were used.
+    """
+    record: dict[str, Any] = {"name": talker.config.name, "parameters_sha256": parameters_sha256}
+    if not isinstance(ref, str | PathLike):
+        return record
+    try:
+        folder = resolve_model(str(ref))
+        version = json.loads((folder / "config.json").read_text("utf-8")).get("version")
+        files = json.loads((folder / "hashes.json").read_text("utf-8"))
+    except (OSError, ValueError, DitheadError):  # the folder was moved meanwhile; the model is in memory
+        return record
+    return record | {"version": version, "files_sha256": files}

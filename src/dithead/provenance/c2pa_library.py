@@ -1,0 +1,43 @@
+"""Loads the C2PA library and keeps it from the network."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from dithead.errors import ConfigError
+from dithead.provenance.keys import trusted_certificates
+
+
+@cache
+def credentials_library() -> Any:
+    """Import ``c2pa``; it takes a quarter of a second.
+
+    Raises:
+        ConfigError: It is not installed, or there is no build of it for this machine.
+    """
+    try:
+        return import_module("c2pa")
+    except (ImportError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"Content Credentials need c2pa-python, which cannot be loaded here ({reason}); "
+            "install it with: pip install 'c2pa-python>=0.38,<0.39', or give --no-credentials"
+        ) from None
+
+
+def offline_context() -> Any:
+    """Return a context that trusts this machine's certificates and fetches nothing: no manifest, revocation or list."""
+    settings: dict[str, Any] = {
+        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
+        "builder": {"thumbnail": {"enabled": False}},  # a thumbnail would show the source
+    }
+    if anchors := trusted_certificates():
+        settings["trust"] = {"user_anchors": anchors.decode()}
+    return credentials_library().Context.from_dict(settings)
+
+
+def is_c2pa_error(error: Exception) -> bool:
+    """Tell whether the C2PA library raised this error."""
+    return isinstance(error, credentials_library().C2paError)

@@ -1,0 +1,73 @@
+"""Reads what an operator configures about signing, trust and consent: ``trust.toml`` in the configuration folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dithead.errors import ConfigError
+
+FOLDER_VARIABLE = "DITHEAD_CONFIG_DIR"
+"""Environment variable that names another configuration folder."""
+SETTINGS_FILE = "trust.toml"
+
+
+class TrustSettings(BaseModel):
+    """The settings of ``trust.toml``; relative paths count from its folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: Path | None = None
+    """PEM file of an organisation's certificate chain, the signer's own certificate first. None: a self-made one."""
+    key: Path | None = None
+    """PEM file of the private key of ``certificate``, not encrypted."""
+    timestamp_authority: str | None = None
+    """Address (http or https, RFC 3161) of a time-stamp authority. Each signature then needs the network."""
+    trust: tuple[Path, ...] = ()
+    """PEM files of certificates that ``verify`` trusts besides this machine's own."""
+    require_consent: bool = False
+    """Whether ``generate`` refuses to run without a statement of consent."""
+    deny_list: Path | None = None
+    """File of the faces that may not be redrawn. None: ``deny.json`` in the configuration folder, if it exists."""
+    deny_distance: float = 0.6
+    """Distance of two face embeddings up to which a face counts as denied (dlib's own threshold)."""
+
+
+def config_folder() -> Path:
+    """Return the folder of this user's configuration and keys, which need not exist."""
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return Path(given)
+    base = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "dithead"
+
+
+def read_settings() -> TrustSettings:
+    """Read ``trust.toml``; the defaults where there is none.
+
+    Raises:
+        ConfigError: The file cannot be read, or has an unknown name or a wrong value; it is named.
+    """
+    path = config_folder() / SETTINGS_FILE
+    try:
+        found = TrustSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return TrustSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {name}: {first['msg']}; see the page about trust in the documentation") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); mend the file") from None
+    if (found.certificate is None) != (found.key is None):
+        raise ConfigError(f"{path}: give certificate and key together, or neither")
+    return _from_folder(found, path.parent)
+
+
+def _from_folder(found: TrustSettings, folder: Path) -> TrustSettings:
+    """The settings with relative paths counted from the folder of the file."""
+    paths = {name: folder / value for name, value in found if isinstance(value, Path)}
+    return found.model_copy(update=paths | {"trust": tuple(folder / each for each in found.trust)})

@@ -1,0 +1,52 @@
+"""A live run that is recorded becomes a signed video of what was shown, with its speech."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dithead.errors import OutputError
+from dithead.inference.recording import LiveRecording
+from dithead.inference.streaming import LiveHead
+from dithead.media.audio import read_audio
+from dithead.media.video import read_frames
+from dithead.provenance.verify import verify
+
+
+@pytest.fixture
+def head(footage, pictures, talker) -> LiveHead:
+    return LiveHead(footage(pictures[:4]), model=talker, device="cpu")
+
+
+def chunks(speech) -> list[np.ndarray]:
+    return np.array_split(read_audio(speech), 6)
+
+
+def test_a_recording_holds_the_frames_that_were_shown_and_their_speech(head, speech, tmp_path):
+    recording = LiveRecording(head, tmp_path / "live.mp4")
+    shown = list(recording.frames(chunks(speech)))
+    assert recording.credentials.place == "embedded"
+    result = verify(tmp_path / "live.mp4", watermark=False)
+    assert result.verdict == "intact"
+    (step,) = result.credentials.steps
+    assert step.redrawn[0].start == 0
+    assert step.redrawn[-1].end == pytest.approx(len(shown) / 25)
+    written = list(read_frames(tmp_path / "live.mp4"))
+    assert len(written) == len(shown) == 15
+    assert np.abs(written[-1].pixels.astype(int) - shown[-1].pixels).mean() < 2
+    assert abs(len(read_audio(tmp_path / "live.mp4")) / 16000 - 0.6) < 0.05
+
+
+def test_a_recording_that_is_stopped_holds_what_was_shown(head, speech, tmp_path):
+    frames = LiveRecording(head, tmp_path / "live.mkv").frames(chunks(speech))
+    for _ in range(3):
+        next(frames)
+    frames.close()
+    assert len(list(read_frames(tmp_path / "live.mkv"))) == 3
+    assert verify(tmp_path / "live.mkv", watermark=False).verdict == "intact"
+
+
+def test_without_speech_there_is_nothing_to_write(head, tmp_path):
+    with pytest.raises(OutputError, match="no speech came"):
+        list(LiveRecording(head, tmp_path / "live.mp4").frames([]))
+    assert not (tmp_path / "live.mp4").exists()

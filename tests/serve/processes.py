@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -104,18 +105,15 @@ class Cluster:
 
 
 class Postgres:
-    """A Postgres of one's own in a folder, as a user that is not root."""
+    """A Postgres of one's own, as a user that is not root, in a folder that this user can reach."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, _free_port()
+    def __init__(self) -> None:
+        self.folder, self.port = Path(tempfile.mkdtemp(prefix="dithead-postgres-")), _free_port()
         self.programs = Path(_postgres_programs() or "")
         self.as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        folder.mkdir()
         if os.getuid() == 0:
-            shutil.chown(folder, "postgres", "postgres")
-            for parent in list(folder.parents)[:4]:
-                parent.chmod(parent.stat().st_mode | 0o011)
-        self._run("initdb", "-D", str(folder / "db"), "-U", "dithead", "--auth=trust", "--no-sync")
+            shutil.chown(self.folder, "postgres", "postgres")
+        self._run("initdb", "-D", str(self.folder / "db"), "-U", "dithead", "--auth=trust", "--no-sync")
         self.start()
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "dithead", "jobs")
 
@@ -129,6 +127,10 @@ class Postgres:
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "db"), "-w", "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self.as_user, str(self.programs / program), *arguments]

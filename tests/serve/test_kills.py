@@ -126,12 +126,12 @@ def test_fifty_kills_lose_nothing_and_nothing_is_done_twice(files, speech, model
 
 
 @pytest.fixture
-def postgres(tmp_path):
+def postgres():
     if not has_postgres():
         pytest.skip("Postgres is not installed")
-    database = Postgres(tmp_path / "postgres")
+    database = Postgres()
     yield database
-    database.stop()
+    database.remove()
 
 
 def running_on(cluster: Cluster, jobs: dict[str, int], postgres: Postgres) -> dict[str, str]:
@@ -189,3 +189,48 @@ def postgres_is_lost_for_a_while(cluster: Cluster, files, speech, postgres: Post
         postgres.start()
         until(lambda: cluster.status("/readyz") == 200, 120)
         assert client.wait(next(iter(jobs)), 0.5).state == "done"
+
+
+def activity(postgres: Postgres) -> dict[str, int]:
+    """Transactions and written rows so far, and connections now."""
+    import psycopg
+
+    with psycopg.connect(postgres.address, autocommit=True) as connection:
+        counters = "xact_commit, tup_inserted + tup_updated + tup_deleted"
+        query = f"SELECT {counters} FROM pg_stat_database WHERE datname = 'jobs'"
+        commits, rows = connection.execute(query).fetchone()
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'jobs' AND pid <> pg_backend_pid()"
+        return {"commits": commits, "rows": rows, "connections": connection.execute(count).fetchone()[0]}
+
+
+def test_what_workers_and_jobs_cost_the_database(files, speech, model, tmp_path, postgres):
+    """The numbers of docs/explanation/scale.md: connections and queries of a worker, rows that a job writes."""
+    cluster = Cluster(tmp_path, model, postgres.address)
+    seconds = 30.0
+    try:
+        cluster.serve()
+        until(lambda: cluster.status("/healthz") == 200, 120)
+        alone = activity(postgres)
+        for name in ("w1", "w2"):
+            cluster.work(name)
+        cluster.ready()
+        time.sleep(10)
+        before = activity(postgres)
+        time.sleep(seconds)
+        idle = activity(postgres)
+        with cluster.client() as client:
+            jobs = add(client, files, speech, 4)
+            for job_id in jobs:
+                client.wait(job_id, 2.0)
+        after = activity(postgres)
+    finally:
+        cluster.stop()
+    connections = (idle["connections"] - alone["connections"]) / 2
+    commits = (idle["commits"] - before["commits"]) / seconds / 2
+    written = (after["rows"] - idle["rows"]) / len(jobs)
+    print(
+        f"a worker: {connections:g} connections, {commits:.1f} transactions a second; a job: {written:.0f} rows written"
+    )
+    assert connections <= 8
+    assert commits < 8
+    assert written < 60

@@ -19,7 +19,10 @@ PROTOCOL = "1"
 JOBS_QUEUE, WEBHOOKS_QUEUE = "dithead-jobs", "dithead-webhooks"
 GENERATE, DELIVER = "generate", "deliver"
 """Names of the workflows that ``worker`` defines."""
-POLL = 0.5  # seconds between two looks of an idle worker (our choice)
+POLL, WEBHOOK_POLL = 0.5, 5.0
+"""Seconds between two looks of an idle worker at the queue of jobs, and of any worker at the one of webhooks; every
+look is a query, and there may be a thousand workers (our choice)."""
+_CONNECTIONS = 4  # of a worker to the queue's tables, at most, besides the one on which it listens (our choice)
 
 
 def queue_url(options: StorageOptions) -> str:
@@ -41,6 +44,7 @@ def worker_config(options: StorageOptions, name: str) -> DBOSConfig:
         application_version=PROTOCOL,
         serializer=DBOSPortableJSONSerializer(),
         enable_otlp=False,
+        sys_db_pool_size=_CONNECTIONS,
         log_level="WARNING",
     )
 

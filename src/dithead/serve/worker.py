@@ -38,6 +38,7 @@ from dithead.serve.work_queue import (
     GENERATE,
     JOBS_QUEUE,
     POLL,
+    WEBHOOK_POLL,
     WEBHOOKS_QUEUE,
     WorkQueue,
     prepare_queue,
@@ -101,7 +102,7 @@ class Worker:
         DBOS.listen_queues([JOBS_QUEUE, WEBHOOKS_QUEUE])
         DBOS.launch()
         DBOS.register_queue(JOBS_QUEUE, worker_concurrency=1, polling_interval_sec=POLL)
-        DBOS.register_queue(WEBHOOKS_QUEUE, worker_concurrency=4, polling_interval_sec=POLL)
+        DBOS.register_queue(WEBHOOKS_QUEUE, worker_concurrency=2, polling_interval_sec=WEBHOOK_POLL)
         self.state = "idle"
         log.info("worker ready", extra={"worker": self.name})
 

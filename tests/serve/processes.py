@@ -74,7 +74,7 @@ class Cluster:
     def client(self) -> Client:
         return Client(f"http://127.0.0.1:{self.port}")
 
-    def ready(self, seconds: float = 120.0) -> None:
+    def ready(self, seconds: float = 400.0) -> None:
         until(lambda: self.status("/readyz") == 200, seconds)
 
     def status(self, path: str) -> int:

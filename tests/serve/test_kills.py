@@ -73,6 +73,16 @@ def check_results(cluster: Cluster, jobs: dict[str, int], expected: dict[int, by
     assert not twice, "no segment that was on the disk is drawn again"
 
 
+def wait_for_a_random_moment(rng: random.Random, cluster: Cluster) -> None:
+    """Three times in ten while the worker starts or soon after; else after it has drawn up to three segments more."""
+    if rng.random() < 0.3:
+        time.sleep(rng.uniform(0.2, 8.0))
+        return
+    enough = len(cluster.drawn()) + rng.randint(1, 3)
+    until(lambda: len(cluster.drawn()) >= enough, 600)
+    time.sleep(rng.uniform(0.0, 2.0))
+
+
 class _Ends(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -101,14 +111,14 @@ def test_fifty_kills_lose_nothing_and_nothing_is_done_twice(files, speech, model
                 open_jobs = [job for job in client.jobs() if job.state in ("queued", "running")]
                 if len(open_jobs) < 2:
                     jobs |= add(client, files, speech, 2, webhook=f"http://{host}/")
-            time.sleep(rng.uniform(0.2, 8.0))
+            wait_for_a_random_moment(rng, cluster)
             victim = "server" if rng.random() < 0.25 else "w"
             cluster.kill(victim)
             stages = Counter(line.split()[0] for line in cluster.drawn())
             print(f"kill {kill + 1}: {victim}, {len(jobs)} jobs, segments drawn {sum(stages.values())}", flush=True)
             if victim == "server":
                 cluster.serve("--webhook-host", host)
-                until(lambda: cluster.status("/healthz") == 200, 120)
+                until(lambda: cluster.status("/healthz") == 200, 400)
             else:
                 cluster.work("w")
         cluster.ready()
@@ -187,7 +197,7 @@ def postgres_is_lost_for_a_while(cluster: Cluster, files, speech, postgres: Post
         with pytest.raises(DitheadError, match="the database does not answer; try again in a moment"):
             list(client.jobs())
         postgres.start()
-        until(lambda: cluster.status("/readyz") == 200, 120)
+        until(lambda: cluster.status("/readyz") == 200, 400)
         assert client.wait(next(iter(jobs)), 0.5).state == "done"
 
 
@@ -209,7 +219,7 @@ def test_what_workers_and_jobs_cost_the_database(files, speech, model, tmp_path,
     seconds = 30.0
     try:
         cluster.serve()
-        until(lambda: cluster.status("/healthz") == 200, 120)
+        until(lambda: cluster.status("/healthz") == 200, 400)
         alone = activity(postgres)
         for name in ("w1", "w2"):
             cluster.work(name)

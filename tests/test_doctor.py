@@ -1,5 +1,6 @@
 """The doctor reports what is wrong with a machine, and does not crash because of it."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,15 @@ def test_a_missing_extra_names_its_install_command(monkeypatch: pytest.MonkeyPat
         "extra serve", "absent", "no_such_module is not installed", "pip install 'dithead[serve]'"
     )
     assert healthy([finding])
+
+
+def test_a_light_install_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("dithead.synth")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    (finding,) = doctor._graphics()
+    assert finding.status == "absent"
+    assert finding.advice == "only for `dithead synth`: pip install 'dithead[synth]'"
 
 
 def test_a_missing_speech_engine_is_only_absent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,10 @@ from dithead.errors import EXTRAS, DitheadError, MissingExtraError, explain_impo
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-MODULES = {"ai-edge-litert": "ai_edge_litert", "opencv-python-headless": "cv2", "c2pa-python": "c2pa", "pillow": "PIL"}
+MODULES = {"opencv_python_headless": "cv2", "c2pa_python": "c2pa", "pillow": "PIL"}
 """Projects of the core whose module has another name."""
+NEITHER = {"wandb", "starlette", "h11"}
+"""Used only where it is there and a variable asks for it; come with fastapi and uvicorn."""
 BLOCKED = """
 import sys
 class Blocked:
@@ -29,7 +31,7 @@ main()
 
 
 def project_of(requirement: str) -> str:
-    return re.split(r"[\[<>=!;~ ]", requirement)[0].replace("pi-heif", "pi_heif")
+    return re.split(r"[\[<>=!;~ ]", requirement)[0].replace("-", "_")
 
 
 def third_party_imports() -> set[str]:
@@ -47,7 +49,7 @@ def third_party_imports() -> set[str]:
 def test_every_library_is_in_the_core_or_in_an_extra() -> None:
     core = {MODULES.get(name, name) for name in map(project_of, PROJECT["dependencies"])}
     extras = {module for modules in EXTRAS.values() for module in modules}
-    assert third_party_imports() - core - extras <= {"wandb"}  # used where it is there, and asked for by a variable
+    assert third_party_imports() - core - extras <= NEITHER
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -96,3 +98,8 @@ def test_a_library_of_the_core_that_does_not_load_is_left_to_the_doctor() -> Non
 
 def test_a_wrong_import_within_dithead_is_a_bug() -> None:
     assert explain_import(missing("dithead.nothing")) is None
+
+
+def test_the_page_on_installing_lists_every_extra() -> None:
+    listed = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "howto" / "install.md").read_text("utf-8"), re.M))
+    assert listed == EXTRAS.keys() == PROJECT["optional-dependencies"].keys() - {"agreement", "dev", "docs"}

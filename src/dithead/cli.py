@@ -46,7 +46,6 @@ app = typer.Typer(
     name="dithead",
     help="Make a person in a video speak a given speech track.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -201,10 +201,14 @@ def _speech() -> Iterator[Finding]:
 
 def _graphics() -> Iterator[Finding]:
     """Look for an off-screen OpenGL driver, which draws for `dithead synth`; nothing else needs it."""
-    from dithead.synth.scene.renderer import open_context
-
     try:
+        from dithead.synth.scene.renderer import open_context
+
         context = open_context()
+    except ModuleNotFoundError as error:
+        detail = f"not looked for, because {error.name} is not installed"
+        yield Finding("graphics", "absent", detail, "only for `dithead synth`: " + _install_command("synth"))
+        return
     except DitheadError as error:
         yield Finding(
             "graphics", "absent", str(error).partition(";")[0], "only for `dithead synth`: " + _advice_in(error)

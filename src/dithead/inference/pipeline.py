@@ -33,9 +33,10 @@ from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
+from dithead.inference.threads import one_opencv_thread, one_thread_each
 from dithead.media.clock import REMARK as JUMPED
 from dithead.media.contact_sheet import require_picture_name, write_sheet
-from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
+from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
 from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.picture import parse_colour
 from dithead.media.planes import Planes
@@ -117,7 +118,8 @@ def generate(job: GenerateJob) -> GenerateResult:
         with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
             analysis = _analyse(prepared, model, work)
             talker = model.talker()
-            tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+            with one_thread_each():
+                tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
     if job.sheet is not None:
@@ -140,7 +142,10 @@ class _Prepared:
             )
         else:
             self.clip = SourceClip(Path(job.video), info, job.start, job.end, background)
-        self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
+        encoder = encoder_named(job.encoder, job.codec, lossless=job.lossless)
+        quality = EncoderOptions(job.crf, job.lossless, encoder, job.encoder_preset)
+        self.encoding = PictureEncoding(self.clip.info, quality)
+        self.encoding.require_encoder()
         inputs = [self.clip.path, self.sound.speech, *self.sound.speakers.values()]
         _check_output(Path(job.output), *inputs)
         if job.sheet is not None:
@@ -171,7 +176,8 @@ def _analyse(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> V
     work.keep_only_from(model_key(talker))
     from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
 
-    calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
+    with one_thread_each():
+        calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
     work.save_analysis(analysis)
     return analysis
 
@@ -182,7 +188,7 @@ def _first_pass(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -
     frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
     settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
     try:
-        with OcclusionDetector() as detector:
+        with one_opencv_thread(), OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None
             return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:
@@ -204,7 +210,7 @@ def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
         if shown and min(choice.numbers) > shown:
             asked = ", ".join(map(str, sorted(choice.numbers)))
             return FaceError(f"{printable(path)}: no face {asked}; the video shows {shown} (dithead faces {path.name})")
-    return FaceError(f"{printable(path)}: {error}; give a video that shows a face")
+    return FaceError(f"{printable(path)}: {error}")
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:
@@ -216,7 +222,8 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
     job = prepared.job
     tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
     features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}
-    sampler = MouthSampler(talker, features, seed=job.seed, steps=job.steps, reference=job.reference)
+    fast = talker.for_drawing(job.precision)
+    sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 

@@ -23,10 +23,14 @@ from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.occlusion_colour import (
     NEIGHBOURS,
     inside,
+    is_lip_paint,
     lip_tint,
     occluder_before_lips,
     occluder_beside_lips,
+    skin_colour,
+    soft_lab,
     tints_away,
+    unlike_colour,
     unlike_skin,
 )
 from dithead.stages import stage
@@ -41,6 +45,7 @@ VIEW_SCALE = 0.6
 _VIEW_SIDE = 256  # pixels of that view
 _ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
+_PAINTED = 0.5  # share of a tracklet in which lips that look painted are painted, not covered (our choice)
 _NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one counts, too
 _BEARDED = 0.25  # share of bearded frames in a tracklet from which no occluder beside the lips is believed
 
@@ -56,6 +61,7 @@ class OcclusionFinding:
     bearded: bool = False  # a beard would hide what is beside the lips
     tint: tuple[float, ...] = (np.nan,) * 3  # of the lips, see ``lip_tint``
     without_hands: OcclusionFinding | None = None  # the finding if the hands found were none; None without hands
+    if_covered: OcclusionFinding | None = None  # the finding if what looks like paint on the lips lay over them
 
 
 class OcclusionDetector:
@@ -91,24 +97,39 @@ class OcclusionDetector:
     def _find(
         self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
-        crop = warp_crop(picture, transform, size)
+        scale, margin = _view_place(size)
+        wide = transform * scale
+        wide[:, 2] += margin
+        view = warp_crop(picture, wide, _VIEW_SIDE)
+        crop = _crop_of_view(view, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return OcclusionFinding(reason=BLURRED)
-        hands = self._hands(picture, transform, size, face)
+        hands = self._hands(view, size, face)
         found = finding_in(crop, points, hands)
         if not hands.any():
             return found
         return replace(found, without_hands=finding_in(crop, points, np.zeros_like(hands)))
 
-    def _hands(self, picture: RGBLike, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
+    def _hands(self, view: RGB, size: int, face: int) -> NDArray[np.bool_]:
         """Where hands are (S, S), searched in a wider view than the crop."""
-        scale = VIEW_SCALE * _VIEW_SIDE / size
-        wide = transform * scale
-        wide[:, 2] += (1 - VIEW_SCALE) / 2 * _VIEW_SIDE
         with stage("hands"):
-            hands = self._finders.setdefault(face, HandFinder()).find(warp_crop(picture, wide, _VIEW_SIDE))
-        back = [(hand - (1 - VIEW_SCALE) / 2 * _VIEW_SIDE) / scale for hand in hands]
-        return hand_mask(back, size) > 0
+            hands = self._finders.setdefault(face, HandFinder()).find(view)
+        scale, margin = _view_place(size)
+        return hand_mask([(hand - margin) / scale for hand in hands], size) > 0
+
+
+def _view_place(size: int) -> tuple[float, float]:
+    """Pixels of the view for one of the crop, and where in the view the crop begins."""
+    return VIEW_SCALE * _VIEW_SIDE / size, (1 - VIEW_SCALE) / 2 * _VIEW_SIDE
+
+
+def _crop_of_view(view: RGB, size: int) -> RGB:
+    """The crop (S, S, 3) out of the view around it, which spares a second warp of the frame."""
+    scale, margin = _view_place(size)
+    place = np.array([[1 / scale, 0, -margin / scale], [0, 1 / scale, -margin / scale]])
+    if scale < 1:
+        return np.asarray(cv2.warpAffine(view, place, (size, size), flags=cv2.INTER_CUBIC), np.uint8)
+    return warp_crop(view, place, size)
 
 
 def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> OcclusionFinding:
@@ -119,8 +140,20 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         points: (478, 2) landmarks in the crop.
         hands: (S, S) pixels of the crop that show a hand.
     """
-    size, unlike = crop.shape[0], unlike_skin(crop, points[list(CHEEKS)])
-    cover = hands | occluder_before_lips(unlike, points)
+    lab = soft_lab(crop)
+    unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
+    before = occluder_before_lips(unlike, points)
+    found = _finding(lab, points, unlike, hands | before)
+    if not is_lip_paint(before, points):
+        return found
+    return replace(_finding(lab, points, unlike, hands), if_covered=found)
+
+
+def _finding(
+    lab: NDArray[np.float32], points: NDArray[np.float32], unlike: NDArray[np.bool_], cover: NDArray[np.bool_]
+) -> OcclusionFinding:
+    """What hides the mouth in a crop, where ``cover`` (S, S) lies over the lips."""
+    size = lab.shape[0]
     lips = inside(points[list(OUTER_LIPS)], size)
     if cover[lips].mean() > _ALL_HIDDEN:
         return OcclusionFinding(reason=HIDDEN)
@@ -131,7 +164,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         beside=_reduced(found.occluder) if found.occluder.any() else None,
         certain=found.certain,
         bearded=found.bearded,
-        tint=tuple(lip_tint(crop, points).tolist()),
+        tint=tuple(lip_tint(lab, points).tolist()),
     )
 
 
@@ -200,7 +233,8 @@ class OcclusionMasks:
 class OcclusionCollector:
     """Collects the findings of a tracklet's frames while they come, and makes masks of them.
 
-    A hand that is found on one frame and on none of those around it is a mistake: an open mouth was taken for it.
+    A hand that is found on one frame and on none of those around it is a mistake: an open mouth was taken for it. What
+    ends where the lips end, in most frames of a tracklet, is their paint; in a few frames it is an occluder.
     """
 
     def __init__(self) -> None:
@@ -208,6 +242,7 @@ class OcclusionCollector:
         self._pending: deque[OcclusionFinding] = deque()
         self._had_hand: deque[bool] = deque(maxlen=NEIGHBOURS)
         self._frames, self._bearded = 0, 0
+        self._painted: dict[int, bytes] = {}  # by frame: the masks if it were no paint; empty: all is hidden
         self._tints = array("f")
         self._beside: dict[int, bytes] = {}  # what may lie beside the lips, near frames in which it certainly does
         self._waiting: deque[tuple[int, bytes]] = deque(maxlen=_NEAR_CERTAIN)
@@ -223,6 +258,10 @@ class OcclusionCollector:
         """Return the masks of the frames so far."""
         while self._pending:
             self._settle()
+        is_painted = len(self._painted) > _PAINTED * self._frames
+        if not is_painted:
+            for offset, data in self._painted.items():
+                self._cover(offset, data)
         if self._certain > 1 and self._bearded <= _BEARDED * self._frames:
             anywhere = np.zeros((_SIDE, _SIDE), np.uint8)
             for offset, data in self._beside.items():
@@ -230,8 +269,9 @@ class OcclusionCollector:
                 known = self._masks.parts.get(offset)
                 self._masks.parts[offset] = data if known is None else _packed(_unpacked(data) | _unpacked(known))
             self._masks.residual = np.packbits(anywhere).tobytes()
-        away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
-        self._masks.hidden.update(np.flatnonzero(away).tolist())
+        if not is_painted:  # paint changes its colour far more, with every opening of the mouth
+            away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
+            self._masks.hidden.update(np.flatnonzero(away).tolist())
         return self._masks
 
     def _settle(self) -> None:
@@ -243,10 +283,10 @@ class OcclusionCollector:
 
     def _note(self, finding: OcclusionFinding) -> None:
         offset, self._frames = self._frames, self._frames + 1
-        if finding.reason:
-            self._masks.hidden.add(offset)
-        elif finding.cover is not None:
-            self._masks.parts[offset] = _packed(finding.cover)
+        if finding.reason or finding.cover is not None:
+            self._cover(offset, _cover_data(finding))
+        if finding.if_covered is not None:
+            self._painted[offset] = _cover_data(finding.if_covered)
         self._tints.extend(finding.tint if finding.cover is None and not finding.reason else (np.nan,) * 3)
         self._bearded += finding.bearded
         if finding.certain:
@@ -256,6 +296,17 @@ class OcclusionCollector:
         if offset <= self._certain_until:
             self._beside.update([item for item in self._waiting if item[0] > offset - _NEAR_CERTAIN])
             self._waiting.clear()
+
+    def _cover(self, offset: int, data: bytes) -> None:
+        """Note the packed mask of a frame, or that all of its mouth is hidden (no bytes)."""
+        if data:
+            self._masks.parts[offset] = data
+        else:
+            self._masks.hidden.add(offset)
+
+
+def _cover_data(finding: OcclusionFinding) -> bytes:
+    return b"" if finding.reason or finding.cover is None else _packed(finding.cover)
 
 
 def _reduced(cover: NDArray[np.bool_]) -> NDArray[np.bool_]:

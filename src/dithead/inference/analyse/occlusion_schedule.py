@@ -22,6 +22,8 @@ EVERY = 4
 """Frames from one search to the next while the mouth is free (our choice)."""
 _CELLS, _EDGE = 16, 3  # the view is watched in 16 x 16 cells, of which the outer three on the left, right and below
 _MOVED = 20.0  # 8-bit levels by which a cell of the edge must change for a search out of turn (our choice)
+_UNUSUAL = 2.0  # factor by which it must change more than it usually does, where a body moves all the time (our choice)
+_RATE = 0.1  # share of the newest change in the running mean of the usual one
 _TINT_CHANGED = 4.5  # distance in Lab by which the lips' colour changes: half of what means an occluder
 
 Thumbnail = NDArray[np.float32]
@@ -61,6 +63,7 @@ class OcclusionSchedule:
         self.search, self.every = search, every
         self._last: OcclusionFinding | None = None
         self._watched: tuple[tuple[int, int, int, int], Thumbnail] | None = None  # box and edge at the last search
+        self._usual = 0.0  # change of the edge, in 8-bit levels
         self._pending: list[MouthView] = []
 
     def take(self, view: MouthView) -> list[OcclusionFinding]:
@@ -97,7 +100,10 @@ class OcclusionSchedule:
             return True
         with stage("watching"):
             box, before = self._watched
-            return bool(np.abs(_edge(view.picture, box) - before).max() > _MOVED)
+            change = float(np.abs(_edge(view.picture, box) - before).max())
+            moved = change > max(_MOVED, _UNUSUAL * self._usual)
+            self._usual += _RATE * (change - self._usual)
+            return moved
 
 
 def is_free(found: OcclusionFinding) -> bool:

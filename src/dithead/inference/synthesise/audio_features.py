@@ -77,7 +77,7 @@ class FileFeatures:
         """See ``SpeechFeatures``."""
         if self._lips is None:
             return None
-        return self._lips.at(torch.from_numpy(_centres(times, self.encoder)))
+        return self._lips.at(torch.from_numpy(nearest_frames(times, self.encoder)))
 
     def _samples(self, first: int, stop: int) -> Tensor:
         """The track's samples from one mel frame to another, zeros beyond its ends (for ``lip_blocks``)."""
@@ -110,14 +110,14 @@ def feature_span(
         reach: Frames on either side of a moment; by default what certainly holds the encoder's window.
     """
     reach = encoder.reach if reach is None else reach
-    centres = _centres(times, encoder)
+    centres = nearest_frames(times, encoder)
     first = int(np.clip(centres.min() - reach - encoder.past, 0, max(frames - 1, 0)))
     stop = int(np.clip(centres.max() + reach, first + 1, max(frames, first + 1)))
     return FeatureSpan(first, stop, torch.from_numpy((centres - first) / encoder.rate))
 
 
-def _centres(times: NDArray[np.float64], encoder: AudioEncoder) -> NDArray[np.int64]:
-    """The feature frames (B,) nearest to ``times`` (B,)."""
+def nearest_frames(times: NDArray[np.float64], encoder: AudioEncoder) -> NDArray[np.int64]:
+    """Return the feature frames (B,) nearest to ``times`` (B,) in seconds."""
     return np.floor(np.asarray(times, np.float64) * encoder.rate + 0.5).astype(np.int64)
 
 

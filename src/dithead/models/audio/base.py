@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dithead.models.audio.lip_blocks import LipBlocks, Samples
 from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.audio.lip_stream import LipStream
 from dithead.models.audio.mel import (
     FLOOR,
     MEL_RATE,
@@ -163,6 +164,10 @@ class AudioEncoder(nn.Module, ABC):
             samples: Where the track's samples come from.
         """
         del samples
+        return None
+
+    def lip_stream(self) -> LipStream | None:
+        """Do as ``lip_blocks`` for speech that arrives piece by piece."""
         return None
 
     def tokens_and_mean_lips(self, window: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:

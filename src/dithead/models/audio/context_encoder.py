@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dithead.models.audio.base import LogMelEncoder
 from dithead.models.audio.lip_blocks import LipBlocks, Samples
 from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor
+from dithead.models.audio.lip_stream import LipStream
 from dithead.models.audio.mel import HOP, N_MELS, samples_of
 from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
 
@@ -122,6 +123,12 @@ class ContextEncoder(LogMelEncoder):
         if self.lip_predictor is None:
             return None
         return LipBlocks(self.lip_predictor, self.past, self.config.window // 2, samples)
+
+    def lip_stream(self) -> LipStream | None:
+        """See ``AudioEncoder.lip_stream``."""
+        if self.lip_predictor is None:
+            return None
+        return LipStream(self.lip_predictor, self.past, self.config.window // 2)
 
     def predict_lips(self, tokens: Tensor) -> Tensor:
         """See ``AudioEncoder.predict_lips``."""

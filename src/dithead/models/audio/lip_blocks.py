@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dithead.models.audio.lip_predictor import LipPredictor
 
-_FRAMES, _TOKENS = 12, 6  # mel frames and tokens of a step: 1920 samples, whole in states of the network (384 each)
+STEP_FRAMES, STEP_TOKENS = 12, 6
+"""Mel frames and tokens of a step: 1920 samples, which are whole in states of the network (384 samples each), too."""
 _CORE = 32  # steps whose lips a block gives: 3.84 s; longer ones cost less, but delay the first frame (our choice)
 _KEPT = 4  # blocks kept: requests come in the order of time, of all faces that one track drives
 
@@ -38,31 +39,38 @@ class LipBlocks:
             samples: Where the speech comes from.
         """
         self.predictor, self.samples = predictor, samples
-        self.past, self.ahead = (-(-frames // _FRAMES) for frames in (past, ahead))  # in steps
+        self.past, self.ahead = (-(-frames // STEP_FRAMES) for frames in (past, ahead))  # in steps
         self._blocks: dict[int, Tensor] = {}
 
     @torch.inference_mode()
     def at(self, frames: Tensor) -> Tensor:
         """Return the lips (B, K) at fractional mel frames (B,), interpolated between tokens."""
-        place = frames.clamp_min(0).double() * (_TOKENS / _FRAMES)
-        low = place.floor().long()
-        part = (place - low).float()[:, None]
-        return torch.lerp(self._tokens(low), self._tokens(low + (part[:, 0] > 0)), part)
+        return interpolated(frames, self._token)
 
-    def _tokens(self, tokens: Tensor) -> Tensor:
-        """The lips (B, K) at whole tokens (B,)."""
-        count = _CORE * _TOKENS
-        return torch.stack([self._block(token // count)[token % count] for token in tokens.tolist()])
+    def _token(self, token: int) -> Tensor:
+        """The lips (K,) at one token."""
+        count = _CORE * STEP_TOKENS
+        return self._block(token // count)[token % count]
 
     def _block(self, number: int) -> Tensor:
         """The lips (tokens, K) of one block."""
         if number not in self._blocks:
             for old in list(self._blocks)[: -(_KEPT - 1)]:
                 del self._blocks[old]
-            first = (number * _CORE - self.past) * _FRAMES
-            stop = ((number + 1) * _CORE + self.ahead) * _FRAMES
-            weight = self.predictor.lips.weight
+            first = (number * _CORE - self.past) * STEP_FRAMES
+            stop = ((number + 1) * _CORE + self.ahead) * STEP_FRAMES
+            weight = self.predictor.layers.norm.weight
             samples = self.samples(first, stop).to(weight)[None]
-            lips = self.predictor.along(samples, self.past * _TOKENS, _CORE * _TOKENS)
+            lips = self.predictor.along(samples, self.past * STEP_TOKENS, _CORE * STEP_TOKENS)
             self._blocks[number] = lips[0].float().cpu()
         return self._blocks[number]
+
+
+def interpolated(frames: Tensor, lips_of: Callable[[int], Tensor]) -> Tensor:
+    """Return the lips (B, K) at fractional mel frames (B,), between those (K,) that ``lips_of`` gives at tokens."""
+    place = frames.clamp_min(0).double() * (STEP_TOKENS / STEP_FRAMES)
+    low = place.floor().long()
+    part = (place - low).float()
+    after = low + (part > 0)
+    here, there = (torch.stack([lips_of(token) for token in tokens.tolist()]) for tokens in (low, after))
+    return torch.lerp(here, there, part[:, None])

@@ -44,6 +44,8 @@ export function facesPanel(onChange) {
 
   function draw() {
     const several = faces.length > 1 && !own.checked;
+    list.classList.toggle("own", own.checked);
+    if (faces.length > 1) note.textContent = t(own.checked ? "ownHint" : "facesHint");
     const entries = several ? [automatic(choice, onChange)] : [];
     list.replaceChildren(...entries, ...faces.map((face) => (own.checked ? speaking(face, choice, onChange) : pick(face, choice, onChange, several))));
   }

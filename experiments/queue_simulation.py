@@ -23,11 +23,12 @@ from itertools import count
 import numpy as np
 
 from dithead.inference.pipeline import SEGMENT
-from dithead.serve.options import WorkerOptions
+from dithead.serve.options import StorageOptions, WorkerOptions
 from dithead.serve.progress import WEIGHTS
-from dithead.serve.work_queue import POLL
+from dithead.serve.work_queue import poll_seconds
 
 FPS = 25.0
+POLL = poll_seconds(StorageOptions(database="postgresql://"))
 WARM_UP = 3 * 3600.0
 """Seconds that are not counted, because the queue begins empty."""
 REPLACED = 300.0

@@ -37,10 +37,10 @@ from dithead.serve.work_queue import (
     DELIVER,
     GENERATE,
     JOBS_QUEUE,
-    POLL,
     WEBHOOK_POLL,
     WEBHOOKS_QUEUE,
     WorkQueue,
+    poll_seconds,
     prepare_queue,
     recover,
     worker_config,
@@ -101,7 +101,7 @@ class Worker:
         DBOS(config=worker_config(self.options, self.name))
         DBOS.listen_queues([JOBS_QUEUE, WEBHOOKS_QUEUE])
         DBOS.launch()
-        DBOS.register_queue(JOBS_QUEUE, worker_concurrency=1, polling_interval_sec=POLL)
+        DBOS.register_queue(JOBS_QUEUE, worker_concurrency=1, polling_interval_sec=poll_seconds(self.options))
         DBOS.register_queue(WEBHOOKS_QUEUE, worker_concurrency=2, polling_interval_sec=WEBHOOK_POLL)
         self.state = "idle"
         log.info("worker ready", extra={"worker": self.name})

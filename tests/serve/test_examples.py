@@ -54,6 +54,7 @@ def test_the_examples_run(tmp_path: Path, talker: Any, files: dict[str, Path], m
         assert done.returncode == 0, done.stdout + done.stderr
         assert '"state":"done"' in done.stdout
         assert '"offset":1000' in done.stdout
+        assert (tmp_path / "first-try.mp4").stat().st_size > 1000
         assert "AI-generated" in done.stdout
         monkeypatch.chdir(tmp_path)
         exec(PYTHON.replace("http://127.0.0.1:8710", address), {})

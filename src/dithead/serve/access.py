@@ -16,8 +16,8 @@ _bearer = HTTPBearer(auto_error=False, description="A key that `dithead keys add
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by `POST /v1/session`, for browsers.")
 
 
-def state_of(request: Request) -> ServerState:
-    """Return what the server's requests share."""
+async def state_of(request: Request) -> ServerState:
+    """Return what the server's requests share. It is asynchronous only so that no thread is asked for it."""
     return cast(ServerState, request.app.state.server)
 
 

@@ -41,7 +41,7 @@ class StorageOptions:
         """The address of the database in SQLAlchemy's form."""
         if self.database:
             return "postgresql+psycopg://" + self.database.partition("://")[2]
-        return f"sqlite:///{(self.data / 'dithead.sqlite').resolve()}"
+        return f"sqlite:///{(self.data / 'jobs.sqlite').resolve()}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # a text of it would show the password

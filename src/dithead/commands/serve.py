@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dithead.commands.shared import given, out, takes_options
-from dithead.errors import MissingExtraError
+from dithead.errors import EXTRAS, MissingExtraError
 from dithead.serve.options import ServeOptions, StorageOptions, WorkerOptions
 
 keys = typer.Typer(help="Make, list and revoke the keys of a server.", no_args_is_help=True)
@@ -78,7 +78,7 @@ def _key_store(options: dict[str, Any]) -> Any:
 
 def _require_extra() -> None:
     """Raise MissingExtraError unless the packages of the extra are there."""
-    for package in ("dbos", "fastapi", "prometheus_client", "psycopg", "uvicorn"):
+    for package in EXTRAS["serve"]:
         if find_spec(package) is None:
             raise MissingExtraError("serve", package)
 

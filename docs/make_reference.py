@@ -1,4 +1,4 @@
-"""Write the reference pages that come from code: the command line, the settings and the Python interface.
+"""Write the reference pages that come from code: command line, settings, Python interface, and REST API.
 
     python docs/make_reference.py
 
@@ -13,6 +13,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, get_args
 
@@ -430,7 +431,24 @@ def glossary_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"cli.md": cli_page, "config.md": config_page, "python-api.md": api_page, "glossary.md": glossary_page}
+def rest_page() -> str:
+    """Return the page of the REST API; its writer lies in a file of its own."""
+    spec = spec_from_file_location("rest_reference", Path(__file__).with_name("rest_reference.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page: str = module.rest_page()
+    return page
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "config.md": config_page,
+    "python-api.md": api_page,
+    "glossary.md": glossary_page,
+    "rest-api.md": rest_page,
+}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent != DOCS / "log")
 """The log is left out of the checks of names: it speaks of files and commands as they were."""
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md", *PAGES]
-REFERENCE = ("cli.md", "config.md", "python-api.md", "glossary.md")
+REFERENCE = ("cli.md", "config.md", "python-api.md", "glossary.md", "rest-api.md")
 
 
 def load_script(name: str) -> ModuleType:

@@ -58,7 +58,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
-app.add_typer(serve.keys, name="keys")
+app.add_typer(trust.keys, name="keys")
+app.add_typer(serve.api_keys, name="api-keys")
 app.add_typer(trust.deny, name="deny")
 
 

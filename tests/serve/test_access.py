@@ -163,7 +163,7 @@ def test_a_large_request_is_refused_whether_it_says_so_or_not(server):
 def test_beyond_loopback_a_key_is_needed_to_start(make_server):
     server = make_server(host="0.0.0.0")
     assert server.client.get("/v1/jobs").status_code == 401, "needed even while there is none"
-    with pytest.raises(ConfigError, match="so the server needs a key; make one with: dithead keys add NAME"):
+    with pytest.raises(ConfigError, match="so the server needs a key; make one with: dithead api-keys add NAME"):
         run_server(server.state.options)
 
 

@@ -231,4 +231,4 @@ def test_a_database_that_is_none_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match="database must begin with postgresql://"):
         StorageOptions(database="mysql://x")
     assert StorageOptions(database="postgres://u:p@h/d").database_url == "postgresql+psycopg://u:p@h/d"
-    assert ServeOptions(data=Path("/x")).database_url == "sqlite:////x/dithead.sqlite"
+    assert ServeOptions(data=Path("/x")).database_url == "sqlite:////x/jobs.sqlite"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,23 @@ def test_an_upload_comes_in_parts_and_goes_on_where_it_broke_off(server, files):
     assert (done["offset"], done["media"]["kind"], done["media"]["width"]) == (len(content), "video", 256)
     again = server.client.patch(path, headers={"Upload-Offset": str(len(content))}, content=b"more")
     assert again.status_code == 409
+
+
+def test_what_has_come_stays_when_the_client_goes_away(server):
+    begun = server.client.post("/v1/uploads", params={"name": "a.mp4", "size": 10}).json()
+    pieces = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"1234", "more_body": True}]
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop()
+
+    async def send(_: dict[str, Any]) -> None:
+        """Nobody listens any more."""
+
+    headers = [(b"host", b"127.0.0.1"), (b"upload-offset", b"0"), (b"content-length", b"10")]
+    scope = {"type": "http", "method": "PATCH", "path": f"/v1/uploads/{begun['id']}", "headers": headers,
+             "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1"}  # fmt: skip
+    asyncio.run(server.app(scope, receive, send))
+    assert server.client.get(f"/v1/uploads/{begun['id']}").json()["offset"] == 4
 
 
 def test_more_than_was_promised_is_refused_and_what_came_stays(server):

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from dithead.commands.shared import given, out, takes_options
-from dithead.errors import MissingExtraError
+from dithead.errors import EXTRAS, MissingExtraError
 from dithead.serve.options import ServeOptions, StorageOptions, WorkerOptions
 
-keys = typer.Typer(
-    help="The key that signs outputs (show, rotate, export), and the keys of a server's users (add, list, revoke).",
+api_keys = typer.Typer(
+    help="Make, list and revoke the API keys of a server's users.",
     no_args_is_help=True,
 )
 KeyName = Annotated[str, typer.Argument(help="Name of the key.")]
@@ -40,7 +40,7 @@ def worker(**options: Any) -> None:
     run_worker(WorkerOptions(**_tuples(given(**options))))
 
 
-@keys.command("add")
+@api_keys.command("add")
 @takes_options(StorageOptions)
 def add_key(
     name: KeyName,
@@ -52,7 +52,7 @@ def add_key(
     out(_key_store(options).add(name, max_jobs, max_storage))
 
 
-@keys.command("list")
+@api_keys.command("list")
 @takes_options(StorageOptions)
 def list_keys(**options: Any) -> None:
     """List the names of all keys of a server."""
@@ -60,7 +60,7 @@ def list_keys(**options: Any) -> None:
         out(name)
 
 
-@keys.command("revoke")
+@api_keys.command("revoke")
 @takes_options(StorageOptions)
 def revoke_key(name: KeyName, **options: Any) -> None:
     """Delete a key of a server; requests with it are refused from now on."""
@@ -81,7 +81,7 @@ def _key_store(options: dict[str, Any]) -> Any:
 
 def _require_extra() -> None:
     """Raise MissingExtraError unless the packages of the extra are there."""
-    for package in ("dbos", "fastapi", "prometheus_client", "psycopg", "uvicorn"):
+    for package in EXTRAS["serve"]:
         if find_spec(package) is None:
             raise MissingExtraError("serve", package)
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.serve import keys
 from dithead.commands.shared import Json, complain, out
 from dithead.errors import ConfigError
 
+keys = typer.Typer(help="The key that signs outputs: show, rotate, export.", no_args_is_help=True)
 deny = typer.Typer(help="The faces that may not be redrawn: add, list, remove.", no_args_is_help=True)
 
 

@@ -12,12 +12,12 @@ from dithead.serve.keys import LOCAL, Owner, owner_of_session
 from dithead.serve.state import ServerState
 
 COOKIE = "dithead_session"
-_bearer = HTTPBearer(auto_error=False, description="A key that `dithead keys add NAME` made.")
+_bearer = HTTPBearer(auto_error=False, description="A key that `dithead api-keys add NAME` made.")
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by `POST /v1/session`, for browsers.")
 
 
-def state_of(request: Request) -> ServerState:
-    """Return what the server's requests share."""
+async def state_of(request: Request) -> ServerState:
+    """Return what the server's requests share. It is asynchronous only so that no thread is asked for it."""
     return cast(ServerState, request.app.state.server)
 
 
@@ -42,7 +42,7 @@ def owner_of(
     elif not needs_key(state):
         owner = LOCAL
     if owner is None:
-        line = "this server needs a key: send it as 'Authorization: Bearer KEY'; its owner makes one with: dithead keys"
+        line = "this server needs a key: send it as 'Authorization: Bearer KEY'; its owner makes one with: dithead api-keys"
         raise ApiError(401, line, {"WWW-Authenticate": "Bearer"})
     return owner
 

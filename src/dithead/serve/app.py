@@ -93,7 +93,20 @@ def describe_app(models: tuple[str, ...]) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(sa.exc.SQLAlchemyError, _database_error)
     app.add_exception_handler(Exception, _fault)
+    describe = app.openapi
+    app.openapi = lambda: _with_problems_as_json(describe())  # type: ignore[method-assign]  # FastAPI says so
     return app
+
+
+def _with_problems_as_json(described: dict[str, Any]) -> dict[str, Any]:
+    """Say that errors are JSON where the route's own answer is something else, such as a video."""
+    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if response["description"] == _PROBLEMS.get(int(status)):
+                    response["content"] = problem
+    return described
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -68,7 +68,7 @@ class KeyStore:
         """Delete a key. Raises ConfigError where there is none of that name."""
         with self.engine.begin() as c:
             if not c.execute(KEYS.delete().where(KEYS.c.name == name)).rowcount:
-                raise ConfigError(f"there is no key '{name}'; `dithead keys list` shows them")
+                raise ConfigError(f"there is no key '{name}'; `dithead api-keys list` shows them")
 
     def names(self) -> list[str]:
         """Return the names of all keys."""

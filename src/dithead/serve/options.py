@@ -1,4 +1,4 @@
-"""The options of ``dithead serve``, ``dithead worker`` and ``dithead keys``, each written once.
+"""The options of ``dithead serve``, ``dithead worker`` and ``dithead api-keys``, each written once.
 
 The command line reads them here whenever it starts, so this file imports nothing heavy.
 """
@@ -23,12 +23,16 @@ class StorageOptions:
     """Where jobs are kept: what the server, its workers and the commands for keys must agree on."""
 
     data: Path = option(
-        Path("dithead-data"), "Folder of uploads, results and the SQLite database.", envvar="DITHEAD_DATA"
+        Path("dithead-data"),
+        "Folder of uploads, results and the SQLite database.",
+        envvar="DITHEAD_DATA",
+        value="FOLDER",
     )
-    database: str = option(
-        "",
+    database: str | None = option(
+        None,
         "postgresql://USER:PASSWORD@HOST/NAME; without it, SQLite in the data folder.",
         envvar="DITHEAD_DATABASE",
+        value="URL",
     )
 
     def __post_init__(self) -> None:
@@ -41,7 +45,7 @@ class StorageOptions:
         """The address of the database in SQLAlchemy's form."""
         if self.database:
             return "postgresql+psycopg://" + self.database.partition("://")[2]
-        return f"sqlite:///{(self.data / 'dithead.sqlite').resolve()}"
+        return f"sqlite:///{(self.data / 'jobs.sqlite').resolve()}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # a text of it would show the password
@@ -49,13 +53,20 @@ class WorkerOptions(StorageOptions):
     """Options of a process that draws: it takes jobs from the queue, one at a time."""
 
     models: tuple[str, ...] = option(
-        (DEFAULT_MODEL,), "A model that jobs may choose; the first is the default; repeatable.", flag="--model"
+        (DEFAULT_MODEL,),
+        "A model that jobs may choose; the first is the default; repeatable.",
+        flag="--model",
+        value="NAME|FOLDER",
     )
-    device: str = option("auto", "auto, cpu, cuda or mps.")
-    name: str = option("", "Name of the worker, of its own and kept over restarts; the host's name when absent.")
-    takeover: float = option(60.0, "Seconds of silence after which other workers take over a worker's job.", minimum=1)
+    device: str = option("auto", "auto, cpu, cuda or mps.", value="DEVICE")
+    name: str | None = option(
+        None, "Name of the worker, of its own and kept over restarts; the host's name when absent.", value="NAME"
+    )
+    takeover: float = option(
+        60.0, "Seconds of silence after which other workers take over a worker's job.", minimum=1, value="SECONDS"
+    )
     min_free: float = option(
-        1.0, "GB that stay free on the disk; below it uploads are refused and jobs wait.", minimum=0
+        1.0, "GB that stay free on the disk; below it uploads are refused and jobs wait.", minimum=0, value="GB"
     )
 
     @property
@@ -73,26 +84,33 @@ class WorkerOptions(StorageOptions):
 class ServeOptions(WorkerOptions):
     """Options of the server: its address, its workers, and its limits."""
 
-    host: str = option("127.0.0.1", "Address to listen on; any but loopback needs a key (`dithead keys add`).")
-    port: int = option(8710, "Port to listen on; 0 takes a free one.", minimum=0, maximum=65535)
-    workers: int = option(1, "Workers started on this machine; 0 where workers run elsewhere.", minimum=0)
+    host: str = option(
+        "127.0.0.1", "Address to listen on; any but loopback needs a key (`dithead api-keys add`).", value="ADDRESS"
+    )
+    port: int = option(8710, "Port to listen on; 0 takes a free one.", minimum=0, maximum=65535, value="PORT")
+    workers: int = option(
+        1, "Workers started on this machine; 0 where workers run elsewhere.", minimum=0, value="NUMBER"
+    )
     site: tuple[str, ...] = option(
-        (), "A further name by which browsers reach the server, as HOST or HOST:PORT; repeatable."
+        (), "A further name by which browsers reach the server, as HOST or HOST:PORT; repeatable.", value="HOST"
     )
     https: bool = option(False, "Browsers reach the server by HTTPS (a proxy in front of it): cookies are then secure.")
     folders: tuple[Path, ...] = option(
-        (), "A folder whose files jobs may name instead of uploading them; repeatable.", flag="--folder"
+        (), "A folder whose files jobs may name instead of uploading them; repeatable.", flag="--folder", value="FOLDER"
     )
     webhook_hosts: tuple[str, ...] = option(
-        (), "A host, or HOST:PORT, that webhooks may call; none may without it; repeatable.", flag="--webhook-host"
+        (),
+        "A host, or HOST:PORT, that webhooks may call; none may without it; repeatable.",
+        flag="--webhook-host",
+        value="HOST",
     )
-    max_upload: float = option(2000.0, "MB of one uploaded file, at most.", minimum=0.001)
-    max_minutes: float = option(30.0, "Minutes of one video or speech, at most.", minimum=0.01)
-    max_megapixels: float = option(9.0, "Megapixels of a frame, at most; 4K has 8.3.", minimum=0.01)
-    max_jobs: int = option(20, "Unfinished jobs of one key, at most.", minimum=1)
-    max_uploads: int = option(100, "Uploads of one key kept at once, at most.", minimum=1)
-    max_storage: float = option(20.0, "GB of uploads and results of one key, at most.", minimum=0.001)
-    keep: float = option(168.0, "Hours after which finished jobs and uploads are deleted.", minimum=0.01)
+    max_upload: float = option(2000.0, "MB of one uploaded file, at most.", minimum=0.001, value="MB")
+    max_minutes: float = option(30.0, "Minutes of one video or speech, at most.", minimum=0.01, value="MINUTES")
+    max_megapixels: float = option(9.0, "Megapixels of a frame, at most; 4K has 8.3.", minimum=0.01, value="MEGAPIXELS")
+    max_jobs: int = option(20, "Unfinished jobs of one key, at most.", minimum=1, value="NUMBER")
+    max_uploads: int = option(100, "Uploads of one key kept at once, at most.", minimum=1, value="NUMBER")
+    max_storage: float = option(20.0, "GB of uploads and results of one key, at most.", minimum=0.001, value="GB")
+    keep: float = option(168.0, "Hours after which finished jobs and uploads are deleted.", minimum=0.01, value="HOURS")
 
     @property
     def on_loopback(self) -> bool:

@@ -208,6 +208,13 @@ class Statements(BaseModel):
     statements: list[str]
 
 
+class Readiness(BaseModel):
+    """Whether the server can take and make videos."""
+
+    ready: bool
+    checks: dict[str, str] = Field(description="`ok`, or what is wrong, for database, disk and workers.")
+
+
 class Info(BaseModel):
     """What this server is and takes."""
 

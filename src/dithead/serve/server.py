@@ -17,7 +17,7 @@ from dithead.serve.options import ServeOptions
 from dithead.serve.state import ServerState
 
 log = logging.getLogger("dithead.serve")
-HEAD_SECONDS = 15.0
+HEAD_SECONDS = 30.0
 """Seconds in which a client must have sent the head of its first request (our choice)."""
 _MOST_CONNECTIONS = 2000  # at once; more are answered with 503 (our choice)
 
@@ -51,7 +51,7 @@ def run_server(options: ServeOptions) -> None:
     state: ServerState = app.state.server
     if not options.on_loopback and not state.keys.any():
         raise ConfigError(
-            f"{options.host} can be reached by others, so the server needs a key; make one with: dithead keys add NAME"
+            f"{options.host} can be reached by others, so the server needs a key; make one with: dithead api-keys add NAME"
         )
     listener = _listen(options)
     config = uvicorn.Config(

@@ -37,16 +37,18 @@ from dithead.serve.work_queue import (
     DELIVER,
     GENERATE,
     JOBS_QUEUE,
-    POLL,
     WEBHOOKS_QUEUE,
     WorkQueue,
+    poll_seconds,
     prepare_queue,
     recover,
+    webhook_poll_seconds,
     worker_config,
 )
 
 log = logging.getLogger("dithead.serve")
 BEATS = 6  # signs of life within the time of silence after which a worker counts as dead (our choice)
+_CALLS = 20  # webhooks that a worker calls at once; one that is not taken waits in its place (our choice)
 _MODEL_RETRY = 30.0  # seconds between attempts to load a model that does not load (our choice)
 _worker: Worker | None = None
 
@@ -100,8 +102,10 @@ class Worker:
         DBOS(config=worker_config(self.options, self.name))
         DBOS.listen_queues([JOBS_QUEUE, WEBHOOKS_QUEUE])
         DBOS.launch()
-        DBOS.register_queue(JOBS_QUEUE, worker_concurrency=1, polling_interval_sec=POLL)
-        DBOS.register_queue(WEBHOOKS_QUEUE, worker_concurrency=4, polling_interval_sec=POLL)
+        DBOS.register_queue(JOBS_QUEUE, worker_concurrency=1, polling_interval_sec=poll_seconds(self.options))
+        DBOS.register_queue(
+            WEBHOOKS_QUEUE, worker_concurrency=_CALLS, polling_interval_sec=webhook_poll_seconds(self.options)
+        )
         self.state = "idle"
         log.info("worker ready", extra={"worker": self.name})
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 
 from dithead import __version__
 from dithead.serve.access import COOKIE, Caller, State, needs_key, owner_of
 from dithead.serve.errors import ApiError
 from dithead.serve.keys import SESSION_SECONDS, sign_session
 from dithead.serve.request_options import described_options
-from dithead.serve.schemas import Info, Session, SignIn
+from dithead.serve.schemas import Info, Readiness, Session, SignIn
 from dithead.serve.webhooks import webhook_secret
 
 router = APIRouter(tags=["server"])
@@ -22,12 +22,13 @@ def is_alive() -> str:
     return "ok"
 
 
-@router.get("/readyz", responses={503: {"description": "Not ready; jobs wait and nothing is lost."}})
-def is_ready(state: State) -> JSONResponse:
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready; jobs wait, and none is lost."}})
+def is_ready(state: State, response: Response) -> Readiness:
     """Say whether the database answers, the disk has room and a worker is ready; 503 where one of them is not."""
     checks = state.ready()
     ready = all(found == "ok" for found in checks.values())
-    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+    response.status_code = 200 if ready else 503
+    return Readiness(ready=ready, checks=checks)
 
 
 @router.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(owner_of)])

@@ -122,15 +122,12 @@ def get_face_picture(
 async def _append(request: Request, state: ServerState, owner: Owner, upload: Upload) -> Upload:
     """Write the body behind what has come; check the file once it is whole."""
     with _alone(state.uploads.file(upload), upload) as file:
-        try:
-            async for piece in _pieces(request):
-                if upload.offset + len(piece) > upload.size:
-                    raise ApiError(413, f"{upload.name}: more has come than the {upload.size} bytes that were promised")
-                await run_in_threadpool(file.write, piece)
-                upload.offset += len(piece)
-                state.metrics.uploaded.inc(len(piece))
-        except ClientDisconnect:
-            pass  # what has come stays, and the client goes on from there
+        async for piece in _pieces(request):
+            if upload.offset + len(piece) > upload.size:
+                raise ApiError(413, f"{upload.name}: more has come than the {upload.size} bytes that were promised")
+            await run_in_threadpool(file.write, piece)
+            upload.offset += len(piece)
+            state.metrics.uploaded.inc(len(piece))
         await run_in_threadpool(file.flush)
         if upload.offset < upload.size:
             return upload
@@ -153,15 +150,18 @@ def _alone(path: FilePath, upload: Upload) -> IO[bytes]:
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces that are worth a write."""
+    """The body in pieces that are worth a write; where the client goes away, what has come until then."""
     kept: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        kept.append(chunk)
-        size += len(chunk)
-        if size >= _PIECE:
-            yield b"".join(kept)
-            kept, size = [], 0
+    try:
+        async for chunk in request.stream():
+            kept.append(chunk)
+            size += len(chunk)
+            if size >= _PIECE:
+                yield b"".join(kept)
+                kept, size = [], 0
+    except ClientDisconnect:
+        pass
     if size:
         yield b"".join(kept)
 

@@ -13,7 +13,7 @@ from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
 from dithead.provenance.detect_watermark import WatermarkResult, collect_evidence, detect_in, silent
 from dithead.provenance.watermark import Payload, Watermarker
-from dithead.provenance.watermark_faces import FaceEvidence
+from dithead.provenance.watermark_evidence import FaceEvidence
 
 PRESENTER = Path(__file__).parents[2] / "examples" / "presenters" / "mia.mp4"
 PAYLOAD = Payload(model=1234, job=1)

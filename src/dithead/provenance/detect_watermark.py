@@ -21,7 +21,8 @@ from os import PathLike
 import numpy as np
 
 from dithead.provenance.watermark import PUBLIC_KEY, Payload
-from dithead.provenance.watermark_faces import SPAN, FaceEvidence, Progress, collect_evidence
+from dithead.provenance.watermark_evidence import SPAN, FaceEvidence
+from dithead.provenance.watermark_faces import Progress, collect_evidence
 from dithead.provenance.watermark_pattern import pattern_of
 from dithead.provenance.watermark_statistic import Decision, decide, scores_over_time
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.provenance.watermark_code import CODE_BITS, code_words
-from dithead.provenance.watermark_faces import SPAN, FaceEvidence
+from dithead.provenance.watermark_evidence import SPAN, FaceEvidence
 from dithead.provenance.watermark_grid import HEIGHT, WIDTH
-from dithead.provenance.watermark_pattern import SET_SECONDS, SETS, Pattern, band
+from dithead.provenance.watermark_pattern import SET_SECONDS, SETS, Pattern, band, set_weights
 
 _SPANS = round(SETS * SET_SECONDS / SPAN)  # places in the cycle at which a video may begin
 _RINGS = 12  # groups of coefficients of similar wavelength that are weighted alike
@@ -61,9 +61,9 @@ def tail(score: float) -> float:
 def scores_over_time(evidence: FaceEvidence, pattern: Pattern, found: Decision, spans: int) -> NDArray[np.float64]:
     """Return the score (b,) of the message found in the ``spans`` spans of time around each span."""
     rows = _whitened(evidence)
-    numbers = (evidence.first_span + np.arange(len(rows)) + found.place) * SPAN / SET_SECONDS
-    sets = np.floor(numbers + 1e-6).astype(int) % SETS
-    expected = pattern.signs[sets] * code_words()[found.message][pattern.shares] * _mirror(found.mirrored)
+    sets = _weights()[(evidence.first_span + np.arange(len(rows)) + found.place) % _SPANS]
+    word = code_words()[found.message][pattern.shares] * _mirror(found.mirrored)
+    expected = (sets @ pattern.signs) * word
     kernel = np.ones(min(spans, len(rows)))
     match = np.convolve((rows * expected).sum(axis=1), kernel, "same")
     return np.asarray(match / np.sqrt(np.convolve((rows**2).sum(axis=1), kernel, "same") + 1e-12))
@@ -71,10 +71,9 @@ def scores_over_time(evidence: FaceEvidence, pattern: Pattern, found: Decision, 
 
 def _match(evidence: Sequence[FaceEvidence], pattern: Pattern, mirrored: bool) -> Decision:
     by_phase = sum((_by_phase(each) for each in evidence), np.zeros((_SPANS, len(pattern.rows)))) * _mirror(mirrored)
-    each = _SPANS // SETS
     soft, norms = np.zeros((_SPANS, CODE_BITS)), np.zeros(_SPANS)
     for place in range(_SPANS):
-        sums = np.roll(by_phase, place, axis=0).reshape(SETS, each, -1).sum(axis=1)  # (M, K)
+        sums = _weights().T @ np.roll(by_phase, place, axis=0)  # (M, K)
         soft[place] = np.bincount(pattern.shares, (sums * pattern.signs).sum(axis=0), CODE_BITS)
         norms[place] = np.sqrt((sums**2).sum()) + 1e-12
     matches = (soft / norms[:, None]).astype(np.float32) @ code_words().T.astype(np.float32)
@@ -93,11 +92,17 @@ def _by_phase(evidence: FaceEvidence) -> NDArray[np.float64]:
 
 
 def _whitened(evidence: FaceEvidence) -> NDArray[np.float64]:
-    """The evidence (b, K) without what never changes in it, every wavelength in units of its usual size."""
-    mean = evidence.sums.sum(axis=0) / evidence.counts.sum()
+    """The evidence (b, K), every wavelength in units of its usual size."""
     rings = _rings()
-    power = np.bincount(rings, evidence.power - mean**2, _RINGS) / np.bincount(rings, minlength=_RINGS)
-    return np.asarray((evidence.sums - evidence.counts[:, None] * mean) / np.sqrt(power + 1e-9)[rings])
+    power = np.bincount(rings, evidence.power, _RINGS) / np.bincount(rings, minlength=_RINGS)
+    return np.asarray(evidence.sums / np.sqrt(power + 1e-9)[rings])
+
+
+@cache
+def _weights() -> NDArray[np.float64]:
+    """How much of each set of signs is shown in each span of a cycle (spans, M)."""
+    moments = (np.arange(_SPANS)[:, None] + (np.arange(8) + 0.5) / 8) * SPAN
+    return set_weights(moments.ravel()).reshape(_SPANS, 8, SETS).mean(axis=1)
 
 
 @cache

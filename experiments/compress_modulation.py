@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 import dithead
-from dithead.checkpoint import CARD, build_model, load_model, save_model
+from dithead.checkpoint import build_model, load_model, save_model
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
+from dithead.model_folder import CARD
 from dithead.models.talking_head import TalkingHead
 from shared import make_parser, print_table
 

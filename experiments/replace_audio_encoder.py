@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from dithead.checkpoint import CARD, load_model, save_model
+from dithead.checkpoint import load_model, save_model
 from dithead.config import ModelConfig
 from dithead.hub import resolve_model
+from dithead.model_folder import CARD
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.train.stages.assemble_model import load_audio
 from shared import make_parser

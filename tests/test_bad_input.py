@@ -245,7 +245,7 @@ def test_impossible_speakers(refused, speaker):
 
 
 def test_an_unknown_face(refused):
-    refused("unknown face 'nobody'", face="nobody")
+    refused("X,Y in pixels, not 'nobody'", face="nobody")
 
 
 def test_the_same_speaker_twice(good, tmp_path, monkeypatch, capsys):

@@ -8,18 +8,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dithead.checkpoint import (
-    HASHED,
-    HASHES,
-    _sha256,
     build_model,
     load_model,
     read_config,
     save_model,
-    verify_folder,
 )
 from dithead.config import ModelConfig, get_preset
 from dithead.errors import ModelError, OutputError
 from dithead.hub import resolve_model
+from dithead.model_folder import HASHED, HASHES, file_hash, verify_folder
 from dithead.models.audio.context_encoder import ContextEncoderConfig
 from dithead.models.audio.mel import log_mel, with_samples
 from dithead.models.talking_head import Conditions, TalkingHead
@@ -53,7 +50,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 
 
 def rehash(folder: Path) -> None:
-    hashes = {name: _sha256(folder / name) for name in HASHED}
+    hashes = {name: file_hash(folder / name) for name in HASHED}
     (folder / HASHES).write_text(json.dumps(hashes))
 
 

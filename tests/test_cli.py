@@ -130,7 +130,10 @@ def test_every_setting_of_generate_is_an_option(monkeypatch: pytest.MonkeyPatch)
 
     settings = set(inspect.signature(generate).parameters) - {"video", "audio", "output", "progress"}
     text = run("generate", "--help").output
-    options = {"speakers": "speaker", **{name: name for name in settings - {"speakers"}}}  # one --speaker for each
+    options = {
+        "speakers": "speaker",
+        **{name: name.replace("_", "-") for name in settings - {"speakers"}},
+    }  # one --speaker for each
     assert [name for name, option in options.items() if f"--{option}" not in text] == []
 
 

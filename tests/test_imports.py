@@ -9,9 +9,10 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors", "stages"}
+BASE = {"types", "errors", "limits", "stages"}
 CORE = BASE | {
     "option_fields",
+    "option_values",
     "engine",
     "media",
     "face",
@@ -21,6 +22,7 @@ CORE = BASE | {
     "config",
     "device",
     "hub",
+    "model_folder",
     "checkpoint",
 }
 
@@ -28,9 +30,11 @@ CORE = BASE | {
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "limits": {"errors"},
     "stages": set(),
     "option_fields": {"errors"},
-    "engine": BASE,
+    "option_values": {"errors", "option_fields"},
+    "engine": BASE | {"option_fields"},
     "media": BASE,
     "face": BASE,
     "models": BASE,
@@ -38,10 +42,11 @@ ALLOWED: dict[str, set[str]] = {
     "device": BASE,
     "critics": BASE | {"face", "models"},
     "provenance": BASE | {"option_fields", "media", "face"},
-    "synth": BASE | {"option_fields", "engine", "media", "face"},
+    "synth": BASE | {"option_fields", "option_values", "engine", "media", "face"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},
-    "options": BASE | {"option_fields", "hub", "media", "models"},
+    "model_folder": BASE,
+    "options": BASE | {"option_fields", "option_values", "device", "hub", "media", "models"},
     "checkpoint": CORE - {"checkpoint"},
     "prepare": CORE,
     "train": CORE | {"prepare"},

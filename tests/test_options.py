@@ -20,8 +20,9 @@ from dithead.commands.shared import takes_options
 from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.job_list import OPTIONS, SHARED, job_of
-from dithead.inference.resume import job_key
-from dithead.option_fields import check_values, option, option_fields
+from dithead.inference.resume import job_key, model_key
+from dithead.option_fields import option, option_fields
+from dithead.option_values import settle
 from dithead.options import GenerateJob, GenerateOptions, SamplingOptions
 from dithead.prepare.settings import PrepareOptions
 from dithead.synth.corpus.options import SynthOptions
@@ -31,8 +32,9 @@ FILES = ("video", "audio", "output")
 NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
     "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
-    "fit": "loop", "start": 0.5, "end": 1.5, "idle": False, "interpolate": True, "detail": False, "batch": 2,
-    "crf": 20.0, "codec": "hevc", "lossless": True,
+    "fit": "loop", "start": 0.5, "end": 1.5, "background": "black", "idle": False, "interpolate": True,
+    "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "background_sound": "music.wav",
+    "background_gain": -12.0, "loudness": -16.0, "sheet": "sheet.png",
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 
@@ -68,6 +70,10 @@ def job(tmp_path: Path) -> GenerateJob:
     return GenerateJob(tmp_path / "video", tmp_path / "audio", tmp_path / "output.mp4")
 
 
+CROP = (160, "stable-polygon")
+"""Side and mask of the crops, as the shipped model has them."""
+
+
 def talker(weight: float = 0.0) -> Any:
     return SimpleNamespace(state_dict=lambda: {"w": torch.tensor([weight])}, config="tiny", device="cpu")
 
@@ -78,23 +84,28 @@ def test_this_file_tries_every_option() -> None:
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_another_value_of_any_option_is_another_job_to_resume(name: str, job: GenerateJob) -> None:
+def test_another_value_of_any_option_is_another_job_to_resume(
+    name: str, job: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("music.wav").write_bytes(b"x")
     changed = replace(job, **{name: OTHER[name]})
-    assert job_key(changed, talker()) != job_key(job, talker())
-    assert job_key(replace(job), talker()) == job_key(job, talker())
+    assert job_key(changed, CROP) != job_key(job, CROP)
+    assert job_key(replace(job), CROP) == job_key(job, CROP)
 
 
 def test_other_weights_files_and_speakers_are_another_job_to_resume(job: GenerateJob, tmp_path: Path) -> None:
-    key = job_key(job, talker())
-    assert job_key(job, talker(1.0)) != key
+    assert model_key(talker()) == model_key(talker()) != model_key(talker(1.0))
+    key = job_key(job, CROP)
+    assert job_key(job, (96, "box")) != key
     (tmp_path / "anna.wav").write_bytes(b"x")
-    assert job_key(replace(job, speakers={1: tmp_path / "anna.wav"}), talker()) != key
+    assert job_key(replace(job, speakers={1: tmp_path / "anna.wav"}), CROP) != key
     (tmp_path / "audio").write_bytes(b"longer")
-    assert job_key(job, talker()) != key
+    assert job_key(job, CROP) != key
 
 
 def test_the_progress_callback_does_not_matter_to_resuming(job: GenerateJob) -> None:
-    assert job_key(replace(job, progress=lambda *_: None), talker()) == job_key(job, talker())
+    assert job_key(replace(job, progress=lambda *_: None), CROP) == job_key(job, CROP)
 
 
 def test_the_call_has_every_option_with_its_default_and_says_what_it_does() -> None:
@@ -174,11 +185,11 @@ def test_an_option_without_a_maximum_or_a_minimum_has_one_limit() -> None:
         low: int = option(3, "At least two.", minimum=2)
         high: float = option(0.5, "At most one.", maximum=1)
 
-    check_values(Limited())
+    settle(Limited())
     with pytest.raises(ConfigError, match="low must be at least 2, not 1"):
-        check_values(Limited(low=1))
+        settle(Limited(low=1))
     with pytest.raises(ConfigError, match="high must be at most 1, not 2"):
-        check_values(Limited(high=2))
+        settle(Limited(high=2))
 
 
 @pytest.mark.parametrize("name", OTHER)

@@ -12,7 +12,6 @@ Nothing in a folder is executed or unpickled, and nothing is used before its has
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -30,6 +29,7 @@ from dithead.config import ModelConfig
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ModelError, OutputError
 from dithead.hub import DEFAULT_MODEL, resolve_model
+from dithead.model_folder import CARD, CONFIG, HASHED, HASHES, PARTS, file_hash, read_json, verify_folder
 from dithead.models.format_migration import migrate_config, migrate_tensors
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 """Format of the model folders that are written; ``models.format_migration`` reads format 1, too."""
-PARTS = ("autoencoder", "dit", "audio")
-"""Parts of a model, each with its own file of weights."""
-CONFIG, HASHES, CARD = "config.json", "hashes.json", "MODEL_CARD.md"
-HASHED = (CONFIG, *(f"{part}.safetensors" for part in PARTS))
-"""Files whose hashes are checked before use."""
 
 
 def build_model(config: ModelConfig) -> TalkingHead:
@@ -69,6 +64,11 @@ def load_model(
     """
     folder = resolve_model(ref)
     verify_folder(folder)
+    return read_model(folder, device, dtype)
+
+
+def read_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> TalkingHead:
+    """Load the model of a folder that ``verify_folder`` has passed; see ``load_model``."""
     model = build_model(read_config(folder))
     for part in PARTS:
         _fill(getattr(model, part), folder / f"{part}.safetensors")
@@ -118,24 +118,6 @@ def save_model(
     return folder
 
 
-def verify_folder(folder: Path) -> dict[str, int]:
-    """Check every hashed file of a model folder.
-
-    Returns:
-        Sizes of the files in bytes by name.
-
-    Raises:
-        ModelError: A file is missing or has another hash; the first such file is named.
-    """
-    hashes = _read_json(folder / HASHES)
-    for name in HASHED:
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder / name} is missing; copy or fetch the model again")
-        if hashes.get(name) != _sha256(folder / name):
-            raise ModelError(f"{folder / name} does not match its SHA-256 in {HASHES}; copy or fetch the model again")
-    return {name: (folder / name).stat().st_size for name in HASHED}
-
-
 def read_config(folder: Path) -> ModelConfig:
     """Read the configuration of a model folder, of either format.
 
@@ -143,7 +125,7 @@ def read_config(folder: Path) -> ModelConfig:
         ModelError: It is missing, unreadable or of an unknown format, or a setting is wrong.
     """
     path = folder / CONFIG
-    content = _read_json(path)
+    content = read_json(path)
     stored, model = content.get("format"), content.get("model")
     if stored not in (1, FORMAT):
         raise ModelError(
@@ -180,7 +162,7 @@ def _write(folder: Path, model: TalkingHead, version: str, training: str, dtype:
     for part in PARTS:
         save_file(_stored(getattr(model, part), dtype), folder / f"{part}.safetensors")
         (folder / f"{part}.safetensors").chmod((folder / CONFIG).stat().st_mode)  # readable as the rest is
-    _write_json(folder / HASHES, {name: _sha256(folder / name) for name in HASHED})
+    _write_json(folder / HASHES, {name: file_hash(folder / name) for name in HASHED})
     (folder / CARD).write_text(_card(model, config, version, training), encoding="utf-8")
 
 
@@ -216,23 +198,5 @@ def _move(source: Path, folder: Path) -> None:
         (source / name).replace(folder / name)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises ModelError when the file is missing or holds anything else."""
-    if not path.is_file():
-        raise ModelError(f"{path.parent} is not a model folder: {path.name} is missing")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON ({error}); copy or fetch the model again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} is not a JSON object; copy or fetch the model again")
-    return content

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from dithead.errors import ConfigError
 
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
 
 KINDS = ("cuda", "mps", "cpu")
 """Kinds of device, in the order in which ``auto`` prefers them."""
+
+
+def known_device(value: Any) -> str:
+    """Return the name of a device that there can be. Raises ValueError, with those there are, for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise ValueError("must be auto, cpu, cuda or mps")
+    return value
 
 
 def pick_device(name: str = "auto", *, index: int | None = None) -> torch.device:

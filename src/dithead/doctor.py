@@ -154,8 +154,8 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from dithead.checkpoint import verify_folder
     from dithead.hub import SHIPPED, resolve_model
+    from dithead.model_folder import verify_folder
 
     for name in SHIPPED:
         folder = resolve_model(name)

@@ -11,13 +11,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from dithead.errors import ConfigError, DataError, DitheadError, MissingExtraError
+from dithead.option_fields import Engine
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Engine = Literal["local", "ray"]
 Finished = Iterator[tuple[int, Result | Exception]]
 """Index of an item and what its task returned or raised."""
 

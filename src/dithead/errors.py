@@ -33,6 +33,10 @@ class ConfigError(DitheadError):
     """A setting is unknown, out of range, or contradicts another."""
 
 
+class UnknownOptionError(ConfigError, TypeError):
+    """A call names an option that there is none of, or leaves out what is required."""
+
+
 class MissingExtraError(DitheadError):
     """A feature needs packages that the default install leaves out.
 

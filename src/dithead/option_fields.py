@@ -1,17 +1,20 @@
-"""Declare options as fields of a dataclass, and list, check and describe the options of such a class.
+"""Declare options as fields of a dataclass, and list and describe the options of such a class.
 
-Every part of the package writes its options once, in a class of this kind. ``commands.shared.takes_options`` gives a
-command the options of a class. This file imports nothing heavy, because the command line reads it whenever it starts.
+Every part of the package writes its options once, in a class of this kind. ``option_values.settle`` reads and checks
+their values, and ``commands.shared.takes_options`` gives a command the options of a class. This file imports nothing
+heavy, because the command line reads it whenever it starts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import Field, field, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypedDict, Union, Unpack, get_args, get_origin, get_type_hints
 
-from dithead.errors import ConfigError
+Engine = Literal["local", "ray"]
+"""Where many tasks run: in processes of this machine, or on a Ray cluster (``engine.map_tasks``)."""
 
 
 class OptionDetails(TypedDict, total=False):
@@ -22,6 +25,9 @@ class OptionDetails(TypedDict, total=False):
     choices: tuple[str, ...]  # the values allowed, where the type is not a ``Literal`` that lists them
     flag: str  # its name on the command line, where that is not ``--`` and the name of the field
     envvar: str  # the environment variable that the command line reads when the option is not given
+    value: str  # what stands for its value in ``--help``, such as SECONDS, where the type does not say enough
+    takes: str  # what it takes in words, for error messages, where its type does not say enough
+    convert: Callable[[Any], Any]  # reads the value; ValueError("must be ...") where it cannot
 
 
 def about(text: str, **details: Unpack[OptionDetails]) -> dict[str, Any]:
@@ -82,21 +88,14 @@ def in_range(each: Field[Any], value: float) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-def check_values(options: Any) -> None:
-    """Check every option of an object against its choices, and its number, if it is one, against its range.
-
-    Raises:
-        ConfigError: A value is not allowed; the message has the option's name and what is allowed.
-    """
-    for each in option_fields(type(options)):
-        value, choices = getattr(options, each.name), choices_of(type(options), each)
-        if choices and value not in choices:
-            raise ConfigError(f"unknown {each.name} '{value}'; choose one of: {', '.join(choices)}")
-        if isinstance(value, int | float) and not in_range(each, value):
-            raise ConfigError(f"{each.name} must {_describe_range(each)}, not {value:g}")
+def accepts_none(cls: type[Any], each: Field[Any]) -> bool:
+    """Return whether None is a value of a field."""
+    kind = option_types(cls)[each.name]
+    return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
 
 
-def _describe_range(each: Field[Any]) -> str:
+def describe_range(each: Field[Any]) -> str:
+    """Return what a number must do to be in the range of its field, such as ``be at least 1``."""
     low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
     if high is None:
         return f"be at least {low:g}"

@@ -161,9 +161,9 @@ def test_sound_is_cut_or_filled_to_the_picture():
 
 
 def test_bad_options_are_named():
-    with pytest.raises(ConfigError, match="unknown protocol"):
+    with pytest.raises(ConfigError, match="protocols must be among self, cross"):
         EvaluateOptions(protocols=("mirror",))
-    with pytest.raises(ConfigError, match="steps"):
+    with pytest.raises(ConfigError, match="steps must be at least 1, not 0"):
         EvaluateOptions(steps=(0,))
 
 

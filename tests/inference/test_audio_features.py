@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.inference.synthesise.audio_features import FileFeatures, loudness_of, speech_seconds
-from dithead.media.audio import read_audio, write_audio
+from dithead.inference.synthesise.audio_features import FileFeatures, loudness_of
+from dithead.media.audio import audio_seconds, read_audio, write_audio
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.hf_speech import SpeechConfig, SpeechEncoder
 from dithead.models.audio.mel import FLOOR, log_mel, windows
@@ -61,7 +61,7 @@ def test_features_of_a_file_are_those_of_the_whole_wave(tmp_path):
         there = windows(whole, torch.from_numpy(pair).float() * 100, 48)
         assert len(features) < 200
         torch.testing.assert_close(here, there, atol=2e-3, rtol=0)
-    assert speech_seconds(tmp_path / "a.wav") == 2.5
+    assert audio_seconds(tmp_path / "a.wav") == 2.5
     assert loudness_of(tmp_path / "a.wav", mel_encoder()) == speech.level
 
 

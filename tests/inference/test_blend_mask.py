@@ -56,10 +56,13 @@ def test_the_reference_replaces_a_drawing_of_another_person(source, core):
     around *= 1 - core
     reference = np.roll(source, 2, axis=0)
     drawn, shaven = cv2.GaussianBlur(reference, (0, 0), 2), np.full_like(source, 150)
-    assert replace_lost_identity(drawn, reference, source, around) is drawn, "a soft drawing is not another person"
-    assert np.array_equal(replace_lost_identity(shaven, reference, source, around), reference)
+    assert replace_lost_identity(drawn, reference, source, around).mouth is drawn, (
+        "a soft drawing is not another person"
+    )
+    assert np.array_equal(replace_lost_identity(shaven, reference, source, around).mouth, reference)
     partly = np.rint(0.87 * drawn + 0.13 * shaven).astype(np.uint8)
-    mixed = replace_lost_identity(partly, reference, source, around).astype(int)
+    assert replace_lost_identity(shaven, reference, source, around).share == 1
+    mixed = replace_lost_identity(partly, reference, source, around).mouth.astype(int)
     assert 0.1 < np.abs(mixed - partly).mean() / np.abs(reference.astype(int) - partly).mean() < 0.9, (
         "the change is gradual"
     )
@@ -68,7 +71,7 @@ def test_the_reference_replaces_a_drawing_of_another_person(source, core):
 def test_another_head_is_no_better_than_what_was_drawn(source, core):
     turned = np.full_like(source, 90)
     drawn = cv2.GaussianBlur(source, (0, 0), 2)
-    assert replace_lost_identity(drawn, turned, source, 1 - core) is drawn
-    assert replace_lost_identity(turned, turned // 2, source, 1 - core) is turned, (
+    assert replace_lost_identity(drawn, turned, source, 1 - core).mouth is drawn
+    assert replace_lost_identity(turned, turned // 2, source, 1 - core).mouth is turned, (
         "of two that are unlike, the nearer one"
     )

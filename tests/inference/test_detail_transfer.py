@@ -134,12 +134,14 @@ def test_the_reference_replaces_a_smear_on_the_lips_but_not_a_good_drawing() -> 
     good = face()
     smeared = good.copy()
     smeared[80:96, 60:72] = (20, 60, 40)
-    repaired = replace_smeared_lips(smeared, good, CORE)
+    repaired, share = replace_smeared_lips(smeared, good, CORE)
+    assert 0.005 < share < 0.5
     spot = np.s_[83:93, 63:69]
     assert np.abs(repaired[spot].astype(float) - good[spot]).mean() < 10
     assert np.abs(smeared[spot].astype(float) - good[spot]).mean() > 40
     close = np.clip(good + 6.0, 0, 255).astype(np.uint8)
-    assert np.array_equal(replace_smeared_lips(close, good, CORE), close)
+    assert np.array_equal(replace_smeared_lips(close, good, CORE).mouth, close)
+    assert replace_smeared_lips(close, good, CORE).share == 0
     beside = good.copy()
     beside[20:36, 60:72] = 0  # not on the lips
-    assert np.array_equal(replace_smeared_lips(beside, good, CORE)[:50], beside[:50])
+    assert np.array_equal(replace_smeared_lips(beside, good, CORE).mouth[:50], beside[:50])

@@ -32,8 +32,8 @@ def test_no_earlier_mark_is_removed_or_repeated():
         ({}, []),
         ({"other_streams": ("audio",)}, []),
         ({"other_streams": ("audio", "subtitle", "data")}, ["subtitle, data"]),
-        ({"pix_fmt": "yuva420p"}, ["transparency"]),
-        ({"pix_fmt": "rgba", "other_streams": ("subtitle",)}, ["transparency", "subtitle"]),
+        ({"remarks": ("its transparency is left out",)}, ["transparency"]),
+        ({"remarks": ("it is transparent",), "other_streams": ("subtitle",)}, ["transparent", "subtitle"]),
     ],
 )
 def test_what_is_left_out_is_said(more, said):

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from dithead.errors import FaceError
-from dithead.inference.notes import Lengths, length_notes, result_notes
+from dithead.inference.notes import Lengths, drawing_notes, job_notes, length_notes, result_notes
 from dithead.inference.pipeline import generate
-from dithead.inference.result import FrameSpan
+from dithead.inference.result import Drawings, FrameSpan
+from dithead.inference.source.soundtrack import Soundtrack
 from dithead.media.audio import write_audio
 from dithead.media.info import VideoInfo
+from dithead.options import GenerateJob
 
 
 @pytest.mark.parametrize(
@@ -36,16 +38,26 @@ def test_each_difference_in_length_is_said_with_what_was_done(lengths: Lengths, 
     assert length_notes(lengths, fit) == notes
 
 
-def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_noted() -> None:
+def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_noted(tmp_path) -> None:
     analysis = SimpleNamespace(
         faces_missed=12, frames=75, passed_through=[FrameSpan(0, 5, "no face"), FrameSpan(20, 25, "mouth covered")],
-        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)],
+        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)], remarks=["its clock jumps"],
     )  # fmt: skip
-    notes = result_notes(VideoInfo(64, 64, Fraction(25)), analysis, Lengths(3, 3, 3), "bounce", [1, 3])
+    write_audio(tmp_path / "a.wav", np.zeros(16, np.float32), 16000)
+    lengths = {1: 3.0, 3: 5.0}
+    speakers = dict.fromkeys(lengths, tmp_path / "a.wav")
+    sound = Soundtrack(tmp_path / "a.wav", speakers, 3.0, lengths, tmp_path / "a.wav")
+    info = VideoInfo(64, 64, Fraction(25), has_audio=True, other_streams=("audio", "audio", "data"))
+    notes = result_notes(info, analysis, Lengths(3, 3, 3), "bounce", sound)
     assert notes == [
+        "the source's own sound is not heard; --background-sound source keeps it under the speech",
+        "of the source's 2 sound tracks only the first is used",
+        "the last 2.0 s of speaker 3 are cut off",
         "no lips say the speech of speaker 3: the video shows no face 3",
         "12 of 75 source frames pass through unchanged (no face, mouth covered)",
         "3 damaged frames of the source show the last good frame",
+        "the source's other streams are left out: data",
+        "of the source: its clock jumps",
     ]
 
 
@@ -64,3 +76,33 @@ def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, sp
     source = footage(pictures[:3])
     with pytest.raises(FaceError, match=rf"no face 5; the video shows 1 \(dithead faces {source.name}\)"):
         generate(source, speech, tmp_path / "o.mkv", model=talker, face="5")
+
+
+@pytest.mark.parametrize(
+    ("options", "info", "note"),
+    [
+        ({"start": 1.0, "fit": "loop"}, {"still": True},
+         "--start and --fit had no effect: a picture lasts as long as the speech"),
+        ({"end": 9.0}, {}, "the video ends 6.0 s before --end"),
+        ({"face": "left", "speakers": {1: "a.wav"}}, {}, "--face had no effect: --speaker names the faces"),
+        ({"crf": 3, "lossless": True}, {}, "--crf had no effect: --lossless keeps every sample"),
+        ({"background_gain": -9}, {}, "--background-gain had no effect: no --background-sound was given"),
+    ],
+)  # fmt: skip
+def test_an_option_without_effect_is_named(options: dict[str, Any], info: dict[str, Any], note: str) -> None:
+    source = VideoInfo(64, 64, Fraction(25), **info)
+    assert job_notes(GenerateJob("v", "a", "o.mp4", **options), source, 3.0) == [note]
+    assert job_notes(GenerateJob("v", "a", "o.mp4"), source, 3.0) == []
+
+
+def test_pictures_that_stand_in_for_many_drawings_are_a_warning() -> None:
+    drawings = Drawings()
+    for share in [0.0] * 8 + [1.0, 0.6]:
+        drawings.add(share, 0.0)
+    assert (drawings.mouths, drawings.replaced, drawings.mended) == (10, 2, 0)
+    assert drawing_notes(drawings) == []
+    drawings.add(0.1, 0.9)
+    (note,) = drawing_notes(drawings)
+    assert note.startswith("warning: 2 of 11 drawn mouths were replaced by pictures of the source and 1 were mended")
+    assert "--no-detail" in note
+    assert drawings + drawings == Drawings(22, 4, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 import dithead.inference.pipeline as pipeline
 from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.inference.pipeline import generate
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
 from dithead.media.planes import Planes, planes_of
 from dithead.media.video import probe, read_frames
@@ -136,7 +138,7 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
     options = {"model": talker, "reference": reference, "batch": 2, "fit": "silence"}
     generate(source, speech, tmp_path / "whole.mp4", **options)
     drawn: list[int] = []
-    draw = pipeline.MouthSampler.draw
+    draw = MouthSampler.draw
 
     def counted(self, tracklet, crops, times, frames):
         drawn.append(len(crops))
@@ -144,7 +146,7 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
             raise KeyboardInterrupt
         return draw(self, tracklet, crops, times, frames)
 
-    monkeypatch.setattr(pipeline.MouthSampler, "draw", counted)
+    monkeypatch.setattr(MouthSampler, "draw", counted)
     with pytest.raises(KeyboardInterrupt):
         generate(source, speech, output, **options)
     assert not output.exists()
@@ -185,6 +187,31 @@ def test_another_job_does_not_resume_this_one(made, tmp_path, monkeypatch):
     made({"seed": 5, "progress": lambda what, done, total: drawn.append(done) if "mouth" in what else None})
     assert drawn == list(range(1, 13))
     assert not list(tmp_path.glob(".*"))
+
+
+def test_another_model_does_not_resume_what_this_one_drew(footage, pictures, speech, talker, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "SEGMENT", 4)
+    source, output = footage(pictures), tmp_path / "out.mp4"
+    other = copy.deepcopy(talker)
+    other.dit.load_state_dict({name: value * 0.9 for name, value in talker.dit.state_dict().items()})
+    stages: list[str] = []
+
+    def make(model, stop_after=99):
+        def progress(what, done, total):
+            stages.append(what)
+            if what == "drawing mouths" and done > stop_after:
+                raise KeyboardInterrupt
+
+        generate(source, speech, output, model=model, fit="silence", progress=progress)
+
+    with pytest.raises(KeyboardInterrupt):
+        make(talker, stop_after=6)
+    stages.clear()
+    make(other)
+    assert stages.count("finding the face") == len(pictures)  # the calibration is the model's, so it starts over
+    resumed = [plane.arrays[0] for plane in planes(output)]
+    make(other)
+    assert all(np.array_equal(a, b.arrays[0]) for a, b in zip(resumed, planes(output), strict=True))
 
 
 def test_a_locked_output_is_refused(made, tmp_path):

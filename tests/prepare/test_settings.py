@@ -61,15 +61,15 @@ def test_the_command_line_passes_on_only_what_was_given(monkeypatch):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"size": 7}, "size: 7 is out of range; give between 32 and 1024"),
-        ({"size": 65}, "size: 65 is odd"),
-        ({"size": "big"}, "size: 'big' is not a whole number"),
-        ({"fps": 24.5}, "fps: 24.5 is not a whole number"),
-        ({"min_seconds": -1}, "min_seconds: -1 is out of range; give 0 or more"),
-        ({"correct_offset": "yes"}, "correct_offset: 'yes' is not true or false"),
-        ({"workers": 0}, "workers: 0 is out of range"),
-        ({"engine": "spark"}, "engine: 'spark' is unknown; there are local and ray"),
-        ({"val_identities": "bob"}, "val_identities: 'bob' is one text"),
+        ({"size": 7}, "size must lie between 32 and 1024, not 7"),
+        ({"size": 65}, "size must be an even number, not 65"),
+        ({"size": "big"}, "size must be a whole number, not 'big'"),
+        ({"fps": 24.5}, "fps must be a whole number, not 24.5"),
+        ({"min_seconds": -1}, "min_seconds must be at least 0, not -1"),
+        ({"correct_offset": "perhaps"}, "correct_offset must be true or false, not 'perhaps'"),
+        ({"workers": 0}, "workers must be at least 1, not 0"),
+        ({"engine": "spark"}, "unknown engine 'spark'; choose one of: local, ray"),
+        ({"val_identities": 3}, "val_identities must be a list of texts, not 3"),
     ],
 )
 def test_a_wrong_value_is_named_before_anything_is_made(tmp_path, option, message):
@@ -79,7 +79,7 @@ def test_a_wrong_value_is_named_before_anything_is_made(tmp_path, option, messag
 
 
 def test_an_unknown_option_is_a_type_error(tmp_path):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'sizes'"):
+    with pytest.raises(TypeError, match="prepare_dataset has no option 'sizes'; did you mean 'size'"):
         prepare_dataset(tmp_path, tmp_path / "dataset", sizes=3)
     with pytest.raises(TypeError, match="'version'"):
         prepare_dataset(tmp_path, tmp_path / "dataset", version=3)

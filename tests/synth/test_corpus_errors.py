@@ -86,7 +86,7 @@ def test_a_corpus_that_lacks_newer_options_is_resumed(made: Path, head_folder: P
         (["2", "--head-model", "HEAD", "--language", "xx"], "'xx'; there are some in en"),
         (["2", "--head-model", "HEAD", "--without", "hats"], "'hats' can be left out; there are people"),
         (["2", "--head-model", "HEAD", "--speech", "NONE"], "no such folder"),
-        (["2", "--head-model", "HEAD", "--engine", "abacus"], "'abacus' is unknown"),
+        (["2", "--head-model", "HEAD", "--engine", "abacus"], "unknown engine 'abacus'"),
         (["2", "--head-model", "HEAD", "--hard"], "takes no count"),
         (["--head-model", "HEAD", "--hard", "--labels"], "takes no --labels"),
         (["2", "-n", "3", "--head-model", "HEAD"], "how many clips once"),

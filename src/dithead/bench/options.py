@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
-from dithead.option_fields import check_values, option
+from dithead.option_fields import option
+from dithead.option_values import settle
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class BenchOptions:
     )
 
     def __post_init__(self) -> None:
-        check_values(self)
+        settle(self)
         unknown = sorted(set(self.cases) - set(CASE_NAMES))
         if unknown or not self.cases:
             raise ConfigError(f"unknown case {unknown}; choose from {', '.join(CASE_NAMES)}")

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dithead.engine import Engine
+from dithead.device import known_device
 from dithead.errors import ConfigError
-from dithead.option_fields import check_values, option
+from dithead.option_fields import Engine, option
+from dithead.option_values import settle, shown
 
 PROTOCOLS = ("self", "cross", "silent", "mask")
 
@@ -25,7 +26,9 @@ class EvaluateOptions:
     """
 
     steps: Sequence[int] | None = option(
-        None, "Sampling steps, repeatable: a row for each, the first is the headline; else the model's own number."
+        None,
+        "Sampling steps, repeatable: a row for each, the first is the headline; else the model's own number.",
+        minimum=1,
     )
     protocols: Sequence[str] = option(
         PROTOCOLS,
@@ -33,8 +36,8 @@ class EvaluateOptions:
         "else all.",
         flag="--protocol",
     )
-    seed: int = option(0, "Seed of the noise: same seed, same output.")
-    device: str = option("auto", "auto, cpu, cuda or mps.")
+    seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda or mps.", convert=known_device, value="DEVICE")
     weights: Mapping[str, Path | str] | None = option(
         None, "Pretrained networks: lpips=FILE, inception=FILE, face=FILE or syncnet=FILE; repeatable."
     )
@@ -47,9 +50,9 @@ class EvaluateOptions:
     workers: int = option(1, "Clips measured at once.", minimum=1)
 
     def __post_init__(self) -> None:
-        check_values(self)
-        unknown = sorted(set(self.protocols) - set(PROTOCOLS))
-        if unknown or not self.protocols:
-            raise ConfigError(f"unknown protocol {unknown}; choose from {', '.join(PROTOCOLS)}")
-        if self.steps is not None and (not self.steps or min(self.steps) < 1):
-            raise ConfigError(f"steps are {list(self.steps)}; give one positive number or more")
+        settle(self)
+        for name in self.protocols or ("",):
+            if name not in PROTOCOLS:
+                raise ConfigError(f"protocols must be among {', '.join(PROTOCOLS)}, not {shown(name)}")
+        if self.steps is not None and not self.steps:
+            raise ConfigError("steps must be one positive number or more, not none")

@@ -30,6 +30,8 @@ class Patch:
     difference: NDArray[np.float32]  # (h, w, 3), already weighted by the mask
     top: int
     left: int
+    replaced: float = 0.0  # share of the drawing that a picture of the source replaces as a whole
+    mended: float = 0.0  # share of its lips that a picture of the source replaces
 
 
 def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:

@@ -6,7 +6,7 @@ Letters: N frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -45,20 +45,28 @@ class FaceObservation:
     shot: int  # number of the shot, from 0
 
 
-def track_faces(frames: Iterable[RGB], landmarker: FaceLandmarker | None = None) -> Iterator[FaceObservation]:
+def never() -> bool:
+    """Return False: no cut is known of beforehand."""
+    return False
+
+
+def track_faces(
+    frames: Iterable[RGB], landmarker: FaceLandmarker | None = None, new_shot: Callable[[], bool] = never
+) -> Iterator[FaceObservation]:
     """Yield one observation for each frame as it arrives; only one frame is held in memory.
 
     Args:
         frames: Pictures (H, W, 3).
         landmarker: May be shared between videos, as it is reset here; None: one is made and closed.
+        new_shot: Whether the frame taken last is known to begin a shot, however it looks.
     """
     if landmarker is None:
         with FaceLandmarker() as temporary:
-            yield from track_faces(frames, temporary)
+            yield from track_faces(frames, temporary, new_shot)
         return
     tracker, cuts = _MainFace(landmarker), CutDetector()
     for frame in frames:
-        if cuts.is_cut(frame):
+        if cuts.is_cut(frame, forced=new_shot()):
             tracker.restart()
         yield FaceObservation(tracker.step(frame), cuts.shot)
 
@@ -71,18 +79,18 @@ class CutDetector:
         self._last: NDArray[np.float32] | None = None
         self._motion = _INITIAL_MOTION
 
-    def is_cut(self, frame: RGB) -> bool:
-        """Return whether the next frame begins a shot, as the very first one does."""
+    def is_cut(self, frame: RGB, *, forced: bool = False) -> bool:
+        """Return whether the next frame begins a shot, as the very first one does, or as is known (``forced``)."""
         with stage("cuts"):
-            return self._is_cut(frame)
+            return self._is_cut(frame, forced)
 
-    def _is_cut(self, frame: RGB) -> bool:
+    def _is_cut(self, frame: RGB, forced: bool) -> bool:
         small = cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None:
             return True
         change = float(np.abs(small - last).mean())
-        if any(change > max(least, ratio * self._motion) for least, ratio in CUT_THRESHOLDS):
+        if forced or any(change > max(least, ratio * self._motion) for least, ratio in CUT_THRESHOLDS):
             self.shot, self._motion = self.shot + 1, _INITIAL_MOTION
             return True
         self._motion += _MOTION_RATE * (change - self._motion)

@@ -10,13 +10,15 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dithead.engine import Engine, map_tasks
+from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DitheadError
 from dithead.hub import DEFAULT_MODEL, resolve_model
+from dithead.inference.background_model import load_talker
 from dithead.inference.job_list import job_of, read_jobs
-from dithead.inference.pipeline import generate, load_talker
+from dithead.inference.pipeline import generate
 from dithead.inference.result import GenerateResult
 from dithead.media.files import printable
+from dithead.option_fields import Engine
 from dithead.options import Progress, StrPath, silent
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dithead.errors import ConfigError
 from dithead.media.files import printable
-from dithead.option_fields import choices_of, option_fields, value_types
+from dithead.option_fields import option_fields
 from dithead.options import GenerateJob, GenerateOptions
 
 REQUIRED = ("video", "audio", "output")
@@ -19,7 +19,6 @@ SHARED = ("model", "device")
 """Options that hold for a whole list, because the model is loaded once."""
 OPTIONS = tuple(each.name for each in option_fields(GenerateOptions) if each.name not in SHARED)
 """Options of ``generate`` that a row may set."""
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
@@ -87,29 +86,10 @@ def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
         raise ConfigError(f"{wrong[0]} must be the name of a file, not {row[wrong[0]]!r}")
     if unknown := sorted(str(name) for name in row.keys() - set(OPTIONS) - set(REQUIRED)):
         raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*REQUIRED, *OPTIONS))}")
-    return GenerateJob(**{name: _typed(name, value) for name, value in row.items() if value is not None}, **shared)
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A cell's value in the type of its option."""
-    if name in REQUIRED:
-        return value
-    if name == "speakers":
-        return value if isinstance(value, dict) else read_speakers(value)
-    kind = _type_of(name)
-    try:
-        return _TRUTH[str(value).strip().lower()] if kind is bool else kind(value)
-    except (KeyError, TypeError, ValueError):
-        raise ConfigError(f"{name} must be of type {kind.__name__}, not {value!r}") from None
-
-
-def _type_of(name: str) -> type:
-    """The plain type of an option: without None, and text for one of several choices."""
-    each = next(each for each in option_fields(GenerateJob) if each.name == name)
-    if choices_of(GenerateJob, each):
-        return str
-    plain: type = value_types(GenerateJob, each)[0]
-    return plain
+    values = {name: value for name, value in row.items() if value is not None}
+    if isinstance(values.get("speakers"), str | PathLike):
+        values["speakers"] = read_speakers(values["speakers"])
+    return GenerateJob(**values, **shared)
 
 
 def _text(path: Path) -> str:

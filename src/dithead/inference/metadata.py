@@ -16,9 +16,7 @@ def kept_metadata(info: VideoInfo) -> dict[str, str]:
 
 def omitted_notes(info: VideoInfo) -> list[str]:
     """Return one sentence for each part of the source that the output omits."""
-    notes = []
-    if "yuva" in info.pix_fmt or info.pix_fmt in ("rgba", "bgra", "argb", "abgr", "ya8"):
-        notes.append("the source's transparency is left out")
+    notes = [f"of the source: {remark}" for remark in info.remarks]
     others = [kind for kind in info.other_streams if kind != "audio"]
     if others:
         notes.append(f"the source's other streams are left out: {', '.join(others)}")

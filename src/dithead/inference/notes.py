@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.metadata import omitted_notes
+from dithead.inference.result import Drawings
+from dithead.inference.source.soundtrack import Soundtrack
 from dithead.media.info import VideoInfo
-from dithead.options import Fit
+from dithead.option_fields import option_fields
+from dithead.options import Fit, GenerateJob
 
 _NOTICEABLE = 0.05  # seconds: a difference in length that nobody hears or sees is not worth a note (our choice)
+TOO_MANY = 0.2
+"""Share of replaced and mended mouths above which a result says more about the source than about the model."""
+_UNUSED_FOR_PICTURES = ("start", "end", "fit")
+"""Options that mean nothing where the video is a picture, which lasts as long as the speech."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +29,7 @@ class Lengths:
     output: float
 
 
-def result_notes(
-    info: VideoInfo, analysis: VideoAnalysis, lengths: Lengths, fit: Fit, speakers: Iterable[int]
-) -> list[str]:
+def result_notes(info: VideoInfo, analysis: VideoAnalysis, lengths: Lengths, fit: Fit, sound: Soundtrack) -> list[str]:
     """Collect the notes of one finished job.
 
     Args:
@@ -32,18 +37,18 @@ def result_notes(
         analysis: What the first pass found.
         lengths: Of speech, video and output.
         fit: What was done where speech and video differ in length.
-        speakers: Numbers of the faces that have speech of their own.
+        sound: Whose speech moves which lips, and what is heard.
 
     Returns:
         One sentence for each part of the input that the output lacks or shows otherwise.
     """
-    notes = [*length_notes(lengths, fit), *speaker_notes(analysis, speakers)]
+    notes = [*length_notes(lengths, fit), *sound_notes(info, lengths, sound), *speaker_notes(analysis, sound.speakers)]
     if missed := analysis.faces_missed:
         reasons = ", ".join(dict.fromkeys(span.reason for span in analysis.passed_through))
         notes.append(f"{missed} of {analysis.frames} source frames pass through unchanged ({reasons})")
     if damaged := sum(span.last - span.first + 1 for span in analysis.damaged):
         notes.append(f"{damaged} damaged frames of the source show the last good frame")
-    return notes + omitted_notes(info)
+    return notes + omitted_notes(info) + [f"of the source: {remark}" for remark in analysis.remarks]
 
 
 def length_notes(lengths: Lengths, fit: Fit) -> list[str]:
@@ -63,8 +68,57 @@ def length_notes(lengths: Lengths, fit: Fit) -> list[str]:
     return notes
 
 
+def sound_notes(info: VideoInfo, lengths: Lengths, sound: Soundtrack) -> list[str]:
+    """Say which sound is not heard: the source's own, further tracks, and speech that is longer than the rest."""
+    notes = []
+    if info.has_audio and not sound.source_sound_kept:
+        notes.append("the source's own sound is not heard; --background-sound source keeps it under the speech")
+    if (tracks := info.other_streams.count("audio")) > 1:
+        notes.append(f"of the source's {tracks} sound tracks only the first is used")
+    for number, seconds in sound.speaker_seconds.items():
+        if lengths.output >= sound.seconds - _NOTICEABLE and seconds - lengths.output > _NOTICEABLE:
+            notes.append(f"the last {seconds - lengths.output:.1f} s of speaker {number} are cut off")
+    return notes + sound.notes()
+
+
 def speaker_notes(analysis: VideoAnalysis, speakers: Iterable[int]) -> list[str]:
     """Name the speakers whose face the video never shows, so that nobody's lips say their speech."""
     seen = {tracklet.face for tracklet in analysis.tracklets}
     missing = sorted(set(speakers) - seen)
     return [f"no lips say the speech of speaker {number}: the video shows no face {number}" for number in missing]
+
+
+def job_notes(job: GenerateJob, info: VideoInfo, video_seconds: float) -> list[str]:
+    """Name the options that had no effect, because another option or the kind of the source overrules them."""
+    usual = {each.name: each.default for each in option_fields(GenerateJob)}
+    changed = {name for name, value in usual.items() if getattr(job, name) != value}
+    notes = []
+    if info.still and (unused := [name for name in _UNUSED_FOR_PICTURES if name in changed]):
+        notes.append(f"{_flags(unused)} had no effect: a picture lasts as long as the speech")
+    if (
+        not info.still
+        and job.end is not None
+        and job.end - job.start - video_seconds > max(_NOTICEABLE, float(1 / info.fps))
+    ):
+        notes.append(f"the video ends {job.end - job.start - video_seconds:.1f} s before --end")
+    if job.speakers and "face" in changed:
+        notes.append("--face had no effect: --speaker names the faces")
+    if job.lossless and "crf" in changed:
+        notes.append("--crf had no effect: --lossless keeps every sample")
+    if job.background_sound is None and "background_gain" in changed:
+        notes.append("--background-gain had no effect: no --background-sound was given")
+    return notes
+
+
+def drawing_notes(drawings: Drawings) -> list[str]:
+    """Warn where pictures of the source stand in for more drawings than can be called rare."""
+    if drawings.share <= TOO_MANY:
+        return []
+    return [
+        f"warning: {drawings.replaced} of {drawings.mouths} drawn mouths were replaced by pictures of the source and "
+        f"{drawings.mended} were mended; what you see is not what the model draws (--no-detail shows that)"
+    ]
+
+
+def _flags(names: Iterable[str]) -> str:
+    return " and ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -10,45 +10,51 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, count, islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec
 
-from dithead.device import pick_device
-from dithead.errors import FaceError, OutputError
+from dithead.errors import FaceError, OutputError, UnknownOptionError
 from dithead.inference.analyse.face_sheet import shots_with_faces
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
-from dithead.inference.compose.second_pass import Sampler, draw_frames
+from dithead.inference.background_model import BackgroundModel
+from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.metadata import kept_metadata
-from dithead.inference.notes import Lengths, result_notes
-from dithead.inference.result import GenerateResult
-from dithead.inference.resume import WorkFolder, job_key
+from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
+from dithead.inference.progress import progress_of
+from dithead.inference.result import Drawings, GenerateResult
+from dithead.inference.resume import WorkFolder, job_key, model_key
+from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
-from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
-from dithead.inference.synthesise.audio_features import FileFeatures, speech_seconds
-from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
-from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
-from dithead.inference.synthesise.sampler import MouthSampler
-from dithead.media.audio import probe_audio
+from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
+from dithead.media.clock import REMARK as JUMPED
+from dithead.media.contact_sheet import require_picture_name, write_sheet
 from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
 from dithead.media.files import muxer_for, printable, require_writable
+from dithead.media.picture import parse_colour
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.media.video import VideoFrame, probe
 from dithead.option_fields import describe_options
-from dithead.options import GenerateJob, Progress, StrPath
+from dithead.option_values import make_options
+from dithead.options import GenerateJob, Progress
 from dithead.stages import stage
 
 if TYPE_CHECKING:
+    from dithead.inference.compose.second_pass import Sampler
     from dithead.models.talking_head import TalkingHead
 
 P = ParamSpec("P")
-SEGMENT = 250
-"""Output frames that a crash can cost at most (our choice)."""
+FILES = ("video", "audio", "output")
+"""Arguments of ``generate`` that may be given without their names."""
+SEGMENT = 50
+"""Output frames that an interruption can cost at most, two seconds of most videos (our choice)."""
 _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
 
 
@@ -60,7 +66,10 @@ def _takes_a_job(
     def decorate(run: Callable[[GenerateJob], GenerateResult]) -> Callable[P, GenerateResult]:
         @functools.wraps(run)
         def call(*args: P.args, **kwargs: P.kwargs) -> GenerateResult:
-            return run(build(*args, **kwargs))
+            named = dict(zip(FILES, args, strict=False)) | kwargs
+            if len(args) > len(FILES) or len(named) < len(args) + len(kwargs):
+                raise UnknownOptionError(f"{run.__name__} takes {', '.join(FILES)} once; give options by their names")
+            return run(make_options(GenerateJob, run.__name__, **named))
 
         call.__signature__ = inspect.signature(build).replace(  # type: ignore[attr-defined]
             return_annotation="GenerateResult"
@@ -78,15 +87,17 @@ def generate(job: GenerateJob) -> GenerateResult:
     The output has the video's frames, one for one, with their size, colours and time stamps; its sound is ``audio``.
     Frames without a usable face pass through unchanged. After an interruption the same call goes on where it stopped.
 
-    Example:
+    Examples:
         dithead.generate("face.mp4", "speech.wav", "out.mp4", face="left", crf=16)
+        dithead.generate("meeting.mp4", output="out.mp4", speakers={1: "anna.wav", 2: "ben.wav"}, progress=True)
 
     Args:
         video: A video, or a picture, of the person.
-        audio: The speech: an audio file, or a video's sound.
-        output: Where the new video goes: .mp4, .mov, .mkv or .webm.
+        audio: The speech: an audio file, or a video's sound. With ``speakers`` it may be left out.
+        output: Where the new video goes: .mp4, .m4v, .mov or .mkv.
         OPTIONS
-        progress: Called with what is being done, the steps done and the steps in all.
+        progress: True shows progress bars on stderr. A function is called with what is being done, the steps done and
+            the steps in all (None where unknown).
 
     Returns:
         The output's path, its frames, and what passed through unchanged or was left out.
@@ -98,49 +109,44 @@ def generate(job: GenerateJob) -> GenerateResult:
         OutputError: The output cannot be written; an existing one is only replaced by a finished one.
         ConfigError: An option is unknown or out of range.
     """
-    prepared = _Prepared(job)
-    talker = load_talker(job.model, job.device)
-    begun = time.perf_counter()
-    with WorkFolder(Path(job.output), job_key(job, talker)) as work:
-        analysis = _analyse(prepared, talker, work)
-        tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
-    return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
-
-
-def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHead:
-    """Load a model.
-
-    Args:
-        model: A shipped name, a model folder or a hub id; a loaded model is returned as it is.
-        device: auto, cpu, cuda or mps.
-    """
-    if not isinstance(model, str | PathLike):
-        return model
-    with stage("load model"):
-        from dithead.checkpoint import load_model
-
-        return load_model(str(model), device=pick_device(device))
+    with progress_of(job.progress) as progress:
+        prepared = _Prepared(job, progress)
+        announce(progress, prepared.clip, prepared.sound.seconds, job)
+        begun = time.perf_counter()
+        model = BackgroundModel(job.model, job.device)
+        with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
+            analysis = _analyse(prepared, model, work)
+            talker = model.talker()
+            tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+        result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
+    remember_speed(prepared.clip, job, result)
+    if job.sheet is not None:
+        rows = [("source", job.video), (f"output: {result.drawings.summary()}", job.output)]
+        write_sheet(rows, job.sheet)
+    return result
 
 
 class _Prepared:
     """A job whose inputs were checked and whose output can be written. Raises what ``generate`` does."""
 
-    def __init__(self, job: GenerateJob) -> None:
+    def __init__(self, job: GenerateJob, progress: Progress) -> None:
+        self.job, self.progress = job, progress
         info = probe(job.video)
-        self.job = job
-        self.speech_seconds = speech_seconds(Path(job.audio))
+        background = parse_colour(job.background)
+        self.sound = Soundtrack.of_job(job, info)
         if info.still:
             self.clip: SourceClip = StillClip(
-                Path(job.video), still_video(info), seconds=self.speech_seconds, idle=job.idle
+                Path(job.video), still_video(info), background=background, seconds=self.sound.seconds, idle=job.idle
             )
         else:
-            self.clip = SourceClip(Path(job.video), info, job.start, job.end)
+            self.clip = SourceClip(Path(job.video), info, job.start, job.end, background)
         self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
-        _check_output(Path(job.output), self.clip.path, Path(job.audio))
-        self.speakers = {number: Path(path) for number, path in (job.speakers or {}).items()}
-        for path in self.speakers.values():
-            probe_audio(path)
-        choice = FaceChoice("numbers", frozenset(self.speakers)) if self.speakers else FaceChoice.parse(job.face)
+        inputs = [self.clip.path, self.sound.speech, *self.sound.speakers.values()]
+        _check_output(Path(job.output), *inputs)
+        if job.sheet is not None:
+            require_picture_name(Path(job.sheet))
+        speakers = frozenset(self.sound.speakers)
+        choice = FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
         self.choice: FaceChoice | None = choice
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
@@ -154,22 +160,40 @@ def _check_output(output: Path, *inputs: Path) -> None:
     require_writable(output)
 
 
-def _analyse(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> VideoAnalysis:
-    """The first pass, or what an interrupted call has kept of it."""
+def _analyse(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> VideoAnalysis:
+    """The first pass, or what an interrupted call with the same model has kept of it."""
+    if work.has_analysis():
+        work.keep_only_from(model_key(model.talker()))
     if (known := work.load_analysis()) is not None:
         return known
+    analysis = _first_pass(prepared, model, work)
+    talker = model.talker()
+    work.keep_only_from(model_key(talker))
+    from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
+
+    calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
+    work.save_analysis(analysis)
+    return analysis
+
+
+def _first_pass(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> VideoAnalysis:
+    """Find the faces, while the model is being loaded."""
     job, clip = prepared.job, prepared.clip
-    frames = _counted(clip.frames(), "finding the face", clip.info.frames, job.progress)
-    settings = AnalysisSettings(talker.size, talker.config.mask, prepared.choice)
+    frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
+    settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
     try:
         with OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None
-            analysis = analyse_video(frames, settings, detector=used, store=work.new_store())
+            return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:
         raise _explained(error, prepared) from None
-    calibrate_tracklets(analysis, talker, clip, work.features("own"))
-    work.save_analysis(analysis)
-    return analysis
+
+
+def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iterator[VideoFrame]:
+    """The frames, until loading the model fails."""
+    for frame in frames:
+        model.check()
+        yield frame
 
 
 def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
@@ -184,8 +208,13 @@ def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:
+    # Imported here because they import torch, which the first pass does not wait for.
+    from dithead.inference.synthesise.audio_features import FileFeatures
+    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+    from dithead.inference.synthesise.sampler import MouthSampler
+
     job = prepared.job
-    tracks = [(None, Path(job.audio)), *prepared.speakers.items()]
+    tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
     features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}
     sampler = MouthSampler(talker, features, seed=job.seed, steps=job.steps, reference=job.reference)
     return FrameInterpolator(sampler) if job.interpolate else sampler
@@ -193,9 +222,10 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
 
 def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work: WorkFolder) -> _Tally:
     """Draw and encode all segments that are not there yet, then join them; returns the count of frames."""
-    job, clip, encoding = prepared.job, prepared.clip, prepared.encoding
-    tally = _Tally(analysis.frames, job.progress)
-    timeline = tally.counted(schedule(clip, analysis.stamps, job.fit, prepared.speech_seconds))
+    job, encoding, seconds = prepared.job, prepared.encoding, prepared.sound.seconds
+    clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
+    tally = _Tally(scheduled_frames(clip, analysis.stamps, job.fit, seconds), prepared.progress)
+    timeline = tally.counted(schedule(clip, analysis.stamps, job.fit, seconds))
     for number in count():
         part = islice(timeline, SEGMENT)
         if work.segment(number).exists():
@@ -203,25 +233,42 @@ def _write(prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, work:
                 pass
             sampler.load_state(work.state(number))
         elif (first := next(part, None)) is not None:
-            drawn = _draw_segment(chain([first], part), prepared, analysis, sampler, work.state(number))
+            drawn = _draw_segment(chain([first], part), prepared, analysis, _Segment(work, number, sampler))
             write_segment(work.segment(number), drawn, encoding)
         if tally.frames < (number + 1) * SEGMENT:
             break
     end = tally.end(encoding.time_base, clip.info.fps)
     metadata = kept_metadata(clip.info)
     with stage("join"):
-        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=Path(job.audio), metadata=metadata)
+        sound = prepared.sound.heard
+        join_segments(work.segments(), Path(job.output), encoding, end=end, audio=sound, metadata=metadata)
+    tally.drawings = work.drawings()
     return tally
 
 
 def _draw_segment(
-    timeline: Iterable[ScheduledFrame], prepared: _Prepared, analysis: VideoAnalysis, sampler: Sampler, state: Path
+    timeline: Iterable[ScheduledFrame], prepared: _Prepared, analysis: VideoAnalysis, segment: _Segment
 ) -> Iterator[tuple[Planes, int]]:
     """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
-    pix_fmt, detail = prepared.encoding.pix_fmt, prepared.job.detail
-    for item, planes in draw_frames(timeline, analysis, sampler, pix_fmt, prepared.batch, detail=detail):
+    pix_fmt, detail, drawings, frames = prepared.encoding.pix_fmt, prepared.job.detail, Drawings(), 0
+    drawn = draw_frames(timeline, analysis, segment.sampler, pix_fmt, prepared.batch, detail=detail, drawings=drawings)
+    for item, planes in drawn:
+        frames += 1
         yield planes, item.pts
-    sampler.save_state(state)
+    segment.keep(frames, drawings)
+
+
+class _Segment(NamedTuple):
+    """A segment that is being drawn: where its state goes when it is done."""
+
+    work: WorkFolder
+    number: int
+    sampler: Sampler
+
+    def keep(self, frames: int, drawings: Drawings) -> None:
+        """Write what the next segment depends on, and what was drawn in this one."""
+        self.sampler.save_state(self.work.state(self.number))
+        self.work.save_drawings(self.number, frames, drawings)
 
 
 def _result(
@@ -229,7 +276,7 @@ def _result(
 ) -> GenerateResult:
     job, info = prepared.job, prepared.clip.info
     video = float(analysis.stamps[-1] * prepared.encoding.time_base + 1 / info.fps)
-    lengths = Lengths(prepared.speech_seconds, video, float(tally.end(prepared.encoding.time_base, info.fps)))
+    lengths = Lengths(prepared.sound.seconds, video, float(tally.end(prepared.encoding.time_base, info.fps)))
     return GenerateResult(
         output=Path(job.output),
         frames=tally.frames,
@@ -241,7 +288,12 @@ def _result(
         seed=job.seed,
         passed_through=analysis.passed_through,
         damaged=analysis.damaged,
-        notes=result_notes(info, analysis, lengths, job.fit, prepared.speakers),
+        drawings=tally.drawings,
+        notes=[
+            *drawing_notes(tally.drawings),
+            *result_notes(info, analysis, lengths, job.fit, prepared.sound),
+            *job_notes(job, info, video),
+        ],
     )
 
 
@@ -251,6 +303,7 @@ class _Tally:
     def __init__(self, expected: int, progress: Progress) -> None:
         self.expected, self.progress = expected, progress
         self.frames, self.last = 0, 0
+        self.drawings = Drawings()
 
     def end(self, time_base: Fraction, fps: Fraction) -> Fraction:
         """Seconds at which the last frame counted ends."""

@@ -16,6 +16,41 @@ class FrameSpan:
     reason: str
 
 
+REPLACED, MENDED = 0.5, 0.15
+"""Shares of a drawing, and of its lips, from which it counts as replaced and as mended (our choice, see the log)."""
+
+
+@dataclass
+class Drawings:
+    """How many mouths were drawn, and how many of them are not, or not wholly, what the model drew.
+
+    Where a drawing shows another person or smeared lips, a picture of the source stands in for it. A model that draws
+    nothing useful would otherwise seem to work.
+    """
+
+    mouths: int = 0  # one for each face in each frame
+    replaced: int = 0  # a picture of the source stands in for the drawing
+    mended: int = 0  # part of the lips comes from a picture of the source
+
+    def add(self, replaced: float, mended: float) -> None:
+        """Count one mouth by the share of it that was replaced, and the share of its lips that was mended."""
+        self.mouths += 1
+        self.replaced += replaced >= REPLACED
+        self.mended += replaced < REPLACED and mended >= MENDED
+
+    def __add__(self, other: Drawings) -> Drawings:
+        return Drawings(self.mouths + other.mouths, self.replaced + other.replaced, self.mended + other.mended)
+
+    @property
+    def share(self) -> float:
+        """Which share of the mouths was replaced or mended."""
+        return (self.replaced + self.mended) / self.mouths if self.mouths else 0.0
+
+    def summary(self) -> str:
+        """Say it in a few words, such as for the label of a contact sheet."""
+        return f"{self.mouths} mouths drawn, {self.replaced} of them replaced, {self.mended} mended"
+
+
 @dataclass(frozen=True)
 class GenerateResult:
     """The output file and how it was made. ``seconds`` is wall time; the clip lasts ``frames / fps``."""
@@ -24,12 +59,13 @@ class GenerateResult:
     frames: int
     fps: float
     seconds: float
-    frames_per_second: float  # frames / seconds, all included but loading the model
+    frames_per_second: float  # frames / seconds; of loading the model, only what the first pass waits for counts
     faces_missed: int  # frames that passed through unchanged
     model: str
     seed: int
     passed_through: list[FrameSpan] = field(default_factory=list)
     damaged: list[FrameSpan] = field(default_factory=list)  # frames that could not be read
+    drawings: Drawings = field(default_factory=Drawings)
     notes: list[str] = field(default_factory=list)  # what of the input the output lacks, see ``notes``
 
     def to_json(self) -> str:

@@ -11,49 +11,65 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-
-import torch
 
 from dithead.errors import OutputError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
+from dithead.inference.result import Drawings
 from dithead.media.files import printable
 from dithead.option_fields import option_fields
-from dithead.options import GenerateJob
+from dithead.options import SOURCE, GenerateJob
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-_JOB, _ANALYSIS, _IMAGES, _LOCK = "job.json", "analysis.npz", "references.png", "lock"
+_JOB, _MODEL, _ANALYSIS, _IMAGES, _LOCK = "job.json", "model.json", "analysis.npz", "references.png", "lock"
 _OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the analysis and the pictures
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def job_key(job: GenerateJob, talker: TalkingHead) -> dict[str, Any]:
-    """Collect everything that decides the output's bytes as JSON values, so that only the very same job is resumed.
+def job_key(job: GenerateJob, crop: tuple[int, str]) -> dict[str, Any]:
+    """Collect everything but the model that decides the output's bytes as JSON values.
 
-    Every option is part of it. The model counts by its weights and settings, files by their place, size and time.
+    Only the very same job is resumed. Every option is part of the key, files count by their place, size and time.
+
+    Args:
+        job: The job.
+        crop: Side and mask of the crops that the first pass stores.
     """
     options = {each.name: _plain(getattr(job, each.name)) for each in option_fields(type(job)) if each.name != "model"}
+    return {"options": options, "crop": list(crop), **job_inputs(job), "note": synthetic_note()}
+
+
+def job_inputs(job: GenerateJob) -> dict[str, Any]:
+    """Return which files a job reads, and their sizes and times, as JSON values."""
+    inputs = {"video": Path(job.video)} | ({} if job.audio is None else {"audio": Path(job.audio)})
+    background = [] if job.background_sound in (None, SOURCE) else [Path(str(job.background_sound))]
+    paths = (*inputs.values(), *map(Path, (job.speakers or {}).values()), *background)
+    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+    return {"inputs": {name: str(path.resolve()) for name, path in inputs.items()}, "files": files}
+
+
+def model_key(talker: TalkingHead) -> dict[str, str]:
+    """Collect what decides the output's bytes about a model: its weights, its settings, and where it runs."""
+    import torch
+
     digest = hashlib.sha256()
     for tensor in talker.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    model = {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
-    paths = (Path(job.video), Path(job.audio), *map(Path, (job.speakers or {}).values()))
-    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
-    inputs = {"video": _plain(Path(job.video)), "audio": _plain(Path(job.audio))}
-    return {"options": options, "model": model, "inputs": inputs, "files": files, "note": synthetic_note()}
+    return {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
 
 
 class WorkFolder:
-    """Context manager around one job; ``key`` is everything that decides the output's bytes (``job_key``)."""
+    """Context manager around one job, whose ``job_key`` is ``key``; ``keep_only_from`` must be told its model."""
 
     def __init__(self, output: Path, key: dict[str, Any]) -> None:
         self.output, self.key = output, key
@@ -75,7 +91,9 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not (_resumable(error) and self.segments()):
+        if _resumable(error) and error is not None and (kept := self.kept()):
+            error.add_note(kept)
+        else:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
         if error is not None and _no_room(error):
@@ -83,6 +101,14 @@ class WorkFolder:
                 f"{printable(self.output)}: the disk is full; free some space and run the same command again, "
                 "it goes on where it stopped"
             ) from None
+
+    def kept(self) -> str:
+        """Say what an interrupted job leaves for the next call; empty where that is nothing."""
+        if not (self.folder / _ANALYSIS).exists():
+            return ""
+        frames = sum(kept["frames"] for kept in self._segment_records())
+        what = f"the analysis of the video and {frames} drawn frames are" if frames else "the analysis of the video is"
+        return f"{printable(self.output)}: {what} kept"
 
     def segment(self, number: int) -> Path:
         """Return the file of one segment's packets, which need not exist yet."""
@@ -92,6 +118,21 @@ class WorkFolder:
         """Return the file of the sampler's state after one segment, which need not exist yet."""
         return self.folder / f"{number:06d}.npz"
 
+    def save_drawings(self, number: int, frames: int, drawings: Drawings) -> None:
+        """Write how many frames one segment has, and what was drawn in them."""
+        path = self.folder / f"{number:06d}.json"
+        path.write_text(json.dumps({"frames": frames, "drawings": asdict(drawings)}), "utf-8")
+
+    def drawings(self) -> Drawings:
+        """Return what was drawn in all finished segments."""
+        found = (Drawings(**kept["drawings"]) for kept in self._segment_records())
+        return sum(found, Drawings())
+
+    def _segment_records(self) -> Iterator[dict[str, Any]]:
+        """What ``save_drawings`` wrote of each segment that is complete."""
+        for segment in self.segments():
+            yield json.loads(segment.with_suffix(".json").read_text("utf-8"))
+
     def features(self, track: int | str) -> Path:
         """Return the file for the features of one speech track; every call computes them anew."""
         return self.folder / f"voice{track}.mel"
@@ -99,6 +140,19 @@ class WorkFolder:
     def segments(self) -> list[Path]:
         """List the finished segments in order."""
         return sorted(self.folder.glob("*.segment"))
+
+    def has_analysis(self) -> bool:
+        """Return whether an interrupted call has left an analysis, of whichever model."""
+        return (self.folder / _ANALYSIS).exists()
+
+    def keep_only_from(self, key: dict[str, str]) -> None:
+        """Remove the analysis and the segments unless they were made by the model with this ``model_key``."""
+        path, text = self.folder / _MODEL, json.dumps(key, sort_keys=True, indent=1)
+        if path.exists() and path.read_text("utf-8") == text:
+            return
+        for old in [path, self.folder / _ANALYSIS, *self._parts()]:
+            old.unlink(missing_ok=True)
+        path.write_text(text, "utf-8")
 
     def load_analysis(self) -> VideoAnalysis | None:
         """Read the analysis of an interrupted call; None where there is none."""
@@ -119,10 +173,14 @@ class WorkFolder:
         text = json.dumps(self.key, sort_keys=True, indent=1)
         if path.exists() and path.read_text("utf-8") == text:
             return
-        known = [path, *(self.folder / name for name in (_ANALYSIS, _IMAGES, *_OLD)), *self.segments()]
-        for old in [*known, *self.folder.glob("[0-9]*.npz"), *self.folder.glob("voice*.mel")]:
+        known = (self.folder / name for name in (_JOB, _MODEL, _ANALYSIS, _IMAGES, *_OLD))
+        for old in [*known, *self._parts(), *self.folder.glob("voice*.mel")]:
             old.unlink(missing_ok=True)
         path.write_text(text, "utf-8")
+
+    def _parts(self) -> list[Path]:
+        """The finished segments, the states between them, and what was drawn in each."""
+        return [*self.segments(), *self.folder.glob("[0-9]*.npz"), *self.folder.glob("[0-9]*.json")]
 
 
 def _plain(value: Any) -> Any:

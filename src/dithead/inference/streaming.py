@@ -22,8 +22,8 @@ from dithead.errors import ConfigError
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import draw_frames
-from dithead.inference.pipeline import load_talker
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
@@ -32,6 +32,7 @@ from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
+from dithead.option_values import make_options
 from dithead.options import SamplingOptions, StrPath
 from dithead.types import RGB, Wave
 
@@ -69,7 +70,7 @@ class LiveHead:
             ModelError: The model is missing or damaged.
             ConfigError: An option is unknown or out of range, or the model needs the whole speech at once.
         """
-        self.options = SamplingOptions(**options)
+        self.options = make_options(SamplingOptions, "LiveHead", **options)
         info = probe(video)
         self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(self.options.model, self.options.device)

@@ -6,7 +6,7 @@ count. Channels of any layout are averaged, and the resampler is flushed at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import MediaError, OutputError
+from dithead.limits import require_seconds, require_sound
+from dithead.media.clock import ClockJumps
 from dithead.media.files import create_media, open_media, printable, replacing
 from dithead.media.video import first_frame_time
+from dithead.stages import stage
 from dithead.types import Wave
 
 _RAW_FORMATS = ("aac", "mp3", "ac3", "eac3")
@@ -27,6 +30,9 @@ _PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "s64p": "<i8", "fltp": "<f
 _STAMP_TOLERANCE = 0.04
 """Seconds that a time stamp may be off before samples are moved: containers round time stamps. Our choice."""
 _FLAC_FRAME = 4096  # samples
+_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1")  # by the number of channels
+_NAMED_LAYOUTS = (*_LAYOUTS, "3.0", "3.0(back)", "quad", "5.0(side)", "5.1(side)")
+"""Layouts that FFmpeg's AAC encoder takes; files often name none, such as "1 channels"."""
 
 
 def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
@@ -49,6 +55,23 @@ def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
     return wave
 
 
+def audio_seconds(path: Path, rate: int = 16000) -> float:
+    """Measure the length of the first audio track in seconds, by decoding it in constant memory.
+
+    Args:
+        path: Audio file, or a video with sound.
+        rate: Sample rate in hertz at which it is decoded.
+
+    Raises:
+        MediaError: The file has no sound that can be read, or no sample of it.
+    """
+    with stage("speech length"):
+        count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
+    if not count:
+        raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
+    return count / rate
+
+
 def probe_audio(path: Path) -> tuple[int, int]:
     """Return (sample rate, channels) of the first audio track; MediaError if there is none."""
     with open_media(path) as media:
@@ -56,13 +79,37 @@ def probe_audio(path: Path) -> tuple[int, int]:
         return int(stream.rate), int(stream.channels)
 
 
+def layout_name(path: Path) -> str:
+    """Return the channels as which the first audio track is written, by FFmpeg's name: ``mono``, ``5.1(side)``.
+
+    They are its own, but for more than six, which PyAV cannot pass on: those become stereo.
+    """
+    with open_media(path) as media:
+        stream = _audio_stream(media, path)
+        name = str(stream.layout.name)
+        return name if name in _NAMED_LAYOUTS else default_layout(int(stream.channels) or 1)
+
+
+def most_channels(layouts: Sequence[str]) -> str:
+    """Return the one of several layouts that has most channels."""
+    return max(layouts, key=lambda name: int(av.AudioLayout(name).nb_channels))
+
+
+def default_layout(channels: int) -> str:
+    """Return FFmpeg's usual layout of so many channels; stereo for more than six."""
+    return _LAYOUTS[channels - 1] if channels <= len(_LAYOUTS) else "stereo"
+
+
 def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
     """Yield blocks (n, channels) at ``rate`` hertz that follow one another from time zero; silence fills gaps."""
-    origin = _origin(path)
+    origin, seconds = _origin(path), 0.0
     with open_media(path) as media:
         stream = _audio_stream(media, path)
         timeline = _Timeline(rate, channels, origin, raw=media.format.name in _RAW_FORMATS)
-        yield from timeline.blocks(_frames(media, stream, path))
+        for block in timeline.blocks(_frames(media, stream, path)):
+            seconds += len(block) / rate
+            require_seconds(printable(path), seconds)
+            yield block
 
 
 def _audio_stream(media: Any, path: Path) -> Any:
@@ -86,6 +133,7 @@ def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:
             continue
         for frame in frames:
             decoded += 1
+            require_sound(printable(path), frame.sample_rate, frame.layout.nb_channels)
             yield frame
     if not decoded:
         raise MediaError(f"{printable(path)}: no audio could be decoded; record or export it again")
@@ -96,7 +144,7 @@ class _Timeline:
 
     Args:
         rate: Sample rate of the output in hertz.
-        channels: Channels of the output, 1 or 2.
+        channels: Channels of the output, 1 to 6.
         origin: Time zero in the container's clock, in seconds; None: the first sample.
         raw: The format has no time stamps of its own; they mean nothing once the sample rate has changed.
     """
@@ -110,6 +158,7 @@ class _Timeline:
         self.source_rate = 0
         self.stamps_invalid = False
         self.resampler: Any = None
+        self.jumps = ClockJumps()
 
     def blocks(self, frames: Iterator[Any]) -> Iterator[NDArray[np.float32]]:
         """Yield blocks (n, channels) of the output."""
@@ -118,35 +167,39 @@ class _Timeline:
                 self.stamps_invalid |= self.raw and self.source_rate > 0
                 yield from self._end_section()
                 self._start_section(frame.sample_rate)
-            yield from self._push(self._placed(frame))
+            yield from self._placed(frame)
         yield from self._end_section()
 
     def _start_section(self, source_rate: int) -> None:
         self.section_start = self.yielded / self.rate
         self.section_samples, self.source_rate = 0, source_rate
-        self.resampler = av.AudioResampler("fltp", _layout(self.channels), self.rate)
+        self.resampler = av.AudioResampler("fltp", default_layout(self.channels), self.rate)
 
-    def _placed(self, frame: Any) -> NDArray[np.float32]:
-        """Return (channels, n) samples of the frame, after silence or cut at the start as its time stamp asks."""
+    def _placed(self, frame: Any) -> Iterator[NDArray[np.float32]]:
+        """Yield the frame's samples (n, channels), after silence or cut at the start as its time stamp asks."""
         samples = mix(samples_of(frame), self.channels)
-        if frame.pts is None or self.stamps_invalid:
-            return samples
+        missing = 0 if frame.pts is None or self.stamps_invalid else self._missing(frame)
+        for start in range(0, max(missing, 0), self.source_rate):
+            yield from self._push(np.zeros((self.channels, min(self.source_rate, missing - start)), np.float32))
+        yield from self._push(samples[:, max(-missing, 0) :])
+
+    def _missing(self, frame: Any) -> int:
+        """How many samples lie between the last one and this frame; below zero where they overlap."""
         stamp = float(frame.pts * frame.time_base)
         if self.origin is None:
             self.origin = stamp
         now = self.section_start + self.section_samples / self.source_rate
-        shift = stamp - self.origin - now
-        if abs(shift) < (_STAMP_TOLERANCE if self.section_samples or self.yielded else 0.5 / self.source_rate):
-            return samples
-        count = round(shift * self.source_rate)
-        if count > 0:
-            return np.pad(samples, ((0, 0), (count, 0)))
-        return samples[:, -count:]
+        begun = self.section_samples or self.yielded
+        time = stamp - self.origin
+        shift = (self.jumps.placed(time, now, now) if begun else time) - now
+        if abs(shift) < (_STAMP_TOLERANCE if begun else 0.5 / self.source_rate):
+            return 0
+        return round(shift * self.source_rate)
 
     def _push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         if not samples.shape[1]:
             return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", _layout(self.channels))
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", default_layout(self.channels))
         frame.sample_rate = self.source_rate
         self.section_samples += samples.shape[1]
         for out in self.resampler.resample(frame):
@@ -181,14 +234,15 @@ def samples_of(frame: Any) -> NDArray[np.float32]:
 
 
 def mix(samples: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """Turn (C, n) into (channels, n): unchanged when the count fits, else the average on every channel."""
+    """Turn (C, n) into (channels, n): unchanged when the count fits, else the average on every channel.
+
+    Stereo goes to the two front channels of a larger layout, so that its sides are kept.
+    """
     if samples.shape[0] == channels:
         return samples
+    if samples.shape[0] == 2 < channels:
+        return np.pad(samples, ((0, channels - 2), (0, 0)))
     return np.repeat(samples.mean(axis=0, keepdims=True), channels, axis=0)
-
-
-def _layout(channels: int) -> str:
-    return "mono" if channels == 1 else "stereo"
 
 
 def write_audio(path: str | PathLike[str], wave: Wave, rate: int) -> None:

@@ -11,11 +11,12 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.media.audio import audio_blocks, probe_audio
+from dithead.media.audio import audio_blocks, layout_name, probe_audio
+from dithead.media.sound_mix import SoundMix
 from dithead.types import Wave
 
-SoundSource: TypeAlias = "Path | tuple[Wave, int]"
-"""A file with sound, or mono samples (n,) with their rate in hertz."""
+SoundSource: TypeAlias = "Path | SoundMix | tuple[Wave, int]"
+"""A file with sound, a mix of several, or mono samples (n,) with their rate in hertz."""
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 """Sample rates in hertz that AAC can code (ISO/IEC 14496-3, table 1.18)."""
@@ -29,13 +30,20 @@ class AudioTrack:
     def __init__(self, source: SoundSource) -> None:
         if isinstance(source, tuple):
             wave, source_rate = source
-            self.rate, self.channels = _aac_rate(source_rate), 1
+            self.rate, self.layout = aac_rate(source_rate), "mono"
             self._blocks = _resampled(wave, source_rate, self.rate)
+        elif isinstance(source, SoundMix):
+            self.rate, self.layout = aac_rate(source.rate), source.layout
+            self._blocks = source.blocks(self.rate, self.channels)
         else:
-            source_rate, channels = probe_audio(source)
-            self.rate, self.channels = _aac_rate(source_rate), 2 if channels == 2 else 1
+            self.rate, self.layout = aac_rate(probe_audio(source)[0]), layout_name(source)
             self._blocks = audio_blocks(source, self.rate, self.channels)
         self._rest = np.zeros((0, self.channels), np.float32)
+
+    @property
+    def channels(self) -> int:
+        """How many channels the layout has."""
+        return int(av.AudioLayout(self.layout).nb_channels)
 
     def take(self, count: int) -> NDArray[np.float32]:
         """Return the next samples (count, channels)."""
@@ -53,7 +61,7 @@ class AudioMuxer:
 
     def __init__(self, media: Any, track: AudioTrack) -> None:
         self.media, self.track, self.samples_written = media, track, 0
-        self.layout = "mono" if track.channels == 1 else "stereo"
+        self.layout = track.layout
         self.stream = media.add_stream("aac", rate=track.rate, layout=self.layout)
         self.stream.codec_context.bit_rate = min(128_000, 4 * track.rate) * track.channels
 
@@ -78,7 +86,8 @@ class AudioMuxer:
         self.samples_written += count
 
 
-def _aac_rate(rate: int) -> int:
+def aac_rate(rate: int) -> int:
+    """The rate at which sound of ``rate`` hertz is written: its own where AAC has it."""
     return rate if rate in _AAC_RATES else _FALLBACK_RATE
 
 

@@ -41,13 +41,18 @@ def write_sheet(
 def save_picture(picture: RGB, output: str | PathLike[str]) -> Path:
     """Write a picture (H, W, 3) as PNG or JPEG by suffix; the file appears whole or not at all."""
     output = Path(output)
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise OutputError(f"{printable(output)}: write the picture to a name that ends in .png or .jpg")
+    require_picture_name(output)
     encoded, data = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     assert encoded
     with replacing(output) as temporary:
         temporary.write_bytes(data.tobytes())
     return output
+
+
+def require_picture_name(path: Path) -> None:
+    """Raise OutputError unless the name ends as that of a picture that can be written."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise OutputError(f"{printable(path)}: write the picture to a name that ends in .png or .jpg")
 
 
 def _moments(video: Video, count: int) -> list[int]:

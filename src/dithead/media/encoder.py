@@ -19,6 +19,8 @@ from dithead.types import RGB
 DEFAULT_PRESET = "veryfast"
 """Preset of x264 and x265: three times as fast as ``fast`` and hardly worse at the same crf. Our choice."""
 
+_LONGEST_DELAY = 60.0  # seconds between decoding and showing a frame that no encoder reaches (our choice)
+
 
 @dataclass(frozen=True)
 class EncoderOptions:
@@ -147,6 +149,14 @@ class FrameClock:
         self.last_pts = frame.pts = max(pts, self.last_pts + 1)
         frame.time_base = self.time_base
         self.frames += 1
+
+
+def with_decoding_times(packets: list[Any]) -> list[Any]:
+    """Mend the decoding times of encoded packets: x265 leaves them undefined where it was given a single frame."""
+    for packet in packets:
+        if packet.dts is None or abs(packet.pts - packet.dts) * packet.time_base > _LONGEST_DELAY:
+            packet.dts = packet.pts
+    return packets
 
 
 def to_video_frame(picture: RGB | Planes, like: VideoInfo, pix_fmt: str) -> Any:

@@ -14,9 +14,15 @@ import av
 import numpy as np
 
 from dithead.errors import MediaError, OutputError
+from dithead.limits import FORMATS, MAX_STREAMS, PROTOCOLS, refuse_lists
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """FFmpeg's container format by the suffix of the final name; the temporary file beside it has another suffix."""
+_READING = {
+    "protocol_whitelist": PROTOCOLS,
+    "format_whitelist": ",".join(FORMATS),
+    "max_streams": str(MAX_STREAMS + 1),
+}
 
 
 def printable(path: Path) -> str:
@@ -47,12 +53,14 @@ def require_file(path: Path) -> None:
 def open_media(path: Path) -> Iterator[Any]:
     """Open a file for demuxing; decoding errors inside the block become MediaError too.
 
-    Only local files are ever opened, so that a playlist with another suffix cannot make the reader fetch anything.
+    Only this one file is ever opened: formats that name other files or addresses are off (``dithead.limits``).
     """
     require_file(path)
+    refuse_lists(path, printable(path))
     try:
-        options = {"protocol_whitelist": "file"}
-        with av.open(f"file:{path}", options=options, metadata_errors="ignore") as media:
+        with av.open(f"file:{path}", options=_READING, metadata_errors="ignore") as media:
+            if len(media.streams) > MAX_STREAMS:
+                raise MediaError(f"{printable(path)}: has {len(media.streams)} streams; at most {MAX_STREAMS} are read")
             yield media
     except (av.FFmpegError, ValueError) as error:
         raise unreadable(path, error) from None

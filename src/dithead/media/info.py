@@ -9,6 +9,8 @@ from typing import Any
 import av
 
 from dithead.media.colour import ColourEncoding, encoding_of
+from dithead.media.orientation import orientation_of
+from dithead.media.picture import TRANSPARENT, Picture
 
 _UNSPECIFIED = 2  # H.273 code for primaries, transfer and matrix
 
@@ -36,6 +38,7 @@ class VideoInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     still: bool = False  # a picture, not a video
     other_streams: tuple[str, ...] = ()  # types of the streams besides the picture, such as "audio" or "subtitle"
+    remarks: tuple[str, ...] = ()  # what of the file is changed or left out, as far as its header says
 
     @property
     def encoding(self) -> ColourEncoding:
@@ -43,19 +46,55 @@ class VideoInfo:
         return encoding_of(self.color_space, self.color_range, self.pix_fmt, self.height)
 
 
-PICTURE_FORMATS = ("image2", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "webp")
+PICTURE_FORMATS = ("image2", "qoi_pipe", "exr_pipe", "hdr_pipe", "dpx_pipe", "psd_pipe", "jpegxl_pipe", "jpegls_pipe")
+"""FFmpeg's formats of still pictures; most pictures are read by ``media.picture`` instead."""
+PICTURE_TICK = Fraction(1, 1000)
+"""Seconds of a tick of the time stamps of animated pictures."""
+_STILL_RATE = Fraction(25)
+_HIGHEST_RATE = 120
 
 
-def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
+def picture_info(picture: Picture) -> VideoInfo:
+    """Describe a picture as a video: a film of BT.709 if it is animated, else a still in RGB."""
+    tag = 2 if picture.still else 1  # unspecified, or BT.709
+    rate = _STILL_RATE if picture.still else Fraction(len(picture.times) / picture.seconds).limit_denominator(1000)
+    return VideoInfo(
+        width=picture.width,
+        height=picture.height,
+        fps=min(max(rate, Fraction(1, 60)), Fraction(_HIGHEST_RATE)),
+        frames=len(picture.times),
+        duration=picture.seconds,
+        pix_fmt="rgb24" if picture.still else "yuv420p",
+        time_base=PICTURE_TICK,
+        codec=picture.kind.lower(),
+        still=picture.still,
+        remarks=_picture_remarks(picture),
+        color_range=0 if picture.still else 1,
+        color_space=tag,
+        color_primaries=tag,
+        color_trc=tag,
+    )
+
+
+def _picture_remarks(picture: Picture) -> tuple[str, ...]:
+    found = [TRANSPARENT] if picture.transparent else []
+    if picture.stored_width:
+        found.append(f"it is scaled down to {picture.width}x{picture.height}, the most that players of H.264 show")
+    if picture.still and picture.pages > 1:
+        found.append(f"only the first of its {picture.pages} pictures is used")
+    return tuple(found)
+
+
+def describe(media: Any, stream: Any, first: Any, pix_fmt: str) -> VideoInfo:
     """Describe a video by its container, its picture stream and its first decoded frame.
 
     Args:
         media: Open container of PyAV.
         stream: Its picture stream.
         first: The first decoded frame, which is right about colours where the headers are not.
+        pix_fmt: FFmpeg's name of the format in which the frames are displayed.
     """
-    rotation = int(first.rotation) % 360
-    rotation = round(rotation / 90) % 4 * 90
+    rotation = orientation_of(first).rotation
     width, height = first.width, first.height
     if rotation % 180:
         width, height = height, width
@@ -66,7 +105,7 @@ def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
         fps=Fraction(fps),
         frames=stream.frames or None,
         duration=_duration(media, stream),
-        pix_fmt=first.format.name,
+        pix_fmt=pix_fmt,
         color_range=int(first.color_range),
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
@@ -80,7 +119,13 @@ def describe(media: Any, stream: Any, first: Any) -> VideoInfo:
         metadata=dict(media.metadata),
         still=media.format.name in PICTURE_FORMATS,
         other_streams=tuple(s.type for s in media.streams if s.index != stream.index),
+        remarks=_stream_remarks(stream),
     )
+
+
+def _stream_remarks(stream: Any) -> tuple[str, ...]:
+    tags = {name.lower(): text for name, text in stream.metadata.items()}
+    return ("its transparency is left out",) if tags.get("alpha_mode") == "1" else ()
 
 
 def _duration(media: Any, stream: Any) -> float:

@@ -144,6 +144,8 @@ def to_rgb(native: Any, encoding: ColourEncoding, exact: bool = True) -> RGB:
         encoding: How its samples code colours.
         exact: Round exactly; otherwise it is five times as fast and up to two levels too dark.
     """
+    if native.format.name == "rgb24":
+        return np.asarray(native.to_ndarray(), np.uint8)
     careful = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
     with stage("convert"):
         rgb: RGB = native.reformat(

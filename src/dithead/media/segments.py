@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
-from dithead.media.encoder import PictureEncoding
+from dithead.media.encoder import PictureEncoding, with_decoding_times
 from dithead.media.files import create_media, muxer_for, replacing
 from dithead.media.planes import Planes
 from dithead.stages import moment, stage
@@ -83,7 +83,7 @@ def join_segments(
 
 
 def _store(file: Any, packets: list[Any]) -> None:
-    for packet in packets:
+    for packet in with_decoding_times(packets):
         data = bytes(packet)
         file.write(_RECORD.pack(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, len(data)))
         file.write(data)

@@ -11,7 +11,7 @@ from typing import Self
 
 from dithead.errors import OutputError
 from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
-from dithead.media.encoder import EncoderOptions, FrameClock, PictureEncoding, to_video_frame
+from dithead.media.encoder import EncoderOptions, FrameClock, PictureEncoding, to_video_frame, with_decoding_times
 from dithead.media.files import create_media, muxer_for, printable, replacing
 from dithead.media.info import VideoInfo
 from dithead.media.planes import Planes
@@ -90,7 +90,7 @@ class VideoWriter:
         """
         frame = to_video_frame(picture, self.like, self.pix_fmt)
         self.clock.stamp(frame, pts, time_base)
-        self._media.mux(self._stream.encode(frame))
+        self._media.mux(with_decoding_times(self._stream.encode(frame)))
         self.frames += 1
         self._end = self.clock.end
         if self._audio_muxer is not None:
@@ -99,6 +99,6 @@ class VideoWriter:
     def _finish(self) -> None:
         if not self.frames:
             raise OutputError(f"{printable(self.path)}: no frame to write; give a source that has frames")
-        self._media.mux(self._stream.encode(None))
+        self._media.mux(with_decoding_times(self._stream.encode(None)))
         if self._audio_muxer is not None:
             self._audio_muxer.finish(self._end)

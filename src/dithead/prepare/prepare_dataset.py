@@ -15,9 +15,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from dithead.engine import Engine, map_tasks
+from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DataError, OutputError
-from dithead.option_fields import describe_options, option_fields, option_types
+from dithead.option_fields import Engine, describe_options, option_fields, option_types
+from dithead.option_values import require_known
 from dithead.prepare.clip_writer import ClipOutcome, prepare_video
 from dithead.prepare.manifest import read_record, replace_text, write_manifest, write_record
 from dithead.prepare.raw_videos import RawVideo, choose_validation_people, find_raw_videos
@@ -62,8 +63,7 @@ def prepare_dataset(
         OutputError: The dataset cannot be written.
         MissingExtraError: Ray is asked for and not installed.
     """
-    if unknown := options.keys() - {each.name for each in option_fields(PrepareOptions)}:
-        raise TypeError(f"prepare_dataset() got an unexpected keyword argument {min(unknown)!r}")
+    require_known("prepare_dataset", options, [each.name for each in option_fields(PrepareOptions)])
     chosen = PrepareOptions(**options)
     raw, dataset, config = Path(raw_dir), Path(output), chosen.config
     fallback = {"source": chosen.source, "licence": chosen.licence, "identity": chosen.identity}

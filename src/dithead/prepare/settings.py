@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from os import PathLike
-from typing import Any, Self, get_origin
+from typing import Any, Self
 
-from dithead.engine import Engine
 from dithead.errors import ConfigError
-from dithead.option_fields import choices_of, in_range, option, option_types
+from dithead.option_fields import Engine, option
+from dithead.option_values import read_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            object.__setattr__(self, each.name, _checked(type(self), each, getattr(self, each.name)))
+            object.__setattr__(self, each.name, read_value(type(self), each, getattr(self, each.name)))
         if self.size % 2:
-            raise ConfigError(f"size: {self.size} is odd; give an even number")
+            raise ConfigError(f"size must be an even number, not {self.size}")
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
@@ -91,39 +91,3 @@ class PrepareOptions(PrepareConfig):
     def config(self) -> PrepareConfig:
         """The part that is stored with the dataset."""
         return PrepareConfig(**{each.name: getattr(self, each.name) for each in fields(PrepareConfig)})
-
-
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-
-
-def _checked(cls: type[PrepareConfig], each: Field[Any], value: Any) -> Any:
-    """Return a value as its field's type; ConfigError, with the name and what it may be, when it cannot be that.
-
-    ``option_fields.check_values`` is not enough here, because a value may come from a ``config.json`` in any type.
-    """
-    kind, choices = option_types(cls)[each.name], choices_of(cls, each)
-    if kind in (int, float):
-        return _checked_number(each, kind, value)
-    if get_origin(kind) is tuple:
-        if isinstance(value, str):
-            raise ConfigError(f"{each.name}: {value!r} is one text; give a list of names")
-        return tuple(value)
-    if kind is bool and not isinstance(value, bool):
-        raise ConfigError(f"{each.name}: {value!r} is not {_NAMES[bool]}")
-    if choices and value not in choices:
-        raise ConfigError(f"{each.name}: {value!r} is unknown; there are {' and '.join(choices)}")
-    return value
-
-
-def _checked_number(each: Field[Any], kind: type[int] | type[float], value: Any) -> int | float:
-    try:
-        number = kind(value)
-    except (TypeError, ValueError):
-        number = None
-    if number is None or number != value or isinstance(value, bool):
-        raise ConfigError(f"{each.name}: {value!r} is not {_NAMES[kind]}")
-    if not in_range(each, number):
-        low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
-        allowed = f"{low:g} or more" if high is None else f"between {low:g} and {high:g}"
-        raise ConfigError(f"{each.name}: {value} is out of range; give {allowed}")
-    return number

@@ -39,7 +39,7 @@ def shots_with_faces(video: str | PathLike[str]) -> Iterator[ShotFaces]:
     with FaceLandmarker() as landmarker:
         for frame in read_frames(video):
             picture = frame.quick_pixels
-            found = not cuts.is_cut(picture) and found
+            found = not cuts.is_cut(picture, forced=frame.new_size) and found
             if not found and (faces := FaceMemory().step(picture, landmarker.detect(picture))):
                 found = True
                 yield ShotFaces(cuts.shot, frame.time, picture, faces)

@@ -45,6 +45,7 @@ class VideoAnalysis:
     tracklets: list[Tracklet]
     passed_through: list[FrameSpan]
     damaged: list[FrameSpan] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # what of the source was changed for display, or is odd
 
     @property
     def frames(self) -> int:
@@ -109,10 +110,10 @@ def analyse_video(
             yield analyser.picture
 
     if settings.choice is None:
-        for seen in track_faces(pixels(), landmarker):
+        for seen in track_faces(pixels(), landmarker, lambda: current[0].new_size):
             analyser.step(current[0], {0: seen.landmarks}, seen.shot)
     else:
-        for faces, shot in follow_faces(pixels(), settings.choice, landmarker):
+        for faces, shot in follow_faces(pixels(), settings.choice, landmarker, lambda: current[0].new_size):
             analyser.step(current[0], faces, shot)
     return analyser.finish()
 
@@ -133,6 +134,7 @@ class VideoAnalyser:
         self.tracklets: list[Tracklet] = []
         self.missed = bytearray()  # for each frame 0, or 1 + the index of its reason in ``_REASONS``
         self.damaged = bytearray()  # for each frame 0 or 1
+        self.remarks: dict[str, None] = {}  # in the order in which they came
 
     def step(self, frame: VideoFrame, faces: dict[int, Landmarks | None], shot: int) -> None:
         """Take one more frame.
@@ -150,6 +152,8 @@ class VideoAnalyser:
         worst = min(map(_REASONS.index, reasons), default=len(_REASONS) - 1) if all(reasons) else -1
         self.missed.append(1 + worst)
         self.damaged.append(frame.damaged)
+        if frame.remark:
+            self.remarks[frame.remark] = None
         self.stamps.append(frame.pts)
 
     def finish(self) -> VideoAnalysis:
@@ -165,7 +169,8 @@ class VideoAnalyser:
         self._report_hidden(missed)
         damaged = np.frombuffer(self.damaged, np.uint8)
         stamps = np.frombuffer(self.stamps, np.int64)
-        return VideoAnalysis(stamps, self.tracklets, _spans(missed, _REASONS), _spans(damaged, (DAMAGED,)))
+        passed, bad = _spans(missed, _REASONS), _spans(damaged, (DAMAGED,))
+        return VideoAnalysis(stamps, self.tracklets, passed, bad, list(self.remarks))
 
     def _report_hidden(self, missed: NDArray[np.uint8]) -> None:
         """Mark frames in which every mouth turned out to be hidden only when its whole tracklet was known."""

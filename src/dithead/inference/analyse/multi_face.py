@@ -7,7 +7,7 @@ so that two faces may cross. Numbers count from 1, from left to right where the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dithead.errors import ConfigError
 from dithead.face.alignment import crop_transform, warp_crop
 from dithead.face.landmarks import FaceLandmarker, face_box
-from dithead.face.tracking import FORGET_AFTER, CutDetector
+from dithead.face.tracking import FORGET_AFTER, CutDetector, never
 from dithead.types import RGB, Landmarks
 
 _THUMBNAIL = 16  # pixels: side of the thumbnail by which a face is recognised
@@ -67,7 +67,10 @@ class FaceChoice:
 
 
 def follow_faces(
-    frames: Iterable[RGB], choice: FaceChoice, landmarker: FaceLandmarker | None = None
+    frames: Iterable[RGB],
+    choice: FaceChoice,
+    landmarker: FaceLandmarker | None = None,
+    new_shot: Callable[[], bool] = never,
 ) -> Iterator[tuple[dict[int, Landmarks | None], int]]:
     """Yield for each frame the chosen faces' landmarks by number (None: not seen now) and the shot's number.
 
@@ -75,14 +78,15 @@ def follow_faces(
         frames: (H, W, 3) each.
         choice: Which faces of each shot to follow.
         landmarker: A face landmarker to use; a new one by default.
+        new_shot: Whether the frame taken last is known to begin a shot, however it looks.
     """
     if landmarker is None:
         with FaceLandmarker() as own:
-            yield from follow_faces(frames, choice, own)
+            yield from follow_faces(frames, choice, own, new_shot)
         return
     cuts, known, chosen = CutDetector(), FaceMemory(), None
     for frame in frames:
-        if cuts.is_cut(frame):
+        if cuts.is_cut(frame, forced=new_shot()):
             known, chosen = FaceMemory(), None
         faces = known.step(frame, landmarker.detect(frame))
         if choice.kind == "all":

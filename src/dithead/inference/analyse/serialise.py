@@ -29,7 +29,8 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
     """Write an analysis as ``.npz``; the file appears whole or not at all."""
     tracklets = analysis.tracklets
     spans = [(t.start, t.stop, t.fades_in, t.fades_out, t.face) for t in tracklets]
-    reports = [[(s.first, s.last, s.reason) for s in part] for part in (analysis.passed_through, analysis.damaged)]
+    spans_of = [[(s.first, s.last, s.reason) for s in part] for part in (analysis.passed_through, analysis.damaged)]
+    reports = [*spans_of, analysis.remarks]
     calibrations = [(k, t.calibration.spread, *t.calibration.mean) for k, t in enumerate(tracklets) if t.calibration]
     save_arrays(
         path,
@@ -60,8 +61,9 @@ def load_analysis(path: Path, store: ImageStore) -> VideoAnalysis:
         for k, spread, *mean in data["calibrations"].tolist():
             tracklets[int(k)].calibration = LipCalibration(np.array(mean, np.float32), spread)
         _read_occlusion(tracklets, data)
-        passed, damaged = ([FrameSpan(*item) for item in part] for part in json.loads(str(data["reports"])))
-        return VideoAnalysis(data["stamps"], tracklets, passed, damaged)
+        *parts, remarks = json.loads(str(data["reports"]))
+        passed, damaged = ([FrameSpan(*item) for item in part] for part in parts)
+        return VideoAnalysis(data["stamps"], tracklets, passed, damaged, remarks)
 
 
 def _tracklets(data: Arrays) -> list[Tracklet]:

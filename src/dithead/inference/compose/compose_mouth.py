@@ -80,7 +80,7 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
         The patch in the frame's pixels, or None when nothing of the mouth lies inside the picture.
     """
     region = mouth_region(tracklet, source.index, drawn.shape[0])
-    mouth = drawn if reference is None else _with_fallbacks(drawn, source.crop, reference, region)
+    mouth, replaced, mended = _with_fallbacks(drawn, source.crop, reference, region)
     mouth = match_colour(mouth, source.crop, region.mask)
     mask = region.allowed * change_mask(mouth, source.crop, region.core)
     if tracklet.cheeks is not None:
@@ -89,7 +89,9 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
     transfer = None if reference is None else transfer_detail(reference, mouth, region.core)
     view = FrameCrop(source.pixels, source.crop, source.transform)
     patch = patch_with_detail(view, mouth, mask, transfer)
-    return None if patch is None else Patch(patch.difference, source.top + patch.top, source.left + patch.left)
+    if patch is None:
+        return None
+    return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended)
 
 
 def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, tracklet: Tracklet, index: int) -> RGB:
@@ -109,10 +111,16 @@ def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, track
     return crop if patch is None else apply_patch(crop, patch)
 
 
-def _with_fallbacks(drawn: RGB, crop: RGB, reference: FrameReference, region: MouthRegion) -> RGB:
-    """The drawing, replaced where the model failed; only where the reference's opening is known to fit."""
-    if reference.nearest is None:
-        return drawn
+def _with_fallbacks(
+    drawn: RGB, crop: RGB, reference: FrameReference | None, region: MouthRegion
+) -> tuple[RGB, float, float]:
+    """The drawing, replaced where the model failed; only where the reference's opening is known to fit.
+
+    Also returns which share of it was replaced as a whole, and which share of its lips was mended.
+    """
+    if reference is None or reference.nearest is None:
+        return drawn, 0.0, 0.0
     around = region.allowed * (1 - region.core)
-    mouth = replace_lost_identity(drawn, reference.nearest, crop, around)
-    return replace_smeared_lips(mouth, reference.nearest, region.core)
+    whole = replace_lost_identity(drawn, reference.nearest, crop, around)
+    lips = replace_smeared_lips(whole.mouth, reference.nearest, region.core)
+    return lips.mouth, whole.share, lips.share

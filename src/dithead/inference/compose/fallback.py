@@ -6,6 +6,8 @@ whose mouth is about as open as predicted. Letters: S crop side.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dithead.face.optical_flow import warp_by_flow
@@ -20,7 +22,14 @@ _ACCEPTED, _LOST = 3.0, 8.0
 _STIFF = 0.04  # sigma, as a fraction of S, that smooths the flow between a drawing and a reference that disagree
 
 
-def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask) -> RGB:
+class Corrected(NamedTuple):
+    """A drawing after one of the corrections, and how much of it the model did not draw."""
+
+    mouth: RGB  # (S, S, 3)
+    share: float  # 0: all of it is the model's; 1: all of it is the reference's
+
+
+def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask) -> Corrected:
     """Replace a drawing that shows another person, such as one without the beard, by the reference.
 
     For lip coefficients unlike any in its training, the denoiser now and then draws another face. The skin around its
@@ -41,18 +50,25 @@ def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask)
         for picture in (mouth, reference)
     )
     lost = np.float32(np.clip((drawn - known - _ACCEPTED) / (_LOST - _ACCEPTED), 0, 1))
-    return np.asarray(np.rint(mouth + lost * (reference.astype(np.float32) - mouth)), np.uint8) if lost else mouth
+    if not lost:
+        return Corrected(mouth, 0.0)
+    mixed = np.rint(mouth + lost * (reference.astype(np.float32) - mouth))
+    return Corrected(np.asarray(mixed, np.uint8), float(lost))
 
 
-def replace_smeared_lips(mouth: RGB, reference: RGB, core: Mask) -> RGB:
+def replace_smeared_lips(mouth: RGB, reference: RGB, core: Mask) -> Corrected:
     """Replace black corners and smears on drawn lips by the reference, moved onto the drawing by optical flow.
 
     Args:
         mouth: The drawn crop (S, S, 3).
         reference: The picture the model was conditioned on (S, S, 3).
         core: (S, S) the lips and a margin; nothing else is replaced.
+
+    Returns:
+        The mended drawing, and the share of the lips that was replaced.
     """
     matched = match_pictures(mouth, reference, _STIFF)
     bad = (core * (1 - matched.agreement))[..., None]
     moved = warp_by_flow(reference, matched.flow)
-    return np.asarray(np.rint(mouth + (moved - mouth) * bad).clip(0, 255), np.uint8)
+    mended = np.rint(mouth + (moved - mouth) * bad).clip(0, 255)
+    return Corrected(np.asarray(mended, np.uint8), float(bad.sum() / max(float(core.sum()), 1e-6)))

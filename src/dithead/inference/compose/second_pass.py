@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dithead.face.compositing import Patch
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.compose_mouth import SourceView, compose
+from dithead.inference.result import Drawings
 from dithead.inference.source.timeline import ScheduledFrame
-from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
-from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.planes import Planes, planes_of
 from dithead.stages import stage
 
-Sampler = MouthSampler | FrameInterpolator
+if TYPE_CHECKING:
+    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+    from dithead.inference.synthesise.sampler import MouthSampler
+
+    Sampler = MouthSampler | FrameInterpolator
 
 
 @dataclass
@@ -39,6 +44,7 @@ def draw_frames(
     batch: int,
     *,
     detail: bool = True,
+    drawings: Drawings | None = None,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
     """Draw the mouths of a video.
 
@@ -48,7 +54,8 @@ def draw_frames(
         sampler: Draws the mouths.
         pix_fmt: FFmpeg's name of the output's pixel format.
         batch: Frames held at once, at most; three where frames are interpolated.
-        detail: Give drawn mouths the fine detail of the person's own pictures.
+        detail: Give drawn mouths the fine detail of the person's own pictures, and replace those that failed.
+        drawings: Counts the mouths drawn, and those that had to be replaced or mended.
 
     Yields:
         Each frame with its new planes, in order.
@@ -57,7 +64,9 @@ def draw_frames(
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         for tracklet in part.tracklets:
-            _draw(part.frames, planes, tracklet, sampler, detail=detail)
+            for patch in _draw(part.frames, planes, tracklet, sampler, detail=detail):
+                if drawings is not None:
+                    drawings.add(patch.replaced, patch.mended)
         yield from zip(part.frames, planes, strict=True)
 
 
@@ -84,8 +93,8 @@ def _batches(
 
 def _draw(
     frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, sampler: Sampler, *, detail: bool
-) -> None:
-    """Put the mouths of one face into the planes of the frames."""
+) -> Iterator[Patch]:
+    """Put the mouths of one face into the planes of the frames, and yield each change."""
     transforms = [tracklet.transforms[f.index - tracklet.start] for f in frames]
     with stage("crops"):
         views = [
@@ -100,3 +109,5 @@ def _draw(
             patch = compose(mouth, view, reference, tracklet)
             if patch is not None:
                 p.add_rgb_difference(patch.difference, patch.top, patch.left)
+        if patch is not None:
+            yield patch

@@ -29,11 +29,16 @@ class StillClip(SourceClip):
     seconds: float = 0.0
     idle: bool = True
 
+    @property
+    def expected_frames(self) -> int:
+        """How many frames the speech needs."""
+        return max(1, -int(-self.seconds * FPS // 1))
+
     def frames(self) -> Iterator[VideoFrame]:
         """Yield a frame every 1/25 s, as long as the speech lasts."""
-        still = next(read_frames(self.path)).pixels
+        still = next(read_frames(self.path, background=self.background)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
-        for k in range(max(1, -int(-self.seconds * FPS // 1))):
+        for k in range(self.expected_frames):
             picture = with_idle_motion(still, float(k / FPS)) if self.idle else still
             native = planes_of_rgb(picture, pix_fmt, self.info.encoding).to_frame()
             yield VideoFrame(k, float(k / FPS), k, 1 / FPS, native, self.info.encoding)

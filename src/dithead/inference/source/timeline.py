@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from dithead.errors import ConfigError, MediaError
 from dithead.media.files import printable
 from dithead.media.info import VideoInfo
+from dithead.media.picture import WHITE
 from dithead.media.video import VideoFrame, read_frames, read_span
 from dithead.options import Fit
 
@@ -28,15 +30,27 @@ class SourceClip:
     info: VideoInfo
     start: float = 0.0
     end: float | None = None
+    background: tuple[int, int, int] = WHITE  # what shows through transparent pixels
+    seekable: bool = True  # the frames keep the file's own clock, so that a span can be found by seeking
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise ConfigError(f"start {self.start:g} and end {self.end} leave nothing; times are in seconds")
 
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames the part has if the file's header is right; None where it does not say."""
+        fps = self.info.fps
+        whole = self.info.frames or round(self.info.duration * fps)
+        if not whole:
+            return None
+        stop = whole if self.end is None else min(whole, ceil(Fraction(self.end) * fps))
+        return max(1, stop - ceil(Fraction(self.start) * fps))
+
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""
         first: VideoFrame | None = None
-        for frame in read_frames(self.path):
+        for frame in read_frames(self.path, background=self.background):
             if self.end is not None and frame.time >= self.end - 1e-9:
                 break
             if frame.time < self.start - 1e-9:
@@ -52,7 +66,8 @@ class SourceClip:
         offset = next(f for f in read_frames(self.path) if f.time >= self.start - 1e-9).pts
         for stop in range(len(stamps), 0, -_BACKWARDS):
             begin = max(0, stop - _BACKWARDS)
-            span = read_span(self.path, int(stamps[begin]) + offset, int(stamps[stop - 1]) + offset)
+            bounds = int(stamps[begin]) + offset, int(stamps[stop - 1]) + offset
+            span = read_span(self.path, *bounds, background=self.background, seekable=self.seekable)
             for index, frame in zip(range(stop - 1, begin - 1, -1), reversed(list(span)), strict=True):
                 pts = frame.pts - offset
                 yield replace(frame, index=index, pts=pts, time=float(pts * frame.time_base))
@@ -94,6 +109,17 @@ def schedule(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_secon
         if item.pts >= wanted:
             return
         yield item
+
+
+def scheduled_frames(clip: SourceClip, stamps: NDArray[np.int64], fit: Fit, speech_seconds: float) -> int:
+    """Count the frames that ``schedule`` yields, but for rounding where a video of uneven frame rate is extended."""
+    tick = _time_base(clip)
+    step = max(1, round(1 / (clip.info.fps * tick)))
+    wanted = speech_seconds / tick
+    if fit == "cut":
+        return max(1, int((stamps < wanted).sum()))
+    missing = 0 if fit == "silence" else wanted - int(stamps[-1]) - step
+    return len(stamps) + max(0, ceil(missing * tick * clip.info.fps - 1e-6))
 
 
 def _once(clip: SourceClip, offset: int = 0) -> Iterator[ScheduledFrame]:

@@ -15,9 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dithead.errors import MediaError
 from dithead.media.audio import audio_blocks
-from dithead.media.files import printable
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import SAMPLE_RATE, speech_level
 from dithead.stages import stage
@@ -36,19 +34,6 @@ class SpeechFeatures(Protocol):
             Features (t, F) of a span that covers all ``times``, and the times (B,) counted from the span's beginning.
         """
         ...
-
-
-def speech_seconds(path: Path) -> float:
-    """Measure the length of the speech in a file, in seconds, by decoding it in constant memory.
-
-    Raises:
-        MediaError: The file has no sound that can be read, or no sample of it.
-    """
-    with stage("speech length"):
-        count = sum(len(block) for block in audio_blocks(path, SAMPLE_RATE, channels=1))
-    if not count:
-        raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
-    return count / SAMPLE_RATE
 
 
 def loudness_of(path: Path, encoder: AudioEncoder) -> float:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dithead.engine import Engine
-from dithead.option_fields import about, option
+from dithead.option_fields import Engine, about, option
+from dithead.option_values import settle
 
 DEFAULT_SECONDS = 3.0
 """Length of a clip where neither a length nor recordings are given."""
@@ -27,11 +27,13 @@ class SynthOptions:
         default=None,
         metadata=about("Folder of a parametric head, instead of the one that ships.", envvar="DITHEAD_HEAD_MODEL"),
     )
-    seed: int = option(0, "Same seed, same output.")
-    size: int = option(288, "Side of the picture in pixels.")
-    seconds: float | None = option(None, "Length of a clip in seconds; 3, or that of its recording, by default.")
-    fps: int = option(25, "Frame rate.")
-    workers: int = option(1, "Processes.")
+    seed: int = option(0, "Same seed, same output.", minimum=0)
+    size: int = option(288, "Side of the picture in pixels.", minimum=32, maximum=4096, value="PIXELS")
+    seconds: float | None = option(
+        None, "Length of a clip in seconds; 3, or that of its recording, by default.", minimum=0, value="SECONDS"
+    )
+    fps: int = option(25, "Frame rate.", minimum=1, maximum=240, value="FPS")
+    workers: int = option(1, "Processes.", minimum=1)
     engine: Engine = option("local", "Where they run: local or ray (a cluster).")
     identity: Path | None = option(None, "JSON of one person, instead of random people.")
     language: str | None = option(None, "An espeak-ng language, instead of a mix.")
@@ -39,6 +41,9 @@ class SynthOptions:
     labels: bool = option(False, "Also write what each pixel shows.")
     rest: bool = option(False, "Also write the same pictures with the mouth at rest.")
     without: tuple[str, ...] = option((), "A feature of realism to leave out; repeatable.")
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     @property
     def clip_seconds(self) -> float:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.engine import Engine, map_tasks
+from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
+from dithead.option_fields import Engine
 from dithead.synth.corpus.clip_files import save_arrays
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
 from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap, mouth_curves

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from dithead.checkpoint import verify_folder
 from dithead.config import ModelConfig, Preset
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ModelError
+from dithead.model_folder import verify_folder
 from dithead.models.audio.base import AudioConfig, AudioEncoder
 from dithead.models.autoencoder.face import FaceAutoencoder
 from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dithead.option_fields import check_values, option
+from dithead.device import known_device
+from dithead.option_fields import option
+from dithead.option_values import settle
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,12 @@ class StageOptions:
     """What every training stage can be asked for besides data, preset and output folder."""
 
     steps: int | None = option(None, "Training steps, instead of the preset's.", minimum=1)
-    seed: int | None = option(None, "The same seed gives the same run; 0 if not given.")
-    device: str = option("auto", "auto, cpu, cuda or mps.")
+    seed: int | None = option(None, "The same seed gives the same run; 0 if not given.", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda or mps.", convert=known_device, value="DEVICE")
     init: Path | None = option(None, "Run folder of the same stage, whose averaged weights are the start.")
 
     def __post_init__(self) -> None:
-        check_values(self)
+        settle(self)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class DenoiserOptions(StageOptions):
 class SyncOptions(StageOptions):
     """Options of a sync expert's stage."""
 
-    seed: int | None = option(None, "The same seed gives the same run; each expert has its own if not given.")
+    seed: int | None = option(
+        None, "The same seed gives the same run; each expert has its own if not given.", minimum=0
+    )
     init: Path | None = option(None, "Run folder of the same expert, or an expert's file, to start from.")
-    expert: str = option("score", "score (measures) or loss (others are trained against it).")
+    expert: str = option(
+        "score", "score (measures) or loss (others are trained against it).", choices=("score", "loss")
+    )

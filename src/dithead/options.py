@@ -109,6 +109,10 @@ class SamplingOptions:
         value="FACE",
     )
     occlusion: Occlusion = option("auto", "auto keeps hands and things before the mouth; off draws over them.")
+    watermark: bool = option(
+        True,
+        "Hide an invisible mark in the mouths drawn; --no-watermark is noted in the result.",
+    )
 
     def __post_init__(self) -> None:
         settle(self)

@@ -23,10 +23,11 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import BackgroundModel
-from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
+from dithead.inference.output_watermark import make_watermarker, watermark_notes
 from dithead.inference.progress import progress_of
 from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder, job_key, model_key
@@ -117,6 +118,8 @@ def generate(job: GenerateJob) -> GenerateResult:
         with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
             analysis = _analyse(prepared, model, work)
             talker = model.talker()
+            kind = "portrait" if isinstance(prepared.clip, StillClip) else "video"
+            prepared.finish = Finish(job.detail, make_watermarker(job, talker, kind))
             tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
@@ -148,6 +151,7 @@ class _Prepared:
         speakers = frozenset(self.sound.speakers)
         choice = FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
         self.choice: FaceChoice | None = choice
+        self.finish = Finish(job.detail)  # the mark is added when the model is known
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
 
@@ -250,9 +254,9 @@ def _draw_segment(
     timeline: Iterable[ScheduledFrame], prepared: _Prepared, analysis: VideoAnalysis, segment: _Segment
 ) -> Iterator[tuple[Planes, int]]:
     """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete."""
-    pix_fmt, detail, drawings, frames = prepared.encoding.pix_fmt, prepared.job.detail, Drawings(), 0
-    drawn = draw_frames(timeline, analysis, segment.sampler, pix_fmt, prepared.batch, detail=detail, drawings=drawings)
-    for item, planes in drawn:
+    pix_fmt, drawings, frames = prepared.encoding.pix_fmt, Drawings(), 0
+    finish, batch = prepared.finish, prepared.batch
+    for item, planes in draw_frames(timeline, analysis, segment.sampler, pix_fmt, batch, finish, drawings):
         frames += 1
         yield planes, item.pts
     segment.keep(frames, drawings)
@@ -293,6 +297,7 @@ def _result(
             *drawing_notes(tally.drawings),
             *result_notes(info, analysis, lengths, job.fit, prepared.sound),
             *job_notes(job, info, video),
+            *watermark_notes(job),
         ],
     )
 

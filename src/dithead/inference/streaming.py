@@ -1,8 +1,8 @@
 """Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
-the same speech with ``fit="loop"``, the same seed and the same loudness. Letters: B moments, n samples, F numbers in a
-feature frame.
+the same speech with ``fit="loop"``, the same seed and the same loudness, but for the watermark, which names the kind of
+job. Letters: B moments, n samples, F numbers in a feature frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
-from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.compose.second_pass import Finish, draw_frames
+from dithead.inference.output_watermark import make_watermarker
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
@@ -109,7 +110,8 @@ class LiveHead:
         o = self.options
         sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
-        drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
+        finish = Finish(marker=make_watermarker(o, self.talker, "live"))
+        drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1, finish)
         for index, (item, planes) in enumerate(drawn):
             yield LiveFrame(index, item.time, planes)
 

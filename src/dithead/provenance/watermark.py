@@ -21,7 +21,7 @@ import numpy as np
 
 from dithead.errors import ConfigError
 from dithead.media.planes import Planes
-from dithead.provenance.watermark_grid import Grid, add_to_frame, detail, grid_transform, hidden_by, sample
+from dithead.provenance.watermark_grid import Grid, add_to_frame, grid_transform, hidden_by, sample, texture
 from dithead.provenance.watermark_pattern import shown_field
 from dithead.types import Mask, Similarity
 
@@ -95,8 +95,8 @@ class Watermarker:
 
 
 def _strength(grid: Grid, weight: Grid) -> Grid:
-    """How strong the mark may be (h, w), in 8-bit levels: as much as the local detail hides."""
-    strength = hidden_by(detail(grid)[1]) * weight
+    """How strong the mark may be (h, w), in 8-bit levels: as much as the texture hides."""
+    strength = hidden_by(texture(grid)) * weight
     mean = float((strength**2 * weight).sum() / max(float(weight.sum()), 1e-6))
     limit = 255 / 10 ** (_LEAST_PSNR / 20)
     return np.asarray(strength * min(1.0, limit / max(np.sqrt(mean), 1e-6)), np.float32)

@@ -6,7 +6,7 @@ smoothed over time as it was when the mark was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import PathLike
@@ -20,7 +20,7 @@ from dithead.face.alignment import crop_transform, smooth_transform_array
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.face.tracking import LONGEST_GAP, SAME_FACE_OVERLAP, CutDetector, overlap
-from dithead.media.video import VideoFrame, read_frames
+from dithead.media.video import read_frames
 from dithead.provenance.watermark_evidence import EvidenceCollector, FaceEvidence
 from dithead.provenance.watermark_grid import CROP_SIDE, grid_transform, sample
 from dithead.types import RGB, Landmarks, Similarity
@@ -56,18 +56,20 @@ class FaceTrack:
         self.last = landmarks
 
 
-def collect_evidence(path: str | PathLike[str], progress: Progress) -> list[FaceEvidence]:
+def collect_evidence(path: str | PathLike[str], progress: Progress, *, mirrored: bool = False) -> list[FaceEvidence]:
     """Return the evidence of every face of a video, in order of appearance.
 
     Args:
         path: A video.
+        mirrored: Mirror it first. Mirroring the evidence would not do: the landmarks of a face and of its mirror image
+            differ by a few pixels.
         progress: Called with what is being done, the frames done and None.
 
     Raises:
         MediaError: The video cannot be read.
     """
-    tracks = find_faces(frame.quick_pixels for frame in _counted(path, "finding faces", progress))
-    return gather(_counted(path, "reading the mark", progress), tracks)
+    tracks = find_faces(pixels for _, pixels in _pictures(path, "finding faces", progress, mirrored))
+    return gather(_pictures(path, "reading the mark", progress, mirrored), tracks)
 
 
 def find_faces(frames: Iterable[RGB]) -> list[FaceTrack]:
@@ -91,17 +93,17 @@ def find_faces(frames: Iterable[RGB]) -> list[FaceTrack]:
     return [track for track in done if track.transforms]
 
 
-def gather(frames: Iterable[VideoFrame], tracks: list[FaceTrack]) -> list[FaceEvidence]:
-    """Return the evidence of each track, from the same frames again."""
+def gather(frames: Iterable[tuple[float, RGB]], tracks: list[FaceTrack]) -> list[FaceEvidence]:
+    """Return the evidence of each track, from the same frames again, each with its time in seconds."""
     smoothed = [smooth_transform_array(np.stack(track.transforms)) for track in tracks]
     collectors = [EvidenceCollector() for _ in tracks]
-    for number, frame in enumerate(frames):
+    for number, (seconds, frame) in enumerate(frames):
         shown = [k for k, track in enumerate(tracks) if track.first <= number < track.stop]
-        luma = cv2.cvtColor(frame.quick_pixels, cv2.COLOR_RGB2GRAY) if shown else None
+        luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if shown else None
         for k in shown:
             assert luma is not None
             to_grid = grid_transform(smoothed[k][number - tracks[k].first], CROP_SIDE)
-            collectors[k].add(sample(luma, to_grid), frame.time)
+            collectors[k].add(sample(luma, to_grid), seconds)
     return [each.close(track.face_pixels) for each, track in zip(collectors, tracks, strict=True)]
 
 
@@ -112,7 +114,9 @@ def _track_of(face: Landmarks, active: list[FaceTrack], number: int) -> FaceTrac
     return FaceTrack(number) if track is None or overlap(face, track.last) < SAME_FACE_OVERLAP else track
 
 
-def _counted(path: str | PathLike[str], what: str, progress: Progress) -> Iterable[VideoFrame]:
+def _pictures(path: str | PathLike[str], what: str, progress: Progress, mirrored: bool) -> Iterator[tuple[float, RGB]]:
+    """Yield the seconds and the pixels (H, W, 3) of each frame."""
     for frame in read_frames(path):
-        yield frame
+        pixels = frame.quick_pixels
+        yield frame.time, np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
         progress(what, frame.index + 1, None)

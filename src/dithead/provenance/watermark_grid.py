@@ -21,13 +21,13 @@ HEIGHT, WIDTH = 80, 112
 """Rows and columns of the grid; even, as the cosine transform needs. Our choice."""
 CROP_SIDE = 160
 """Side, in grid pixels, of the aligned crop that the grid is a part of. Our choice."""
-_LEFT, _TOP = 24, 72  # of the grid in that crop: the lower face, symmetric about the nose
+_LEFT, _TOP = 24.5, 72  # of the grid in that crop: the lower face, whose middle column lies on the middle of the nose
 _REDUCED_BELOW = 0.75  # grid pixels per frame pixel from which the frame is reduced by averaging first
 _OVERSAMPLED = 1.5  # frame pixels per grid pixel that are left then
-_COARSE, _NEAR = 2.5, 3.0  # sigmas, in grid pixels, of what counts as coarse, and of the neighbourhood
+_COARSE, _FINEST, _NEAR = 2.5, 1.3, 3.0  # sigmas, in grid pixels, of detail, of texture, and of a neighbourhood
 
-_RELATIVE = 1.0  # strength of the mark over that of the detail beyond what counts as flat
-_FLAT, _STRONGEST = 0.4, 2.5  # 8-bit levels of detail up to which there is no mark, and of the strongest mark
+_RELATIVE = 1.2  # strength of the mark over that of the texture beyond what counts as flat
+_FLAT, _STRONGEST = 0.3, 2.5  # 8-bit levels of texture up to which there is no mark, and of the strongest mark
 
 
 def grid_transform(transform: Similarity, size: int) -> Similarity:
@@ -63,13 +63,22 @@ def detail(grid: Grid) -> tuple[Grid, Grid]:
     return np.asarray(fine, np.float32), np.sqrt(nearby(fine * fine))
 
 
+def texture(grid: Grid) -> Grid:
+    """Return the local strength of the finest detail, in the unit of the grid: what a mark can hide in.
+
+    A single strong edge, beside which a mark would be seen, counts little: the mean is that of square roots.
+    """
+    fine = grid - cv2.GaussianBlur(grid, (0, 0), _FINEST, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(nearby(np.sqrt(np.abs(fine))) ** 2, np.float32)
+
+
 def nearby(grid: Grid) -> Grid:
     """Return the mean of the neighbourhood of each point."""
     return np.asarray(cv2.GaussianBlur(grid, (0, 0), _NEAR, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def hidden_by(local: Grid) -> Grid:
-    """Return how strong a mark the detail of local strength ``local`` hides, both in 8-bit levels, at each point."""
+    """Return how strong a mark a local strength of texture or detail hides, both in 8-bit levels, at each point."""
     return np.clip(_RELATIVE * (local - _FLAT), 0, _STRONGEST)
 
 

@@ -23,7 +23,7 @@ SET_SECONDS = 1.0
 """How long a set is shown. Our choice."""
 FADE = 0.25
 """The last part of that time, as a fraction, in which it fades into the next. Our choice."""
-SHORTEST, LONGEST = 4.0, 14.0
+SHORTEST, LONGEST = 4.5, 10.0
 """Wavelengths of the band in grid pixels; the outer eye corners are 66 apart. Our choice."""
 
 

@@ -82,16 +82,17 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
     region = mouth_region(tracklet, source.index, drawn.shape[0])
     mouth, replaced, mended = _with_fallbacks(drawn, source.crop, reference, region)
     mouth = match_colour(mouth, source.crop, region.mask)
-    mask = region.allowed * change_mask(mouth, source.crop, region.core)
+    allowed = region.allowed
     if tracklet.cheeks is not None:
         free = tracklet.occlusion.without_residual_occluder(mouth, source.crop, tracklet.cheeks, region.core)
-        mask = mask if free is None else mask * free
+        allowed = allowed if free is None else allowed * free
+    mask = allowed * change_mask(mouth, source.crop, region.core)
     transfer = None if reference is None else transfer_detail(reference, mouth, region.core)
     view = FrameCrop(source.pixels, source.crop, source.transform)
     patch = patch_with_detail(view, mouth, mask, transfer)
     if patch is None:
         return None
-    return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended)
+    return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended, allowed)
 
 
 def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, tracklet: Tracklet, index: int) -> RGB:

@@ -23,8 +23,19 @@ from dithead.stages import stage
 if TYPE_CHECKING:
     from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
     from dithead.inference.synthesise.sampler import MouthSampler
+    from dithead.provenance.watermark import Watermarker
 
     Sampler = MouthSampler | FrameInterpolator
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done to a mouth once it is drawn."""
+
+    detail: bool = True
+    """Give it the fine detail of the person's own pictures, and replace it where it failed."""
+    marker: Watermarker | None = None
+    """Hides the mark in it; None: it stays unmarked."""
 
 
 @dataclass
@@ -42,8 +53,7 @@ def draw_frames(
     sampler: Sampler,
     pix_fmt: str,
     batch: int,
-    *,
-    detail: bool = True,
+    finish: Finish | None = None,
     drawings: Drawings | None = None,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
     """Draw the mouths of a video.
@@ -54,7 +64,7 @@ def draw_frames(
         sampler: Draws the mouths.
         pix_fmt: FFmpeg's name of the output's pixel format.
         batch: Frames held at once, at most; three where frames are interpolated.
-        detail: Give drawn mouths the fine detail of the person's own pictures, and replace those that failed.
+        finish: What is done to a mouth once it is drawn; by default all but the mark.
         drawings: Counts the mouths drawn, and those that had to be replaced or mended.
 
     Yields:
@@ -64,7 +74,7 @@ def draw_frames(
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         for tracklet in part.tracklets:
-            for patch in _draw(part.frames, planes, tracklet, sampler, detail=detail):
+            for patch in _draw(part.frames, planes, tracklet, sampler, finish or Finish()):
                 if drawings is not None:
                     drawings.add(patch.replaced, patch.mended)
         yield from zip(part.frames, planes, strict=True)
@@ -92,7 +102,7 @@ def _batches(
 
 
 def _draw(
-    frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, sampler: Sampler, *, detail: bool
+    frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, sampler: Sampler, finish: Finish
 ) -> Iterator[Patch]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
     transforms = [tracklet.transforms[f.index - tracklet.start] for f in frames]
@@ -103,11 +113,14 @@ def _draw(
         ]
     times = np.array([f.time for f in frames])
     drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, [f.index for f in frames])
-    references = sampler.frame_references(tracklet, times) if detail else [None] * len(frames)
-    for mouth, view, reference, p in zip(drawn, views, references, planes, strict=True):
+    references = sampler.frame_references(tracklet, times) if finish.detail else [None] * len(frames)
+    for k, (mouth, view, reference, p) in enumerate(zip(drawn, views, references, planes, strict=True)):
         with stage("compose"):
             patch = compose(mouth, view, reference, tracklet)
             if patch is not None:
                 p.add_rgb_difference(patch.difference, patch.top, patch.left)
         if patch is not None:
+            if finish.marker is not None and patch.allowed is not None:
+                with stage("watermark"):
+                    finish.marker.apply(p, transforms[k], patch.allowed, frames[k].time)
             yield patch

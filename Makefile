@@ -1,12 +1,12 @@
 # Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or later with venv; nothing else.
-#   make setup | demo | test | coverage | lint | format | slow | map | docs | pins | clean
+#   make setup | demo | test | coverage | lint | format | slow | map | docs | pins | dist | clean
 
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test coverage lint format map docs pins slow clean
+.PHONY: help setup demo test coverage lint format map docs pins dist slow clean
 
 help:
 	@sed -n '1,2p' Makefile
@@ -56,6 +56,13 @@ docs: map
 # What is installed now becomes what is pinned: the local build tag of torch and this package itself left out.
 pins: $(READY)
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+
+# The wheel and the source archive, with their SHA-256; the same commit gives the same bytes.
+dist: $(READY)
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist .
+	@cd dist && ../$(BIN)/python -c "import hashlib, pathlib; \
+	  [print(hashlib.sha256(f.read_bytes()).hexdigest(), f) for f in sorted(pathlib.Path().iterdir())]"
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -109,6 +109,16 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(run("generate", "--video", "v", "--audio", "a", "-o", "o").exception, ZeroDivisionError)
 
 
+def test_a_library_that_cannot_be_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", ImportError("libGL.so.1: not found", name="cv2"))
+    result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == "dithead: cv2 cannot be loaded (libGL.so.1: not found); `dithead doctor` says how to repair it\n"
+    )
+
+
 def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, "dithead.inference.pipeline.generate", KeyboardInterrupt())
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
@@ -321,3 +331,31 @@ def test_doctor_prints_a_table_and_json(monkeypatch: pytest.MonkeyPatch) -> None
     assert "dithead[extra]" in table.stdout
     printed = json.loads(run("doctor", "--json").stdout)
     assert printed == {"healthy": False, "findings": [vars(findings[0])]}
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("dithead gen", "generate"),
+        ("dithead generate --fi", "--fit"),
+        ("dithead generate --fit ", "bounce loop freeze silence cut"),
+        ("dithead generate --fit l", "loop"),
+        ("dithead train a", "autoencoder audio"),
+    ],
+)
+def test_shells_complete_commands_options_and_choices(
+    line: str, offered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_DITHEAD_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+    with pytest.raises(SystemExit):
+        app(prog_name="dithead")
+    assert capsys.readouterr().out.split() == offered.split()
+
+
+def test_the_completion_script_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("_DITHEAD_COMPLETE", "source_zsh")
+    with pytest.raises(SystemExit):
+        app(prog_name="dithead")
+    assert "compdef _dithead_completion dithead" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The doctor reports what is wrong with a machine, and does not crash because of it."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_missing_codec_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_extra_names_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "EXTRAS", {"serve": "no_such_module"})
+    monkeypatch.setattr(doctor, "EXTRAS", {"serve": ("no_such_module", "json")})
     (finding,) = doctor._extras()
     assert finding == Finding(
         "extra serve", "absent", "no_such_module is not installed", "pip install 'dithead[serve]'"
@@ -50,8 +51,26 @@ def test_a_missing_extra_names_its_install_command(monkeypatch: pytest.MonkeyPat
     assert healthy([finding])
 
 
+def test_a_light_install_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("dithead.synth")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    (finding,) = doctor._graphics()
+    assert finding.status == "absent"
+    assert finding.advice == "only for `dithead synth`: pip install 'dithead[synth]'"
+
+
 def test_a_missing_speech_engine_is_only_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     (finding,) = doctor._speech()
     assert finding.status == "absent"
     assert "apt install espeak-ng" in finding.advice
+
+
+@pytest.mark.parametrize(("module", "version"), [("numpy", "1.24.0"), ("cv2", "5.1.0")])
+def test_a_library_of_the_wrong_version_is_broken(module: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{module}.__version__", version)
+    (finding,) = doctor._numpy() if module == "numpy" else doctor._opencv()
+    assert finding.status == "broken"
+    assert version in finding.detail
+    assert finding.advice.startswith("pip install '")

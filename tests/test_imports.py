@@ -54,10 +54,12 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": CORE | {"options", "prepare", "train", "provenance", "inference"},
     "bench": CORE | {"options", "prepare", "train", "provenance", "inference", "evaluate"},
     "doctor": CORE | {"synth"},
+    "serve": CORE | {"options", "prepare", "provenance", "inference"},
     "commands": CORE
-    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor"},
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "serve"},
     "cli": CORE
-    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "commands"},
+    | {"options", "prepare", "train", "provenance", "inference", "evaluate", "bench", "synth", "doctor", "serve"}
+    | {"commands"},
 }
 HEAVY = ("torch", "ai_edge_litert", "cv2", "av", "diffusers", "transformers", "huggingface_hub", "numpy")
 

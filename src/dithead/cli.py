@@ -14,10 +14,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dithead.commands import bench, measure, prepare, synthetic, talk
+from dithead.commands import bench, measure, prepare, serve, synthetic, talk
 from dithead.commands.shared import Json, out, say
 from dithead.commands.train import train
-from dithead.errors import DitheadError
+from dithead.errors import DitheadError, explain_import
 
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
@@ -31,6 +31,11 @@ class _Commands(TyperGroup):
         except DitheadError as error:
             say(" ".join(str(error).splitlines()))
             raise typer.Exit(USAGE_ERROR) from None
+        except ImportError as error:
+            if (explained := explain_import(error)) is None:
+                raise
+            say(str(explained))
+            raise typer.Exit(USAGE_ERROR) from None
         except KeyboardInterrupt:
             say("interrupted; the same command resumes or starts again")
             raise typer.Exit(INTERRUPTED) from None
@@ -41,15 +46,19 @@ app = typer.Typer(
     name="dithead",
     help="Make a person in a video speak a given speech track.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")
+app.add_typer(serve.keys, name="keys")
 
 
 for _command in (talk.generate, talk.faces):
     app.command()(_command)
+
+
+for _serve in (serve.serve, serve.worker):
+    app.command()(_serve)
 
 
 for _prepare in (prepare.prepare, prepare.shard):

@@ -14,20 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from dithead.errors import DitheadError
+from dithead.errors import EXTRAS, DitheadError
 
 Status = Literal["ok", "absent", "broken"]
 GIB = 2**30
 CODECS = ("libx264", "aac", "flac", "ffv1")
 """FFmpeg's encoders that are needed."""
-EXTRAS = {
-    "hub": "huggingface_hub",
-    "synth": "moderngl",
-    "evaluate": "torchmetrics",
-    "train": "accelerate",
-    "ray": "ray",
-}
-"""Extra of dithead -> a module that is there when the extra is installed."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +121,20 @@ def _torch() -> Iterator[Finding]:
 
 
 def _opencv() -> Iterator[Finding]:
-    yield Finding("opencv", "ok", str(import_module("cv2").__version__))
+    yield _versioned("opencv", "cv2")
+
+
+def _numpy() -> Iterator[Finding]:
+    yield _versioned("numpy", "numpy")
+
+
+def _versioned(topic: str, module: str) -> Finding:
+    """A library, broken where dithead does not work with its version."""
+    from dithead.face.networks.runtime import wrong_version
+
+    detail = str(import_module(module).__version__)
+    wrong = wrong_version(module)
+    return Finding(topic, "broken", *wrong.split("; run: ")) if wrong else Finding(topic, "ok", detail)
 
 
 def _face_networks() -> Iterator[Finding]:
@@ -164,11 +169,13 @@ def _weights() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, module in EXTRAS.items():
-        if find_spec(module) is None:
-            yield Finding(f"extra {extra}", "absent", f"{module} is not installed", _install_command(extra))
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if find_spec(module) is None]
+        if missing:
+            detail = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+            yield Finding(f"extra {extra}", "absent", detail, _install_command(extra))
         else:
-            yield Finding(f"extra {extra}", "ok", f"{module} {_version(module)}")
+            yield Finding(f"extra {extra}", "ok", ", ".join(f"{module} {_version(module)}" for module in modules))
 
 
 def _install_command(extra: str) -> str:
@@ -194,10 +201,14 @@ def _speech() -> Iterator[Finding]:
 
 def _graphics() -> Iterator[Finding]:
     """Look for an off-screen OpenGL driver, which draws for `dithead synth`; nothing else needs it."""
-    from dithead.synth.scene.renderer import open_context
-
     try:
+        from dithead.synth.scene.renderer import open_context
+
         context = open_context()
+    except ModuleNotFoundError as error:
+        detail = f"not looked for, because {error.name} is not installed"
+        yield Finding("graphics", "absent", detail, "only for `dithead synth`: " + _install_command("synth"))
+        return
     except DitheadError as error:
         yield Finding(
             "graphics", "absent", str(error).partition(";")[0], "only for `dithead synth`: " + _advice_in(error)
@@ -217,6 +228,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _cpu,
     _memory,
     _torch,
+    _numpy,
     _opencv,
     _face_networks,
     _codecs,

@@ -4,6 +4,17 @@ The command line turns any ``DitheadError`` into one line on stderr and exit cod
 keeps its traceback.
 """
 
+EXTRAS = {
+    "heic": ("pi_heif",),
+    "hub": ("huggingface_hub", "fsspec"),
+    "synth": ("moderngl", "scipy"),
+    "evaluate": ("torchmetrics",),
+    "train": ("accelerate", "diffusers", "tensorboard", "transformers"),
+    "ray": ("ray",),
+    "serve": ("dbos", "fastapi", "httpx", "prometheus_client", "psycopg", "sqlalchemy", "uvicorn"),
+}
+"""Extra of dithead -> the modules that it brings and that are imported where they are used."""
+
 
 class DitheadError(Exception):
     """Base of every error that a user can cause or repair."""
@@ -49,3 +60,20 @@ class MissingExtraError(DitheadError):
         self.extra = extra
         what = package or f"the '{extra}' extra"
         super().__init__(f"{what} is not installed; install it with: pip install 'dithead[{extra}]'")
+
+
+def explain_import(error: ImportError) -> DitheadError | None:
+    """Say in one line what to do about a library that cannot be imported.
+
+    Returns:
+        What to install for a module of an extra, or the advice to ask `dithead doctor` for any other library; None
+        where it is a module of dithead itself, which is a bug.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package == "dithead":
+        return None
+    for extra, modules in EXTRAS.items():
+        if package in modules:
+            return MissingExtraError(extra, package)
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return DitheadError(f"{package or 'a library'} cannot be loaded ({reason}); `dithead doctor` says how to repair it")

@@ -60,6 +60,34 @@ def test_a_platform_without_litert_is_told_what_to_do(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_holds_another_network_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "face_mesh.tflite").write_bytes(runtime.read_network("palm_detection_lite"))
+    monkeypatch.setattr(runtime, "DATA", tmp_path)
+    with pytest.raises(ModelError, match=r"face_mesh\.tflite is damaged or was replaced.*; reinstall dithead$"):
+        runtime.Network("face_mesh")
+
+
+@pytest.mark.parametrize(
+    ("module", "version", "message"),
+    [
+        ("numpy", "1.25.2", r"NumPy 1\.25\.2 is installed, but dithead needs 1\.26 or later; run: pip install 'numpy>"),
+        ("cv2", "4.7.0", r"OpenCV 4\.7\.0 .* needs 4\.8 or later, before 5; run: pip install 'opencv-python-headless"),
+        ("cv2", "5.0.0-dev", r"OpenCV 5\.0\.0-dev is installed, but dithead needs 4\.8 or later, before 5; run: pip"),
+    ],
+)
+def test_a_library_of_another_version_is_named_with_its_repair(module, version, message, monkeypatch):
+    monkeypatch.setattr(sys.modules[module], "__version__", version)
+    with pytest.raises(ModelError, match=message) as caught:
+        runtime.Network("face_mesh")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["1.26.0", "2.4.6", "3.0.0.dev0"])
+def test_later_versions_of_numpy_fit(version, monkeypatch):
+    monkeypatch.setattr(np, "__version__", version)
+    assert runtime.wrong_version("numpy") is None
+
+
 def test_a_network_uses_one_thread(monkeypatch):
     asked = []
     original = runtime.load_interpreter()

@@ -47,7 +47,7 @@ class Talker:
         self.dit = SimpleNamespace(lip_centre=torch.full((9,), 0.4))
         self.audio = SimpleNamespace(past=0)
 
-    def tokens_and_lips(self, features: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def tokens_and_lips(self, features: torch.Tensor, times: torch.Tensor, predicted=None) -> tuple[torch.Tensor, ...]:
         tokens = features[(times * 100).long()]
         return tokens, tokens.repeat(1, 9)
 
@@ -59,6 +59,9 @@ class Sound:
 
     def around(self, times: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         return self.rows, torch.from_numpy(times)
+
+    def lips_at(self, times: np.ndarray) -> None:
+        return None
 
 
 def test_mean_and_spread_of_the_predictions_and_little_footage_changes_little() -> None:

@@ -221,7 +221,7 @@ def test_a_covered_mouth_passes_through_and_is_reported(made):
 
 
 def test_a_finger_on_the_lips_passes_through_and_is_reported(footage, pictures, speech, talker, tmp_path, seen):
-    """A finger of skin, which MediaPipe does not take for a hand."""
+    """A finger of skin, which MediaPipe does not take for a hand; a bright sleeve is seen in a corner."""
     face = seen[2][:, :2]
     width, mouth = np.linalg.norm(face[61] - face[291]), face[[61, 291]].mean(axis=0)
     x, y = face[50].astype(int)
@@ -231,6 +231,8 @@ def test_a_finger_on_the_lips_passes_through_and_is_reported(footage, pictures, 
     ends = (mouth - reach, mouth + reach)
     cv2.line(where, *(end.astype(int).tolist() for end in ends), 1, int(0.7 * width))
     frames = [np.where(where[..., None] > 0, skin, p) if k in (6, 7) else p for k, p in enumerate(pictures)]
+    for k in (6, 7):
+        frames[k][224:, :32] = 250
     source = footage(frames)
     result = generate(source, speech, tmp_path / "out.mkv", fit="silence", model=talker, lossless=True)
     assert [(s.first, s.last, s.reason) for s in result.passed_through] == [(6, 7, "mouth covered")]

@@ -110,7 +110,7 @@ def test_augmentation_repeats_and_keeps_the_networks_shape(name: str) -> None:
 
 
 def test_bad_requests_are_one_clear_line(dataset: Path, run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no sync expert called 'best'"):
+    with pytest.raises(ConfigError, match="unknown expert 'best'"):
         train_sync([str(dataset)], tmp_path / "a", SyncOptions(expert="best"))
     with pytest.raises(DataError, match="not a dataset"):
         train_sync([str(tmp_path)], tmp_path / "b", SyncOptions(device="cpu"))

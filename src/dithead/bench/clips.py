@@ -13,12 +13,15 @@ import numpy as np
 from dithead.bench.options import BenchCase
 from dithead.errors import ConfigError
 from dithead.media.audio import read_audio
+from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
 from dithead.types import RGB
 
 FPS = Fraction(25)
+CRF = 20.0
+"""Quality of the source videos: about that of a phone or a platform, 2 to 8 Mb/s at 1080p (our choice)."""
 _SHIPPED = Path(__file__).parents[3] / "examples" / "presenters"  # in a clone; an installed package has none
 _RATE = 16_000  # of the sound, Hz
 
@@ -46,7 +49,8 @@ def write_clip(path: Path, case: BenchCase, presenters: list[Path], seconds: flo
     count = round(seconds * FPS)
     voice = np.resize(read_audio(presenters[0], _RATE), round(seconds * _RATE))
     pictures = zip(*(_back_and_forth(each) for each in presenters), strict=False)
-    with VideoWriter(path, VideoInfo(case.width, case.height, FPS), audio=(voice, _RATE)) as writer:
+    info, quality = VideoInfo(case.width, case.height, FPS), EncoderOptions(crf=CRF)
+    with VideoWriter(path, info, quality, audio=(voice, _RATE)) as writer:
         for faces in islice(pictures, count):
             writer.write(arranged(list(faces), case))
 

@@ -60,10 +60,16 @@ def _parameter(cls: type[Any], each: Field[Any]) -> inspect.Parameter:
         help=each.metadata["help"],
         envvar=each.metadata.get("envvar"),
         show_default=False if is_hidden else str(each.default),
+        autocompletion=_completer(choices_of(cls, each)),
     )
     kind: Any = _parsed_type(cls, each)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _completer(choices: tuple[str, ...]) -> Callable[[str], list[str]] | None:
+    """What a shell offers for the value of an option; None, its own way, where any value will do."""
+    return (lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]) if choices else None
 
 
 def _parsed_type(cls: type[Any], each: Field[Any]) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dithead.errors import FaceError
 from dithead.face.mesh_indices import ALIGNMENT_POINTS
-from dithead.types import RGB, FloatArray, Landmarks, Similarity
+from dithead.types import RGB, FloatArray, Landmarks, RGBLike, Similarity
 
 CANONICAL: NDArray[np.float64] = np.array(
     [
@@ -92,7 +92,7 @@ def smooth_transform_array(moves: NDArray[np.float64], sigma: float = 1.5) -> ND
     return smoothed
 
 
-def warp_crop(frame: RGB, transform: Similarity, size: int) -> RGB:
+def warp_crop(frame: RGBLike, transform: Similarity, size: int) -> RGB:
     """Cut the aligned crop out of a frame.
 
     Where it is reduced, the frame is blurred first, just enough to prevent aliasing; where it is enlarged, it is
@@ -165,7 +165,7 @@ def _smoothed(moves: NDArray[np.float64], sigma: float, reach: int) -> NDArray[n
     return invert(mean.reshape(-1, 2, 3))
 
 
-def _source_window(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
+def _source_window(frame: RGBLike, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
     """Return the part of the frame that the crop shows, with a margin, and the transform from it.
 
     A small part keeps the blur cheap on large frames.

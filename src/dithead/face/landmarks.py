@@ -17,7 +17,7 @@ from dithead.face.networks.face_model import FaceModel
 from dithead.face.networks.region import Points
 from dithead.face.networks.region_tracker import RegionTracker
 from dithead.stages import stage
-from dithead.types import RGB, Landmarks
+from dithead.types import Landmarks, RGBLike
 
 MAX_FACES = 4
 """Faces that are looked for in one picture. Our choice."""
@@ -58,7 +58,7 @@ class FaceLandmarker:
         """Free the networks; the object can be used again afterwards."""
         self._model = self._tracker = self._small_faces = None
 
-    def detect(self, image: RGB) -> list[Landmarks]:
+    def detect(self, image: RGBLike) -> list[Landmarks]:
         """Return landmarks (478, 3) of each face in a picture (H, W, 3), largest first.
 
         Where the detector for near faces finds none, the one for small faces looks.
@@ -70,7 +70,7 @@ class FaceLandmarker:
             faces = self._detect_all(image) or self._detect_small(image)
         return sorted(faces, key=face_area, reverse=True)
 
-    def track(self, image: RGB) -> Landmarks | None:
+    def track(self, image: RGBLike) -> Landmarks | None:
         """Return landmarks (478, 3) of the face that is being followed, or None where it is lost.
 
         It is fast, because the detector runs only on the first frame and after a loss.
@@ -84,7 +84,7 @@ class FaceLandmarker:
             faces = self._tracker.step(image)
         return _in_pixels(faces[0], image) if faces else None
 
-    def track_all(self, image: RGB) -> list[Landmarks]:
+    def track_all(self, image: RGBLike) -> list[Landmarks]:
         """Return landmarks (478, 3) of all faces that are being followed, up to ``max_faces``, in no certain order.
 
         Near faces that appear are found and followed too. Use either this or ``track`` along one video.
@@ -106,11 +106,11 @@ class FaceLandmarker:
             self._model = FaceModel(DETECTION_CONFIDENCE, _PRESENCE_CONFIDENCE)
         return self._model
 
-    def _detect_all(self, image: RGB) -> list[Landmarks]:
+    def _detect_all(self, image: RGBLike) -> list[Landmarks]:
         found = RegionTracker(self._networks(), self.max_faces).step(image)
         return [_in_pixels(face, image) for face in found]
 
-    def _detect_small(self, image: RGB) -> list[Landmarks]:
+    def _detect_small(self, image: RGBLike) -> list[Landmarks]:
         if self._small_faces is None:
             self._small_faces = Detector(FULL_RANGE, _SMALL_FACE_CONFIDENCE)
         found: list[Landmarks] = []
@@ -133,7 +133,7 @@ def face_box(landmarks: Landmarks) -> Box:
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def find_boxes(detector: Detector, image: RGB) -> list[Box]:
+def find_boxes(detector: Detector, image: RGBLike) -> list[Box]:
     """Return the boxes (x, y, width, height) that a detector finds in a picture (H, W, 3), in pixels, largest first."""
     height, width = image.shape[:2]
     boxes = []
@@ -143,7 +143,7 @@ def find_boxes(detector: Detector, image: RGB) -> list[Box]:
     return sorted(boxes, key=lambda box: box[2] * box[3], reverse=True)
 
 
-def _in_pixels(points: Points, image: RGB) -> Landmarks:
+def _in_pixels(points: Points, image: RGBLike) -> Landmarks:
     height, width = image.shape[:2]
     return points * np.array([width, height, width], np.float32)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.stages import stage
-from dithead.types import RGB, Landmarks
+from dithead.types import Landmarks, RGBLike, RGBWithThumbnail
 
 CUT_THRESHOLDS = ((5.0, 8.0), (25.0, 3.0))
 """A cut changes the picture by more than the first number and by more than the second number times the shot's motion.
@@ -51,7 +51,7 @@ def never() -> bool:
 
 
 def track_faces(
-    frames: Iterable[RGB], landmarker: FaceLandmarker | None = None, new_shot: Callable[[], bool] = never
+    frames: Iterable[RGBLike], landmarker: FaceLandmarker | None = None, new_shot: Callable[[], bool] = never
 ) -> Iterator[FaceObservation]:
     """Yield one observation for each frame as it arrives; only one frame is held in memory.
 
@@ -79,13 +79,16 @@ class CutDetector:
         self._last: NDArray[np.float32] | None = None
         self._motion = _INITIAL_MOTION
 
-    def is_cut(self, frame: RGB, *, forced: bool = False) -> bool:
+    def is_cut(self, frame: RGBLike, *, forced: bool = False) -> bool:
         """Return whether the next frame begins a shot, as the very first one does, or as is known (``forced``)."""
         with stage("cuts"):
             return self._is_cut(frame, forced)
 
-    def _is_cut(self, frame: RGB, forced: bool) -> bool:
-        small = cv2.resize(frame, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+    def _is_cut(self, frame: RGBLike, forced: bool) -> bool:
+        if isinstance(frame, RGBWithThumbnail):
+            small = frame.thumbnail(*_THUMBNAIL)
+        else:
+            small = cv2.resize(frame[:, :], _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, small
         if last is None:
             return True
@@ -110,7 +113,7 @@ class _MainFace:
         self.missing = 0  # frames since the face was found
         self.crowded = False  # the fast tracker follows another face, so every frame is detected
 
-    def step(self, frame: RGB) -> Landmarks | None:
+    def step(self, frame: RGBLike) -> Landmarks | None:
         found = self._first(frame) if self.last is None else self._next(frame)
         if found is not None:
             self.last, self.missing = found, 0
@@ -120,13 +123,13 @@ class _MainFace:
                 self.restart()
         return found
 
-    def _first(self, frame: RGB) -> Landmarks | None:
+    def _first(self, frame: RGBLike) -> Landmarks | None:
         faces = self.landmarker.detect(frame)
         if not faces:
             return None
         return self._follow(frame, faces[0])
 
-    def _next(self, frame: RGB) -> Landmarks | None:
+    def _next(self, frame: RGBLike) -> Landmarks | None:
         assert self.last is not None
         if not self.crowded:
             face = self.landmarker.track(frame)
@@ -139,7 +142,7 @@ class _MainFace:
             return None
         return best if self.crowded else self._follow(frame, best)
 
-    def _follow(self, frame: RGB, face: Landmarks) -> Landmarks:
+    def _follow(self, frame: RGBLike, face: Landmarks) -> Landmarks:
         """Start the fast tracker; if it chooses another of several faces, detect every frame from here on."""
         tracked = self.landmarker.track(frame)
         if tracked is not None and overlap(tracked, face) > _SAME_TRACKER_OVERLAP:

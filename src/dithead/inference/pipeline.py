@@ -34,6 +34,7 @@ from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule, scheduled_frames
+from dithead.inference.threads import one_opencv_thread, one_thread_each
 from dithead.media.clock import REMARK as JUMPED
 from dithead.media.contact_sheet import require_picture_name, write_sheet
 from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
@@ -118,9 +119,14 @@ def generate(job: GenerateJob) -> GenerateResult:
         with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
             analysis = _analyse(prepared, model, work)
             talker = model.talker()
+<<<<<<< HEAD
             kind = "portrait" if isinstance(prepared.clip, StillClip) else "video"
             prepared.finish = Finish(job.detail, make_watermarker(job, talker, kind))
             tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+=======
+            with one_thread_each():
+                tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
+>>>>>>> main
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
     if job.sheet is not None:
@@ -175,7 +181,8 @@ def _analyse(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -> V
     work.keep_only_from(model_key(talker))
     from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
 
-    calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
+    with one_thread_each():
+        calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
     work.save_analysis(analysis)
     return analysis
 
@@ -186,7 +193,7 @@ def _first_pass(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -
     frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
     settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
     try:
-        with OcclusionDetector() as detector:
+        with one_opencv_thread(), OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None
             return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:

@@ -1,8 +1,14 @@
 """Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
+<<<<<<< HEAD
 the same speech with ``fit="loop"``, the same seed and the same loudness, but for the watermark, which names the kind of
 job. Letters: B moments, n samples, F numbers in a feature frame.
+=======
+the same speech with ``fit="loop"``, the same seed and the same loudness; for a model with a lip predictor nearly so,
+because ``generate`` predicts the lips in long blocks and live use in short steps (``models.audio.lip_stream``).
+Letters: B moments, n samples, F numbers in a feature frame.
+>>>>>>> main
 """
 
 from __future__ import annotations
@@ -26,9 +32,10 @@ from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.output_watermark import make_watermarker
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
-from dithead.inference.synthesise.audio_features import feature_span
+from dithead.inference.synthesise.audio_features import feature_span, nearest_frames
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
 from dithead.inference.synthesise.sampler import MouthSampler
+from dithead.inference.threads import each_on_one_thread, one_thread_each
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
@@ -79,10 +86,10 @@ class LiveHead:
             raise ConfigError("this model needs the whole speech at once; choose one whose audio encoder takes log-mel")
         self.pix_fmt = working_format(info.pix_fmt, info.width, info.height, info.rotation)
         settings = AnalysisSettings(self.talker.size, self.talker.config.mask, FaceChoice.parse(self.options.face))
-        with OcclusionDetector() as detector:
+        with one_thread_each(), OcclusionDetector() as detector:
             used = detector if self.options.occlusion == "auto" else None
             self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
-        with TemporaryDirectory() as folder:
+        with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
 
     @property
@@ -93,7 +100,9 @@ class LiveHead:
     @property
     def latency(self) -> float:
         """Seconds of speech after a frame's moment that must have come before it is drawn; drawing comes on top."""
-        return (self.reach + _BLOCK_FRAMES) / MEL_RATE + LOOK_AHEAD
+        seconds = (self.reach + _BLOCK_FRAMES) / MEL_RATE + LOOK_AHEAD
+        lips = self.talker.audio.lip_stream()
+        return seconds if lips is None else max(seconds, lips.latency)
 
     def frames(self, chunks: Iterable[Wave], *, loudness: float | None = None) -> Iterator[LiveFrame]:
         """Draw frames while speech comes, until it ends; the video is repeated as often as needed.
@@ -110,9 +119,14 @@ class LiveHead:
         o = self.options
         sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
+<<<<<<< HEAD
         finish = Finish(marker=make_watermarker(o, self.talker, "live"))
         drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1, finish)
         for index, (item, planes) in enumerate(drawn):
+=======
+        drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
+        for index, (item, planes) in enumerate(each_on_one_thread(drawn)):
+>>>>>>> main
             yield LiveFrame(index, item.time, planes)
 
 
@@ -123,6 +137,7 @@ class SpeechBuffer:
         """Begin to take chunks (n,) at 16 kHz; ``reach``: feature frames after a moment that its drawing needs."""
         self.reach, self.encoder = reach, encoder
         self._chunks, self._stream = iter(chunks), encoder.stream()
+        self._lips = encoder.lip_stream()
         self._loudness = loudness
         self._kept = torch.zeros(0, encoder.features_width)
         self._first = 0  # number of the first feature frame kept
@@ -146,6 +161,17 @@ class SpeechBuffer:
         level = self._present_level()
         return found if level is None else self.encoder.at_level(found, level), span.times
 
+    def lips_at(self, times: NDArray[np.float64]) -> Tensor | None:
+        """See ``audio_features.SpeechFeatures``."""
+        if self._lips is None:
+            return None
+        frames = nearest_frames(times, self.encoder)
+        while not self._ended and self._lips.tokens <= int(frames.max()) // self.encoder.frames_per_token + 1:
+            self._next()
+        if self._ended:
+            self._lips.finish(int(frames.max()))
+        return self._lips.at(torch.from_numpy(frames))
+
     def _next(self) -> None:
         chunk = next(self._chunks, None)
         if chunk is None:
@@ -153,7 +179,10 @@ class SpeechBuffer:
             blocks = list(self._stream.finish())
         else:
             self._samples += len(chunk)
-            blocks = list(self._stream.push(torch.from_numpy(np.asarray(chunk, np.float32))))
+            samples = torch.from_numpy(np.asarray(chunk, np.float32))
+            blocks = list(self._stream.push(samples))
+            if self._lips is not None:
+                self._lips.push(samples)
         self._kept = torch.cat([self._kept, *blocks])
         if self._loudness is None:
             self._levels += [self.encoder.frame_levels(block) for block in blocks]

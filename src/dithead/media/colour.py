@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,11 @@ class ColourEncoding:
         """The range as FFmpeg's scaler names it."""
         return ColorRange.JPEG if self.full_range else ColorRange.MPEG
 
+    def rgb_of(self, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return R'G'B' (..., 3), 0 to 255, of Y, Cb and Cr samples (..., 3) of 8 bits."""
+        zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
+        return np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
+
     def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:
         """Return the matrix (3, 3) from R'G'B' differences, in steps of 1/255, to Y, Cb, Cr differences in code values.
 
@@ -64,6 +70,12 @@ class ColourEncoding:
         scale = 2 ** (depth - 8)
         spans = [top or 219.0 * scale, top or 224.0 * scale, top or 224.0 * scale]
         return (matrix * np.array(spans)[:, None] / 255).astype(np.float32)
+
+
+@functools.cache
+def _to_rgb(encoding: ColourEncoding) -> NDArray[np.float32]:
+    """The matrix (3, 3) by which rows of Y, Cb and Cr differences become rows of R'G'B' differences."""
+    return np.asarray(np.linalg.inv(encoding.from_rgb()).T, np.float32)
 
 
 def encoding_of(colorspace: int, color_range: int, pix_fmt: str, height: int) -> ColourEncoding:

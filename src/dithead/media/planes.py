@@ -59,13 +59,16 @@ class Planes:
             shared = delta[..., channel].reshape(h, down, w, across).mean(axis=(1, 3))
             _add(plane, shared, top // down, left // across, self.depth)
 
-    def rgb(self, top: int, left: int, bottom: int, right: int) -> RGB:
-        """Return the region (bottom - top, right - left, 3) in RGB; ``top`` and ``left`` must be even."""
+    def rgb(self, top: int, left: int, bottom: int, right: int, *, exact: bool = True) -> RGB:
+        """Return the region (bottom - top, right - left, 3) in RGB; ``top`` and ``left`` must be even.
+
+        ``exact``: see ``to_rgb``.
+        """
         down, across = self.subsampling
         y = self.arrays[0][top:bottom, left:right]
         box = slice(top // down, -(-bottom // down)), slice(left // across, -(-right // across))
         part = Planes([y, self.arrays[1][box], self.arrays[2][box]], self.pix_fmt, self.encoding)
-        return to_rgb(part.to_frame(), self.encoding)
+        return to_rgb(part.to_frame(), self.encoding, exact)
 
     def to_frame(self) -> Any:
         """Return an ``av.VideoFrame`` with these samples."""
@@ -128,12 +131,17 @@ def planes_of(native: Any, pix_fmt: str, encoding: ColourEncoding, rotation: int
             dst_color_range=encoding.swscale_range,
             threads=1,
         )
+    return Planes([np.rot90(a, rotation // 90).copy() for a in views_of(native)], pix_fmt, encoding)
+
+
+def views_of(native: Any) -> list[NDArray[Any]]:
+    """Return the samples of a frame's three planes without a copy; its format must be one of ``Planes``."""
+    pix_fmt = native.format.name.replace("yuvj", "yuv")
     down, across = subsampling_of(pix_fmt)
     dtype = np.dtype(np.uint8 if depth_of(pix_fmt) == 8 else "<u2")
     height, width = native.height, native.width
     shapes = [(height, width), *[(-(-height // down), -(-width // across))] * 2]
-    arrays = [_view(plane, *shape, dtype) for plane, shape in zip(native.planes, shapes, strict=True)]
-    return Planes([np.rot90(a, rotation // 90).copy() for a in arrays], pix_fmt, encoding)
+    return [_view(plane, *shape, dtype) for plane, shape in zip(native.planes, shapes, strict=True)]
 
 
 def to_rgb(native: Any, encoding: ColourEncoding, exact: bool = True) -> RGB:

@@ -22,12 +22,13 @@ from dithead.media.colour import ColourEncoding
 from dithead.media.damage import PacketCount, with_damage_replaced
 from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import PICTURE_TICK, VideoInfo, describe, picture_info
+from dithead.media.partial_rgb import PartialRGB
 from dithead.media.picture import WHITE, Picture, describe_picture, picture_format, picture_frames
 from dithead.media.planes import to_rgb
 from dithead.media.presentation import DecodedFrame, Presentation
 from dithead.media.wholeness import is_cut_off
 from dithead.stages import stage, staged
-from dithead.types import RGB
+from dithead.types import RGB, RGBLike
 
 _EXACT_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 """Formats whose header holds the true length."""
@@ -59,6 +60,23 @@ class VideoFrame:
     def quick_pixels(self) -> RGB:
         """The picture (H, W, 3) as displayed, up to two levels too dark but five times as fast: for analysis only."""
         return self._turned(to_rgb(self.native, self.encoding, exact=False))
+
+    @cached_property
+    def quick_partial(self) -> RGBLike:
+        """The same as ``quick_pixels``, but converted only where it is sliced, wherever the format allows that."""
+        if PartialRGB.supports(self.native, self.rotation):
+            return PartialRGB(self.native, self.encoding, self.rotation)
+        return self.quick_pixels
+
+    @cached_property
+    def partial(self) -> RGBLike:
+        """Nearly the same as ``pixels``, but converted only where it is sliced, wherever the format allows that.
+
+        Colours are interpolated as ``Planes.rgb`` does it, which does not know where exactly the chroma samples lie.
+        """
+        if PartialRGB.supports(self.native, self.rotation):
+            return PartialRGB(self.native, self.encoding, self.rotation, exact=True)
+        return self.pixels
 
     def _turned(self, rgb: RGB) -> RGB:
         return np.ascontiguousarray(np.rot90(rgb, self.rotation // 90))

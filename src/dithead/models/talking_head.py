@@ -105,17 +105,23 @@ class TalkingHead(nn.Module):
         """Compute tokens (B, L, A) for frames at ``times`` (B,) in seconds, from the track's ``features`` (T, F)."""
         return self.audio(self._windows(features, times, 0))  # type: ignore[no-any-return]
 
-    def tokens_and_lips(self, features: Tensor, times: Tensor) -> tuple[Tensor, Tensor | None]:
+    def tokens_and_lips(
+        self, features: Tensor, times: Tensor, predicted: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Compute tokens and calibrated lips for video frames.
 
         Args:
             features: The track's features (T, F).
             times: Times of the frames (B,), in seconds.
+            predicted: What the lip predictor says (B, K), where that is known (``AudioEncoder.lip_blocks``).
 
         Returns:
             Tokens (B, L, A) and lip coefficients (B, K); None for a model without that condition.
         """
-        tokens, lips = self.audio.tokens_and_lips(self._windows(features, times, self.audio.past))
+        if predicted is None:
+            tokens, lips = self.audio.tokens_and_lips(self._windows(features, times, self.audio.past))
+        else:
+            tokens, lips = self.audio.tokens_and_mean_lips(self._windows(features, times, 0), predicted)
         return tokens, self.dit.calibrated(lips) if self.config.dit.lip_targets else None
 
     def _windows(self, features: Tensor, times: Tensor, past: int) -> Tensor:

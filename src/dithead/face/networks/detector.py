@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dithead.face.networks.region import as_input, crop, letterbox
 from dithead.face.networks.runtime import Network
-from dithead.types import RGB
+from dithead.types import RGBLike
 
 _SAME = 0.3  # intersection over union from which boxes are averaged: MediaPipe's value
 _LARGEST_LOGIT = 80.0  # beyond it the sigmoid is 0 or 1 and its exponential overflows 32 bits
@@ -64,7 +64,7 @@ class Detector:
         self._network = Network(kind.network)
         self._anchors = anchor_centres(kind)
 
-    def detect(self, image: RGB) -> list[Detection]:
+    def detect(self, image: RGBLike) -> list[Detection]:
         """Return what is found in a picture (H, W, 3), highest score first."""
         square = crop(image, letterbox(image), self.kind.side, border="black")
         raw, logits = self._network(as_input(square, self.kind.darkest))
@@ -148,7 +148,7 @@ def _overlaps(one: Array, others: Array) -> Array:
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def _in_picture(box: Array, score: float, image: RGB) -> Detection:
+def _in_picture(box: Array, score: float, image: RGBLike) -> Detection:
     """Map a box (2 + K, 2) from the letterboxed input to the picture."""
     size = np.array([image.shape[1], image.shape[0]], np.float32)
     side, inverse = size.max(), np.float32(1) / size

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dithead.face.networks.refined_points import EYELID_POINTS, LEFT_EYE, LEFT_IRIS, LIPS, RIGHT_EYE, RIGHT_IRIS
 from dithead.face.networks.region import Points, Region, as_input, cosine_and_sine, crop, direction, to_picture
 from dithead.face.networks.runtime import Network
-from dithead.types import RGB
+from dithead.types import RGBLike
 
 SIDE = 192
 """Side of the input in pixels, and the unit of what the networks predict."""
@@ -73,7 +73,7 @@ class FaceMesh:
         self.confidence = confidence
         self._mesh, self._refinement = Network("face_mesh"), Network("face_mesh_refinement")
 
-    def locate(self, image: RGB, region: Region) -> Points | None:
+    def locate(self, image: RGBLike, region: Region) -> Points | None:
         """Return landmarks (478, 3) relative to the picture (H, W, 3), or None where the region shows no face."""
         mesh, score, features = self._mesh(as_input(crop(image, region, SIDE)))
         if 1 / (1 + np.exp(-float(score.reshape(())))) <= self.confidence:
@@ -160,5 +160,5 @@ def _sample_points(window: Window) -> Array:
 
 
 def _blend(one: Array, other: Array, share: Array) -> Array:
-    """Linear interpolation, rounded as in MediaPipe: only the complement of the share is a 64-bit number there."""
-    return ((1 - share.astype(np.float64)) * one + share * other).astype(np.float32)
+    """Linear interpolation, in 32 bits: MediaPipe rounds otherwise, which moves no landmark by 0.001 pixels."""
+    return one + share * (other - one)

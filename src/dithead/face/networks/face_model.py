@@ -6,7 +6,7 @@ from dithead.face.mesh_indices import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
 from dithead.face.networks.detector import SHORT_RANGE, Detector
 from dithead.face.networks.face_mesh import FaceMesh
 from dithead.face.networks.region import Growth, Points, Region, angle_of, region_around
-from dithead.types import RGB
+from dithead.types import RGBLike
 
 _GROWTH = Growth(1.5)  # from a face's box to its region: MediaPipe's value
 _RIGHT_EYE, _LEFT_EYE = 0, 1  # key points of a detected face
@@ -24,7 +24,7 @@ class FaceModel:
     def __init__(self, detection: float, presence: float) -> None:
         self._detector, self._mesh = Detector(SHORT_RANGE, detection), FaceMesh(presence)
 
-    def find(self, image: RGB) -> list[Region]:
+    def find(self, image: RGBLike) -> list[Region]:
         """Return the regions of the faces in a picture (H, W, 3), best first."""
         regions = []
         for face in self._detector.detect(image):
@@ -32,11 +32,11 @@ class FaceModel:
             regions.append(region_around(face.corner, face.size, angle, _GROWTH, image))
         return regions
 
-    def locate(self, image: RGB, region: Region) -> Points | None:
+    def locate(self, image: RGBLike, region: Region) -> Points | None:
         """Return landmarks (478, 3) relative to the picture, or None where the region shows no face."""
         return self._mesh.locate(image, region)
 
-    def next_region(self, points: Points, image: RGB) -> Region:
+    def next_region(self, points: Points, image: RGBLike) -> Region:
         """Return where to look in the next picture for the face with these landmarks."""
         angle = angle_of(points[RIGHT_EYE_OUTER], points[LEFT_EYE_OUTER], _LEVEL, image)
         low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)

@@ -24,7 +24,7 @@ from dithead.face.networks.region import (
     to_picture,
 )
 from dithead.face.networks.runtime import Network
-from dithead.types import RGB
+from dithead.types import RGBLike
 
 _SIDE = 224  # of the input, pixels
 _WRIST, _MIDDLE_KNUCKLE = 0, 2  # key points of a palm
@@ -47,7 +47,7 @@ class HandModel:
         self.presence = presence
         self._detector, self._network = Detector(PALM, detection), Network("hand_landmark_lite")
 
-    def find(self, image: RGB) -> list[Region]:
+    def find(self, image: RGBLike) -> list[Region]:
         """Return the regions of the hands in a picture (H, W, 3), best first."""
         regions = []
         for palm in self._detector.detect(image):
@@ -55,14 +55,14 @@ class HandModel:
             regions.append(region_around(palm.corner, palm.size, angle, _FROM_PALM, image))
         return regions
 
-    def locate(self, image: RGB, region: Region) -> Points | None:
+    def locate(self, image: RGBLike, region: Region) -> Points | None:
         """Return landmarks (21, 2) relative to the picture, or None where the region shows no hand."""
         points, score, _, _ = self._network(as_input(crop(image, region, _SIDE)))
         if float(score.reshape(())) <= self.presence:
             return None
         return to_picture(points.reshape(21, 3)[:, :2] / np.float32(_SIDE), region)
 
-    def next_region(self, points: Points, image: RGB) -> Region:
+    def next_region(self, points: Points, image: RGBLike) -> Region:
         """Return where to look in the next picture for the hand with these landmarks."""
         size = np.array([image.shape[1], image.shape[0]], np.float32)
         knuckles = ((points[_INDEX] + points[_RING]) / np.float32(2) + points[_MIDDLE]) / np.float32(2)

@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.types import RGB
+from dithead.types import RGB, RGBLike
 
 Points = NDArray[np.float32]  # (P, 2) or (P, 3), x and depth relative to the width, y to the height of the picture
 Float = np.float32
 
 _SAME = 0.5  # intersection over union from which two regions show the same face or hand: MediaPipe's value
+_AROUND = 2  # pixels around a region that its interpolation touches
 _CORNERS = {"replicate": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}
 
 
@@ -44,7 +45,7 @@ class Growth:
     shift: float = 0.0  # downwards, in heights of the box
 
 
-def region_around(corner: Points, size: Points, angle: Float, growth: Growth, image: RGB) -> Region:
+def region_around(corner: Points, size: Points, angle: Float, growth: Growth, image: RGBLike) -> Region:
     """Return the square region around a box.
 
     Args:
@@ -58,7 +59,7 @@ def region_around(corner: Points, size: Points, angle: Float, growth: Growth, im
     return grown(Region(x, y, size[0], size[1], angle), growth, image)
 
 
-def grown(region: Region, growth: Growth, image: RGB) -> Region:
+def grown(region: Region, growth: Growth, image: RGBLike) -> Region:
     """Return the square region around a region; see ``Growth``."""
     rows, columns = (Float(n) for n in image.shape[:2])
     shift = rows * region.height * Float(growth.shift)
@@ -73,7 +74,7 @@ def grown(region: Region, growth: Growth, image: RGB) -> Region:
     )
 
 
-def angle_of(start: Points, end: Points, target: float, image: RGB) -> Float:
+def angle_of(start: Points, end: Points, target: float, image: RGBLike) -> Float:
     """Return the angle by which a region must turn so that a line in it points as wanted.
 
     Args:
@@ -104,14 +105,14 @@ def cosine_and_sine(angle: Float) -> tuple[Float, Float]:
     return Float(math.cos(angle)), Float(math.sin(angle))
 
 
-def letterbox(image: RGB) -> Region:
+def letterbox(image: RGBLike) -> Region:
     """Return the smallest square around a whole picture."""
     rows, columns = image.shape[:2]
     side = max(rows, columns)
     return Region(Float(0.5), Float(0.5), Float(side / columns), Float(side / rows), Float(0))
 
 
-def crop(image: RGB, region: Region, side: int, border: str = "replicate") -> RGB:
+def crop(image: RGBLike, region: Region, side: int, border: str = "replicate") -> RGB:
     """Cut a region out of a picture.
 
     Args:
@@ -132,9 +133,12 @@ def crop(image: RGB, region: Region, side: int, border: str = "replicate") -> RG
         )
     )
     target = np.array([[0, side], [0, 0], [side, 0], [side, side]], np.float32)
-    matrix = cv2.getPerspectiveTransform(source, target)
-    whole = np.ascontiguousarray(image)
-    return np.asarray(cv2.warpPerspective(whole, matrix, (side, side), borderMode=_CORNERS[border]), np.uint8)
+    limit = (image.shape[1], image.shape[0])
+    left, top = (int(v) for v in np.clip(np.floor(source.min(axis=0)) - _AROUND, 0, np.subtract(limit, 1)))
+    right, bottom = (int(v) for v in np.clip(np.ceil(source.max(axis=0)) + _AROUND, (left + 1, top + 1), limit))
+    matrix = cv2.getPerspectiveTransform(source - np.array([left, top], np.float32), target)
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    return np.asarray(cv2.warpPerspective(part, matrix, (side, side), borderMode=_CORNERS[border]), np.uint8)
 
 
 def as_input(pixels: RGB, darkest: float = 0.0) -> NDArray[np.float32]:
@@ -199,6 +203,6 @@ def _overlap(one: Region, other: Region) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def _size(image: RGB) -> NDArray[np.float32]:
+def _size(image: RGBLike) -> NDArray[np.float32]:
     """Width and height of a picture."""
     return np.array([image.shape[1], image.shape[0]], np.float32)

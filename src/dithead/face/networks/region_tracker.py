@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import Protocol
 
 from dithead.face.networks.region import Points, Region, distinct
-from dithead.types import RGB
+from dithead.types import RGBLike
 
 
 class LandmarkModel(Protocol):
     """A detector of regions and a network of landmarks within one, which belong together."""
 
-    def find(self, image: RGB) -> list[Region]:
+    def find(self, image: RGBLike) -> list[Region]:
         """Return the regions of a picture (H, W, 3) to look at, best first."""
 
-    def locate(self, image: RGB, region: Region) -> Points | None:
+    def locate(self, image: RGBLike, region: Region) -> Points | None:
         """Return the landmarks in a region, relative to the picture; None where there are none."""
 
-    def next_region(self, points: Points, image: RGB) -> Region:
+    def next_region(self, points: Points, image: RGBLike) -> Region:
         """Return where to look in the next picture for what has these landmarks in this one."""
 
 
@@ -41,7 +41,7 @@ class RegionTracker:
         """Forget what is followed: the next picture is searched anew."""
         self._regions = []
 
-    def step(self, image: RGB) -> list[Points]:
+    def step(self, image: RGBLike) -> list[Points]:
         """Return the landmarks of each face or hand in the next picture (H, W, 3), relative to it."""
         detected = self.model.find(image)[: self.count] if len(self._regions) < self.count else []
         regions = distinct([*detected, *self._regions])

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,11 @@ NETWORKS = {
     "palm_detection_lite": "e9a4aaddf90dda56a87235303cf00e4c2d3fb28725f68fd88772997dac905c18",
 }
 """Network -> SHA-256 of its file ``NAME.tflite``."""
+VERSIONS = {"numpy": ("NumPy", (1, 26), None), "cv2": ("OpenCV", (4, 8), (5,))}
+"""Module -> its name, the oldest version, and the first that no longer fits: OpenCV 5 interpolates otherwise, which
+moves landmarks by up to 0.02 pixels and cuts other crops than those that the models were trained on."""
+REPAIRS = {"numpy": "pip install 'numpy>=1.26'", "cv2": "pip install 'opencv-python-headless>=4.8,<5'"}
+"""Module -> the command that installs a version that fits."""
 THREADS = 1
 """Threads of each network. Our choice: callers run one process per core already."""
 _MISSING = (
@@ -45,10 +52,14 @@ class Network:
         name: A key of ``NETWORKS``.
 
     Raises:
-        ModelError: The file is missing or is not the one that belongs to this version, or LiteRT is not installed.
+        ModelError: The file is missing or is not the one that belongs to this version, LiteRT is not installed, or
+            another library has a version that does not fit.
     """
 
     def __init__(self, name: str) -> None:
+        for module in VERSIONS:
+            if wrong := wrong_version(module):
+                raise ModelError(wrong)
         content = read_network(name)
         interpreter_class = load_interpreter()
         with quiet_native_logs():
@@ -63,6 +74,17 @@ class Network:
             self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+def wrong_version(module: str) -> str | None:
+    """Return in one line what is wrong with the version of a library and what to run; None where it fits."""
+    name, oldest, excluded = VERSIONS[module]
+    found = str(import_module(module).__version__)
+    numbers = tuple(int(number) for number in re.findall(r"\d+", found)[:3])
+    if numbers >= oldest and (excluded is None or numbers < excluded):
+        return None
+    wanted = f"{'.'.join(map(str, oldest))} or later" + (f", before {excluded[0]}" if excluded else "")
+    return f"{name} {found} is installed, but dithead needs {wanted}; run: {REPAIRS[module]}"
 
 
 def read_network(name: str) -> bytes:

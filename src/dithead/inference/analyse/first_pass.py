@@ -22,11 +22,12 @@ from dithead.face.tracking import LONGEST_GAP, track_faces
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.multi_face import FaceChoice, follow_faces
 from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetector, OcclusionFinding
+from dithead.inference.analyse.occlusion_schedule import MouthView, OcclusionSchedule
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.result import FrameSpan
 from dithead.media.video import VideoFrame
 from dithead.stages import stage
-from dithead.types import RGB, Landmarks, MaskKind
+from dithead.types import Landmarks, MaskKind, RGBLike
 
 SMALLEST_EYES = 16.0
 """Pixels between the outer eye corners below which a face is too small to draw on (our choice)."""
@@ -104,9 +105,9 @@ def analyse_video(
     analyser = VideoAnalyser(settings, detector, store)
     current: list[VideoFrame] = []
 
-    def pixels() -> Iterator[RGB]:
+    def pixels() -> Iterator[RGBLike]:
         for frame in frames:
-            current[:], analyser.picture = [frame], frame.quick_pixels
+            current[:], analyser.picture = [frame], frame.quick_partial
             yield analyser.picture
 
     if settings.choice is None:
@@ -126,11 +127,12 @@ class VideoAnalyser:
     ) -> None:
         self.settings, self.detector = settings, detector
         self.store = ImageStore() if store is None else store
-        self.picture: RGB | None = None  # of the present frame
+        self.picture: RGBLike | None = None  # of the present frame
         self.stamps = array("q")
         self.shot_start = 0
         self.shot = 0
         self.open: dict[int, TrackletBuilder] = {}
+        self.schedules: dict[int, OcclusionSchedule] = {}  # by face, where occluders are looked for
         self.tracklets: list[Tracklet] = []
         self.missed = bytearray()  # for each frame 0, or 1 + the index of its reason in ``_REASONS``
         self.damaged = bytearray()  # for each frame 0 or 1
@@ -188,26 +190,47 @@ class VideoAnalyser:
         if landmarks is not None and not reason:
             if number not in self.open:
                 self.open[number] = TrackletBuilder(index, number, self.settings.mask)
-            finding = self._occluders(number, landmarks)
             with stage("samples"):
-                self.open[number].add(frame, landmarks, self.settings.size, finding)
-            return finding.reason
+                self.open[number].add(frame, landmarks, self.settings.size)
+            return self._occluders(index, number, landmarks)
         if number in self.open:
+            self._settle(number)
             self.open[number].skip()
             if self.open[number].gap > LONGEST_GAP:
                 self._close([number], at_cut=False)
         return reason
 
-    def _occluders(self, number: int, landmarks: Landmarks) -> OcclusionFinding:
+    def _occluders(self, index: int, number: int, landmarks: Landmarks) -> str:
+        """Search the present frame for occluders, now or later; returns the reason if one is known now."""
         if self.detector is None or self.picture is None:
-            return OcclusionFinding()
-        size = self.settings.size
+            return ""
+        size, detector = self.settings.size, self.detector
         transform = crop_transform(landmarks, size)
-        points = transform_points(landmarks, transform)
-        return self.detector.find(self.picture, points, transform, size, number)
+        view = MouthView(self.picture, transform_points(landmarks, transform), transform, size)
+        if number not in self.schedules:
+            self.schedules[number] = OcclusionSchedule(lambda v: detector.find(*v, number))
+        return self._judge(number, self.schedules[number].take(view)).get(index, "")
+
+    def _settle(self, number: int) -> None:
+        """Search what is left to search of a face's frames so far."""
+        if number in self.schedules:
+            self._judge(number, self.schedules[number].close())
+
+    def _judge(self, number: int, findings: list[OcclusionFinding]) -> dict[int, str]:
+        """Hand findings to a face's tracklet; returns the reasons not to draw by the number of the frame."""
+        builder, reasons = self.open[number], {}
+        for finding in findings:
+            index = builder.start + builder.judge(finding)
+            if finding.reason:
+                reasons[index] = finding.reason
+                if index < len(self.missed) and len(self.open) == 1:  # an earlier frame, so far taken for a free one
+                    self.missed[index] = self.missed[index] or 1 + _REASONS.index(finding.reason)
+        return reasons
 
     def _close(self, numbers: list[int], at_cut: bool) -> None:
         for number in numbers:
+            self._settle(number)
+            self.schedules.pop(number, None)
             builder = self.open.pop(number)
             fades_in, fades_out = builder.start != self.shot_start, not (at_cut and builder.gap == 0)
             with stage("references"):

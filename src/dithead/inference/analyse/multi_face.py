@@ -18,7 +18,7 @@ from dithead.errors import ConfigError
 from dithead.face.alignment import crop_transform, warp_crop
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.face.tracking import FORGET_AFTER, CutDetector, never
-from dithead.types import RGB, Landmarks
+from dithead.types import Landmarks, RGBLike
 
 _THUMBNAIL = 16  # pixels: side of the thumbnail by which a face is recognised
 _FARTHEST = 1.0  # face widths from the expected place within which a face may be the same
@@ -67,7 +67,7 @@ class FaceChoice:
 
 
 def follow_faces(
-    frames: Iterable[RGB],
+    frames: Iterable[RGBLike],
     choice: FaceChoice,
     landmarker: FaceLandmarker | None = None,
     new_shot: Callable[[], bool] = never,
@@ -118,7 +118,7 @@ class FaceMemory:
         """The numbers of the faces that are visible or were so lately."""
         return [number for number, face in self._known.items() if face.missing <= FORGET_AFTER]
 
-    def step(self, frame: RGB, detections: list[Landmarks]) -> dict[int, Landmarks]:
+    def step(self, frame: RGBLike, detections: list[Landmarks]) -> dict[int, Landmarks]:
         """Match the faces detected in the next frame with the known ones.
 
         Args:
@@ -161,7 +161,7 @@ class FaceMemory:
             self._known[number] = new
 
 
-def _seen(frame: RGB, face: Landmarks) -> _KnownFace:
+def _seen(frame: RGBLike, face: Landmarks) -> _KnownFace:
     x0, _, x1, _ = face_box(face)
     crop = warp_crop(frame, crop_transform(face, 64), 64)
     thumbnail = cv2.resize(crop, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32) / 255

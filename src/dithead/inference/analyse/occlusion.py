@@ -26,20 +26,22 @@ from dithead.inference.analyse.occlusion_colour import (
     lip_tint,
     occluder_before_lips,
     occluder_beside_lips,
+    skin_colour,
+    soft_lab,
     tints_away,
+    unlike_colour,
     unlike_skin,
 )
 from dithead.stages import stage
-from dithead.types import RGB, Mask, Similarity
+from dithead.types import RGB, Mask, RGBLike, Similarity
 
 HIDDEN, BLURRED = "mouth covered", "too blurred"
 _SIDE = 80  # T, of the masks that are kept
 RESIDUAL_BYTES = _SIDE * _SIDE // 8
 """Length of ``OcclusionMasks.residual`` in bytes: one bit for each of T x T cells."""
-_VIEW_SCALE, _VIEW_SIDE = (
-    0.6,
-    256,
-)  # hands are searched in a view 1 / 0.6 times as wide as the crop, 256 pixels wide
+VIEW_SCALE = 0.6
+"""Width of the crop over that of the view in which hands are searched (our choice)."""
+_VIEW_SIDE = 256  # pixels of that view
 _ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
 _NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one counts, too
@@ -75,7 +77,7 @@ class OcclusionDetector:
             finder.__exit__(kind, error, trace)
 
     def find(
-        self, picture: RGB, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
         """Find what hides one mouth.
 
@@ -90,26 +92,41 @@ class OcclusionDetector:
             return self._find(picture, points, transform, size, face)
 
     def _find(
-        self, picture: RGB, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:
-        crop = warp_crop(picture, transform, size)
+        scale, margin = _view_place(size)
+        wide = transform * scale
+        wide[:, 2] += margin
+        view = warp_crop(picture, wide, _VIEW_SIDE)
+        crop = _crop_of_view(view, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return OcclusionFinding(reason=BLURRED)
-        hands = self._hands(picture, transform, size, face)
+        hands = self._hands(view, size, face)
         found = finding_in(crop, points, hands)
         if not hands.any():
             return found
         return replace(found, without_hands=finding_in(crop, points, np.zeros_like(hands)))
 
-    def _hands(self, picture: RGB, transform: Similarity, size: int, face: int) -> NDArray[np.bool_]:
+    def _hands(self, view: RGB, size: int, face: int) -> NDArray[np.bool_]:
         """Where hands are (S, S), searched in a wider view than the crop."""
-        scale = _VIEW_SCALE * _VIEW_SIDE / size
-        wide = transform * scale
-        wide[:, 2] += (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE
         with stage("hands"):
-            hands = self._finders.setdefault(face, HandFinder()).find(warp_crop(picture, wide, _VIEW_SIDE))
-        back = [(hand - (1 - _VIEW_SCALE) / 2 * _VIEW_SIDE) / scale for hand in hands]
-        return hand_mask(back, size) > 0
+            hands = self._finders.setdefault(face, HandFinder()).find(view)
+        scale, margin = _view_place(size)
+        return hand_mask([(hand - margin) / scale for hand in hands], size) > 0
+
+
+def _view_place(size: int) -> tuple[float, float]:
+    """Pixels of the view for one of the crop, and where in the view the crop begins."""
+    return VIEW_SCALE * _VIEW_SIDE / size, (1 - VIEW_SCALE) / 2 * _VIEW_SIDE
+
+
+def _crop_of_view(view: RGB, size: int) -> RGB:
+    """The crop (S, S, 3) out of the view around it, which spares a second warp of the frame."""
+    scale, margin = _view_place(size)
+    place = np.array([[1 / scale, 0, -margin / scale], [0, 1 / scale, -margin / scale]])
+    if scale < 1:
+        return np.asarray(cv2.warpAffine(view, place, (size, size), flags=cv2.INTER_CUBIC), np.uint8)
+    return warp_crop(view, place, size)
 
 
 def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> OcclusionFinding:
@@ -120,7 +137,8 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         points: (478, 2) landmarks in the crop.
         hands: (S, S) pixels of the crop that show a hand.
     """
-    size, unlike = crop.shape[0], unlike_skin(crop, points[list(CHEEKS)])
+    size, lab = crop.shape[0], soft_lab(crop)
+    unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
     cover = hands | occluder_before_lips(unlike, points)
     lips = inside(points[list(OUTER_LIPS)], size)
     if cover[lips].mean() > _ALL_HIDDEN:
@@ -132,7 +150,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         beside=_reduced(found.occluder) if found.occluder.any() else None,
         certain=found.certain,
         bearded=found.bearded,
-        tint=tuple(lip_tint(crop, points).tolist()),
+        tint=tuple(lip_tint(lab, points).tolist()),
     )
 
 

@@ -94,28 +94,32 @@ def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = Non
         spots: (n, 2) where the cheeks are.
         skin_of: The picture whose cheeks are compared with; the crop itself by default.
     """
-    lab = _lab(crop)
-    skin = _skin(lab if skin_of is None else _lab(skin_of), spots)
-    light, red, yellow = np.moveaxis(lab - skin, 2, 0)
-    dark = lab[..., 0] < 0.42 * skin[0]
-    return np.asarray(dark | (light > 30) | (red < -10) | (np.abs(yellow) > 24))
+    lab = soft_lab(crop)
+    return unlike_colour(lab, skin_colour(lab if skin_of is None else soft_lab(skin_of), spots))
 
 
-def lip_tint(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.float32]:
+def unlike_colour(lab: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find pixels (S, S) of a picture in Lab (S, S, 3) that are unlike skin of a colour (3,); see ``unlike_skin``."""
+    light, red, yellow = cv2.split(lab)
+    dark, bright = light < 0.42 * skin[0], light > skin[0] + 30
+    return np.asarray(dark | bright | (red < skin[1] - 10) | (np.abs(yellow - skin[2]) > 24))
+
+
+def lip_tint(lab: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute the lips' tint.
 
     Args:
-        crop: (S, S, 3).
+        lab: The crop (S, S, 3) as ``soft_lab`` returns it.
         points: (478, 2) landmarks in the crop.
 
     Returns:
         The lips' median colour minus the cheeks' (3,), in Lab with lightness halved; NaN where there are no lips.
     """
-    lab, size = _lab(crop), crop.shape[0]
+    size = lab.shape[0]
     lips = inside(points[list(OUTER_LIPS)], size) & ~inside(points[list(INNER_LIPS)], size, grow=1)
     if not lips.any():
         return np.full(3, np.nan, np.float32)
-    gap = np.median(lab[lips], axis=0) - _skin(lab, points[list(CHEEKS)])
+    gap = np.median(lab[lips], axis=0) - skin_colour(lab, points[list(CHEEKS)])
     return np.asarray(gap * (0.5, 1, 1), np.float32)
 
 
@@ -180,12 +184,14 @@ def _joined(region: NDArray[np.bool_], seeds: NDArray[np.bool_], reach: int) -> 
     return np.isin(parts, over[over > 0])
 
 
-def _lab(crop: RGB) -> NDArray[np.float32]:
+def soft_lab(crop: RGB) -> NDArray[np.float32]:
+    """Return a slightly blurred crop (S, S, 3) in Lab."""
     soft = cv2.GaussianBlur(crop, (0, 0), crop.shape[0] / 160).astype(np.float32) / 255
     return np.asarray(cv2.cvtColor(soft, cv2.COLOR_RGB2Lab), np.float32)
 
 
-def _skin(lab: NDArray[np.float32], spots: NDArray[np.float32]) -> NDArray[np.float32]:
+def skin_colour(lab: NDArray[np.float32], spots: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median colour (3,) around ``spots`` (n, 2) of a picture in Lab (S, S, 3)."""
     return np.asarray(np.median(np.concatenate([_around(lab, spot) for spot in spots]), axis=0), np.float32)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_points, transform_scale
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
-from dithead.types import RGB, Similarity
+from dithead.types import RGB, RGBLike, Similarity
 
 KEPT = 6
 """Pictures of the source that are kept of a tracklet (our choice)."""
@@ -72,7 +72,7 @@ def choose_references(
     return [sorted(found)[k] for k in first]
 
 
-def source_picture(frame: RGB, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
+def source_picture(frame: RGBLike, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
     """Cut the part of a frame that its crop shows from the eyes down, at the frame's own resolution.
 
     Args:

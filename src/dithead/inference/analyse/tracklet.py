@@ -81,7 +81,7 @@ class _Sample:
     crop: RGB  # (S, S, 3)
     opening: float  # eye distances
     turn: float  # sine of the yaw
-    clear: bool  # whether the mouth can be seen
+    offset: int  # number of its frame, counted from the tracklet's first
     picture: RGB  # (h, w, 3): the source's own pixels of the crop
     transform: Similarity  # from the picture to the crop
     time: float  # seconds
@@ -107,35 +107,42 @@ class TrackletBuilder:
     frame_polygons: bytearray = field(default_factory=bytearray)  # (N, P, 2) float32, or empty
     samples: list[_Sample] = field(default_factory=list)
     occlusion: OcclusionCollector = field(default_factory=OcclusionCollector)
+    judged: int = 0  # frames whose finding has come, from the first on
+    unclear: set[int] = field(default_factory=set)  # of those, the ones whose mouth cannot be seen
     stride: int = 1
     gap: int = 0  # frames since the face was last seen
 
-    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int, finding: OcclusionFinding | None = None) -> None:
+    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int) -> None:
         """Take the next frame.
 
         Args:
             frame: The frame.
             landmarks: The face's landmarks (478, 3) in frame pixels.
             size: Crop side S.
-            finding: What hides the mouth in this frame; None when it was not searched.
         """
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
-        self.occlusion.add(finding)
         self._keep(transform, in_crop, size)
         if self.frames % self.stride == 0:
-            clear = finding is None or not finding.reason
-            self.samples.append(_sample(frame, landmarks, in_crop, transform, size, clear))
+            self.samples.append(_sample(frame, landmarks, in_crop, transform, size, self.frames))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.samples, self.stride = self.samples[::2], self.stride * 2
 
+    def judge(self, finding: OcclusionFinding | None) -> int:
+        """Take what hides the mouth in the oldest frame without a finding, None for nothing; return its number."""
+        self.occlusion.add(finding)
+        if finding is not None and finding.reason:
+            self.unclear.add(self.judged)
+        self.judged += 1
+        return self.judged - 1
+
     def skip(self) -> None:
-        """Take a frame in which the face was not seen."""
+        """Take a frame in which the face was not seen; all before it must have been judged, or none."""
         self.transforms.extend([np.nan] * 6)
         for kept in (self.jaws, self.frame_polygons):
             kept += kept[-(len(kept) // self.frames) :]
-        self.occlusion.add(None)
+        self.judge(None)
         self.frames, self.gap = self.frames + 1, self.gap + 1
 
     def close(self, size: int, fades_in: bool, fades_out: bool, store: ImageStore | None = None) -> Tracklet:
@@ -165,9 +172,12 @@ class TrackletBuilder:
             opening_spread=float(np.std([s.opening for s in self.samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
-            references=_stored_references(self.samples, store or ImageStore()),
+            references=_stored_references(self._clear_samples(), store or ImageStore()),
             sample_times=np.array([s.time for s in self.samples]),
         )
+
+    def _clear_samples(self) -> list[_Sample]:
+        return [s for s in self.samples if s.offset not in self.unclear] or self.samples
 
     def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
         self.transforms.extend(transform.ravel())
@@ -177,17 +187,16 @@ class TrackletBuilder:
 
 
 def _sample(
-    frame: VideoFrame, landmarks: Landmarks, in_crop: NDArray[np.float32], transform: Similarity, size: int, clear: bool
+    frame: VideoFrame, landmarks: Landmarks, in_crop: NDArray[np.float32], transform: Similarity, size: int, offset: int
 ) -> _Sample:
-    picture, local = source_picture(frame.pixels, transform, size)
+    picture, local = source_picture(frame.partial, transform, size)
     return _Sample(
-        in_crop, warp_crop(frame.pixels, transform, size), lip_opening(landmarks), head_turn(landmarks), clear,
+        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), head_turn(landmarks), offset,
         picture, local, frame.time,
     )  # fmt: skip
 
 
-def _stored_references(samples: list[_Sample], store: ImageStore) -> StoredReferences:
-    seen = [s for s in samples if s.clear] or samples
+def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferences:
     openings, turns, sharpness = np.array([(s.opening, s.turn, s.lip_sharpness()) for s in seen]).T
     chosen = choose_references(openings, turns, sharpness)
     images = store.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])

@@ -12,12 +12,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.media.audio import audio_blocks
 from dithead.models.audio.base import AudioEncoder
-from dithead.models.audio.mel import SAMPLE_RATE, speech_level
+from dithead.models.audio.mel import HOP, SAMPLE_RATE, samples_of, speech_level
 from dithead.stages import stage
 
 
@@ -32,6 +33,17 @@ class SpeechFeatures(Protocol):
 
         Returns:
             Features (t, F) of a span that covers all ``times``, and the times (B,) counted from the span's beginning.
+        """
+        ...
+
+    def lips_at(self, times: NDArray[np.float64]) -> Tensor | None:
+        """Return what the encoder's lip predictor says along the track; None where it must look at each window.
+
+        Args:
+            times: (B,) seconds from the beginning of the track.
+
+        Returns:
+            Lip coefficients (B, K), not calibrated.
         """
         ...
 
@@ -53,12 +65,25 @@ class FileFeatures:
             blocks = map(self._noted, encoder.feature_blocks(_waves(audio)))
             self._store = _FeatureFile(store, encoder.features_width, blocks)
         self.level = _track_level(self._levels)
+        self._lips = encoder.lip_blocks(self._samples)
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """See ``SpeechFeatures``."""
         span = feature_span(times, self._store.frames, self.encoder)
         features = torch.from_numpy(self._store.rows(span.first, span.stop))
         return self.encoder.at_level(features, self.level), span.times
+
+    def lips_at(self, times: NDArray[np.float64]) -> Tensor | None:
+        """See ``SpeechFeatures``."""
+        if self._lips is None:
+            return None
+        return self._lips.at(torch.from_numpy(nearest_frames(times, self.encoder)))
+
+    def _samples(self, first: int, stop: int) -> Tensor:
+        """The track's samples from one mel frame to another, zeros beyond its ends (for ``lip_blocks``)."""
+        inside = slice(*np.clip((first, stop), 0, self._store.frames))
+        found = samples_of(torch.from_numpy(self._store.rows(inside.start, inside.stop)))
+        return F.pad(found, ((inside.start - first) * HOP, (stop - inside.stop) * HOP))
 
     def _noted(self, block: Tensor) -> NDArray[np.float32]:
         self._levels.extend(self.encoder.frame_levels(block).numpy())
@@ -85,10 +110,15 @@ def feature_span(
         reach: Frames on either side of a moment; by default what certainly holds the encoder's window.
     """
     reach = encoder.reach if reach is None else reach
-    centres = np.floor(np.asarray(times, np.float64) * encoder.rate + 0.5).astype(np.int64)
+    centres = nearest_frames(times, encoder)
     first = int(np.clip(centres.min() - reach - encoder.past, 0, max(frames - 1, 0)))
     stop = int(np.clip(centres.max() + reach, first + 1, max(frames, first + 1)))
     return FeatureSpan(first, stop, torch.from_numpy((centres - first) / encoder.rate))
+
+
+def nearest_frames(times: NDArray[np.float64], encoder: AudioEncoder) -> NDArray[np.int64]:
+    """Return the feature frames (B,) nearest to ``times`` (B,) in seconds."""
+    return np.floor(np.asarray(times, np.float64) * encoder.rate + 0.5).astype(np.int64)
 
 
 class _FeatureFile:

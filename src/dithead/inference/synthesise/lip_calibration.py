@@ -123,9 +123,12 @@ def predict_lips(
     """
     offsets = _NEIGHBOURS if talker.config.dit.lip_targets and not talker.audio.past else (0.0,)
     moments = np.concatenate([times + offset for offset in offsets])
-    features = (speech, torch.from_numpy(moments)) if isinstance(speech, Tensor) else speech.around(moments)
     with stage("hearing"):
-        (tokens, lips), count = talker.tokens_and_lips(*features), len(times)
+        if isinstance(speech, Tensor):
+            tokens, lips = talker.tokens_and_lips(speech, torch.from_numpy(moments))
+        else:
+            tokens, lips = talker.tokens_and_lips(*speech.around(moments), speech.lips_at(moments))
+    count = len(times)
     middle = count * (len(offsets) // 2)
     mean = None if lips is None else lips.float().cpu().unflatten(0, (len(offsets), count)).mean(0)
     return tokens[middle : middle + count], mean

@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from dithead.models.audio.lip_blocks import LipBlocks, Samples
 from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.audio.lip_stream import LipStream
 from dithead.models.audio.mel import (
     FLOOR,
     MEL_RATE,
@@ -154,6 +156,29 @@ class AudioEncoder(nn.Module, ABC):
         """Compute tokens (B, L, A) and predicted lips (B, K) for windows with the past before them (B, P + W, F)."""
         tokens: Tensor = self(window)
         return tokens, self.predict_lips(tokens)
+
+    def lip_blocks(self, samples: Samples) -> LipBlocks | None:
+        """Return the second prediction of the lips along a whole track; None for an encoder without a lip predictor.
+
+        Args:
+            samples: Where the track's samples come from.
+        """
+        del samples
+        return None
+
+    def lip_stream(self) -> LipStream | None:
+        """Do as ``lip_blocks`` for speech that arrives piece by piece."""
+        return None
+
+    def tokens_and_mean_lips(self, window: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
+        """Do as ``tokens_and_lips``, where the lip predictor's part (B, K) is known already.
+
+        Args:
+            window: Windows without the past (B, W, F).
+            predicted: The lips from ``lip_blocks``.
+        """
+        tokens: Tensor = self(window)
+        return tokens, (self.predict_lips(tokens) + predicted.to(tokens)) / 2
 
     def predict_lips(self, tokens: Tensor) -> Tensor:
         """Predict the lip coefficients (B, K) of the centre frame from tokens (B, L, A) alone."""

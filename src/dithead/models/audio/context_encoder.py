@@ -15,7 +15,9 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from dithead.models.audio.base import LogMelEncoder
+from dithead.models.audio.lip_blocks import LipBlocks, Samples
 from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor
+from dithead.models.audio.lip_stream import LipStream
 from dithead.models.audio.mel import HOP, N_MELS, samples_of
 from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
 
@@ -99,9 +101,8 @@ class ContextEncoder(LogMelEncoder):
 
     def forward(self, window: Tensor) -> Tensor:
         """See ``AudioEncoder.forward``; the samples are not used."""
-        x = self.whisper(window[..., :N_MELS])
-        first = (x.shape[1] - self.config.tokens) // 2
-        near = x[:, first : first + self.config.tokens]
+        first = (self.config.window // TOKEN - self.config.tokens) // 2
+        near = self.whisper(window[..., :N_MELS], slice(first, first + self.config.tokens))
         return self.norm(self.project(near) + self.position)  # type: ignore[no-any-return]
 
     def tokens_and_lips(self, window: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,6 +117,18 @@ class ContextEncoder(LogMelEncoder):
             return tokens, lips
         centre = (self.past + self.config.window // 2) // TOKEN
         return tokens, (lips + self.lip_predictor.at(samples_of(window), centre)) / 2
+
+    def lip_blocks(self, samples: Samples) -> LipBlocks | None:
+        """See ``AudioEncoder.lip_blocks``."""
+        if self.lip_predictor is None:
+            return None
+        return LipBlocks(self.lip_predictor, self.past, self.config.window // 2, samples)
+
+    def lip_stream(self) -> LipStream | None:
+        """See ``AudioEncoder.lip_stream``."""
+        if self.lip_predictor is None:
+            return None
+        return LipStream(self.lip_predictor, self.past, self.config.window // 2)
 
     def predict_lips(self, tokens: Tensor) -> Tensor:
         """See ``AudioEncoder.predict_lips``."""

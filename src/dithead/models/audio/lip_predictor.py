@@ -9,6 +9,8 @@ samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their widt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,6 +62,23 @@ class LipPredictor(nn.Module):
         reach = self.margin + _AVERAGED
         return self._predict(samples, token - reach, token + reach + 1).mean(1)
 
+    def along(self, samples: Tensor, first: int, count: int) -> Tensor:
+        """Predict the lips (B, ``count``, K) at the tokens from ``first`` on, each as ``at`` does."""
+        reach = self.margin + _AVERAGED
+        lips = self._predict(samples, first - reach, first + count + reach)
+        return lips.unfold(1, 2 * _AVERAGED + 1, 1).mean(-1)
+
+    def read_along(self, states: Tensor, first: int, count: int) -> Tensor:
+        """Do as ``along`` with the states (B, S, width) that ``normed`` returned."""
+        reach = self.margin + _AVERAGED
+        lips = self._over_time(states, first - reach, first + count + reach)
+        return lips.unfold(1, 2 * _AVERAGED + 1, 1).mean(-1)
+
+    def normed(self, states: Sequence[Tensor]) -> Tensor:
+        """Join the states of all layers (B, S, H) to those that are read (B, S, width)."""
+        read = zip(self.norms_read, states[-self.read_from :], strict=True)
+        return torch.cat([norm(x) for norm, x in read], -1)
+
     @property
     def margin(self) -> int:
         """D: tokens on either side of one that its prediction needs."""
@@ -67,9 +86,10 @@ class LipPredictor(nn.Module):
 
     def _predict(self, samples: Tensor, first: int, stop: int) -> Tensor:
         """Lips (B, stop - first - 2 D, K) from the tokens ``first`` to ``stop`` - 1."""
-        states = self.layers(samples)[-self.read_from :]
-        normed = [norm(x) for norm, x in zip(self.norms_read, states, strict=True)]
-        x = at_tokens(torch.cat(normed, -1), first, stop)
+        return self._over_time(self.normed(self.layers(samples)), first, stop)
+
+    def _over_time(self, states: Tensor, first: int, stop: int) -> Tensor:
+        x = at_tokens(states, first, stop)
         h = F.gelu(self.mix(self.read(self._dropout(x))))
         for norm, layer in zip(self.norms, self.over_time, strict=True):
             new = F.gelu(layer(norm(h).transpose(1, 2)).transpose(1, 2))

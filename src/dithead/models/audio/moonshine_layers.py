@@ -16,6 +16,8 @@ from dithead.models.audio.whisper_layers import renamed
 
 STATE = 384
 """Samples from one state to the next, from the strides of the convolutions."""
+KERNEL, STRIDE = 127, 64
+"""Samples that the first convolution sees, and samples from one of its outputs to the next."""
 CENTRE = 447.5
 """Sample in the middle of the first state's receptive field (of the convolutions alone: 895 samples)."""
 _ROTATED = 0.9  # share of a head's numbers that are rotated by their position, as in Moonshine
@@ -41,13 +43,37 @@ class MoonshineBlock(nn.Module):
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.narrow(F.gelu(self.wide(self.norm2(x))))  # type: ignore[no-any-return]
 
+    def attend(
+        self, x: Tensor, rotation: Tensor, place: int, before: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Transform states as ``forward`` does, where those before them have left their keys and values.
+
+        Args:
+            x: (B, T, H), the states from ``place`` on.
+            rotation: Of all positions of the window.
+            place: How many states there are before these.
+            before: Their keys, not rotated, and values (B, place, H); None where there are none.
+
+        Returns:
+            The states (B, T, H), and keys and values (B, place + T, H) of all.
+        """
+        n = self.norm1(x)
+        key, value = self.key(n), self.value(n)
+        if before is not None:
+            key, value = torch.cat([before[0], key], 1), torch.cat([before[1], value], 1)
+        q, k, v = (y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in (self.query(n), key, value))
+        count = key.shape[1]
+        mixed = F.scaled_dot_product_attention(rotated(q, rotation[:, place:count]), rotated(k, rotation[:, :count]), v)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.narrow(F.gelu(self.wide(self.norm2(x)))), key, value
+
 
 class MoonshineLayers(nn.Module):
     """The convolutions over the samples and the first ``layers`` blocks."""
 
     def __init__(self, hidden: int, heads: int, layers: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(1, hidden, 127, stride=64, bias=False)
+        self.conv1 = nn.Conv1d(1, hidden, KERNEL, stride=STRIDE, bias=False)
         self.norm = nn.GroupNorm(1, hidden)
         self.conv2 = nn.Conv1d(hidden, 2 * hidden, 7, stride=3)
         self.conv3 = nn.Conv1d(2 * hidden, hidden, 3, stride=2)

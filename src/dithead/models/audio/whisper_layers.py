@@ -19,6 +19,8 @@ TOKEN = 2
 _LEVEL = 1.4  # added to log-mel at our level, before the division by 4, to get Whisper's (measured on GRID and HDTF)
 _SILENCE = -0.125  # the least value after that, as Whisper's own preparation leaves it (measured on the same clips)
 
+_ALL = slice(None)
+
 
 class WhisperBlock(nn.Module):
     """A layer of Whisper's encoder: self-attention and an MLP, each after a layer norm."""
@@ -31,12 +33,12 @@ class WhisperBlock(nn.Module):
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.wide, self.narrow = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform states (B, T, H) to the same shape."""
+    def forward(self, x: Tensor, kept: slice = _ALL) -> Tensor:
+        """Transform states (B, T, H) to the same shape, or to those of the ``kept`` places only."""
         n = self.norm1(x)
-        q, k, v = (self._split(layer(n)) for layer in (self.query, self.key, self.value))
+        q, k, v = self._split(self.query(n[:, kept])), self._split(self.key(n)), self._split(self.value(n))
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        x = x + self.out(mixed)
+        x = x[:, kept] + self.out(mixed)
         return x + self.narrow(F.gelu(self.wide(self.norm2(x))))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
@@ -53,13 +55,14 @@ class WhisperLayers(nn.Module):
         self.place = nn.Parameter(torch.randn(window // TOKEN, hidden) * 0.02)
         self.blocks = nn.ModuleList(WhisperBlock(hidden, heads) for _ in range(layers))
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """Compute hidden states (B, T, H) of log-mel (B, W, 80) of Whisper's bands at our level."""
+    def forward(self, mel: Tensor, kept: slice = _ALL) -> Tensor:
+        """Compute hidden states (B, T, H), or only the ``kept`` ones, of log-mel (B, W, 80) of Whisper's bands."""
         x = ((mel.transpose(1, 2) + _LEVEL) / 4.0).clamp_min(_SILENCE)
         x = F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2) + self.place
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x = block(x)
-        return x  # type: ignore[no-any-return]
+        return last(x, kept)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def load_pretrained(self, whisper: Any) -> None:

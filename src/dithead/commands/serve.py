@@ -1,0 +1,88 @@
+"""Sub-commands that serve: the server, workers on other machines, and keys."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+from dithead.commands.shared import given, out, takes_options
+from dithead.errors import MissingExtraError
+from dithead.serve.options import ServeOptions, StorageOptions, WorkerOptions
+
+keys = typer.Typer(help="Make, list and revoke the keys of a server.", no_args_is_help=True)
+KeyName = Annotated[str, typer.Argument(help="Name of the key.")]
+
+
+@takes_options(ServeOptions)
+def serve(**options: Any) -> None:
+    """Start a web page and a REST API on this machine; unfinished jobs go on after a restart."""
+    _require_extra()
+    from dithead.serve.logs import log_as_json
+    from dithead.serve.server import run_server
+
+    log_as_json()
+    run_server(ServeOptions(**_tuples(given(**options))))
+
+
+@takes_options(WorkerOptions)
+def worker(**options: Any) -> None:
+    """Take jobs of a server on another machine, which shares its database and its data folder."""
+    _require_extra()
+    from dithead.serve.logs import log_as_json
+    from dithead.serve.worker import run_worker
+
+    log_as_json()
+    run_worker(WorkerOptions(**_tuples(given(**options))))
+
+
+@keys.command("add")
+@takes_options(StorageOptions)
+def add_key(
+    name: KeyName,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="Unfinished jobs, at most.")] = None,
+    max_storage: Annotated[float | None, typer.Option(min=0.001, help="GB of uploads and results, at most.")] = None,
+    **options: Any,
+) -> None:
+    """Make a key and print it; it cannot be shown again."""
+    out(_key_store(options).add(name, max_jobs, max_storage))
+
+
+@keys.command("list")
+@takes_options(StorageOptions)
+def list_keys(**options: Any) -> None:
+    """List the names of all keys."""
+    for name in _key_store(options).names():
+        out(name)
+
+
+@keys.command("revoke")
+@takes_options(StorageOptions)
+def revoke_key(name: KeyName, **options: Any) -> None:
+    """Delete a key; requests with it are refused from now on."""
+    _key_store(options).revoke(name)
+
+
+def _key_store(options: dict[str, Any]) -> Any:
+    _require_extra()
+    from dithead.serve.database import connect, prepare_database
+    from dithead.serve.keys import KeyStore
+    from dithead.serve.storage import Storage
+
+    chosen = StorageOptions(**given(**options))
+    engine = connect(chosen)
+    prepare_database(engine, Storage(chosen.data))
+    return KeyStore(engine)
+
+
+def _require_extra() -> None:
+    """Raise MissingExtraError unless the packages of the extra are there."""
+    for package in ("dbos", "fastapi", "prometheus_client", "psycopg", "uvicorn"):
+        if find_spec(package) is None:
+            raise MissingExtraError("serve", package)
+
+
+def _tuples(options: dict[str, Any]) -> dict[str, Any]:
+    """Repeatable options come as lists and are kept as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}

@@ -1,0 +1,85 @@
+"""A frame's picture in RGB of which only the parts that are looked at are converted: most work sees the face only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.media.colour import ColourEncoding
+from dithead.media.planes import Planes, views_of
+from dithead.types import RGB
+
+_FORMATS = ("yuv420p", "yuv422p", "yuv444p")
+_ALIGNED = 32  # pixels: parts begin and end at multiples, so that conversion rounds as in the whole picture
+_MARGIN = 16  # pixels around a part that exact conversion needs, because it interpolates colours
+_ROWS = 270  # rows from which thumbnails are made; further ones are passed over
+
+
+class PartialRGB:
+    """The picture of one decoded frame, which is sliced like an array (H, W, 3) of RGB."""
+
+    def __init__(self, native: Any, encoding: ColourEncoding, rotation: int = 0, *, exact: bool = False) -> None:
+        """Prepare a frame; nothing is converted yet.
+
+        Args:
+            native: ``av.VideoFrame`` that ``supports`` allows.
+            encoding: How its samples code colours.
+            rotation: Degrees counter-clockwise by which it is turned.
+            exact: Round exactly; otherwise see ``VideoFrame.quick_pixels``.
+        """
+        arrays = [np.rot90(plane, rotation // 90) for plane in views_of(native)]
+        self._planes = Planes(arrays, native.format.name.replace("yuvj", "yuv"), encoding)
+        self._exact = exact
+        self.shape = (*arrays[0].shape, 3)
+        self._parts: list[tuple[int, int, int, int, RGB]] = []  # top, left, bottom, right, pixels
+
+    @staticmethod
+    def supports(native: Any, rotation: int) -> bool:
+        """Return whether parts of a frame can be converted on their own."""
+        name = native.format.name.replace("yuvj", "yuv")
+        return name in _FORMATS and (name != "yuv422p" or rotation % 180 == 0)
+
+    def __getitem__(self, box: tuple[slice, slice]) -> RGB:
+        """Return the pixels (h, w, 3) of a box of rows and columns."""
+        (top, bottom, _), (left, right, _) = (
+            part.indices(limit) for part, limit in zip(box, self.shape[:2], strict=True)
+        )
+        for y0, x0, y1, x1, pixels in self._parts:
+            if y0 <= top and x0 <= left and bottom <= y1 and right <= x1:
+                return pixels[top - y0 : bottom - y0, left - x0 : right - x0]
+        y0, x0, y1, x1, pixels = self._converted(top, left, bottom, right)
+        self._parts.append((y0, x0, y1, x1, pixels))
+        return pixels[top - y0 : bottom - y0, left - x0 : right - x0]
+
+    def thumbnail(self, width: int, height: int, box: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
+        """Reduce the picture by averaging; of a high one only some rows count.
+
+        Args:
+            width: Of the result.
+            height: Of the result.
+            box: The part that is reduced (top, left, bottom, right); by default the whole picture.
+
+        Returns:
+            (height, width, 3).
+        """
+        top, left, bottom, right = box or (0, 0, *self.shape[:2])
+        step, (down, across) = max(1, (bottom - top) // _ROWS), self._planes.subsampling
+        luma, *chroma = self._planes.arrays
+        parts = [luma[top:bottom:step, left:right]]
+        parts += [
+            plane[top // down : -(-bottom // down) : step, left // across : -(-right // across)] for plane in chroma
+        ]
+        small = [cv2.resize(np.ascontiguousarray(p), (width, height), interpolation=cv2.INTER_AREA) for p in parts]
+        return self._planes.encoding.rgb_of(np.stack(small, axis=-1))
+
+    def _converted(self, top: int, left: int, bottom: int, right: int) -> tuple[int, int, int, int, RGB]:
+        height, width = self.shape[:2]
+        margin = _MARGIN if self._exact else 0
+        y0, x0 = (max(0, (v - margin) // _ALIGNED * _ALIGNED) for v in (top, left))
+        y1, x1 = (
+            min(limit, -(-(v + margin) // _ALIGNED) * _ALIGNED) for v, limit in ((bottom, height), (right, width))
+        )
+        return y0, x0, y1, x1, self._planes.rgb(y0, x0, y1, x1, exact=self._exact)

@@ -1,0 +1,55 @@
+"""Finds out whose request it is: a key in the header, the cookie of a browser, or this machine's own user."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+
+from dithead.serve.errors import ApiError
+from dithead.serve.keys import LOCAL, Owner, owner_of_session
+from dithead.serve.state import ServerState
+
+COOKIE = "dithead_session"
+_bearer = HTTPBearer(auto_error=False, description="A key that `dithead keys add NAME` made.")
+_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by `POST /v1/session`, for browsers.")
+
+
+def state_of(request: Request) -> ServerState:
+    """Return what the server's requests share."""
+    return cast(ServerState, request.app.state.server)
+
+
+State = Annotated[ServerState, Depends(state_of)]
+
+
+def owner_of(
+    state: State,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Owner:
+    """Return whose request it is.
+
+    Raises:
+        ApiError: The key is wrong, or one is needed.
+    """
+    owner = None
+    if bearer is not None:
+        owner = state.keys.by_key(bearer.credentials)
+    elif cookie and (owner_id := owner_of_session(cookie, state.secret)):
+        owner = state.keys.by_id(owner_id)
+    elif not needs_key(state):
+        owner = LOCAL
+    if owner is None:
+        line = "this server needs a key: send it as 'Authorization: Bearer KEY'; its owner makes one with: dithead keys"
+        raise ApiError(401, line, {"WWW-Authenticate": "Bearer"})
+    return owner
+
+
+def needs_key(state: ServerState) -> bool:
+    """Return whether requests need a key: always beyond loopback, and on loopback once there is one."""
+    return not state.options.on_loopback or state.keys.any()
+
+
+Caller = Annotated[Owner, Depends(owner_of)]

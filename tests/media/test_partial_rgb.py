@@ -1,0 +1,79 @@
+"""Parts of a picture are converted as they are in the whole picture, and the face is found in them as there."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dithead.face.landmarks import FaceLandmarker
+from dithead.face.tracking import CutDetector
+from dithead.media.encoder import EncoderOptions
+from dithead.media.info import VideoInfo
+from dithead.media.partial_rgb import PartialRGB
+from dithead.media.planes import planes_of
+from dithead.media.video import read_frames
+from dithead.media.writer import VideoWriter
+
+PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
+BOXES = [(0, 0, 40, 40), (7, 3, 101, 77), (33, 65, 190, 257), (150, 200, 206, 310), (0, 0, 206, 310)]
+
+
+@pytest.fixture(params=["yuv420p", "yuvj420p", "yuv422p", "yuv444p"])
+def frame(request, tmp_path):
+    """A frame of odd proportions in every format that can be converted in parts."""
+    picture = next(read_frames(PRESENTERS / "mia.mp4")).pixels
+    small = cv2.resize(picture, (310, 206), interpolation=cv2.INTER_AREA)
+    info = VideoInfo(310, 206, Fraction(25), pix_fmt=request.param)
+    with VideoWriter(tmp_path / "a.mkv", info, EncoderOptions(lossless=True)) as writer:
+        writer.write(small)
+    return next(read_frames(tmp_path / "a.mkv"))
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_part_has_the_bits_of_the_whole(frame, box):
+    top, left, bottom, right = box
+    assert isinstance(frame.quick_partial, PartialRGB)
+    planes = planes_of(frame.native, frame.native.format.name.replace("yuvj", "yuv"), frame.encoding)
+    exact = planes.rgb(0, 0, *frame.pixels.shape[:2])  # as the second pass converts its frames
+    for partial, whole in ((frame.quick_partial, frame.quick_pixels), (frame.partial, exact)):
+        assert partial.shape == whole.shape
+        assert np.array_equal(partial[top:bottom, left:right], whole[top:bottom, left:right])
+
+
+def test_a_part_within_an_earlier_one_is_not_converted_again(frame, monkeypatch):
+    frame.quick_partial[0:100, 0:100]
+    monkeypatch.setattr(PartialRGB, "_converted", lambda *_: pytest.fail("converted again"))
+    assert np.array_equal(frame.quick_partial[10:50, 20:60], frame.quick_pixels[10:50, 20:60])
+
+
+def test_thumbnails_are_nearly_those_of_the_whole_picture(frame):
+    reduced = cv2.resize(frame.quick_pixels, (32, 24), interpolation=cv2.INTER_AREA)
+    apart = np.abs(frame.quick_partial.thumbnail(32, 24) - reduced)
+    assert apart.mean() < 1.5
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_turned_picture_is_turned_in_parts(frame, rotation):
+    frame.rotation = rotation
+    whole, partial = frame.quick_pixels, frame.quick_partial
+    assert partial.shape == whole.shape
+    assert isinstance(partial, PartialRGB) == ("422" not in frame.native.format.name or rotation == 180)
+    assert np.abs(partial[33:190, 65:200].astype(int) - whole[33:190, 65:200]).mean() < 1
+
+
+def test_landmarks_and_cuts_are_those_of_whole_pictures():
+    frames = [*islice(read_frames(PRESENTERS / "mia.mp4"), 6), *islice(read_frames(PRESENTERS / "ben.mp4"), 3)]
+    with FaceLandmarker() as one, FaceLandmarker() as other:
+        cuts = CutDetector(), CutDetector()
+        for frame in frames:
+            assert cuts[0].is_cut(frame.quick_partial) == cuts[1].is_cut(frame.quick_pixels)
+            partial, whole = one.track(frame.quick_partial), other.track(frame.quick_pixels)
+            assert partial is not None
+            assert whole is not None
+            assert np.abs(partial - whole).max() < 0.05
+    assert cuts[0].shot == 1

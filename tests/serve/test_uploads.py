@@ -1,0 +1,195 @@
+"""Uploads: whole, in parts and resumed; judged by their content; never a path of the disk."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dithead.serve.content_check import inspect_file
+from dithead.serve.inspector import Inspector
+from dithead.serve.options import ServeOptions
+from dithead.serve.storage import Storage
+from dithead.serve.views import safe_file_name
+
+
+def test_an_upload_comes_in_parts_and_goes_on_where_it_broke_off(server, files):
+    content = files["mia.mp4"].read_bytes()
+    half = len(content) // 2
+    begun = server.client.post(
+        "/v1/uploads", params={"name": "mia.mp4", "size": len(content)}, content=content[:half]
+    ).json()
+    assert (begun["offset"], begun["media"]) == (half, None)
+    path = f"/v1/uploads/{begun['id']}"
+    wrong = server.client.patch(path, headers={"Upload-Offset": "0"}, content=content)
+    assert (wrong.status_code, wrong.json()["detail"]) == (409, f"mia.mp4: the next part begins at {half}, not at 0")
+    job = server.client.post("/v1/jobs", json=server.body(files, video={"upload": begun["id"]}))
+    assert (job.status_code, job.json()["detail"]) == (409, "mia.mp4: has not come whole; send the rest first")
+    assert server.client.get(path).headers["upload-offset"] == str(half)
+    done = server.client.patch(path, headers={"Upload-Offset": str(half)}, content=content[half:]).json()
+    assert (done["offset"], done["media"]["kind"], done["media"]["width"]) == (len(content), "video", 256)
+    again = server.client.patch(path, headers={"Upload-Offset": str(len(content))}, content=b"more")
+    assert again.status_code == 409
+
+
+def test_more_than_was_promised_is_refused_and_what_came_stays(server):
+    begun = server.client.post("/v1/uploads", params={"name": "a.mp4", "size": 10}, content=b"12345").json()
+    answer = server.client.patch(f"/v1/uploads/{begun['id']}", headers={"Upload-Offset": "5"}, content=b"6789012345")
+    assert answer.status_code == 413
+    assert server.client.get(f"/v1/uploads/{begun['id']}").json()["offset"] == 5
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "cut off.mp4", "empty"])
+def test_what_is_no_media_file_is_refused_with_the_line_of_the_command_and_deleted(server, files, name):
+    content = {"notes.txt": files["notes.txt"].read_bytes(), "cut off.mp4": files["mia.mp4"].read_bytes()[:300]}
+    answer = server.client.post("/v1/uploads", params={"name": name}, content=content.get(name, b""))
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"{name}: ")
+    assert "uploads/" not in answer.json()["detail"]
+    assert not list(server.state.storage.ids("uploads"))
+    assert server.client.get("/v1/uploads").json() == {"uploads": []}
+
+
+def test_faces_are_shown_by_number(server, files):
+    upload = server.upload(files["mia.mp4"])
+    faces = server.client.get(f"/v1/uploads/{upload['id']}/faces").json()["faces"]
+    assert [(face["number"], face["shot"]) for face in faces] == [(1, 1)]
+    picture = server.client.get(faces[0]["picture"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.content.startswith(b"\xff\xd8")
+    assert server.client.get(f"/v1/uploads/{upload['id']}/faces/face_9_9.jpg").status_code == 404
+    speech = server.upload(files["speech.wav"])
+    assert server.client.get(f"/v1/uploads/{speech['id']}/faces").status_code == 422
+
+
+def test_a_deleted_upload_leaves_its_jobs_their_files(server, files, quick):
+    body = server.body(files)
+    job = server.client.post("/v1/jobs", json=body).json()
+    for role in ("video", "audio"):
+        assert server.client.delete(f"/v1/uploads/{body[role]['upload']}").status_code == 204
+    server.work()
+    assert server.job(job["id"])["state"] == "done"
+
+
+def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tmp_path):
+    folder, secret = tmp_path / "clips", tmp_path / "secret.mp4"
+    folder.mkdir()
+    for name in ("mia.mp4", "speech.wav"):
+        (folder / name).write_bytes(files[name].read_bytes())
+    secret.write_bytes(files["mia.mp4"].read_bytes())
+    (folder / "link.mp4").symlink_to(secret)
+    server = make_server(folders=(folder,))
+    body = {"video": {"file": "clips/mia.mp4"}, "audio": {"file": "clips/speech.wav"}, "consent": True}
+    answer = server.client.post("/v1/jobs", json=body)
+    assert answer.status_code == 201
+    assert answer.json()["inputs"]["video"]["name"] == "mia.mp4"
+    refused = [
+        "clips/../secret.mp4", "clips/link.mp4", str(secret), "/etc/passwd", "other/mia.mp4", "clips", "clips/none.mp4",
+        "../secret.mp4", "clips/a\0b", "clips//../../secret.mp4", "file:///etc/passwd", "http://127.0.0.1/mia.mp4",
+    ]  # fmt: skip
+    lines = set()
+    for name in refused:
+        answer = server.client.post("/v1/jobs", json=body | {"video": {"file": name}})
+        assert answer.status_code == 422, name
+        lines.add(answer.json()["detail"].partition(": ")[2])
+    assert lines == {"no file of an allowed folder; name it as FOLDER/FILE, see /v1/info"}
+    assert (
+        server.client.post("/v1/jobs", json=body | {"video": {}}).json()["detail"]
+        == "video: give either upload or file"
+    )
+
+
+@pytest.mark.parametrize("name", ["../x.mp4", "a/b.mp4", "a\\b.mp4", "a\nb.mp4", "", "x" * 300])
+def test_a_name_that_is_a_path_is_refused(server, name):
+    assert server.client.post("/v1/uploads", params={"name": name, "size": 5}).status_code == 422
+
+
+@pytest.mark.parametrize("upload_id", ["..", "%2e%2e%2fkeys", "ABCDEF", "0" * 23, "0" * 25, "g" * 24])
+def test_an_id_that_is_none_reaches_no_disk(server, upload_id):
+    assert server.client.get(f"/v1/uploads/{upload_id}").status_code in (404, 422)
+    assert server.client.get(f"/v1/jobs/{upload_id}/result").status_code in (404, 422)
+
+
+def test_only_ids_become_folders(tmp_path):
+    with pytest.raises(AssertionError):
+        Storage(tmp_path).job("../../etc")
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("Anna & Ben.mov", "Anna-Ben.mp4"), ("../../etc/passwd", "passwd.mp4"), ("话.mp4", "话.mp4"),
+        ("...", "video.mp4"),
+        ("CON:*?", "CON.mp4"), ("x" * 300, "x" * 80 + ".mp4"),
+    ],
+)  # fmt: skip
+def test_downloads_have_names_that_every_disk_takes(name, safe):
+    assert safe_file_name(name) == safe
+
+
+def test_limits_of_size_length_pixels_and_count(make_server, files):
+    small = make_server(max_upload=0.001)
+    answer = small.client.post("/v1/uploads", params={"name": "a.mp4", "size": 10**6})
+    assert answer.status_code == 413
+    server = make_server(max_minutes=0.01, max_uploads=1)
+    answer = server.client.post(
+        "/v1/uploads", params={"name": "long.wav"}, content=_wave(2.0, files["speech.wav"].parent)
+    )
+    assert answer.json()["detail"] == "long.wav: lasts 0.0 min; this server takes 0.01 at most"
+    server.upload(files["mia.mp4"])
+    answer = server.client.post("/v1/uploads", params={"name": "a.mp4", "size": 5})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        429, "there are 1 uploads already; delete some of them"
+    )  # fmt: skip
+    tiny = make_server(max_megapixels=0.01, max_uploads=9)
+    answer = tiny.client.post("/v1/uploads", params={"name": "m.mp4"}, content=files["mia.mp4"].read_bytes())
+    assert answer.json()["detail"] == "m.mp4: a frame has 0.1 megapixels; this server takes 0.01 at most"
+
+
+def _wave(seconds: float, folder: Path) -> bytes:
+    from dithead.media.audio import write_audio
+
+    write_audio(folder / "long.wav", np.zeros(round(seconds * 16000), np.float32), 16000)
+    return (folder / "long.wav").read_bytes()
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_refused_by_its_head(tmp_path):
+    """A PNG of 300 bytes that claims 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = (60000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**5))) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(Exception, match="bomb.png: claims more pixels than are read"):
+        inspect_file(bomb, 60.0, 9e6)
+
+
+def _die(*_: object) -> None:
+    import os
+
+    os.kill(os.getpid(), 9)
+
+
+def _hang(*_: object) -> None:
+    import time
+
+    time.sleep(60)
+
+
+def test_a_file_that_kills_or_hangs_its_decoder_costs_that_process_only(files, tmp_path):
+    inspector = Inspector(ServeOptions(data=tmp_path), longest=20.0)
+    try:
+        with pytest.raises(Exception, match="evil.mp4: takes too much time or memory"):
+            inspector._ask(_die, "evil.mp4", files["mia.mp4"])
+        assert inspector.inspect(files["mia.mp4"], "mia.mp4").width == 256
+        inspector.longest = 0.2
+        with pytest.raises(Exception, match="slow.mp4: takes too much time or memory"):
+            inspector._ask(_hang, "slow.mp4", files["mia.mp4"])
+    finally:
+        inspector.close()

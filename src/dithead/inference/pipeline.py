@@ -119,14 +119,10 @@ def generate(job: GenerateJob) -> GenerateResult:
         with WorkFolder(Path(job.output), job_key(job, model.crop_settings())) as work:
             analysis = _analyse(prepared, model, work)
             talker = model.talker()
-<<<<<<< HEAD
             kind = "portrait" if isinstance(prepared.clip, StillClip) else "video"
             prepared.finish = Finish(job.detail, make_watermarker(job, talker, kind))
-            tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
-=======
             with one_thread_each():
                 tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work)
->>>>>>> main
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
     remember_speed(prepared.clip, job, result)
     if job.sheet is not None:

@@ -1,14 +1,11 @@
 """Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
-<<<<<<< HEAD
 the same speech with ``fit="loop"``, the same seed and the same loudness, but for the watermark, which names the kind of
 job. Letters: B moments, n samples, F numbers in a feature frame.
-=======
 the same speech with ``fit="loop"``, the same seed and the same loudness; for a model with a lip predictor nearly so,
 because ``generate`` predicts the lips in long blocks and live use in short steps (``models.audio.lip_stream``).
 Letters: B moments, n samples, F numbers in a feature frame.
->>>>>>> main
 """
 
 from __future__ import annotations
@@ -119,14 +116,9 @@ class LiveHead:
         o = self.options
         sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
-<<<<<<< HEAD
         finish = Finish(marker=make_watermarker(o, self.talker, "live"))
         drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1, finish)
-        for index, (item, planes) in enumerate(drawn):
-=======
-        drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1)
         for index, (item, planes) in enumerate(each_on_one_thread(drawn)):
->>>>>>> main
             yield LiveFrame(index, item.time, planes)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from dithead.errors import ConfigError
@@ -31,6 +32,7 @@ JOBS = ("video", "portrait", "live")
 """What the output was made from, as the payload says it; the place in this list is the number."""
 _MODELS = 2**12
 _LEAST_PSNR = 43.0  # dB over the redrawn part of the grid, and so of the frame
+_REACH = np.ones((5, 5), np.uint8)  # grid pixels around each that interpolation mixes
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Watermarker:
         luma, unit = planes.arrays[0], float(2 ** (planes.depth - 8))
         to_grid = grid_transform(transform, allowed.shape[0])
         weight = sample(allowed, grid_transform(np.eye(2, 3), allowed.shape[0]))
+        weight = np.asarray(cv2.erode(weight, _REACH), np.float32)
         grid = sample(luma, to_grid) / np.float32(unit)
         strength = _strength(grid, weight)
         change = strength * shown_field(self.key, self.payload.number, seconds)

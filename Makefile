@@ -1,12 +1,12 @@
 # Everything a newcomer, a maintainer and CI run. Needs make and Python 3.11 or later with venv; nothing else.
-#   make setup | demo | test | coverage | lint | format | slow | map | docs | pins | dist | clean
+#   make setup | demo | test | zoo | coverage | lint | format | slow | map | docs | pins | dist | clean
 
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test coverage lint format map docs pins dist slow clean
+.PHONY: help setup demo zoo test coverage lint format map docs pins dist slow clean
 
 help:
 	@sed -n '1,2p' Makefile
@@ -23,6 +23,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
+
+# More than 200 odd files through generation, and what comes of each; the tests run a third of them.
+zoo: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/table.py
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"

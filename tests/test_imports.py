@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": BASE | {"option_fields"},
     "media": BASE,
     "face": BASE,
-    "models": BASE,
+    "models": BASE | {"device"},
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},

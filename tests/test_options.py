@@ -31,7 +31,8 @@ from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOpt
 FILES = ("video", "audio", "output")
 NAMES = [each.name for each in option_fields(GenerateOptions)]
 OTHER: dict[str, Any] = {
-    "device": "cpu", "steps": 3, "seed": 1, "reference": "previous", "face": "left", "occlusion": "off",
+    "device": "cpu", "precision": "float32", "steps": 3, "seed": 1, "reference": "previous", "face": "left",
+    "occlusion": "off", "encoder": "nvenc", "encoder_preset": "veryfast",
     "fit": "loop", "start": 0.5, "end": 1.5, "background": "black", "idle": False, "interpolate": True,
     "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "background_sound": "music.wav",
     "background_gain": -12.0, "loudness": -16.0, "sheet": "sheet.png", "watermark": False,
@@ -75,7 +76,7 @@ CROP = (160, "stable-polygon")
 
 
 def talker(weight: float = 0.0) -> Any:
-    return SimpleNamespace(state_dict=lambda: {"w": torch.tensor([weight])}, config="tiny", device="cpu")
+    return SimpleNamespace(state_dict=lambda: {"w": torch.tensor([weight])}, config="tiny", device=torch.device("cpu"))
 
 
 def test_this_file_tries_every_option() -> None:
@@ -217,6 +218,7 @@ def test_live_use_has_the_options_of_sampling() -> None:
         ({"occlusion": "maybe"}, "unknown occlusion 'maybe'; choose one of: auto, off"),
         ({"fit": "x"}, "unknown fit 'x'; choose one of: bounce, loop, freeze, silence, cut"),
         ({"codec": "vp9"}, "unknown codec 'vp9'; choose one of: h264, hevc"),
+        ({"encoder": "vp9"}, "unknown encoder 'vp9'; choose one of: auto, x264, x265, nvenc, qsv, videotoolbox, amf"),
         ({"crf": 60.0}, "crf must lie between 0 and 51, not 60"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
     ],

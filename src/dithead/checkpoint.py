@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from dithead.config import ModelConfig
 from dithead.diffusion.objectives import make_objective
 from dithead.errors import ModelError, OutputError
-from dithead.hub import DEFAULT_MODEL, resolve_model
+from dithead.hub import DEFAULT_MODEL, SHIPPED, resolve_model
+from dithead.limits import require_settings
 from dithead.model_folder import CARD, CONFIG, HASHED, HASHES, PARTS, file_hash, read_json, verify_folder
 from dithead.models.format_migration import migrate_config, migrate_tensors
 
@@ -69,7 +70,9 @@ def load_model(
 
 def read_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> TalkingHead:
     """Load the model of a folder that ``verify_folder`` has passed; see ``load_model``."""
-    model = build_model(read_config(folder))
+    config = read_config(folder)
+    _require_filled(config, folder)
+    model = build_model(config)
     for part in PARTS:
         _fill(getattr(model, part), folder / f"{part}.safetensors")
     for parameter in model.parameters():
@@ -126,6 +129,7 @@ def read_config(folder: Path) -> ModelConfig:
     """
     path = folder / CONFIG
     content = read_json(path)
+    require_settings(str(path), content, ModelError)
     stored, model = content.get("format"), content.get("model")
     if stored not in (1, FORMAT):
         raise ModelError(
@@ -137,6 +141,23 @@ def read_config(folder: Path) -> ModelConfig:
         first = error.errors()[0]
         where = ".".join(str(key) for key in first["loc"]) or "model"
         raise ModelError(f"{path}: {where}: {first['msg']}; use the dithead that wrote it") from error
+
+
+def _require_filled(config: ModelConfig, folder: Path) -> None:
+    """Raise ModelError where a configuration describes far more numbers than the files hold, before memory is taken.
+
+    A shipped model is not looked at: its files are those that were tested.
+    """
+    if folder.name in SHIPPED and folder.parent == Path(__file__).with_name("weights"):
+        return
+    held = sum((folder / f"{part}.safetensors").stat().st_size for part in PARTS)
+    try:
+        with torch.device("meta"):
+            described = sum(tensor.numel() for tensor in build_model(config).state_dict().values())
+    except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ModelError(f"{folder / CONFIG}: describes no model that can be built ({error})") from None
+    if described > held:  # a number takes a byte at least
+        raise ModelError(f"{folder / CONFIG}: describes {described} numbers, but the files hold {held} bytes")
 
 
 def _fill(part: nn.Module, file: Path) -> None:

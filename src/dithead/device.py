@@ -1,9 +1,9 @@
-"""The torch device that a name stands for."""
+"""Picks the torch device that a name stands for, and the number type that it draws fastest in."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dithead.errors import ConfigError
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 KINDS = ("cuda", "mps", "cpu")
 """Kinds of device, in the order in which ``auto`` prefers them."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""auto: bfloat16 where the device has instructions for it, else float32."""
 
 
 def known_device(value: Any) -> str:
@@ -45,3 +48,22 @@ def pick_device(name: str = "auto", *, index: int | None = None) -> torch.device
     if not available[kind]:
         raise ConfigError(f"this machine has no device '{name}'; use --device auto or cpu")
     return torch.device(f"cuda:{index}" if name == "cuda" and index is not None else name)
+
+
+def pick_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
+    """Return the type in which a device draws: the one asked for, or for ``auto`` the faster one."""
+    import torch
+
+    if precision == "auto":
+        fast = {"cpu": _has_bfloat16_instructions, "cuda": torch.cuda.is_bf16_supported}.get(device.type)
+        return torch.bfloat16 if fast is not None and fast() else torch.float32
+    return torch.float32 if precision == "float32" else torch.bfloat16
+
+
+def _has_bfloat16_instructions() -> bool:
+    """Whether this processor multiplies in bfloat16, and no variable of the environment keeps PyTorch from it."""
+    import torch
+
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported())  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from dithead.errors import DitheadError, MediaError
+from dithead.errors import ConfigError, DitheadError, MediaError
 
 MAX_FRAME_PIXELS = 8192 * 8192
 """Pixels of one frame of a video: twice the 8K of television."""
@@ -39,8 +39,8 @@ MAX_NESTING = 64
 """Depth of lists and objects in JSON."""
 MAX_UNPACKED = 8 << 30
 """Bytes that an archive of arrays may unpack to."""
-MAX_PARAMETERS = 20_000_000_000
-"""Numbers in a model, by its configuration."""
+MAX_SETTING, MAX_LAYERS = 16_384, 512
+"""Largest whole number in the configuration of a model, and the largest that counts layers."""
 
 PROTOCOLS = "file"
 """What FFmpeg may open: the one file it was given, never an address."""
@@ -107,6 +107,12 @@ def require_frames(name: str, frames: int) -> None:
         raise MediaError(f"{name}: has more than {MAX_FRAMES} frames; cut it into parts")
 
 
+def require_jobs(name: str, rows: int) -> None:
+    """Raise ConfigError where a list has more jobs than ``MAX_JOBS``."""
+    if rows > MAX_JOBS:
+        raise ConfigError(f"{name}: has {rows} rows; at most {MAX_JOBS} are read: split it")
+
+
 def require_sound(name: str, rate: int, channels: int) -> None:
     """Raise MediaError where sound claims an impossible rate (hertz) or number of channels."""
     if not 1 <= rate <= MAX_SAMPLE_RATE or channels > MAX_CHANNELS:
@@ -167,7 +173,20 @@ def require_unpacked(path: Path, name: str, error: type[DitheadError]) -> None:
         raise error(f"{name}: unpacks to more than {MAX_UNPACKED >> 30} GiB; remove it and make it again")
 
 
-def require_parameters(name: str, count: int, error: type[DitheadError]) -> None:
-    """Raise ``error`` where a configuration describes a model of more than ``MAX_PARAMETERS`` numbers."""
-    if count > MAX_PARAMETERS:
-        raise error(f"{name}: describes a model of {count:.3g} numbers; at most {MAX_PARAMETERS:.0g} are read")
+def require_settings(name: str, settings: Any, error: type[DitheadError]) -> None:
+    """Raise ``error`` where the configuration of a model (parsed JSON) has a number or a list that no model needs."""
+    level = [("", settings)]
+    while level:
+        for key, value in level:
+            most = MAX_LAYERS if any(word in key for word in ("depth", "layers", "heads")) else MAX_SETTING
+            if isinstance(value, int) and abs(value) > most:
+                raise error(f"{name}: {key} is {value}; at most {most} is read")
+            if isinstance(value, list) and len(value) > MAX_LAYERS:
+                raise error(f"{name}: {key} has {len(value)} values; at most {MAX_LAYERS} are read")
+        level = [pair for key, value in level for pair in _named_children(key, value)]
+
+
+def _named_children(key: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(str(name), part) for name, part in value.items()]
+    return [(key, part) for part in value] if isinstance(value, list) else []

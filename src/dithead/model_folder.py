@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import ModelError
+from dithead.limits import parse_json, read_text
 
 PARTS = ("autoencoder", "dit", "audio")
 """Parts of a model, each with its own file of weights."""
@@ -42,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(f"{path.parent} is not a model folder: {path.name} is missing")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path, str(path), ModelError))
     except ValueError as error:
         raise ModelError(f"{path} is not JSON ({error}); copy or fetch the model again") from error
     if not isinstance(content, dict):

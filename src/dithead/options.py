@@ -13,10 +13,10 @@ from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from dithead.device import known_device
+from dithead.device import Precision, known_device
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
-from dithead.media.quality import CODECS, DEFAULT_CRF
+from dithead.media.quality import CODECS, DEFAULT_CRF, ENCODERS, PRESETS, REALTIME
 from dithead.option_fields import Engine, option
 from dithead.option_values import file_name, settle, shown
 
@@ -99,8 +99,13 @@ class SamplingOptions:
         value="NAME|FOLDER",
     )
     device: str = option("auto", "auto, cpu, cuda or mps.", convert=known_device, value="DEVICE")
+    precision: Precision = option(
+        "auto", "Of drawing: float32, bfloat16, or auto, bfloat16 where the device has instructions for it."
+    )
     steps: int | None = option(None, "Sampling steps; the model's own number when absent.", minimum=1)
-    seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0)
+    seed: int = option(
+        0, "Seed of the noise: on one machine the same seed gives the same output, to the byte.", minimum=0
+    )
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option(
         "largest",
@@ -164,6 +169,18 @@ class GenerateOptions(SamplingOptions):
         DEFAULT_CRF, "Quality of the one encode, 0 to 51; smaller is better.", minimum=0, maximum=51, value="CRF"
     )
     codec: str = option("h264", "h264 or hevc.", choices=tuple(CODECS))
+    encoder: str = option(
+        "auto",
+        "auto (software: x264 or x265), or the graphics hardware: nvenc (NVIDIA), qsv (Intel), videotoolbox (Apple), "
+        "amf (AMD), where it has such an encoder.",
+        choices=ENCODERS,
+    )
+    encoder_preset: str = option(
+        REALTIME,
+        "realtime, or a preset of x264 and x265 from ultrafast to veryslow; veryfast takes three times as long and "
+        "makes files a quarter smaller at the same quality.",
+        choices=PRESETS,
+    )
     lossless: bool = option(False, "Encode without loss.")
     sheet: StrPath | None = option(
         None, "Also write stills of source and output, one row each, to this .png or .jpg.", value="FILE"

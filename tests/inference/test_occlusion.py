@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.errors import ConfigError
+from dithead.errors import ConfigError, FaceError
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.hands import hand_mask
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line, polygon_mask
-from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
+from dithead.face.mesh_indices import CHEEKS, INNER_LIPS, OUTER_LIPS
 from dithead.inference.analyse.image_store import ImageStore
-from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, detail_share
+from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, detail_share, finding_in
 from dithead.inference.analyse.occlusion_colour import (
     occluder_before_lips,
     occluder_beside_lips,
@@ -57,6 +57,50 @@ def test_an_occluder_before_the_lower_lip_is_found_whole(seen, colour):
     assert (found & truth).sum() / truth.sum() > 0.9
     face = polygon_mask(jaw_line(points), SIZE) > 0.5  # beyond it the source stays in any case
     assert (found & truth & face).sum() / (found & face).sum() > 0.6
+
+
+def painted(picture, points, colour=(10, 8, 12)):
+    """The picture with lips of another colour, shaded as they were."""
+    lips = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(lips, [np.round(points[list(OUTER_LIPS)]).astype(np.int32)], 1)
+    cv2.fillPoly(lips, [np.round(points[list(INNER_LIPS)]).astype(np.int32)], 0)
+    shaded = picture.mean(axis=2, keepdims=True) / 255 * np.array(colour) * 1.6
+    return np.where(lips[..., None] > 0, np.clip(shaded, 0, 255), picture).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour", [(10, 8, 12), (230, 20, 190), (20, 40, 220)], ids=["black", "magenta", "blue"])
+def test_paint_on_the_lips_is_no_occluder(seen, colour):
+    crop, points, _ = seen
+    finding = finding_in(painted(crop, points, colour), points, np.zeros((SIZE, SIZE), bool))
+    assert finding.if_covered is not None
+    assert (finding.cover, finding.reason) == (None, "")
+    whole = collected(dict.fromkeys(range(20), finding), 20)
+    assert not whole.hidden
+    assert not whole.parts
+    brief = collected(dict.fromkeys(range(8, 12), finding), 20)  # what comes and goes is no paint
+    assert set(brief.parts) | brief.hidden == {8, 9, 10, 11}
+
+
+def test_a_ball_before_the_lips_is_no_paint(seen):
+    crop, points, _ = seen
+    finding = finding_in(with_ball(crop, points[17], 26), points, np.zeros((SIZE, SIZE), bool))
+    assert finding.if_covered is None
+    assert finding.cover is not None or finding.reason
+
+
+def test_a_painted_portrait_speaks(pictures, speech, talker, tmp_path):
+    with FaceLandmarker() as landmarker:
+        points = landmarker.detect(pictures[4])[0][:, :2]
+    cv2.imwrite(str(tmp_path / "p.png"), painted(pictures[4], points)[..., ::-1])
+    result = generate(tmp_path / "p.png", speech, tmp_path / "out.mp4", model=talker)
+    assert (result.frames, result.faces_missed) == (15, 0)
+
+
+def test_a_video_in_which_nothing_can_be_drawn_is_refused(pictures, footage, speech, talker, tmp_path):
+    source = footage([with_ball(picture, (128, 190), 46) for picture in pictures])
+    with pytest.raises(FaceError, match="no mouth can be drawn in any of its 12 frames .*--occlusion off"):
+        generate(source, speech, tmp_path / "out.mkv", model=talker)
+    assert generate(source, speech, tmp_path / "out.mkv", model=talker, occlusion="off").faces_missed == 0
 
 
 def test_blur_is_seen(seen):

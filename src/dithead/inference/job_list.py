@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
+from dithead.limits import parse_json, read_text, require_jobs
 from dithead.media.files import printable
 from dithead.option_fields import option_fields
 from dithead.options import GenerateJob, GenerateOptions
@@ -33,10 +33,14 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".jsonl"):
         raise ConfigError(f"{printable(path)}: give jobs as .csv or .jsonl")
-    text = _text(path)
+    text = read_text(path, printable(path), ConfigError)
+    require_jobs(printable(path), text.count("\n") + 1)
     if path.suffix.lower() == ".csv":
         found = csv.DictReader(io.StringIO(text), restkey="(cells beyond the header)")
-        rows: list[Any] = [{k: v for k, v in row.items() if v} for row in found]
+        try:
+            rows: list[Any] = [{k: v for k, v in row.items() if v} for row in found]
+        except csv.Error as error:
+            raise ConfigError(f"{printable(path)}: is no table ({error})") from None
         rows = [row for row in rows if row]
     else:
         lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -59,7 +63,7 @@ def read_speakers(path: str | PathLike[str]) -> dict[int, Path]:
     """
     path = Path(path)
     try:
-        found = json.loads(_text(path))
+        found = parse_json(read_text(path, printable(path), ConfigError))
     except ValueError:
         found = None
     if not isinstance(found, dict) or not found:
@@ -85,23 +89,16 @@ def job_of(row: dict[str, Any], **shared: Any) -> GenerateJob:
     if wrong := [name for name in REQUIRED if not isinstance(row[name], str | PathLike)]:
         raise ConfigError(f"{wrong[0]} must be the name of a file, not {row[wrong[0]]!r}")
     if unknown := sorted(str(name) for name in row.keys() - set(OPTIONS) - set(REQUIRED)):
-        raise ConfigError(f"unknown column '{unknown[0]}'; known are {', '.join((*REQUIRED, *OPTIONS))}")
+        raise ConfigError(f"unknown column {unknown[0]!r}; known are {', '.join((*REQUIRED, *OPTIONS))}")
     values = {name: value for name, value in row.items() if value is not None}
     if isinstance(values.get("speakers"), str | PathLike):
         values["speakers"] = read_speakers(values["speakers"])
     return GenerateJob(**values, **shared)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{printable(path)}: cannot be read as text ({error.__class__.__name__})") from None
-
-
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         row = None
     if not isinstance(row, dict):

@@ -37,7 +37,7 @@ from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedu
 from dithead.inference.threads import one_opencv_thread, one_thread_each
 from dithead.media.clock import REMARK as JUMPED
 from dithead.media.contact_sheet import require_picture_name, write_sheet
-from dithead.media.encoder import EncoderOptions, PictureEncoding, codec_named
+from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
 from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.picture import parse_colour
 from dithead.media.planes import Planes
@@ -145,7 +145,10 @@ class _Prepared:
             )
         else:
             self.clip = SourceClip(Path(job.video), info, job.start, job.end, background)
-        self.encoding = PictureEncoding(self.clip.info, EncoderOptions(job.crf, job.lossless, codec_named(job.codec)))
+        encoder = encoder_named(job.encoder, job.codec, lossless=job.lossless)
+        quality = EncoderOptions(job.crf, job.lossless, encoder, job.encoder_preset)
+        self.encoding = PictureEncoding(self.clip.info, quality)
+        self.encoding.require_encoder()
         inputs = [self.clip.path, self.sound.speech, *self.sound.speakers.values()]
         _check_output(Path(job.output), *inputs)
         if job.sheet is not None:
@@ -211,7 +214,7 @@ def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
         if shown and min(choice.numbers) > shown:
             asked = ", ".join(map(str, sorted(choice.numbers)))
             return FaceError(f"{printable(path)}: no face {asked}; the video shows {shown} (dithead faces {path.name})")
-    return FaceError(f"{printable(path)}: {error}; give a video that shows a face")
+    return FaceError(f"{printable(path)}: {error}")
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:
@@ -223,7 +226,8 @@ def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) ->
     job = prepared.job
     tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
     features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}
-    sampler = MouthSampler(talker, features, seed=job.seed, steps=job.steps, reference=job.reference)
+    fast = talker.for_drawing(job.precision)
+    sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 

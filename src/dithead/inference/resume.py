@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from dithead.errors import OutputError
+from dithead.device import pick_dtype
+from dithead.errors import DataError, OutputError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
@@ -65,7 +66,8 @@ def model_key(talker: TalkingHead) -> dict[str, str]:
     digest = hashlib.sha256()
     for tensor in talker.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return {"weights": digest.hexdigest(), "config": repr(talker.config), "on": str(talker.device)}
+    where = {"on": str(talker.device), "auto": str(pick_dtype(talker.device))}
+    return {"weights": digest.hexdigest(), "config": repr(talker.config)} | where
 
 
 class WorkFolder:
@@ -155,9 +157,14 @@ class WorkFolder:
         path.write_text(text, "utf-8")
 
     def load_analysis(self) -> VideoAnalysis | None:
-        """Read the analysis of an interrupted call; None where there is none."""
-        path = self.folder / _ANALYSIS
-        return load_analysis(path, ImageStore(self.folder / _IMAGES, existing=True)) if path.exists() else None
+        """Read the analysis of an interrupted call; None where there is none, or it is damaged."""
+        path, images = self.folder / _ANALYSIS, self.folder / _IMAGES
+        if not (path.exists() and images.exists()):
+            return None
+        try:
+            return load_analysis(path, ImageStore(images, existing=True))
+        except DataError:
+            return None
 
     def new_store(self) -> ImageStore:
         """Make an empty store for the reference pictures of the first pass."""

@@ -88,6 +88,7 @@ class LiveHead:
             self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
         with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
+        self._drawing = self.talker.for_drawing(self.options.precision)
 
     @property
     def reach(self) -> int:
@@ -114,7 +115,7 @@ class LiveHead:
         """
         speech = SpeechBuffer(chunks, loudness, self.reach, self.talker.audio)
         o = self.options
-        sampler = MouthSampler(self.talker, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+        sampler = MouthSampler(self._drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         finish = Finish(marker=make_watermarker(o, self.talker, "live"))
         drawn = draw_frames(_while_speech_lasts(endless, speech), self.analysis, sampler, self.pix_fmt, 1, finish)

@@ -1,8 +1,9 @@
 """Places time stamps on one axis that only grows, also where a file's clock restarts or leaps.
 
 Recordings of streams, phones and broadcasts are joined from parts, each with a clock of its own. Where a stamp goes
-back by more than a second, or forward by more than any recording lasts, the clock has changed, and what follows is
-placed directly after what came before. Smaller steps back are errors of a muxer, and the frame moves on by one tick.
+back by more than a tenth of a second, or forward by more than any recording lasts, the clock has changed, and what
+follows is placed directly after what came before. Smaller steps back are errors of a muxer: the frame moves on by a
+tick.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from fractions import Fraction
 
 from dithead.limits import MAX_SECONDS
 
-RESTART = 1.0
+RESTART = 0.1
 """Seconds that a stamp must go back to mean that the clock was restarted (our choice)."""
+_ONE_WRONG = 1.0  # seconds after the last good time within which a stamp by the earlier clock is believed (our choice)
 REMARK = "its clock jumps; the parts follow one another"
 """What a result says of a source whose clock restarts or leaps."""
 
@@ -21,7 +23,7 @@ class ClockJumps:
     """Corrects times (in seconds, or in ticks of ``unit`` seconds) for changes of the clock."""
 
     def __init__(self, unit: float = 1.0) -> None:
-        self._back, self._ahead = RESTART / unit, MAX_SECONDS / unit
+        self._back, self._ahead, self._near = RESTART / unit, MAX_SECONDS / unit, _ONE_WRONG / unit
         self._offset = self._earlier = 0.0
         self.jumped = False  # whether the last time began a new clock
 
@@ -35,7 +37,7 @@ class ClockJumps:
         """
         here, before = time + self._offset, time + self._earlier
         self.jumped = not self._fits(here, last)
-        if self._offset != self._earlier and last < before < last + self._back and abs(here - last) > self._back:
+        if self._offset != self._earlier and last < before < last + self._near and abs(here - last) > self._near:
             self._offset, self.jumped = self._earlier, False  # one stamp was wrong, not the clock
             return before
         if self.jumped:

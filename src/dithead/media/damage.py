@@ -14,6 +14,7 @@ class PacketCount:
     """What was read of a stream, to notice a file that ends before its header says."""
 
     strict: bool = False  # whether a packet that cannot be decoded ends the reading
+    failing: bool = False  # whether nothing has been decoded since an error: what is read now is lost, too
     packets: int = 0
     end: float = 0.0  # seconds by the file's clock at which the latest packet ends
     lost: list[int] = field(default_factory=list)  # time stamps of packets that gave an error

@@ -169,7 +169,9 @@ class _Filter:
         frame.pts, frame.time_base = self._count, Fraction(1, 1000)
         self._count += 1
         self.graph.push(frame)
-        frame.pts, frame.time_base = own
+        frame.pts = own[0]
+        if own[1] is not None:  # damaged files can have frames without one
+            frame.time_base = own[1]
 
     def pull(self) -> Iterator[Any]:
         while True:

@@ -179,7 +179,7 @@ def _film_frames(path: Path, background: tuple[int, int, int], threads: str) -> 
                 remark=JUMPED if times.jumped else item.remark, new_size=item.new_size,
             )  # fmt: skip
             index += 1
-        _require_whole(path, media, stream, count, index)
+        _require_whole(path, media, stream, count, index, min(_LAST_FRAME, 0.5 / float(info.fps)) if info else 0.0)
 
 
 def _picture_frames(path: Path, picture: Picture, background: tuple[int, int, int]) -> Iterator[VideoFrame]:
@@ -256,28 +256,32 @@ def _decoded(media: Any, stream: Any, count: PacketCount | None = None) -> Itera
         try:
             with stage("decode"):
                 frames = packet.decode()
+            count.failing = count.failing and not frames
+            if count.failing and packet.pts is not None:
+                count.lost = sorted([*count.lost, packet.pts])
             yield from frames
         except (av.InvalidDataError, av.PatchWelcomeError):
             if count.strict:
                 raise _DamagedError from None
+            count.failing = True
             if packet.pts is not None:
                 count.lost = sorted([*count.lost, packet.pts])
 
 
-def _require_whole(path: Path, media: Any, stream: Any, count: PacketCount, decoded: int) -> None:
+def _require_whole(path: Path, media: Any, stream: Any, count: PacketCount, decoded: int, room: float) -> None:
     if decoded == 0:
         raise MediaError(f"{printable(path)}: no frame could be decoded; copy the file again or export it anew")
     promised = stream.frames or 0
-    lacking = count.packets < promised or (not promised and _falls_short(media, count))
+    lacking = count.packets < promised or (not promised and _falls_short(media, count, room))
     if (lacking and is_cut_off(path)) or _ends_early(path, media, count.end):
         where = f"cut off after frame {decoded}" + (f" of {promised}" if promised else "")
         raise MediaError(f"{printable(path)}: {where}; copy the file again or export it anew")
 
 
-def _falls_short(media: Any, count: PacketCount) -> bool:
-    """Whether the picture ends before the header says, or the header does not say."""
+def _falls_short(media: Any, count: PacketCount, room: float) -> bool:
+    """Whether the picture ends before the header says, by more than ``room`` seconds, or the header does not say."""
     promised = float(media.duration or 0) / av.time_base
-    return promised == 0 or count.end < promised - _LAST_FRAME
+    return promised == 0 or count.end < promised - room
 
 
 def _ends_early(path: Path, media: Any, end: float) -> bool:

@@ -6,6 +6,7 @@ their width, K lip coefficients. Images are in [-1, 1].
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dithead.device import Precision, pick_dtype
 from dithead.models.audio.base import AudioConfig
 from dithead.models.audio.mel import windows
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
@@ -22,6 +24,7 @@ from dithead.models.denoiser.base import DiTConfig, LatentConditions
 from dithead.models.denoiser.dit import DiT
 from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
+from dithead.models.packed import can_pack, packed
 from dithead.types import MaskKind
 
 
@@ -151,8 +154,9 @@ class TalkingHead(nn.Module):
             Frames (B, 3, S, S) in float32, equal to ``masked`` outside the mask, and their latents (B, C, G, G).
         """
         dtype, c = self.autoencoder.dtype, conditions
-        masked, mask, reference = (x.to(self.device, dtype) for x in (c.masked, c.mask, c.reference))
-        b = len(masked)
+        exact, exact_mask = c.masked.to(self.device), c.mask.to(self.device)
+        masked, mask, reference = (x.to(self.device, dtype) for x in (exact, exact_mask, c.reference))
+        b, tokens = len(masked), c.tokens.to(dtype)
         mask_z = F.avg_pool2d(mask, self.size // self.config.dit.grid).expand(b, -1, -1, -1)
         window, index = window_of(mask_z), tokens_under_mask(mask_z)
         known = c.reference_latent
@@ -160,14 +164,33 @@ class TalkingHead(nn.Module):
         masked_z = self.encode_window(masked, window, masked=True)
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
         lips = self.predict_lips(c.tokens) if c.lips is None else c.lips.to(self.device)
-        latent_conditions = LatentConditions(masked_z, mask_z, reference_z, c.tokens, lips, index)
+        latent_conditions = LatentConditions(masked_z, mask_z, reference_z, tokens, lips, index)
         z = self._sample(latent_conditions, noise.to(masked_z), steps, guidance)
         outside = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         outside[index] = False
         z = torch.where(outside.view(1, 1, *z.shape[-2:]), masked_z, z)
         pictures = (window.pixels(x) for x in (masked, mask, reference))
         patch = self.autoencoder.decode(window.cells(z).to(dtype), *pictures)
-        return window.place_pixels(patch, masked).float(), z.float()
+        drawn = torch.where(window.pixels(exact_mask) > 0, patch.to(exact), window.pixels(exact))
+        return window.place_pixels(drawn, exact), z.float()
+
+    def for_drawing(self, precision: Precision = "auto") -> TalkingHead:
+        """Return this model as it draws fastest on its device (``models.packed``); both share what does not change.
+
+        Args:
+            precision: Of the autoencoder and the denoiser; the audio encoder stays in float32.
+        """
+        dtype, pack = pick_dtype(self.device, precision), can_pack(self.device)
+        fast, own = copy.copy(self), isinstance(self.autoencoder, FaceAutoencoder)
+        audio = packed(self.audio, torch.float32, pack=pack and self.audio.whisper is not None)
+        if self.audio.lip_predictor is not None:
+            audio.lip_predictor = self.audio.lip_predictor  # it is called with its layers' own weights
+        fast._modules = {
+            "autoencoder": packed(self.autoencoder, dtype, pack=pack and own),
+            "dit": packed(self.dit, dtype, pack=pack),
+            "audio": audio,
+        }
+        return fast
 
     def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
         """Encode an ``image`` (B, 3, S, S), ``masked`` or whole, in a ``window``: (B, C, G, G), zero elsewhere."""

@@ -164,11 +164,14 @@ class VideoAnalyser:
         missed = np.frombuffer(self.missed, np.uint8)
         if not self.tracklets:
             reason = _REASONS[int(np.bincount(missed, minlength=2)[1:].argmax())]
-            raise FaceError(f"no usable face in any of its {len(self.stamps)} frames ({reason})")
+            raise FaceError(
+                f"no usable face in any of its {len(self.stamps)} frames ({reason}); give a video that shows a face"
+            )
         for tracklet in self.tracklets:
             part = missed[tracklet.start : tracklet.stop]
             part[part > len(_WITHIN_TRACKLETS)] = 0  # the face was away for a moment only, and the gap is bridged
         self._report_hidden(missed)
+        self._require_drawn(missed)
         damaged = np.frombuffer(self.damaged, np.uint8)
         stamps = np.frombuffer(self.stamps, np.int64)
         passed, bad = _spans(missed, _REASONS), _spans(damaged, (DAMAGED,))
@@ -183,6 +186,14 @@ class VideoAnalyser:
             hidden[tracklet.start : tracklet.stop] |= whole
             drawn[tracklet.start : tracklet.stop] |= ~whole
         missed[hidden & ~drawn & (missed == 0)] = 1 + _REASONS.index(HIDDEN)
+
+    def _require_drawn(self, missed: NDArray[np.uint8]) -> None:
+        """Raise FaceError where no mouth would be drawn at all: then the reason is as likely wrong as right."""
+        if not missed.all():
+            return
+        reason = _REASONS[int(np.bincount(missed, minlength=2)[1:].argmax())]
+        hint = "; --occlusion off draws it all the same" if reason in _WITHIN_TRACKLETS else ""
+        raise FaceError(f"no mouth can be drawn in any of its {len(missed)} frames ({reason}{hint})")
 
     def _take(self, index: int, number: int, frame: VideoFrame, landmarks: Landmarks | None) -> str:
         """Add a frame to a face's tracklet; returns why it cannot be drawn on, or an empty string."""

@@ -23,6 +23,7 @@ from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.occlusion_colour import (
     NEIGHBOURS,
     inside,
+    is_lip_paint,
     lip_tint,
     occluder_before_lips,
     occluder_beside_lips,
@@ -44,6 +45,7 @@ VIEW_SCALE = 0.6
 _VIEW_SIDE = 256  # pixels of that view
 _ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
+_PAINTED = 0.5  # share of a tracklet in which lips that look painted are painted, not covered (our choice)
 _NEAR_CERTAIN = 250  # frames around a certain occluder beside the lips in which an uncertain one counts, too
 _BEARDED = 0.25  # share of bearded frames in a tracklet from which no occluder beside the lips is believed
 
@@ -59,6 +61,7 @@ class OcclusionFinding:
     bearded: bool = False  # a beard would hide what is beside the lips
     tint: tuple[float, ...] = (np.nan,) * 3  # of the lips, see ``lip_tint``
     without_hands: OcclusionFinding | None = None  # the finding if the hands found were none; None without hands
+    if_covered: OcclusionFinding | None = None  # the finding if what looks like paint on the lips lay over them
 
 
 class OcclusionDetector:
@@ -137,9 +140,20 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         points: (478, 2) landmarks in the crop.
         hands: (S, S) pixels of the crop that show a hand.
     """
-    size, lab = crop.shape[0], soft_lab(crop)
+    lab = soft_lab(crop)
     unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
-    cover = hands | occluder_before_lips(unlike, points)
+    before = occluder_before_lips(unlike, points)
+    found = _finding(lab, points, unlike, hands | before)
+    if not is_lip_paint(before, points):
+        return found
+    return replace(_finding(lab, points, unlike, hands), if_covered=found)
+
+
+def _finding(
+    lab: NDArray[np.float32], points: NDArray[np.float32], unlike: NDArray[np.bool_], cover: NDArray[np.bool_]
+) -> OcclusionFinding:
+    """What hides the mouth in a crop, where ``cover`` (S, S) lies over the lips."""
+    size = lab.shape[0]
     lips = inside(points[list(OUTER_LIPS)], size)
     if cover[lips].mean() > _ALL_HIDDEN:
         return OcclusionFinding(reason=HIDDEN)
@@ -219,7 +233,8 @@ class OcclusionMasks:
 class OcclusionCollector:
     """Collects the findings of a tracklet's frames while they come, and makes masks of them.
 
-    A hand that is found on one frame and on none of those around it is a mistake: an open mouth was taken for it.
+    A hand that is found on one frame and on none of those around it is a mistake: an open mouth was taken for it. What
+    ends where the lips end, in most frames of a tracklet, is their paint; in a few frames it is an occluder.
     """
 
     def __init__(self) -> None:
@@ -227,6 +242,7 @@ class OcclusionCollector:
         self._pending: deque[OcclusionFinding] = deque()
         self._had_hand: deque[bool] = deque(maxlen=NEIGHBOURS)
         self._frames, self._bearded = 0, 0
+        self._painted: dict[int, bytes] = {}  # by frame: the masks if it were no paint; empty: all is hidden
         self._tints = array("f")
         self._beside: dict[int, bytes] = {}  # what may lie beside the lips, near frames in which it certainly does
         self._waiting: deque[tuple[int, bytes]] = deque(maxlen=_NEAR_CERTAIN)
@@ -242,6 +258,10 @@ class OcclusionCollector:
         """Return the masks of the frames so far."""
         while self._pending:
             self._settle()
+        is_painted = len(self._painted) > _PAINTED * self._frames
+        if not is_painted:
+            for offset, data in self._painted.items():
+                self._cover(offset, data)
         if self._certain > 1 and self._bearded <= _BEARDED * self._frames:
             anywhere = np.zeros((_SIDE, _SIDE), np.uint8)
             for offset, data in self._beside.items():
@@ -249,8 +269,9 @@ class OcclusionCollector:
                 known = self._masks.parts.get(offset)
                 self._masks.parts[offset] = data if known is None else _packed(_unpacked(data) | _unpacked(known))
             self._masks.residual = np.packbits(anywhere).tobytes()
-        away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
-        self._masks.hidden.update(np.flatnonzero(away).tolist())
+        if not is_painted:  # paint changes its colour far more, with every opening of the mouth
+            away = tints_away(np.frombuffer(self._tints, np.float32).reshape(-1, 3))
+            self._masks.hidden.update(np.flatnonzero(away).tolist())
         return self._masks
 
     def _settle(self) -> None:
@@ -262,10 +283,10 @@ class OcclusionCollector:
 
     def _note(self, finding: OcclusionFinding) -> None:
         offset, self._frames = self._frames, self._frames + 1
-        if finding.reason:
-            self._masks.hidden.add(offset)
-        elif finding.cover is not None:
-            self._masks.parts[offset] = _packed(finding.cover)
+        if finding.reason or finding.cover is not None:
+            self._cover(offset, _cover_data(finding))
+        if finding.if_covered is not None:
+            self._painted[offset] = _cover_data(finding.if_covered)
         self._tints.extend(finding.tint if finding.cover is None and not finding.reason else (np.nan,) * 3)
         self._bearded += finding.bearded
         if finding.certain:
@@ -275,6 +296,17 @@ class OcclusionCollector:
         if offset <= self._certain_until:
             self._beside.update([item for item in self._waiting if item[0] > offset - _NEAR_CERTAIN])
             self._waiting.clear()
+
+    def _cover(self, offset: int, data: bytes) -> None:
+        """Note the packed mask of a frame, or that all of its mouth is hidden (no bytes)."""
+        if data:
+            self._masks.parts[offset] = data
+        else:
+            self._masks.hidden.add(offset)
+
+
+def _cover_data(finding: OcclusionFinding) -> bytes:
+    return b"" if finding.reason or finding.cover is None else _packed(finding.cover)
 
 
 def _reduced(cover: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -28,6 +28,7 @@ from dithead.face.mesh_indices import (
 from dithead.types import RGB
 
 _LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; without one it stays below 0.15
+_PAINTED = 0.95  # share of a cover within the lips that means paint: 1.0 for lipsticks, 0.7 or less for occluders
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
 _DEEP_SHARE = 0.03  # share of that part that must be unlike skin for an occluder to be certain
 _BEARD = 0.08  # share unlike skin, on the less hairy side of that part, above which a face has a beard
@@ -51,6 +52,18 @@ def occluder_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32])
     if not lower.any() or near[lower].mean() < _LIP_HIDDEN:
         return np.zeros((size, size), bool)
     return _joined(near, lower, max(1, size // 50))
+
+
+def is_lip_paint(cover: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
+    """Return whether what was found over the lips (S, S) ends where they end, as paint does and an occluder does not.
+
+    Args:
+        cover: (S, S) from ``occluder_before_lips``.
+        points: (478, 2) landmarks in the crop.
+    """
+    size, covered = cover.shape[0], int(cover.sum())
+    lips = inside(points[list(OUTER_LIPS)], size, grow=size // 40)
+    return covered > 0 and int((cover & lips).sum()) > _PAINTED * covered
 
 
 @dataclass(frozen=True)

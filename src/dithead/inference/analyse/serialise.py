@@ -9,20 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from struct import error as StructError
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.errors import DataError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.inference.analyse.occlusion import RESIDUAL_BYTES, OcclusionMasks
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.result import FrameSpan
-from dithead.media.files import save_arrays
+from dithead.limits import require_unpacked
+from dithead.media.files import printable, save_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
+_FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, AttributeError, OverflowError, MemoryError,
+           SyntaxError, NotImplementedError, StructError, ZlibError, BadZipFile)  # fmt: skip
+"""What numpy and the code below raise for damaged files."""
 
 
 def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
@@ -54,7 +62,15 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
 
 
 def load_analysis(path: Path, store: ImageStore) -> VideoAnalysis:
-    """Read what ``save_analysis`` wrote; the reference pictures stay in ``store``."""
+    """Read what ``save_analysis`` wrote; pictures stay in ``store``. Raises DataError where it is damaged."""
+    require_unpacked(path, printable(path), DataError)
+    try:
+        return _loaded(path, store)
+    except _FAULTS as error:
+        raise DataError(f"{printable(path)}: is no analysis of this version, or damaged ({error!r})") from None
+
+
+def _loaded(path: Path, store: ImageStore) -> VideoAnalysis:
     with np.load(path, allow_pickle=False) as data:
         tracklets = _tracklets(data)
         _read_references(tracklets, data, store)

@@ -59,7 +59,7 @@ class LipBlocks:
                 del self._blocks[old]
             first = (number * _CORE - self.past) * STEP_FRAMES
             stop = ((number + 1) * _CORE + self.ahead) * STEP_FRAMES
-            weight = self.predictor.lips.weight
+            weight = self.predictor.layers.norm.weight
             samples = self.samples(first, stop).to(weight)[None]
             lips = self.predictor.along(samples, self.past * STEP_TOKENS, _CORE * STEP_TOKENS)
             self._blocks[number] = lips[0].float().cpu()

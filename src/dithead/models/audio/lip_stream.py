@@ -36,7 +36,7 @@ class LipStream:
         self.predictor = predictor
         self.past, self.ahead = (-(-frames // STEP_FRAMES) for frames in (past, ahead))  # in steps
         self.window = self.past + 1 + self.ahead
-        weight = predictor.lips.weight
+        weight = predictor.layers.norm.weight
         self._samples = weight.new_zeros(self.past * _STEP)  # from the first step of the present window on
         self._sounds = weight.new_zeros(0)  # (H, outputs) of the first convolution, from there on
         self._rotation = rotations(self.window * _STATES, predictor.layers.width).to(weight)

@@ -61,19 +61,30 @@ class ResBlock(nn.Module):
         return x + self.conv2(F.silu(self.conv1(self.norm(x))))
 
 
+class HalvingStem(nn.Conv2d):
+    """The first convolution, at half the side: it takes squares of 2 x 2 pixels as channels."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(4 * channels, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn a picture (B, channels, S, S) into (B, width, S / 2, S / 2)."""
+        return super().forward(F.pixel_unshuffle(x, 2))
+
+
 class Encoder(nn.Module):
     """Image (B, 3, S, S) to latent (B, C, G, G) whose every position has unit root mean square over channels."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         w = config.widths
-        self.stem = nn.Conv2d(3 * 4, w[0], 3, padding=1)
+        self.stem = HalvingStem(3, w[0])
         self.levels = nn.ModuleList(ResBlock(c) for c in w)
         self.downs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, stride=2, padding=1) for i in range(3))
         self.out = nn.Conv2d(w[3], config.latent_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.levels[0](self.stem(F.pixel_unshuffle(x, 2)))  # (B, w0, S/2, S/2)
+        h = self.levels[0](self.stem(x))  # (B, w0, S/2, S/2)
         for down, level in zip(self.downs, self.levels[1:], strict=True):
             h = level(down(h))
         z = self.out(h).float()
@@ -86,14 +97,14 @@ class SkipBranch(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         w = config.skip_widths
-        self.stem = nn.Conv2d((3 + 1 + 3) * 4, w[0], 3, padding=1)
+        self.stem = HalvingStem(3 + 1 + 3, w[0])
         self.levels = nn.ModuleList(ResBlock(c) for c in w)
         self.downs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, stride=2, padding=1) for i in range(2))
         self.project = nn.ModuleList(nn.Conv2d(w[i], config.widths[i], 1) for i in range(3))
 
     def forward(self, masked: Tensor, mask: Tensor, reference: Tensor) -> list[Tensor]:
         x = torch.cat([masked, mask * 2 - 1, reference], 1)  # (B, 7, S, S)
-        h = self.levels[0](self.stem(F.pixel_unshuffle(x, 2)))
+        h = self.levels[0](self.stem(x))
         features = [self.project[0](h)]
         for i in range(2):
             h = self.levels[i + 1](self.downs[i](h))
@@ -144,7 +155,7 @@ class FaceAutoencoder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.encoder.stem.weight.dtype
+        return next(self.parameters()).dtype
 
     def encode_masked(self, x: Tensor) -> Tensor:
         """Encode a masked frame (B, 3, S, S), with the encoder of whole images."""

@@ -1,0 +1,146 @@
+"""Prepares networks for drawing: weights in the type that the processor is fastest with, packed once, steps fused.
+
+The networks themselves stay as they are; the copies made here share what need not change. On CPUs with oneDNN
+(``torch.backends.mkldnn``) a matrix product or convolution, its bias and the activation after it become one call. These
+calls give a frame the same bits whatever else is in its batch and however many threads run, which PyTorch's own do not.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dithead.models.autoencoder.face import HalvingStem, ResBlock
+
+M = TypeVar("M", bound=nn.Module)
+
+_ROWS, _PICTURE = 512, 64  # rows, and picture side in pixels, for which the layout of packed weights is chosen
+_LONG = 1024  # inputs from which sums in bfloat16 depend on the number of rows, so samples are computed one by one
+
+
+def can_pack(device: torch.device) -> bool:
+    """Return whether oneDNN's fused calls can be used on a device."""
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, _CALLS[0])
+
+
+def packed(module: M, dtype: torch.dtype, *, pack: bool) -> M:
+    """Copy a network with its parameters in another type; buffers are shared.
+
+    Args:
+        module: The network.
+        dtype: Type of the parameters.
+        pack: Replace layers by oneDNN's fused calls. Without it the copy computes as the network itself does.
+
+    Returns:
+        The copy, which takes and gives the same tensors. It cannot be trained, stored or moved.
+    """
+    if pack and type(module) in _PACKED:
+        return _PACKED[type(module)](module, dtype)  # type: ignore[return-value]
+    result: Any = copy.copy(module)
+    result._parameters = {k: None if p is None else _converted(p, dtype) for k, p in module._parameters.items()}
+    result._buffers = dict(module._buffers)
+    result._modules = {k: None if m is None else packed(m, dtype, pack=pack) for k, m in module._modules.items()}
+    if pack and type(module) is nn.Sequential:
+        _fuse_activations(result)
+    return result  # type: ignore[no-any-return]
+
+
+class PackedLinear(nn.Module):
+    """A linear layer, with the GELU after it where there is one."""
+
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.bias = None if layer.bias is None else _converted(layer.bias, dtype)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(_converted(layer.weight, dtype).data, _ROWS)
+        self.activation, self.algorithm = "none", ""
+        self.one_by_one = dtype == torch.bfloat16 and layer.in_features >= _LONG
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See ``nn.Linear``."""
+        if self.one_by_one and x.ndim == 3:
+            return torch.stack([self._call(sample) for sample in x])
+        return self._call(x)
+
+    def _call(self, x: Tensor) -> Tensor:
+        call = torch.ops.mkldnn._linear_pointwise
+        return call(x, self.packed, self.bias, self.activation, [], self.algorithm)  # type: ignore[no-any-return]
+
+
+class PackedConv(nn.Module):
+    """A convolution, with the SiLU after it where there is one."""
+
+    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._build(layer, _converted(layer.weight, dtype).data, dtype, layer.padding, layer.stride)
+
+    def _build(self, layer: nn.Conv2d, weight: Tensor, dtype: torch.dtype, padding: Any, stride: Any) -> None:
+        self.bias = None if layer.bias is None else _converted(layer.bias, dtype)
+        self.dtype, self.activation = dtype, "none"
+        self.shape = list(padding), list(stride), list(layer.dilation), layer.groups
+        example = [8, weight.shape[1] * layer.groups, _PICTURE, _PICTURE]
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        self.packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.shape, example)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See ``nn.Conv2d``; the result lies in memory with channels last."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        call = torch.ops.mkldnn._convolution_pointwise
+        return call(x, self.packed, self.bias, *self.shape, self.activation, [], "")  # type: ignore[no-any-return]
+
+    def added_to(self, other: Tensor, x: Tensor) -> Tensor:
+        """Return ``other`` plus the convolution of ``x``."""
+        call = torch.ops.mkldnn._convolution_pointwise.binary
+        return call(x, other, self.packed, self.bias, *self.shape, "add", None, None, [], None)  # type: ignore[no-any-return]
+
+
+class PackedStem(PackedConv):
+    """A convolution over squares of 2 x 2 pixels, as one over the pixels themselves in steps of two."""
+
+    def __init__(self, layer: HalvingStem, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        weight = _converted(layer.weight, dtype).data  # (out, channels * 2 * 2, k, k)
+        by_pixel = weight.unflatten(1, (-1, 2, 2)).permute(0, 1, 4, 2, 5, 3)  # (out, channels, k, 2, k, 2)
+        padding, side = [2 * p for p in layer.padding], 2 * weight.shape[-1]  # type: ignore[union-attr]
+        self._build(layer, by_pixel.reshape(len(weight), -1, side, side), dtype, padding, [2, 2])
+
+
+class PackedResBlock(nn.Module):
+    """A ``ResBlock`` whose activation and sum are part of its convolutions."""
+
+    def __init__(self, block: ResBlock, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.norm = packed(block.norm, dtype, pack=True)
+        self.conv1, self.conv2 = PackedConv(block.conv1, dtype), PackedConv(block.conv2, dtype)
+        self.conv1.activation = "swish"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See ``ResBlock``."""
+        return self.conv2.added_to(x, self.conv1(self.norm(x)))
+
+
+_CALLS = ("_linear_pointwise", "_convolution_pointwise", "_reorder_linear_weight", "_reorder_convolution_weight")
+_PACKED: dict[type, Any] = {
+    nn.Linear: PackedLinear,
+    nn.Conv2d: PackedConv,
+    HalvingStem: PackedStem,
+    ResBlock: PackedResBlock,
+}
+
+
+def _fuse_activations(layers: nn.Sequential) -> None:
+    """Let linear layers compute the GELU that follows them."""
+    for k in range(len(layers) - 1):
+        layer, after = layers[k], layers[k + 1]
+        if isinstance(layer, PackedLinear) and isinstance(after, nn.GELU):
+            layer.activation, layer.algorithm = "gelu", after.approximate
+            layers[k + 1] = nn.Identity()
+
+
+def _converted(parameter: Tensor, dtype: torch.dtype) -> nn.Parameter:
+    tensor = parameter.detach().to(dtype)
+    if tensor.ndim == 4:
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    return nn.Parameter(tensor, requires_grad=False)

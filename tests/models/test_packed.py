@@ -1,0 +1,94 @@
+"""The network as it draws fastest: what the plain one draws, and each frame's bits whatever is drawn beside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from dithead.checkpoint import build_model, load_model
+from dithead.config import get_preset
+from dithead.device import pick_dtype
+from dithead.models.packed import PackedLinear, can_pack
+from dithead.models.talking_head import Conditions, TalkingHead
+
+needs_onednn = pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
+
+
+def conditions(talker: TalkingHead, frames: int = 5) -> Conditions:
+    """Frames that differ, and the mask of the lower half."""
+    torch.manual_seed(0)
+    size, dit = talker.size, talker.config.dit
+    pictures = torch.nn.functional.interpolate(torch.rand(frames, 3, size // 8, size // 8), size=size) * 2 - 1
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., size // 2 : -8, size // 8 : -size // 8] = 1
+    tokens = talker.audio.position[None] + torch.randn(frames, *talker.audio.position.shape)
+    lips = torch.randn(frames, dit.lip_targets) * 0.3 if dit.lip_targets else None
+    return Conditions(pictures * (1 - mask), mask, pictures.flip(0), tokens, lips)
+
+
+def only(c: Conditions, which: list[int]) -> Conditions:
+    def pick(x: Tensor) -> Tensor:
+        return x[which] if len(x) > 1 else x
+
+    return Conditions(
+        pick(c.masked), c.mask, pick(c.reference), pick(c.tokens), None if c.lips is None else pick(c.lips)
+    )
+
+
+@pytest.fixture(scope="module", params=["small", "tiny", "unet"])
+def talker(request: pytest.FixtureRequest) -> TalkingHead:
+    if request.param == "small":
+        return load_model("small")
+    torch.manual_seed(0)
+    changes = ["model.dit.backbone=unet"] if request.param == "unet" else []
+    model = build_model(get_preset("tiny", changes).model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return model
+
+
+def drawn(talker: TalkingHead, c: Conditions) -> Tensor:
+    return talker.generate(c, talker.initial_noise(0))[0]
+
+
+@pytest.mark.parametrize(("precision", "mean", "most"), [("float32", 0.001, 0.01), ("bfloat16", 0.3, 8.0)])
+def test_it_draws_what_the_plain_network_draws(talker: TalkingHead, precision, mean: float, most: float) -> None:
+    c, before = conditions(talker), {name: p.clone() for name, p in talker.state_dict().items()}
+    levels = (drawn(talker.for_drawing(precision), c) - drawn(talker, c)).abs() * 127.5
+    assert levels.mean() < mean
+    assert levels.max() < most
+    assert all(torch.equal(before[name], p) for name, p in talker.state_dict().items()), "the model itself is as it was"
+    outside = c.mask.expand_as(c.masked) == 0
+    assert torch.equal(drawn(talker.for_drawing(precision), c)[outside], c.masked[outside])
+
+
+@needs_onednn
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads(
+    talker: TalkingHead, precision
+) -> None:
+    if talker.config.dit.backbone == "unet":
+        pytest.skip("the U-Net of the ablation is not promised that")
+    fast, c, threads = talker.for_drawing(precision), conditions(talker), torch.get_num_threads()
+    whole = drawn(fast, c)
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            for which in ([0], [4], [3, 1], [0, 1, 2], [4, 3, 2, 1, 0]):
+                assert torch.equal(drawn(fast, only(c, which)), whole[which])
+    finally:
+        torch.set_num_threads(threads)
+
+
+@needs_onednn
+def test_layers_are_packed_and_the_type_follows_the_processor(talker: TalkingHead, monkeypatch) -> None:
+    assert any(isinstance(layer, PackedLinear) for layer in talker.for_drawing("float32").dit.modules())
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert pick_dtype(cpu) == torch.float32
+    assert pick_dtype(cpu, "bfloat16") == torch.bfloat16
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert pick_dtype(cpu) == torch.bfloat16

@@ -36,7 +36,7 @@ OTHER: dict[str, Any] = {
     "fit": "loop", "start": 0.5, "end": 1.5, "background": "black", "idle": False, "interpolate": True,
     "detail": False, "batch": 2, "crf": 20.0, "codec": "hevc", "lossless": True, "background_sound": "music.wav",
     "background_gain": -12.0, "loudness": -16.0, "sheet": "sheet.png", "credentials": False, "consent": "Mia agreed.",
-    "label": "zh",
+    "label": "zh", "watermark": False,
 }  # fmt: skip
 """For each option a value that is not its default; ``model`` and ``speakers`` have tests of their own."""
 

@@ -121,6 +121,10 @@ class SamplingOptions:
     consent: StrPath | None = option(
         None, "The statement of consent, a sentence or a file, that goes into the credentials, where anyone reads it."
     )
+    watermark: bool = option(
+        True,
+        "Hide an invisible mark in the mouths drawn; --no-watermark is noted in the result.",
+    )
 
     def __post_init__(self) -> None:
         settle(self)

@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from dithead.face.alignment import crop_transform
 from dithead.face.landmarks import FaceLandmarker
+from dithead.media.colour import ColourEncoding
 from dithead.media.encoder import EncoderOptions
-from dithead.media.planes import planes_of
+from dithead.media.planes import Planes, planes_of
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
 from dithead.provenance.detect_watermark import WatermarkResult, collect_evidence, detect_in, silent
 from dithead.provenance.watermark import Payload, Watermarker
-from dithead.provenance.watermark_faces import FaceEvidence
+from dithead.provenance.watermark_evidence import FaceEvidence
+from dithead.provenance.watermark_pattern import band, set_weights
 
 PRESENTER = Path(__file__).parents[2] / "examples" / "presenters" / "mia.mp4"
 PAYLOAD = Payload(model=1234, job=1)
@@ -62,3 +65,46 @@ def assert_nothing(found: WatermarkResult) -> None:
     assert found.payload is None
     assert found.p_value > 1e-3
     assert not any(face.seconds for face in found.faces)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_nothing_changes_outside_and_little_inside(depth: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 6, (300, 300))
+    luma = np.clip(np.rint((100 + noise) * 2 ** (depth - 8)), 0, 2**depth - 1)
+    luma = luma.astype(np.uint8 if depth == 8 else np.uint16)
+    chroma = np.full((150, 150), 2 ** (depth - 1), luma.dtype)
+    planes = Planes([luma.copy(), chroma, chroma], "yuv420p" if depth == 8 else "yuv420p10le", ColourEncoding(1, False))
+    allowed = np.zeros((160, 160), np.float32)
+    allowed[90:140, 40:100] = 1
+    turn = np.array([[0.6, 0.1, -10], [-0.1, 0.6, 10]])
+    Watermarker(PAYLOAD, KEY).apply(planes, turn, allowed, 0.3)
+    change = (planes.arrays[0].astype(float) - luma) / 2 ** (depth - 8)
+    inside = cv2.warpAffine(allowed, turn, (300, 300), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
+    assert not change[~inside].any()
+    assert 43 < 10 * np.log10(255**2 / np.mean(change[inside] ** 2)) < 47
+
+
+def test_smooth_skin_stays_as_it_is() -> None:
+    shading = np.add.outer(np.arange(300), np.arange(300)) / 6 + 60
+    luma = np.rint(shading).astype(np.uint8)
+    planes = Planes([luma.copy(), luma[::2, ::2], luma[::2, ::2]], "yuv420p", ColourEncoding(1, False))
+    Watermarker(PAYLOAD, KEY).apply(planes, np.eye(2, 3), np.ones((160, 160), np.float32), 0.3)
+    assert np.array_equal(planes.arrays[0], luma)
+
+
+def test_each_set_fades_into_the_next() -> None:
+    seconds = np.linspace(0, 20, 1001)
+    weights = set_weights(seconds)
+    assert np.allclose((weights**2).sum(axis=1), 1)
+    assert np.abs(np.diff(weights, axis=0)).max() < 0.13  # at 50 frames a second
+    assert np.allclose(weights[: 1001 - 400], weights[400:])  # the cycle
+
+
+def test_a_short_or_small_face_is_no_promise() -> None:
+    sums = np.zeros((20, len(band()[0])), np.float32)
+    for last, width, words in ((2.0, 200.0, "3 seconds"), (5.0, 60.0, "80 pixels")):
+        found = detect_in([FaceEvidence(0.0, last, width, sums, np.ones(sums.shape[1]), 0)])
+        assert not found.present
+        assert not found.promised
+        assert words in found.caveat
+    assert "no face" in detect_in([]).caveat

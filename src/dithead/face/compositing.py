@@ -32,6 +32,7 @@ class Patch:
     left: int
     replaced: float = 0.0  # share of the drawing that a picture of the source replaces as a whole
     mended: float = 0.0  # share of its lips that a picture of the source replaces
+    allowed: Mask | None = None  # (S, S) how much of the aligned crop might be redrawn
 
 
 def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:

@@ -25,12 +25,13 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import BackgroundModel
-from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
 from dithead.inference.output_credentials import OutputCredentials, job_sources, model_record
+from dithead.inference.output_watermark import make_watermarker, watermark_notes
 from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder, job_key, model_key
@@ -126,6 +127,8 @@ def generate(job: GenerateJob) -> GenerateResult:
             refuse_denied_faces(analysis)
             talker = model.talker()
             record = model_record(job.model, talker, work.model["weights"])
+            kind = "portrait" if isinstance(prepared.clip, StillClip) else "video"
+            prepared.finish = Finish(job.detail, make_watermarker(job, talker, kind))
             with one_thread_each():
                 tally = _write(prepared, analysis, _make_sampler(prepared, talker, work), work, record)
         result = _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
@@ -162,6 +165,7 @@ class _Prepared:
         choice = FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
         self.choice: FaceChoice | None = choice
         self.credentials = OutputCredentials(job)
+        self.finish = Finish(job.detail)  # the mark is added when the model is known
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
 
@@ -276,9 +280,9 @@ def _draw_segment(
     Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile.
     """
     label = label_of(prepared.job.label, prepared.clip.info, analysis, segment.sampler.size)
-    pix_fmt, detail, drawings, frames = prepared.encoding.pix_fmt, prepared.job.detail, Drawings(), 0
+    pix_fmt, finish, drawings, frames = prepared.encoding.pix_fmt, prepared.finish, Drawings(), 0
     drawn = draw_frames(
-        timeline, analysis, segment.sampler, pix_fmt, prepared.batch, detail=detail, drawings=drawings, overlap=True
+        timeline, analysis, segment.sampler, pix_fmt, prepared.batch, finish, drawings=drawings, overlap=True
     )
     with closing(ahead(drawn, prepared.batch, "compose")) as composed:
         for item, planes in composed:
@@ -326,6 +330,7 @@ def _result(
             *result_notes(info, analysis, lengths, job.fit, prepared.sound),
             *job_notes(job, info, video),
             *prepared.credentials.notes(),
+            *watermark_notes(job),
         ],
     )
 

@@ -1,7 +1,8 @@
 """Draws frames live: speech arrives in chunks, and a frame follows as soon as its lips can be predicted.
 
 A frame waits for the speech shortly after it, see ``LiveHead.latency``. The pixels are those that ``generate`` makes of
-the same speech with ``fit="loop"``, the same seed and the same loudness; for a model with a lip predictor nearly so,
+the same speech with ``fit="loop"``, the same seed and the same loudness, but for the watermark, which names the kind of
+job; for a model with a lip predictor nearly so,
 because ``generate`` predicts the lips in long blocks and live use in short steps (``models.audio.lip_stream``).
 Letters: B moments, n samples, F numbers in a feature frame.
 """
@@ -26,8 +27,9 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
-from dithead.inference.compose.second_pass import draw_frames
+from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.denied_faces import refuse_denied_faces
+from dithead.inference.output_watermark import make_watermarker
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span, nearest_frames
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
@@ -132,7 +134,8 @@ class LiveHead:
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
         timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
-        drawn = draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1)
+        finish = Finish(marker=make_watermarker(o, self.talker, "live"))
+        drawn = draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, finish)
         for item, planes in each_on_one_thread(drawn):
             if self.label is not None:
                 self.label.apply(planes)

@@ -15,13 +15,15 @@ one file, call ``collect_evidence`` once and ``detect_in`` for each key.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
 
 from dithead.provenance.watermark import PUBLIC_KEY, Payload
-from dithead.provenance.watermark_faces import SPAN, FaceEvidence, Progress, collect_evidence
+from dithead.provenance.watermark_code import CODE_BITS
+from dithead.provenance.watermark_evidence import SPAN, FaceEvidence
+from dithead.provenance.watermark_faces import Progress, collect_evidence
 from dithead.provenance.watermark_pattern import pattern_of
 from dithead.provenance.watermark_statistic import Decision, decide, scores_over_time
 
@@ -30,7 +32,7 @@ FALSE_ALARM = 1e-6
 LEAST_SECONDS, LEAST_FACE = 3.0, 80.0
 """Length of a face's appearance and width of the face in pixels, below which nothing is promised."""
 _WINDOW = round(2 / SPAN)  # spans of time over which the mark is searched when its place in the video is told
-_LOCAL = 3.0  # score from which such a window counts as marked
+_LOCAL = 4.0  # score from which such a window counts as marked: 1 in 10,000 would by chance
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -57,7 +59,7 @@ class WatermarkResult:
     p_value: float  # bound on the probability of so strong a finding in a file without this key's mark
     payload: Payload | None  # None unless present
     bit_accuracy: float | None  # share of the 64 code bits that were right before correction; None unless present
-    mirrored: bool
+    mirrored: bool  # the video is the mirror image of what was marked
     faces: tuple[FaceFinding, ...]
     promised: bool  # whether a mark, if one had been made, would have to be found
     caveat: str  # why not, in one sentence; empty when promised
@@ -68,7 +70,7 @@ def detect(
     key: bytes = PUBLIC_KEY,
     progress: Progress = silent,
 ) -> WatermarkResult:
-    """Look for a key's mark in a video.
+    """Look for a key's mark in a video, and where none is found, in its mirror image.
 
     Args:
         path: A video.
@@ -78,15 +80,22 @@ def detect(
     Raises:
         MediaError: The video cannot be read.
     """
-    return detect_in(collect_evidence(path, progress), key)
+    found = detect_in(collect_evidence(path, progress), key)
+    if found.present or not found.faces:
+        return found
+    mirror_image = detect_in(collect_evidence(path, progress, mirrored=True), key)
+    return replace(mirror_image, mirrored=True) if mirror_image.present else found
 
 
 def detect_in(evidence: Sequence[FaceEvidence], key: bytes = PUBLIC_KEY) -> WatermarkResult:
-    """Look for a key's mark in evidence that was collected before."""
+    """Look for a key's mark in evidence that was collected before; see ``detect``.
+
+    The probabilities allow for a second call with the evidence of the mirrored video.
+    """
     caveat = _caveat(evidence)
     if not evidence:
         return WatermarkResult(False, 1.0, None, None, False, (), False, caveat)
-    pattern, trials = pattern_of(key), len(evidence) + (len(evidence) > 1)
+    pattern, trials = pattern_of(key), 2 * (len(evidence) + (len(evidence) > 1))
     singles = [decide([each], pattern, trials) for each in evidence]
     best = min([*singles, decide(evidence, pattern, trials)], key=lambda found: found.p_value)
     present = best.p_value <= FALSE_ALARM
@@ -94,8 +103,8 @@ def detect_in(evidence: Sequence[FaceEvidence], key: bytes = PUBLIC_KEY) -> Wate
         present=present,
         p_value=best.p_value,
         payload=Payload.of_number(best.message) if present else None,
-        bit_accuracy=1 - best.wrong_bits / 64 if present else None,
-        mirrored=present and best.mirrored,
+        bit_accuracy=1 - best.wrong_bits / CODE_BITS if present else None,
+        mirrored=False,
         faces=tuple(_finding(*each, best if present else None, key) for each in zip(evidence, singles, strict=True)),
         promised=not caveat,
         caveat=caveat,

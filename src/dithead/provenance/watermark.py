@@ -16,20 +16,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from dithead.errors import ConfigError
 from dithead.media.planes import Planes
-from dithead.provenance.watermark_grid import (
-    Grid,
-    add_to_frame,
-    detail,
-    grid_transform,
-    sample,
-)
-from dithead.provenance.watermark_pattern import pattern_of, set_at
+from dithead.provenance.watermark_grid import Grid, add_to_frame, grid_transform, hidden_by, sample, texture
+from dithead.provenance.watermark_pattern import shown_field
 from dithead.types import Mask, Similarity
 
 PUBLIC_KEY = b"dithead public watermark, version 1"
@@ -37,8 +31,8 @@ PUBLIC_KEY = b"dithead public watermark, version 1"
 JOBS = ("video", "portrait", "live")
 """What the output was made from, as the payload says it; the place in this list is the number."""
 _MODELS = 2**12
-_RELATIVE, _FLAT, _STRONGEST = 0.35, 0.6, 5.0
-_LEAST_PSNR = 43.5  # dB over the redrawn part of the grid
+_LEAST_PSNR = 43.0  # dB over the redrawn part of the grid, and so of the frame
+_REACH = np.ones((5, 5), np.uint8)  # grid pixels around each that interpolation mixes
 
 
 @dataclass(frozen=True)
@@ -96,21 +90,16 @@ class Watermarker:
         luma, unit = planes.arrays[0], float(2 ** (planes.depth - 8))
         to_grid = grid_transform(transform, allowed.shape[0])
         weight = sample(allowed, grid_transform(np.eye(2, 3), allowed.shape[0]))
+        weight = np.asarray(cv2.erode(weight, _REACH), np.float32)
         grid = sample(luma, to_grid) / np.float32(unit)
         strength = _strength(grid, weight)
-        change = strength * _field(self.key, self.payload.number, set_at(seconds))
+        change = strength * shown_field(self.key, self.payload.number, seconds)
         add_to_frame(luma, change * np.float32(unit), to_grid, 2**planes.depth - 1)
 
 
 def _strength(grid: Grid, weight: Grid) -> Grid:
-    """How strong the mark may be (h, w), in 8-bit levels: as much as the local detail hides."""
-    _, local = detail(grid)
-    strength = np.clip(_RELATIVE * (local - _FLAT), 0, _STRONGEST) * weight
+    """How strong the mark may be (h, w), in 8-bit levels: as much as the texture hides."""
+    strength = hidden_by(texture(grid)) * weight
     mean = float((strength**2 * weight).sum() / max(float(weight.sum()), 1e-6))
     limit = 255 / 10 ** (_LEAST_PSNR / 20)
     return np.asarray(strength * min(1.0, limit / max(np.sqrt(mean), 1e-6)), np.float32)
-
-
-@lru_cache(maxsize=16)
-def _field(key: bytes, message: int, number: int) -> Grid:
-    return pattern_of(key).field(message, number)

@@ -1,36 +1,35 @@
-"""Find every face of a suspect video, and collect the coefficients in which a watermark would lie.
+"""Find every face of a suspect video, and collect the evidence of a watermark from each.
 
 The video is read twice, first for the landmarks of all frames and then for the pixels, so that the alignment can be
-smoothed over time as it was when the mark was made. Letters: N frames; b spans of time; K coefficients.
+smoothed over time as it was when the mark was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from dithead.errors import FaceError
 from dithead.face.alignment import crop_transform, smooth_transform_array
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
-from dithead.face.tracking import LONGEST_GAP, CutDetector, overlap
-from dithead.media.video import VideoFrame, read_frames
+from dithead.face.tracking import LONGEST_GAP, SAME_FACE_OVERLAP, CutDetector, overlap
+from dithead.media.video import read_frames
+from dithead.provenance.watermark_evidence import EvidenceCollector, FaceEvidence
 from dithead.provenance.watermark_grid import CROP_SIDE, grid_transform, sample
-from dithead.provenance.watermark_pattern import coefficients
 from dithead.types import RGB, Landmarks, Similarity
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-SPAN = 0.25
-"""Seconds over which coefficients are added up. Our choice."""
-_SAME = 0.2  # intersection over union of the boxes of one face in neighbouring frames, at least
+_FACE_WIDTH = 1.5  # width of a face over the distance between its outer eye corners
 
 
-@dataclass
+@dataclass(eq=False)
 class FaceTrack:
     """One face from where it appears to where it is lost or the shot ends."""
 
@@ -47,42 +46,30 @@ class FaceTrack:
     @property
     def face_pixels(self) -> float:
         """About how wide the face is, in pixels."""
-        return 1.5 * float(np.median(self.eye_pixels))
+        return _FACE_WIDTH * float(np.median(self.eye_pixels))
 
-    def add(self, number: int, landmarks: Landmarks) -> None:
+    def add(self, number: int, landmarks: Landmarks, transform: Similarity) -> None:
         """Take the face of frame ``number``; frames in between in which it was not seen repeat the last one."""
-        transform = crop_transform(landmarks, CROP_SIDE)
         missing = number - self.stop
-        self.transforms += [self.transforms[-1]] * missing + [transform] if self.transforms else [transform]
+        self.transforms += [*self.transforms[-1:] * missing, transform]
         self.eye_pixels.append(eye_distance(landmarks))
         self.last = landmarks
 
 
-@dataclass
-class FaceEvidence:
-    """What a face's frames say about a mark, whatever its key."""
-
-    first: float  # seconds in the video
-    last: float
-    face_pixels: float
-    sums: NDArray[np.float32]  # (b, K) coefficients added up over each span
-    counts: NDArray[np.int64]  # (b,) frames of each span
-    power: NDArray[np.float64]  # (K,) their mean square over all frames, which says how much each of them varies
-    first_span: int  # number of the first span, counted from the video's beginning
-
-
-def collect_evidence(path: str | PathLike[str], progress: Progress) -> list[FaceEvidence]:
+def collect_evidence(path: str | PathLike[str], progress: Progress, *, mirrored: bool = False) -> list[FaceEvidence]:
     """Return the evidence of every face of a video, in order of appearance.
 
     Args:
         path: A video.
+        mirrored: Mirror it first. Mirroring the evidence would not do: the landmarks of a face and of its mirror image
+            differ by a few pixels.
         progress: Called with what is being done, the frames done and None.
 
     Raises:
         MediaError: The video cannot be read.
     """
-    tracks = find_faces(frame.quick_pixels for frame in _counted(path, "finding faces", progress))
-    return gather(_counted(path, "reading the mark", progress), tracks)
+    tracks = find_faces(pixels for _, pixels in _pictures(path, "finding faces", progress, mirrored))
+    return gather(_pictures(path, "reading the mark", progress, mirrored), tracks)
 
 
 def find_faces(frames: Iterable[RGB]) -> list[FaceTrack]:
@@ -96,58 +83,40 @@ def find_faces(frames: Iterable[RGB]) -> list[FaceTrack]:
                 landmarker.reset()
                 active = []
             for face in landmarker.track_all(frame) or landmarker.detect(frame):
-                track = max(active, key=lambda t: overlap(face, t.last), default=None)
-                if track is None or track.stop > number or overlap(face, track.last) < _SAME:
-                    track = FaceTrack(number)
+                track = _track_of(face, active, number)
+                if track not in active:
                     active.append(track)
                     done.append(track)
-                track.add(number, face)
+                with suppress(FaceError):  # landmarks that coincide: as if the face had not been seen
+                    track.add(number, face, crop_transform(face, CROP_SIDE))
             active = [track for track in active if number - track.stop < LONGEST_GAP]
-    return done
+    return [track for track in done if track.transforms]
 
 
-def gather(frames: Iterable[VideoFrame], tracks: list[FaceTrack]) -> list[FaceEvidence]:
-    """Return the evidence of each track, from the same frames again."""
+def gather(frames: Iterable[tuple[float, RGB]], tracks: list[FaceTrack]) -> list[FaceEvidence]:
+    """Return the evidence of each track, from the same frames again, each with its time in seconds."""
     smoothed = [smooth_transform_array(np.stack(track.transforms)) for track in tracks]
-    sums: list[dict[int, NDArray[np.float32]]] = [{} for _ in tracks]
-    counts: list[dict[int, int]] = [{} for _ in tracks]
-    squares = [np.zeros(0) for _ in tracks]
-    times: list[list[float]] = [[] for _ in tracks]
-    for number, frame in enumerate(frames):
+    collectors = [EvidenceCollector() for _ in tracks]
+    for number, (seconds, frame) in enumerate(frames):
         shown = [k for k, track in enumerate(tracks) if track.first <= number < track.stop]
-        luma = cv2.cvtColor(frame.quick_pixels, cv2.COLOR_RGB2GRAY) if shown else None
+        luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if shown else None
         for k in shown:
             assert luma is not None
-            found = coefficients(sample(luma, grid_transform(smoothed[k][number - tracks[k].first], CROP_SIDE)))
-            span = int(frame.time / SPAN + 1e-6)
-            sums[k][span] = sums[k][span] + found if span in sums[k] else found
-            counts[k][span] = counts[k].get(span, 0) + 1
-            squares[k] = found.astype(np.float64) ** 2 + (squares[k] if len(squares[k]) else 0)
-            times[k].append(frame.time)
-    return [_evidence(*each) for each in zip(tracks, sums, counts, squares, times, strict=True)]
+            to_grid = grid_transform(smoothed[k][number - tracks[k].first], CROP_SIDE)
+            collectors[k].add(sample(luma, to_grid), seconds)
+    return [each.close(track.face_pixels) for each, track in zip(collectors, tracks, strict=True)]
 
 
-def _evidence(
-    track: FaceTrack,
-    sums: dict[int, NDArray[np.float32]],
-    counts: dict[int, int],
-    squares: NDArray[np.float64],
-    times: list[float],
-) -> FaceEvidence:
-    low, high = min(sums), max(sums)
-    empty = np.zeros(len(squares), np.float32)
-    return FaceEvidence(
-        times[0],
-        times[-1],
-        track.face_pixels,
-        np.stack([sums.get(span, empty) for span in range(low, high + 1)]),
-        np.array([counts.get(span, 0) for span in range(low, high + 1)]),
-        squares / len(times),
-        low,
-    )
+def _track_of(face: Landmarks, active: list[FaceTrack], number: int) -> FaceTrack:
+    """The track that a face of frame ``number`` goes on with, or a new one."""
+    free = [track for track in active if track.stop <= number]
+    track = max(free, key=lambda t: overlap(face, t.last), default=None)
+    return FaceTrack(number) if track is None or overlap(face, track.last) < SAME_FACE_OVERLAP else track
 
 
-def _counted(path: str | PathLike[str], what: str, progress: Progress) -> Iterable[VideoFrame]:
+def _pictures(path: str | PathLike[str], what: str, progress: Progress, mirrored: bool) -> Iterator[tuple[float, RGB]]:
+    """Yield the seconds and the pixels (H, W, 3) of each frame."""
     for frame in read_frames(path):
-        yield frame
+        pixels = frame.quick_pixels
+        yield frame.time, np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
         progress(what, frame.index + 1, None)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dithead.errors import DitheadError
 
-_DETECTOR = "dithead.provenance.detect_watermark"
+if TYPE_CHECKING:
+    from dithead.provenance.detect_watermark import WatermarkResult
 
 
 @dataclass(frozen=True)
@@ -24,17 +23,17 @@ class WatermarkFinding:
     mirrored: bool = False
 
 
-def find_watermark(path: Path) -> WatermarkFinding | None:
-    """Search a file for the invisible watermark; None for a file without a picture."""
-    if find_spec(_DETECTOR) is None:
-        return None
+def find_watermark(path: Path) -> WatermarkFinding:
+    """Search a file for the invisible watermark."""
+    from dithead.provenance.detect_watermark import detect  # OpenCV and face detection load here
+
     try:
-        return _described(import_module(_DETECTOR).detect(path))
+        return _described(detect(path))
     except DitheadError as error:
         return WatermarkFinding(False, f"cannot be searched ({error})")
 
 
-def _described(result: Any) -> WatermarkFinding:
+def _described(result: WatermarkResult) -> WatermarkFinding:
     if not result.present:
         because = f"; but {result.caveat}" if result.caveat else ""
         return WatermarkFinding(False, f"not found{because}", result.p_value)

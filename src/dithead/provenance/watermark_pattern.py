@@ -1,8 +1,9 @@
 """The watermark's pattern: keyed signs on the middle frequencies of the grid, another set of them every second.
 
 Low frequencies would be seen and are full of the face itself; high ones do not survive encoding and resizing. The sets
-follow one another in a fixed cycle, so that what does not change in a face cancels out over time.
-Letters: h, w grid; K coefficients; M sets of signs.
+follow one another in a fixed cycle, so that what does not change in a face cancels out over time. Each fades into the
+next, because a sudden change could be seen.
+Letters: h, w grid; n moments; K coefficients; M sets of signs.
 """
 
 from __future__ import annotations
@@ -11,29 +12,19 @@ from functools import cache, lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dithead.provenance.watermark_code import code_words, shares, signs
-from dithead.provenance.watermark_grid import HEIGHT, WIDTH, Grid, detail
+from dithead.provenance.watermark_grid import HEIGHT, WIDTH, Grid
 
 SETS = 8
 """Sets of signs in a cycle. Our choice."""
 SET_SECONDS = 1.0
 """How long a set is shown. Our choice."""
-SHORTEST, LONGEST = 4.0, 14.0
-"""Wavelengths of the band in grid pixels; the distance between the outer eye corners is 66. Our choice."""
-
-
-_QUIET = 1.0  # 8-bit levels of detail, below which a face is as good as flat
-_TAPER = 6  # grid pixels over which the window rises at the border
-
-
-def _rise(length: int) -> NDArray[np.float32]:
-    place = np.arange(length)
-    return np.clip((np.minimum(place, place[::-1]) + 1) / _TAPER, 0, 1).astype(np.float32)
-
-
-_WINDOW = np.outer(_rise(HEIGHT), _rise(WIDTH))
+FADE = 0.25
+"""The last part of that time, as a fraction, in which it fades into the next. Our choice."""
+SHORTEST, LONGEST = 4.5, 10.0
+"""Wavelengths of the band in grid pixels; the outer eye corners are 66 apart. Our choice."""
 
 
 @cache
@@ -45,14 +36,15 @@ def band() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return rows[inside], columns[inside]
 
 
-def coefficients(grid: Grid) -> NDArray[np.float32]:
-    """Return the coefficients (K,) in which a mark would lie, from what the grid (h, w) shows of a frame.
-
-    They are measured relative to the local detail, in proportion to which the mark was made.
-    """
-    fine, local = detail(grid)
-    spectrum = cv2.dct(fine / (local + _QUIET) * _WINDOW)
-    return np.asarray(spectrum[band()], np.float32)
+def set_weights(seconds: ArrayLike) -> NDArray[np.float64]:
+    """Return how much of each set of signs is shown at ``seconds`` (n,) of the output, (n, M); squares add up to 1."""
+    place = np.atleast_1d(np.asarray(seconds, np.float64)) / SET_SECONDS + 1e-6
+    number = np.floor(place).astype(int)
+    fading = np.clip((place - number - (1 - FADE)) / FADE, 0, 1) * np.pi / 2
+    weights, moments = np.zeros((len(place), SETS)), np.arange(len(place))
+    weights[moments, number % SETS] = np.cos(fading)
+    weights[moments, (number + 1) % SETS] = np.sin(fading)
+    return weights
 
 
 class Pattern:
@@ -65,23 +57,33 @@ class Pattern:
     def __init__(self, key: bytes) -> None:
         self.rows, self.columns = band()
         count = len(self.rows)
-        self.shares = shares(key, count)
-        self.signs = np.stack([signs(key, f"set {number}", count) for number in range(SETS)])
+        self.shares = shares(key, count)  # (K,) the bit of the code word that each coefficient carries
+        self.signs = np.stack([signs(key, f"set {number}", count) for number in range(SETS)])  # (M, K)
 
-    def field(self, message: int, number: int) -> Grid:
-        """Return the pattern (h, w) of a message for one set; its mean square is 1."""
-        spectrum = np.zeros((HEIGHT, WIDTH), np.float32)
-        spectrum[self.rows, self.columns] = self.signs[number] * code_words()[message][self.shares]
-        field = np.asarray(cv2.idct(spectrum), np.float32)
-        return field / np.float32(np.sqrt(np.mean(field * field)))
-
-
-def set_at(seconds: float) -> int:
-    """Return which set of signs is shown at a moment of the video."""
-    return int(seconds / SET_SECONDS + 1e-6) % SETS
+    def fields(self, message: int) -> NDArray[np.float32]:
+        """Return the pictures (M, h, w) of a message, one for each set; the mean square of each is 1."""
+        pictures = np.empty((SETS, HEIGHT, WIDTH), np.float32)
+        for number in range(SETS):
+            spectrum = np.zeros((HEIGHT, WIDTH), np.float32)
+            spectrum[self.rows, self.columns] = self.signs[number] * code_words()[message][self.shares]
+            pictures[number] = cv2.idct(spectrum)
+        return pictures / np.sqrt((pictures**2).mean(axis=(1, 2), keepdims=True))
 
 
 @lru_cache(maxsize=4)
 def pattern_of(key: bytes) -> Pattern:
     """Return the pattern of a key; the last few are kept."""
     return Pattern(key)
+
+
+@lru_cache(maxsize=4)
+def fields_of(key: bytes, message: int) -> NDArray[np.float32]:
+    """Return ``Pattern.fields`` of a key and a message; the last few are kept."""
+    return pattern_of(key).fields(message)
+
+
+def shown_field(key: bytes, message: int, seconds: float) -> Grid:
+    """Return the picture (h, w) that is shown at a moment of the output."""
+    weights = set_weights(seconds)[0].astype(np.float32)
+    shown = np.flatnonzero(weights)
+    return np.asarray(np.tensordot(weights[shown], fields_of(key, message)[shown], 1), np.float32)

@@ -3,7 +3,7 @@
 The bound holds for any video that was made without regard to the key. Its coefficients are then fixed numbers, and the
 key's signs are coin tosses: the score is a sum of coin tosses with weights whose squares add up to 1. Bentkus and
 Dzindzalieta (2015) proved that such a sum exceeds x at most 3.18 times as often as a Gaussian variable does. The number
-of messages, places in the cycle and orientations that are tried multiplies the bound. Nothing is assumed about the
+of messages and places in the cycle that are tried multiplies the bound. Nothing is assumed about the
 video: no distribution of its coefficients, and no independence of its frames.
 Letters: b spans of time; K coefficients; M sets of signs; B bits of a code word.
 """
@@ -11,7 +11,7 @@ Letters: b spans of time; K coefficients; M sets of signs; B bits of a code word
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import erfc, sqrt
 
@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.provenance.watermark_code import CODE_BITS, code_words
-from dithead.provenance.watermark_faces import SPAN, FaceEvidence
+from dithead.provenance.watermark_evidence import SPAN, FaceEvidence
 from dithead.provenance.watermark_grid import HEIGHT, WIDTH
-from dithead.provenance.watermark_pattern import SET_SECONDS, SETS, Pattern, band
+from dithead.provenance.watermark_pattern import SET_SECONDS, SETS, Pattern, band, set_weights
 
 _SPANS = round(SETS * SET_SECONDS / SPAN)  # places in the cycle at which a video may begin
+_TINY = 1e-12
 _RINGS = 12  # groups of coefficients of similar wavelength that are weighted alike
 _TAIL = 1 / (2 * erfc(1.0))  # 1 / (4 P(Z > sqrt 2)): Bentkus and Dzindzalieta, "A tight Gaussian bound for ..."
 
@@ -37,20 +38,19 @@ class Decision:
     message: int
     wrong_bits: int  # of the code word's 64, before they were corrected
     place: int  # spans into the cycle at which the video begins
-    mirrored: bool
 
 
 def decide(evidence: Sequence[FaceEvidence], pattern: Pattern, trials: int = 1) -> Decision:
-    """Find the message, place and orientation that fit best.
+    """Find the message, and the place in the cycle, that fit best.
 
     Args:
         evidence: Of one face or of several together.
         pattern: Of the key.
         trials: By how many such calls the answer is chosen: the bound is multiplied by them.
     """
-    best = max((_match(evidence, pattern, flip) for flip in (False, True)), key=lambda found: found.score)
-    count = 2 * _SPANS * len(code_words()) * trials
-    return Decision(**{**vars(best), "p_value": min(1.0, count * tail(best.score))})
+    best = _match(evidence, pattern)
+    count = _SPANS * len(code_words()) * trials
+    return replace(best, p_value=min(1.0, count * tail(best.score)))
 
 
 def tail(score: float) -> float:
@@ -58,29 +58,46 @@ def tail(score: float) -> float:
     return min(1.0, _TAIL * 0.5 * erfc(score / sqrt(2)))
 
 
+def score_at(evidence: Sequence[FaceEvidence], pattern: Pattern, message: int, place: int) -> float:
+    """Return the score of one message at one place in the cycle."""
+    sums = _weights().T @ np.roll(_phases(evidence), place, axis=0)
+    return _score(sums, _signed_word(pattern, message))
+
+
 def scores_over_time(evidence: FaceEvidence, pattern: Pattern, found: Decision, spans: int) -> NDArray[np.float64]:
     """Return the score (b,) of the message found in the ``spans`` spans of time around each span."""
-    rows = _whitened(evidence)
-    numbers = (evidence.first_span + np.arange(len(rows)) + found.place) * SPAN / SET_SECONDS
-    sets = np.floor(numbers + 1e-6).astype(int) % SETS
-    expected = pattern.signs[sets] * code_words()[found.message][pattern.shares] * _mirror(found.mirrored)
-    kernel = np.ones(min(spans, len(rows)))
-    match = np.convolve((rows * expected).sum(axis=1), kernel, "same")
-    return np.asarray(match / np.sqrt(np.convolve((rows**2).sum(axis=1), kernel, "same") + 1e-12))
+    rows, word = _whitened(evidence), _signed_word(pattern, found.message)
+    weights = _weights()[(evidence.first_span + np.arange(len(rows)) + found.place) % _SPANS]
+    starts = np.clip(np.arange(len(rows)) - spans // 2, 0, max(0, len(rows) - spans))
+    parts = (slice(start, start + spans) for start in starts)
+    return np.array([_score(weights[part].T @ rows[part], word) for part in parts])
 
 
-def _match(evidence: Sequence[FaceEvidence], pattern: Pattern, mirrored: bool) -> Decision:
-    by_phase = sum((_by_phase(each) for each in evidence), np.zeros((_SPANS, len(pattern.rows)))) * _mirror(mirrored)
-    each = _SPANS // SETS
+def _match(evidence: Sequence[FaceEvidence], pattern: Pattern) -> Decision:
+    phases = _phases(evidence)
     soft, norms = np.zeros((_SPANS, CODE_BITS)), np.zeros(_SPANS)
     for place in range(_SPANS):
-        sums = np.roll(by_phase, place, axis=0).reshape(SETS, each, -1).sum(axis=1)  # (M, K)
+        sums = _weights().T @ np.roll(phases, place, axis=0)  # (M, K)
         soft[place] = np.bincount(pattern.shares, (sums * pattern.signs).sum(axis=0), CODE_BITS)
-        norms[place] = np.sqrt((sums**2).sum()) + 1e-12
+        norms[place] = np.linalg.norm(sums) + _TINY
     matches = (soft / norms[:, None]).astype(np.float32) @ code_words().T.astype(np.float32)
     place, message = divmod(int(matches.argmax()), matches.shape[1])
     wrong = int(((soft[place] > 0) != (code_words()[message] > 0)).sum())
-    return Decision(float(matches[place, message]), 1.0, message, wrong, place, mirrored)
+    return Decision(float(matches[place, message]), 1.0, message, wrong, place)
+
+
+def _signed_word(pattern: Pattern, message: int) -> NDArray[np.float64]:
+    """The signs (M, K) with which a message is shown."""
+    return np.asarray(pattern.signs * code_words()[message][pattern.shares], np.float64)
+
+
+def _score(sums: NDArray[np.float64], word: NDArray[np.float64]) -> float:
+    return float((sums * word).sum() / (np.linalg.norm(sums) + _TINY))
+
+
+def _phases(evidence: Sequence[FaceEvidence]) -> NDArray[np.float64]:
+    """The evidence (spans of a cycle, K) of several faces together."""
+    return np.sum([_by_phase(each) for each in evidence], axis=0)
 
 
 def _by_phase(evidence: FaceEvidence) -> NDArray[np.float64]:
@@ -93,11 +110,17 @@ def _by_phase(evidence: FaceEvidence) -> NDArray[np.float64]:
 
 
 def _whitened(evidence: FaceEvidence) -> NDArray[np.float64]:
-    """The evidence (b, K) without what never changes in it, every wavelength in units of its usual size."""
-    mean = evidence.sums.sum(axis=0) / evidence.counts.sum()
+    """The evidence (b, K), every wavelength in units of its usual size."""
     rings = _rings()
-    power = np.bincount(rings, evidence.power - mean**2, _RINGS) / np.bincount(rings, minlength=_RINGS)
-    return np.asarray((evidence.sums - evidence.counts[:, None] * mean) / np.sqrt(power + 1e-9)[rings])
+    power = np.bincount(rings, evidence.power, _RINGS) / np.bincount(rings, minlength=_RINGS)
+    return np.asarray(evidence.sums / np.sqrt(power + 1e-9)[rings])
+
+
+@cache
+def _weights() -> NDArray[np.float64]:
+    """How much of each set of signs is shown in each span of a cycle (spans, M)."""
+    moments = (np.arange(_SPANS)[:, None] + (np.arange(8) + 0.5) / 8) * SPAN
+    return set_weights(moments.ravel()).reshape(_SPANS, 8, SETS).mean(axis=1)
 
 
 @cache
@@ -106,8 +129,3 @@ def _rings() -> NDArray[np.intp]:
     radius = np.hypot(rows / HEIGHT, columns / WIDTH)
     edges = np.quantile(radius, np.linspace(0, 1, _RINGS + 1)[1:-1])
     return np.digitize(radius, edges)
-
-
-def _mirror(mirrored: bool) -> NDArray[np.float64]:
-    """What a mirrored face does to each coefficient (K,): those that are odd across the nose change their sign."""
-    return np.where(band()[1] % 2 * mirrored, -1.0, 1.0)

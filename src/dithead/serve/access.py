@@ -42,7 +42,10 @@ def owner_of(
     elif not needs_key(state):
         owner = LOCAL
     if owner is None:
-        line = "this server needs a key: send it as 'Authorization: Bearer KEY'; its owner makes one with: dithead api-keys"
+        line = (
+            "this server needs a key: send it as 'Authorization: Bearer KEY'; "
+            "its owner makes one with: dithead api-keys add"
+        )
         raise ApiError(401, line, {"WWW-Authenticate": "Bearer"})
     return owner
 

@@ -51,7 +51,8 @@ def run_server(options: ServeOptions) -> None:
     state: ServerState = app.state.server
     if not options.on_loopback and not state.keys.any():
         raise ConfigError(
-            f"{options.host} can be reached by others, so the server needs a key; make one with: dithead api-keys add NAME"
+            f"{options.host} can be reached by others, so the server needs a key; "
+            "make one with: dithead api-keys add NAME"
         )
     listener = _listen(options)
     config = uvicorn.Config(

@@ -21,7 +21,8 @@ GENERATE, DELIVER = "generate", "deliver"
 """Names of the workflows that ``worker`` defines."""
 _POLL, _SHARED_POLL = 0.5, 2.0
 """Seconds between two looks of a worker at the queue of jobs, alone and where many share a Postgres; it looks at the
-queue of webhooks a fifth as often (our choice). Each look is about three queries: at half a second an idle worker made 13 a second in all."""
+queue of webhooks a fifth as often (our choice). Each look is about three queries: at half a second an idle worker made
+13 a second in all."""
 _CONNECTIONS = 4  # of a worker to the queue's tables, at most, besides the one on which it listens (our choice)
 
 

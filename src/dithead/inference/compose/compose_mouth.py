@@ -90,16 +90,17 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
     reference = None if reference is None else _part_of(reference, box)
     mouth, replaced, mended = _with_fallbacks(box.cut(drawn), view.crop, reference, part, size)
     mouth = match_colour(mouth, view.crop, part.mask, size)
-    mask = part.allowed * change_mask(mouth, view.crop, part.core, size)
+    allowed = region.allowed
     if tracklet.cheeks is not None and tracklet.occlusion.residual:
         whole = box.put(mouth, drawn)
         free = tracklet.occlusion.without_residual_occluder(whole, source.crop, tracklet.cheeks, region.core)
-        mask = mask if free is None else mask * box.cut(free)
+        allowed = allowed if free is None else allowed * free
+    mask = box.cut(allowed) * change_mask(mouth, view.crop, part.core, size)
     transfer = None if reference is None else transfer_detail(reference, mouth, part.core, size)
     patch = patch_with_detail(view, mouth, mask, transfer, size)
     if patch is None:
         return None
-    return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended)
+    return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended, allowed)
 
 
 def _part_of(reference: FrameReference, box: CropBox) -> FrameReference:

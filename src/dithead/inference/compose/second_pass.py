@@ -22,12 +22,24 @@ from dithead.inference.source.timeline import ScheduledFrame
 from dithead.inference.synthesise.reference_bank import FrameReference
 from dithead.media.planes import Planes, planes_of
 from dithead.stages import stage
+from dithead.types import Similarity
 
 if TYPE_CHECKING:
     from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
     from dithead.inference.synthesise.sampler import MouthSampler
+    from dithead.provenance.watermark import Watermarker
 
     Sampler: TypeAlias = MouthSampler | FrameInterpolator
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done to a mouth once it is drawn."""
+
+    detail: bool = True
+    """Give it the fine detail of the person's own pictures, and replace it where it failed."""
+    marker: Watermarker | None = None
+    """Hides the mark in it; None: it stays unmarked."""
 
 
 @dataclass
@@ -43,6 +55,7 @@ class _Mouths(NamedTuple):
     """The mouths of one face in the frames of a batch."""
 
     tracklet: Tracklet
+    transforms: list[Similarity]  # from the frames to the aligned crops
     views: list[SourceView]
     drawn: NDArray[np.uint8]  # (B, S, S, 3)
     references: Sequence[FrameReference | None]
@@ -62,8 +75,7 @@ def draw_frames(
     sampler: Sampler,
     pix_fmt: str,
     batch: int,
-    *,
-    detail: bool = True,
+    finish: Finish | None = None,
     drawings: Drawings | None = None,
     overlap: bool = False,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
@@ -75,18 +87,19 @@ def draw_frames(
         sampler: Draws the mouths.
         pix_fmt: FFmpeg's name of the output's pixel format.
         batch: Frames held at once, at most; three where frames are interpolated.
-        detail: Give drawn mouths the fine detail of the person's own pictures, and replace those that failed.
+        finish: What is done to a mouth once it is drawn; by default all but the mark.
         drawings: Counts the mouths drawn, and those that had to be replaced or mended.
         overlap: Decode and draw on threads of their own while earlier frames are composed.
 
     Yields:
         Each frame with its new planes, in order.
     """
+    finish = finish or Finish()
     frames = ahead(timeline, batch, "decode") if overlap else timeline
-    batches = _drawn_batches(_batches(frames, analysis, sampler, batch), sampler, pix_fmt, detail=detail)
+    batches = _drawn_batches(_batches(frames, analysis, sampler, batch), sampler, pix_fmt, detail=finish.detail)
     for part in ahead(batches, 1, "draw") if overlap else batches:
         for mouths in part.mouths:
-            for patch in _compose(mouths, part.planes):
+            for patch in _compose(part, mouths, finish.marker):
                 if drawings is not None:
                     drawings.add(patch.replaced, patch.mended)
         yield from zip(part.frames, part.planes, strict=True)
@@ -135,15 +148,21 @@ def _draw(
     times = np.array([f.time for f in frames])
     drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, [f.index for f in frames])
     references = sampler.frame_references(tracklet, times) if detail else [None] * len(frames)
-    return _Mouths(tracklet, views, drawn, references)
+    return _Mouths(tracklet, transforms, views, drawn, references)
 
 
-def _compose(mouths: _Mouths, planes: list[Planes]) -> Iterator[Patch]:
+def _compose(part: _DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
-    for mouth, view, reference, p in zip(mouths.drawn, mouths.views, mouths.references, planes, strict=True):
+    drawn = zip(mouths.drawn, mouths.views, mouths.references, strict=True)
+    for (mouth, view, reference), frame, p, transform in zip(
+        drawn, part.frames, part.planes, mouths.transforms, strict=True
+    ):
         with stage("compose"):
             patch = compose(mouth, view, reference, mouths.tracklet)
             if patch is not None:
                 p.add_rgb_difference(patch.difference, patch.top, patch.left)
         if patch is not None:
+            if marker is not None and patch.allowed is not None:
+                with stage("watermark"):
+                    marker.apply(p, transform, patch.allowed, frame.time)
             yield patch

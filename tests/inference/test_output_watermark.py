@@ -1,0 +1,48 @@
+"""Generation marks what it draws, the same way in any batch and after an interruption, unless it is told not to."""
+
+import numpy as np
+import pytest
+
+from dithead import generate
+from dithead.inference.output_watermark import OFF
+from dithead.media.planes import planes_of
+from dithead.media.video import read_frames
+from dithead.provenance.watermark import Watermarker
+
+
+def luma(path):
+    return [planes_of(frame.native, "yuv444p", frame.encoding).arrays[0] for frame in read_frames(path)]
+
+
+@pytest.fixture
+def make(footage, pictures, speech, talker, tmp_path):
+    """Generate a clip of twelve frames losslessly; return the result."""
+    source = footage(pictures)
+
+    def made(name, **options):
+        return generate(source, speech, tmp_path / name, model=talker, lossless=True, fit="silence", **options)
+
+    return made
+
+
+def test_the_mark_is_on_by_default_and_changes_drawn_mouths_a_little(make, pictures):
+    marked, plain = make("marked.mkv"), make("plain.mkv", watermark=False)
+    for new, old, source in zip(luma(marked.output), luma(plain.output), pictures, strict=True):
+        change = new.astype(int) - old
+        assert 0 < np.abs(change).max() <= 12
+        assert not change[: len(source) // 2].any()  # eyes and forehead
+    assert marked.notes.count(OFF) == 0
+    assert plain.notes.count(OFF) == 1
+
+
+def test_the_mark_does_not_depend_on_the_batch(make):
+    for a, b in zip(luma(make("one.mkv", batch=1).output), luma(make("five.mkv", batch=5).output), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_the_mark_knows_what_the_output_was_made_from(make, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(Watermarker, "apply", lambda self, *_: jobs.append(self.payload.job))
+    make("out.mkv")
+    assert jobs
+    assert set(jobs) == {0}

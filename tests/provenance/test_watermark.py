@@ -43,7 +43,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> list[FaceEvidence]:
 
 
 def test_an_encoded_mark_is_found_with_its_payload(marked: list[FaceEvidence]) -> None:
-    found = detect_in(marked, KEY)
+    found = detect_in(marked, [KEY])
     assert found.present
     assert found.payload == PAYLOAD
     assert found.promised
@@ -53,11 +53,11 @@ def test_an_encoded_mark_is_found_with_its_payload(marked: list[FaceEvidence]) -
 
 
 def test_another_key_finds_nothing(marked: list[FaceEvidence]) -> None:
-    assert_nothing(detect_in(marked, b"another key"))
+    assert_nothing(detect_in(marked, [b"another key"]))
 
 
 def test_nothing_is_found_in_an_unmarked_video() -> None:
-    assert_nothing(detect_in(collect_evidence(PRESENTER, silent), KEY))
+    assert_nothing(detect_in(collect_evidence(PRESENTER, silent), [KEY]))
 
 
 def assert_nothing(found: WatermarkResult) -> None:

@@ -67,15 +67,22 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
     ]
 
 
+def of_lengths(result):
+    """The notes but that on the watermark, for which the face of the pictures is too small."""
+    return [note for note in result.notes if "watermark" not in note]
+
+
 def test_by_default_all_of_the_speech_is_said(footage, pictures, talker, tmp_path) -> None:
     t = np.arange(16000) / 16000
     write_audio(tmp_path / "long.wav", (0.3 * np.sin(2 * np.pi * 300 * t)).astype(np.float32), 16000)
     whole = generate(footage(pictures), tmp_path / "long.wav", tmp_path / "a.mkv", model=talker)
     assert whole.frames == 25
-    assert whole.notes == ["the video is played back and forth for 0.5 s, because the speech is longer"]
+    assert of_lengths(whole) == ["the video is played back and forth for 0.5 s, because the speech is longer"]
     cut = generate(footage(pictures), tmp_path / "long.wav", tmp_path / "b.mkv", model=talker, fit="silence")
     assert cut.frames == len(pictures)
-    assert cut.notes == ["the last 0.5 s of the speech are cut off, because the video ends; --fit bounce keeps them"]
+    assert of_lengths(cut) == [
+        "the last 0.5 s of the speech are cut off, because the video ends; --fit bounce keeps them"
+    ]
 
 
 def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, speech, talker, tmp_path) -> None:

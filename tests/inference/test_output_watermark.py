@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dithead import generate
+from dithead.inference.output_watermark import OutputWatermark, ShownFace
 from dithead.media.planes import planes_of
 from dithead.media.video import read_frames
+from dithead.options import SamplingOptions
 from dithead.provenance.switched_off import NO_WATERMARK
 from dithead.provenance.watermark import Watermarker
 
@@ -46,3 +48,17 @@ def test_the_mark_knows_what_the_output_was_made_from(make, monkeypatch):
     make("out.mkv")
     assert jobs
     assert set(jobs) == {0}
+
+
+def test_a_small_or_short_face_is_no_promise_and_the_result_says_so():
+    mark = OutputWatermark(SamplingOptions())
+    assert mark.notes([ShownFace(200, 4.0), ShownFace(50, 1.0)]) == []
+    assert "no face that was redrawn is 180 pixels wide" in mark.notes([ShownFace(120, 60.0)])[0]
+    assert "no face of that size is shown for 3 seconds" in mark.notes([ShownFace(200, 2.0), ShownFace(90, 9.0)])[0]
+    assert mark.notes([]) == []
+
+
+def test_the_width_of_a_face_is_that_of_the_picture(make):
+    """The face of the pictures is 256 pixels wide with its surroundings."""
+    (note,) = [note for note in make("out.mkv").notes if "watermark" in note]
+    assert "pixels wide" in note or "3 seconds" in note

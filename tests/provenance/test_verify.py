@@ -18,6 +18,7 @@ from dithead.errors import MediaError
 from dithead.provenance.keys import rotate
 from dithead.provenance.manifest import Claim, Source
 from dithead.provenance.media_types import sidecar_of
+from dithead.provenance.read_credentials import _finding
 from dithead.provenance.sign import Signer
 from dithead.provenance.verify import exit_code, verify, verify_all
 from dithead.provenance.verify_text import sentences
@@ -53,7 +54,7 @@ def test_a_fresh_output_is_intact_and_says_what_was_redrawn(video, claim, name):
     assert step.redrawn == claim.redrawn
     told = "\n".join(sentences(result))
     assert "marked and intact" in told
-    assert "redrawn: the mouth of face 1, 0.0 to 0.2 s, 5.0 to 6.0 s" in told
+    assert "redrawn: the mouth of face 1 around x = 25, y = 30, 0.0 to 0.2 s, 5.0 to 6.0 s" in told
     assert "names an installation, not a person" in told
 
 
@@ -152,6 +153,35 @@ def test_another_tools_credentials_are_read(video):
     assert "Some Camera" in told
     assert "captured by a camera" in told
     assert "\x1b" not in told
+
+
+def test_credentials_at_an_address_are_named_and_not_fetched(video):
+    from dithead.provenance.c2pa_library import credentials_library, offline_context
+
+    file = video("a.mp4")
+    definition = {
+        "claim_generator_info": [{"name": "Some Camera", "version": "2"}],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [{
+            "action": "c2pa.created",
+            "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
+        }]}}],
+    }  # fmt: skip
+    remote = file.with_name("remote.mp4")
+    with offline_context() as context, credentials_library().Builder(definition, context) as builder:
+        builder.set_no_embed()
+        builder.set_remote_url("https://example.com/manifest.c2pa")
+        with file.open("rb") as source, remote.open("w+b") as target:
+            builder.sign(Signer()._signer(), "video/mp4", source, target)
+    result = verify(remote, watermark=False)
+    assert (result.verdict, result.credentials.remote) == ("unmarked", "https://example.com/manifest.c2pa")
+    assert "said to lie at https://example.com/manifest.c2pa, which was not opened" in "\n".join(sentences(result))
+
+
+def test_an_unknown_person_beside_the_signer_changes_nothing_about_the_file():
+    """As in files of CAWG, whose further claims have certificates of their own."""
+    failure = [{"code": "cawg.x509.credential.untrusted", "explanation": "signing certificate untrusted"}]
+    found = _finding({"validation_results": {"activeManifest": {"failure": failure}}}, "Valid", beside=False)
+    assert (found.state, found.problems) == ("valid", ())
 
 
 def test_the_history_of_an_edited_file_is_told(video, claim):

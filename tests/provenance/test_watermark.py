@@ -83,8 +83,8 @@ def test_verify_tells_a_mark_whose_credentials_are_gone(
     assert 150 < y < 400
     told = "\n".join(sentences(result))
     assert "its Content Credentials are gone" in told
-    assert "dithead redrew a mouth in it" in told
-    assert "this installation's own key; by chance in fewer than one file in 10^" in told
+    assert "dithead redrew a mouth in it (in a picture that was made to speak, model number 1234)" in told
+    assert "this installation's own key; fewer than one unmarked file in 10^" in told
     assert len(json.loads(json.dumps(result.record()))["watermark"]["faces"]) == 1
 
 
@@ -138,7 +138,7 @@ def test_each_set_fades_into_the_next() -> None:
 
 def test_a_short_or_small_face_is_no_promise() -> None:
     sums = np.zeros((20, len(band()[0])), np.float32)
-    for last, width, words in ((2.0, 200.0, "3 seconds"), (5.0, 60.0, "80 pixels")):
+    for last, width, words in ((2.0, 200.0, "3 seconds"), (5.0, 120.0, "180 pixels")):
         found = detect_in([FaceEvidence(0.0, last, width, sums, np.ones(sums.shape[1]), 0)])
         assert not found.present
         assert not found.promised

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
+from dithead.face.alignment import transform_scale
+from dithead.inference.analyse.tracklet import Tracklet
 from dithead.options import SamplingOptions
 from dithead.provenance.switched_off import NO_WATERMARK
-from dithead.provenance.watermark import PUBLIC_KEY, SCHEME, Payload, Watermarker
+from dithead.provenance.watermark import LEAST_FACE, LEAST_SECONDS, PUBLIC_KEY, SCHEME, Payload, Watermarker
+from dithead.provenance.watermark_grid import EYES, FACE_WIDTH, grid_transform
 from dithead.provenance.watermark_keys import KeyKind, marking_key, marking_key_state
 
 
@@ -49,6 +53,42 @@ class OutputWatermark:
         """Return what changes when the key does, for the key of a job that may be resumed; nothing of the secret."""
         return {} if self.key is None else {"watermark_key": marking_key_state()}
 
-    def notes(self) -> list[str]:
-        """Return the note that belongs into the result when the mark is switched off."""
-        return [NO_WATERMARK] if self.key is None else []
+    def notes(self, faces: Iterable[ShownFace] | None = None) -> list[str]:
+        """Return the note that belongs into the result when the mark is switched off, or may not last.
+
+        Args:
+            faces: Those that were redrawn; None: not known.
+        """
+        if self.key is None:
+            return [NO_WATERMARK]
+        return [] if faces is None else _doubts(list(faces))
+
+
+class ShownFace(NamedTuple):
+    """How wide a redrawn face is in the output, and for how long it is shown."""
+
+    pixels: float
+    seconds: float
+
+
+def shown_faces(tracklets: Iterable[Tracklet], size: int, frame_seconds: float) -> Iterator[ShownFace]:
+    """Yield the size of each redrawn face.
+
+    Args:
+        tracklets: The faces of the first pass.
+        size: Crop side S.
+        frame_seconds: How long the output shows one frame of the source, on average.
+    """
+    for tracklet in tracklets:
+        middle = grid_transform(tracklet.transforms[len(tracklet.transforms) // 2], size)
+        yield ShownFace(FACE_WIDTH * EYES / transform_scale(middle), len(tracklet.transforms) * frame_seconds)
+
+
+def _doubts(faces: list[ShownFace]) -> list[str]:
+    """Why the mark may be lost when the output is encoded again; nothing where one face is large and long enough."""
+    begin = "the invisible watermark may be lost when this video is encoded again:"
+    if not any(face.pixels >= LEAST_FACE for face in faces):
+        return [f"{begin} no face that was redrawn is {LEAST_FACE:g} pixels wide"] if faces else []
+    if not any(face.seconds >= LEAST_SECONDS for face in faces if face.pixels >= LEAST_FACE):
+        return [f"{begin} no face of that size is shown for {LEAST_SECONDS:g} seconds"]
+    return []

@@ -24,6 +24,7 @@ from dithead.inference.job_analysis import analyse_job
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
 from dithead.inference.output_credentials import model_record
 from dithead.inference.output_segments import Drawing, Tally, make_sampler, write_output
+from dithead.inference.output_watermark import shown_faces
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.result import GenerateResult
 from dithead.inference.resume import WorkFolder, job_key
@@ -138,11 +139,11 @@ def _result(
         drawings=tally.drawings,
         credentials=prepared.credentials.credentials,
         watermark=prepared.watermark.key_kind,
-        notes=_notes(prepared, analysis, tally),
+        notes=_notes(prepared, analysis, talker.size, tally),
     )
 
 
-def _notes(prepared: PreparedJob, analysis: VideoAnalysis, tally: Tally) -> list[str]:
+def _notes(prepared: PreparedJob, analysis: VideoAnalysis, size: int, tally: Tally) -> list[str]:
     """What the output lacks of the input, and which marks were switched off."""
     job, info, time_base = prepared.job, prepared.clip.info, prepared.encoding.time_base
     video = float(analysis.stamps[-1] * time_base + 1 / info.fps)
@@ -152,5 +153,5 @@ def _notes(prepared: PreparedJob, analysis: VideoAnalysis, tally: Tally) -> list
         *result_notes(info, analysis, lengths, job.fit, prepared.sound),
         *job_notes(job, info, video),
         *prepared.credentials.notes(),
-        *prepared.watermark.notes(),
+        *prepared.watermark.notes(shown_faces(analysis.tracklets, size, lengths.output / analysis.frames)),
     ]

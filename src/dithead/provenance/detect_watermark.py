@@ -19,7 +19,7 @@ from os import PathLike
 
 import numpy as np
 
-from dithead.provenance.watermark import PUBLIC_KEY, Payload
+from dithead.provenance.watermark import LEAST_FACE, LEAST_SECONDS, PUBLIC_KEY, Payload
 from dithead.provenance.watermark_code import CODE_BITS
 from dithead.provenance.watermark_evidence import SPAN, FaceEvidence
 from dithead.provenance.watermark_faces import Progress, collect_evidence
@@ -28,8 +28,6 @@ from dithead.provenance.watermark_statistic import Decision, decide, scores_over
 
 FALSE_ALARM = 1e-6
 """Bound on the probability that a file without a mark is said to have one."""
-LEAST_SECONDS, LEAST_FACE = 3.0, 80.0
-"""Length of a face's appearance and width of the face in pixels, below which nothing is promised."""
 _WINDOW = round(2 / SPAN)  # spans of time over which the mark is searched when its place in the video is told
 _LOCAL = 4.0  # score from which such a window counts as marked: 1 in 10,000 would by chance
 

@@ -22,8 +22,10 @@ State = Literal["none", "trusted", "valid", "invalid", "unreadable"]
 known here; invalid: they are broken or the file was changed; unreadable: there is something that cannot be read."""
 _LONGEST = 500  # characters of a text of a manifest that are kept (our choice)
 _MOST = 1000  # regions of a manifest that are kept (our choice)
-_ABOUT_THE_SIGNER = ("signingCredential.", "timeStamp.", "timestamp.")
-"""Beginnings of the codes of failures that say nothing about the file itself."""
+_ABOUT_THE_SIGNER = ("signingCredential.", "timeStamp.", "timestamp.", "cawg.")
+"""Beginnings of the codes of failures that say nothing about the file itself: about its signer, the time-stamp
+authority, and whoever else claims a part in it (CAWG)."""
+_REMOTE = "must fetch remote manifests from url "  # how c2pa-rs words it
 _REVOKED = "signingCredential.revoked"
 
 
@@ -107,8 +109,8 @@ def _read(path: Path, media_type: str, store: bytes | None) -> CredentialsFindin
 def _unread(message: str) -> CredentialsFinding:
     """What an error of the library says of a file."""
     kind, _, rest = message.partition(":")
-    if kind == "RemoteManifest":
-        return CredentialsFinding("none", remote=_text(rest.strip()))
+    if kind in ("Remote", "RemoteManifest"):
+        return CredentialsFinding("none", remote=_text(rest.strip().removeprefix(_REMOTE)))
     if kind in ("ManifestNotFound", "NotSupported") or "no JUMBF data found" in message:
         return CredentialsFinding("none")
     return CredentialsFinding("unreadable", problems=(_text(message),))

@@ -22,6 +22,8 @@ _ORIGINS = {
     "humanedits": "edited by a person",
 }
 """IPTC's digital source types in plain words."""
+_JOBS = {"video": "in a recording", "portrait": "in a picture that was made to speak", "live": "live"}
+"""What the watermark says of the kind of work, in plain words."""
 _JOIN = 0.5  # seconds between two spans of one face that are told as one
 
 
@@ -52,17 +54,18 @@ def _headline(result: VerifyResult) -> str:
 
 
 def _about_watermark(found: WatermarkFinding) -> Iterator[str]:
-    model = f", with model {found.model}" if found.model else ""
-    yield f"watermark: {found.note}{model}" if found.found else f"watermark: {found.note}"
     if not found.found:
+        yield f"watermark {found.note}"
         return
+    yield f"watermark {found.note} ({', '.join(filter(None, (_JOBS.get(found.job), f'model {found.model}')))})"
     for face in found.faces:
         where = f"the face around x = {face.place[0]}, y = {face.place[1]}"
-        yield f"redrawn, by the watermark: {where}, {_seconds(face.seconds) or 'at no certain second'}"
+        yield f"the mark is in {where}, {_seconds(face.seconds) or 'at no certain second'}"
     key = "this installation's own key" if found.key == "own" else "the public key, which anybody can use"
-    mirrored = "; the picture was mirrored since" if found.mirrored else ""
     right = f"{100 * (found.bit_accuracy or 0):.0f} % of its bits were read right"
-    yield f"made with {key}; by chance in {found.chance}; {right}{mirrored}"
+    yield f"it was made with {key}; {found.chance} would look like this by chance; {right}"
+    if found.mirrored:
+        yield "the picture was mirrored since"
 
 
 def _seconds(spans: Sequence[tuple[float, float]]) -> str:
@@ -98,14 +101,14 @@ def _integrity(found: CredentialsFinding) -> str:
 
 def _signer(found: CredentialsFinding) -> str:
     step = found.steps[0]
-    when = f" on {step.signed_at}" if step.signed_at else ", at a time that nobody witnessed"
+    when = f"on {step.signed_at}" if step.signed_at else "at a time that no time-stamp authority witnessed"
     known = {
         "trusted": "whom this machine knows",
         "valid": "whom this machine does not know, so the name proves nothing",
         "invalid": "as it claims",
     }[found.state]
     made = " (a self-made certificate: it names an installation, not a person)" if step.issuer == ORGANISATION else ""
-    return f"signed by {step.signer or step.issuer or 'nobody named'}{made}, {known}{when}"
+    return f"signed by {step.signer or step.issuer or 'nobody named'}{made}, {known}, {when}"
 
 
 def _about_step(step: Step, *, is_newest: bool) -> Iterator[str]:
@@ -114,10 +117,16 @@ def _about_step(step: Step, *, is_newest: bool) -> Iterator[str]:
     begin = "made with" if is_newest else "its source was made with"
     yield f"{begin} {step.tool}{model}: {origin or 'it does not say how the content came about'}"
     for face, spans in groupby(sorted(step.redrawn), key=lambda span: span.face):
-        who = f"the mouth of face {face}" if face else "a part of the picture"
-        yield f"redrawn: {who}, {_times(list(spans))}"
+        who, given = f"the mouth of face {face}" if face else "a part of the picture", list(spans)
+        yield f"redrawn: {who}{_where(given)}, {_times(given)}"
     if step.consent:
         yield f"consent, as the maker states it: {step.consent}"
+
+
+def _where(spans: list[RedrawnSpan]) -> str:
+    """The middle of the first box, where there is one."""
+    left, top, width, height = spans[0].box
+    return f" around x = {left + width // 2}, y = {top + height // 2}" if width and height else ""
 
 
 def _times(spans: list[RedrawnSpan]) -> str:

@@ -32,6 +32,9 @@ SCHEME = "dithead watermark 1"
 """Name of this kind of mark, as credentials say it; another pattern or code needs another."""
 JOBS = ("video", "portrait", "live")
 """What the output was made from, as the payload says it; the place in this list is the number."""
+LEAST_SECONDS, LEAST_FACE = 3.0, 180.0
+"""Length of a face's appearance, and width of the face in pixels, below which nothing is promised: what the narrowest
+faces measured had that were found after every usual encoding (docs/results/watermark.md)."""
 _MODELS = 2**12
 _LEAST_PSNR = 43.0  # dB over the redrawn part of the grid, and so of the frame
 _REACH = np.ones((5, 5), np.uint8)  # grid pixels around each that interpolation mixes

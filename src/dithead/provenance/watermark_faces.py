@@ -22,11 +22,10 @@ from dithead.face.mesh_indices import eye_distance
 from dithead.face.tracking import LONGEST_GAP, SAME_FACE_OVERLAP, CutDetector, overlap
 from dithead.media.video import probe, read_frames
 from dithead.provenance.watermark_evidence import EvidenceCollector, FaceEvidence
-from dithead.provenance.watermark_grid import CROP_SIDE, grid_transform, sample
+from dithead.provenance.watermark_grid import CROP_SIDE, FACE_WIDTH, grid_transform, sample
 from dithead.types import RGB, Landmarks, Similarity
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-_FACE_WIDTH = 1.5  # width of a face over the distance between its outer eye corners
 
 
 @dataclass(eq=False)
@@ -46,7 +45,7 @@ class FaceTrack:
     @property
     def face_pixels(self) -> float:
         """About how wide the face is, in pixels."""
-        return _FACE_WIDTH * float(np.median(self.eye_pixels))
+        return FACE_WIDTH * float(np.median(self.eye_pixels))
 
     @property
     def place(self) -> tuple[int, int]:

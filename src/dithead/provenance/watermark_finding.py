@@ -47,7 +47,7 @@ class WatermarkFinding:
         """How rarely a file without the mark would look like this, in words; empty where nothing was searched."""
         if self.p_value is None or self.p_value >= 0.1:
             return ""
-        return f"fewer than one file in 10^{-floor(log10(max(self.p_value, _LEAST_P))) - 1}"
+        return f"fewer than one unmarked file in 10^{-floor(log10(max(self.p_value, _LEAST_P))) - 1}"
 
 
 def find_watermark(path: Path, progress: Progress = silent) -> WatermarkFinding:
@@ -70,7 +70,7 @@ def _described(result: WatermarkResult) -> WatermarkFinding:
     from dithead.provenance.watermark import JOBS, PUBLIC_KEY
 
     if result.payload is None:
-        note = f"not found; {result.caveat or 'it was never made, or made with an unknown key, or destroyed'}"
+        note = f"not found: {result.caveat or 'it was never made, or made with an unknown key, or destroyed'}"
         return WatermarkFinding(False, note, result.p_value, promised=result.promised)
     faces = tuple(MarkedFace(each.place, each.seconds) for each in result.faces if each.present)
     return WatermarkFinding(

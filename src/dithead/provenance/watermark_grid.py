@@ -19,6 +19,10 @@ Grid = NDArray[np.float32]  # (h, w)
 
 HEIGHT, WIDTH = 80, 112
 """Rows and columns of the grid; even, as the cosine transform needs. Our choice."""
+EYES = 66.0
+"""Grid pixels between the outer corners of the eyes, about."""
+FACE_WIDTH = 1.5
+"""Width of a face over the distance between its outer eye corners, about."""
 CROP_SIDE = 160
 """Side, in grid pixels, of the aligned crop that the grid is a part of. Our choice."""
 _LEFT, _TOP = 24.5, 72  # of the grid in that crop: the lower face, whose middle column lies on the middle of the nose

@@ -13,10 +13,9 @@ import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from dithead.commands import bench, measure, prepare, serve, synthetic, talk, trust
-from dithead.commands.shared import Json, OptionalValues, complain, out
+from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
 
@@ -24,7 +23,7 @@ UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer version
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
-class _Commands(TyperGroup):
+class _Commands(WholeSentences):
     """Turns named errors and Ctrl-C into one line and an exit code, for every sub-command."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -55,6 +54,7 @@ app = typer.Typer(
     help="Make a person in a video speak a given speech track.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: rich cuts the names of long options, and takes 0.3 s to import
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train, name="train")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, given, numbered, out, reports, say, takes_options
+from dithead.commands.shared import Json, complain, given, numbered, out, remark, reports, say, takes_options
 from dithead.errors import ConfigError, DitheadError
 from dithead.options import BatchOptions, GenerateOptions, describe_columns
 from dithead.progress import terminal_progress
@@ -79,7 +79,7 @@ def faces(
 
     with terminal_progress() as progress:
         count = write_face_sheet(video, output, progress=progress)
-    out(f"{output}  {count} faces")
+    out(f"{output}  {count} face{'s' if count != 1 else ''}")
 
 
 def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[str, Any], as_json: bool) -> None:
@@ -93,10 +93,8 @@ def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[s
         out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
     if result.credentials.sidecar is not None:
         say(f"its Content Credentials lie beside it: {result.credentials.sidecar}")
-    for span in result.passed_through:
-        say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
     for note in result.notes:
-        say(note if note.startswith("warning") else f"note: {note}")
+        remark(note)
 
 
 def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:

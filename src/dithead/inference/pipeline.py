@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 from dithead.errors import FaceError, OutputError, UnknownOptionError
 from dithead.inference.ahead import ahead
-from dithead.inference.analyse.face_sheet import shots_with_faces
+from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
@@ -205,7 +205,7 @@ def _first_pass(prepared: _Prepared, model: BackgroundModel, work: WorkFolder) -
             used = detector if job.occlusion == "auto" else None
             return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:
-        raise _explained(error, prepared) from None
+        raise explain_face_error(error, prepared.clip, prepared.choice) from None
 
 
 def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iterator[VideoFrame]:
@@ -213,17 +213,6 @@ def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iter
     for frame in frames:
         model.check()
         yield frame
-
-
-def _explained(error: FaceError, prepared: _Prepared) -> FaceError:
-    """Add the file's name to an error, and where certain faces were asked for, how many there are."""
-    path, choice = prepared.clip.path, prepared.choice
-    if choice is not None and choice.kind == "numbers" and not prepared.clip.info.still:
-        shown = max((len(shot.faces) for shot in shots_with_faces(path)), default=0)
-        if shown and min(choice.numbers) > shown:
-            asked = ", ".join(map(str, sorted(choice.numbers)))
-            return FaceError(f"{printable(path)}: no face {asked}; the video shows {shown} (dithead faces {path.name})")
-    return FaceError(f"{printable(path)}: {error}")
 
 
 def _make_sampler(prepared: _Prepared, talker: TalkingHead, work: WorkFolder) -> Sampler:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from dithead.errors import DitheadError, MediaError
 from dithead.media.files import printable, require_file
 from dithead.media.video import probe
+from dithead.option_values import file_name
+from dithead.progress import Progress, progress_of, silent
 from dithead.provenance.media_types import KNOWN_SUFFIXES
 from dithead.provenance.read_credentials import CredentialsFinding, read_credentials
 from dithead.provenance.watermark_finding import WatermarkFinding, find_watermark
@@ -47,12 +49,13 @@ class VerifyResult:
         return asdict(self) | {"file": str(self.file), "synthetic": self.is_synthetic}
 
 
-def verify(file: str | PathLike[str], *, watermark: bool = True) -> VerifyResult:
+def verify(file: str | PathLike[str], *, watermark: bool = True, progress: Progress | bool = silent) -> VerifyResult:
     """Read the marks of one file: its Content Credentials, the invisible watermark, and its metadata.
 
     Args:
         file: A video, a picture or a sound, made by any tool.
         watermark: Search the picture for the invisible watermark, too, for which all of it is decoded.
+        progress: True shows on stderr how far the search is; a function is called with it.
 
     Returns:
         What was found; ``verdict`` is the short answer.
@@ -61,20 +64,24 @@ def verify(file: str | PathLike[str], *, watermark: bool = True) -> VerifyResult
         MediaError: The file cannot be read or is no media file.
         ConfigError: The configuration of trust is wrong.
     """
-    path = Path(file)
+    path = Path(file_name("file", file))
     require_file(path)
     credentials = read_credentials(path)
     comment = _comment(path, must_be_media=credentials.state == "none")
-    found = find_watermark(path) if watermark else None
+    with progress_of(progress) as told:
+        found = find_watermark(path, told) if watermark else None
     return VerifyResult(path, _verdict(credentials, found), credentials, found, comment)
 
 
-def verify_all(paths: Iterable[str | PathLike[str]], *, watermark: bool = True) -> Iterator[VerifyResult]:
+def verify_all(
+    paths: Iterable[str | PathLike[str]], *, watermark: bool = True, progress: Progress = silent
+) -> Iterator[VerifyResult]:
     """Read the marks of many files; of folders, all media files in them.
 
     Args:
         paths: Files and folders.
         watermark: See ``verify``.
+        progress: Called with how far the search of each file is.
 
     Yields:
         A result for each file, in order; a file that cannot be read has the verdict ``unreadable``.
@@ -85,7 +92,7 @@ def verify_all(paths: Iterable[str | PathLike[str]], *, watermark: bool = True) 
             yield VerifyResult(path, "unreadable", error=f"{printable(path)}: the folder holds no media file")
         for file in files:
             try:
-                yield verify(file, watermark=watermark)
+                yield verify(file, watermark=watermark, progress=_named(file, progress))
             except MediaError as error:
                 yield VerifyResult(file, "unreadable", error=str(error))
 
@@ -102,6 +109,11 @@ def _verdict(credentials: CredentialsFinding, watermark: WatermarkFinding | None
     if credentials.state != "none" or (watermark is not None and watermark.found):
         return "altered"
     return "unmarked"
+
+
+def _named(file: Path, progress: Progress) -> Progress:
+    """The same callback, told the name of the file."""
+    return lambda what, done, total: progress(f"{file.name}: {what}", done, total)
 
 
 def _media_files(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dithead.errors import DitheadError
+from dithead.progress import Progress, silent
 
 if TYPE_CHECKING:
     from dithead.provenance.detect_watermark import WatermarkResult
@@ -23,12 +24,12 @@ class WatermarkFinding:
     mirrored: bool = False
 
 
-def find_watermark(path: Path) -> WatermarkFinding:
+def find_watermark(path: Path, progress: Progress = silent) -> WatermarkFinding:
     """Search a file for the invisible watermark."""
     from dithead.provenance.detect_watermark import detect  # OpenCV and face detection load here
 
     try:
-        return _described(detect(path))
+        return _described(detect(path, progress=progress))
     except DitheadError as error:
         return WatermarkFinding(False, f"cannot be searched ({error})")
 

@@ -67,8 +67,8 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
         "the last 2.0 s of speaker 3 are cut off, because --audio ends; without it all of every speaker is heard",
         "the background sound ends 1.2 s before the output",
         "no lips say the speech of speaker 3: the video shows no face 3; `dithead faces` shows which there are",
-        "12 of 75 source frames pass through unchanged: 0 to 5 (no face), 20 to 25 (mouth covered); --occlusion off draws "
-        "mouths that are hidden or blurred, too",
+        "12 of 75 source frames pass through unchanged: 0 to 5 (no face), 20 to 25 (mouth covered); --occlusion off "
+        "draws mouths that are hidden or blurred, too",
         "3 damaged frames of the source show the last good frame",
         "the source's other streams are left out: data",
         "the source's 2 chapters are left out",
@@ -81,8 +81,8 @@ def test_of_many_stretches_that_pass_through_the_first_are_named() -> None:
     spans = [FrameSpan(4, 4, "no face"), *(FrameSpan(10 * k, 10 * k + 5, "face turned away") for k in range(1, 8))]
     (note,) = unchanged_notes(SimpleNamespace(faces_missed=43, frames=90, passed_through=spans))  # type: ignore[arg-type]
     assert note == (
-        "43 of 90 source frames pass through unchanged: 4 (no face), 10 to 15 (face turned away), 20 to 25 (face turned "
-        "away) and 5 more stretches (--json lists them)"
+        "43 of 90 source frames pass through unchanged: 4 (no face), 10 to 15 (face turned away), 20 to 25 (face "
+        "turned away) and 5 more stretches (--json lists them)"
     )
 
 

@@ -172,6 +172,24 @@ def test_quiet_leaves_notes_out_and_json_makes_objects_of_them(monkeypatch: pyte
     assert (event["event"], event["text"]) == ("error", "broken")
 
 
+def test_notes_of_rows_are_said_and_the_same_words_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dithead.inference.batch import JobOutcome
+
+    done = [replace(RESULT, notes=["no sound", *more]) for more in ([], ["a cut"], [])]
+    outcomes = [*(JobOutcome(row, result) for row, result in enumerate(done, 1)), JobOutcome(4, None, "no such file")]
+    stand_in(monkeypatch, "dithead.inference.batch.generate_batch", outcomes)
+    (tmp_path / "jobs.csv").write_text("video,audio,output\n" + "v,a,o.mp4\n" * 4)
+    said = run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.splitlines()
+    assert said == [
+        f"dithead: {tmp_path / 'jobs.csv'}: 4 rows", "dithead: row 1: no sound", "dithead: row 2: a cut",
+        "dithead: row 4: no such file", "dithead: note: no sound (so in 3 rows)",
+        f"dithead: {tmp_path / 'jobs.csv'}: 1 of 4 jobs failed (row 4); the others are done",
+    ]  # fmt: skip
+    (tmp_path / "jobs.csv").write_text("video,audio,output\nv,a,o.mp4\n")
+    stand_in(monkeypatch, "dithead.inference.batch.generate_batch", [JobOutcome(1, None, "no such file")])
+    assert run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.endswith("1 of 1 job failed (row 1)\n")
+
+
 LONG = ("generate", "faces", "verify", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit")
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ from dithead.inference.notes import (
 from dithead.inference.pipeline import generate
 from dithead.inference.result import Drawings, FrameSpan
 from dithead.inference.source.soundtrack import Soundtrack
+from dithead.inference.streaming import LiveHead
 from dithead.media.audio import write_audio
 from dithead.media.info import VideoInfo
 from dithead.options import GenerateJob
@@ -100,12 +102,11 @@ def test_a_second_sound_track_and_the_end_of_a_background_are_noted(tmp_path) ->
 def two_tracks(path: Path, *sounds: Path) -> None:
     """Write a file with the sounds as one track each."""
     with av.open(str(path), "w") as made:
-        for sound in sounds:
+        streams = [made.add_stream("flac", rate=16000) for _ in sounds]
+        for stream, sound in zip(streams, sounds, strict=True):
             with av.open(str(sound)) as media:
-                stream = made.add_stream("flac", rate=16000)
-                for frame in media.decode(audio=0):
+                for frame in (*media.decode(audio=0), None):
                     made.mux(stream.encode(frame))
-                made.mux(stream.encode(None))
 
 
 def test_by_default_all_of_the_speech_is_said(footage, pictures, talker, tmp_path) -> None:
@@ -123,6 +124,11 @@ def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, sp
     source = footage(pictures[:3])
     with pytest.raises(FaceError, match=rf"no face 5; the video shows 1 \(dithead faces {source.name}\)"):
         generate(source, speech, tmp_path / "o.mkv", model=talker, face="5")
+    cv2.imwrite(str(tmp_path / "still.png"), pictures[0][..., ::-1])
+    with pytest.raises(FaceError, match=r"no face 2; the picture shows 1 \(dithead faces still\.png\)"):
+        generate(tmp_path / "still.png", speech, tmp_path / "o.mkv", model=talker, face=2)
+    with pytest.raises(FaceError, match=r"no face 5; the video shows 1"):
+        LiveHead(source, model=talker, face=5)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, given, numbered, out, remark, reports, say, takes_options
+from dithead.commands.shared import Json, complain, given, numbered, out, plural, remark, reports, say, takes_options
 from dithead.errors import ConfigError, DitheadError
 from dithead.options import BatchOptions, GenerateOptions, describe_columns
 from dithead.progress import terminal_progress
+
+if TYPE_CHECKING:
+    from dithead.inference.result import GenerateResult
 
 Video = Annotated[
     Path | None,
@@ -79,7 +83,7 @@ def faces(
 
     with terminal_progress() as progress:
         count = write_face_sheet(video, output, progress=progress)
-    out(f"{output}  {count} face{'s' if count != 1 else ''}")
+    out(f"{output}  {plural(count, 'face')}")
 
 
 def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[str, Any], as_json: bool) -> None:
@@ -90,7 +94,7 @@ def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[s
     if as_json:
         out(result.to_json())
     else:
-        out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
+        out(_summary(result))
     if result.credentials.sidecar is not None:
         say(f"its Content Credentials lie beside it: {result.credentials.sidecar}")
     for note in result.notes:
@@ -102,7 +106,8 @@ def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
     from dithead.inference.batch import generate_batch, read_jobs, record_path
 
     rows, failed, skipped = read_jobs(path), [], 0
-    say(f"{path}: {len(rows)} rows")
+    noted: Counter[str] = Counter()
+    say(f"{path}: {plural(len(rows), 'row')}")
     with terminal_progress() as progress:
         for outcome in generate_batch(rows, progress=progress, record=record_path(path), **options):
             if as_json:
@@ -112,16 +117,32 @@ def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
             elif outcome.result is None:
                 failed.append(outcome.row)
                 complain(f"row {outcome.row}: {outcome.error}")
-            elif not as_json:
-                result = outcome.result
-                warned = "".join(f"; {note}" for note in result.notes if note.startswith("warning"))
-                out(f"row {outcome.row}: {result.output}  {result.frames} frames in {result.seconds:.1f} s{warned}")
+            else:
+                if not as_json:
+                    out(f"row {outcome.row}: {_summary(outcome.result)}")
+                _row_notes(outcome.row, outcome.result.notes, noted)
+    for note, count in noted.items():
+        if count > 1:
+            remark(f"{note} (so in {count} rows)")
     if skipped:
-        say(f"{skipped} of {len(rows)} rows were done already, with the same inputs and options; --again redoes them")
+        done = f"{skipped} of {plural(len(rows), 'row')} {'was' if skipped == 1 else 'were'} done already"
+        say(f"{done}, with the same inputs and options; --again redoes them")
     if failed:
-        one = len(failed) == 1
-        which = f"row {failed[0]}" if one else f"rows {', '.join(map(str, failed))}"
-        raise DitheadError(f"{path}: {len(failed)} of {len(rows)} jobs failed ({which}); the others are done")
+        which = f"row{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))}"
+        rest = "; the others are done" if len(failed) < len(rows) else ""
+        raise DitheadError(f"{path}: {len(failed)} of {plural(len(rows), 'job')} failed ({which}){rest}")
+
+
+def _summary(result: GenerateResult) -> str:
+    return f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s"
+
+
+def _row_notes(row: int, notes: list[str], noted: Counter[str]) -> None:
+    """Print what a row leaves out; what an earlier row said in the same words is counted for the end of the list."""
+    for note in notes:
+        noted[note] += 1
+        if noted[note] == 1 or note.startswith("warning"):
+            say(f"row {row}: {note}")
 
 
 def _speakers(entries: list[str] | None, file: Path | None) -> dict[int, Path]:

@@ -18,8 +18,10 @@ from dithead import __version__
 from dithead.cli import app
 from dithead.errors import ConfigError, DataError, DitheadError, MissingExtraError
 from dithead.evaluate.options import EvaluateOptions
+from dithead.inference.batch import JobOutcome
 from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
+from dithead.provenance.switched_off import SWITCHED_OFF
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
 
@@ -190,7 +192,23 @@ def test_notes_of_rows_are_said_and_the_same_words_once(monkeypatch: pytest.Monk
     assert run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.endswith("1 of 1 job failed (row 1)\n")
 
 
-LONG = ("generate", "faces", "verify", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit")
+def test_a_mark_that_was_switched_off_is_told_even_where_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = replace(RESULT, notes=["a note", *SWITCHED_OFF])
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", made)
+    arguments = ("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--no-credentials", "--no-watermark")
+    told = [f"dithead: note: {note}" for note in SWITCHED_OFF]
+    assert run(*arguments, "--quiet").stderr.splitlines() == told
+    assert json.loads(run(*arguments, "--json", "--quiet").stdout)["notes"] == ["a note", *SWITCHED_OFF]
+    rows = [JobOutcome(1, made), JobOutcome(2, made), JobOutcome(3, RESULT)]
+    stand_in(monkeypatch, "dithead.inference.batch.generate_batch", rows)
+    stand_in(monkeypatch, "dithead.inference.batch.read_jobs", [{}, {}, {}])
+    told = run("generate", "--jobs", str(tmp_path / "jobs.csv"), "--quiet").stderr.splitlines()
+    assert told == [f"dithead: row 1: {note}" for note in SWITCHED_OFF], "once for all rows"
+
+
+LONG = ("generate", "faces", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit", "verify")
 
 
 @pytest.mark.parametrize("command", LONG)

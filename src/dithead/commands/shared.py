@@ -27,7 +27,7 @@ Model = Annotated[
         metavar="NAME|FOLDER",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the result only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors, marks that are off, and the result only.")]
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="Print progress, notes and errors as JSON objects on stderr, one a line.")
 ]
@@ -196,9 +196,18 @@ def say(line: str) -> None:
         typer.echo(f"dithead: {line}", err=True)
 
 
-def remark(line: str) -> None:
-    """Print a note about a result; one that warns says so itself."""
-    say(line if style.get() == "json" or line.startswith("warning") else f"note: {line}")
+def remark(line: str, *, always: bool = False) -> None:
+    """Print a note about a result, ``always`` also under ``--quiet``; one that warns says so itself."""
+    tell = insist if always else say
+    tell(line if style.get() == "json" or line.startswith("warning") else f"note: {line}")
+
+
+def insist(line: str) -> None:
+    """Print a note on stderr that ``--quiet`` does not leave out."""
+    if style.get() == "json":
+        print_event("note", text=line)
+    else:
+        typer.echo(f"dithead: {line}", err=True)
 
 
 def complain(line: str) -> None:

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, given, numbered, out, plural, remark, reports, say, takes_options
+from dithead.commands.shared import (
+    Json,
+    complain,
+    given,
+    insist,
+    numbered,
+    out,
+    plural,
+    remark,
+    reports,
+    say,
+    takes_options,
+)
 from dithead.errors import ConfigError, DitheadError
 from dithead.options import BatchOptions, GenerateOptions, describe_columns
 from dithead.progress import terminal_progress
+from dithead.provenance.switched_off import SWITCHED_OFF
 
 if TYPE_CHECKING:
     from dithead.inference.result import GenerateResult
@@ -98,7 +111,7 @@ def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[s
     if result.credentials.sidecar is not None:
         say(f"its Content Credentials lie beside it: {result.credentials.sidecar}")
     for note in result.notes:
-        remark(note)
+        remark(note, always=note in SWITCHED_OFF)
 
 
 def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
@@ -112,6 +125,8 @@ def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
         for outcome in generate_batch(rows, progress=progress, record=record_path(path), **options):
             if as_json:
                 out(outcome.to_json())
+            for note in _newly_off(outcome.result, told):
+                insist(f"note: row {outcome.row}, and perhaps others: {note}")
             if outcome.earlier is not None:
                 skipped += 1
             elif outcome.result is None:
@@ -142,7 +157,8 @@ def _row_notes(row: int, notes: list[str], noted: Counter[str]) -> None:
     for note in notes:
         noted[note] += 1
         if noted[note] == 1 or note.startswith("warning"):
-            say(f"row {row}: {note}")
+            tell = insist if note in SWITCHED_OFF else say
+            tell(f"row {row}: {note}")
 
 
 def _speakers(entries: list[str] | None, file: Path | None) -> dict[int, Path]:

@@ -12,7 +12,7 @@ from dithead.errors import DitheadError, MediaError
 from dithead.media.files import printable, require_file
 from dithead.media.video import probe
 from dithead.option_values import file_name
-from dithead.progress import Progress, progress_of, silent
+from dithead.progress import Progress, silent
 from dithead.provenance.media_types import KNOWN_SUFFIXES
 from dithead.provenance.read_credentials import CredentialsFinding, read_credentials
 from dithead.provenance.watermark_finding import WatermarkFinding, find_watermark
@@ -41,21 +41,31 @@ class VerifyResult:
     @property
     def is_synthetic(self) -> bool | None:
         """True: a mark says that a model made all or parts of it; None: nothing says so, which proves nothing."""
-        by_watermark = self.watermark is not None and self.watermark.found
-        return True if by_watermark or any(step.is_synthetic for step in self.credentials.steps) else None
+        return True if self.has_watermark or any(step.is_synthetic for step in self.credentials.steps) else None
+
+    @property
+    def has_watermark(self) -> bool:
+        """Whether the invisible watermark was found."""
+        return self.watermark is not None and self.watermark.found
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the credentials hold, but say nothing of what the watermark shows: that mouths were redrawn."""
+        said = any(step.is_synthetic for step in self.credentials.steps)
+        return self.has_watermark and self.credentials.holds and not said
 
     def record(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         return asdict(self) | {"file": str(self.file), "synthetic": self.is_synthetic}
 
 
-def verify(file: str | PathLike[str], *, watermark: bool = True, progress: Progress | bool = silent) -> VerifyResult:
+def verify(file: str | PathLike[str], *, watermark: bool = True, progress: Progress = silent) -> VerifyResult:
     """Read the marks of one file: its Content Credentials, the invisible watermark, and its metadata.
 
     Args:
         file: A video, a picture or a sound, made by any tool.
-        watermark: Search the picture for the invisible watermark, too, for which all of it is decoded.
-        progress: True shows on stderr how far the search is; a function is called with it.
+        watermark: Search the picture for the invisible watermark, too: all of it is decoded two to four times.
+        progress: Called with what is being done, the frames done, and None.
 
     Returns:
         What was found; ``verdict`` is the short answer.
@@ -68,8 +78,7 @@ def verify(file: str | PathLike[str], *, watermark: bool = True, progress: Progr
     require_file(path)
     credentials = read_credentials(path)
     comment = _comment(path, must_be_media=credentials.state == "none")
-    with progress_of(progress) as told:
-        found = find_watermark(path, told) if watermark else None
+    found = find_watermark(path, progress) if watermark else None
     return VerifyResult(path, _verdict(credentials, found), credentials, found, comment)
 
 
@@ -81,7 +90,7 @@ def verify_all(
     Args:
         paths: Files and folders.
         watermark: See ``verify``.
-        progress: Called with how far the search of each file is.
+        progress: See ``verify``.
 
     Yields:
         A result for each file, in order; a file that cannot be read has the verdict ``unreadable``.
@@ -92,7 +101,7 @@ def verify_all(
             yield VerifyResult(path, "unreadable", error=f"{printable(path)}: the folder holds no media file")
         for file in files:
             try:
-                yield verify(file, watermark=watermark, progress=_named(file, progress))
+                yield verify(file, watermark=watermark, progress=progress)
             except MediaError as error:
                 yield VerifyResult(file, "unreadable", error=str(error))
 
@@ -109,11 +118,6 @@ def _verdict(credentials: CredentialsFinding, watermark: WatermarkFinding | None
     if credentials.state != "none" or (watermark is not None and watermark.found):
         return "altered"
     return "unmarked"
-
-
-def _named(file: Path, progress: Progress) -> Progress:
-    """The same callback, told the name of the file."""
-    return lambda what, done, total: progress(f"{file.name}: {what}", done, total)
 
 
 def _media_files(folder: Path) -> Iterator[Path]:

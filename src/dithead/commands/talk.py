@@ -27,6 +27,7 @@ from dithead.progress import terminal_progress
 from dithead.provenance.switched_off import SWITCHED_OFF
 
 if TYPE_CHECKING:
+    from dithead.inference.batch import JobOutcome
     from dithead.inference.result import GenerateResult
 
 Video = Annotated[
@@ -118,34 +119,47 @@ def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
     """Print a line for every row as it ends, and one error in the end if any of them failed."""
     from dithead.inference.batch import generate_batch, read_jobs, record_path
 
-    rows, failed, skipped = read_jobs(path), [], 0
-    noted: Counter[str] = Counter()
+    rows, ended = read_jobs(path), _Ended(as_json)
     say(f"{path}: {plural(len(rows), 'row')}")
     with terminal_progress() as progress:
         for outcome in generate_batch(rows, progress=progress, record=record_path(path), **options):
-            if as_json:
-                out(outcome.to_json())
-            for note in _newly_off(outcome.result, told):
-                insist(f"note: row {outcome.row}, and perhaps others: {note}")
-            if outcome.earlier is not None:
-                skipped += 1
-            elif outcome.result is None:
-                failed.append(outcome.row)
-                complain(f"row {outcome.row}: {outcome.error}")
-            else:
-                if not as_json:
-                    out(f"row {outcome.row}: {_summary(outcome.result)}")
-                _row_notes(outcome.row, outcome.result.notes, noted)
-    for note, count in noted.items():
-        if count > 1:
-            remark(f"{note} (so in {count} rows)")
-    if skipped:
-        done = f"{skipped} of {plural(len(rows), 'row')} {'was' if skipped == 1 else 'were'} done already"
-        say(f"{done}, with the same inputs and options; --again redoes them")
-    if failed:
-        which = f"row{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))}"
-        rest = "; the others are done" if len(failed) < len(rows) else ""
-        raise DitheadError(f"{path}: {len(failed)} of {plural(len(rows), 'job')} failed ({which}){rest}")
+            ended.add(outcome)
+    ended.conclude(path, len(rows))
+
+
+class _Ended:
+    """The rows of a list that have ended, each of which is printed."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json, self.failed, self.skipped = as_json, list[int](), 0
+        self.noted: Counter[str] = Counter()
+
+    def add(self, outcome: JobOutcome) -> None:
+        """Print what came of a row."""
+        if self.as_json:
+            out(outcome.to_json())
+        if outcome.earlier is not None:
+            self.skipped += 1
+        elif outcome.result is None:
+            self.failed.append(outcome.row)
+            complain(f"row {outcome.row}: {outcome.error}")
+        else:
+            if not self.as_json:
+                out(f"row {outcome.row}: {_summary(outcome.result)}")
+            _row_notes(outcome.row, outcome.result.notes, self.noted)
+
+    def conclude(self, path: Path, rows: int) -> None:
+        """Print the counts. Raises DitheadError where rows failed."""
+        for note, count in self.noted.items():
+            if count > 1:
+                remark(f"{note} (so in {count} rows)")
+        if self.skipped:
+            done = f"{self.skipped} of {plural(rows, 'row')} {'was' if self.skipped == 1 else 'were'} done already"
+            say(f"{done}, with the same inputs and options; --again redoes them")
+        if self.failed:
+            which = f"row{'s' if len(self.failed) > 1 else ''} {', '.join(map(str, self.failed))}"
+            rest = "; the others are done" if len(self.failed) < rows else ""
+            raise DitheadError(f"{path}: {len(self.failed)} of {plural(rows, 'job')} failed ({which}){rest}")
 
 
 def _summary(result: GenerateResult) -> str:

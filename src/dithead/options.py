@@ -230,7 +230,7 @@ class GenerateJob(GenerateOptions):
     video: StrPath
     audio: StrPath | None = None
     output: StrPath = ""
-    progress: Progress | bool = field(default=silent, kw_only=True, compare=False, repr=False)
+    progress: Progress | bool = field(default=False, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

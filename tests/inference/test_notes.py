@@ -30,7 +30,6 @@ from dithead.media.audio import write_audio
 from dithead.media.info import VideoInfo
 from dithead.options import GenerateJob
 
-
 HINT = "; FFmpeg can copy them from the source (guide: dub a long film)"
 
 

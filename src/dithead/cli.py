@@ -93,15 +93,15 @@ def presets(as_json: Json = False) -> None:
     from dithead.config import PRESETS, PURPOSES
     from dithead.train.report.model_sizes import sizes_of
 
+    if not as_json:
+        for name, preset in PRESETS.items():  # each as soon as it is counted, which takes seconds for the large ones
+            out(f"{name:<6} {sizes_of(preset.model).summary(preset.model)}; {PURPOSES[name]}")
+        return
     described = {
         name: preset.model_dump(mode="json") | {"purpose": PURPOSES[name], "sizes": sizes_of(preset.model).to_dict()}
         for name, preset in PRESETS.items()
     }
-    if as_json:
-        out(json.dumps(described))
-        return
-    for name, preset in PRESETS.items():
-        out(f"{name:<6} {sizes_of(preset.model).summary(preset.model)}; {PURPOSES[name]}")
+    out(json.dumps(described))
 
 
 @app.command()

@@ -28,7 +28,7 @@ from dithead.types import Mask, Similarity
 
 PUBLIC_KEY = b"dithead public watermark, version 1"
 """The key of everyone: any copy of this tool finds marks made with it, and could forge or remove them."""
-SCHEME = "dithead watermark 1"
+SCHEME = "org.dithead.watermark.1"
 """Name of this kind of mark, as credentials say it; another pattern or code needs another."""
 JOBS = ("video", "portrait", "live")
 """What the output was made from, as the payload says it; the place in this list is the number."""

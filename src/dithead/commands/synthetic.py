@@ -46,7 +46,6 @@ def synth(
         more["skin_from"] = Dataset(skin_from).clips()
     options |= {name: tuple(value) for name, value in options.items() if isinstance(value, list)}
     with terminal_progress() as progress:
-        progress("clips", 0, count)
         result = synth_corpus(count, output, SynthOptions(**options), progress=partial(progress, "clips"), **more)
     if as_json:
         out_fields(result)
@@ -82,6 +81,5 @@ def voices(
     from dithead.synth.corpus.voices import voice_corpus
 
     with terminal_progress() as progress:
-        progress("clips", 0, count)
         made = voice_corpus(count, output, progress=partial(progress, "clips"), **given(seconds=seconds, **options))
     out(f"{output}  {len(made)} clips")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from dithead.errors import ConfigError
 
@@ -16,10 +16,11 @@ FOLDER_VARIABLE = "DITHEAD_CONFIG_DIR"
 SETTINGS_FILE = "trust.toml"
 
 
-class TrustSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class TrustSettings:
     """The settings of ``trust.toml``; relative paths count from its folder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  # how pydantic checks a file; the class does not need it
 
     certificate: Path | None = None
     """PEM file of an organisation's certificate chain, the signer's own certificate first. None: a self-made one."""
@@ -52,14 +53,17 @@ def read_settings() -> TrustSettings:
         ConfigError: The file cannot be read, or has an unknown name or a wrong value; it is named.
     """
     path = config_folder() / SETTINGS_FILE
-    try:
-        found = TrustSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         return TrustSettings()
+    from pydantic import TypeAdapter, ValidationError  # slow to import, and most machines have no such file
+
+    try:
+        found = TypeAdapter(TrustSettings).validate_python(tomllib.loads(path.read_text("utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {name}: {first['msg']}; see the page about trust in the documentation") from None
+        wrong = "is no setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        raise ConfigError(f"{path}: {name}: {wrong}; see the page about trust in the documentation") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); mend the file") from None
     if (found.certificate is None) != (found.key is None):
@@ -69,5 +73,6 @@ def read_settings() -> TrustSettings:
 
 def _from_folder(found: TrustSettings, folder: Path) -> TrustSettings:
     """The settings with relative paths counted from the folder of the file."""
-    paths = {name: folder / value for name, value in found if isinstance(value, Path)}
-    return found.model_copy(update=paths | {"trust": tuple(folder / each for each in found.trust)})
+    values = {each.name: getattr(found, each.name) for each in fields(found)}
+    paths: dict[str, Any] = {name: folder / value for name, value in values.items() if isinstance(value, Path)}
+    return replace(found, **paths, trust=tuple(folder / each for each in found.trust))

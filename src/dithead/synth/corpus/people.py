@@ -100,6 +100,8 @@ def synth_corpus(
     recordings: Sequence[Path | None] = find_recordings(options.speech.absolute()) if options.speech else [None]
     tasks = [ClipTask(i, recordings[i % len(recordings)]) for i in range(count)]
     missing = [task for task in tasks if not (root / name_of(task.index) / RECORD).is_file()]
+    if progress:
+        progress(count - len(missing), count)
     for done, _ in enumerate(_make_clips(missing, recipe, root), start=count - len(missing) + 1):
         if progress:
             progress(done, count)

@@ -71,10 +71,10 @@ def measure_source_sync(path: Path, strips: Iterable[MouthStrip], start: float =
         start: Seconds of the video at which the strips' times begin.
 
     Returns:
-        The measurement; None where there is nothing to measure.
+        The measurement; None where there are too few mouths to measure.
     """
     longest = sorted(strips, key=lambda strip: -len(strip.times))[:_MOST]
-    if not longest:
+    if sum(len(strip.times) for strip in longest) < LEAST:
         return None
     with stage("source sync"), torch.inference_mode():
         expert = load_shipped_expert()

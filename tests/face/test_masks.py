@@ -110,7 +110,6 @@ def test_of_a_turned_head_all_of_the_lips_show_and_nothing_beyond_the_far_jaw(tu
 
 def test_a_face_that_looks_ahead_keeps_its_mask(points, turned, monkeypatch):
     ahead, aside = jaw_mask(jaw_line(points), S), jaw_mask(jaw_line(turned), S)
-    assert np.abs(jaw_mask(jaw_line(points), S, points[list(OUTER_LIPS)]) - ahead).max() < 0.01
     monkeypatch.setattr(masks, "_LEAN", 9.0)
     monkeypatch.setattr(masks, "_FULL_LEAN", 10.0)
     assert np.array_equal(jaw_mask(jaw_line(points), S), ahead)

@@ -21,8 +21,8 @@ from dithead.media.audio import audio_blocks
 from dithead.stages import stage
 from dithead.types import Wave
 
-SURE = 0.1
-"""Confidence from which an offset counts (docs/log)."""
+SURE = 0.12
+"""Confidence from which an offset counts, as in ``prepare`` (docs/log)."""
 LEAST = 40
 """Mouths that are needed for it, 1.6 s (our choice)."""
 NOTICEABLE = 2

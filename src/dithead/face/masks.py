@@ -22,7 +22,7 @@ _STABLE_MARGIN, _STABLE_CHIN_MARGIN = 0.06, 0.10  # beyond the median jaw of a s
 _FRAME_MARGIN = 0.01  # beyond one frame's own jaw, all around: the paper's mask
 _JAW_MARGIN, _JAW_CHIN_MARGIN = -0.08, 0.09  # beyond one frame's own jaw, where the source's picture stays
 _JAW_FEATHER = 0.02  # sigma of the soft edge there
-_FAR_MARGIN, _FAR_CHIN_MARGIN = -0.02, 0.01  # the same at the far jaw of a turned head: straight down only
+_FAR_MARGIN, _FAR_CHIN_MARGIN = -0.02, 0.015  # the same at the far jaw of a turned head: straight down only
 _LEAN, _FULL_LEAN = 0.25, 0.5  # of the chin from the middle between the ears, in halves, from which a head is turned
 _LIP_MARGIN = 0.015  # around the lips, which always show
 _LIP_BAND = np.array([-0.15, -0.05, 0.05, 0.15])  # above and below the lips, where that distance fades in and holds
@@ -100,11 +100,11 @@ def _near_the_line(mouth: NDArray[np.float64], line: NDArray[np.float64], size: 
 
 
 def _far_side(line: NDArray[np.float64], lean: float) -> NDArray[np.float64]:
-    """How far each point (21,) of a jaw line belongs to the far side: 1 there, falling to 0 before the chin."""
+    """How far each point (21,) of a jaw line belongs to the far side: 1 there and at the chin, 0 at the near cheek."""
     last = len(line) - 1
     place = np.arange(len(line)) / last
     to_far = place if (line[last, 0] - line[0, 0]) * lean > 0 else 1 - place
-    return np.clip((to_far - 0.3) / 0.15, 0, 1)
+    return np.clip((to_far - 0.2) / 0.15, 0, 1)
 
 
 def _lip_mask(lips: FloatArray, size: int) -> Mask:

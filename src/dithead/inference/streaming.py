@@ -29,7 +29,7 @@ from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.denied_faces import refuse_denied_faces
-from dithead.inference.output_watermark import make_watermarker
+from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import feature_span, nearest_frames
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
@@ -84,6 +84,7 @@ class LiveHead:
         """
         self.options = make_options(SamplingOptions, "LiveHead", **options)
         self.consent = read_consent(self.options.consent)
+        self.watermark = OutputWatermark(self.options)
         info = probe(video)
         self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(self.options.model, self.options.device)
@@ -134,7 +135,7 @@ class LiveHead:
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
         timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
-        finish = Finish(marker=make_watermarker(o, self.talker, "live"))
+        finish = Finish(marker=self.watermark.marker(self.talker.config.name, "live"))
         drawn = draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, finish)
         for item, planes in each_on_one_thread(drawn):
             if self.label is not None:

@@ -82,6 +82,7 @@ class Clip:
     def track(self) -> Track:
         """Read landmarks, transforms, validity and mask polygon."""
         path = self.folder / "track.npz"
+        require_unpacked(path, str(path), DataError)
         try:
             require_unpacked(path, str(path), DataError)
             with np.load(path, allow_pickle=False) as stored:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
+from dithead.limits import read_text
 
 FOLDER_VARIABLE = "DITHEAD_CONFIG_DIR"
 """Environment variable that names another configuration folder."""
@@ -30,6 +31,9 @@ class TrustSettings:
     """Address (http or https, RFC 3161) of a time-stamp authority. Each signature then needs the network."""
     trust: tuple[Path, ...] = ()
     """PEM files of certificates that ``verify`` trusts besides this machine's own."""
+    watermark_keys: tuple[Path, ...] = ()
+    """Files of secret keys of the invisible watermark. The first marks outputs; ``verify`` searches for all of them and
+    for the public key. None given: outputs are marked with the public key, and every copy of this tool finds them."""
     require_consent: bool = False
     """Whether ``generate`` refuses to run without a statement of consent."""
     deny_list: Path | None = None
@@ -57,8 +61,9 @@ def read_settings() -> TrustSettings:
         return TrustSettings()
     from pydantic import TypeAdapter, ValidationError  # slow to import, and most machines have no such file
 
+    text = read_text(path, str(path), ConfigError)
     try:
-        found = TypeAdapter(TrustSettings).validate_python(tomllib.loads(path.read_text("utf-8")))
+        found = TypeAdapter(TrustSettings).validate_python(tomllib.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
@@ -75,4 +80,5 @@ def _from_folder(found: TrustSettings, folder: Path) -> TrustSettings:
     """The settings with relative paths counted from the folder of the file."""
     values = {each.name: getattr(found, each.name) for each in fields(found)}
     paths: dict[str, Any] = {name: folder / value for name, value in values.items() if isinstance(value, Path)}
-    return replace(found, **paths, trust=tuple(folder / each for each in found.trust))
+    paths |= {name: tuple(folder / each for each in values[name]) for name in ("trust", "watermark_keys")}
+    return replace(found, **paths)

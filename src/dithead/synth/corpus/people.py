@@ -60,6 +60,7 @@ class CorpusResult:
     output: Path
     clips: int
     made: int
+    credentials: bool = True  # whether those made are signed
 
 
 def synth_corpus(
@@ -106,7 +107,7 @@ def synth_corpus(
     for done, _ in enumerate(_make_clips(missing, recipe, root), start=count - len(missing) + 1):
         if progress:
             progress(done, count)
-    return CorpusResult(root, count, len(missing))
+    return CorpusResult(root, count, len(missing), options.credentials)
 
 
 def name_of(index: int) -> str:

@@ -50,10 +50,10 @@ class ColourEncoding:
         """The range as FFmpeg's scaler names it."""
         return ColorRange.JPEG if self.full_range else ColorRange.MPEG
 
-    def rgb_of(self, samples: NDArray[Any], depth: int = 8) -> NDArray[np.float32]:
-        """Return R'G'B' (h, w, 3) of standard range, 0 to 255, of Y, Cb and Cr samples (h, w, 3) of ``depth`` bits."""
+    def rgb_of(self, samples: NDArray[Any]) -> NDArray[np.float32]:
+        """Return R'G'B' (h, w, 3) of standard range, 0 to 255, of Y, Cb, Cr samples (h, w, 3) in steps of 8 bits."""
         zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
-        rgb = np.asarray(np.clip((samples / np.float32(2 ** (depth - 8)) - zero) @ _to_rgb(self), 0, 255), np.float32)
+        rgb = np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
         return rgb if self.tones is None else np.clip(255 * self.tones.develop(rgb / np.float32(255)), 0, 255)
 
     def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:

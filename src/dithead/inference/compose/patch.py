@@ -24,6 +24,7 @@ _LARGER = 0.9  # crop pixels per frame pixel from which the frame has no detail 
 _AGREE, _DISAGREE = 10.0, 30.0  # 8-bit differences up to which detail is kept in full, and from which not at all
 _NOTHING = 0.01  # mean weight up to which the frame's own detail is left out: it would change no pixel by a level
 _HALVED_FROM = 2.0  # enlargement from which smooth fields are warped at half the size
+_SHARPENED = 0.3  # added contrast after which linear interpolation is as sharp as cubics (fitted on three pictures)
 _SMOOTH = 0.02  # sigma that smooths the flow, as a fraction of S
 
 
@@ -111,14 +112,16 @@ def _own_detail(view: FrameCrop, warp: _ToPatch, mouth: RGB, mask: Mask, size: i
 def _doubled(picture: RGB) -> RGB:
     """Put a pixel between each two of a picture by cubics, so that linear interpolation is enough from then on.
 
-    A few are kept: a donor stays the same for many frames, and warping linearly takes a third of the time.
+    A few are kept: a donor stays the same for many frames, and warping linearly takes a third of the time. What linear
+    interpolation takes off fine contrast is added beforehand.
     """
     for kept, doubled in _kept:
         if kept is picture:
             return doubled
     size, twice = (2 * picture.shape[1], 2 * picture.shape[0]), np.eye(2, 3) * 2
     doubled = cv2.warpAffine(picture, twice, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    _kept.append((picture, np.asarray(doubled, np.uint8)))
+    soft = cv2.GaussianBlur(doubled, (0, 0), 1.0)
+    _kept.append((picture, np.asarray(cv2.addWeighted(doubled, 1 + _SHARPENED, soft, -_SHARPENED, 0), np.uint8)))
     return _kept[-1][1]
 
 

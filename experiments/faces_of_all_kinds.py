@@ -2,9 +2,10 @@
 
     python experiments/faces_of_all_kinds.py REPORT=VIDEOS ... [--labels labels.csv]
 
-REPORT is a folder that ``dithead evaluate`` wrote, VIDEOS the folder of its clips. Skin, light, yaw, size and motion
-are measured on every fifth frame. Age, beard, glasses and make-up come from a table that somebody filled in while
-looking: ``clip,age,beard,glasses,makeup``.
+REPORT is a folder that ``dithead evaluate`` wrote, or a table of its clips as in ``docs/results/data``; VIDEOS is the
+folder of the clips. Skin (as it is lit and recorded), light, yaw, size and motion are measured on every fifth frame.
+Age, beard, glasses and make-up come from a table that somebody filled in while looking:
+``clip,age,beard,glasses,makeup``.
 """
 
 from __future__ import annotations
@@ -81,18 +82,30 @@ def _name(value: float, limits: list[tuple[float, str]]) -> str:
     return next(name for limit, name in limits if value <= limit)
 
 
+def read_rows(report: Path) -> dict[str, dict[str, float]]:
+    """Return the measures of each clip; of a table with several versions, those of the first."""
+    if report.is_dir():
+        records = {f.stem: json.loads(f.read_text("utf-8"))["rows"] for f in sorted((report / "clips").glob("*.json"))}
+        return {
+            clip: next(values for name, values in rows.items() if name.startswith("ours"))
+            for clip, rows in records.items()
+        }
+    with report.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    first = [row for row in rows if row["version"] == rows[0]["version"]]
+    names = ("lip_correlation", "jitter", "faces_missed")
+    return {row["clip"]: {name: float(row.get(name) or "nan") for name in names} for row in first}
+
+
 def read_faces(report: Path, videos: Path, labels: dict[str, dict[str, str]]) -> list[Face]:
     """Return the clips of a report, each with its groups."""
     faces = []
-    for file in sorted((report / "clips").glob("*.json")):
-        rows = json.loads(file.read_text("utf-8"))["rows"]
-        row = next(values for name, values in rows.items() if name.startswith("ours"))
-        video = next(iter(sorted(videos.rglob(f"{file.stem}.*"))), None)
+    for clip, row in read_rows(report).items():
+        video = next(iter(sorted(videos.rglob(f"{clip}.*"))), None)
         if video is None or row.get("lip_correlation") is None:
             continue
-        best = max(row["lip_correlation"], row.get("lip_lag_correlation") or -1.0)
-        faces.append(Face(file.stem, best, row["jitter"], row["faces_missed"], measured_groups(video)))
-        faces[-1].groups |= {k: v for k, v in labels.get(file.stem, {}).items() if k != "clip" and v}
+        faces.append(Face(clip, row["lip_correlation"], row["jitter"], row["faces_missed"], measured_groups(video)))
+        faces[-1].groups |= {k: v for k, v in labels.get(clip, {}).items() if k != "clip" and v}
     return faces
 
 

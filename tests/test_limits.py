@@ -48,11 +48,11 @@ def reconfigured(folder: Path, change) -> Path:
     ],
 )
 def test_a_configuration_of_a_model_that_fills_no_memory(folder, change, says):
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(ModelError, match=says) as caught:
         load_model(reconfigured(folder, change))
     assert len(str(caught.value).splitlines()) == 1
-    assert time.monotonic() - begun < 60
+    assert time.process_time() - begun < 60
 
 
 def test_a_configuration_that_is_nested_deeply(folder):

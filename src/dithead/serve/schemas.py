@@ -11,6 +11,7 @@ OPEN_STATES = ("queued", "running", "cancelling")
 """States of a job that has not ended."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 """A name that a client gives a file or a job: one line, without a slash."""
+Line = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 
 
@@ -50,6 +51,12 @@ class JobRequest(_Strict):
     )
     consent: Literal[True] = Field(
         description="The person shown and the speaker have agreed to this video; nothing is made without it."
+    )
+    consent_statement: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = (
+        Field(
+            None,
+            description="Who agreed to what, in one line; it goes into the video's credentials, where anyone reads it.",
+        )
     )
     name: Name | None = Field(None, description="What the job is called, and its file when it is downloaded.")
     webhook: Annotated[str, StringConstraints(max_length=500)] | None = Field(

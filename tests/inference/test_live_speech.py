@@ -60,6 +60,21 @@ def test_live_speech_is_heard_whole_and_after_the_delay():
     assert bench.speech.latency == pytest.approx(0.92, abs=0.07)
 
 
+@pytest.mark.parametrize("real_time", [True, False])
+def test_speech_that_comes_as_it_is_spoken_is_drawn_once_however_unevenly_it_comes(real_time):
+    bench, rng = Bench(real_time=real_time), np.random.default_rng(0)
+    bench.pass_time(1.0)
+    spoken, sent = np.linspace(0.1, 0.9, 4000, dtype=np.float32), 0
+    while sent < 4000:
+        bench.speech.push(spoken[sent : sent + 40])
+        sent += 40
+        bench.pass_time(0.04 if rng.random() < 0.5 else 0.02)
+        bench.pass_time(0.0 if rng.random() < 0.5 else 0.02)
+    bench.pass_time(2.0)
+    assert bench.speech.generation <= 1, "what was drawn ahead stays"
+    assert np.array_equal(bench.heard[bench.heard > 0], spoken)
+
+
 def test_an_utterance_that_comes_at_once_begins_where_nothing_is_drawn_yet():
     bench, spoken = Bench(), np.full(2000, 0.5, np.float32)
     bench.pass_time(2.0)

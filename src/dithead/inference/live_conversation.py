@@ -31,6 +31,8 @@ LOWEST_RATE, HIGHEST_RATE = 8000, 48000
 _IDLE_BYTES = 128 * 2**20  # bytes of frames with a closed mouth that are kept, at most (our choice)
 _CALM = 1.0  # seconds of silence before a moment from which its frame is one with a closed mouth (our choice)
 _LEFT_OUT = 1.5  # seconds left out after which speech is taken up anew, not made up for (our choice)
+_TOLERANCE = 0.03  # seconds by which a frame may be expected too late and is drawn all the same (our choice)
+_NEWEST = 0.2  # weight of the newest frame in the time that drawing takes (our choice)
 _TRIED = 6  # frames by which the drawing time is measured (our choice)
 _SLACK = (0.12, 0.6)  # least and largest seconds that drawing gets (our choice)
 
@@ -64,7 +66,7 @@ class PreparedHead:
     @property
     def slack(self) -> float:
         """Seconds after the last speech needed at which a frame is shown."""
-        return float(np.clip(1.5 * self.frame_seconds, *_SLACK))
+        return float(np.clip(2 * self.frame_seconds, *_SLACK))
 
     @property
     def fps(self) -> float:
@@ -117,6 +119,7 @@ class Conversation:
         self._levels: deque[Tensor] = deque(maxlen=LEVELS)
         self._buffer: SpeechBuffer | None = None
         self._generation, self._drew = -1, 0.0
+        self._takes = prepared.frame_seconds  # that drawing a frame takes, as it is now
         self._sampler = self.head.sampler(self._new_buffer(0.0))
         self._lock = threading.Lock()
 
@@ -173,7 +176,7 @@ class Conversation:
             generation = self.speech.generation
             try:
                 self.speech.reach(item.time + self.head.latency, generation)
-                if self.speech.late(item.time) > 0:
+                if self.speech.late(item.time) > _TOLERANCE - min(self._takes, self.prepared.slack):
                     self.counts.skipped += 1
                     return None
                 return self._listening(item) or self._speaking(item, generation)
@@ -193,7 +196,9 @@ class Conversation:
             self._buffer, self._generation = self._new_buffer(item.time), generation
         self._drew = item.time
         self._sampler.features = {None: self._buffer}
+        begun = time.perf_counter()
         ((_, planes),) = self.head.draw([item], self._sampler)
+        self._takes += _NEWEST * (time.perf_counter() - begun - self._takes)
         self.counts.drawn += 1
         if self.speech.is_quiet(item.time - _CALM):
             self.prepared.keep(item.index, planes)

@@ -215,9 +215,13 @@ class LiveSpeech:
             self._append(*self._take(self.piece))
 
     def _fits_before(self) -> bool:
-        """Whether so much waits that the utterance can begin where silence lies on the clock already."""
+        """Whether so much waits that the utterance can begin where silence lies on the clock already.
+
+        Some must be left over: speech that comes as fast as it is spoken would begin anew after each late piece.
+        """
         room = self.laid - max(self._frame, self._heard, self._filled)
-        return room > 0 and (self._whole or self._seconds_waiting() * self.rate >= room)
+        enough = self._seconds_waiting() >= room / self.rate + _GATHER
+        return room > 0 and not self.real_time and (self._whole or enough)
 
     def _replace(self, begin: int, head: Wave) -> None:
         """Replace what lies on the clock from ``begin`` on by ``head`` and what waits."""

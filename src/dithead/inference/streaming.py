@@ -104,6 +104,7 @@ class LiveHead:
         self.drawing = self.talker.for_drawing(self.options.precision)
         """The model as it draws fastest."""
         refuse_denied_faces(self.analysis)
+        self._finish = Finish(marker=make_watermarker(self.options, self.talker, "live"))
         self.label = label_of(self.options.label, info, self.analysis, self.talker.size)
 
     @property
@@ -151,8 +152,7 @@ class LiveHead:
         self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler
     ) -> Iterator[tuple[ScheduledFrame, Planes]]:
         """Draw frames one by one, with the watermark and the label."""
-        finish = Finish(marker=make_watermarker(self.options, self.talker, "live"))
-        for item, planes in draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, finish):
+        for item, planes in draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, self._finish):
             if self.label is not None:
                 self.label.apply(planes)
             yield item, planes

@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dithead.errors import DitheadError
+from dithead.errors import DitheadError, ModelError
 from dithead.inference.live_conversation import Conversation, PreparedHead
 from dithead.inference.streaming import LiveFrame, LiveHead
 from dithead.serve.errors import public_line
@@ -93,6 +93,11 @@ class LiveProcess:
             return
         try:
             talk = _Talk(connection, self._prepared(asked), asked)
+        except ModelError as error:
+            log.error("model does not load", extra={"reason": str(error)})  # a line, no traceback
+            line = "the model does not load; the server's log says why"
+            connection.sendall(packed(STATUS, {"type": "error", "detail": line}))
+            return
         except DitheadError as error:
             line = public_line(error, {Path(asked["path"]): asked["name"]})
             connection.sendall(packed(STATUS, {"type": "error", "detail": line}))

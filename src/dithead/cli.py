@@ -55,7 +55,8 @@ app = typer.Typer(
     help="Make a person in a video speak a given speech track.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # in 80 columns the boxes of rich cut the names of options short
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(train, name="train")
 app.add_typer(trust.keys, name="keys")

@@ -33,6 +33,10 @@ MAX_CHANNELS = 64
 """Channels of one sound track."""
 MAX_TEXT = 64 << 20
 """Bytes of a text that is read whole: a job list, a configuration, a header."""
+MAX_CREDENTIALS = 64 << 20
+"""Bytes of credentials that lie beside a file."""
+MAX_LISTING = 2 << 30
+"""Bytes of the list of a dataset's clips: several million."""
 MAX_JOBS = 100_000
 """Rows of a job list."""
 MAX_NESTING = 64
@@ -152,6 +156,14 @@ def parse_json(text: str) -> Any:
             return content
         level = list(_children(level))
     raise ValueError("it is nested too deeply")
+
+
+def read_json(path: Path, name: str, error: type[DitheadError]) -> Any:
+    """Read a JSON file within the limits of ``read_text`` and ``parse_json``; ``error`` where it is none."""
+    try:
+        return parse_json(read_text(path, name, error))
+    except ValueError as fault:
+        raise error(f"{name}: is no JSON ({fault})") from None
 
 
 def _children(values: Iterable[Any]) -> Iterable[Any]:

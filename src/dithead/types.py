@@ -32,6 +32,14 @@ class RGBWithThumbnail(RGBLike, Protocol):
         """Return the picture, or a box of it (top, left, bottom, right), reduced to (height, width, 3)."""
 
 
+@runtime_checkable
+class RGBWithMeans(RGBLike, Protocol):
+    """A picture that can be averaged over squares without being converted as a whole."""
+
+    def averaged(self, top: int, left: int, bottom: int, right: int, side: int) -> RGB:
+        """Return the means of the squares of ``side`` pixels that fit into a box, from its upper left corner on."""
+
+
 Mask: TypeAlias = NDArray[np.float32]  # (S, S) in [0, 1]; 1 is generated, 0 is kept
 Wave: TypeAlias = NDArray[np.float32]  # (n,) mono samples in [-1, 1]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]

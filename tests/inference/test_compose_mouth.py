@@ -66,7 +66,7 @@ def test_a_patch_lies_at_its_place_in_the_whole_frame(tracklet: Tracklet, crop: 
 
 
 def test_nothing_is_composed_where_the_mouth_lies_outside_the_picture(tracklet: Tracklet, crop: np.ndarray) -> None:
-    view = SourceView(8, crop, 0, 0, np.array([[1.0, 0, 500], [0, 1.0, 500]]), crop)
+    view = SourceView(8, crop, np.array([[1.0, 0, 500], [0, 1.0, 500]]), crop)
     assert compose(drawn(crop), view, None, tracklet) is None
 
 
@@ -79,7 +79,7 @@ def smooth(seed: int) -> np.ndarray:
 def test_the_box_around_the_mask_gives_what_the_whole_crop_gives(tracklet: Tracklet, monkeypatch, kind: str) -> None:
     tracklet.polygon = np.array([(30, 48), (66, 48), (66, 84), (30, 84)], np.float32)
     large = cv2.resize(smooth(1), (2 * SIZE, 2 * SIZE), interpolation=cv2.INTER_CUBIC)
-    view = SourceView(8, large, 0, 0, enlarged(np.eye(2, 3), 0.5), smooth(1))
+    view = SourceView(8, large, enlarged(np.eye(2, 3), 0.5), smooth(1))
     pictures = tuple(SourcePicture(np.roll(smooth(1), k, axis=1), large, enlarged(np.eye(2, 3), 0.5)) for k in (0, 2))
     reference = {
         "none": None,

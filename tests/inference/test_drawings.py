@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dithead.checkpoint import load_model
-from dithead.inference import forecast, pipeline
+from dithead.inference import forecast, output_segments
 from dithead.inference.compose.fallback import replace_lost_identity
 from dithead.inference.pipeline import generate
 from dithead.inference.result import Drawings
@@ -52,7 +52,7 @@ def test_a_denoiser_that_learned_nothing_is_found_out(footage, pictures, speech,
 def test_an_interruption_keeps_the_analysis_the_frames_and_the_count(
     footage, pictures, speech, talker, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "SEGMENT", 4)
+    monkeypatch.setattr(output_segments, "SEGMENT", 4)
     source, output = footage(pictures), tmp_path / "o.mkv"
 
     def stop(what: str, done: int, total: int | None) -> None:

@@ -133,9 +133,10 @@ def test_4k(pictures, footage, speech, talker, tmp_path):
 
 KILLED = """
 import sys
-import dithead.inference.pipeline as pipeline
-pipeline.SEGMENT = 4
-pipeline.generate(sys.argv[1], sys.argv[2], sys.argv[3], model=sys.argv[4], batch=2, device="cpu", credentials=False)
+import dithead.inference.output_segments as output_segments
+from dithead.inference.pipeline import generate
+output_segments.SEGMENT = 4
+generate(sys.argv[1], sys.argv[2], sys.argv[3], model=sys.argv[4], batch=2, device="cpu", credentials=False)
 """
 
 

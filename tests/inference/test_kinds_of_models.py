@@ -79,9 +79,9 @@ def test_a_pretrained_encoder_drives_the_mouth(pretrained_audio_model, footage, 
 def test_an_interrupted_job_of_such_a_model_ends_the_same(
     pretrained_audio_model, footage, pictures, speech, tmp_path, monkeypatch
 ):
-    from dithead.inference import pipeline
+    from dithead.inference import output_segments
 
-    monkeypatch.setattr(pipeline, "SEGMENT", 4)
+    monkeypatch.setattr(output_segments, "SEGMENT", 4)
     source, output = footage(pictures[:8]), tmp_path / "out.mp4"
     options = {"fit": "silence", "model": pretrained_audio_model, "batch": 2, "credentials": False}
     generate(source, speech, tmp_path / "whole.mp4", **options)

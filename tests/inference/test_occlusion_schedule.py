@@ -106,7 +106,7 @@ def test_a_hand_that_passes_is_found_in_the_same_frames_as_by_searching_all() ->
         if 5 <= k < 12:
             cv2.rectangle(picture, (x - 30, y - 10), (x + 30, 511), (15, 15, 18), -1)
         native = planes_of_rgb(picture, "yuv420p", frame.encoding).to_frame()
-        views.append(MouthView(PartialRGB(native, frame.encoding), transform_points(face, move), move, SIZE))
+        views.append(MouthView(PartialRGB.of_frame(native, frame.encoding), transform_points(face, move), move, SIZE))
     results, searches = [], []
     for every in (1, EVERY):
         with OcclusionDetector() as detector:

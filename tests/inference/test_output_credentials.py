@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, FaceError, SigningError
-from dithead.inference import pipeline
-from dithead.inference.output_credentials import OFF
+from dithead.inference import output_segments
 from dithead.inference.pipeline import generate
 from dithead.inference.redrawn_spans import _merged_in_pairs
 from dithead.provenance.c2pa_library import credentials_library, offline_context
-from dithead.provenance.manifest import CONSENT, GENERATION, SOURCE_TYPES, RedrawnSpan
+from dithead.provenance.manifest import CONSENT, GENERATION, SOURCE_TYPES, WATERMARK, RedrawnSpan
 from dithead.provenance.media_types import media_type_of, sidecar_of
 from dithead.provenance.settings import FOLDER_VARIABLE
 from dithead.provenance.sign import Signer
+from dithead.provenance.switched_off import NO_CREDENTIALS
+from dithead.provenance.watermark import SCHEME, Payload
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 
@@ -50,8 +51,15 @@ def test_an_output_says_what_was_redrawn_when_and_by_which_model(footage, pictur
     state, store = store_of(output)
     assert state == "Trusted"
     found = assertions_of(store)
-    opened, edited, placed = found["c2pa.actions.v2"]["actions"]
-    assert [each["action"] for each in (opened, edited, placed)] == ["c2pa.opened", "c2pa.edited", "c2pa.placed"]
+    opened, edited, placed, marked = found["c2pa.actions.v2"]["actions"]
+    assert [each["action"] for each in (opened, edited, placed, marked)] == [
+        "c2pa.opened", "c2pa.edited", "c2pa.placed", "c2pa.watermarked.unbound",
+    ]  # fmt: skip
+    payload = Payload.of_model(talker.config.name, "video")
+    assert marked["parameters"] == {
+        WATERMARK: {"scheme": SCHEME, "payload": f"{payload.number:04x}", "key": "public"},
+    }
+    assert result.watermark == "public"
     assert edited["digitalSourceType"] == SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
     (change,) = edited["changes"]
     time, place = change["region"]
@@ -100,8 +108,8 @@ def test_without_credentials_the_result_says_so_and_the_packets_are_the_same(
     source = footage(pictures[:3])
     signed = generate(source, speech, tmp_path / "signed.mp4", **options)
     plain = generate(source, speech, tmp_path / "plain.mp4", **options, credentials=False)
-    assert OFF in plain.notes
-    assert OFF not in signed.notes
+    assert NO_CREDENTIALS in plain.notes
+    assert NO_CREDENTIALS not in signed.notes
     assert plain.credentials.place == "off"
     with pytest.raises(credentials_library().C2paError):
         store_of(plain.output)
@@ -124,7 +132,7 @@ def test_a_signature_that_fails_loses_no_work(footage, pictures, speech, talker,
     assert not output.exists()
     monkeypatch.setattr(Signer, "sign", sign)
     drawn: list[int] = []
-    monkeypatch.setattr(pipeline, "write_segment", lambda *_: drawn.append(1))
+    monkeypatch.setattr(output_segments, "write_segment", lambda *_: drawn.append(1))
     generate(source, speech, output, **options)
     assert not drawn, "the segments were drawn again"
     assert store_of(output)[0] == "Trusted"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dithead import generate
-from dithead.inference.output_watermark import OFF
 from dithead.media.planes import planes_of
 from dithead.media.video import read_frames
+from dithead.provenance.switched_off import NO_WATERMARK
 from dithead.provenance.watermark import Watermarker
 
 
@@ -31,8 +31,8 @@ def test_the_mark_is_on_by_default_and_changes_drawn_mouths_a_little(make, pictu
         change = new.astype(int) - old
         assert 0 < np.abs(change).max() <= 12
         assert not change[: len(source) // 2].any()  # eyes and forehead
-    assert marked.notes.count(OFF) == 0
-    assert plain.notes.count(OFF) == 1
+    assert marked.notes.count(NO_WATERMARK) == 0
+    assert plain.notes.count(NO_WATERMARK) == 1
 
 
 def test_the_mark_does_not_depend_on_the_batch(make):

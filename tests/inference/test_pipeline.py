@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-import dithead.inference.pipeline as pipeline
 from dithead.errors import ConfigError, FaceError, OutputError
+from dithead.inference import output_segments
 from dithead.inference.pipeline import generate
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
@@ -133,7 +133,7 @@ def test_previous_mode_feeds_each_frame_to_the_next(made):
 def test_an_interrupted_job_goes_on_and_ends_the_same(
     footage, pictures, speech, talker, tmp_path, monkeypatch, reference
 ):
-    monkeypatch.setattr(pipeline, "SEGMENT", 4)
+    monkeypatch.setattr(output_segments, "SEGMENT", 4)
     source, output = footage(pictures), tmp_path / "out.mp4"
     options = {"model": talker, "reference": reference, "batch": 2, "fit": "silence", "credentials": False}
     generate(source, speech, tmp_path / "whole.mp4", **options)
@@ -158,24 +158,24 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
 
 
 def test_a_full_disk_stops_clean_and_says_so(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "SEGMENT", 4)
-    write = pipeline.write_segment
+    monkeypatch.setattr(output_segments, "SEGMENT", 4)
+    write = output_segments.write_segment
 
     def full(path, frames, encoding):
         if path.name.startswith("000001"):
             raise OSError(28, "No space left on device")
         write(path, frames, encoding)
 
-    monkeypatch.setattr(pipeline, "write_segment", full)
+    monkeypatch.setattr(output_segments, "write_segment", full)
     with pytest.raises(OutputError, match=r"out\.mp4: the disk is full; free some space and run the same command"):
         made()
     assert not (tmp_path / "out.mp4").exists()
-    monkeypatch.setattr(pipeline, "write_segment", write)
+    monkeypatch.setattr(output_segments, "write_segment", write)
     assert made()[2].frames == 12
 
 
 def test_another_job_does_not_resume_this_one(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "SEGMENT", 4)
+    monkeypatch.setattr(output_segments, "SEGMENT", 4)
 
     def stop(what, done, total):
         if what == "drawing mouths" and done > 6:
@@ -190,7 +190,7 @@ def test_another_job_does_not_resume_this_one(made, tmp_path, monkeypatch):
 
 
 def test_another_model_does_not_resume_what_this_one_drew(footage, pictures, speech, talker, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "SEGMENT", 4)
+    monkeypatch.setattr(output_segments, "SEGMENT", 4)
     source, output = footage(pictures), tmp_path / "out.mp4"
     other = copy.deepcopy(talker)
     other.dit.load_state_dict({name: value * 0.9 for name, value in talker.dit.state_dict().items()})

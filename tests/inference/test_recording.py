@@ -10,7 +10,9 @@ from dithead.inference.recording import LiveRecording
 from dithead.inference.streaming import LiveHead
 from dithead.media.audio import read_audio
 from dithead.media.video import read_frames
+from dithead.provenance.switched_off import SWITCHED_OFF
 from dithead.provenance.verify import verify
+from dithead.provenance.watermark import JOBS, Watermarker
 
 
 @pytest.fixture
@@ -30,11 +32,29 @@ def test_a_recording_holds_the_frames_that_were_shown_and_their_speech(head, spe
     assert result.verdict == "intact"
     (step,) = result.credentials.steps
     assert step.redrawn[0].start == 0
+    assert step.actions[-1] == "c2pa.watermarked.unbound"
+    assert (recording.watermark, recording.notes) == ("public", [])
     assert step.redrawn[-1].end == pytest.approx(len(shown) / 25)
     written = list(read_frames(tmp_path / "live.mp4"))
     assert len(written) == len(shown) == 15
     assert np.abs(written[-1].pixels.astype(int) - shown[-1].pixels).mean() < 2
     assert abs(len(read_audio(tmp_path / "live.mp4")) / 16000 - 0.6) < 0.05
+
+
+def test_a_recording_without_marks_says_so(footage, pictures, talker, speech, tmp_path):
+    options = {"credentials": False, "watermark": False}
+    head = LiveHead(footage(pictures[:2]), model=talker, device="cpu", **options)
+    recording = LiveRecording(head, tmp_path / "live.mp4")
+    next(iter(recording.frames(chunks(speech))))
+    assert (recording.credentials.place, recording.watermark) == ("off", "off")
+    assert recording.notes == list(SWITCHED_OFF)
+
+
+def test_the_mark_of_a_recording_says_that_it_was_live(head, speech, tmp_path, monkeypatch):
+    jobs = set()
+    monkeypatch.setattr(Watermarker, "apply", lambda self, *_: jobs.add(self.payload.job))
+    list(LiveRecording(head, tmp_path / "live.mp4").frames(chunks(speech)[:2]))
+    assert jobs == {JOBS.index("live")}
 
 
 def test_a_recording_that_is_stopped_holds_what_was_shown(head, speech, tmp_path):

@@ -77,3 +77,13 @@ def test_landmarks_and_cuts_are_those_of_whole_pictures():
             assert whole is not None
             assert np.abs(partial - whole).max() < 0.05
     assert cuts[0].shot == 1
+
+
+@pytest.mark.parametrize("side", [2, 3, 5])
+def test_means_of_squares_are_those_of_the_converted_pixels(frame, side):
+    box = (10, 20, 10 + 8 * side, 20 + 9 * side + 1)
+    means = frame.quick_partial.averaged(*box, side)
+    pixels = frame.pixels[box[0] : box[0] + 8 * side, box[1] : box[1] + 9 * side].astype(float)
+    expected = pixels.reshape(8, side, 9, side, 3).mean(axis=(1, 3))
+    assert means.shape == (8, 9, 3)
+    assert np.abs(means - expected).mean() < 2

@@ -97,7 +97,7 @@ def test_a_key_of_another_certificate_is_refused_in_one_line(configuration):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('certificat = "a.pem"', "certificat: Extra inputs are not permitted"),
+        ('certificat = "a.pem"', "certificat: is no setting"),
         ('certificate = "a.pem"', "give certificate and key together"),
         ("require_consent = 3", "require_consent: Input should be a valid boolean"),
         ("not toml", "cannot be read"),

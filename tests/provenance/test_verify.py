@@ -17,6 +17,7 @@ from dithead.cli import app
 from dithead.errors import MediaError
 from dithead.provenance.keys import rotate
 from dithead.provenance.manifest import Claim, Source
+from dithead.provenance.media_types import sidecar_of
 from dithead.provenance.sign import Signer
 from dithead.provenance.verify import exit_code, verify, verify_all
 from dithead.provenance.verify_text import sentences
@@ -178,6 +179,27 @@ def test_a_source_with_damaged_credentials_is_named_without_them(video, claim):
     signer.sign(second, replace(claim, sources=(Source(first, "parentOf"),)))
     assert verify(second, watermark=False).verdict == "intact"
     assert verify(first, watermark=False).verdict == "altered"
+
+
+def test_credentials_that_hide_what_the_watermark_shows_are_told(video):
+    from dataclasses import replace
+
+    from dithead.provenance.watermark_finding import WatermarkFinding
+
+    file = video("a.mp4")
+    Signer().sign(file, Claim("algorithmicMedia", "a new film"))
+    plain = verify(file, watermark=False)
+    result = replace(plain, watermark=WatermarkFinding(True, "found", 1e-30, 0.9, "public"))
+    assert (plain.is_contradicted, result.is_contradicted, result.is_synthetic) == (False, True, True)
+    assert "the credentials do not mention what the watermark shows" in "\n".join(sentences(result))
+
+
+def test_huge_credentials_beside_a_file_are_not_read(video):
+    file = video("a.mkv")
+    with sidecar_of(file).open("wb") as sidecar:
+        sidecar.truncate(65 << 20)
+    with pytest.raises(MediaError, match="larger than 64 MiB"):
+        verify(file, watermark=False)
 
 
 def test_the_worst_of_several_files_decides_the_exit_code():

@@ -1,5 +1,6 @@
 """The watermark is found in a marked presenter after encoding, with its payload, and nowhere else."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -14,13 +15,16 @@ from dithead.media.planes import Planes, planes_of
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
 from dithead.provenance.detect_watermark import WatermarkResult, collect_evidence, detect_in, silent
+from dithead.provenance.settings import FOLDER_VARIABLE
+from dithead.provenance.verify import exit_code, verify
+from dithead.provenance.verify_text import sentences
 from dithead.provenance.watermark import Payload, Watermarker
 from dithead.provenance.watermark_evidence import FaceEvidence
 from dithead.provenance.watermark_pattern import band, set_weights
 
 PRESENTER = Path(__file__).parents[2] / "examples" / "presenters" / "mia.mp4"
 PAYLOAD = Payload(model=1234, job=1)
-KEY = b"a test's key"
+KEY = b"the secret key of a test"
 
 
 def marked_and_encoded(path: Path, crf: float) -> list[FaceEvidence]:
@@ -38,12 +42,17 @@ def marked_and_encoded(path: Path, crf: float) -> list[FaceEvidence]:
 
 
 @pytest.fixture(scope="module")
-def marked(tmp_path_factory: pytest.TempPathFactory) -> list[FaceEvidence]:
-    return marked_and_encoded(tmp_path_factory.mktemp("marked") / "marked.mp4", crf=18)
+def marked_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("marked") / "marked.mp4"
+
+
+@pytest.fixture(scope="module")
+def marked(marked_file: Path) -> list[FaceEvidence]:
+    return marked_and_encoded(marked_file, crf=18)
 
 
 def test_an_encoded_mark_is_found_with_its_payload(marked: list[FaceEvidence]) -> None:
-    found = detect_in(marked, KEY)
+    found = detect_in(marked, [KEY])
     assert found.present
     assert found.payload == PAYLOAD
     assert found.promised
@@ -52,12 +61,39 @@ def test_an_encoded_mark_is_found_with_its_payload(marked: list[FaceEvidence]) -
     assert stop >= 4
 
 
+def test_of_several_keys_the_right_one_is_named_and_the_bound_allows_for_all(marked: list[FaceEvidence]) -> None:
+    alone, among = detect_in(marked, [KEY]), detect_in(marked, [b"another key", KEY, b"a third key"])
+    assert (among.present, among.key, among.payload) == (True, KEY, PAYLOAD)
+    assert among.p_value == pytest.approx(3 * alone.p_value)
+
+
+def test_verify_tells_a_mark_whose_credentials_are_gone(
+    marked: list[FaceEvidence], marked_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark was made with an installation's own key, which trust.toml names."""
+    (tmp_path / "own.key").write_bytes(KEY)
+    (tmp_path / "trust.toml").write_text('watermark_keys = ["own.key"]\n')
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    result = verify(marked_file)
+    assert (result.verdict, result.is_synthetic, exit_code([result.verdict])) == ("altered", True, 3)
+    assert result.watermark is not None
+    assert (result.watermark.key, result.watermark.job, result.watermark.model) == ("own", "portrait", "number 1234")
+    ((x, y),) = [face.place for face in result.watermark.faces]
+    assert 200 < x < 312  # the face is in the middle of the 512 columns
+    assert 150 < y < 400
+    told = "\n".join(sentences(result))
+    assert "its Content Credentials are gone" in told
+    assert "dithead redrew a mouth in it" in told
+    assert "this installation's own key; by chance in fewer than one file in 10^" in told
+    assert len(json.loads(json.dumps(result.record()))["watermark"]["faces"]) == 1
+
+
 def test_another_key_finds_nothing(marked: list[FaceEvidence]) -> None:
-    assert_nothing(detect_in(marked, b"another key"))
+    assert_nothing(detect_in(marked, [b"another key"]))
 
 
 def test_nothing_is_found_in_an_unmarked_video() -> None:
-    assert_nothing(detect_in(collect_evidence(PRESENTER, silent), KEY))
+    assert_nothing(detect_in(collect_evidence(PRESENTER, silent), [KEY]))
 
 
 def assert_nothing(found: WatermarkResult) -> None:

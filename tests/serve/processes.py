@@ -23,14 +23,14 @@ SEGMENT = 8
 """Frames of a segment in the workers started here, so that short videos have several."""
 _WORKER = """
 import sys
-import dithead.inference.pipeline as pipeline
-pipeline.SEGMENT = {segment}
-write = pipeline.write_segment
+import dithead.inference.output_segments as output_segments
+output_segments.SEGMENT = {segment}
+write = output_segments.write_segment
 def logged(path, *rest, **more):
     write(path, *rest, **more)
     with open({log!r}, "a") as file:
         file.write(f"{{path.parent.parent.name}} {{path.name}}\\n")
-pipeline.write_segment = logged
+output_segments.write_segment = logged
 from dithead.cli import main
 main()
 """

@@ -201,7 +201,7 @@ def test_a_fault_of_ours_fails_the_job_and_not_the_worker(server, files, monkeyp
 def test_a_stopped_worker_leaves_the_job_to_the_next_which_ends_with_the_same_bytes(
     server, files, talker, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("dithead.inference.pipeline.SEGMENT", 4)
+    monkeypatch.setattr("dithead.inference.output_segments.SEGMENT", 4)
     job = server.add(files)
     original = job_run.ProgressFile.report
 

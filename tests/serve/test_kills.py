@@ -49,7 +49,7 @@ def expected(files, speech, model, tmp_path_factory) -> dict[int, bytes]:
     folder = tmp_path_factory.mktemp("expected")
     made = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dithead.inference.pipeline.SEGMENT", SEGMENT)
+        patch.setattr("dithead.inference.output_segments.SEGMENT", SEGMENT)
         for seed in range(3):
             generate(files["mia.mp4"], speech, folder / f"{seed}.mp4", model=str(model), seed=seed, crf=20)
             made[seed] = packets(folder / f"{seed}.mp4")

@@ -64,5 +64,5 @@ def test_a_folder_given_by_hand_wins(without_head: None, tmp_path: Path) -> None
     folder = str(tmp_path)
     for option, variable in ((["--head-model", folder], {}), ([], {"DITHEAD_HEAD_MODEL": folder})):
         result = CliRunner().invoke(app, [*given, *option], env=variable)
-        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert (result.exit_code, result.stderr.splitlines()[1:]) == (2, [])
         assert f"{tmp_path}: no head model here" in result.stderr

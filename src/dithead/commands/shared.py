@@ -27,7 +27,7 @@ Model = Annotated[
         metavar="NAME|FOLDER",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and the result only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors, marks that are off, and the result only.")]
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="Print progress, notes and errors as JSON objects on stderr, one a line.")
 ]
@@ -158,6 +158,14 @@ def say(line: str) -> None:
     if style.get() == "json":
         print_event("note", text=line)
     elif style.get() != "quiet":
+        typer.echo(f"dithead: {line}", err=True)
+
+
+def insist(line: str) -> None:
+    """Print a note on stderr that ``--quiet`` does not leave out."""
+    if style.get() == "json":
+        print_event("note", text=line)
+    else:
         typer.echo(f"dithead: {line}", err=True)
 
 

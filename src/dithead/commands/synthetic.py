@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, given, out, out_fields, reports, takes_options
+from dithead.commands.shared import Json, given, insist, out, out_fields, reports, takes_options
 from dithead.errors import ConfigError
 from dithead.progress import terminal_progress
 from dithead.synth.corpus.options import SynthOptions
@@ -46,8 +46,9 @@ def synth(
         more["skin_from"] = Dataset(skin_from).clips()
     options |= {name: tuple(value) for name, value in options.items() if isinstance(value, list)}
     with terminal_progress() as progress:
-        progress("clips", 0, count)
         result = synth_corpus(count, output, SynthOptions(**options), progress=partial(progress, "clips"), **more)
+    if not result.credentials:
+        insist("note: the new clips carry no Content Credentials (--no-credentials)")
     if as_json:
         out_fields(result)
     else:
@@ -82,6 +83,5 @@ def voices(
     from dithead.synth.corpus.voices import voice_corpus
 
     with terminal_progress() as progress:
-        progress("clips", 0, count)
         made = voice_corpus(count, output, progress=partial(progress, "clips"), **given(seconds=seconds, **options))
     out(f"{output}  {len(made)} clips")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, given, numbered, out, reports, say, takes_options
+from dithead.commands.shared import Json, complain, given, insist, numbered, out, reports, say, takes_options
 from dithead.errors import ConfigError, DitheadError
 from dithead.options import BatchOptions, GenerateOptions, describe_columns
 from dithead.progress import terminal_progress
+from dithead.provenance.switched_off import SWITCHED_OFF
+
+if TYPE_CHECKING:
+    from dithead.inference.result import GenerateResult
 
 Video = Annotated[
     Path | None,
@@ -96,19 +100,22 @@ def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[s
     for span in result.passed_through:
         say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
     for note in result.notes:
-        say(note if note.startswith("warning") else f"note: {note}")
+        tell = insist if note in SWITCHED_OFF else say
+        tell(note if note.startswith("warning") else f"note: {note}")
 
 
 def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
     """Print a line for every row as it ends, and one error in the end if any of them failed."""
     from dithead.inference.batch import generate_batch, read_jobs, record_path
 
-    rows, failed, skipped = read_jobs(path), [], 0
+    rows, failed, skipped, told = read_jobs(path), [], 0, set[str]()
     say(f"{path}: {len(rows)} rows")
     with terminal_progress() as progress:
         for outcome in generate_batch(rows, progress=progress, record=record_path(path), **options):
             if as_json:
                 out(outcome.to_json())
+            for note in _newly_off(outcome.result, told):
+                insist(f"note: row {outcome.row}, and perhaps others: {note}")
             if outcome.earlier is not None:
                 skipped += 1
             elif outcome.result is None:
@@ -124,6 +131,13 @@ def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
         one = len(failed) == 1
         which = f"row {failed[0]}" if one else f"rows {', '.join(map(str, failed))}"
         raise DitheadError(f"{path}: {len(failed)} of {len(rows)} jobs failed ({which}); the others are done")
+
+
+def _newly_off(result: GenerateResult | None, told: set[str]) -> list[str]:
+    """The marks that a row has without and no row before it; ``told`` remembers them."""
+    new = [note for note in (result.notes if result else ()) if note in SWITCHED_OFF and note not in told]
+    told.update(new)
+    return new
 
 
 def _speakers(entries: list[str] | None, file: Path | None) -> dict[int, Path]:

@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, out
+from dithead.commands.shared import Json, complain, out, reports
 from dithead.errors import ConfigError
+from dithead.progress import terminal_progress
 
 keys = typer.Typer(help="The key that signs outputs: show, rotate, export.", no_args_is_help=True)
 deny = typer.Typer(help="The faces that may not be redrawn: add, list, remove.", no_args_is_help=True)
 
 
+@reports
 def verify(
     files: Annotated[list[Path], typer.Argument(help="Videos, pictures, sounds, or folders of them.", metavar="FILE…")],
     quick: Annotated[
@@ -31,14 +33,15 @@ def verify(
     from dithead.provenance.verify_text import sentences
 
     verdicts = []
-    for result in verify_all(files, watermark=not quick):
-        verdicts.append(result.verdict)
-        if as_json:
-            out(json.dumps(result.record(), ensure_ascii=False))
-        elif result.verdict == "unreadable":
-            complain(result.error)
-        else:
-            out("\n".join(sentences(result)))
+    with terminal_progress() as progress:
+        for result in verify_all(files, watermark=not quick, progress=progress):
+            verdicts.append(result.verdict)
+            if as_json:
+                out(json.dumps(result.record(), ensure_ascii=False))
+            elif result.verdict == "unreadable":
+                complain(result.error)
+            else:
+                out("\n".join(sentences(result)))
     raise typer.Exit(exit_code(verdicts))
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from dithead.critics.sync_expert import FPS, MEL_PER_FRAME, Offset, SyncConfig, SyncExpert, find_offset
 from dithead.errors import ConfigError, ModelError
 from dithead.face.mesh_indices import OUTER_LIPS
+from dithead.limits import parse_json, require_settings
 from dithead.models.audio.mel import FLOOR, log_mel, normalise_level
 from dithead.types import Wave
 
@@ -184,7 +185,9 @@ def load_sync_expert(path: Path | str) -> SyncExpert:
     """
     try:
         with safe_open(str(path), "pt") as stored:
-            config = SyncConfig(**json.loads((stored.metadata() or {})["config"]))
+            settings = parse_json((stored.metadata() or {})["config"])
+            require_settings(str(path), settings, ModelError)
+            config = SyncConfig(**settings)
             weights = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118 - no mapping
         expert = SyncExpert(config)
         expert.load_state_dict(weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from dithead.evaluate.metric_catalogue import METRICS, NOT_COMPARED, best_value
 from dithead.evaluate.report import SCHEMA
 from dithead.evaluate.statistics import bootstrap
 from dithead.evaluate.tables import format_number, markdown_table
+from dithead.limits import read_json
 
 LEVEL = 0.05
 """p below which a difference counts as real (our choice); with five clips or fewer, p is never below it."""
@@ -67,10 +67,9 @@ def read_report(path: Path | str) -> dict[str, Any]:
     """Read a report by its folder or its report.json. Raises DataError when it is not one."""
     path = Path(path)
     file = path / "report.json" if path.is_dir() else path
-    try:
-        report: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not a report ({error}); give a folder that `evaluate` wrote") from None
+    if not file.is_file():
+        raise DataError(f"{file}: there is no report; give a folder that `evaluate` wrote")
+    report: dict[str, Any] = read_json(file, str(file), DataError)
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise DataError(f"{file}: not a report of schema {SCHEMA}; make it again with this version")
     return report

@@ -22,6 +22,7 @@ import numpy as np
 from dithead.errors import DataError, OutputError
 from dithead.evaluate.evaluation_clips import list_videos
 from dithead.evaluate.report import write_json
+from dithead.limits import read_json
 
 QUESTION = "In which video do the lips fit the speech better?"
 BROWSER_SUFFIXES = frozenset({".m4v", ".mov", ".mp4", ".ogv", ".webm"})  # containers that browsers play
@@ -153,8 +154,5 @@ def _page(study: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error})") from None
+    content: dict[str, Any] = read_json(path, str(path), DataError)
     return content

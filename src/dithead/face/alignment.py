@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dithead.errors import FaceError
 from dithead.face.mesh_indices import ALIGNMENT_POINTS
-from dithead.types import RGB, FloatArray, Landmarks, RGBLike, Similarity
+from dithead.types import RGB, FloatArray, Landmarks, RGBLike, RGBWithMeans, Similarity
 
 CANONICAL: NDArray[np.float64] = np.array(
     [
@@ -42,6 +42,7 @@ EYE_LINE = 0.26
 """Height of the line of the eyes in the crop, as a fraction of S. Our choice."""
 _CHUNK = 4096  # frames that are smoothed at once, so that memory stays constant
 _BLUR_BELOW = 0.75  # crop pixels per frame pixel below which plain resampling skips pixels of the frame
+_SQUARE = 0.013  # variance that is missing of a square's 1/12, as cubics sharpen the averages (found by trying)
 _BLUR = 0.45  # sigma, in frame pixels at scale 1, of the blur that prevents aliasing
 
 
@@ -96,7 +97,8 @@ def warp_crop(frame: RGBLike, transform: Similarity, size: int) -> RGB:
     """Cut the aligned crop out of a frame.
 
     Where it is reduced, the frame is blurred first, just enough to prevent aliasing; where it is enlarged, it is
-    interpolated by cubics. Outside the picture its border is repeated.
+    interpolated by cubics. Outside the picture its border is repeated. A large face is first averaged over squares of
+    pixels, and blurred by what is then missing of the same blur: that takes a third of the time.
 
     Args:
         frame: (H, W, 3).
@@ -107,13 +109,17 @@ def warp_crop(frame: RGBLike, transform: Similarity, size: int) -> RGB:
         (size, size, 3).
     """
     scale = transform_scale(transform)
-    window, window_transform = _source_window(frame, transform, size)
+    (top, left, bottom, right), moved = _source_window(frame, transform, size)
+    sigma, side = _BLUR / scale, round(1 / scale)
+    if side >= 2 and min(bottom - top, right - left) >= side:
+        window, moved = _averaged(frame, (top, left, bottom, right), side), from_resized(moved, 1 / side)
+        sigma = float(np.sqrt(sigma**2 - _SQUARE * side**2)) / side
+    else:
+        window = frame[top:bottom, left:right]
     if scale < _BLUR_BELOW:
-        blurred = cv2.GaussianBlur(window, (0, 0), _BLUR / scale, borderType=cv2.BORDER_REPLICATE)
+        blurred = cv2.GaussianBlur(window, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         window = np.asarray(blurred, np.uint8)
-    crop = cv2.warpAffine(
-        window, window_transform, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    crop = cv2.warpAffine(window, moved, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 
@@ -129,6 +135,13 @@ def invert(transform: Similarity) -> Similarity:
     linear = np.stack([d, -b, -c, a], axis=-1).reshape(*transform.shape[:-1], 2)
     linear /= (a * d - b * c)[..., None, None]
     return np.concatenate([linear, -linear @ transform[..., 2:]], axis=-1)
+
+
+def from_resized(transform: Similarity, factor: float) -> Similarity:
+    """Return the transform (2, 3) for a picture that was resized by ``factor``, given that for the picture itself."""
+    linear = transform[:, :2]
+    shift = transform[:, 2:] + linear @ np.full((2, 1), 0.5 / factor - 0.5)  # pixels' centres lie at .5
+    return np.concatenate([linear / factor, shift], axis=1)
 
 
 def transform_scale(transform: Similarity) -> float:
@@ -165,16 +178,26 @@ def _smoothed(moves: NDArray[np.float64], sigma: float, reach: int) -> NDArray[n
     return invert(mean.reshape(-1, 2, 3))
 
 
-def _source_window(frame: RGBLike, transform: Similarity, size: int) -> tuple[RGB, Similarity]:
-    """Return the part of the frame that the crop shows, with a margin, and the transform from it.
+def _averaged(frame: RGBLike, box: tuple[int, int, int, int], side: int) -> RGB:
+    """Average the squares of ``side`` pixels of a box; what is left over at its lower right is left out."""
+    if isinstance(frame, RGBWithMeans):
+        return frame.averaged(*box, side)
+    top, left, bottom, right = box
+    height, width = (bottom - top) // side, (right - left) // side
+    whole = frame[top : top + height * side, left : left + width * side]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
-    A small part keeps the blur cheap on large frames.
+
+def _source_window(frame: RGBLike, transform: Similarity, size: int) -> tuple[tuple[int, int, int, int], Similarity]:
+    """Return the box (top, left, bottom, right) that the crop shows, with a margin, and the transform from it.
+
+    A small part keeps the blur cheap on large frames. It begins at even pixels, as samples of colour do.
     """
     corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(transform))
     margin = 4 + 3 / transform_scale(transform)
     height, width = frame.shape[:2]
-    x0, y0 = (np.clip(np.floor(corners.min(axis=0) - margin), 0, (width - 1, height - 1))).astype(int)
+    x0, y0 = (np.clip(np.floor(corners.min(axis=0) - margin), 0, (width - 1, height - 1))).astype(int) // 2 * 2
     x1, y1 = (np.clip(np.ceil(corners.max(axis=0) + margin), (x0 + 1, y0 + 1), (width, height))).astype(int)
     shifted = transform.copy()
     shifted[:, 2] += transform[:, :2] @ (x0, y0)
-    return frame[y0:y1, x0:x1], shifted
+    return (int(y0), int(x0), int(y1), int(x1)), shifted

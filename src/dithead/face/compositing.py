@@ -12,15 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import invert, transform_points, transform_scale
-from dithead.types import RGB, Mask, Similarity
+from dithead.face.alignment import from_resized, invert, transform_points, transform_scale
+from dithead.types import RGB, Mask, RGBLike, Similarity
 
 BAND = 0.06
 """Width of the band inside the mask in which colours are compared, as a fraction of S. Our choice."""
 _MAX_TINT = 24  # 8-bit levels: a larger difference is not a tint, but something else in the picture
 _MIN_PIXELS = 50  # for a median
 _TINT_KEPT = 1.5  # levels that stay: a tint varies by that much between frames, and correcting it would flicker
-_BLUR_ABOVE, _BLUR = 1.35, 0.45  # reduction from which pictures are blurred first, and sigma at reduction 1
+_DOUBLED_FROM = 2.0  # enlargement from which cubic interpolation takes two steps
+BLURRED_ABOVE = 1.35
+"""Reduction from which pictures are blurred first."""
+_BLUR = 0.45  # sigma of that blur at reduction 1
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def weighted(picture: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArr
     return np.asarray(cv2.multiply(picture, cv2.merge([weight] * 3)), np.float32)
 
 
-def paste(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pasted | None:
+def paste(frame: RGBLike, crop: RGB, transform: Similarity, mask: Mask) -> Pasted | None:
     """Warp a crop and its mask into the frame; see ``paste_patch`` for the arguments."""
     box = _covered_box(mask, transform, frame.shape)
     if box is None:
@@ -102,10 +105,29 @@ def paste(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pasted | 
     back[:, 2] -= (left, top)
     size = (right - left, bottom - top)
     crop = prefiltered(crop, transform_scale(transform))
-    face = cv2.warpAffine(crop, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    face = warp_cubic(crop, back, size)
     weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     old = frame[top:bottom, left:right].astype(np.float32)
     return Pasted(np.asarray(face, np.uint8), old, np.asarray(weight, np.float32), top, left)
+
+
+def warp_cubic(picture: RGB, transform: Similarity, size: tuple[int, int]) -> RGB:
+    """Warp a picture by cubic interpolation; beyond its edge the edge is repeated.
+
+    A picture that is much enlarged is doubled by cubics first and then warped linearly: a third of the time for
+    differences of about half a level.
+
+    Args:
+        picture: (h, w, 3).
+        transform: (2, 3) from its pixels to those of the result.
+        size: Width and height of the result.
+    """
+    way = cv2.INTER_CUBIC
+    if transform_scale(transform) >= _DOUBLED_FROM:
+        picture = np.asarray(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+        transform, way = from_resized(transform, 2), cv2.INTER_LINEAR
+    warped = cv2.warpAffine(picture, transform, size, flags=way, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
 
 
 def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) -> RGB:
@@ -157,4 +179,4 @@ def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> t
 
 def prefiltered(picture: NDArray[Any], scale: float) -> NDArray[Any]:
     """Blur a picture (h, w, 3) just enough to prevent aliasing where ``scale`` of its pixels become one."""
-    return picture if scale <= _BLUR_ABOVE else cv2.GaussianBlur(picture, (0, 0), _BLUR * scale)
+    return picture if scale <= BLURRED_ABOVE else cv2.GaussianBlur(picture, (0, 0), _BLUR * scale)

@@ -59,16 +59,16 @@ def _table(path: Path, text: str) -> list[dict[str, Any]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
     found = csv.DictReader(io.StringIO(text.lstrip("\r\n")), restkey="(cells beyond the header)", delimiter=delimiter)
-    found.fieldnames = [name.strip().lower().replace("-", "_") for name in found.fieldnames or ()]
-    if "video" not in found.fieldnames and text.strip():
-        columns = ", ".join(found.fieldnames)[:80]
-        raise ConfigError(
-            f"{printable(path)}: its first line must name the columns {', '.join(JOB_FILES)}, not {columns}"
-        )
     try:
+        found.fieldnames = [name.strip().lower().replace("-", "_") for name in found.fieldnames or ()]
         rows = [{k: v.strip() if isinstance(v, str) else v for k, v in row.items() if v} for row in found]
     except csv.Error as error:
         raise ConfigError(f"{printable(path)}: is no table ({error})") from None
+    if "video" not in found.fieldnames and text.strip():
+        columns = printable(", ".join(found.fieldnames)[:80])
+        raise ConfigError(
+            f"{printable(path)}: its first line must name the columns {', '.join(JOB_FILES)}, not {columns}"
+        )
     return [row for row in rows if any(row.values())]
 
 

@@ -18,16 +18,11 @@ from dithead.provenance.consent import read_consent
 from dithead.provenance.label_text import label_wording
 from dithead.provenance.manifest import Claim, RedrawnSpan, Source
 from dithead.provenance.sign import Credentials, Signer
+from dithead.provenance.switched_off import NO_CREDENTIALS
 from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
-
-OFF = (
-    "no Content Credentials were written (--no-credentials): to say that this video is AI-generated "
-    "is now up to whoever publishes it"
-)
-"""Note of a result whose credentials were switched off."""
 
 
 class OutputCredentials:
@@ -63,15 +58,22 @@ class OutputCredentials:
 
     def notes(self) -> list[str]:
         """Return the note that belongs into the result when credentials are switched off."""
-        return [] if self.signer is not None else [OFF]
+        return [] if self.signer is not None else [NO_CREDENTIALS]
 
-    def job_claim(self, model: dict[str, Any], redrawn: Sequence[RedrawnSpan], sources: Sequence[Source]) -> Claim:
+    def job_claim(
+        self,
+        model: dict[str, Any],
+        redrawn: Sequence[RedrawnSpan],
+        sources: Sequence[Source],
+        watermark: dict[str, Any] | None = None,
+    ) -> Claim:
         """Compose the claim of a finished job; without a source that was edited, it is a portrait.
 
         Args:
             model: See ``model_record``.
             redrawn: When and where mouths were redrawn.
             sources: See ``job_sources``.
+            watermark: What the mark in the redrawn mouths is, see ``OutputWatermark.record``; None: there is none.
         """
         portrait = all(source.relationship != "parentOf" for source in sources)
         details = {"job": "portrait" if portrait else "video", "model": model, "seed": self.options.seed}
@@ -84,6 +86,7 @@ class OutputCredentials:
             tuple(redrawn),
             details,
             self.consent,
+            watermark if redrawn else None,
         )
 
 

@@ -62,6 +62,16 @@ class LiveRecording:
         """Where the credentials of the finished file are."""
         return self._signing.credentials
 
+    @property
+    def watermark(self) -> str:
+        """Whose key made the mark in the redrawn mouths: public or own; off: there is none."""
+        return self.head.watermark.key_kind
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for each mark that was switched off."""
+        return [*self._signing.notes(), *self.head.watermark.notes()]
+
     def frames(self, chunks: Iterable[Wave], *, loudness: float | None = None) -> Iterator[LiveFrame]:
         """Draw frames while speech comes, see ``LiveHead.frames``, and keep both."""
         with TemporaryDirectory(prefix="dithead-live-") as name:
@@ -90,6 +100,7 @@ class LiveRecording:
             model_record(head.options.model, head.talker, model_key(head.talker)["weights"]),
             self._spans.spans(),
             [Source(head.clip.path, "parentOf"), Source(speech, "componentOf")],
+            head.watermark.record(head.talker.config.name, "live"),
         )
 
 

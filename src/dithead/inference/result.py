@@ -73,6 +73,7 @@ class GenerateResult:
     passed_through: list[FrameSpan] = field(default_factory=list)
     damaged: list[FrameSpan] = field(default_factory=list)  # frames that could not be read
     credentials: Credentials = field(default_factory=Credentials)  # where they are and who signed
+    watermark: str = "off"  # whose key made the mark in the redrawn mouths: public or own; off: there is none
     drawings: Drawings = field(default_factory=Drawings)
     notes: list[str] = field(default_factory=list)  # what of the input the output lacks, see ``notes``
 

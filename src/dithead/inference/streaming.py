@@ -29,7 +29,7 @@ from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.denied_faces import refuse_denied_faces
-from dithead.inference.output_watermark import make_watermarker
+from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import SpeechFeatures, feature_span, nearest_frames
@@ -89,6 +89,7 @@ class LiveHead:
         """
         self.options = make_options(SamplingOptions, "LiveHead", **options)
         self.consent = read_consent(self.options.consent)
+        self.watermark = OutputWatermark(self.options)
         self.clip = _source(Path(video), longest)
         info = self.clip.info
         self.talker = load_talker(self.options.model, self.options.device)
@@ -104,7 +105,7 @@ class LiveHead:
         self.drawing = self.talker.for_drawing(self.options.precision)
         """The model as it draws fastest."""
         refuse_denied_faces(self.analysis)
-        self._finish = Finish(marker=make_watermarker(self.options, self.talker, "live"))
+        self._finish = Finish(marker=self.watermark.marker(self.talker.config.name, "live"))
         self.label = label_of(self.options.label, info, self.analysis, self.talker.size)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
@@ -46,8 +47,8 @@ class ColourEncoding:
         """The range as FFmpeg's scaler names it."""
         return ColorRange.JPEG if self.full_range else ColorRange.MPEG
 
-    def rgb_of(self, samples: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return R'G'B' (..., 3), 0 to 255, of Y, Cb and Cr samples (..., 3) of 8 bits."""
+    def rgb_of(self, samples: NDArray[Any]) -> NDArray[np.float32]:
+        """Return R'G'B' (..., 3), 0 to 255, of Y, Cb and Cr samples (..., 3) in steps of 8 bits."""
         zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
         return np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
 

@@ -27,7 +27,7 @@ _READING = {
 }
 
 
-def printable(path: Path) -> str:
+def printable(path: Path | str) -> str:
     """Return the path as one printable line, so that a name with a line break does not break an error message."""
     text = str(path)
     return text if text.isprintable() else repr(text)

@@ -15,26 +15,35 @@ from dithead.types import RGB
 _FORMATS = ("yuv420p", "yuv422p", "yuv444p")
 _ALIGNED = 32  # pixels: parts begin and end at multiples, so that conversion rounds as in the whole picture
 _MARGIN = 16  # pixels around a part that exact conversion needs, because it interpolates colours
-_ROWS = 270  # rows from which thumbnails are made; further ones are passed over
+_ROWS, _COLUMNS = 270, 480  # rows and columns from which thumbnails are made; further ones are passed over
 
 
 class PartialRGB:
     """The picture of one decoded frame, which is sliced like an array (H, W, 3) of RGB."""
 
-    def __init__(self, native: Any, encoding: ColourEncoding, rotation: int = 0, *, exact: bool = False) -> None:
+    def __init__(self, planes: Planes, *, exact: bool = True) -> None:
         """Prepare a frame; nothing is converted yet.
+
+        Args:
+            planes: Its samples.
+            exact: Round exactly; otherwise see ``VideoFrame.quick_pixels``.
+        """
+        self._planes, self._exact = planes, exact
+        self.shape = (*planes.arrays[0].shape, 3)
+        self._parts: list[tuple[int, int, int, int, RGB]] = []  # top, left, bottom, right, pixels
+
+    @classmethod
+    def of_frame(cls, native: Any, encoding: ColourEncoding, rotation: int = 0, *, exact: bool = False) -> PartialRGB:
+        """Prepare a decoded frame.
 
         Args:
             native: ``av.VideoFrame`` that ``supports`` allows.
             encoding: How its samples code colours.
             rotation: Degrees counter-clockwise by which it is turned.
-            exact: Round exactly; otherwise see ``VideoFrame.quick_pixels``.
+            exact: Round exactly.
         """
         arrays = [np.rot90(plane, rotation // 90) for plane in views_of(native)]
-        self._planes = Planes(arrays, native.format.name.replace("yuvj", "yuv"), encoding)
-        self._exact = exact
-        self.shape = (*arrays[0].shape, 3)
-        self._parts: list[tuple[int, int, int, int, RGB]] = []  # top, left, bottom, right, pixels
+        return cls(Planes(arrays, native.format.name.replace("yuvj", "yuv"), encoding), exact=exact)
 
     @staticmethod
     def supports(native: Any, rotation: int) -> bool:
@@ -55,7 +64,7 @@ class PartialRGB:
         return pixels[top - y0 : bottom - y0, left - x0 : right - x0]
 
     def thumbnail(self, width: int, height: int, box: tuple[int, int, int, int] | None = None) -> NDArray[np.float32]:
-        """Reduce the picture by averaging; of a high one only some rows count.
+        """Reduce the picture by averaging; of a large one only some rows and columns count.
 
         Args:
             width: Of the result.
@@ -67,13 +76,40 @@ class PartialRGB:
         """
         top, left, bottom, right = box or (0, 0, *self.shape[:2])
         step, (down, across) = max(1, (bottom - top) // _ROWS), self._planes.subsampling
+        skip = max(1, (right - left) // _COLUMNS)
         luma, *chroma = self._planes.arrays
-        parts = [luma[top:bottom:step, left:right]]
+        parts = [luma[top:bottom:step, left:right:skip]]
         parts += [
-            plane[top // down : -(-bottom // down) : step, left // across : -(-right // across)] for plane in chroma
+            plane[top // down : -(-bottom // down) : step, left // across : -(-right // across) : skip]
+            for plane in chroma
         ]
         small = [cv2.resize(np.ascontiguousarray(p), (width, height), interpolation=cv2.INTER_AREA) for p in parts]
         return self._planes.encoding.rgb_of(np.stack(small, axis=-1))
+
+    def averaged(self, top: int, left: int, bottom: int, right: int, side: int) -> RGB:
+        """Average the squares of ``side`` pixels that fit into a box.
+
+        Args:
+            top: First row of the box, even.
+            left: First column of the box, even.
+            bottom: Row below the box.
+            right: Column beside the box.
+            side: Pixels on a side of a square, at least 2.
+
+        Returns:
+            (height, width, 3), from the box's upper left corner on.
+        """
+        down, across = self._planes.subsampling
+        height, width = (bottom - top) // side, (right - left) // side
+        rows, columns = slice(top, top + height * side), slice(left, left + width * side)
+        luma, *chroma = self._planes.arrays
+        parts = [luma[rows, columns]]
+        parts += [
+            plane[top // down : -(-rows.stop // down), left // across : -(-columns.stop // across)] for plane in chroma
+        ]
+        small = [cv2.resize(np.ascontiguousarray(p), (width, height), interpolation=cv2.INTER_AREA) for p in parts]
+        samples = np.stack(small, axis=-1) / np.float32(2 ** (self._planes.depth - 8))
+        return np.rint(self._planes.encoding.rgb_of(samples)).astype(np.uint8)
 
     def _converted(self, top: int, left: int, bottom: int, right: int) -> tuple[int, int, int, int, RGB]:
         height, width = self.shape[:2]

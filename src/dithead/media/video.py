@@ -65,7 +65,7 @@ class VideoFrame:
     def quick_partial(self) -> RGBLike:
         """The same as ``quick_pixels``, but converted only where it is sliced, wherever the format allows that."""
         if PartialRGB.supports(self.native, self.rotation):
-            return PartialRGB(self.native, self.encoding, self.rotation)
+            return PartialRGB.of_frame(self.native, self.encoding, self.rotation)
         return self.quick_pixels
 
     @cached_property
@@ -75,7 +75,7 @@ class VideoFrame:
         Colours are interpolated as ``Planes.rgb`` does it, which does not know where exactly the chroma samples lie.
         """
         if PartialRGB.supports(self.native, self.rotation):
-            return PartialRGB(self.native, self.encoding, self.rotation, exact=True)
+            return PartialRGB.of_frame(self.native, self.encoding, self.rotation, exact=True)
         return self.pixels
 
     def _turned(self, rgb: RGB) -> RGB:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, DataError
+from dithead.limits import require_unpacked
 from dithead.prepare.settings import PrepareConfig
 from dithead.prepare.shards import SHARD_LIST, RemoteFolder, ShardStore
 from dithead.types import Wave
@@ -81,6 +82,7 @@ class Clip:
     def track(self) -> Track:
         """Read landmarks, transforms, validity and mask polygon."""
         path = self.folder / "track.npz"
+        require_unpacked(path, str(path), DataError)
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return Track(*(stored[k] for k in ("landmarks", "transforms", "valid", "polygon")))

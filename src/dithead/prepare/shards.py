@@ -12,7 +12,6 @@ unpacked on this machine's disk; ``shard_writer`` makes them.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tarfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dithead.errors import DataError, MissingExtraError
+from dithead.limits import MAX_LISTING, parse_json
 
 SHARD_LIST = "shards.json"
 """File that lists the shards; a dataset that has it is packed, and complete."""
@@ -60,8 +60,16 @@ class RemoteFolder:
         return f"{self._root.rstrip('/')}/{name}"
 
     def read_text(self, name: str) -> str:
-        """Return a file's text; FileNotFoundError or another OSError when it cannot be read."""
-        return bytes(self._files.cat_file(self.path(name))).decode("utf-8")
+        """Return a file's text.
+
+        Raises:
+            OSError: It cannot be read, or is longer than ``MAX_LISTING``; FileNotFoundError where there is none.
+        """
+        with self._files.open(self.path(name), "rb") as file:
+            content = bytes(file.read(MAX_LISTING + 1))
+        if len(content) > MAX_LISTING:
+            raise OSError(f"is larger than {MAX_LISTING >> 30} GiB")
+        return content.decode("utf-8")
 
     def exists(self, name: str) -> bool:
         """Return whether there is such a file."""
@@ -94,7 +102,7 @@ class ShardStore:
 
     def __init__(self, remote: RemoteFolder) -> None:
         self.remote = remote
-        self._listed: dict[str, Any] = json.loads(remote.read_text(SHARD_LIST))
+        self._listed: dict[str, Any] = parse_json(remote.read_text(SHARD_LIST))
         base = Path(os.environ.get(CACHE_VARIABLE, Path(tempfile.gettempdir()) / "dithead-shards"))
         key = hashlib.sha256(f"{remote.url} {sorted(self._listed.items())}".encode()).hexdigest()[:12]
         self.folder = base / key / remote.url.rsplit("/", 1)[-1]
@@ -126,7 +134,7 @@ class ShardStore:
             try:
                 self.remote.fetch(shard, tar)
                 self._check_hash(shard, tar)
-                with tarfile.open(tar) as packed:
+                with tarfile.open(tar, "r:") as packed:  # never compressed, so that it unpacks to its own size
                     _extract(packed, folder)
             except (OSError, tarfile.TarError, DataError) as error:
                 self._broken[shard] = f"{self.remote.url}/{shard}: {error}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from dithead.errors import ConfigError
+from dithead.limits import MAX_CREDENTIALS
 from dithead.provenance.keys import trusted_certificates
 
 
@@ -36,6 +38,15 @@ def offline_context() -> Any:
     if anchors := trusted_certificates():
         settings["trust"] = {"user_anchors": anchors.decode()}
     return credentials_library().Context.from_dict(settings)
+
+
+def read_store(sidecar: Path) -> bytes:
+    """Read the credentials that lie beside a file. Raises OSError where they cannot be read or are too large."""
+    with sidecar.open("rb") as file:
+        content = file.read(MAX_CREDENTIALS + 1)
+    if len(content) > MAX_CREDENTIALS:
+        raise OSError(f"its credentials are larger than {MAX_CREDENTIALS >> 20} MiB")
+    return content
 
 
 def is_c2pa_error(error: Exception) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ConfigError, OutputError
+from dithead.limits import parse_json, read_text
 from dithead.media.files import replacing
 from dithead.provenance.settings import config_folder, read_settings
 
@@ -84,8 +85,9 @@ def read_deny_list(*, may_be_new: bool = False) -> DenyList:
     settings = read_settings()
     path = settings.deny_list or config_folder() / _DEFAULT
     try:
-        found = json.loads(path.read_text("utf-8"))
-        faces = [_face(each) for each in found["faces"]]
+        if not path.exists():
+            raise FileNotFoundError
+        faces = [_face(each) for each in parse_json(read_text(path, str(path), ConfigError))["faces"]]
     except FileNotFoundError:
         if settings.deny_list is not None and not may_be_new:
             raise ConfigError(

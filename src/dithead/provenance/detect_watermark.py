@@ -4,12 +4,11 @@ Example::
 
     from dithead.provenance.detect_watermark import detect
 
-    found = detect("suspect.mp4")              # or key=b"..." for a mark made with another key
+    found = detect("suspect.mp4")              # or detect("suspect.mp4", [b"..."]) for marks made with other keys
     if found.present:
         print(found.payload, found.p_value, [face.seconds for face in found.faces])
 
-``detect`` reads the file; ``WatermarkResult`` is its answer for the whole file and face by face. To try several keys on
-one file, call ``collect_evidence`` once and ``detect_in`` for each key.
+``detect`` reads the file; ``WatermarkResult`` is its answer for the whole file and face by face.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ class FaceFinding:
     start: float  # seconds, where the face appears
     stop: float
     face_pixels: float  # its width
+    place: tuple[int, int]  # of its middle, in pixels from the left and from the top, on average
     present: bool
     p_value: float
     seconds: tuple[tuple[float, float], ...]  # parts that show the mark, accurate to about a second
@@ -63,39 +63,45 @@ class WatermarkResult:
     faces: tuple[FaceFinding, ...]
     promised: bool  # whether a mark, if one had been made, would have to be found
     caveat: str  # why not, in one sentence; empty when promised
+    key: bytes | None = None  # with which it was found; None unless present
 
 
 def detect(
     path: str | PathLike[str],
-    key: bytes = PUBLIC_KEY,
+    keys: Sequence[bytes] = (PUBLIC_KEY,),
     progress: Progress = silent,
 ) -> WatermarkResult:
-    """Look for a key's mark in a video, and where none is found, in its mirror image.
+    """Look for the mark of any of the keys in a video, and where none is found, in its mirror image.
 
     Args:
         path: A video.
-        key: The key that the mark was made with.
+        keys: The mark was made with one of them; the more there are, the surer a finding must be.
         progress: Called with what is being done, the frames done and, as they are not counted before, None.
 
     Raises:
         MediaError: The video cannot be read.
     """
-    found = detect_in(collect_evidence(path, progress), key)
+    found = detect_in(collect_evidence(path, progress), keys)
     if found.present or not found.faces:
         return found
-    mirror_image = detect_in(collect_evidence(path, progress, mirrored=True), key)
+    mirror_image = detect_in(collect_evidence(path, progress, mirrored=True), keys)
     return replace(mirror_image, mirrored=True) if mirror_image.present else found
 
 
-def detect_in(evidence: Sequence[FaceEvidence], key: bytes = PUBLIC_KEY) -> WatermarkResult:
-    """Look for a key's mark in evidence that was collected before; see ``detect``.
+def detect_in(evidence: Sequence[FaceEvidence], keys: Sequence[bytes] = (PUBLIC_KEY,)) -> WatermarkResult:
+    """Look for the mark of any of the keys in evidence that was collected before; see ``detect``.
 
-    The probabilities allow for a second call with the evidence of the mirrored video.
+    The probabilities allow for all keys, and for a second call with the evidence of the mirrored video.
     """
     caveat = _caveat(evidence)
     if not evidence:
         return WatermarkResult(False, 1.0, None, None, False, (), False, caveat)
-    pattern, trials = pattern_of(key), 2 * (len(evidence) + (len(evidence) > 1))
+    return min((_detect_key(evidence, key, len(keys), caveat) for key in keys), key=lambda found: found.p_value)
+
+
+def _detect_key(evidence: Sequence[FaceEvidence], key: bytes, keys: int, caveat: str) -> WatermarkResult:
+    """What is found with one of several keys."""
+    pattern, trials = pattern_of(key), 2 * keys * (len(evidence) + (len(evidence) > 1))
     singles = [decide([each], pattern, trials) for each in evidence]
     best = min([*singles, decide(evidence, pattern, trials)], key=lambda found: found.p_value)
     present = best.p_value <= FALSE_ALARM
@@ -108,13 +114,16 @@ def detect_in(evidence: Sequence[FaceEvidence], key: bytes = PUBLIC_KEY) -> Wate
         faces=tuple(_finding(*each, best if present else None, key) for each in zip(evidence, singles, strict=True)),
         promised=not caveat,
         caveat=caveat,
+        key=key if present else None,
     )
 
 
 def _finding(evidence: FaceEvidence, single: Decision, best: Decision | None, key: bytes) -> FaceFinding:
     seconds = () if best is None else _marked_seconds(evidence, best, key)
     present = single.p_value <= FALSE_ALARM or bool(seconds)
-    return FaceFinding(evidence.first, evidence.last, evidence.face_pixels, present, single.p_value, seconds)
+    return FaceFinding(
+        evidence.first, evidence.last, evidence.face_pixels, evidence.place, present, single.p_value, seconds
+    )
 
 
 def _marked_seconds(evidence: FaceEvidence, best: Decision, key: bytes) -> tuple[tuple[float, float], ...]:

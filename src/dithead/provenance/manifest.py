@@ -21,6 +21,8 @@ computed without a trained model; one that has parts of recordings besides."""
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATION, CONSENT = "org.dithead.generation", "org.dithead.consent"
 """Labels of our own assertions."""
+WATERMARK = "org.dithead.watermark"
+"""Name of our own parameter of the action that hides the watermark."""
 Relationship = Literal["parentOf", "componentOf", "inputTo"]
 """What a source is to the output: it was edited; its sound is part of it; it was used without being part of it."""
 
@@ -52,7 +54,7 @@ class Claim:
     redrawn: tuple[RedrawnSpan, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)  # of our own assertion: model, hash, seed
     consent: Consent | None = None
-    watermark: Mapping[str, Any] | None = None  # a c2pa.soft-binding assertion, where the picture carries a mark
+    watermark: Mapping[str, Any] | None = None  # scheme, payload and key of the mark in the redrawn mouths
 
     @property
     def parent(self) -> Source | None:
@@ -74,8 +76,6 @@ def manifest_definition(claim: Claim, title: str, media_type: str) -> dict[str, 
     ]
     if claim.consent is not None:
         assertions.append({"label": CONSENT, "data": claim.consent.record()})
-    if claim.watermark is not None:
-        assertions.append({"label": "c2pa.soft-binding", "data": dict(claim.watermark)})
     return {
         "claim_generator_info": [{"name": "dithead", "version": _version()}],
         "title": title,
@@ -108,8 +108,18 @@ def _actions(claim: Claim) -> list[dict[str, Any]]:
     if placed:
         made.append(_naming("c2pa.placed", claim, placed))
     if claim.watermark is not None:
-        made.append({"action": "c2pa.watermarked.bound", "softwareAgent": agent})
+        made.append(_marked(claim.watermark, agent))
     return made
+
+
+def _marked(watermark: Mapping[str, Any], agent: Mapping[str, str]) -> dict[str, Any]:
+    """The action of hiding the watermark. It names a kind of work, not this file, so it is no soft binding."""
+    return {
+        "action": "c2pa.watermarked.unbound",
+        "softwareAgent": agent,
+        "description": "an invisible watermark was hidden in the redrawn mouths",
+        "parameters": {WATERMARK: dict(watermark)},
+    }
 
 
 def _naming(action: str, claim: Claim, sources: list[Source]) -> dict[str, Any]:

@@ -5,15 +5,15 @@ What a manifest says is written by strangers: every text is cut to a sane length
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from dithead.errors import MediaError
+from dithead.limits import parse_json
 from dithead.media.files import printable
-from dithead.provenance.c2pa_library import credentials_library, is_c2pa_error, offline_context
+from dithead.provenance.c2pa_library import credentials_library, is_c2pa_error, offline_context, read_store
 from dithead.provenance.manifest import CONSENT, GENERATION, RedrawnSpan
 from dithead.provenance.media_types import OTHER, content_type, media_type_of, sidecar_of
 
@@ -81,7 +81,7 @@ def read_credentials(path: Path) -> CredentialsFinding:
         media_type = content_type(path)
         found = _read(path, media_type, None)
         if found.state == "none" and not found.remote and sidecar.is_file():
-            found = _read(path, media_type_of(path) if media_type == OTHER else media_type, sidecar.read_bytes())
+            found = _read(path, media_type_of(path) if media_type == OTHER else media_type, read_store(sidecar))
     except OSError as error:
         raise MediaError(f"{printable(path)}: cannot be read ({error.strerror or error}); check the path") from None
     return found
@@ -95,7 +95,9 @@ def _read(path: Path, media_type: str, store: bytes | None) -> CredentialsFindin
             offline_context() as context,
             c2pa.Reader(media_type, file, store, context=context) as reader,
         ):
-            return _finding(json.loads(reader.json()), reader.get_validation_state(), store is not None)
+            return _finding(parse_json(reader.json()), reader.get_validation_state(), store is not None)
+    except ValueError as error:
+        return CredentialsFinding("unreadable", problems=(f"what they say cannot be read: {error}",))
     except Exception as error:
         if not is_c2pa_error(error):
             raise

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from dithead.errors import ConfigError
+from dithead.limits import read_text
 
 FOLDER_VARIABLE = "DITHEAD_CONFIG_DIR"
 """Environment variable that names another configuration folder."""
 SETTINGS_FILE = "trust.toml"
 
 
-class TrustSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class TrustSettings:
     """The settings of ``trust.toml``; relative paths count from its folder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  # how pydantic checks a file; the class does not need it
 
     certificate: Path | None = None
     """PEM file of an organisation's certificate chain, the signer's own certificate first. None: a self-made one."""
@@ -29,6 +31,9 @@ class TrustSettings(BaseModel):
     """Address (http or https, RFC 3161) of a time-stamp authority. Each signature then needs the network."""
     trust: tuple[Path, ...] = ()
     """PEM files of certificates that ``verify`` trusts besides this machine's own."""
+    watermark_keys: tuple[Path, ...] = ()
+    """Files of secret keys of the invisible watermark. The first marks outputs; ``verify`` searches for all of them and
+    for the public key. None given: outputs are marked with the public key, and every copy of this tool finds them."""
     require_consent: bool = False
     """Whether ``generate`` refuses to run without a statement of consent."""
     deny_list: Path | None = None
@@ -52,14 +57,18 @@ def read_settings() -> TrustSettings:
         ConfigError: The file cannot be read, or has an unknown name or a wrong value; it is named.
     """
     path = config_folder() / SETTINGS_FILE
-    try:
-        found = TrustSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         return TrustSettings()
+    from pydantic import TypeAdapter, ValidationError  # slow to import, and most machines have no such file
+
+    text = read_text(path, str(path), ConfigError)
+    try:
+        found = TypeAdapter(TrustSettings).validate_python(tomllib.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {name}: {first['msg']}; see the page about trust in the documentation") from None
+        wrong = "is no setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        raise ConfigError(f"{path}: {name}: {wrong}; see the page about trust in the documentation") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); mend the file") from None
     if (found.certificate is None) != (found.key is None):
@@ -69,5 +78,7 @@ def read_settings() -> TrustSettings:
 
 def _from_folder(found: TrustSettings, folder: Path) -> TrustSettings:
     """The settings with relative paths counted from the folder of the file."""
-    paths = {name: folder / value for name, value in found if isinstance(value, Path)}
-    return found.model_copy(update=paths | {"trust": tuple(folder / each for each in found.trust)})
+    values = {each.name: getattr(found, each.name) for each in fields(found)}
+    paths: dict[str, Any] = {name: folder / value for name, value in values.items() if isinstance(value, Path)}
+    paths |= {name: tuple(folder / each for each in values[name]) for name in ("trust", "watermark_keys")}
+    return replace(found, **paths)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import SigningError
+from dithead.limits import parse_json
 from dithead.media.files import printable, temporary_beside
-from dithead.provenance.c2pa_library import credentials_library, is_c2pa_error, offline_context
+from dithead.provenance.c2pa_library import credentials_library, is_c2pa_error, offline_context, read_store
 from dithead.provenance.keys import SigningKey, signing_key
 from dithead.provenance.manifest import Claim, Source, ingredient_label, manifest_definition
 from dithead.provenance.media_types import EMBEDDABLE, OTHER, content_type, media_type_of, sidecar_of
@@ -113,7 +113,7 @@ def _add_ingredient(builder: Any, source: Source, label: str) -> None:
     known: dict[str, Any] = {"title": source.path.name, "relationship": source.relationship, "label": label}
     sidecar = sidecar_of(source.path)
     if sidecar.is_file() and (store := _sidecar_store(source.path, sidecar)) is not None:
-        builder.add_resource(label, io.BytesIO(sidecar.read_bytes()))
+        builder.add_resource(label, io.BytesIO(read_store(sidecar)))
         known |= {
             "manifest_data": {"format": "application/c2pa", "identifier": label},
             "active_manifest": store["active_manifest"],
@@ -137,10 +137,12 @@ def _sidecar_store(path: Path, sidecar: Path) -> dict[str, Any] | None:
         with (
             path.open("rb") as file,
             offline_context() as context,
-            c2pa.Reader(content_type(path), file, sidecar.read_bytes(), context=context) as reader,
+            c2pa.Reader(content_type(path), file, read_store(sidecar), context=context) as reader,
         ):
-            store: dict[str, Any] = json.loads(reader.json())
+            store: dict[str, Any] = parse_json(reader.json())
             return store
+    except (OSError, ValueError):
+        return None
     except Exception as error:
         if not is_c2pa_error(error):
             raise

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dithead.errors import DitheadError, MediaError
 from dithead.media.files import printable, require_file
 from dithead.media.video import probe
+from dithead.progress import Progress, silent
 from dithead.provenance.media_types import KNOWN_SUFFIXES
 from dithead.provenance.read_credentials import CredentialsFinding, read_credentials
 from dithead.provenance.watermark_finding import WatermarkFinding, find_watermark
@@ -39,20 +40,31 @@ class VerifyResult:
     @property
     def is_synthetic(self) -> bool | None:
         """True: a mark says that a model made all or parts of it; None: nothing says so, which proves nothing."""
-        by_watermark = self.watermark is not None and self.watermark.found
-        return True if by_watermark or any(step.is_synthetic for step in self.credentials.steps) else None
+        return True if self.has_watermark or any(step.is_synthetic for step in self.credentials.steps) else None
+
+    @property
+    def has_watermark(self) -> bool:
+        """Whether the invisible watermark was found."""
+        return self.watermark is not None and self.watermark.found
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the credentials hold, but say nothing of what the watermark shows: that mouths were redrawn."""
+        said = any(step.is_synthetic for step in self.credentials.steps)
+        return self.has_watermark and self.credentials.holds and not said
 
     def record(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         return asdict(self) | {"file": str(self.file), "synthetic": self.is_synthetic}
 
 
-def verify(file: str | PathLike[str], *, watermark: bool = True) -> VerifyResult:
+def verify(file: str | PathLike[str], *, watermark: bool = True, progress: Progress = silent) -> VerifyResult:
     """Read the marks of one file: its Content Credentials, the invisible watermark, and its metadata.
 
     Args:
         file: A video, a picture or a sound, made by any tool.
-        watermark: Search the picture for the invisible watermark, too, for which all of it is decoded.
+        watermark: Search the picture for the invisible watermark, too: all of it is decoded two to four times.
+        progress: Called with what is being done, the frames done, and None.
 
     Returns:
         What was found; ``verdict`` is the short answer.
@@ -65,16 +77,19 @@ def verify(file: str | PathLike[str], *, watermark: bool = True) -> VerifyResult
     require_file(path)
     credentials = read_credentials(path)
     comment = _comment(path, must_be_media=credentials.state == "none")
-    found = find_watermark(path) if watermark else None
+    found = find_watermark(path, progress) if watermark else None
     return VerifyResult(path, _verdict(credentials, found), credentials, found, comment)
 
 
-def verify_all(paths: Iterable[str | PathLike[str]], *, watermark: bool = True) -> Iterator[VerifyResult]:
+def verify_all(
+    paths: Iterable[str | PathLike[str]], *, watermark: bool = True, progress: Progress = silent
+) -> Iterator[VerifyResult]:
     """Read the marks of many files; of folders, all media files in them.
 
     Args:
         paths: Files and folders.
         watermark: See ``verify``.
+        progress: See ``verify``.
 
     Yields:
         A result for each file, in order; a file that cannot be read has the verdict ``unreadable``.
@@ -85,7 +100,7 @@ def verify_all(paths: Iterable[str | PathLike[str]], *, watermark: bool = True) 
             yield VerifyResult(path, "unreadable", error=f"{printable(path)}: the folder holds no media file")
         for file in files:
             try:
-                yield verify(file, watermark=watermark)
+                yield verify(file, watermark=watermark, progress=progress)
             except MediaError as error:
                 yield VerifyResult(file, "unreadable", error=str(error))
 

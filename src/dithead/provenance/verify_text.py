@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from dithead.provenance.certificates import ORGANISATION
 from dithead.provenance.manifest import RedrawnSpan
 from dithead.provenance.read_credentials import CredentialsFinding, Step
 from dithead.provenance.verify import VerifyResult
+from dithead.provenance.watermark_finding import WatermarkFinding
 
-_HEADLINES = {
-    "intact": "marked and intact",
-    "altered": "marked, but changed since, or stripped of its credentials",
-    "unmarked": "no mark found, which proves nothing: marks can be removed",
-    "unreadable": "cannot be read",
-}
 _ORIGINS = {
     "compositewithtrainedalgorithmicmedia": "a recording, parts of which were made by artificial intelligence",
     "trainedalgorithmicmedia": "made by artificial intelligence",
@@ -34,13 +29,45 @@ def sentences(result: VerifyResult) -> list[str]:
     """Return what was found in a file as a headline and sentences."""
     if result.verdict == "unreadable":
         return [result.error]
-    lines = [f"{result.file}: {_HEADLINES[result.verdict]}"]
+    lines = [f"{result.file}: {_headline(result)}"]
     lines += [f"  {line}" for line in _about_credentials(result.credentials)]
     if result.watermark is not None:
-        lines.append(f"  watermark: {result.watermark.note}")
+        lines += [f"  {line}" for line in _about_watermark(result.watermark)]
+    if result.is_contradicted:
+        lines.append("  the credentials do not mention what the watermark shows: whoever signed left it out")
     if result.comment:
         lines.append(f"  its metadata say: {result.comment!r}; anybody can write or remove that")
     return lines
+
+
+def _headline(result: VerifyResult) -> str:
+    """The verdict in plain words."""
+    if result.verdict == "intact":
+        return "marked and intact"
+    if result.verdict == "unmarked":
+        return "no mark found, which proves nothing: marks can be removed"
+    if result.credentials.state == "none":
+        return "marked, but its Content Credentials are gone, so it was changed or copied since"
+    return "marked, but changed since it was signed"
+
+
+def _about_watermark(found: WatermarkFinding) -> Iterator[str]:
+    model = f", with model {found.model}" if found.model else ""
+    yield f"watermark: {found.note}{model}" if found.found else f"watermark: {found.note}"
+    if not found.found:
+        return
+    for face in found.faces:
+        where = f"the face around x = {face.place[0]}, y = {face.place[1]}"
+        yield f"redrawn, by the watermark: {where}, {_seconds(face.seconds) or 'at no certain second'}"
+    key = "this installation's own key" if found.key == "own" else "the public key, which anybody can use"
+    mirrored = "; the picture was mirrored since" if found.mirrored else ""
+    right = f"{100 * (found.bit_accuracy or 0):.0f} % of its bits were read right"
+    yield f"made with {key}; by chance in {found.chance}; {right}{mirrored}"
+
+
+def _seconds(spans: Sequence[tuple[float, float]]) -> str:
+    shown = [f"about {start:.0f} to {end:.0f} s" for start, end in spans[:20]]
+    return ", ".join(shown) + (f" and {len(spans) - 20} more" if len(spans) > 20 else "")
 
 
 def _about_credentials(found: CredentialsFinding) -> Iterator[str]:

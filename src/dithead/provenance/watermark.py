@@ -2,7 +2,7 @@
 
 Embedding, one call for each face and frame, after the new mouth is in the frame's planes::
 
-    marker = Watermarker(Payload.of_model("small 0.6", job="video"))
+    marker = Watermarker(Payload.of_model("small", job="video"))
     marker.apply(planes, transform, allowed, seconds)
 
 ``transform`` leads from frame pixels to the face's aligned crop (the tracklet's), ``allowed`` (S, S) is how much of the
@@ -28,6 +28,8 @@ from dithead.types import Mask, Similarity
 
 PUBLIC_KEY = b"dithead public watermark, version 1"
 """The key of everyone: any copy of this tool finds marks made with it, and could forge or remove them."""
+SCHEME = "dithead watermark 1"
+"""Name of this kind of mark, as credentials say it; another pattern or code needs another."""
 JOBS = ("video", "portrait", "live")
 """What the output was made from, as the payload says it; the place in this list is the number."""
 _MODELS = 2**12
@@ -58,12 +60,12 @@ class Payload:
 
     @classmethod
     def of_model(cls, name: str, job: str) -> Payload:
-        """Return the payload of a model, by its name and version, and a kind of job, one of ``JOBS``."""
+        """Return the payload of a model, by its name, and a kind of job, one of ``JOBS``."""
         return cls(model_number(name), JOBS.index(job))
 
 
 def model_number(name: str) -> int:
-    """Return the number of 12 bits that stands for a model: the head of the SHA-256 of its name and version."""
+    """Return the number of 12 bits that stands for a model: the head of the SHA-256 of its name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") % _MODELS
 
 

@@ -32,6 +32,7 @@ class FaceEvidence:
     sums: NDArray[np.float32]  # (b, K) coefficients added up over each span
     power: NDArray[np.float64]  # (K,) their mean square over all frames, which says how much each of them varies
     first_span: int  # number of the first span, counted from the video's beginning
+    place: tuple[int, int] = (0, 0)  # of the face's middle, in pixels from the left and from the top, on average
 
 
 @dataclass
@@ -54,8 +55,13 @@ class EvidenceCollector:
         if seconds - self.times[0] >= 2 * _BLOCK:
             self._take(int(np.searchsorted(self.times, self.times[0] + _BLOCK)))
 
-    def close(self, face_pixels: float) -> FaceEvidence:
-        """Return the evidence of all frames taken; ``face_pixels`` is the width of the face."""
+    def close(self, face_pixels: float, place: tuple[int, int] = (0, 0)) -> FaceEvidence:
+        """Return the evidence of all frames taken.
+
+        Args:
+            face_pixels: The width of the face.
+            place: Of its middle, in pixels from the left and from the top.
+        """
         last = self.times[-1]
         self._take(len(self.times))
         assert self.first is not None
@@ -63,7 +69,7 @@ class EvidenceCollector:
         low, high = min(self.sums), max(self.sums)
         empty = np.zeros(len(self.squares), np.float32)
         sums = np.stack([self.sums.get(span, empty) for span in range(low, high + 1)])
-        return FaceEvidence(self.first, last, face_pixels, sums, self.squares / self.frames, low)
+        return FaceEvidence(self.first, last, face_pixels, sums, self.squares / self.frames, low, place)
 
     def _take(self, count: int) -> None:
         """Add the oldest ``count`` frames to the sums and forget them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TypeAlias
 
@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from dithead.errors import FaceError
-from dithead.face.alignment import crop_transform, smooth_transform_array
+from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.face.tracking import LONGEST_GAP, SAME_FACE_OVERLAP, CutDetector, overlap
-from dithead.media.video import read_frames
+from dithead.media.video import probe, read_frames
 from dithead.provenance.watermark_evidence import EvidenceCollector, FaceEvidence
 from dithead.provenance.watermark_grid import CROP_SIDE, grid_transform, sample
 from dithead.types import RGB, Landmarks, Similarity
@@ -48,6 +48,13 @@ class FaceTrack:
         """About how wide the face is, in pixels."""
         return _FACE_WIDTH * float(np.median(self.eye_pixels))
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where its middle is on average, in pixels from the left and from the top."""
+        middle = np.array([[CROP_SIDE / 2, CROP_SIDE / 2]])
+        x, y = np.mean([transform_points(middle, invert(each))[0] for each in self.transforms], axis=0)
+        return round(float(x)), round(float(y))
+
     def add(self, number: int, landmarks: Landmarks, transform: Similarity) -> None:
         """Take the face of frame ``number``; frames in between in which it was not seen repeat the last one."""
         missing = number - self.stop
@@ -69,7 +76,11 @@ def collect_evidence(path: str | PathLike[str], progress: Progress, *, mirrored:
         MediaError: The video cannot be read.
     """
     tracks = find_faces(pixels for _, pixels in _pictures(path, "finding faces", progress, mirrored))
-    return gather(_pictures(path, "reading the mark", progress, mirrored), tracks)
+    found = gather(_pictures(path, "reading the mark", progress, mirrored), tracks)
+    if mirrored and found:
+        width = probe(path).width
+        return [replace(each, place=(width - 1 - each.place[0], each.place[1])) for each in found]
+    return found
 
 
 def find_faces(frames: Iterable[RGB]) -> list[FaceTrack]:
@@ -104,7 +115,7 @@ def gather(frames: Iterable[tuple[float, RGB]], tracks: list[FaceTrack]) -> list
             assert luma is not None
             to_grid = grid_transform(smoothed[k][number - tracks[k].first], CROP_SIDE)
             collectors[k].add(sample(luma, to_grid), seconds)
-    return [each.close(track.face_pixels) for each, track in zip(collectors, tracks, strict=True)]
+    return [each.close(track.face_pixels, track.place) for each, track in zip(collectors, tracks, strict=True)]
 
 
 def _track_of(face: Landmarks, active: list[FaceTrack], number: int) -> FaceTrack:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from dithead.option_fields import accepts_none, choices_of, option_fields, value_types
 from dithead.options import GenerateOptions
 
-BY_SERVER = ("model", "device", "speakers", "background_sound", "sheet", "credentials", "consent")
+BY_SERVER = ("model", "device", "speakers", "background_sound", "sheet", "credentials", "watermark", "consent")
 """Options that a request cannot set as they are: the server chooses the device and offers models by name; speakers and
 background sound are files, which a job names beside its video; a sheet of stills would be a file of the server, and a
 statement of consent could name one; and whether outputs are marked is for the operator to say."""

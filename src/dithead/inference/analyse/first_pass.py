@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP, track_faces
+from dithead.inference.ahead import ahead
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.multi_face import FaceChoice, follow_faces
 from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetector, OcclusionFinding
@@ -34,6 +37,7 @@ SMALLEST_EYES = 16.0
 WIDEST_TURN = 0.72
 """Sine of the yaw above which half the mouth is out of sight (our choice)."""
 DAMAGED = "damaged in the source; the last good frame is shown"
+_TRACKED_AHEAD = 4  # frames, at most, that wait to be looked at closely (our choice)
 _WITHIN_TRACKLETS = (HIDDEN, BLURRED)  # reasons not to draw on a face that is still tracked
 _REASONS = (*_WITHIN_TRACKLETS, "face turned away", "face too small", "no face")  # the most specific one first
 
@@ -87,7 +91,7 @@ def analyse_video(
     detector: OcclusionDetector | None = None,
     store: ImageStore | None = None,
 ) -> VideoAnalysis:
-    """Track the chosen faces through all frames.
+    """Track the chosen faces through all frames, on a thread of its own, while earlier ones are looked at closely.
 
     Args:
         frames: The video's frames in order.
@@ -103,20 +107,42 @@ def analyse_video(
         FaceError: No frame has a usable face.
     """
     analyser = VideoAnalyser(settings, detector, store)
-    current: list[VideoFrame] = []
+    with closing(ahead(_tracked(frames, settings.choice, landmarker), _TRACKED_AHEAD, "track")) as tracked:
+        for item in tracked:
+            analyser.picture = item.picture
+            analyser.step(item.frame, item.faces, item.shot)
+    return analyser.finish()
+
+
+class _Tracked(NamedTuple):
+    """A frame in which the chosen faces have been found."""
+
+    frame: VideoFrame
+    picture: RGBLike
+    faces: dict[int, Landmarks | None]  # (478, 3) by the number of the face
+    shot: int
+
+
+def _tracked(
+    frames: Iterable[VideoFrame], choice: FaceChoice | None, landmarker: FaceLandmarker | None
+) -> Iterator[_Tracked]:
+    """Find the faces of each frame."""
+    current: list[tuple[VideoFrame, RGBLike]] = []
 
     def pixels() -> Iterator[RGBLike]:
         for frame in frames:
-            current[:], analyser.picture = [frame], frame.quick_partial
-            yield analyser.picture
+            current[:] = [(frame, frame.quick_partial)]
+            yield current[0][1]
 
-    if settings.choice is None:
-        for seen in track_faces(pixels(), landmarker, lambda: current[0].new_size):
-            analyser.step(current[0], {0: seen.landmarks}, seen.shot)
+    def new_size() -> bool:
+        return current[0][0].new_size
+
+    if choice is None:
+        for seen in track_faces(pixels(), landmarker, new_size):
+            yield _Tracked(*current[0], {0: seen.landmarks}, seen.shot)
     else:
-        for faces, shot in follow_faces(pixels(), settings.choice, landmarker, lambda: current[0].new_size):
-            analyser.step(current[0], faces, shot)
-    return analyser.finish()
+        for faces, shot in follow_faces(pixels(), choice, landmarker, new_size):
+            yield _Tracked(*current[0], faces, shot)
 
 
 class VideoAnalyser:

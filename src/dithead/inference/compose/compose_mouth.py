@@ -9,11 +9,11 @@ the frame around the face.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dithead.face.alignment import invert, transform_points, transform_scale, warp_crop
+from dithead.face.alignment import warp_crop
 from dithead.face.compositing import Patch, apply_patch, match_colour
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.blend_mask import CropBox, MouthRegion, change_mask, mouth_region
@@ -21,25 +21,20 @@ from dithead.inference.compose.detail_transfer import transfer_detail
 from dithead.inference.compose.fallback import replace_lost_identity, replace_smeared_lips
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
 from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
+from dithead.media.partial_rgb import PartialRGB
 from dithead.media.planes import Planes
-from dithead.types import RGB, Similarity
+from dithead.types import RGB, RGBLike, Similarity
 
 _AROUND = 0.05  # margin around the mask, as a fraction of S, that blurs and optical flow see (our choice)
-_MARGIN = 8  # frame pixels around the crop's corners: more than warping and chroma interpolation reach
 
 
 @dataclass(frozen=True)
 class SourceView:
-    """The part of a source frame around the face in RGB, and its crop.
-
-    Converting all of a large frame to RGB would take longer than drawing the mouth.
-    """
+    """A source frame, of which only what is changed is converted to RGB, and its crop."""
 
     index: int  # number of the frame in the clip
-    pixels: RGB  # (h, w, 3)
-    top: int
-    left: int
-    transform: Similarity  # (2, 3) from these pixels to the crop
+    pixels: RGBLike  # (H, W, 3)
+    transform: Similarity  # (2, 3) from the frame to the crop
     crop: RGB  # (S, S, 3)
 
     @classmethod
@@ -52,21 +47,13 @@ class SourceView:
             size: Crop side S.
             index: Number of the frame in the clip.
         """
-        height, width = planes.arrays[0].shape
-        corners = transform_points(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(transform))
-        margin = _MARGIN + 3 / transform_scale(transform)
-        low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
-        left, top = (int(np.clip(v, 0, limit - 2)) // 2 * 2 for v, limit in zip(low, (width, height), strict=True))
-        right, bottom = min(width, max(left + 2, int(high[0]))), min(height, max(top + 2, int(high[1])))
-        local = transform.copy()
-        local[:, 2] += transform[:, :2] @ (left, top)
-        pixels = planes.rgb(top, left, bottom, right)
-        return cls(index, pixels, top, left, local, warp_crop(pixels, local, size))
+        pixels = PartialRGB(planes)
+        return cls(index, pixels, transform, warp_crop(pixels, transform, size))
 
     @classmethod
     def of_crop(cls, crop: RGB, index: int) -> SourceView:
         """Treat a ``crop`` (S, S, 3) as the whole frame ``index``, as tests and experiments do."""
-        return cls(index, crop, 0, 0, np.eye(2, 3), crop)
+        return cls(index, crop, np.eye(2, 3), crop)
 
 
 def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tracklet: Tracklet) -> Patch | None:
@@ -100,7 +87,7 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
     patch = patch_with_detail(view, mouth, mask, transfer, size)
     if patch is None:
         return None
-    return Patch(patch.difference, source.top + patch.top, source.left + patch.left, replaced, mended, allowed)
+    return replace(patch, replaced=replaced, mended=mended, allowed=allowed)
 
 
 def _part_of(reference: FrameReference, box: CropBox) -> FrameReference:

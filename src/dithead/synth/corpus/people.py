@@ -59,6 +59,7 @@ class CorpusResult:
     output: Path
     clips: int
     made: int
+    credentials: bool = True  # whether those made are signed
 
 
 def synth_corpus(
@@ -100,10 +101,12 @@ def synth_corpus(
     recordings: Sequence[Path | None] = find_recordings(options.speech.absolute()) if options.speech else [None]
     tasks = [ClipTask(i, recordings[i % len(recordings)]) for i in range(count)]
     missing = [task for task in tasks if not (root / name_of(task.index) / RECORD).is_file()]
+    if progress:
+        progress(count - len(missing), count)
     for done, _ in enumerate(_make_clips(missing, recipe, root), start=count - len(missing) + 1):
         if progress:
             progress(done, count)
-    return CorpusResult(root, count, len(missing))
+    return CorpusResult(root, count, len(missing), options.credentials)
 
 
 def name_of(index: int) -> str:

@@ -67,6 +67,8 @@ def voice_corpus(
     paths = [root / f"voice_{i:06d}.npz" for i in range(count)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     make = partial(_make_clip, seed=seed, seconds=seconds, root=root.absolute())
+    if progress:
+        progress(count - len(missing), count)
     results = map_tasks(make, missing, engine=engine, workers=max(1, min(workers, len(missing))))
     for done, (_, result) in enumerate(results, start=count - len(missing) + 1):
         if isinstance(result, OSError):

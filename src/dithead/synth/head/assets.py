@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from dithead.errors import DataError
+from dithead.limits import require_unpacked
 from dithead.synth.head.head_model import HeadModel, Mesh, Proxy, ShapeKey
 from dithead.synth.head.makehuman_files import read_mhclo, read_obj, read_target
 from dithead.synth.types import Floats, Ints
@@ -77,6 +78,7 @@ def _load_npz(root: Path) -> HeadModel:
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
+    require_unpacked(path, str(path), DataError)
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from dithead.errors import DataError
+from dithead.limits import MAX_TEXT
 from dithead.synth.head.head_model import HeadModel, Mesh, Proxy
 from dithead.synth.types import Floats, Ints
 
 
 def read_target(path: Path) -> tuple[Ints, Floats]:
     """Read a .target or .target.gz file, whose lines are a vertex number and its displacement: (k,) and (k, 3)."""
-    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        raise DataError(f"{path}: is larger than {MAX_TEXT >> 20} MiB when unpacked; copy MakeHuman's files again")
+    text = content.decode()
     rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     index = np.array([int(row[0]) for row in rows], np.int32)
     return index, np.array([[float(x) for x in row[1:4]] for row in rows], np.float32).reshape(-1, 3)

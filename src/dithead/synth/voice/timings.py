@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dithead.errors import DataError
+from dithead.limits import MAX_TEXT, parse_json, read_text
 from dithead.synth.voice.utterance import Phoneme
 
 _SUFFIXES = (".TextGrid", ".textgrid", ".ctm", ".json")  # the first that exists is read
@@ -48,7 +48,8 @@ def read_timings(path: Path) -> tuple[Phoneme, ...]:
         DataError: The file cannot be read, or it holds no phoneme with a time.
     """
     try:
-        text = path.read_text("utf-8-sig") if path.suffix.lower() != ".textgrid" else _decode_textgrid(path)
+        is_grid = path.suffix.lower() == ".textgrid"
+        text = _decode_textgrid(path) if is_grid else read_text(path, str(path), DataError)
         rows = {".json": _parse_json, ".ctm": _parse_ctm}.get(path.suffix.lower(), _parse_textgrid)(text)
         phonemes = [Phoneme(symbol, start, end) for symbol, start, end in _to_ipa(rows) if end > start >= 0]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -60,12 +61,15 @@ def read_timings(path: Path) -> tuple[Phoneme, ...]:
 
 def _decode_textgrid(path: Path) -> str:
     """Praat writes UTF-8 or UTF-16."""
-    raw = path.read_bytes()
+    with path.open("rb") as file:
+        raw = file.read(MAX_TEXT + 1)
+    if len(raw) > MAX_TEXT:
+        raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
     return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
 def _parse_json(text: str) -> list[_Row]:
-    stored: Any = json.loads(text)
+    stored: Any = parse_json(text)
     rows = stored["phonemes"] if isinstance(stored, dict) else stored
     return [(str(symbol), float(start), float(end)) for symbol, start, end in rows]
 

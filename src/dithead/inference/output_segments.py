@@ -1,0 +1,164 @@
+"""The second pass of a job, a segment at a time: draws, encodes, and joins all segments to the signed output."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dithead.inference.ahead import ahead
+from dithead.inference.analyse.first_pass import VideoAnalysis
+from dithead.inference.compose.second_pass import Finish, draw_frames
+from dithead.inference.metadata import kept_metadata
+from dithead.inference.output_credentials import job_sources
+from dithead.inference.prepared_job import PreparedJob
+from dithead.inference.redrawn_spans import RedrawnSpans
+from dithead.inference.result import Drawings
+from dithead.inference.resume import WorkFolder
+from dithead.inference.source.timeline import ScheduledFrame, schedule, scheduled_frames
+from dithead.inference.visible_label import label_of
+from dithead.media.clock import REMARK as JUMPED
+from dithead.media.planes import Planes
+from dithead.media.segments import join_segments, write_segment
+from dithead.progress import Progress
+from dithead.provenance.manifest import Claim
+from dithead.stages import stage
+
+if TYPE_CHECKING:
+    from dithead.inference.compose.second_pass import Sampler
+    from dithead.models.talking_head import TalkingHead
+
+SEGMENT = 50
+"""Output frames that an interruption can cost at most, two seconds of most videos (our choice)."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Everything that the second pass of one job needs."""
+
+    prepared: PreparedJob
+    analysis: VideoAnalysis
+    sampler: Sampler
+    finish: Finish
+    work: WorkFolder
+
+
+class Tally:
+    """Counts the output's frames and reports them."""
+
+    def __init__(self, expected: int, progress: Progress) -> None:
+        self.expected, self.progress = expected, progress
+        self.frames, self.last = 0, 0
+        self.drawings = Drawings()
+
+    def end(self, time_base: Fraction, fps: Fraction) -> Fraction:
+        """Seconds at which the last frame counted ends."""
+        return self.last * time_base + 1 / fps
+
+    def count(self, pts: int) -> None:
+        """Count a frame with this time stamp."""
+        self.frames, self.last = self.frames + 1, pts
+        self.progress("drawing mouths", self.frames, max(self.expected, self.frames))
+
+    def counted(self, drawn: Iterable[tuple[Planes, int]]) -> Iterator[tuple[Planes, int]]:
+        """Count the frames that pass, each with its time stamp."""
+        for planes, pts in drawn:
+            self.count(pts)
+            yield planes, pts
+
+
+def make_sampler(prepared: PreparedJob, talker: TalkingHead, work: WorkFolder) -> Sampler:
+    """Return what draws the mouths of a job."""
+    # Imported here because they import torch, which the first pass does not wait for.
+    from dithead.inference.synthesise.audio_features import FileFeatures
+    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+    from dithead.inference.synthesise.sampler import MouthSampler
+
+    job = prepared.job
+    tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
+    features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}
+    fast = talker.for_drawing(job.precision)
+    sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
+    return FrameInterpolator(sampler) if job.interpolate else sampler
+
+
+def write_output(drawing: Drawing, model: dict[str, Any]) -> Tally:
+    """Draw and encode all segments that are not there yet, then join and sign them.
+
+    Args:
+        drawing: What is drawn, and with what.
+        model: What the credentials say of the model, see ``output_credentials.model_record``.
+
+    Returns:
+        The count of frames, and what was drawn in them.
+
+    Raises:
+        MediaError: The video cannot be read.
+        OutputError: The output cannot be written or signed.
+    """
+    prepared, analysis = drawing.prepared, drawing.analysis
+    seconds, fit = prepared.sound.seconds, prepared.job.fit
+    clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
+    tally = Tally(scheduled_frames(clip, analysis.stamps, fit, seconds), prepared.progress)
+    redrawn = RedrawnSpans(analysis, clip.info)
+    _write_segments(drawing, redrawn.watched(schedule(clip, analysis.stamps, fit, seconds)), tally)
+    _join(drawing, tally, lambda: _claim(prepared, redrawn, model))
+    tally.drawings = drawing.work.drawings()
+    return tally
+
+
+def _write_segments(drawing: Drawing, timeline: Iterator[ScheduledFrame], tally: Tally) -> None:
+    """Draw and encode the segments that an earlier call has not left."""
+    work = drawing.work
+    for number in count():
+        part = islice(timeline, SEGMENT)
+        if work.segment(number).exists():
+            for item in part:
+                tally.count(item.pts)
+            drawing.sampler.load_state(work.state(number))
+        elif (first := next(part, None)) is not None:
+            with closing(_draw_segment(drawing, chain([first], part), number)) as drawn:
+                write_segment(work.segment(number), tally.counted(drawn), drawing.prepared.encoding)
+        if tally.frames < (number + 1) * SEGMENT:
+            break
+
+
+def _draw_segment(
+    drawing: Drawing, timeline: Iterable[ScheduledFrame], number: int
+) -> Generator[tuple[Planes, int], None, None]:
+    """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete.
+
+    Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile.
+    """
+    prepared, analysis, sampler, work = drawing.prepared, drawing.analysis, drawing.sampler, drawing.work
+    label = label_of(prepared.job.label, prepared.clip.info, analysis, sampler.size)
+    pix_fmt, finish, drawings, frames = prepared.encoding.pix_fmt, drawing.finish, Drawings(), 0
+    drawn = draw_frames(timeline, analysis, sampler, pix_fmt, prepared.batch, finish, drawings=drawings, overlap=True)
+    with closing(ahead(drawn, prepared.batch, "compose")) as composed:
+        for item, planes in composed:
+            frames += 1
+            if label is not None:
+                label.apply(planes)
+            yield planes, item.pts
+    sampler.save_state(work.state(number))
+    work.save_drawings(number, frames, drawings)
+
+
+def _join(drawing: Drawing, tally: Tally, claim: Any) -> None:
+    """Put all segments and the sound into the output, and sign it."""
+    prepared, encoding, info = drawing.prepared, drawing.prepared.encoding, drawing.prepared.clip.info
+    end, metadata = tally.end(encoding.time_base, info.fps), kept_metadata(info)
+    segments, sound, seal = drawing.work.segments(), prepared.sound.heard, prepared.credentials.seal(claim)
+    with stage("join"):
+        join_segments(segments, Path(prepared.job.output), encoding, end=end, audio=sound, metadata=metadata, seal=seal)
+
+
+def _claim(prepared: PreparedJob, redrawn: RedrawnSpans, model: dict[str, Any]) -> Claim:
+    """What the output's credentials say, once it is drawn."""
+    sources = job_sources(prepared.job, prepared.sound, portrait=prepared.kind == "portrait")
+    watermark = prepared.watermark.record(model["name"], prepared.kind)
+    return prepared.credentials.job_claim(model, redrawn.spans(), sources, watermark)

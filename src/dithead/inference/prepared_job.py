@@ -1,0 +1,87 @@
+"""Checks a job before any work is done: its inputs, its options, its output and what will be signed and marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dithead.errors import OutputError
+from dithead.inference.analyse.multi_face import FaceChoice
+from dithead.inference.output_credentials import OutputCredentials
+from dithead.inference.output_watermark import OutputWatermark
+from dithead.inference.source.soundtrack import Soundtrack
+from dithead.inference.source.still_image import StillClip, still_video
+from dithead.inference.source.timeline import SourceClip
+from dithead.media.contact_sheet import require_picture_name
+from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
+from dithead.media.files import muxer_for, printable, require_writable
+from dithead.media.info import VideoInfo
+from dithead.media.picture import parse_colour
+from dithead.media.video import probe
+from dithead.options import GenerateJob
+from dithead.progress import Progress
+
+_BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
+
+
+class PreparedJob:
+    """A job whose inputs were checked and whose output can be written.
+
+    Args:
+        job: The job.
+        progress: Told of the work.
+
+    Raises:
+        MediaError: An input cannot be read.
+        OutputError: The output cannot be written.
+        ConfigError: An option does not fit the inputs, or the configuration of trust is wrong.
+    """
+
+    def __init__(self, job: GenerateJob, progress: Progress) -> None:
+        self.job, self.progress = job, progress
+        info = probe(job.video)
+        background = parse_colour(job.background)
+        self.sound = Soundtrack.of_job(job, info)
+        self.clip = _source_clip(job, info, background, self.sound.seconds)
+        self.encoding = _encoding(job, self.clip.info)
+        self._check_names()
+        self.choice = _face_choice(job, frozenset(self.sound.speakers))
+        self.credentials, self.watermark = OutputCredentials(job), OutputWatermark(job)
+        room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
+        self.batch = max(1, min(job.batch, room))
+
+    @property
+    def kind(self) -> str:
+        """What the output is made from, one of ``provenance.watermark.JOBS``."""
+        return "portrait" if isinstance(self.clip, StillClip) else "video"
+
+    def _check_names(self) -> None:
+        """Raise OutputError where the output cannot be written, or a picture has another kind of name."""
+        output = Path(self.job.output)
+        muxer_for(output)
+        for source in (self.clip.path, self.sound.speech, *self.sound.speakers.values()):
+            if output.exists() and output.samefile(source):
+                raise OutputError(f"{printable(output)}: is also an input; give another name for the output")
+        require_writable(output)
+        if self.job.sheet is not None:
+            require_picture_name(Path(self.job.sheet))
+
+
+def _source_clip(job: GenerateJob, info: VideoInfo, background: tuple[int, int, int], seconds: float) -> SourceClip:
+    """The part of the video that is used, or a picture for as long as the speech lasts."""
+    path = Path(job.video)
+    if info.still:
+        return StillClip(path, still_video(info), background=background, seconds=seconds, idle=job.idle)
+    return SourceClip(path, info, job.start, job.end, background)
+
+
+def _encoding(job: GenerateJob, info: VideoInfo) -> PictureEncoding:
+    """How the output is encoded. Raises ConfigError where this machine has no such encoder."""
+    encoder = encoder_named(job.encoder, job.codec, lossless=job.lossless)
+    encoding = PictureEncoding(info, EncoderOptions(job.crf, job.lossless, encoder, job.encoder_preset))
+    encoding.require_encoder()
+    return encoding
+
+
+def _face_choice(job: GenerateJob, speakers: frozenset[int]) -> FaceChoice | None:
+    """Which faces speak; None for all."""
+    return FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)

@@ -31,11 +31,14 @@ FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- `make docs` writes this page from the code. Do not edit it by hand. -->\n"
 
 FURTHER_API = [
+    ("What a pipeline returns", ["dithead.inference.dithead_pipeline:PipelineOutput"]),
     (
         "Live speech",
         [
             "dithead.inference.streaming:LiveHead",
             "dithead.inference.streaming:LiveFrame",
+            "dithead.inference.live_speech:LiveSpeech",
+            "dithead.inference.live_speech:LiveStep",
             "dithead.options:SamplingOptions",
         ],
     ),

@@ -96,10 +96,9 @@ def _parameter(parameter: Any) -> str:
     notes = [_plain(parameter.help or "")]
     if parameter.required:
         notes.append("Required.")
-    shown = getattr(parameter, "show_default", None)
-    default = shown if isinstance(shown, str) else parameter.default
-    if isinstance(default, (str, int, float)) and not isinstance(default, bool):
-        notes.append(f"Default: `{default}`.")
+    notes[0] = re.sub(r" \[default: (.*)\]$", r" Default: `\1`.", notes[0])
+    if isinstance(parameter.default, (str, int, float)) and not isinstance(parameter.default, bool):
+        notes.append(f"Default: `{parameter.default}`.")
     if getattr(parameter, "envvar", None):
         notes.append(f"Environment variable: `{parameter.envvar}`.")
     value = "" if getattr(parameter, "is_flag", False) else parameter.metavar or _value_kind(parameter)

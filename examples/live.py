@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 import dithead
+from dithead.inference.recording import LiveRecording
 from dithead.inference.streaming import LiveFrame, LiveHead
 from dithead.media.audio import read_audio
-from dithead.media.writer import VideoWriter
 from dithead.types import Wave
 
 RATE = 16000
@@ -119,13 +119,9 @@ def run_live(head: LiveHead, chunks: Iterator[Wave], show: Show, *, sound: bool)
 
 
 def write_file(head: LiveHead, speech: Path, output: Path) -> int:
-    """Write every frame and the speech to a file; nothing waits and nothing is left out."""
-    wave, frames = read_audio(speech, RATE), 0
-    with VideoWriter(output, head.clip.info, audio=(wave, RATE)) as writer:
-        for frame in head.frames(file_chunks(speech, real_time=False)):
-            writer.write(frame.planes)
-            frames += 1
-    return frames
+    """Write every frame and the speech to a signed file; nothing waits and nothing is left out."""
+    recording = LiveRecording(head, output)
+    return sum(1 for _ in recording.frames(file_chunks(speech, real_time=False)))
 
 
 def in_window(head: LiveHead, chunks: Iterator[Wave], *, sound: bool) -> Pacer:

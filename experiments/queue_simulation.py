@@ -22,7 +22,7 @@ from itertools import count
 
 import numpy as np
 
-from dithead.inference.pipeline import SEGMENT
+from dithead.inference.output_segments import SEGMENT
 from dithead.serve.options import StorageOptions, WorkerOptions
 from dithead.serve.progress import WEIGHTS
 from dithead.serve.work_queue import poll_seconds

@@ -63,12 +63,13 @@ RESULT = GenerateResult(
 )  # fmt: skip
 
 
-def test_help_is_quick() -> None:
+@pytest.mark.parametrize("command", [[], ["generate"]])
+def test_help_is_quick(command: list[str]) -> None:
     """Processor time of the best of three: what the wall clock shows when the machine has nothing else to do."""
     times = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "dithead.cli", "--help"], capture_output=True, check=True)
+        subprocess.run([sys.executable, "-m", "dithead.cli", *command, "--help"], capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(times) < HELP_SECONDS, times
@@ -77,6 +78,16 @@ def test_help_is_quick() -> None:
 def test_help_names_every_command() -> None:
     text = run("--help").output
     assert all(command in text for command in COMMANDS)
+
+
+def test_help_cuts_no_name_and_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal of usual width, where rich and click cut long options and descriptions of commands."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ([], ["generate"], ["train"], ["train", "dit"], ["keys"]):
+        text = run(*command, "--help").output
+        assert "…" not in text
+        assert not re.search(r"\w\.\.\.", text), text
+        assert not re.search(r"\b(str|int|float|bool|path)\b", text.split("Options:")[1], re.I), "no name of a type"
 
 
 STAGES = ("autoencoder", "audio", "dit")
@@ -156,13 +167,29 @@ def test_quiet_leaves_notes_out_and_json_makes_objects_of_them(monkeypatch: pyte
     assert run(*arguments, "--quiet").stderr == ""
     assert run(*arguments, "--quiet").stdout == "o.mp4  75 frames at 25 fps in 3.0 s\n"
     events = [json.loads(line) for line in run(*arguments, "--log-json").stderr.splitlines()]
-    assert [event["text"] for event in events] == [
-        "frames 0 to 1 passed through unchanged: no face", "note: a note",
-    ]  # fmt: skip
+    assert [event["text"] for event in events] == ["a note"]
     stand_in(monkeypatch, "dithead.inference.pipeline.generate", DataError("broken"))
     assert run(*arguments, "--quiet").stderr == "dithead: broken\n"
     (event,) = [json.loads(line) for line in run(*arguments, "--log-json").stderr.splitlines()]
     assert (event["event"], event["text"]) == ("error", "broken")
+
+
+def test_notes_of_rows_are_said_and_the_same_words_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dithead.inference.batch import JobOutcome
+
+    done = [replace(RESULT, notes=["no sound", *more]) for more in ([], ["a cut"], [])]
+    outcomes = [*(JobOutcome(row, result) for row, result in enumerate(done, 1)), JobOutcome(4, None, "no such file")]
+    stand_in(monkeypatch, "dithead.inference.batch.generate_batch", outcomes)
+    (tmp_path / "jobs.csv").write_text("video,audio,output\n" + "v,a,o.mp4\n" * 4)
+    said = run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.splitlines()
+    assert said == [
+        f"dithead: {tmp_path / 'jobs.csv'}: 4 rows", "dithead: row 1: no sound", "dithead: row 2: a cut",
+        "dithead: row 4: no such file", "dithead: note: no sound (so in 3 rows)",
+        f"dithead: {tmp_path / 'jobs.csv'}: 1 of 4 jobs failed (row 4); the others are done",
+    ]  # fmt: skip
+    (tmp_path / "jobs.csv").write_text("video,audio,output\nv,a,o.mp4\n")
+    stand_in(monkeypatch, "dithead.inference.batch.generate_batch", [JobOutcome(1, None, "no such file")])
+    assert run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.endswith("1 of 1 job failed (row 1)\n")
 
 
 def test_a_mark_that_was_switched_off_is_told_even_where_nothing_else_is(
@@ -178,9 +205,7 @@ def test_a_mark_that_was_switched_off_is_told_even_where_nothing_else_is(
     stand_in(monkeypatch, "dithead.inference.batch.generate_batch", rows)
     stand_in(monkeypatch, "dithead.inference.batch.read_jobs", [{}, {}, {}])
     told = run("generate", "--jobs", str(tmp_path / "jobs.csv"), "--quiet").stderr.splitlines()
-    assert [line for line in told if "note" in line] == [
-        f"dithead: note: row 1, and perhaps others: {note}" for note in SWITCHED_OFF
-    ]
+    assert told == [f"dithead: row 1: {note}" for note in SWITCHED_OFF], "once for all rows"
 
 
 LONG = ("generate", "faces", "prepare", "shard", "synth", "voices", "evaluate", "score", "bench", "train dit", "verify")
@@ -230,10 +255,11 @@ def test_generate_prints_one_json_object(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_generate_says_what_passed_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dithead.inference.pipeline.generate", RESULT)
+    note = "2 of 75 source frames pass through unchanged: 0 to 1 (no face)"
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", replace(RESULT, notes=[note]))
     result = run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4")
     assert result.stdout == "o.mp4  75 frames at 25 fps in 3.0 s\n"
-    assert result.stderr == "dithead: frames 0 to 1 passed through unchanged: no face\n"
+    assert result.stderr == f"dithead: note: {note}\n", "once, in one line"
 
 
 def test_prepare(monkeypatch: pytest.MonkeyPatch) -> None:

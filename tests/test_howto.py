@@ -30,6 +30,7 @@ from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
+from dithead.provenance.verify import verify
 from dithead.types import RGB
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +144,8 @@ def follow(page: str, *, slow: bool) -> int:
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "one-person"])
 def test_the_quick_commands_of_a_recipe_run(page: str, workplace: Path) -> None:
     assert follow(page, slow=False) >= 1
+    if page == "live":
+        assert verify(workplace / "out.mp4", watermark=False).verdict == "intact", "live speech is signed, too"
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from dithead.device import Precision, known_device
-from dithead.errors import ConfigError
+from dithead.errors import ConfigError, UnknownOptionError
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.quality import CODECS, DEFAULT_CRF, ENCODERS, PRESETS, REALTIME
 from dithead.option_fields import Engine, option, option_fields
@@ -69,6 +69,15 @@ def colour_name(value: Any) -> str:
     return str(value)
 
 
+def label_text(value: Any) -> str | None:
+    """Return what a label shall say: True is English, False no label. Raises ValueError for what is no text."""
+    if isinstance(value, bool):
+        return "en" if value else None
+    if not isinstance(value, str):
+        raise ValueError("must be a language such as en, or a text")
+    return value
+
+
 def loudness_level(value: Any) -> float | str:
     """Return a loudness in LUFS, or ``source``. Raises ValueError for anything else."""
     if value == SOURCE:
@@ -116,10 +125,17 @@ class SamplingOptions:
         True, "Sign what was done and with which model (Content Credentials); --no-credentials is noted in the result."
     )
     label: str | None = option(
-        None, "Write a visible label, clear of the face: a language (en, zh, de ...) or your own text.", bare="en"
+        None,
+        "Write a visible label, clear of the face: a language (en, zh, de ...) or your own text.",
+        bare="en",
+        value="LANGUAGE|TEXT",
+        convert=label_text,
     )
     consent: StrPath | None = option(
-        None, "The statement of consent, a sentence or a file, that goes into the credentials, where anyone reads it."
+        None,
+        "The statement of consent, a sentence or a file, that goes into the credentials, where anyone reads it.",
+        takes="a sentence or the name of a file",
+        value="FILE|TEXT",
     )
     watermark: bool = option(
         True,
@@ -153,7 +169,10 @@ class GenerateOptions(SamplingOptions):
         value="COLOUR",
     )
     background_sound: StrPath | None = option(
-        None, "Sound under the speech, such as music: a file, or source, the video's own sound.", value="FILE|source"
+        None,
+        "Sound under the speech, such as music: a file, or source, the video's own sound.",
+        takes="the name of a file, or source",
+        value="FILE|source",
     )
     background_gain: float = option(
         0.0, "Decibels by which the background sound is louder; negative: softer.", minimum=-60, maximum=20, value="DB"
@@ -211,11 +230,15 @@ class GenerateJob(GenerateOptions):
     video: StrPath
     audio: StrPath | None = None
     output: StrPath = ""
-    progress: Progress | bool = field(default=silent, kw_only=True, compare=False, repr=False)
+    progress: Progress | bool = field(default=False, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         names = ("video", "output") if self.audio is None and self.speakers else ("video", "audio", "output")
+        if self.audio is None and "audio" in names:
+            raise UnknownOptionError("generate needs audio, or speakers with speech of their own")
+        if self.output == "":
+            raise UnknownOptionError("generate needs output, the name of the new video")
         for name in names:
             object.__setattr__(self, name, file_name(name, getattr(self, name)))
         if self.progress is None or self.progress is False:

@@ -194,3 +194,11 @@ def test_a_row_of_speakers_needs_no_audio():
     assert job_of(row).audio is None
     with pytest.raises(ConfigError, match="the job lacks audio"):
         job_of({"video": "v.mp4", "output": "o.mp4"})
+
+
+def test_a_consent_is_a_file_beside_the_list_or_a_sentence(tmp_path):
+    (tmp_path / "mia.txt").write_text("Mia agreed.")
+    (tmp_path / "jobs.csv").write_text("video,audio,output,consent\nv,a,o.mp4,mia.txt\nv,a,p.mp4,Ben agreed.\n")
+    first, second = read_jobs(tmp_path / "jobs.csv")
+    assert first["consent"] == str(tmp_path / "mia.txt")
+    assert second["consent"] == "Ben agreed."

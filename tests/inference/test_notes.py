@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 
 from dithead.errors import FaceError
-from dithead.inference.notes import Lengths, drawing_notes, job_notes, length_notes, result_notes
+from dithead.inference.notes import (
+    Lengths,
+    drawing_notes,
+    job_notes,
+    length_notes,
+    result_notes,
+    sound_notes,
+    unchanged_notes,
+)
 from dithead.inference.pipeline import generate
 from dithead.inference.result import Drawings, FrameSpan
 from dithead.inference.source.soundtrack import Soundtrack
+from dithead.inference.streaming import LiveHead
 from dithead.media.audio import write_audio
 from dithead.media.info import VideoInfo
 from dithead.options import GenerateJob
+
+HINT = "; FFmpeg can copy them from the source (guide: dub a long film)"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +43,7 @@ from dithead.options import GenerateJob
         (Lengths(3.2, 2.1, 3.2), "freeze",
          ["the video is stopped at its last frame for 1.1 s, because the speech is longer"]),
         (Lengths(1.0, 2.1, 1.0), "cut",
-         ["the last 1.1 s of the video are cut off, because the speech ends (--fit cut)"]),
+         ["the last 1.1 s of the video are cut off, because the speech ends; --fit bounce keeps them"]),
         (Lengths(1.0, 2.1, 2.1), "bounce", []),
         (Lengths(2.12, 2.1, 2.1), "silence", []),
     ],
@@ -53,18 +67,48 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
     )  # fmt: skip
     notes = result_notes(info, analysis, Lengths(3, 3, 3), "bounce", sound)
     assert notes == [
-        "the source's own sound is not heard; --background-sound source keeps it under the speech",
-        "of the source's 2 sound tracks only the first is used",
-        "the last 2.0 s of speaker 3 are cut off",
+        "none of the source's 2 sound tracks is heard; --background-sound source keeps the first under the speech",
+        "the last 2.0 s of speaker 3 are cut off, because --audio ends; without it all of every speaker is heard",
         "the background sound ends 1.2 s before the output",
-        "no lips say the speech of speaker 3: the video shows no face 3",
-        "12 of 75 source frames pass through unchanged (no face, mouth covered)",
+        "no lips say the speech of speaker 3: the video shows no face 3; `dithead faces` shows which there are",
+        "12 of 75 source frames pass through unchanged: 0 to 5 (no face), 20 to 25 (mouth covered); --occlusion off "
+        "draws mouths that are hidden or blurred, too",
         "3 damaged frames of the source show the last good frame",
-        "the source's other streams are left out: data",
-        "the source's 2 chapters are left out",
+        "the source's other streams are left out: data" + HINT,
+        "the source's 2 chapters are left out" + HINT,
         "the source's tags are left out: location, make",
         "of the source: its clock jumps",
     ]
+
+
+def test_of_many_stretches_that_pass_through_the_first_are_named() -> None:
+    spans = [FrameSpan(4, 4, "no face"), *(FrameSpan(10 * k, 10 * k + 5, "face turned away") for k in range(1, 8))]
+    (note,) = unchanged_notes(SimpleNamespace(faces_missed=43, frames=90, passed_through=spans))  # type: ignore[arg-type]
+    assert note == (
+        "43 of 90 source frames pass through unchanged: 4 (no face), 10 to 15 (face turned away), 20 to 25 (face "
+        "turned away) and 5 more stretches (--json lists them)"
+    )
+
+
+def test_a_second_sound_track_and_the_end_of_a_background_are_noted(tmp_path) -> None:
+    for name, seconds in (("a.wav", 1), ("b.wav", 2)):
+        write_audio(tmp_path / name, np.zeros(16000 * seconds, np.float32), 16000)
+    two_tracks(tmp_path / "two.mka", tmp_path / "a.wav", tmp_path / "b.wav")
+    sound = Soundtrack(tmp_path / "two.mka", {}, 1.0, {}, tmp_path / "two.mka", background_seconds=2.0)
+    assert sound_notes(VideoInfo(64, 64, Fraction(25)), Lengths(1, 1, 1), sound) == [
+        "the last 1.0 s of the background sound are cut off, because the output ends",
+        f"of the 2 sound tracks of {tmp_path / 'two.mka'} only the first is used",
+    ]
+
+
+def two_tracks(path: Path, *sounds: Path) -> None:
+    """Write a file with the sounds as one track each."""
+    with av.open(str(path), "w") as made:
+        streams = [made.add_stream("flac", rate=16000) for _ in sounds]
+        for stream, sound in zip(streams, sounds, strict=True):
+            with av.open(str(sound)) as media:
+                for frame in (*media.decode(audio=0), None):
+                    made.mux(stream.encode(frame))
 
 
 def test_by_default_all_of_the_speech_is_said(footage, pictures, talker, tmp_path) -> None:
@@ -82,6 +126,11 @@ def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, sp
     source = footage(pictures[:3])
     with pytest.raises(FaceError, match=rf"no face 5; the video shows 1 \(dithead faces {source.name}\)"):
         generate(source, speech, tmp_path / "o.mkv", model=talker, face="5")
+    cv2.imwrite(str(tmp_path / "still.png"), pictures[0][..., ::-1])
+    with pytest.raises(FaceError, match=r"no face 2; the picture shows 1 \(dithead faces still\.png\)"):
+        generate(tmp_path / "still.png", speech, tmp_path / "o.mkv", model=talker, face=2)
+    with pytest.raises(FaceError, match=r"no face 5; the video shows 1"):
+        LiveHead(source, model=talker, face=5)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dithead.inference import output_segments
 from dithead.inference.pipeline import generate
 from dithead.inference.redrawn_spans import _merged_in_pairs
 from dithead.provenance.c2pa_library import credentials_library, offline_context
+from dithead.provenance.consent import read_consent
 from dithead.provenance.manifest import CONSENT, GENERATION, SOURCE_TYPES, WATERMARK, RedrawnSpan
 from dithead.provenance.media_types import media_type_of, sidecar_of
 from dithead.provenance.settings import FOLDER_VARIABLE
@@ -211,3 +212,11 @@ def test_long_outputs_have_few_spans_that_cover_everything():
         assert (own[0].start, own[-1].end) == (face - 1.0, 999.0 + face - 1)
         assert min(span.box[0] for span in own) == face - 1
         assert max(span.box[0] + span.box[2] for span in own) == 1008 + face - 1
+
+
+def test_the_name_of_a_file_of_consent_that_is_not_there_is_no_statement(tmp_path):
+    for given in ("agreed.txt", "papers/mia", tmp_path / "none.pdf"):
+        with pytest.raises(ConfigError, match="no such file"):
+            read_consent(given)
+    for sentence in ("Mia agreed.", "Agreed", "Ja.", "Mia agreed on 3/5/2026."):
+        assert read_consent(sentence).statement == sentence

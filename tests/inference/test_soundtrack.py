@@ -77,5 +77,7 @@ def test_two_speakers_and_the_sources_own_sound_are_in_the_output(voices, pictur
     t = np.arange(len(wave)) / 16000
     levels = [2 * np.abs(np.mean(wave * np.exp(-2j * np.pi * hertz * t))) for hertz in (300, 700, 1500)]
     assert np.allclose(levels, 0.2, atol=0.04)
-    assert "no lips say the speech of speaker 2: the video shows no face 2" in result.notes
+    assert any(
+        note.startswith("no lips say the speech of speaker 2: the video shows no face 2") for note in result.notes
+    )
     assert not [note for note in result.notes if "own sound" in note]

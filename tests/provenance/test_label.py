@@ -94,7 +94,13 @@ def test_long_text_is_broken_into_lines():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "1 to 120"), ("x" * 121, "1 to 120"), ("تم", "no letter 'ت'"), ("bell\a", r"no letter '\\x07'")],
+    [
+        ("", "1 to 120"),
+        ("x" * 121, "1 to 120"),
+        ("تم", "no letter 'ت'"),
+        ("bell\a", r"no letter '\\x07'"),
+        ("ar", "no label in the"),
+    ],
 )
 def test_what_cannot_be_written_is_refused_in_one_line(text, message):
     with pytest.raises(ConfigError, match=message):

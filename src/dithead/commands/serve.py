@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import given, out, takes_options
+from dithead.commands.shared import WholeSentences, given, out, takes_options
 from dithead.errors import EXTRAS, MissingExtraError
 from dithead.serve.options import ServeOptions, StorageOptions, WorkerOptions
 
 api_keys = typer.Typer(
+    cls=WholeSentences,
     help="Make, list and revoke the API keys of a server's users.",
     no_args_is_help=True,
 )

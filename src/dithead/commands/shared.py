@@ -13,7 +13,7 @@ from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from dithead.errors import ConfigError
 from dithead.option_fields import choices_of, option_fields, value_types
@@ -66,6 +66,36 @@ def takes_options(
     return register
 
 
+class WholeSentences(TyperGroup):
+    """Writes help in words: whole sentences, which click would cut, and FILE or N instead of the names of types."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command whose help names no type of Python."""
+        command = super().get_command(ctx, cmd_name)
+        for parameter in getattr(command, "params", ()):
+            _in_words(parameter)
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, " ".join((each.help or "").split("\n\n")[0].split())) for name, each in commands.items() if each]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _in_words(parameter: Any) -> None:
+    """Name the value of an option, and an argument, as a person would; older versions of typer do so already."""
+    descriptor = getattr(parameter, "type_descriptor", None)
+    if descriptor is None:
+        return
+    is_argument = parameter.param_type_name == "argument"
+    if parameter.metavar is None and not getattr(parameter, "is_flag", False):
+        parameter.metavar = parameter.name.upper() if is_argument else _value(descriptor.annotation)
+    if is_argument:
+        parameter.display_type_rich = lambda **_: None
+
+
 class OptionalValues(TyperCommand):
     """A command some of whose options may stand without a value, which is then the option's ``bare``."""
 
@@ -89,9 +119,9 @@ def _parameter(cls: type[Any], each: Field[Any]) -> inspect.Parameter:
     kind: Any = _parsed_type(cls, each)
     option = typer.Option(
         each.metadata.get("flag", flag),
-        help=each.metadata["help"],
+        help=each.metadata["help"] + ("" if is_hidden else f" [default: {shown_default(each.default)}]"),
         envvar=each.metadata.get("envvar"),
-        show_default=False if is_hidden else shown_default(each.default),
+        show_default=False,  # click would put the text of a default into parentheses
         metavar=" " if kind is bool else each.metadata.get("value") or "|".join(choices_of(cls, each)) or _value(kind),
         autocompletion=_completer(choices_of(cls, each)),
     )
@@ -153,12 +183,23 @@ def out_fields(result: Any) -> None:
     out(json.dumps(asdict(result), default=str, ensure_ascii=False))
 
 
+def plural(count: int, word: str) -> str:
+    """Return a count with its noun, such as ``1 row`` or ``2 rows``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def say(line: str) -> None:
     """Print a note on stderr; ``--quiet`` leaves it out, and ``--log-json`` makes a JSON object of it."""
     if style.get() == "json":
         print_event("note", text=line)
     elif style.get() != "quiet":
         typer.echo(f"dithead: {line}", err=True)
+
+
+def remark(line: str, *, always: bool = False) -> None:
+    """Print a note about a result, ``always`` also under ``--quiet``; one that warns says so itself."""
+    tell = insist if always else say
+    tell(line if style.get() == "json" or line.startswith("warning") else f"note: {line}")
 
 
 def insist(line: str) -> None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, given, insist, numbered, out, reports, say, takes_options
+from dithead.commands.shared import (
+    Json,
+    complain,
+    given,
+    insist,
+    numbered,
+    out,
+    plural,
+    remark,
+    reports,
+    say,
+    takes_options,
+)
 from dithead.errors import ConfigError, DitheadError
 from dithead.options import BatchOptions, GenerateOptions, describe_columns
 from dithead.progress import terminal_progress
 from dithead.provenance.switched_off import SWITCHED_OFF
 
 if TYPE_CHECKING:
+    from dithead.inference.batch import JobOutcome
     from dithead.inference.result import GenerateResult
 
 Video = Annotated[
@@ -83,7 +97,7 @@ def faces(
 
     with terminal_progress() as progress:
         count = write_face_sheet(video, output, progress=progress)
-    out(f"{output}  {count} faces")
+    out(f"{output}  {plural(count, 'face')}")
 
 
 def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[str, Any], as_json: bool) -> None:
@@ -94,50 +108,71 @@ def _generate_one(video: Path, audio: Path | None, output: Path, options: dict[s
     if as_json:
         out(result.to_json())
     else:
-        out(f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s")
+        out(_summary(result))
     if result.credentials.sidecar is not None:
         say(f"its Content Credentials lie beside it: {result.credentials.sidecar}")
-    for span in result.passed_through:
-        say(f"frames {span.first} to {span.last} passed through unchanged: {span.reason}")
     for note in result.notes:
-        tell = insist if note in SWITCHED_OFF else say
-        tell(note if note.startswith("warning") else f"note: {note}")
+        remark(note, always=note in SWITCHED_OFF)
 
 
 def _generate_jobs(path: Path, options: dict[str, Any], as_json: bool) -> None:
     """Print a line for every row as it ends, and one error in the end if any of them failed."""
     from dithead.inference.batch import generate_batch, read_jobs, record_path
 
-    rows, failed, skipped, told = read_jobs(path), [], 0, set[str]()
-    say(f"{path}: {len(rows)} rows")
+    rows, ended = read_jobs(path), _Ended(as_json)
+    say(f"{path}: {plural(len(rows), 'row')}")
     with terminal_progress() as progress:
         for outcome in generate_batch(rows, progress=progress, record=record_path(path), **options):
-            if as_json:
-                out(outcome.to_json())
-            for note in _newly_off(outcome.result, told):
-                insist(f"note: row {outcome.row}, and perhaps others: {note}")
-            if outcome.earlier is not None:
-                skipped += 1
-            elif outcome.result is None:
-                failed.append(outcome.row)
-                complain(f"row {outcome.row}: {outcome.error}")
-            elif not as_json:
-                result = outcome.result
-                warned = "".join(f"; {note}" for note in result.notes if note.startswith("warning"))
-                out(f"row {outcome.row}: {result.output}  {result.frames} frames in {result.seconds:.1f} s{warned}")
-    if skipped:
-        say(f"{skipped} of {len(rows)} rows were done already, with the same inputs and options; --again redoes them")
-    if failed:
-        one = len(failed) == 1
-        which = f"row {failed[0]}" if one else f"rows {', '.join(map(str, failed))}"
-        raise DitheadError(f"{path}: {len(failed)} of {len(rows)} jobs failed ({which}); the others are done")
+            ended.add(outcome)
+    ended.conclude(path, len(rows))
 
 
-def _newly_off(result: GenerateResult | None, told: set[str]) -> list[str]:
-    """The marks that a row has without and no row before it; ``told`` remembers them."""
-    new = [note for note in (result.notes if result else ()) if note in SWITCHED_OFF and note not in told]
-    told.update(new)
-    return new
+class _Ended:
+    """The rows of a list that have ended, each of which is printed."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json, self.failed, self.skipped = as_json, list[int](), 0
+        self.noted: Counter[str] = Counter()
+
+    def add(self, outcome: JobOutcome) -> None:
+        """Print what came of a row."""
+        if self.as_json:
+            out(outcome.to_json())
+        if outcome.earlier is not None:
+            self.skipped += 1
+        elif outcome.result is None:
+            self.failed.append(outcome.row)
+            complain(f"row {outcome.row}: {outcome.error}")
+        else:
+            if not self.as_json:
+                out(f"row {outcome.row}: {_summary(outcome.result)}")
+            _row_notes(outcome.row, outcome.result.notes, self.noted)
+
+    def conclude(self, path: Path, rows: int) -> None:
+        """Print the counts. Raises DitheadError where rows failed."""
+        for note, count in self.noted.items():
+            if count > 1:
+                remark(f"{note} (so in {count} rows)")
+        if self.skipped:
+            done = f"{self.skipped} of {plural(rows, 'row')} {'was' if self.skipped == 1 else 'were'} done already"
+            say(f"{done}, with the same inputs and options; --again redoes them")
+        if self.failed:
+            which = f"row{'s' if len(self.failed) > 1 else ''} {', '.join(map(str, self.failed))}"
+            rest = "; the others are done" if len(self.failed) < rows else ""
+            raise DitheadError(f"{path}: {len(self.failed)} of {plural(rows, 'job')} failed ({which}){rest}")
+
+
+def _summary(result: GenerateResult) -> str:
+    return f"{result.output}  {result.frames} frames at {result.fps:g} fps in {result.seconds:.1f} s"
+
+
+def _row_notes(row: int, notes: list[str], noted: Counter[str]) -> None:
+    """Print what a row leaves out; what an earlier row said in the same words is counted for the end of the list."""
+    for note in notes:
+        noted[note] += 1
+        if noted[note] == 1 or note.startswith("warning"):
+            tell = insist if note in SWITCHED_OFF else say
+            tell(f"row {row}: {note}")
 
 
 def _speakers(entries: list[str] | None, file: Path | None) -> dict[int, Path]:

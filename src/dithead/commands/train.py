@@ -12,10 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Data, PresetName, Run, Set, given, out, reports, say, takes_options
+from dithead.commands.shared import Data, PresetName, Run, Set, WholeSentences, given, out, reports, say, takes_options
 from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
 
-train = typer.Typer(help="Train a model: autoencoder, audio encoder, then denoiser.", no_args_is_help=True)
+train = typer.Typer(
+    cls=WholeSentences, help="Train a model: autoencoder, audio encoder, then denoiser.", no_args_is_help=True
+)
 Estimate = Annotated[bool, typer.Option("--estimate", help="Only say what the run would cost on this machine.")]
 
 

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dithead.commands.shared import Json, complain, out, reports
+from dithead.commands.shared import Json, WholeSentences, complain, out, reports
 from dithead.errors import ConfigError
 from dithead.progress import terminal_progress
 
-keys = typer.Typer(help="The key that signs outputs: show, rotate, export.", no_args_is_help=True)
-deny = typer.Typer(help="The faces that may not be redrawn: add, list, remove.", no_args_is_help=True)
+keys = typer.Typer(cls=WholeSentences, help="The key that signs outputs: show, rotate, export.", no_args_is_help=True)
+deny = typer.Typer(
+    cls=WholeSentences, help="The faces that may not be redrawn: add, list, remove.", no_args_is_help=True
+)
 
 
 @reports

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dithead.errors import FaceError
-from dithead.inference.analyse.face_sheet import shots_with_faces
+from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import BackgroundModel
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.resume import WorkFolder, model_key
 from dithead.inference.threads import one_opencv_thread, one_thread_each
-from dithead.media.files import printable
 from dithead.media.video import VideoFrame
 from dithead.progress import Progress
 
@@ -50,7 +49,7 @@ def _first_pass(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder)
             used = detector if job.occlusion == "auto" else None
             return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
     except FaceError as error:
-        raise _explained(error, prepared) from None
+        raise explain_face_error(error, prepared.clip, prepared.choice) from None
 
 
 def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iterator[VideoFrame]:
@@ -58,17 +57,6 @@ def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iter
     for frame in frames:
         model.check()
         yield frame
-
-
-def _explained(error: FaceError, prepared: PreparedJob) -> FaceError:
-    """Add the file's name to an error, and where certain faces were asked for, how many there are."""
-    path, choice = prepared.clip.path, prepared.choice
-    if choice is not None and choice.kind == "numbers" and not prepared.clip.info.still:
-        shown = max((len(shot.faces) for shot in shots_with_faces(path)), default=0)
-        if shown and min(choice.numbers) > shown:
-            asked = ", ".join(map(str, sorted(choice.numbers)))
-            return FaceError(f"{printable(path)}: no face {asked}; the video shows {shown} (dithead faces {path.name})")
-    return FaceError(f"{printable(path)}: {error}")
 
 
 def _counted(frames: Iterable[VideoFrame], what: str, total: int | None, progress: Progress) -> Iterator[VideoFrame]:

@@ -41,6 +41,8 @@ def read_jobs(path: str | PathLike[str]) -> list[dict[str, Any]]:
         raise ConfigError(f"{printable(path)}: holds no jobs")
     for row in rows:
         row.update({name: _beside(path, row[name]) for name in (*JOB_FILES, *_FILE_OPTIONS) if row.get(name)})
+        if "consent" in row and _is_file(consent := _beside(path, row["consent"])):
+            row["consent"] = consent
     return rows
 
 
@@ -52,6 +54,14 @@ def _beside(path: Path, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _beside(path, item) for key, item in value.items()}
     return str(path.parent / value) if isinstance(value, str) and value != SOURCE else value
+
+
+def _is_file(value: Any) -> bool:
+    """Whether a value is the name of a file; a sentence is too long for one, or has signs that none has."""
+    try:
+        return isinstance(value, str) and Path(value).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _table(path: Path, text: str) -> list[dict[str, Any]]:

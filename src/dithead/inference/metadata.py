@@ -8,6 +8,7 @@ _TECHNICAL_TAGS = (
     "comment", "compatible_brands", "duration", "encoder", "handler_name", "major_brand", "minor_version",
 )  # fmt: skip
 """Tags that say how the source was written, which is not true of the output; its comment is kept beside our own."""
+_HINT = "; FFmpeg can copy them from the source (guide: dub a long film)"
 _NAMED = 5  # tags that a note names (our choice)
 _KEPT_TAGS = ("title", "artist", "album", "copyright", "date", "creation_time", "description", "language")
 
@@ -24,9 +25,9 @@ def omitted_notes(info: VideoInfo) -> list[str]:
     notes = [f"of the source: {remark}" for remark in info.remarks]
     others = [kind for kind in info.other_streams if kind != "audio"]
     if others:
-        notes.append(f"the source's other streams are left out: {', '.join(others)}")
+        notes.append(f"the source's other streams are left out: {', '.join(others)}{_HINT}")
     if info.chapters:
-        notes.append(f"the source's {info.chapters} chapters are left out")
+        notes.append(f"the source's {info.chapters} chapters are left out{_HINT}")
     dropped = [name for name in info.metadata if name.lower() not in (*_KEPT_TAGS, *_TECHNICAL_TAGS)]
     if dropped:
         more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dithead.inference.analyse.first_pass import VideoAnalysis
+from dithead.inference.analyse.occlusion import BLURRED, HIDDEN
 from dithead.inference.metadata import omitted_notes
-from dithead.inference.result import Drawings
+from dithead.inference.result import Drawings, FrameSpan
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.media.info import VideoInfo
 from dithead.option_fields import option_fields
@@ -16,6 +17,7 @@ from dithead.options import Fit, GenerateJob
 _NOTICEABLE = 0.05  # seconds: a difference in length that nobody hears or sees is not worth a note (our choice)
 TOO_MANY = 0.2
 """Share of replaced and mended mouths above which a result says more about the source than about the model."""
+_STRETCHES = 3  # stretches of frames that a note names (our choice)
 _UNUSED_FOR_PICTURES = ("start", "end", "fit")
 """Options that mean nothing where the video is a picture, which lasts as long as the speech."""
 
@@ -43,12 +45,27 @@ def result_notes(info: VideoInfo, analysis: VideoAnalysis, lengths: Lengths, fit
         One sentence for each part of the input that the output lacks or shows otherwise.
     """
     notes = [*length_notes(lengths, fit), *sound_notes(info, lengths, sound), *speaker_notes(analysis, sound.speakers)]
-    if missed := analysis.faces_missed:
-        reasons = ", ".join(dict.fromkeys(span.reason for span in analysis.passed_through))
-        notes.append(f"{missed} of {analysis.frames} source frames pass through unchanged ({reasons})")
+    notes += unchanged_notes(analysis)
     if damaged := sum(span.last - span.first + 1 for span in analysis.damaged):
         notes.append(f"{damaged} damaged frames of the source show the last good frame")
     return notes + omitted_notes(info) + [f"of the source: {remark}" for remark in analysis.remarks]
+
+
+def unchanged_notes(analysis: VideoAnalysis) -> list[str]:
+    """Say which frames of the source pass through without a drawn mouth, and why; of many stretches, the first ones."""
+    spans = analysis.passed_through
+    if not spans:
+        return []
+    places = [f"{_frames(span)} ({span.reason})" for span in spans[:_STRETCHES]]
+    more = f" and {len(spans) - _STRETCHES} more stretches (--json lists them)" if len(spans) > _STRETCHES else ""
+    coverable = any(span.reason in (HIDDEN, BLURRED) for span in spans)
+    hint = "; --occlusion off draws mouths that are hidden or blurred, too" if coverable else ""
+    missed = f"{analysis.faces_missed} of {analysis.frames} source frames"
+    return [f"{missed} pass through unchanged: {', '.join(places)}{more}{hint}"]
+
+
+def _frames(span: FrameSpan) -> str:
+    return f"{span.first}" if span.first == span.last else f"{span.first} to {span.last}"
 
 
 def length_notes(lengths: Lengths, fit: Fit) -> list[str]:
@@ -61,7 +78,9 @@ def length_notes(lengths: Lengths, fit: Fit) -> list[str]:
             f"the last {speech_cut:.1f} s of the speech are cut off, because the video ends; --fit bounce keeps them"
         )
     if video_cut > _NOTICEABLE:
-        notes.append(f"the last {video_cut:.1f} s of the video are cut off, because the speech ends (--fit {fit})")
+        notes.append(
+            f"the last {video_cut:.1f} s of the video are cut off, because the speech ends; --fit bounce keeps them"
+        )
     if added > _NOTICEABLE:
         how = {"bounce": "played back and forth", "loop": "repeated", "freeze": "stopped at its last frame"}
         notes.append(f"the video is {how.get(fit, 'extended')} for {added:.1f} s, because the speech is longer")
@@ -72,15 +91,19 @@ def sound_notes(info: VideoInfo, lengths: Lengths, sound: Soundtrack) -> list[st
     """Say which sound is not heard: the source's own, further tracks, and speech that is longer than the rest."""
     notes = []
     if info.has_audio and not sound.source_sound_kept:
-        notes.append("the source's own sound is not heard; --background-sound source keeps it under the speech")
-    if (tracks := info.other_streams.count("audio")) > 1:
-        notes.append(f"of the source's {tracks} sound tracks only the first is used")
+        tracks = info.other_streams.count("audio")
+        own = f"none of the source's {tracks} sound tracks is" if tracks > 1 else "the source's own sound is not"
+        kept = "the first" if tracks > 1 else "it"
+        notes.append(f"{own} heard; --background-sound source keeps {kept} under the speech")
     for number, seconds in sound.speaker_seconds.items():
         if lengths.output >= sound.seconds - _NOTICEABLE and seconds - lengths.output > _NOTICEABLE:
-            notes.append(f"the last {seconds - lengths.output:.1f} s of speaker {number} are cut off")
+            hint = "because --audio ends; without it all of every speaker is heard"
+            notes.append(f"the last {seconds - lengths.output:.1f} s of speaker {number} are cut off, {hint}")
     missing = 0.0 if sound.background_seconds is None else lengths.output - sound.background_seconds
     if missing > _NOTICEABLE:
         notes.append(f"the background sound ends {missing:.1f} s before the output")
+    if missing < -_NOTICEABLE:
+        notes.append(f"the last {-missing:.1f} s of the background sound are cut off, because the output ends")
     return notes + sound.notes()
 
 
@@ -88,7 +111,8 @@ def speaker_notes(analysis: VideoAnalysis, speakers: Iterable[int]) -> list[str]
     """Name the speakers whose face the video never shows, so that nobody's lips say their speech."""
     seen = {tracklet.face for tracklet in analysis.tracklets}
     missing = sorted(set(speakers) - seen)
-    return [f"no lips say the speech of speaker {number}: the video shows no face {number}" for number in missing]
+    hint = "`dithead faces` shows which there are"
+    return [f"no lips say the speech of speaker {n}: the video shows no face {n}; {hint}" for n in missing]
 
 
 def job_notes(job: GenerateJob, info: VideoInfo, video_seconds: float) -> list[str]:

@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dithead.errors import ConfigError
+from dithead.errors import ConfigError, FaceError
+from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
@@ -40,7 +41,7 @@ from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
-from dithead.option_values import make_options
+from dithead.option_values import file_name, make_options
 from dithead.options import SamplingOptions, StrPath
 from dithead.provenance.consent import read_consent
 from dithead.types import RGB, Wave
@@ -85,7 +86,7 @@ class LiveHead:
         self.options = make_options(SamplingOptions, "LiveHead", **options)
         self.consent = read_consent(self.options.consent)
         self.watermark = OutputWatermark(self.options)
-        info = probe(video)
+        info = probe(file_name("video", video))
         self.clip = SourceClip(Path(video), info)
         self.talker = load_talker(self.options.model, self.options.device)
         if not self.talker.audio.live:
@@ -94,7 +95,10 @@ class LiveHead:
         settings = AnalysisSettings(self.talker.size, self.talker.config.mask, FaceChoice.parse(self.options.face))
         with one_thread_each(), OcclusionDetector() as detector:
             used = detector if self.options.occlusion == "auto" else None
-            self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
+            try:
+                self.analysis = analyse_video(self.clip.frames(), settings, detector=used)
+            except FaceError as error:
+                raise explain_face_error(error, self.clip, settings.choice) from None
         with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
         self._drawing = self.talker.for_drawing(self.options.precision)

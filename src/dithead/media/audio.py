@@ -79,6 +79,12 @@ def probe_audio(path: Path) -> tuple[int, int]:
         return int(stream.rate), int(stream.channels)
 
 
+def count_tracks(path: Path) -> int:
+    """Return how many audio tracks a file has."""
+    with open_media(path) as media:
+        return len(media.streams.audio)
+
+
 def layout_name(path: Path) -> str:
     """Return the channels as which the first audio track is written, by FFmpeg's name: ``mono``, ``5.1(side)``.
 

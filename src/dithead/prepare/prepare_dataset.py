@@ -18,7 +18,7 @@ from typing import Any
 from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DataError, OutputError
 from dithead.option_fields import Engine, describe_options, option_fields, option_types
-from dithead.option_values import require_known
+from dithead.option_values import file_name, require_known
 from dithead.prepare.clip_writer import ClipOutcome, prepare_video
 from dithead.prepare.manifest import read_record, replace_text, write_manifest, write_record
 from dithead.prepare.raw_videos import RawVideo, choose_validation_people, find_raw_videos
@@ -67,7 +67,7 @@ def prepare_dataset(
     """
     require_known("prepare_dataset", options, [each.name for each in option_fields(PrepareOptions)])
     chosen = PrepareOptions(**options)
-    raw, dataset, config = Path(raw_dir), Path(output), chosen.config
+    raw, dataset, config = Path(file_name("raw_dir", raw_dir)), Path(file_name("output", output)), chosen.config
     fallback = {"source": chosen.source, "licence": chosen.licence, "identity": chosen.identity}
     found = find_raw_videos(raw, dataset, Path(chosen.sources) if chosen.sources else None, **fallback)
     validation = choose_validation_people((v.identity for v in found), chosen.val_fraction, chosen.val_identities)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,9 @@ from dithead.provenance.settings import read_settings
 
 _LONGEST = 16_384  # characters of a statement that is written out; of a longer or binary file, name and hash
 _LARGEST = 64 * 2**20  # bytes of a file that is hashed (our choice: scanned contracts fit)
+
+_FILE_NAME = re.compile(r"\S*\.[A-Za-z]\w{1,4}|\S*[/\\]\S*")
+"""What looks like a file rather than a sentence; the words of a mistyped path would be published as a statement."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def read_consent(given: str | PathLike[str] | None) -> Consent | None:
             file, only its name and its SHA-256 do. None: nothing was given.
 
     Raises:
-        ConfigError: Nothing was given although ``trust.toml`` requires it, or it is empty or too large.
+        ConfigError: Nothing was given although ``trust.toml`` requires it, or it is empty, too large, or the name of a
+            file that is not there.
     """
     if given is None:
         if read_settings().require_consent:
@@ -49,6 +54,8 @@ def read_consent(given: str | PathLike[str] | None) -> Consent | None:
     path = Path(given)
     if _is_file(path):
         return _of_file(path)
+    if _FILE_NAME.fullmatch(text):
+        raise ConfigError(f"{text}: no such file; give the statement of consent as a sentence, or check the path")
     if len(text) > _LONGEST:
         raise ConfigError(f"the statement of consent is longer than {_LONGEST} characters; give it as a file")
     return Consent(statement=text)

@@ -5,6 +5,7 @@ Letters: h, w pixels of a drawing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,10 @@ def label_wording(given: str) -> str:
     Raises:
         ConfigError: The text is empty, too long, or has a character that cannot be drawn.
     """
+    if re.fullmatch("[a-z]{2}", given.strip()) and given.strip() not in WORDINGS:
+        raise ConfigError(
+            f"no label in the language {given.strip()!r}; there are {', '.join(WORDINGS)}, or your own text"
+        )
     text = " ".join(WORDINGS.get(given.strip().lower(), given).split())
     if not text or len(text) > _LONGEST:
         raise ConfigError(f"a label has 1 to {_LONGEST} characters, not {len(text)}")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dithead.errors import DitheadError, MediaError
 from dithead.media.files import printable, require_file
 from dithead.media.video import probe
+from dithead.option_values import file_name
 from dithead.progress import Progress, silent
 from dithead.provenance.media_types import KNOWN_SUFFIXES
 from dithead.provenance.read_credentials import CredentialsFinding, read_credentials
@@ -73,7 +74,7 @@ def verify(file: str | PathLike[str], *, watermark: bool = True, progress: Progr
         MediaError: The file cannot be read or is no media file.
         ConfigError: The configuration of trust is wrong.
     """
-    path = Path(file)
+    path = Path(file_name("file", file))
     require_file(path)
     credentials = read_credentials(path)
     comment = _comment(path, must_be_media=credentials.state == "none")

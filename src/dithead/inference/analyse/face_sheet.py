@@ -13,7 +13,8 @@ import numpy as np
 from dithead.errors import FaceError
 from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.face.tracking import CutDetector
-from dithead.inference.analyse.multi_face import FaceMemory
+from dithead.inference.analyse.multi_face import FaceChoice, FaceMemory
+from dithead.inference.source.timeline import SourceClip
 from dithead.media.contact_sheet import save_picture
 from dithead.media.files import printable
 from dithead.media.video import probe, read_frames
@@ -44,6 +45,19 @@ def shots_with_faces(video: str | PathLike[str], progress: Progress = silent) ->
             if not found and (faces := FaceMemory().step(picture, landmarker.detect(picture))):
                 found = True
                 yield ShotFaces(cuts.shot, frame.time, picture, faces)
+
+
+def explain_face_error(error: FaceError, clip: SourceClip, choice: FaceChoice | None) -> FaceError:
+    """Add the file's name to an error, and where certain faces were asked for by number, how many there are."""
+    path = clip.path
+    if choice is not None and choice.kind == "numbers":
+        shown = max((len(shot.faces) for shot in shots_with_faces(path)), default=0)
+        if shown and min(choice.numbers) > shown:
+            asked, kind = ", ".join(map(str, sorted(choice.numbers))), "picture" if clip.info.still else "video"
+            return FaceError(
+                f"{printable(path)}: no face {asked}; the {kind} shows {shown} (dithead faces {path.name})"
+            )
+    return FaceError(f"{printable(path)}: {error}")
 
 
 def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str], *, progress: Progress = silent) -> int:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dithead.errors import ConfigError
-from dithead.media.audio import audio_seconds, layout_name, probe_audio
+from dithead.media.audio import audio_seconds, count_tracks, layout_name, probe_audio
 from dithead.media.audio_track import SoundSource, aac_rate
+from dithead.media.files import printable
 from dithead.media.info import VideoInfo
 from dithead.media.sound_mix import SoundLayer, SoundMix, file_loudness
 from dithead.options import SOURCE, GenerateJob
@@ -53,7 +54,7 @@ class Soundtrack:
         return cls(speech, speakers, seconds, lengths, heard, background, kept or _is_own_sound(job))
 
     def notes(self) -> list[str]:
-        """Say where the sound cannot be written at its own rate and channels."""
+        """Say where a track is left out, and where the sound cannot be written at its own rate and channels."""
         files = [layer.path for layer in self.heard.layers] if isinstance(self.heard, SoundMix) else [self.speech]
         notes = []
         for path in files:
@@ -62,6 +63,9 @@ class Soundtrack:
                 notes.append(f"the sound's {rate} Hz become {aac_rate(rate)} Hz, because AAC has no such rate")
             if layout_name(path) == "stereo" and channels > 2:
                 notes.append(f"the sound's {channels} channels become stereo")
+        for path in (*files, self.speech, *self.speakers.values()):
+            if (tracks := count_tracks(path)) > 1:
+                notes.append(f"of the {tracks} sound tracks of {printable(path)} only the first is used")
         return list(dict.fromkeys(notes))
 
 

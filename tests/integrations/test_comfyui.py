@@ -1,7 +1,8 @@
 """The ComfyUI node against a stand-in for ComfyUI, which is on no package index.
 
-The stand-in takes the arguments that ComfyUI's ``comfy_api/latest`` declared in November 2026 as far as its sources were
-read (the first part of ``_io.py``, and ComfyUI's own nodes), and refuses others. It shows nothing of its server and page.
+The stand-in takes the arguments that ComfyUI's ``comfy_api/latest`` declared in November 2026 as far as its sources
+were read (the first part of ``_io.py``, and ComfyUI's own nodes), and refuses others. It shows nothing of its server
+and page.
 """
 
 from __future__ import annotations

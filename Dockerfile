@@ -3,6 +3,7 @@
 #   docker build -t dithead:cuda --target cuda .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" dithead generate ...
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" --gpus all dithead:cuda generate ...
+# compose.yaml builds the image of a server with EXTRAS="[serve]".
 
 ARG PYTHON=3.13
 
@@ -22,15 +23,17 @@ CMD ["--help"]
 
 # PyPI's torch for Linux on x86-64 brings the CUDA libraries.
 FROM base AS cuda
+ARG EXTRAS=""
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY constraints.txt /tmp/constraints.txt
 COPY --from=wheel /dist /tmp/dist
-RUN pip install --no-cache-dir -c /tmp/constraints.txt /tmp/dist/*.whl && dithead --version
+RUN pip install --no-cache-dir -c /tmp/constraints.txt "$(ls /tmp/dist/*.whl)${EXTRAS}" && dithead --version
 
 # The last stage is the one that is built by default; torch comes from PyTorch's index of CPU wheels.
 FROM base AS cpu
+ARG EXTRAS=""
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY constraints.txt /tmp/constraints.txt
 RUN pip install --no-cache-dir --no-deps --index-url "${TORCH_INDEX}" "$(grep '^torch==' /tmp/constraints.txt)"
 COPY --from=wheel /dist /tmp/dist
-RUN pip install --no-cache-dir -c /tmp/constraints.txt /tmp/dist/*.whl && dithead doctor
+RUN pip install --no-cache-dir -c /tmp/constraints.txt "$(ls /tmp/dist/*.whl)${EXTRAS}" && dithead doctor

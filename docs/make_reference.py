@@ -31,6 +31,7 @@ FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- `make docs` writes this page from the code. Do not edit it by hand. -->\n"
 
 FURTHER_API = [
+    ("What a pipeline returns", ["dithead.inference.dithead_pipeline:PipelineOutput"]),
     (
         "Live speech",
         [

@@ -21,6 +21,7 @@ from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.batch import JobOutcome
 from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
+from dithead.progress import style
 from dithead.provenance.switched_off import SWITCHED_OFF
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import CorpusResult
@@ -487,3 +488,10 @@ def test_the_completion_script_is_shown(monkeypatch: pytest.MonkeyPatch, capsys:
     with pytest.raises(SystemExit):
         app(prog_name="dithead")
     assert "compdef _dithead_completion dithead" in capsys.readouterr().out
+
+
+def test_a_quiet_command_leaves_the_next_one_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dithead.inference.pipeline.generate", DataError("broken"))
+    for option in ("--quiet", "--log-json"):
+        run("generate", "--video", "v", "--audio", "a", "-o", "o.mp4", option)
+        assert style.get() == "auto"

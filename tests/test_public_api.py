@@ -12,6 +12,7 @@ PUBLIC = {
     "ConfigError",
     "DataError",
     "DitheadError",
+    "DitheadPipeline",
     "FaceError",
     "GenerateResult",
     "MediaError",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dithead.errors import MissingExtraError as MissingExtraError
     from dithead.errors import ModelError as ModelError
     from dithead.errors import OutputError as OutputError
+    from dithead.inference.dithead_pipeline import DitheadPipeline as DitheadPipeline
     from dithead.inference.pipeline import generate as generate
     from dithead.inference.result import GenerateResult as GenerateResult
     from dithead.prepare.prepare_dataset import prepare_dataset as prepare_dataset
@@ -42,6 +43,7 @@ _ERRORS = (
     "OutputError",
 )
 _HOME = {
+    "DitheadPipeline": "dithead.inference.dithead_pipeline",
     "GenerateResult": "dithead.inference.result",
     "generate": "dithead.inference.pipeline",
     "load_model": "dithead.checkpoint",
@@ -56,6 +58,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DitheadError",
+    "DitheadPipeline",
     "FaceError",
     "GenerateResult",
     "MediaError",

@@ -18,6 +18,7 @@ from dithead.commands import bench, measure, prepare, serve, synthetic, talk, tr
 from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
+from dithead.progress import style
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -27,6 +28,13 @@ class _Commands(WholeSentences):
     """Turns named errors and Ctrl-C into one line and an exit code, for every sub-command."""
 
     def invoke(self, ctx: Any) -> Any:
+        before = style.set("auto")  # a command sets its own, which also holds for the line of its error
+        try:
+            return self._invoke(ctx)
+        finally:
+            style.reset(before)
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except DitheadError as error:

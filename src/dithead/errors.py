@@ -11,7 +11,7 @@ EXTRAS = {
     "evaluate": ("torchmetrics",),
     "train": ("accelerate", "diffusers", "tensorboard", "transformers"),
     "ray": ("ray",),
-    "serve": ("dbos", "fastapi", "httpx", "prometheus_client", "psycopg", "sqlalchemy", "uvicorn"),
+    "serve": ("aiortc", "dbos", "fastapi", "httpx", "prometheus_client", "psycopg", "sqlalchemy", "uvicorn"),
 }
 """Extra of dithead -> the modules that it brings and that are imported where they are used."""
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from dithead.errors import FaceError
+from dithead.face import masks
 from dithead.face.alignment import crop_transform, transform_points
-from dithead.face.masks import box_polygon, frame_polygon, polygon_mask, stable_polygon
-from dithead.face.mesh_indices import LIP_INDICES
+from dithead.face.masks import box_polygon, frame_polygon, jaw_line, jaw_mask, polygon_mask, stable_polygon
+from dithead.face.mesh_indices import LIP_INDICES, OUTER_LIPS
 
 S = 192
 EYES = (33, 133, 159, 145, 362, 263, 386, 374, 23, 253)  # corners, lids, and the lower rims
@@ -81,3 +82,35 @@ def test_a_feather_only_takes_away(feather):
 
 def test_box_covers_the_mouth(points):
     assert all(distance(box_polygon(S), points[i]) > 0 for i in LIP_INDICES)
+
+
+@pytest.fixture(scope="module", params=[-40, 40])
+def turned(request, face):
+    """The landmarks of a face, turned by 40 degrees to either side."""
+    angle, middle = np.radians(request.param), face.mean(axis=0)
+    c, s = np.cos(angle), np.sin(angle)
+    away = (face - middle) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) + middle
+    return transform_points(away, crop_transform(away, S))
+
+
+def test_of_a_turned_head_all_of_the_lips_show_and_nothing_beyond_the_far_jaw(turned):
+    lips, jaw = turned[list(OUTER_LIPS)], jaw_line(turned)
+    mask, plain = jaw_mask(jaw, S, lips), jaw_mask(jaw, S)
+    at_lips = [mask[min(S - 1, round(y)), min(S - 1, round(x))] for x, y in lips.tolist()]
+    assert min(at_lips) > 0.6
+    assert (mask >= plain).all()
+    side = np.sign(jaw[10, 0] - jaw[[0, -1], 0].mean())
+    far = max(side * jaw[:, 0].min(), side * jaw[:, 0].max())
+    columns = np.arange(S)
+    chin = slice(round(float(jaw[10, 1] - 0.03 * S)), None)
+    assert plain[chin][:, side * columns > far + 0.05 * S].max(initial=0) < 0.1
+    polygon = stable_polygon(turned[None], S)
+    assert min(distance(polygon, point) for point in lips) > 0.05 * S
+
+
+def test_a_face_that_looks_ahead_keeps_its_mask(points, turned, monkeypatch):
+    ahead, aside = jaw_mask(jaw_line(points), S), jaw_mask(jaw_line(turned), S)
+    monkeypatch.setattr(masks, "_LEAN", 9.0)
+    monkeypatch.setattr(masks, "_FULL_LEAN", 10.0)
+    assert np.array_equal(jaw_mask(jaw_line(points), S), ahead)
+    assert not np.array_equal(jaw_mask(jaw_line(turned), S), aside)

@@ -172,11 +172,11 @@ def test_a_file_system_that_is_full(kilobytes, pictures, footage, speech, talker
     command = f'ulimit -f {kilobytes}; exec "$@"' if kilobytes else 'exec "$@"'
     call = [sys.executable, "-m", "dithead.cli", "generate", "--video", source, "--audio", speech, "--model", model]
     call += ["--lossless", "-o", tmp_path / "out.mp4"]
-    full = subprocess.tracklet(["bash", "-c", command, "bash", *call], capture_output=True, text=True, check=False)
+    full = subprocess.run(["bash", "-c", command, "bash", *call], capture_output=True, text=True, check=False)
     assert full.returncode == 2
     assert len(full.stderr.strip().splitlines()) == 1, full.stderr
     assert "the disk is full" in full.stderr
     assert not (tmp_path / "out.mp4").exists()
     assert not list(tmp_path.glob("*.part"))
-    assert subprocess.tracklet(call, capture_output=True, check=False).returncode == 0
+    assert subprocess.run(call, capture_output=True, check=False).returncode == 0
     assert len(list(read_frames(tmp_path / "out.mp4"))) == 48

@@ -151,7 +151,7 @@ def test_upload_click_a_face_run_play_step_download(open_page, files, two_faces)
     slider = page.get_by_role("slider", name=re.compile("How much of the picture"))
     slider.fill("80")
     assert page.locator(".frame").evaluate("f => f.style.getPropertyValue('--cut')") == "80%"
-    assert page.get_by_text("AI-generated").count() >= 1
+    page.get_by_text("artificial intelligence").first.wait_for(timeout=60_000)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "mia-and-ben.mp4"
@@ -244,3 +244,89 @@ def test_the_checks_see_faults(open_page):
     faults = " ".join(page.evaluate(CHECKS))
     for fault in ("no name", "picture without text", "not one h1"):
         assert fault in faults
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize("connection", ["socket", "call"])
+def test_speak_live_interrupt_and_stop(open_page, files, connection):
+    """The fake microphone beeps once a second; a recording is said besides."""
+    page = open_page()
+    page.get_by_role("link", name="Speak live").click()
+    start = page.get_by_role("button", name="Start")
+    assert start.is_disabled()
+    page.set_input_files("#face-file", files["mia.mp4"])
+    page.locator(".file-name").wait_for()
+    page.select_option("#live-connection", connection)
+    page.check("#live-consent")
+    start.click()
+    wait_until_live(page)
+    until(lambda: re.fullmatch(r"\d+ ms", page.locator("#liveLatency").inner_text()), 60)
+    assert 100 < int(page.locator("#liveLatency").inner_text().split()[0]) < 5000
+    until(lambda: int(page.locator("#liveShown").inner_text().replace("–", "0")) > 3, 90)
+    until(lambda: page.evaluate(COLOURS) > 20, 60)
+    page.set_input_files("#live-recording", files["speech.wav"])
+    page.get_by_role("button", name="Stop speaking").click()
+    page.get_by_role("button", name="Mute microphone").click()
+    assert page.get_by_role("button", name="Mute microphone").get_attribute("aria-pressed") == "true"
+    assert page.evaluate(CHECKS) == []
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Start").wait_for()
+    until(lambda: "conversations 0.0" in page.evaluate("fetch('/metrics').then((a) => a.text())"), 30)
+
+
+def wait_until_live(page: Any) -> None:
+    """Wait for the conversation; a line of error fails the test at once."""
+
+    def state() -> str:
+        assert page.locator("main .error").count() == 0, page.locator("main").inner_text()
+        return page.locator("main .chip").inner_text().strip()
+
+    until(lambda: state() == "Live", 180)
+
+
+COLOURS = """() => {
+    const shown = document.querySelector(".live");
+    const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+    const brush = canvas.getContext("2d");
+    brush.drawImage(shown, 0, 0, 64, 64);
+    return new Set(brush.getImageData(0, 0, 64, 64).data).size;
+}"""
+"""How many different values the pixels of the person have: one in a black picture."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_live_conversation_survives_a_broken_connection(open_page, files):
+    page = open_page()
+    page.goto(page.url.partition("#")[0] + "#/live")
+    page.set_input_files("#face-file", files["mia.mp4"])
+    page.locator(".file-name").wait_for()
+    page.select_option("#live-voice", "recording")
+    page.check("#live-consent")
+    page.evaluate("""() => {
+        const Real = window.WebSocket;
+        window.sockets = [];
+        window.WebSocket = class extends Real { constructor(...all) { super(...all); window.sockets.push(this); } };
+    }""")
+    page.get_by_role("button", name="Start").click()
+    wait_until_live(page)
+    page.evaluate("window.sockets[0].close()")
+    page.locator(".chip", has_text="trying again").wait_for()
+    wait_until_live(page)
+    assert page.evaluate("window.sockets.length") == 2
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_consent_goes_into_the_credentials_and_the_watermark_is_looked_for(open_page, files):
+    page = open_page()
+    compose(page, files["mia.mp4"], files["speech.wav"])
+    page.get_by_label("Who agreed, and to what?").fill("Mia agreed to this test.")
+    page.get_by_role("button", name="Make the video").click()
+    page.get_by_role("link", name="Download").wait_for(timeout=120_000)
+    page.get_by_text("Mia agreed to this test.").wait_for(timeout=60_000)
+    page.get_by_text("marked and intact").wait_for()
+    page.get_by_role("button", name="Look for the invisible watermark").click()
+    page.get_by_text(re.compile("^watermark: ")).wait_for(timeout=90_000)

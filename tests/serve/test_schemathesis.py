@@ -38,7 +38,9 @@ pytestmark = pytest.mark.slow
 def filled(talker: Any, files: dict[str, Path]) -> Iterator[tuple[Server, dict[str, list[str]]]]:
     """A server with uploads, and a job in every state."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(ServeOptions(data=Path(folder) / "data", min_free=0.0, max_jobs=1000, max_uploads=1000), talker)
+        server = Server(
+            ServeOptions(data=Path(folder) / "data", min_free=0.0, max_jobs=1000, max_uploads=1000, live=0), talker
+        )
         done, failed, cancelled, queued = (server.add(files)["id"] for _ in range(4))
         server.client.post(f"/v1/jobs/{cancelled}/cancel")
         server.runner.run(done)

@@ -73,6 +73,21 @@ def test_labels_and_landmarks_agree_on_the_mouth(cases: Path) -> None:
     assert outer[3, 1] == pytest.approx(row.max(), abs=4)
 
 
+def test_turned_heads_painted_lips_and_captions(cases: Path) -> None:
+    marks = ground_truth(cases / "turned")["landmarks"][0]
+    mouth, jaw = marks[[61, 291], 0].mean(), marks[[234, 454], 0]
+    sides = np.abs(mouth - jaw) / np.ptp(jaw)
+    assert sides.max() > 0.65, sides  # of the face lies on one side of the mouth
+    assert np.median(first(cases / "turned")[:20, :20]) < 20
+    painted = ground_truth(cases / "makeup")["labels"][0] == LABELS.index("lips")
+    skin = ground_truth(cases / "makeup")["labels"][0] == LABELS.index("skin")
+    shown = first(cases / "makeup").astype(float)
+    assert np.abs(shown[painted].mean(axis=0) - shown[skin].mean(axis=0)).max() > 30
+    words = ground_truth(cases / "captions")["labels"][0] == LABELS.index("occluder")
+    assert 50 < words.sum() < words.size / 6
+    assert np.ptp(first(cases / "captions")[words].astype(int).max(axis=1)) > 120  # letters and their dark edge
+
+
 @pytest.mark.parametrize("bad", [{"size": 33}, {"seconds": 0.1}])
 def test_impossible_settings_are_refused(bad: dict[str, float], tmp_path: Path) -> None:
     with pytest.raises(ConfigError):

@@ -126,5 +126,5 @@ def test_the_command_line_has_one_option_for_each_field() -> None:
     for field in fields(SynthOptions):
         parameter = parameters[field.name]
         assert parameter.opts == [f"--{field.name.replace('_', '-')}"]
-        assert parameter.help == field.metadata["help"]
+        assert parameter.help.startswith(field.metadata["help"])
         assert parameter.default in (None, False), "the default is written in SynthOptions alone"

@@ -56,8 +56,10 @@ def raw(name: str, content: Callable[[], bytes], says: str) -> Case:
 def _hole(folder: Path) -> Path:
     """Zeros where frames 8 to 11 of 20 are, as a damaged card has them; every frame is a key frame."""
     path = Film("mjpeg", "yuvj420p", options={"b": "8000000"}).write(folder / "hole.mkv", longer())
+    with av.open(str(path)) as media:
+        places = [(p.pos, p.size) for p in media.demux(video=0) if p.size]
     data = bytearray(path.read_bytes())
-    begin, end = (round(len(data) * share) for share in (0.4, 0.55))
+    begin, end = places[8][0], sum(places[11])
     data[begin:end] = bytes(end - begin)
     path.write_bytes(data)
     return path
@@ -121,9 +123,10 @@ def _subtitled(folder: Path) -> Path:
     plain, path = Film(options=_FINE).write(folder / "plain.mkv"), folder / "titled.mkv"
     (folder / "titles.srt").write_text("1\n00:00:00,000 --> 00:00:00,100\nHello\n")
     with av.open(str(plain)) as film, av.open(str(folder / "titles.srt")) as titles, av.open(str(path), "w") as media:
-        for source in (film, titles):
-            stream = media.add_stream_from_template(source.streams[0])
-            for packet in source.demux(source.streams[0]):
+        sources = [source.streams[0] for source in (film, titles)]
+        streams = [media.add_stream_from_template(source) for source in sources]
+        for source, stream in zip(sources, streams, strict=True):
+            for packet in source.container.demux(source):
                 if packet.size:
                     packet.stream = stream
                     media.mux(packet)

@@ -12,10 +12,10 @@ from dithead.errors import DitheadError
 from dithead.inference.pipeline import generate
 from dithead.media.audio import write_audio
 from dithead.media.video import probe, read_frames
-from zoo import defects, films, pictures, sounds
+from zoo import defects, films, pictures, reports, sounds
 from zoo.material import Case, Film, corner_errors, frames, tone
 
-CASES: list[Case] = [*films.CASES, *pictures.CASES, *sounds.CASES, *defects.CASES]
+CASES: list[Case] = [*films.CASES, *pictures.CASES, *sounds.CASES, *defects.CASES, *reports.CASES]
 FAST = CASES[::3]
 """What CI runs."""
 

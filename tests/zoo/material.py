@@ -18,6 +18,9 @@ import av
 import cv2
 import numpy as np
 
+from dithead.media.colour import encoding_of
+from dithead.media.planes import planes_of_rgb
+from dithead.media.tone_mapping import HLG, PQ
 from dithead.media.video import read_frames
 
 PRESENTER = Path(__file__).parents[2] / "examples" / "presenters" / "mia.mp4"
@@ -127,7 +130,10 @@ class Film:
         kind = "rgba" if picture.shape[2] == 4 else "rgb24"
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), kind)
         matrix, full = self.tags.get("colorspace", 5 if picture.shape[0] < 720 else 1), self.tags.get("color_range", 1)
-        if not stream.format.is_rgb:
+        if (transfer := self.tags.get("color_trc", 2)) in (PQ, HLG):
+            encoding = encoding_of(matrix, full, self.pix_fmt, len(picture), transfer, self.tags["color_primaries"])
+            frame = planes_of_rgb(picture, self.pix_fmt, encoding).to_frame()
+        elif not stream.format.is_rgb:
             frame = frame.reformat(
                 format=self.pix_fmt,
                 dst_colorspace={9: 9, 1: 1}.get(matrix, 5),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -16,6 +15,7 @@ from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_driv
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import EvaluateOptions
 from dithead.evaluate.report_folder import claim_folder, hash_weights
+from dithead.limits import parse_json, read_text
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -144,8 +144,8 @@ def _weight_items(weights: Mapping[str, Path | str] | None) -> tuple[tuple[str, 
 def _check_baselines(report: Path, settings: dict[str, Any]) -> None:
     """Check that an earlier report measured the same clips by the same protocols and weights. Raises ConfigError."""
     try:
-        earlier = json.loads((report / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        earlier = parse_json(read_text(report / "config.json", "the file", ConfigError))
+    except (ConfigError, ValueError) as error:
         raise ConfigError(f"{report}: no report to take baselines from ({error})") from None
     for key in ("data", "protocols", "weights"):
         if earlier.get(key) != settings[key]:

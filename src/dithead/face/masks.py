@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.face.mesh_indices import JAW, MOUTH_CORNERS, UPPER_CHEEKS
+from dithead.face.mesh_indices import JAW, MOUTH_CORNERS, OUTER_LIPS, UPPER_CHEEKS
 from dithead.types import FloatArray, Mask
 
 # Distances as fractions of S; our choice, but for the paper's mask, which hardly leaves the face.
@@ -22,6 +22,11 @@ _STABLE_MARGIN, _STABLE_CHIN_MARGIN = 0.06, 0.10  # beyond the median jaw of a s
 _FRAME_MARGIN = 0.01  # beyond one frame's own jaw, all around: the paper's mask
 _JAW_MARGIN, _JAW_CHIN_MARGIN = -0.08, 0.09  # beyond one frame's own jaw, where the source's picture stays
 _JAW_FEATHER = 0.02  # sigma of the soft edge there
+_FAR_MARGIN, _FAR_CHIN_MARGIN = -0.02, 0.015  # the same at the far jaw of a turned head: straight down only
+_LEAN, _FULL_LEAN = 0.25, 0.5  # of the chin from the middle between the ears, in halves, from which a head is turned
+_LIP_MARGIN = 0.015  # around the lips, which always show
+_LIP_BAND = np.array([-0.15, -0.05, 0.05, 0.15])  # above and below the lips, where that distance fades in and holds
+_LIPS_INSIDE = 0.08  # the stable polygon keeps this distance from the lips, more than its edge is soft
 _BORDER = 0.01  # the polygon keeps this distance from the border of the crop
 _BOX = (0.14, 0.86, 0.44, 0.96)  # left, right, top, bottom of the rectangle of the ablation
 
@@ -43,7 +48,9 @@ def stable_polygon(crop_landmarks: FloatArray, size: int) -> NDArray[np.float32]
     points = points[np.isfinite(points).all(axis=(1, 2))]
     if not len(points):
         raise FaceError("no frame has landmarks to build a mask from; leave this clip out")
-    return _lower_face(np.median(points, axis=0), size, _STABLE_MARGIN, _STABLE_CHIN_MARGIN)
+    middle = np.median(points, axis=0)
+    ring = _lower_face(middle, size, _STABLE_MARGIN, _STABLE_CHIN_MARGIN)
+    return _around_lips(ring, middle[list(OUTER_LIPS)], size)
 
 
 def frame_polygon(landmarks: FloatArray, size: int) -> NDArray[np.float32]:
@@ -56,14 +63,16 @@ def jaw_line(landmarks: FloatArray) -> NDArray[np.float32]:
     return np.asarray(landmarks, np.float32)[list(JAW), :2]
 
 
-def jaw_mask(jaw: FloatArray, size: int) -> Mask:
+def jaw_mask(jaw: FloatArray, size: int, lips: FloatArray | None = None) -> Mask:
     """Return a mask of a frame's own face, as far as speech can move it; hair, ears and background lie outside.
 
-    Speech hardly widens the cheeks, but it can lower the chin by a tenth of the crop.
+    Speech hardly widens the cheeks, but it can lower the chin by a tenth of the crop. The far jaw of a turned head has
+    nothing but background behind it, and the far lips can lie beyond it.
 
     Args:
         jaw: (21, 2), the frame's ``jaw_line``.
         size: S.
+        lips: Outline of the lips (20, 2), which are inside in any case.
 
     Returns:
         (S, S): 1 inside, falling softly to 0 outside.
@@ -71,7 +80,38 @@ def jaw_mask(jaw: FloatArray, size: int) -> Mask:
     line = np.asarray(jaw, np.float64)
     mouth = np.array([line[:, 0].mean(), 0.6 * line[:, 1].max() + 0.4 * line[[0, -1], 1].mean()])
     outline = _pushed_out(mouth, line, size, _JAW_MARGIN, _JAW_CHIN_MARGIN)
-    return np.asarray(cv2.GaussianBlur(polygon_mask(outline, size), (0, 0), _JAW_FEATHER * size), np.float32)
+    lean = 2 * (line[len(line) // 2, 0] - line[[0, -1], 0].mean()) / max(float(np.ptp(line[[0, -1], 0])), 1e-6)
+    if (turned := float(np.clip((abs(lean) - _LEAN) / (_FULL_LEAN - _LEAN), 0, 1))) > 0:
+        far = _near_the_line(mouth, line, size)
+        weight = turned * _far_side(line, lean)[:, None]
+        outline = weight * far + (1 - weight) * outline
+    mask = cv2.GaussianBlur(polygon_mask(outline, size), (0, 0), _JAW_FEATHER * size)
+    return np.asarray(mask if lips is None else np.maximum(mask, _lip_mask(lips, size)), np.float32)
+
+
+def _near_the_line(mouth: NDArray[np.float64], line: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """The jaw line of the far side: a little inside it at the cheek, a little below it at the chin."""
+    ray = line - mouth
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    below = np.clip(ray[:, 1], 0, 1) ** 2
+    return line + ray * size * _FAR_MARGIN * (1 - below)[:, None] + np.array([[0, 1.0]]) * size * (
+        _FAR_CHIN_MARGIN * below
+    )[:, None]  # fmt: skip
+
+
+def _far_side(line: NDArray[np.float64], lean: float) -> NDArray[np.float64]:
+    """How far each point (21,) of a jaw line belongs to the far side: 1 there and at the chin, 0 at the near cheek."""
+    last = len(line) - 1
+    place = np.arange(len(line)) / last
+    to_far = place if (line[last, 0] - line[0, 0]) * lean > 0 else 1 - place
+    return np.clip((to_far - 0.2) / 0.15, 0, 1)
+
+
+def _lip_mask(lips: FloatArray, size: int) -> Mask:
+    reach = max(1, round(_LIP_MARGIN * size))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    wide = cv2.dilate(polygon_mask(lips, size), kernel)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.5 * reach), np.float32)
 
 
 def box_polygon(size: int) -> NDArray[np.float32]:
@@ -110,6 +150,20 @@ def _lower_face(points: NDArray[np.float64], size: int, widen: float, chin: floa
     ring = np.concatenate([points[list(UPPER_CHEEKS)], jaw])
     low, high = _BORDER * size, (1 - _BORDER) * size
     return np.clip(ring, low, high).astype(np.float32)
+
+
+def _around_lips(ring: NDArray[np.float32], lips: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """A polygon that keeps its distance from the lips; those of a turned head can lie beyond its far jaw."""
+    (left, top), (right, bottom) = lips.min(axis=0), lips.max(axis=0)
+    beside = np.interp(ring[:, 1], np.array([top, top, bottom, bottom]) + size * _LIP_BAND, [0, 1, 1, 0])
+    place = np.arange(len(ring)) - len(UPPER_CHEEKS) - len(JAW) // 2  # along the jaw, 0 at the chin
+    is_right = place * np.sign(ring[-1, 0] - ring[len(UPPER_CHEEKS), 0]) > 0
+    beyond = np.where(is_right, right + _LIPS_INSIDE * size, left - _LIPS_INSIDE * size)
+    far = ring.astype(np.float64)
+    far[:, 0] = np.where(is_right, np.maximum(ring[:, 0], beyond), np.minimum(ring[:, 0], beyond))
+    beside = np.where(place < -(len(JAW) // 2), 0.0, beside)  # only the jaw
+    low, high = _BORDER * size, (1 - _BORDER) * size
+    return np.clip(ring + beside[:, None] * (far - ring), low, high).astype(np.float32)
 
 
 def _pushed_out(

@@ -29,10 +29,13 @@ class CropSettings(NamedTuple):
 
 
 class BackgroundModel:
-    """A model that is ready or being loaded; the folder of one that is being loaded has been verified."""
+    """A model that is ready or will be loaded on a thread of its own; the folder of one to be loaded has been verified.
+
+    Loading begins when it is first asked about, with the first decoded frame: importing torch would make that wait.
+    """
 
     def __init__(self, model: StrPath | TalkingHead, device: str = "auto") -> None:
-        """Begin to load.
+        """Verify the model's folder.
 
         Args:
             model: A shipped name, a model folder or a hub id; a loaded model is kept as it is.
@@ -42,15 +45,24 @@ class BackgroundModel:
             ModelError: There is no such model, or a file of it is missing or damaged.
         """
         self._folder: Path | None = None
+        self._device = device
+        self._begun: Future[TalkingHead] | None = None
         if not isinstance(model, str | PathLike):
-            self._loading: Future[TalkingHead] = Future()
-            self._loading.set_result(model)
+            self._begun = Future()
+            self._begun.set_result(model)
             return
         self._folder = resolve_model(str(model))
         verify_folder(self._folder)
-        worker = ThreadPoolExecutor(1, "dithead-model")
-        self._loading = worker.submit(_load, self._folder, device)
-        worker.shutdown(wait=False)
+
+    @property
+    def _loading(self) -> Future[TalkingHead]:
+        """What becomes the model; asked for the first time, it begins to."""
+        if self._begun is None and self._folder is not None:
+            worker = ThreadPoolExecutor(1, "dithead-model")
+            self._begun = worker.submit(_load, self._folder, self._device)
+            worker.shutdown(wait=False)
+        assert self._begun is not None
+        return self._begun
 
     def crop_settings(self) -> CropSettings:
         """Return what the first pass must know; where the folder does not say so plainly, wait for the model."""
@@ -61,7 +73,7 @@ class BackgroundModel:
         return settings
 
     def check(self) -> None:
-        """Raise the error with which loading has failed, if it has; this does not wait."""
+        """Begin to load, or raise the error with which loading has failed, if it has; this does not wait."""
         if self._loading.done():
             self._loading.result()
 

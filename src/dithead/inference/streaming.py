@@ -31,8 +31,9 @@ from dithead.inference.background_model import load_talker
 from dithead.inference.compose.second_pass import Finish, draw_frames
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.output_watermark import OutputWatermark
+from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
-from dithead.inference.synthesise.audio_features import feature_span, nearest_frames
+from dithead.inference.synthesise.audio_features import SpeechFeatures, feature_span, nearest_frames
 from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.inference.threads import each_on_one_thread, one_thread_each
@@ -40,13 +41,16 @@ from dithead.inference.visible_label import label_of
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
 from dithead.models.audio.base import AudioEncoder
-from dithead.models.audio.mel import MEL_RATE, SAMPLE_RATE, speech_level
+from dithead.models.audio.mel import FLOOR, MEL_RATE, SAMPLE_RATE, speech_level
 from dithead.option_values import file_name, make_options
 from dithead.options import SamplingOptions, StrPath
 from dithead.provenance.consent import read_consent
 from dithead.types import RGB, Wave
 
 _ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
+_STILL_SECONDS = 4.0  # seconds of sway that a picture gets before it repeats (our choice)
+LEVELS = 500
+"""Blocks of feature frames whose level is remembered: about 20 s of speech (our choice)."""
 _BLOCK_FRAMES = 8  # feature frames of delay, because they are computed in blocks of four that touch two on either side
 
 
@@ -70,11 +74,12 @@ class LiveFrame:
 class LiveHead:
     """A person in a video, ready to speak: the video has been analysed and the model is loaded."""
 
-    def __init__(self, video: StrPath, **options: Any) -> None:
+    def __init__(self, video: StrPath, *, longest: float | None = None, **options: Any) -> None:
         """Analyse the video and load the model.
 
         Args:
-            video: A video of the person.
+            video: A video of the person, or a picture, which then sways a little.
+            longest: Seconds of the video that are used, at most.
             options: Any of ``options.SamplingOptions``.
 
         Raises:
@@ -86,8 +91,8 @@ class LiveHead:
         self.options = make_options(SamplingOptions, "LiveHead", **options)
         self.consent = read_consent(self.options.consent)
         self.watermark = OutputWatermark(self.options)
-        info = probe(file_name("video", video))
-        self.clip = SourceClip(Path(video), info)
+        self.clip = _source(Path(file_name("video", video)), longest)
+        info = self.clip.info
         self.talker = load_talker(self.options.model, self.options.device)
         if not self.talker.audio.live:
             raise ConfigError("this model needs the whole speech at once; choose one whose audio encoder takes log-mel")
@@ -101,8 +106,10 @@ class LiveHead:
                 raise explain_face_error(error, self.clip, settings.choice) from None
         with one_thread_each(), TemporaryDirectory() as folder:
             calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
-        self._drawing = self.talker.for_drawing(self.options.precision)
+        self.drawing = self.talker.for_drawing(self.options.precision)
+        """The model as it draws fastest."""
         refuse_denied_faces(self.analysis)
+        self._finish = Finish(marker=self.watermark.marker(self.talker.config.name, "live"))
         self.label = label_of(self.options.label, info, self.analysis, self.talker.size)
 
     @property
@@ -134,17 +141,34 @@ class LiveHead:
         """
         clock = _Clock(self.latency)
         speech = SpeechBuffer(clock.started_by(chunks), loudness, self.reach, self.talker.audio)
-        o = self.options
-        sampler = MouthSampler(self._drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+        sampler = self.sampler(speech)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
         timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
-        finish = Finish(marker=self.watermark.marker(self.talker.config.name, "live"))
-        drawn = draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, finish)
-        for item, planes in each_on_one_thread(drawn):
+        for item, planes in each_on_one_thread(self.draw(timeline, sampler)):
+            yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
+
+    def sampler(self, speech: SpeechFeatures) -> MouthSampler:
+        """Return what draws the mouths of one stream of speech."""
+        o = self.options
+        return MouthSampler(self.drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+
+    def draw(
+        self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler
+    ) -> Iterator[tuple[ScheduledFrame, Planes]]:
+        """Draw frames one by one, with the watermark and the label."""
+        for item, planes in draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, self._finish):
             if self.label is not None:
                 self.label.apply(planes)
-            yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
+            yield item, planes
+
+
+def _source(path: Path, longest: float | None) -> SourceClip:
+    """The frames of a video, or of a picture that sways."""
+    info = probe(path)
+    if info.still:
+        return StillClip(path, still_video(info), seconds=_STILL_SECONDS)
+    return SourceClip(path, info, end=longest)
 
 
 class _Clock:
@@ -166,25 +190,45 @@ class _Clock:
 class SpeechBuffer:
     """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
 
-    def __init__(self, chunks: Iterable[Wave], loudness: float | None, reach: int, encoder: AudioEncoder) -> None:
-        """Begin to take chunks (n,) at 16 kHz; ``reach``: feature frames after a moment that its drawing needs."""
-        self.reach, self.encoder = reach, encoder
+    def __init__(
+        self,
+        chunks: Iterable[Wave],
+        loudness: float | None,
+        reach: int,
+        encoder: AudioEncoder,
+        *,
+        origin: float = 0.0,
+        levels: deque[Tensor] | None = None,
+    ) -> None:
+        """Begin to take chunks.
+
+        Args:
+            chunks: Speech (n,) at 16 kHz.
+            loudness: Of the speech, where it is known.
+            reach: Feature frames after a moment that its drawing needs.
+            encoder: Computes the features.
+            origin: Moment in seconds at which the chunks begin.
+            levels: How loud earlier speech of the same person was, where there was any; it is added to.
+        """
+        self.reach, self.encoder, self.origin = reach, encoder, origin
         self._chunks, self._stream = iter(chunks), encoder.stream()
         self._lips = encoder.lip_stream()
         self._loudness = loudness
         self._kept = torch.zeros(0, encoder.features_width)
         self._first = 0  # number of the first feature frame kept
-        self._levels: list[Tensor] = []
+        self._levels: deque[Tensor] = deque(maxlen=LEVELS) if levels is None else levels
         self._samples, self._ended = 0, False
 
     def reaches(self, time: float) -> bool:
         """Return whether there is speech at ``time`` seconds, after waiting for the chunks that decide it."""
+        time -= self.origin
         while not self._ended and self._samples <= time * SAMPLE_RATE:
             self._next()
         return time * SAMPLE_RATE < self._samples
 
     def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """See ``audio_features.SpeechFeatures``."""
+        times = times - self.origin
         needed = int(times.max() * MEL_RATE) + self.reach + 2
         while not self._ended and self._first + len(self._kept) < needed:
             self._next()
@@ -198,7 +242,7 @@ class SpeechBuffer:
         """See ``audio_features.SpeechFeatures``."""
         if self._lips is None:
             return None
-        frames = nearest_frames(times, self.encoder)
+        frames = nearest_frames(times - self.origin, self.encoder)
         while not self._ended and self._lips.tokens <= int(frames.max()) // self.encoder.frames_per_token + 1:
             self._next()
         if self._ended:
@@ -218,13 +262,14 @@ class SpeechBuffer:
                 self._lips.push(samples)
         self._kept = torch.cat([self._kept, *blocks])
         if self._loudness is None:
-            self._levels += [self.encoder.frame_levels(block) for block in blocks]
+            levels = [self.encoder.frame_levels(block) for block in blocks]
+            self._levels.extend(level[level > FLOOR] for level in levels if bool((level > FLOOR).any()))
 
     def _present_level(self) -> float | None:
         """The level of the speech as far as it is known; None where too little of it has come."""
         if self._loudness is not None:
             return self._loudness
-        levels = torch.cat(self._levels) if self._levels else torch.zeros(0)
+        levels = torch.cat(list(self._levels)) if self._levels else torch.zeros(0)
         return speech_level(levels) if len(levels) >= _ENOUGH_SPEECH else None
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from dithead.media.tone_mapping import ToneMapping, tone_mapping
+
 # H.273 MatrixCoefficients code -> (Kr, Kb). 0 is RGB itself, 2 is "unspecified".
 _LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),  # BT.709
@@ -36,6 +38,7 @@ class ColourEncoding:
 
     matrix: int  # MatrixCoefficients code of H.273, a key of _LUMA_WEIGHTS
     full_range: bool  # 0 to 255 instead of 16 to 235 (240 for chroma)
+    tones: ToneMapping | None = None  # how an HDR picture becomes one of standard range
 
     @property
     def swscale_matrix(self) -> Colorspace:
@@ -48,9 +51,10 @@ class ColourEncoding:
         return ColorRange.JPEG if self.full_range else ColorRange.MPEG
 
     def rgb_of(self, samples: NDArray[Any]) -> NDArray[np.float32]:
-        """Return R'G'B' (..., 3), 0 to 255, of Y, Cb and Cr samples (..., 3) in steps of 8 bits."""
+        """Return R'G'B' (h, w, 3) of standard range, 0 to 255, of Y, Cb, Cr samples (h, w, 3) in steps of 8 bits."""
         zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
-        return np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
+        rgb = np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
+        return rgb if self.tones is None else np.clip(255 * self.tones.develop(rgb / np.float32(255)), 0, 255)
 
     def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:
         """Return the matrix (3, 3) from R'G'B' differences, in steps of 1/255, to Y, Cb, Cr differences in code values.
@@ -79,7 +83,9 @@ def _to_rgb(encoding: ColourEncoding) -> NDArray[np.float32]:
     return np.asarray(np.linalg.inv(encoding.from_rgb()).T, np.float32)
 
 
-def encoding_of(colorspace: int, color_range: int, pix_fmt: str, height: int) -> ColourEncoding:
+def encoding_of(
+    colorspace: int, color_range: int, pix_fmt: str, height: int, transfer: int = 2, primaries: int = 2
+) -> ColourEncoding:
     """Return the encoding that a picture's tags name, or by the convention of players where they are missing.
 
     Untagged pictures are BT.709 from 720 lines up and BT.601 below, of limited range unless the format's name has a J.
@@ -89,8 +95,10 @@ def encoding_of(colorspace: int, color_range: int, pix_fmt: str, height: int) ->
         color_range: FFmpeg's AVColorRange: 1 limited, 2 full.
         pix_fmt: FFmpeg's name of the sample format.
         height: Lines of the picture.
+        transfer: TransferCharacteristics code of H.273.
+        primaries: ColourPrimaries code of H.273.
     """
     fallback = 1 if height >= 720 else 6
     matrix = 9 if colorspace == 10 else colorspace  # 10: BT.2020 constant luminance, close to 9
     full = color_range == _FULL_RANGE or pix_fmt.startswith("yuvj")
-    return ColourEncoding(matrix if matrix in _LUMA_WEIGHTS else fallback, full)
+    return ColourEncoding(matrix if matrix in _LUMA_WEIGHTS else fallback, full, tone_mapping(transfer, primaries))

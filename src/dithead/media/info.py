@@ -44,7 +44,9 @@ class VideoInfo:
     @property
     def encoding(self) -> ColourEncoding:
         """How the samples code colours."""
-        return encoding_of(self.color_space, self.color_range, self.pix_fmt, self.height)
+        return encoding_of(
+            self.color_space, self.color_range, self.pix_fmt, self.height, self.color_trc, self.color_primaries
+        )
 
 
 PICTURE_FORMATS = ("image2", "qoi_pipe", "exr_pipe", "hdr_pipe", "dpx_pipe", "psd_pipe", "jpegxl_pipe", "jpegls_pipe")

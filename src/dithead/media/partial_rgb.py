@@ -12,7 +12,7 @@ from dithead.media.colour import ColourEncoding
 from dithead.media.planes import Planes, views_of
 from dithead.types import RGB
 
-_FORMATS = ("yuv420p", "yuv422p", "yuv444p")
+_FORMATS = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 _ALIGNED = 32  # pixels: parts begin and end at multiples, so that conversion rounds as in the whole picture
 _MARGIN = 16  # pixels around a part that exact conversion needs, because it interpolates colours
 _ROWS, _COLUMNS = 270, 480  # rows and columns from which thumbnails are made; further ones are passed over
@@ -49,7 +49,7 @@ class PartialRGB:
     def supports(native: Any, rotation: int) -> bool:
         """Return whether parts of a frame can be converted on their own."""
         name = native.format.name.replace("yuvj", "yuv")
-        return name in _FORMATS and (name != "yuv422p" or rotation % 180 == 0)
+        return name in _FORMATS and ("422" not in name or rotation % 180 == 0)
 
     def __getitem__(self, box: tuple[slice, slice]) -> RGB:
         """Return the pixels (h, w, 3) of a box of rows and columns."""
@@ -84,7 +84,8 @@ class PartialRGB:
             for plane in chroma
         ]
         small = [cv2.resize(np.ascontiguousarray(p), (width, height), interpolation=cv2.INTER_AREA) for p in parts]
-        return self._planes.encoding.rgb_of(np.stack(small, axis=-1))
+        samples = np.stack(small, axis=-1) / np.float32(2 ** (self._planes.depth - 8))
+        return self._planes.encoding.rgb_of(samples)
 
     def averaged(self, top: int, left: int, bottom: int, right: int, side: int) -> RGB:
         """Average the squares of ``side`` pixels that fit into a box.

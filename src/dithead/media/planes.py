@@ -19,6 +19,8 @@ from dithead.media.colour import ColourEncoding
 from dithead.stages import stage
 from dithead.types import RGB
 
+_CAREFUL = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
 
 @dataclass
 class Planes:
@@ -44,7 +46,7 @@ class Planes:
         A luma sample whose difference is zero keeps every bit; so does a chroma sample if all its pixels' are zero.
 
         Args:
-            difference: (h, w, 3) in R'G'B' steps of 1/255.
+            difference: (h, w, 3) in R'G'B' steps of 1/255; of an HDR picture, in those of its SDR picture.
             top: First row of the region.
             left: First column of the region.
         """
@@ -53,6 +55,9 @@ class Planes:
         h, w = difference.shape[0] + above, difference.shape[1] + before
         pads = ((above, -h % down), (before, -w % across), (0, 0))
         whole = np.pad(difference, pads) if np.any(pads) else difference  # whole chroma samples
+        if (tones := self.encoding.tones) is not None:
+            box = top - above, left - before, top - above + whole.shape[0], left - before + whole.shape[1]
+            whole = tones.differences(self._signal(*box, whole.shape), whole / np.float32(255)) * np.float32(255)
         luma, *chroma = cv2.split(cv2.transform(whole, self.encoding.from_rgb(self.depth)))
         top, left = top - above, left - before
         _add(self.arrays[0], luma, top, left, self.depth)
@@ -62,15 +67,23 @@ class Planes:
             _add(plane, shared, top // down, left // across, self.depth)
 
     def rgb(self, top: int, left: int, bottom: int, right: int, *, exact: bool = True) -> RGB:
-        """Return the region (bottom - top, right - left, 3) in RGB; ``top`` and ``left`` must be even.
+        """Return the region (bottom - top, right - left, 3) in RGB of standard range; ``top``, ``left`` must be even.
 
         ``exact``: see ``to_rgb``.
         """
+        return to_rgb(self._part(top, left, bottom, right).to_frame(), self.encoding, exact)
+
+    def _part(self, top: int, left: int, bottom: int, right: int) -> Planes:
         down, across = self.subsampling
         y = self.arrays[0][top:bottom, left:right]
         box = slice(top // down, -(-bottom // down)), slice(left // across, -(-right // across))
-        part = Planes([y, self.arrays[1][box], self.arrays[2][box]], self.pix_fmt, self.encoding)
-        return to_rgb(part.to_frame(), self.encoding, exact)
+        return Planes([y, self.arrays[1][box], self.arrays[2][box]], self.pix_fmt, self.encoding)
+
+    def _signal(self, top: int, left: int, bottom: int, right: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The values of an HDR region (h, w, 3), 0 to 1, with the last ones repeated beyond the picture's edge."""
+        signal = _hdr_signal(self._part(top, left, bottom, right).to_frame(), self.encoding)
+        edges = ((0, shape[0] - signal.shape[0]), (0, shape[1] - signal.shape[1]), (0, 0))
+        return np.pad(signal, edges, mode="edge")
 
     def to_frame(self) -> Any:
         """Return an ``av.VideoFrame`` with these samples."""
@@ -147,7 +160,7 @@ def views_of(native: Any) -> list[NDArray[Any]]:
 
 
 def to_rgb(native: Any, encoding: ColourEncoding, exact: bool = True) -> RGB:
-    """Return the picture (H, W, 3) of an ``av.VideoFrame``.
+    """Return the picture (H, W, 3) of an ``av.VideoFrame``; that of an HDR one is developed for a screen of SDR.
 
     Args:
         native: The frame.
@@ -156,21 +169,44 @@ def to_rgb(native: Any, encoding: ColourEncoding, exact: bool = True) -> RGB:
     """
     if native.format.name == "rgb24":
         return np.asarray(native.to_ndarray(), np.uint8)
-    careful = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    if encoding.tones is not None:
+        with stage("convert"):
+            return _to_bytes(encoding.tones.develop(_hdr_signal(native, encoding)))
     with stage("convert"):
         rgb: RGB = native.reformat(
             format="rgb24",
             src_colorspace=encoding.swscale_matrix,
             src_color_range=encoding.swscale_range,
             dst_color_range=ColorRange.JPEG,
-            interpolation=careful if exact else Interpolation.BILINEAR,
+            interpolation=_CAREFUL if exact else Interpolation.BILINEAR,
             threads=1,
         ).to_ndarray()
     return rgb
 
 
+def _hdr_signal(native: Any, encoding: ColourEncoding) -> NDArray[np.float32]:
+    """The values (H, W, 3) of an HDR ``av.VideoFrame``, 0 to 1."""
+    deep = native.reformat(
+        format="rgb48le",
+        src_colorspace=encoding.swscale_matrix,
+        src_color_range=encoding.swscale_range,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=_CAREFUL,
+        threads=1,
+    )
+    return np.asarray(deep.to_ndarray() / np.float32(65535), np.float32)
+
+
+def _to_bytes(picture: NDArray[np.float32]) -> RGB:
+    return np.asarray(cv2.multiply(picture, (255.0,) * 4, dtype=cv2.CV_8U), np.uint8)  # rounds and saturates
+
+
 def planes_of_rgb(pixels: RGB, pix_fmt: str, encoding: ColourEncoding) -> Planes:
-    """Return the planes, in ``pix_fmt``, of an RGB picture (H, W, 3)."""
+    """Return the planes, in ``pix_fmt``, of an RGB picture (H, W, 3) of standard range."""
+    if encoding.tones is not None:
+        signal = encoding.tones.restore(np.asarray(pixels, np.float32) / np.float32(255))
+        deep = np.rint(signal.clip(0, 1) * 65535).astype(np.uint16)
+        return planes_of(av.VideoFrame.from_ndarray(deep, "rgb48le"), pix_fmt, encoding)
     return planes_of(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24"), pix_fmt, encoding)
 
 

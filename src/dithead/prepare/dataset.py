@@ -84,6 +84,7 @@ class Clip:
         path = self.folder / "track.npz"
         require_unpacked(path, str(path), DataError)
         try:
+            require_unpacked(path, str(path), DataError)
             with np.load(path, allow_pickle=False) as stored:
                 return Track(*(stored[k] for k in ("landmarks", "transforms", "valid", "polygon")))
         except (OSError, ValueError, KeyError, EOFError) as error:

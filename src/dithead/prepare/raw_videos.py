@@ -12,7 +12,6 @@ A ``SOURCES.json`` in the raw folder, or elsewhere, says so for each folder; the
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dithead.errors import DataError
+from dithead.limits import parse_json, read_text
 
 SIDECAR = "SOURCES.json"
 _SUFFIXES = """.3g2 .3gp .asf .avi .divx .dv .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts
@@ -92,7 +92,7 @@ def read_sidecar(path: Path, required: bool) -> dict[str, Provenance]:
             raise DataError(f"{path}: no such file; give the JSON file that describes the sources")
         return {}
     try:
-        return {k.strip("/"): Provenance(**v) for k, v in json.loads(path.read_text("utf-8")).items()}
+        return {k.strip("/"): Provenance(**v) for k, v in parse_json(read_text(path, str(path), DataError)).items()}
     except (ValueError, TypeError, AttributeError, ValidationError) as error:
         why = str(error).splitlines()[0]
         raise DataError(

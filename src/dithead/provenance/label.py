@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.media.planes import Planes
+from dithead.media.tone_mapping import BT2020, tone_mapping, white_level
 from dithead.provenance.label_text import draw_text, label_wording
 
 _HEIGHT = 0.05
@@ -21,8 +22,6 @@ _LEAST = 9.0  # pixels of a capital letter, below which nobody reads it (our cho
 _PAD, _MARGIN = 0.45, 0.4  # ems around the text, and from the frame's edge (our choice)
 _PLATE = 0.72
 """Opacity of the black plate: white on it has a contrast of 7 : 1 even where the picture is white (WCAG 2 AAA)."""
-_WHITE = {16: 0.58, 18: 0.75}
-"""Signal of a white page, 203 nits, under the transfer functions PQ and HLG (H.273 codes; ITU-R BT.2408)."""
 
 
 class Box(NamedTuple):
@@ -53,7 +52,7 @@ class Label:
         pad = min(round(em * _PAD), min(size) // 8)
         ink = draw_text(label_wording(text), em, max(4, width - 4 * pad))
         self.ink: NDArray[np.float32] = np.pad(ink, pad)[:height, :width]
-        self.white = 255 * _WHITE.get(transfer, 1.0)
+        self.white = 255 * (1.0 if tone_mapping(transfer, BT2020) is None else white_level())
         label_height, label_width = self.ink.shape
         margin = round(min(em * _MARGIN, max(0, width - label_width) / 2, max(0, height - label_height) / 2))
         self.left, self.top = _place((width, height), (label_width, label_height), margin, faces)

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from dithead.serve.errors import ApiError
 from dithead.serve.keys import LOCAL, Owner, owner_of_session
@@ -29,14 +30,25 @@ def owner_of(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Owner:
-    """Return whose request it is.
+    """Return whose request it is. Raises ApiError where the key is wrong, or one is needed."""
+    return known_owner(state, None if bearer is None else bearer.credentials, cookie)
+
+
+def owner_of_socket(state: ServerState, connection: HTTPConnection) -> Owner:
+    """Return whose websocket it is; see ``owner_of``."""
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    return known_owner(state, key.strip() if scheme.lower() == "bearer" else None, connection.cookies.get(COOKIE))
+
+
+def known_owner(state: ServerState, key: str | None, cookie: str | None) -> Owner:
+    """Return to whom a key or a cookie belongs; the local user where none is needed.
 
     Raises:
         ApiError: The key is wrong, or one is needed.
     """
     owner = None
-    if bearer is not None:
-        owner = state.keys.by_key(bearer.credentials)
+    if key is not None:
+        owner = state.keys.by_key(key)
     elif cookie and (owner_id := owner_of_session(cookie, state.secret)):
         owner = state.keys.by_id(owner_id)
     elif not needs_key(state):

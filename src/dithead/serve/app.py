@@ -1,6 +1,6 @@
 """Builds the application: routes, errors as one line, and the guard before them.
 
-Each file of ``routers`` brings its routes; a new part of the server (live speech, say) is a further router here.
+Each file of ``routers`` brings its routes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from starlette.exceptions import HTTPException
 
 from dithead import __version__
 from dithead.errors import DitheadError
-from dithead.serve.errors import ApiError, status_of
+from dithead.serve.errors import ApiError, status_of, validation_line
 from dithead.serve.guard import Guard
 from dithead.serve.options import ServeOptions
 from dithead.serve.routers import page, system, uploads
 from dithead.serve.routers.jobs import jobs_router
+from dithead.serve.routers.live import live_router
 from dithead.serve.schemas import Problem
 from dithead.serve.state import SWEEP, ServerState, open_state
 from dithead.serve.supervise import LocalWorkers
@@ -86,7 +87,7 @@ def describe_app(models: tuple[str, ...]) -> FastAPI:
         responses=_RESPONSES,
         generate_unique_id_function=_operation_id,
     )
-    for router in (system.router, uploads.router, jobs_router(models), page.router):
+    for router in (system.router, uploads.router, jobs_router(models), live_router(models), page.router):
         app.include_router(router)
     app.add_exception_handler(DitheadError, _dithead_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -163,15 +164,3 @@ async def _database_error(_: Request, error: Exception) -> JSONResponse:
 async def _fault(_: Request, error: Exception) -> JSONResponse:
     log.error("request failed by a fault of dithead", exc_info=error)
     return JSONResponse({"detail": "a fault of dithead stopped the request; the server's log has it"}, 500)
-
-
-def validation_line(errors: list[Any]) -> str:
-    """Return the first fault of a request as one line: where it is, and what is wanted there."""
-    if not errors:
-        return "the request cannot be understood"
-    first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
-    text = str(first["msg"]).removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{place}: {text}{more}" if place else f"{text}{more}"

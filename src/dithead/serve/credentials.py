@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dithead.media.files import open_media
 
-
-def statements(video: Path) -> list[str]:
-    """Return the sentences that a file's metadata hold, as any other program reads them.
+def statements(video: Path, watermark: bool) -> list[str]:
+    """Return what ``dithead verify`` says of a file, one sentence each.
 
     Args:
         video: A finished video.
+        watermark: Search the picture for the invisible watermark, too, for which all of it is decoded.
 
     Raises:
         MediaError: It cannot be read.
     """
-    with open_media(video) as media:
-        comment = {name.lower(): text for name, text in media.metadata.items()}.get("comment", "")
-    return [part.strip() for part in comment.split(";") if part.strip()]
+    from dithead.provenance.verify import verify
+    from dithead.provenance.verify_text import sentences
+
+    headline, *rest = (line.strip() for line in sentences(verify(video, watermark=watermark)))
+    return [headline.removeprefix(f"{video}: "), *rest]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dithead.errors import DitheadError, OutputError
 
@@ -48,3 +49,15 @@ def public_line(error: BaseException, names: Mapping[Path, str]) -> str:
         line = line.replace(str(path), name)
         line = line.replace(path.name, name)
     return line
+
+
+def validation_line(errors: list[Any]) -> str:
+    """Return the first fault of a request as one line: where it is, and what is wanted there."""
+    if not errors:
+        return "the request cannot be understood"
+    first = errors[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
+    text = str(first["msg"]).removeprefix("Value error, ")
+    text = text[:1].lower() + text[1:]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{place}: {text}{more}" if place else f"{text}{more}"

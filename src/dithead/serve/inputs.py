@@ -86,6 +86,12 @@ class InputFinder:
             _check_use(role, file)
         return found
 
+    def person(self, owner: Owner, reference: FileReference) -> Found:
+        """Find the video or the picture of a live conversation. Raises what ``find`` does."""
+        found = self._find(owner, "video", reference)
+        _check_use("video", found)
+        return found
+
     def _find(self, owner: Owner, role: str, reference: FileReference) -> Found:
         if reference.upload is not None:
             name, media = self.uploads.finished(owner, reference.upload)

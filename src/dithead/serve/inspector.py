@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from dithead.errors import DitheadError, MediaError
 from dithead.serve.content_check import Face, Media, find_faces, inspect_file
+from dithead.serve.credentials import statements
 from dithead.serve.errors import public_line
 from dithead.serve.options import GIB, ServeOptions
 
@@ -54,6 +55,11 @@ class Inspector:
             FaceError: There is no face.
         """
         found: list[Face] = self._ask(find_faces, name, path, path, folder)
+        return found
+
+    def statements(self, path: Path, name: str, *, watermark: bool) -> list[str]:
+        """Read what a finished video says about its own making; see ``credentials.statements``."""
+        found: list[str] = self._ask(statements, name, path, path, watermark)
         return found
 
     def close(self) -> None:

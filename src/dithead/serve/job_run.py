@@ -140,7 +140,8 @@ class JobRunner:
         speakers = {int(role.split()[1]): each.inside(folder) for role, each in inputs.items() if " " in role}
         if "background_sound" in inputs:
             options["background_sound"] = inputs["background_sound"].inside(folder)
-        options["consent"] = _CONSENT  # a request without it is refused
+        said = options.pop("consent_statement", "")
+        options["consent"] = f"{_CONSENT} {said}".strip()  # never what was said alone: it could name a file of ours
         made = generate(
             inputs["video"].inside(folder),
             inputs["audio"].inside(folder) if "audio" in inputs else None,

@@ -156,7 +156,7 @@ class JobStore:
             "state": "queued",
             "created": time.time(),
             "inputs": inputs,
-            "options": given | ({"background_sound": "source"} if request.background_sound == "source" else {}),
+            "options": given | _options_of(request),
             "webhook": request.webhook,
             "attempts": 0,
             "bytes": folder_size(folder),
@@ -213,6 +213,13 @@ class JobStore:
         for job_id in job_ids:
             self.queue.forget(job_id)
             self.storage.remove(self.storage.job(job_id))
+
+
+def _options_of(request: JobRequest) -> dict[str, Any]:
+    """What a request says beside its options that the job keeps among them."""
+    more: dict[str, Any] = {"background_sound": "source"} if request.background_sound == "source" else {}
+    statement = (request.consent_statement or "").strip()
+    return more | ({"consent_statement": statement} if statement else {})
 
 
 def _count_open(owner: Owner) -> sa.Select[Any]:

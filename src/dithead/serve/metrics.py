@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +20,9 @@ _ALIVE = 120.0  # seconds after its last sign of life for which a worker is coun
 class Metrics:
     """The server's own registry, so that several servers may live in one process."""
 
-    def __init__(self, engine: sa.Engine, storage: Storage) -> None:
-        self.engine, self.storage = engine, storage
+    def __init__(self, engine: sa.Engine, storage: Storage, live: Callable[[], dict[str, float]] = dict) -> None:
+        """Begin to count; ``live`` returns the figures of live speech."""
+        self.engine, self.storage, self.live = engine, storage, live
         self.registry = CollectorRegistry()
         labels = ("method", "route", "status")
         self.requests = Histogram(
@@ -62,6 +63,8 @@ class Metrics:
         for state in ("loading", "idle", "busy"):
             alive.add_metric([state], workers.get(state, 0))
         yield alive
+        for name, value in self.live().items():
+            yield _gauge(f"dithead_live_{name}", "Of the live conversations that go on.", value)
         yield _gauge("dithead_disk_free_bytes", "Free on the data folder's disk.", float(self.storage.free_bytes()))
 
 

@@ -104,6 +104,13 @@ class ServeOptions(WorkerOptions):
         flag="--webhook-host",
         value="HOST",
     )
+    live: int = option(
+        8,
+        "Live conversations at once, at most, fewer where the cores are busy; 0 switches them off.",
+        minimum=0,
+        maximum=1000,
+        value="NUMBER",
+    )
     max_upload: float = option(2000.0, "MB of one uploaded file, at most.", minimum=0.001, value="MB")
     max_minutes: float = option(30.0, "Minutes of one video or speech, at most.", minimum=0.01, value="MINUTES")
     max_megapixels: float = option(9.0, "Megapixels of a frame, at most; 4K has 8.3.", minimum=0.01, value="MEGAPIXELS")

@@ -22,9 +22,9 @@ statement of consent could name one; and whether outputs are marked is for the o
 _PLAIN = (bool, int, float, str)
 
 
-def offered_options() -> list[DataclassField[Any]]:
-    """Return the options that a request may set: those whose values are numbers, texts or choices."""
-    return [each for each in option_fields(GenerateOptions) if each.name not in BY_SERVER and _is_plain(each)]
+def offered_options(options: type = GenerateOptions) -> list[DataclassField[Any]]:
+    """Return the options of a class that a request may set: those whose values are numbers, texts or choices."""
+    return [each for each in option_fields(options) if each.name not in BY_SERVER and _is_plain(each)]
 
 
 def _is_plain(each: DataclassField[Any]) -> bool:
@@ -37,17 +37,19 @@ def _kinds(each: DataclassField[Any]) -> tuple[Any, ...]:
 
 
 @cache
-def options_model(models: tuple[str, ...] = ()) -> type[BaseModel]:
+def options_model(models: tuple[str, ...] = (), options: type = GenerateOptions) -> type[BaseModel]:
     """Return the class that checks the options of a request.
 
     Args:
         models: Names of the models that the server offers; the first is the default.
+        options: ``GenerateOptions`` for a job, ``SamplingOptions`` for live speech.
     """
-    fields: dict[str, Any] = {each.name: _field(each) for each in offered_options()}
+    fields: dict[str, Any] = {each.name: _field(each) for each in offered_options(options)}
     if models:
         text = "One of the models that the server offers."
         fields["model"] = (Literal[models], Field(models[0], description=text))
-    return create_model("Options", __config__=ConfigDict(extra="forbid", strict=False), **fields)
+    name = "Options" if options is GenerateOptions else "LiveOptions"
+    return create_model(name, __config__=ConfigDict(extra="forbid", strict=False), **fields)
 
 
 def _field(each: DataclassField[Any]) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ OPEN_STATES = ("queued", "running", "cancelling")
 """States of a job that has not ended."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 """A name that a client gives a file or a job: one line, without a slash."""
+Line = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 
 
@@ -51,6 +52,12 @@ class JobRequest(_Strict):
     consent: Literal[True] = Field(
         description="The person shown and the speaker have agreed to this video; nothing is made without it."
     )
+    consent_statement: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = (
+        Field(
+            None,
+            description="Who agreed to what, in one line; it goes into the video's credentials, where anyone reads it.",
+        )
+    )
     name: Name | None = Field(None, description="What the job is called, and its file when it is downloaded.")
     webhook: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         None, description="Address that is called when the job ends; its host must be allowed by the server."
@@ -61,6 +68,48 @@ class JobRequest(_Strict):
         if self.audio is None and not self.speakers:
             raise ValueError("give audio, or speakers with speech of their own")
         return self
+
+
+class LiveRequest(_Strict):
+    """A live conversation: who is seen, and what the speech is."""
+
+    session: Id | None = Field(None, description="A conversation to come back to; everything else is then left out.")
+    video: FileReference | None = Field(None, description="A video, or a picture, of the person.")
+    consent: bool = Field(
+        False, description="The person shown and the speaker have agreed; nobody speaks without it being true."
+    )
+    rate: int = Field(
+        16000,
+        ge=8000,
+        le=48000,
+        multiple_of=25,
+        description="Samples of the speech a second, in and out.",
+    )
+    real_time: bool = Field(
+        False, description="The speech comes from a microphone: where it is behind, its pauses are shortened."
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> LiveRequest:
+        if self.session is None and self.video is None:
+            raise ValueError("give the video of the person, or the session to come back to")
+        if self.session is None and not self.consent:
+            raise ValueError("consent must be true: the person shown and the speaker have agreed")
+        return self
+
+
+class LiveOffer(BaseModel):
+    """What WebRTC needs besides: the browser's description of its side."""
+
+    sdp: str = Field(min_length=1, max_length=100_000, description="The offer that the browser made.")
+
+
+class LiveAnswer(BaseModel):
+    """The server's side of a video call."""
+
+    session: Id = Field(description="Id of the conversation.")
+    sdp: str = Field(description="The answer for the browser.")
+    delay: float = Field(description="Seconds from speech to its picture and sound that the drawing needs.")
 
 
 class Progress(BaseModel):

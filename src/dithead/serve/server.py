@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dithead.errors import ConfigError
 from dithead.serve.app import create_app
-from dithead.serve.options import ServeOptions
+from dithead.serve.options import MIB, ServeOptions
 from dithead.serve.state import ServerState
 
 log = logging.getLogger("dithead.serve")
@@ -35,6 +35,11 @@ class ImpatientProtocol(H11Protocol):
         self._head_timer.cancel()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """Stop the clock: the connection goes on as another protocol."""
+        self._head_timer.cancel()
+        super().handle_websocket_upgrade(event)
+
     def _close_if_silent(self) -> None:
         if not self.cycle and not self.transport.is_closing():
             self.transport.close()
@@ -55,7 +60,16 @@ def run_server(options: ServeOptions) -> None:
             "make one with: dithead api-keys add NAME"
         )
     listener = _listen(options)
-    config = uvicorn.Config(
+    host, port = listener.getsockname()[:2]
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    log.info("server starts", extra={"address": where})
+    sys.stderr.write(f"dithead: open {where} in a browser; Ctrl-C ends the server, and unfinished jobs go on later\n")
+    asyncio.run(uvicorn.Server(uvicorn_config(app)).serve(sockets=[listener]))
+
+
+def uvicorn_config(app: Any) -> uvicorn.Config:
+    """Return how uvicorn is to serve the application."""
+    return uvicorn.Config(
         app,
         http=ImpatientProtocol,
         log_config=None,
@@ -66,12 +80,9 @@ def run_server(options: ServeOptions) -> None:
         timeout_keep_alive=20,
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=32768,
+        ws_max_size=1 * MIB,
+        ws_per_message_deflate=False,  # pictures are compressed already
     )
-    host, port = listener.getsockname()[:2]
-    where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    log.info("server starts", extra={"address": where})
-    sys.stderr.write(f"dithead: open {where} in a browser; Ctrl-C ends the server, and unfinished jobs go on later\n")
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
 def _listen(options: ServeOptions) -> socket.socket:

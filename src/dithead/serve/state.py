@@ -22,6 +22,7 @@ from dithead.serve.inputs import InputFinder
 from dithead.serve.inspector import Inspector
 from dithead.serve.jobs import JobStore
 from dithead.serve.keys import KeyStore
+from dithead.serve.live_hub import LiveHub
 from dithead.serve.metrics import Metrics
 from dithead.serve.options import GIB, ServeOptions
 from dithead.serve.storage import Storage
@@ -38,6 +39,7 @@ class ServerState:
 
     options: ServeOptions
     storage: Storage
+    finder: InputFinder
     engine: sa.Engine
     queue: WorkQueue
     inspector: Inspector
@@ -46,6 +48,7 @@ class ServerState:
     keys: KeyStore
     secret: bytes
     metrics: Metrics
+    live: LiveHub
     closing: threading.Event = field(default_factory=threading.Event)
     streams: int = 0  # event streams that are open
 
@@ -53,6 +56,7 @@ class ServerState:
         """Stop what runs in the background, and close the database."""
         self.closing.set()
         self.inspector.close()
+        self.live.close()
         self.engine.dispose()
 
     def sweep(self) -> int:
@@ -109,9 +113,11 @@ def open_state(options: ServeOptions) -> ServerState:
     queue = WorkQueue(options, engine)
     inspector = Inspector(options)
     uploads = UploadStore(options, storage, engine, inspector)
+    live = LiveHub(options, storage)
     finder = InputFinder(options, storage, uploads, inspector)
     return ServerState(
         options=options,
+        finder=finder,
         storage=storage,
         engine=engine,
         queue=queue,
@@ -120,5 +126,6 @@ def open_state(options: ServeOptions) -> ServerState:
         jobs=JobStore(options, storage, engine, queue, finder),
         keys=KeyStore(engine),
         secret=server_secret(engine),
-        metrics=Metrics(engine, storage),
+        metrics=Metrics(engine, storage, live.counts),
+        live=live,
     )

@@ -20,6 +20,7 @@ from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_poly
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
 from dithead.inference.analyse.references import StoredReferences, choose_references, source_picture
@@ -63,6 +64,7 @@ class Tracklet:
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
     references: StoredReferences | None = None  # the mouth from closed to open
     sample_times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (n,) seconds
+    mouth_strips: list[MouthStrip] = field(default_factory=list)  # for the offset of the source's own sound
     calibration: LipCalibration | None = None  # from the source's own sound, where it has speech
 
     def mask_polygon(self, index: int) -> NDArray[np.float32]:
@@ -113,6 +115,7 @@ class TrackletBuilder:
     frame_polygons: bytearray = field(default_factory=bytearray)  # (N, P, 2) float32, or empty
     samples: list[_Sample] = field(default_factory=list)
     occlusion: OcclusionCollector = field(default_factory=OcclusionCollector)
+    strips: MouthStrips = field(default_factory=MouthStrips)
     judged: int = 0  # frames whose finding has come, from the first on
     unclear: set[int] = field(default_factory=set)  # of those, the ones whose mouth cannot be seen
     overlaid: set[int] = field(default_factory=set)  # the ones that have burned-in text over the lower face
@@ -130,6 +133,7 @@ class TrackletBuilder:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         self._keep(transform, in_crop, size)
+        self.strips.add(frame.quick_partial, transform, in_crop, size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
             self.samples.append(_sample(frame, landmarks, in_crop, transform, size, self.frames))
         self.frames, self.gap = self.frames + 1, 0
@@ -185,6 +189,7 @@ class TrackletBuilder:
             frame_polygons=polygons if self.frame_polygons else None,
             references=_stored_references(self._clear_samples(), store or ImageStore()),
             sample_times=np.array([s.time for s in self.samples]),
+            mouth_strips=self.strips.close(),
         )
 
     def _clear_samples(self) -> list[_Sample]:

@@ -142,7 +142,7 @@ def _allowed(tracklet: Tracklet, index: int, size: int) -> Mask:
     offset = index - tracklet.start
     mask = np.full((size, size), tracklet.opacity(index), np.float32)
     if tracklet.jaws is not None:
-        mask *= jaw_mask(tracklet.jaws[offset], size)
+        mask *= jaw_mask(tracklet.jaws[offset], size, tracklet.lips)
     visible = tracklet.occlusion.visible(offset, size)
     return mask if visible is None else mask * visible
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.info import VideoInfo
@@ -36,9 +37,16 @@ class StillClip(SourceClip):
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield a frame every 1/25 s, as long as the speech lasts."""
+        return self._frames(range(self.expected_frames))
+
+    def frames_backwards(self, stamps: NDArray[np.int64]) -> Iterator[VideoFrame]:
+        """Yield the frames of as many ``stamps`` (N,), the last one first."""
+        return self._frames(range(len(stamps) - 1, -1, -1))
+
+    def _frames(self, numbers: range) -> Iterator[VideoFrame]:
         still = next(read_frames(self.path, background=self.background)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
-        for k in range(self.expected_frames):
+        for k in numbers:
             picture = with_idle_motion(still, float(k / FPS)) if self.idle else still
             native = planes_of_rgb(picture, pix_fmt, self.info.encoding).to_frame()
             yield VideoFrame(k, float(k / FPS), k, 1 / FPS, native, self.info.encoding)

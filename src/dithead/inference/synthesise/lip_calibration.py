@@ -20,6 +20,7 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import LipCalibration
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures, SpeechFeatures
+from dithead.inference.synthesise.source_sync import measure_source_sync
 from dithead.stages import stage
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
 
 def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: SourceClip, store: Path) -> None:
-    """Calibrate every tracklet by the source's own speech, where it has any.
+    """Calibrate every tracklet by the source's own speech, where it has any that belongs to its mouths.
+
+    Where the sound is late or early, the predictions are those of the moments it belongs to, and a remark says so.
 
     Args:
         analysis: What the first pass found; its tracklets receive their calibration.
@@ -50,9 +53,15 @@ def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: Sour
     speech = _source_speech(talker, clip.path, store) if clip.info.has_audio else None
     if speech is None:
         return
+    strips = [strip for tracklet in analysis.tracklets for strip in tracklet.mouth_strips]
+    sync = measure_source_sync(clip.path, strips, clip.start)
+    if sync is None or not sync.sure:
+        return
+    if sync.remark:
+        analysis.remarks.append(sync.remark)
     for tracklet in analysis.tracklets:
         with stage("calibration"):
-            tracklet.calibration = calibrate(talker, speech, tracklet.sample_times + clip.start)
+            tracklet.calibration = calibrate(talker, speech, tracklet.sample_times + clip.start + sync.seconds)
 
 
 @torch.inference_mode()

@@ -5,10 +5,12 @@ import { composeView } from "./compose.js";
 import { errorBox, make } from "./dom.js";
 import { historyPanel } from "./history.js";
 import { jobView } from "./job.js";
+import { liveView } from "./live.js";
 import { loadTexts, preferredLanguage, t } from "./texts.js";
 
 const main = document.getElementById("main");
 const aside = document.getElementById("history");
+const views = document.getElementById("views");
 let info = null;
 let history = null;
 let stop = () => {};
@@ -26,10 +28,20 @@ function route(isFirst = false) {
     const [view, end] = jobView(job[1], (changed) => { document.title = `${changed.name} – dithead`; history.refresh(); focusTitle(isFirst); }, () => { location.hash = "#/"; });
     stop = end;
     show(view, t("history"));
+  } else if (location.hash === "#/live") {
+    const [view, end] = liveView();
+    stop = end;
+    show(view, t("liveTitle"));
+    focusTitle(isFirst);
   } else {
     show(composeView(info, (made) => { location.hash = `#/job/${made.id}`; }), t("composeTitle"));
     focusTitle(isFirst);
   }
+  for (const link of views.querySelectorAll("a")) {
+    if (link.hash === (location.hash || "#/")) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  views.hidden = false;
   history.refresh();
 }
 
@@ -39,6 +51,7 @@ function focusTitle(isFirst) {
 }
 
 function signIn() {
+  views.hidden = true;
   aside.replaceChildren();
   const key = make("input", { type: "password", id: "key", class: "text", autocomplete: "current-password", required: true });
   const line = make("div");

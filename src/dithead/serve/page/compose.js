@@ -19,6 +19,7 @@ export function composeView(info, onCreated) {
   const audio = picker({ number: "2", key: "speech", symbol: "wave", accept: "audio/*,video/*,.mkv", record: "audio" }, refresh);
   const settings = settingsPanel(info);
   const consent = make("input", { type: "checkbox", id: "consent", onchange: refresh });
+  const who = make("input", { class: "text", id: "consent-who", maxlength: "2000", autocomplete: "off", placeholder: t("consentExample") });
   const button = make("button", { class: "primary wide", type: "submit", text: t("make") });
   const missing = make("p", { class: "soft small", id: "missing" });
   button.setAttribute("aria-describedby", "missing");
@@ -39,6 +40,7 @@ export function composeView(info, onCreated) {
     const options = settings.values();
     if (faces.face !== "largest" && !Object.keys(faces.speakers).length) options.face = faces.face;
     const request = { video: { upload: video.upload.id }, speakers: faces.speakers, options, consent: consent.checked };
+    if (who.value.trim()) request.consent_statement = who.value.trim();
     if (audio.upload) request.audio = { upload: audio.upload.id };
     try {
       onCreated(await ask("POST", "/v1/jobs", request, { "Idempotency-Key": crypto.randomUUID() }));
@@ -54,7 +56,9 @@ export function composeView(info, onCreated) {
     make("div", { class: "pair" }, video.element, audio.element),
     faces.element,
     settings.element,
-    make("label", { class: "check consent", for: "consent" }, consent, make("span", { text: t("consent") })),
+    make("div", { class: "consent stack" },
+      make("label", { class: "check", for: "consent" }, consent, make("span", { text: t("consent") })),
+      make("label", { class: "stack-tight", for: "consent-who" }, make("span", { class: "soft small", text: t("consentWho") }), who)),
     make("div", { class: "go" }, button, missing),
     problem);
 }

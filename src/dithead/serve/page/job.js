@@ -87,14 +87,22 @@ function about(job) {
   if (job.expires) add("deletedWhen", ago(job.expires));
   const notes = make("ul", { class: "notes", lang: "en" }, job.result.notes.map((note) => make("li", { text: note })));
   const said = make("ul", { class: "notes", lang: "en" });
-  ask("GET", `/v1/jobs/${job.id}/credentials`)
+  const look = (watermark) => ask("GET", `/v1/jobs/${job.id}/credentials?watermark=${watermark}`)
     .then((answer) => said.replaceChildren(...answer.statements.map((line) => make("li", { text: line }))))
     .catch((error) => said.replaceChildren(make("li", { text: error.message })));
+  look(false);
+  const search = make("button", { type: "button", text: t("searchWatermark") });
+  search.onclick = async () => {
+    search.disabled = true;
+    search.textContent = t("searching");
+    await look(true);
+    search.remove();
+  };
   return make("div", { class: "pair" },
     make("section", { class: "card pad stack top-aligned" }, make("h2", { text: t("aboutVideo") }), facts,
       ...(job.result.notes.length ? [make("h2", { text: t("notes") }), notes] : [])),
     make("section", { class: "card pad stack top-aligned" }, make("h2", { text: t("credentials") }),
-      make("p", { class: "soft small", text: t("credentialsHint") }), said));
+      make("p", { class: "soft small", text: t("credentialsHint") }), said, search));
 }
 
 async function removeJob(job, view, onDeleted) {

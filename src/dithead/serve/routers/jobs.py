@@ -15,7 +15,6 @@ from starlette.concurrency import run_in_threadpool
 
 from dithead.errors import DitheadError
 from dithead.serve.access import Caller, State
-from dithead.serve.credentials import statements
 from dithead.serve.errors import ApiError, not_found
 from dithead.serve.inputs import inputs_of
 from dithead.serve.keys import Owner
@@ -163,10 +162,16 @@ def get_file(
     return FileResponse(path, media_type=str(given.media["mime"]))
 
 
-def get_credentials(state: State, owner: Caller, job_id: JobId) -> Statements:
-    """Return what the finished file says about its own making, in plain sentences."""
+def get_credentials(
+    state: State,
+    owner: Caller,
+    job_id: JobId,
+    watermark: Annotated[bool, Query(description="Search the picture for the invisible watermark, too.")] = False,
+) -> Statements:
+    """Return what the finished file says about its own making, in plain sentences, as `dithead verify` does."""
     row = state.jobs.row(owner, job_id)
-    return Statements(statements=statements(_result_path(state, row)))
+    path, name = _result_path(state, row), safe_file_name(row["name"])
+    return Statements(statements=state.inspector.statements(path, name, watermark=watermark))
 
 
 def _create(state: ServerState, owner: Owner, body: Any, *, batch: str | None, key: str | None) -> tuple[Job, bool]:

@@ -40,6 +40,9 @@ class SynthOptions:
     speech: Path | None = option(None, "Folder of recordings to speak, instead of espeak-ng.")
     labels: bool = option(False, "Also write what each pixel shows.")
     rest: bool = option(False, "Also write the same pictures with the mouth at rest.")
+    turn: float = option(0.0, "Yaw of the heads in degrees, to either side.", minimum=0, maximum=90, value="DEGREES")
+    makeup: bool = option(False, "Paint lips and eyes heavily.")
+    captions: bool = option(False, "Burn words over the chin into some frames.")
     credentials: bool = option(
         True, "Sign the clips as rendered; with --no-credentials their bytes are the same in every run."
     )

@@ -20,6 +20,7 @@ from dithead.errors import ConfigError, DataError, MediaError, OutputError
 from dithead.media.files import Seal
 from dithead.synth.corpus.clip_credentials import rendering_seal
 from dithead.synth.corpus.clip_files import RECORD, script_record, write_take
+from dithead.synth.corpus.difficulties import captioned, painted, turned
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.realism import ONE_PERSON, ONE_VOICE, check_features, leave_out
 from dithead.synth.corpus.recipe import CorpusRecipe, check_options
@@ -194,7 +195,8 @@ def plan_take(task: ClipTask, recipe: CorpusRecipe, body: Body, skins: Path) -> 
     motion = sample_motion(rng, frames, options.fps, level, handheld=setting.handheld)
     quality = float(np.random.default_rng([options.seed, index, 2]).uniform(*_QUALITY))
     take = Take(Person(body, identity, skins), setting, script, motion, rng, quality=quality)
-    return leave_out(take, options.without)
+    take = turned(take, options.turn) if options.turn else take
+    return leave_out(painted(take, body) if options.makeup else take, options.without)
 
 
 def _write_script(
@@ -234,6 +236,7 @@ def make_clip(task: ClipTask, recipe: CorpusRecipe, root: Path) -> int:
     options = recipe.options
     take = plan_take(task, recipe, _body(options.head_model), root / SKINS_FOLDER)
     frames = take.render(_renderer(options.size), labels=options.labels, rest=options.rest)
+    frames = captioned(frames, take.person.identity.seed) if options.captions else frames
     folder = root / name_of(task.index)
     try:
         write_take(folder, take, frames, options.fps, _record(task, recipe, take), _seal(task, take, options))

@@ -156,7 +156,9 @@ def test_every_file_named_in_a_document_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_every_python_name_in_a_document_resolves(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    for name in sorted(set(re.findall(r"(?<![.\w])dithead(?:\.[A-Za-z_]\w*)+", text)) - {"dithead.report", "dithead.cli"}):
+    for name in sorted(
+        set(re.findall(r"(?<![.\w])dithead(?:\.[A-Za-z_]\w*)+", text)) - {"dithead.report", "dithead.cli"}
+    ):
         module, _, attribute = name.rpartition(".")
         spec = importlib.util.find_spec(name) if not attribute[0].isupper() and has_spec(module) else None
         assert spec or hasattr(importlib.import_module(module), attribute), name

@@ -24,7 +24,7 @@ _LARGER = 0.9  # crop pixels per frame pixel from which the frame has no detail 
 _AGREE, _DISAGREE = 10.0, 30.0  # 8-bit differences up to which detail is kept in full, and from which not at all
 _NOTHING = 0.01  # mean weight up to which the frame's own detail is left out: it would change no pixel by a level
 _HALVED_FROM = 2.0  # enlargement from which smooth fields are warped at half the size
-_SHARPENED = 0.3  # added contrast after which linear interpolation is as sharp as cubics (fitted on three pictures)
+_SHARPENED = 0.15  # added contrast against the softness of linear interpolation (docs/log)
 _SMOOTH = 0.02  # sigma that smooths the flow, as a fraction of S
 
 

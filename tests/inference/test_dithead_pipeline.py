@@ -32,7 +32,7 @@ def test_a_file_is_what_generate_makes_with_the_same_model(pipe, footage, pictur
     assert np.array_equal(made.frames, [frame.pixels for frame in read_frames(plain.output)])
     assert made.result.watermark == plain.watermark == "public"
     assert made.result.credentials.record().keys() == plain.credentials.record().keys()
-    assert not [note for note in made.result.notes if "redential" in note or "watermark" in note]
+    assert not [note for note in made.result.notes if "--no-credentials" in note or "--no-watermark" in note]
 
 
 def test_arrays_go_in_and_come_out(pipe, pictures, speech):

@@ -109,7 +109,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nosuch"], "No such command 'nosuch'"), (["generate"], "needs --video, --audio and --output"),
+        (["nosuch"], "No such command 'nosuch'"), (["generate"], "needs --video, --audio (or --speaker) and --output"),
         (["generate", "--nosuch"], "No such option: --nosuch"), (["generate", "--seed", "x"], "'--seed'"),
         (["faces"], "Missing argument"), (["generate", "--video", "v", "-o", "o.mp4"], "needs --video, --audio"),
         (["generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--workers", "2"], "--workers is for --jobs"),

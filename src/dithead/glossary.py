@@ -45,6 +45,7 @@ GLOSSARY: dict[str, str] = {
     "leak": "What of the source's own lips shows in the output although the speech does not ask for it.",
     "lip opening": "The distance between the inner lips over that between the outer eye corners.",
     "loudness": "How loud a whole recording is, in LUFS (EBU R128); -23 is broadcast, -16 usual for podcasts.",
+    "mask": "The part of the crop that the model draws: the lower face, from a polygon through landmarks.",
     "mended": (
         "A drawn mouth of which a part of the lips was replaced by a picture of the source, because it was smeared."
     ),
@@ -63,6 +64,7 @@ GLOSSARY: dict[str, str] = {
     ),
     "row": "One set of videos in a report, with a video of every clip: the truth, a baseline, a model or a tool.",
     "speaker": "A numbered face with speech of its own.",
+    "step": "One pass of the denoiser. The shipped model takes one for each frame; others may take more.",
     "sync expert": "A network that judges whether a mouth speaks a sound, and by how many frames it is off.",
     "tracklet": "One face through one shot.",
     "truth": "The true video of a clip, encoded once more, which is the best that can be expected.",
@@ -71,7 +73,7 @@ GLOSSARY: dict[str, str] = {
 
 EVALUATION = (
     "as drawn", "clip", "confidence interval", "copied input", "cross-audio", "driver", "frozen mouth", "leak",
-    "lip opening", "mended", "protocol", "replaced", "row", "sync expert", "truth",
+    "lip opening", "mask", "mended", "protocol", "replaced", "row", "step", "sync expert", "truth",
 )  # fmt: skip
 """Terms of evaluation reports."""
 TRAINING = (

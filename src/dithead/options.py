@@ -161,7 +161,9 @@ class GenerateOptions(SamplingOptions):
         "speech); cut ends with the shorter of the two.",
     )
     start: float = option(0.0, "Use the video from here, in seconds.", minimum=0, value="SECONDS")
-    end: float | None = option(None, "Use the video up to here, in seconds.", minimum=0, value="SECONDS")
+    end: float | None = option(
+        None, "Use the video up to here, in seconds; where the speech is longer, see --fit.", minimum=0, value="SECONDS"
+    )
     background: str = option(
         "white",
         "What shows through transparent parts of a picture or video: a CSS name or #RRGGBB.",

@@ -78,7 +78,9 @@ def generate(
         _generate_jobs(jobs, options | batch, as_json)
         return
     if not (video and output and (audio or options.get("speakers"))):
-        raise ConfigError("generate needs --video, --audio and --output, or --jobs; see dithead generate --help")
+        raise ConfigError(
+            "generate needs --video, --audio (or --speaker) and --output, or --jobs; see dithead generate --help"
+        )
     if batch:
         raise ConfigError(f"{' and '.join(f'--{name}' for name in batch)} is for --jobs")
     _generate_one(video, audio, output, options, as_json)

@@ -87,7 +87,7 @@ def _settings(report: Mapping[str, Any], clips: int) -> str:
         entries["model_sha256"] = str(entries["model_sha256"])[:12]
     facts = [f"{key.replace('_', ' ')} <b>{escape(_plain(value))}</b>" for key, value in entries.items()]
     took = sum(report["seconds"].values()) / max(1, clips)
-    return f"<p class=dim>{clips} clip{'s' * (clips != 1)}, {took:.0f} s each · {' · '.join(facts)}</p>"
+    return f"<p class=dim>{clips} clip{'s' * (clips != 1)}, measured in {took:.0f} s each · {' · '.join(facts)}</p>"
 
 
 def _plain(value: Any) -> str:

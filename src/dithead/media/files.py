@@ -88,7 +88,9 @@ def muxer_for(path: Path) -> str:
     try:
         return MUXERS[path.suffix.lower()]
     except KeyError:
-        raise OutputError(f"{printable(path)}: write to a name that ends in {', '.join(MUXERS)}") from None
+        raise OutputError(
+            f"{printable(path)}: write to a name that ends in {', '.join([*MUXERS][:-1])} or {[*MUXERS][-1]}"
+        ) from None
 
 
 def require_writable(path: Path) -> None:

@@ -92,12 +92,12 @@ def middle(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float
 
 def main() -> None:
     """Collect the glyphs of both fonts into one file."""
-    from fontTools.ttLib import TTFont
-
     parser = make_parser(__doc__)
     for name in ("dejavu", "droid", "output"):
         parser.add_argument(name, type=Path)
     given = parser.parse_args()
+    from fontTools.ttLib import TTFont  # after the arguments: --help works where fontTools is not installed
+
     wanted = [(TTFont(given.dejavu), sorted(LATIN)), (TTFont(given.droid), sorted(chinese()))]
     codes, advances, counts, lengths, points = [], [], [], [], []
     for font, characters in wanted:

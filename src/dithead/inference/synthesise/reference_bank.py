@@ -70,7 +70,7 @@ class ReferenceSet:
     @property
     def still(self) -> bool:
         """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
+        return never_moves(float(self.openings[0]), float(self.openings[-1]))
 
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""

@@ -33,6 +33,7 @@ _REMEMBERED = 256  # moments whose target opening is kept for ``target_openings`
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _STILL_GAIN = 2.4  # further gain where the references do not move, because the denoiser hardly departs from them
+_OPENED_GAIN = 1.2  # further gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
@@ -220,10 +221,10 @@ class MouthSampler:
             return _SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
-        change, gain = (
-            lips - torch.from_numpy(calibration.mean),
-            motion_gain(calibration, tracklet.opening_spread, unit),
-        )
+        spread = 0.0 if stored is not None and stored.opened else tracklet.opening_spread
+        change, gain = lips - torch.from_numpy(calibration.mean), motion_gain(calibration, spread, unit)
+        if stored is not None and stored.opened:
+            gain *= _OPENED_GAIN
         still = stored is not None and stored.still
         moved = change * (min(gain, _LARGEST_GAIN) * (_STILL_GAIN if still else 1.0))
         lips = torch.from_numpy(average.mean) + (moved if still else limited(moved, _UNUSUAL))

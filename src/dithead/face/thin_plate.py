@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.types import FloatArray
+
 _STIFFNESS = 1e-3
 """How much smoothness counts against landing exactly, for points about 1 apart (our choice)."""
 _STEP = 6  # pixels between the places at which the spline is evaluated; in between it is smooth enough for lines
@@ -17,7 +19,7 @@ _STEP = 6  # pixels between the places at which the spline is evaluated; in betw
 class ThinPlate:
     """The smoothest map of the plane that takes K points to K others (Bookstein 1989), in units of ``unit``."""
 
-    def __init__(self, points: NDArray[np.floating], values: NDArray[np.floating], unit: float) -> None:
+    def __init__(self, points: FloatArray, values: FloatArray, unit: float) -> None:
         """Fit the spline.
 
         Args:
@@ -33,7 +35,7 @@ class ThinPlate:
         wanted = np.concatenate([np.asarray(values, np.float64) / unit, np.zeros((3, 2))])
         self._weights = np.linalg.solve(system, wanted)
 
-    def at(self, places: NDArray[np.floating]) -> NDArray[np.float64]:
+    def at(self, places: FloatArray) -> NDArray[np.float64]:
         """Return how far ``places`` (M, 2) are moved (M, 2)."""
         scaled = np.asarray(places, np.float64) / self._unit
         basis = np.concatenate([_kernel(scaled, self._points), _affine(scaled)], axis=1)
@@ -41,7 +43,7 @@ class ThinPlate:
 
 
 def warp_to(
-    points: NDArray[np.floating], origins: NDArray[np.floating], box: tuple[int, int, int, int], unit: float
+    points: FloatArray, origins: FloatArray, box: tuple[int, int, int, int], unit: float
 ) -> NDArray[np.float32]:
     """Return the map for ``cv2.remap`` that shows each of ``origins`` at its one of ``points``.
 
@@ -56,7 +58,7 @@ def warp_to(
     """
     left, top, right, bottom = box
     columns, rows = (np.arange(a, b + _STEP, _STEP) for a, b in ((left, right), (top, bottom)))
-    coarse = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    coarse = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
     spline = ThinPlate(points, np.asarray(origins, np.float64) - points, unit)
     shift = spline.at(coarse).reshape(len(rows), len(columns), 2).astype(np.float32)
     y, x = np.mgrid[top:bottom, left:right].astype(np.float32)

@@ -40,11 +40,6 @@ class StoredReferences(NamedTuple):
     transforms: NDArray[np.float64]  # (K, 2, 3) from each picture's pixels to its crop
     opened: bool = False  # the source shows one opening alone; the others were made of it by ``face.opened_mouth``
 
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(float(self.openings[0]), float(self.openings[-1]))
-
 
 def never_moves(least: float, greatest: float) -> bool:
     """Return whether the ``least`` and ``greatest`` lip openings, in eye distances, are of a mouth that never moves."""

@@ -248,7 +248,7 @@ def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferenc
     if opened:
         chosen, mean = _opened(chosen[0]), _SPEAKING
     images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
-    kept, transforms = np.float32([sample.opening for sample in chosen]), np.stack([s.transform for s in chosen])
+    kept, transforms = np.array([s.opening for s in chosen], np.float32), np.stack([s.transform for s in chosen])
     return StoredReferences(store, images, kept, mean, transforms, opened)
 
 

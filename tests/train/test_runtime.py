@@ -113,7 +113,7 @@ def test_no_room_for_metrics_is_reported_and_a_line_cut_off_is_dropped(whole: Pa
     assert losses(tmp_path / "run") == losses(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_run_after_the_step_saved(whole: Path, tmp_path: Path, number: int) -> None:
     command = [sys.executable, str(TOY), str(tmp_path / "run"), "20", "slow"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

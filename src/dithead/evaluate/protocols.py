@@ -260,12 +260,12 @@ def _measure_baselines(task: _ClipTask) -> None:
     if "cross" in task.plan.options.protocols:
         driver = task.driver()
         record.curves["driver"] = driver.openings_at(source.times)
-        for row, video in unchanged:
-            record.add(row, "cross", measure.measure_cross(video, source, driver))
-            record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
         truth = _observe_copy(task.plan, task.plan.drivers[task.clip])
-        record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips))
-        record.add(TRUTH, "cross", networks.sync(truth))
+        driver_sync = networks.sync(truth)
+        record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips) | driver_sync)
+        for row, video in unchanged:
+            record.add(row, "cross", measure.measure_cross(video, source, driver, driver_sync=driver_sync))
+            record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
 
 
 def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tuple[Observation, Drawings]:

@@ -53,9 +53,10 @@ def test_a_fresh_output_is_intact_and_says_what_was_redrawn(video, claim, name):
     )
     assert step.redrawn == claim.redrawn
     told = "\n".join(sentences(result))
-    assert "marked and intact" in told
-    assert "redrawn: the mouth of face 1 around x = 25, y = 30, 0.0 to 0.2 s, 5.0 to 6.0 s" in told
-    assert "names an installation, not a person" in told
+    assert "signed, and unchanged since" in told
+    where = "at 25 pixels from the left and 30 from the top, from 0.0 to 0.2 s, 5.0 to 6.0 s"
+    assert f"redrawn: the mouth of face 1 {where}" in told
+    assert "an installation of dithead made for itself" in told
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
@@ -115,7 +116,7 @@ def test_a_rotated_key_is_still_known_and_a_strangers_is_not(video, claim, tmp_p
     monkeypatch.setenv("DITHEAD_CONFIG_DIR", str(tmp_path / "stranger"))
     result = verify(file, watermark=False)
     assert (result.verdict, result.credentials.state) == ("intact", "valid")
-    assert "whom this machine does not know" in "\n".join(sentences(result))
+    assert "this machine does not know the certificate" in "\n".join(sentences(result))
 
 
 def test_an_exported_certificate_makes_a_signer_known(video, claim, tmp_path, monkeypatch):

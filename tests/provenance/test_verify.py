@@ -175,7 +175,9 @@ def test_credentials_at_an_address_are_named_and_not_fetched(video):
             builder.sign(Signer()._signer(), "video/mp4", source, target)
     result = verify(remote, watermark=False)
     assert (result.verdict, result.credentials.remote) == ("unmarked", "https://example.com/manifest.c2pa")
-    assert "said to lie at https://example.com/manifest.c2pa, which was not opened" in "\n".join(sentences(result))
+    assert "said to lie at https://example.com/manifest.c2pa; this address was not opened" in "\n".join(
+        sentences(result)
+    )
 
 
 def test_an_unknown_person_beside_the_signer_changes_nothing_about_the_file():

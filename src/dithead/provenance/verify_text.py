@@ -47,7 +47,7 @@ def _headline(result: VerifyResult) -> str:
     if result.verdict == "intact":
         return "signed, and unchanged since"
     if result.verdict == "unmarked":
-        return "no signature and no mark found, which proves nothing, because both can be removed"
+        return "no mark found, which proves nothing, because marks can be removed"
     if result.credentials.state == "none":
         return "marked by dithead, but no longer signed: it was converted, or its signature was removed"
     return "signed, but changed since"

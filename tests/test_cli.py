@@ -377,7 +377,8 @@ def test_an_unknown_preset_lists_those_there_are() -> None:
 @pytest.fixture
 def report(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "report.json").write_text('{"schema": "dithead.report/1"}\n')
-    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "settings": {}, "notes": []}
+    common: dict[str, Any] = {"clips": [], "metrics": {}}
+    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "notes": [], "common": common}
 
 
 def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
@@ -406,9 +407,11 @@ def test_report_joins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: d
 
 
 def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.evaluate.compare.compare_reports", {"metrics": {}})
-    assert json.loads(run("compare", "one", "two", "--json").stdout) == {"metrics": {}}
+    called = stand_in(monkeypatch, "dithead.evaluate.compare.compare_reports", [{"metrics": {}}])
+    assert json.loads(run("compare", "one", "two", "--json").stdout) == [{"metrics": {}}]
     assert called.arguments == (Path("one"), Path("two"))
+    assert run("compare", "one", "--json").exit_code == 0
+    assert called.arguments == (Path("one"), None)
 
 
 def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def test_credentials_that_hide_what_the_watermark_shows_are_told(video):
     plain = verify(file, watermark=False)
     result = replace(plain, watermark=WatermarkFinding(True, "found", 1e-30, 0.9, "public"))
     assert (plain.is_contradicted, result.is_contradicted, result.is_synthetic) == (False, True, True)
-    assert "the credentials do not mention what the watermark shows" in "\n".join(sentences(result))
+    assert "the Content Credentials do not mention what the watermark shows" in "\n".join(sentences(result))
 
 
 def test_huge_credentials_beside_a_file_are_not_read(video):

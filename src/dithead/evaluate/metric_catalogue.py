@@ -150,6 +150,8 @@ GROUPS = (LIPS, SYNC, LEAKS, PICTURE, FILE)
 METRICS = tuple(metric for group in GROUPS for metric in group.metrics)
 
 BEST_VALUES: dict[str, float] = {
+    **dict.fromkeys(("lip_correlation", "lip_synced_correlation", "lip_velocity_correlation"), 1.0),
+    **dict.fromkeys(("driver_correlation", "driver_synced_correlation", "mask_agreement", "ssim", "identity"), 1.0),
     **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
@@ -159,6 +161,11 @@ BEST_VALUES: dict[str, float] = {
 }
 """Metric, without the prefix of its protocol -> the value that is best; of all others a larger value is better."""
 
+_NEVER_BELOW_ZERO = (
+    "lmd", "flicker", "sync_distance", "lse_d", "lpips", "fid", "fid_mouth", "faces_missed", "mouths_replaced",
+    "mouths_mended", "aperture_ratio",
+)  # fmt: skip
+"""Metrics, without the prefix of their protocol, of which the smaller is better."""
 NOT_COMPARED = ("cross_source_chance", "cross_coupling")
 """Metrics that describe the clips and not what was generated."""
 
@@ -166,6 +173,16 @@ NOT_COMPARED = ("cross_source_chance", "cross_coupling")
 def best_value(name: str) -> float | None:
     """Return the value of a metric that is best; None when a larger value is better."""
     return BEST_VALUES.get(name.removeprefix("cross_").removeprefix("silent_"))
+
+
+def best_words(name: str) -> str:
+    """Return in a word or two which value of a metric is best."""
+    best, bare = best_value(name), name.removeprefix("cross_").removeprefix("silent_")
+    if name in NOT_COMPARED:
+        return "–"
+    if best is None:
+        return "larger"
+    return "smaller" if bare in _NEVER_BELOW_ZERO else f"{best:g}"
 
 
 def measured_groups(names: Iterable[str]) -> list[MetricGroup]:

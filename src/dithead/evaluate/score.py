@@ -18,6 +18,7 @@ from dithead.errors import ConfigError, DataError, DitheadError
 from dithead.evaluate import clip_measures as measure
 from dithead.evaluate import previews
 from dithead.evaluate.baselines import COPY, LABELS, TRUTH, write_copy
+from dithead.evaluate.command_text import score_command
 from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import compare_cross
 from dithead.evaluate.matching import match_videos, videos_of
@@ -96,7 +97,8 @@ def score_folders(
         progress("clips", done, len(true))
     baselines = (TRUTH,) if drivers is None else (TRUTH, COPY)
     labels = {row: LABELS[row] for row in baselines} | {name: _label(name, place) for name, place in tools.items()}
-    report = build_report(records, labels, next(iter(tools)), settings, networks.missing(), notes)
+    command = score_command(settings, output)
+    report = build_report(records, labels, next(iter(tools)), settings, networks.missing(), notes, command)
     write_reports(Path(output), report, records)
     return report
 

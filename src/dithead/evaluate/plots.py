@@ -13,15 +13,16 @@ _ROOM = 0.02  # share of a value by which an axis at least reaches beyond it
 _MIN_TOP = 0.05  # eye distances; a curve plot shows at least this opening
 
 
-def curve_plot(title: str, curves: Mapping[str, Sequence[float]]) -> str:
+def curve_plot(title: str, curves: Mapping[str, Sequence[float]], highest: float = 0.0) -> str:
     """Return a figure of the lip opening over frames.
 
     Args:
         title: Caption, without HTML.
         curves: CSS class -> opening (N,); gaps where it is NaN. All have one scale that begins at 0.
+        highest: An opening that the scale has to reach, so that several plots have the same one.
     """
     values = [v for curve in curves.values() for v in curve if math.isfinite(v)]
-    top, frames = axis_end(max([*values, _MIN_TOP])), max([len(c) for c in curves.values()] + [2])
+    top, frames = axis_end(max([*values, highest, _MIN_TOP])), max([len(c) for c in curves.values()] + [2])
     lines = "".join(_polylines(name, curve, top, frames) for name, curve in curves.items())
     label = f"<text x=4 y=12>{top:.2f}</text><text x=4 y={_HEIGHT - 4}>0</text>"
     return (

@@ -81,16 +81,17 @@ def _facts(report: Mapping[str, Any], clip: str) -> str:
 
 
 def _plots(report: Mapping[str, Any], record: ClipRecord) -> str:
-    """The curves of every model or tool, by protocol."""
+    """The curves of every model or tool, by protocol, all on one scale."""
     curves, tools = record.curves, tool_rows(report)
     source = curves.get("source", [])
+    highest = max((value for curve in curves.values() for value in curve if math.isfinite(value)), default=0.0)
     wanted = (
         ("self", {"truth": source}),
         ("cross", {"truth": curves.get("driver", []), "other": source}),
         ("silent", {"other": source}),
     )
     return "".join(
-        curve_plot(_driven(report, protocol, row, tools), lines | {"made": curves[f"{row}/{protocol}"]})
+        curve_plot(_driven(report, protocol, row, tools), lines | {"made": curves[f"{row}/{protocol}"]}, highest)
         for protocol, lines in wanted
         for row in tools
         if f"{row}/{protocol}" in curves

@@ -27,6 +27,7 @@ def report_title(report: Mapping[str, Any]) -> str:
 def report_facts(report: Mapping[str, Any]) -> dict[str, str]:
     """Return what was measured on what, by which version, and with which command."""
     settings = {key: value for key, value in report["settings"].items() if value not in (None, {}, [])}
+    settings = {key: settings[key] for key in sorted(settings, key=lambda key: key != "truth")}
     facts = {_FACTS.get(key, key.replace("_", " ")): _plain(key, value) for key, value in settings.items()}
     if "generated" in settings and "drivers" not in settings:
         facts["driving speech"] = "the clips' own"
@@ -140,7 +141,7 @@ def _mean_table(report: Mapping[str, Any], group: MetricGroup) -> str:
         metrics = compared_metrics(report, name)
         means = (_mean(metrics.get(metric.name), metric.decimals) for metric in group.metrics)
         lines.append([row["label"], clips_made(report, name), *means])
-    heading = [f"{group.title}: mean over clips", "clips", *(metric.heading for metric in group.metrics)]
+    heading = [f"{group.title}: mean over clips", "clips made", *(metric.heading for metric in group.metrics)]
     return f"{group.question}\n\n{markdown_table(heading, lines)}"
 
 

@@ -101,7 +101,7 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
 
 def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]]:
     return {
-        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings)) for r in stored]),
+        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings), r.opened) for r in stored]),
         "reference_openings": np.concatenate([r.openings for r in stored]),
         "reference_transforms": np.concatenate([r.transforms for r in stored]),
         "reference_lengths": np.concatenate([np.reshape(r.images.lengths, (2, -1)).T for r in stored]),
@@ -112,9 +112,9 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
     sets = data["reference_sets"]
     cuts = np.cumsum(sets[:-1, 2]).astype(int)
     parts = (np.split(data[f"reference_{name}"], cuts) for name in ("openings", "transforms", "lengths"))
-    for tracklet, (mean, offset, _), openings, transforms, lengths in zip(tracklets, sets, *parts, strict=True):
+    for tracklet, (mean, offset, _, opened), openings, transforms, lengths in zip(tracklets, sets, *parts, strict=True):
         images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
-        tracklet.references = StoredReferences(store, images, openings, float(mean), transforms)
+        tracklet.references = StoredReferences(store, images, openings, float(mean), transforms, bool(opened))
 
 
 def _occlusion(masks: list[OcclusionMasks]) -> dict[str, NDArray[Any]]:

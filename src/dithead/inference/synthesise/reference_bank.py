@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import StoredReferences, never_moves
+from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
@@ -37,7 +37,6 @@ class FrameReference:
     """The person's pictures for one frame."""
 
     pictures: tuple[SourcePicture, ...]  # all that were kept of the source
-    still: bool  # the mouth never moves in the source
     nearest: RGB | None = None  # (S, S, 3) what the model is conditioned on, where the predicted opening is known
     donor: SourcePicture | None = None  # the picture whose detail is transferred, where that opening is known
 
@@ -66,11 +65,6 @@ class ReferenceSet:
             low, high = stored.openings[k - 1], stored.openings[k]
             steps += interpolate_pictures(crops[k - 1], crops[k], ((targets[after == k] - low) / (high - low)).tolist())
         return cls(np.stack(steps), targets, stored.mean_opening, pictures, stored.openings)
-
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
 
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""
@@ -129,10 +123,9 @@ class ReferenceBank:
         if references is None:
             return None
         if opening is None:
-            return FrameReference(references.pictures, references.still)
-        nearest = None if references.still else references.nearest_crop(opening)
+            return FrameReference(references.pictures)
         donor = self._next_donor(tracklet, references, opening)
-        return FrameReference(references.pictures, references.still, nearest, donor)
+        return FrameReference(references.pictures, references.nearest_crop(opening), donor)
 
     def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float) -> SourcePicture:
         key = (tracklet.face, tracklet.start)

@@ -400,6 +400,13 @@ def test_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str
     assert called.arguments == ({"one": Path("a"), "two": Path("b/c.mp4")}, Path("true"), tmp_path)
 
 
+def test_tools_without_names_and_files_without_an_option_are_told_what_is_missing(tmp_path: Path) -> None:
+    said = run("score", "--generated", "one", "--generated", "b=two", "--truth", "true", "-o", tmp_path).stderr
+    assert said == "dithead: one: give each of several tools a name, as in --generated NAME=one\n"
+    said = run("generate", "face.mp4", "speech.wav").stderr
+    assert said == "dithead: face.mp4 speech.wav: an option must stand before it (see dithead generate --help)\n"
+
+
 def test_report_joins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
     called = stand_in(monkeypatch, "dithead.evaluate.join_reports.join_reports", report)
     assert run("report", "one", "two", "-o", tmp_path).exit_code == 0

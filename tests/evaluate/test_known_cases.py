@@ -230,6 +230,7 @@ def test_with_other_speech_every_row_is_judged_by_that_speech(clip, frames, wave
     assert carries_sound(out / "videos" / "copy_input" / "cross" / "a.mp4", other)
     assert carries_sound(out / "previews" / "a_cross.mp4", other)
     assert not carries_sound(tmp_path / "two" / "a.mp4", other)
+    assert np.isnan(audio_offset(tmp_path / "two" / "a.mp4", other))
     distance = {name: row["metrics"]["cross_sync_distance"]["mean"] for name, row in report["rows"].items()}
     assert distance["one"] == pytest.approx(distance["two"], abs=0.02)
     assert distance["copy_input"] == pytest.approx(distance["one"], abs=0.05)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dithead.commands.shared import Json, Model, given, out, reports, say, takes_options
+from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.progress import terminal_progress
 
@@ -123,6 +124,8 @@ def _tools(entries: list[str]) -> dict[str, Path] | Path:
 
     if len(entries) == 1 and (Path(entries[0]).exists() or "=" not in entries[0]):
         return Path(entries[0])
+    if unnamed := [entry for entry in entries if "=" not in entry]:
+        raise ConfigError(f"{unnamed[0]}: give each of several tools a name, as in --generated NAME={unnamed[0]}")
     return dict(parse_named_paths(entries))
 
 

@@ -105,8 +105,9 @@ def measure_silent(generated: Observation, source: Observation) -> Measures:
 
 
 def audio_offset(path: Path, wave: Wave) -> float:
-    """Return the milliseconds by which a video's sound is later than ``wave`` (n,) at 16 kHz; NaN if it is silent."""
-    return _best_shift(path, wave)[0]
+    """Return the milliseconds by which a video's sound is later than ``wave`` (n,) at 16 kHz; NaN if it is another."""
+    shift, likeness = _best_shift(path, wave)
+    return shift if likeness >= SAME_SOUND else float("nan")
 
 
 def carries_sound(path: Path, wave: Wave) -> bool:

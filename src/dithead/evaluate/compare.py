@@ -121,7 +121,7 @@ def read_report(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
-        raise DataError(f"{file}: there is no report; give a folder that `evaluate` wrote")
+        raise DataError(f"{file}: there is no report; give a folder that `evaluate` or `score` wrote")
     report: dict[str, Any] = read_json(file, str(file), DataError)
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise DataError(f"{file}: not a report of schema {SCHEMA}; make it again with this version")

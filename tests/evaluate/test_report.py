@@ -17,7 +17,7 @@ from dithead.evaluate.evaluation_clips import fit_length, list_videos, pair_driv
 from dithead.evaluate.metric_catalogue import METRICS
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import EvaluateOptions
-from dithead.evaluate.plots import axis_end
+from dithead.evaluate.plots import axis_end, strip_plot
 from dithead.evaluate.report import ClipRecord, build_report, list_failures, list_unmeasured
 from dithead.evaluate.report_folder import claim_folder, write_reports
 from dithead.evaluate.report_tables import report_markdown
@@ -316,6 +316,14 @@ def test_an_axis_never_ends_at_the_value_that_it_shows(value):
     assert abs(end) < abs(value) * 2.6
     assert end * value > 0
     assert abs(end) == pytest.approx(float(f"{abs(end):.2g}"))
+
+
+@pytest.mark.parametrize("value", [-0.07, 0.071, 0.35, 0.97, 1.0])
+def test_the_numbers_at_the_ends_of_an_axis_are_not_those_of_the_rows(value):
+    plot = strip_plot("title", {"ours": (value, [value])}, None, coloured=["ours"])
+    ends = re.findall(r"class=(?:start|end)>([^<]*)<", plot)
+    assert len(ends) == 2
+    assert f"{value:.2f}" not in [f"{float(end):.2f}" for end in ends if float(end) != round(float(end), 2)] + ends
 
 
 def test_a_page_explains_its_words(tmp_path):

@@ -24,7 +24,7 @@ def curve_plot(title: str, curves: Mapping[str, Sequence[float]], highest: float
     values = [v for curve in curves.values() for v in curve if math.isfinite(v)]
     top, frames = axis_end(max([*values, highest, _MIN_TOP])), max([len(c) for c in curves.values()] + [2])
     lines = "".join(_polylines(name, curve, top, frames) for name, curve in curves.items())
-    label = f"<text x=4 y=12>{top:.2f}</text><text x=4 y={_HEIGHT - 4}>0</text>"
+    label = f"<text x=4 y=12>{top:.2g}</text><text x=4 y={_HEIGHT - 4}>0</text>"
     return (
         f"<figure><svg width={_WIDTH} height={_HEIGHT} role=img aria-label='{escape(title, quote=True)}'>"
         f"{label}{lines}</svg><figcaption>{escape(title)}, {frames} frames</figcaption></figure>"
@@ -73,7 +73,7 @@ def strip_plot(
             body.append(f"<rect class={kind} x={x(mean) - 1.5:.1f} y={y - 8} width=3 height=16 />")
             body.append(f"<text class='end value' x={_STRIP_WIDTH} y={y + 4}>{mean:.2f}</text>")
     edges = ((left, low, "start"), (right, low + span, "end"))
-    scale = "".join(f"<text x={at} y={height - 3} class={side}>{value:.2f}</text>" for at, value, side in edges)
+    scale = "".join(f"<text x={at} y={height - 3} class={side}>{value:.2g}</text>" for at, value, side in edges)
     aria = escape(title, quote=True)
     box = f"0 0 {_STRIP_WIDTH} {height}"
     return f"<svg class=strip viewBox='{box}' role=img aria-label='{aria}'>{''.join(body)}{scale}</svg>"

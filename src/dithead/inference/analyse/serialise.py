@@ -29,7 +29,7 @@ from dithead.media.files import printable, save_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, AttributeError, OverflowError, MemoryError,
-           SyntaxError, NotImplementedError, StructError, ZlibError, BadZipFile)  # fmt: skip
+           SyntaxError, RuntimeError, StructError, ZlibError, BadZipFile)  # fmt: skip
 """What numpy and the code below raise for damaged files."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import StoredReferences, never_moves
+from dithead.inference.analyse.references import KEPT, StoredReferences, never_moves
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
@@ -100,42 +100,49 @@ class ReferenceSet:
 
 
 class ReferenceBank:
-    """The reference sets of the present tracklet of each face."""
+    """The reference sets of the present tracklet of each face, for each pose in which its head is shown."""
 
     def __init__(self) -> None:
-        self._present: dict[int, tuple[Tracklet, ReferenceSet]] = {}  # by face
-        self.donors: dict[tuple[int, int], int] = {}  # the last donor by (face, first frame of its tracklet)
+        self._present: dict[int, tuple[Tracklet, dict[int, ReferenceSet]]] = {}  # by face; sets by view
+        self.donors: dict[tuple[int, int], int] = {}
+        """The last donor by (face, first frame of its tracklet), as ``KEPT`` times its view plus its index."""
 
-    def of(self, tracklet: Tracklet) -> ReferenceSet | None:
-        """Return the references of a tracklet, or None when no picture was kept of it."""
+    def of(self, tracklet: Tracklet, view: int = 0) -> ReferenceSet | None:
+        """Return the references of a tracklet in one pose, or None when no picture was kept of it."""
         if tracklet.references is None:
             return None
         if tracklet.face not in self._present or self._present[tracklet.face][0] is not tracklet:
+            self._present[tracklet.face] = (tracklet, {})
+        sets = self._present[tracklet.face][1]
+        if view not in sets:
             with stage("references"):
-                self._present[tracklet.face] = (tracklet, ReferenceSet.interpolated(tracklet.references))
-        return self._present[tracklet.face][1]
+                sets[view] = ReferenceSet.interpolated((tracklet.references, *tracklet.turned_references)[view])
+        return sets[view]
 
-    def frame_reference(self, tracklet: Tracklet, opening: float | None) -> FrameReference | None:
+    def frame_reference(self, tracklet: Tracklet, opening: float | None, view: int = 0) -> FrameReference | None:
         """Choose the pictures for the tracklet's next frame; calls must follow one another in time.
 
         Args:
             tracklet: The face and the shot.
             opening: The lip opening the frame is to have, in eye distances; None where no model predicts it.
+            view: The pose, see ``Tracklet.view``.
 
         Returns:
             The pictures, or None when none was kept of this tracklet.
         """
-        references = self.of(tracklet)
+        references = self.of(tracklet, view)
         if references is None:
             return None
         if opening is None:
             return FrameReference(references.pictures, references.still)
         nearest = None if references.still else references.nearest_crop(opening)
-        donor = self._next_donor(tracklet, references, opening)
+        donor = self._next_donor(tracklet, references, opening, view)
         return FrameReference(references.pictures, references.still, nearest, donor)
 
-    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float) -> SourcePicture:
+    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float, view: int) -> SourcePicture:
         key = (tracklet.face, tracklet.start)
         self.donors = {k: v for k, v in self.donors.items() if k[0] != tracklet.face or k == key}
-        self.donors[key] = references.donor(opening, self.donors.get(key))
-        return references.pictures[self.donors[key]]
+        last_view, last = divmod(self.donors.get(key, -KEPT), KEPT)
+        donor = references.donor(opening, last if last_view == view else None)
+        self.donors[key] = view * KEPT + donor
+        return references.pictures[donor]

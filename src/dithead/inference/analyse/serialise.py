@@ -103,7 +103,7 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
 
 def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]]:
     return {
-        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings)) for r in stored]),
+        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings), r.opened) for r in stored]),
         "reference_openings": np.concatenate([r.openings for r in stored]),
         "reference_transforms": np.concatenate([r.transforms for r in stored]),
         "reference_lengths": np.concatenate([np.reshape(r.images.lengths, (2, -1)).T for r in stored]),
@@ -114,12 +114,10 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
     sets = data["reference_sets"]
     cuts = np.cumsum(sets[:-1, 2]).astype(int)
     parts = (np.split(data[f"reference_{name}"], cuts) for name in ("openings", "transforms", "lengths"))
-    every = [
-        StoredReferences(
-            store, StoredImages(int(offset), tuple(lengths.T.ravel().tolist())), openings, float(mean), moves
-        )
-        for (mean, offset, _), openings, moves, lengths in zip(sets, *parts, strict=True)
-    ]
+    every = []
+    for (mean, offset, _, opened), openings, moves, lengths in zip(sets, *parts, strict=True):
+        images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
+        every.append(StoredReferences(store, images, openings, float(mean), moves, bool(opened)))
     views = np.split(data["views"], np.cumsum([t.stop - t.start for t in tracklets])[:-1])
     for tracklet, turned, own in zip(tracklets, data["turned"].tolist(), views, strict=True):
         if own.max(initial=0) > turned:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
+from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
@@ -23,7 +24,7 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
-from dithead.inference.analyse.references import StoredReferences, source_picture
+from dithead.inference.analyse.references import GRADES, StoredReferences, never_moves, source_picture, with_mouth
 from dithead.inference.analyse.views import as_seen_ahead, choose_view_references, frame_views, view_turns
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
@@ -35,6 +36,8 @@ FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
 _ENOUGH = 0.6  # share of the openings that pictures without text must span; else text is filled instead (our choice)
+_SPEAKING = 0.05  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
+_LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
@@ -253,15 +256,32 @@ def _stored_references(
     if len(middles) > 1:
         openings = as_seen_ahead(openings, turns)
     views = choose_view_references(openings, turns, sharpness, middles)
-    return tuple(
-        _stored([seen[k] for k in view], openings[view], float(openings.mean()), store) for view in views
-    ), middles
+    samples = [[replace(seen[k], opening=float(openings[k])) for k in view] for view in views]
+    return tuple(_stored(chosen, float(openings.mean()), store) for chosen in samples), middles
 
 
-def _stored(chosen: list[_Sample], openings: NDArray[np.float64], mean: float, store: ImageStore) -> StoredReferences:
-    images = store.put([s.crop for s in chosen] + [s.picture for s in chosen])
-    transforms = np.stack([s.transform for s in chosen])
-    return StoredReferences(store, images, openings.astype(np.float32), mean, transforms)
+def _stored(chosen: list[_Sample], mean: float, store: ImageStore) -> StoredReferences:
+    """Keep the chosen samples, from closed to open; a mouth that never moves is opened by geometry."""
+    opened = never_moves(chosen[0].opening, chosen[-1].opening)
+    if opened:
+        chosen, mean = _opened(chosen[0]), _SPEAKING
+    images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
+    kept, transforms = np.array([s.opening for s in chosen], np.float32), np.stack([s.transform for s in chosen])
+    return StoredReferences(store, images, kept, mean, transforms, opened)
+
+
+def _opened(sample: _Sample) -> list[_Sample]:
+    """The same picture of the person with the mouth from closed to open, each with the opening that is seen in it."""
+    made: list[_Sample] = []
+    with FaceLandmarker(1) as landmarker:
+        for opening in GRADES:
+            crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, opening)
+            landmarker.reset()
+            seen = landmarker.track(crop)
+            measured = opening if seen is None else lip_opening(seen)
+            least = made[-1].opening + _LEAST_STEP if made else 0.0
+            made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least)))
+    return made
 
 
 def _single_reference(samples: list[_Sample]) -> RGB:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import KEPT, StoredReferences, never_moves
+from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
 
 _STEPS = 24  # pictures from closed to open that are interpolated (our choice; docs/log)
+_MOST = 64  # pictures of one pose, at most
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 
 
@@ -37,7 +38,6 @@ class FrameReference:
     """The person's pictures for one frame."""
 
     pictures: tuple[SourcePicture, ...]  # all that were kept of the source
-    still: bool  # the mouth never moves in the source
     nearest: RGB | None = None  # (S, S, 3) what the model is conditioned on, where the predicted opening is known
     donor: SourcePicture | None = None  # the picture whose detail is transferred, where that opening is known
 
@@ -66,11 +66,6 @@ class ReferenceSet:
             low, high = stored.openings[k - 1], stored.openings[k]
             steps += interpolate_pictures(crops[k - 1], crops[k], ((targets[after == k] - low) / (high - low)).tolist())
         return cls(np.stack(steps), targets, stored.mean_opening, pictures, stored.openings)
-
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
 
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""
@@ -105,7 +100,7 @@ class ReferenceBank:
     def __init__(self) -> None:
         self._present: dict[int, tuple[Tracklet, dict[int, ReferenceSet]]] = {}  # by face; sets by view
         self.donors: dict[tuple[int, int], int] = {}
-        """The last donor by (face, first frame of its tracklet), as ``KEPT`` times its view plus its index."""
+        """The last donor by (face, first frame of its tracklet), as 64 times its view plus its index."""
 
     def of(self, tracklet: Tracklet, view: int = 0) -> ReferenceSet | None:
         """Return the references of a tracklet in one pose, or None when no picture was kept of it."""
@@ -134,15 +129,14 @@ class ReferenceBank:
         if references is None:
             return None
         if opening is None:
-            return FrameReference(references.pictures, references.still)
-        nearest = None if references.still else references.nearest_crop(opening)
+            return FrameReference(references.pictures)
         donor = self._next_donor(tracklet, references, opening, view)
-        return FrameReference(references.pictures, references.still, nearest, donor)
+        return FrameReference(references.pictures, references.nearest_crop(opening), donor)
 
     def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float, view: int) -> SourcePicture:
         key = (tracklet.face, tracklet.start)
         self.donors = {k: v for k, v in self.donors.items() if k[0] != tracklet.face or k == key}
-        last_view, last = divmod(self.donors.get(key, -KEPT), KEPT)
+        last_view, last = divmod(self.donors.get(key, -_MOST), _MOST)
         donor = references.donor(opening, last if last_view == view else None)
-        self.donors[key] = view * KEPT + donor
+        self.donors[key] = view * _MOST + donor
         return references.pictures[donor]

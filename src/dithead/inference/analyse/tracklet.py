@@ -36,7 +36,7 @@ FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
 _ENOUGH = 0.6  # share of the openings that pictures without text must span; else text is filled instead (our choice)
-_SPEAKING = 0.05  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
+_SPEAKING = 0.04  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
 _LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 

@@ -185,7 +185,7 @@ def test_a_mouth_that_never_moves_gets_references_from_closed_to_open():
     assert len(still.openings) == len(GRADES)
     assert np.diff(still.openings).min() > 0
     assert still.openings[-1] > still.openings[0] + 0.1
-    assert still.mean_opening == pytest.approx(0.05)
+    assert still.mean_opening == pytest.approx(0.04)
 
 
 def test_two_faces_make_two_runs_and_one_of_them_is_enough():

@@ -47,9 +47,12 @@ def never_moves(least: float, greatest: float) -> bool:
 
 
 def choose_references(
-    openings: NDArray[np.float64], turns: NDArray[np.float64], sharpness: NDArray[np.float64]
+    openings: NDArray[np.float64],
+    turns: NDArray[np.float64],
+    sharpness: NDArray[np.float64],
+    turn: float | None = None,
 ) -> list[int]:
-    """Choose samples that show the mouth from closed to open, with the head's usual pose, and sharply.
+    """Choose samples that show the mouth from closed to open, with one pose of the head, and sharply.
 
     Sharpness above the median earns nothing, because visible teeth alone raise it.
 
@@ -57,6 +60,7 @@ def choose_references(
         openings: (N,) lip openings in eye distances.
         turns: (N,) sines of the head's yaw.
         sharpness: (N,) Laplacian variances of the lips.
+        turn: The pose, as a sine of the yaw; None takes the usual one.
 
     Returns:
         At most ``KEPT`` indices into the samples, in the order of growing openings.
@@ -64,7 +68,7 @@ def choose_references(
     low, high = np.quantile(openings, (_OUTLIERS, 1 - _OUTLIERS))
     step = max(float(high - low) / KEPT, 0.005)
     clear = np.minimum(sharpness / max(float(np.median(sharpness)), 1e-6), 1)
-    other_cost = np.abs(turns - np.median(turns)) / _TURN - _SHARPNESS_WEIGHT * clear
+    other_cost = np.abs(turns - (np.median(turns) if turn is None else turn)) / _TURN - _SHARPNESS_WEIGHT * clear
     targets = np.linspace(low, high, KEPT)
     found = {int(np.argmin(np.abs(openings - target) / step + other_cost)) for target in targets}
     _, first = np.unique(np.float32(openings[sorted(found)]), return_index=True)

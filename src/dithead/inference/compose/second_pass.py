@@ -146,8 +146,9 @@ def _draw(
             for f, p, transform in zip(frames, planes, transforms, strict=True)
         ]
     times = np.array([f.time for f in frames])
-    drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, [f.index for f in frames])
-    references = sampler.frame_references(tracklet, times) if detail else [None] * len(frames)
+    indices = [f.index for f in frames]
+    drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, indices)
+    references = sampler.frame_references(tracklet, times, indices) if detail else [None] * len(frames)
     return _Mouths(tracklet, transforms, views, drawn, references)
 
 

@@ -13,7 +13,6 @@ from dithead.face.optical_flow import grid
 from dithead.inference.analyse.references import enlarged
 from dithead.inference.compose import patch as patch_module
 from dithead.inference.compose.detail_transfer import DetailTransfer
-from dithead.inference.compose import patch
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
 
 SIZE, SCALE = 96, 4
@@ -131,10 +130,10 @@ def test_the_frames_own_detail_counts_only_where_none_is_transferred(monkeypatch
 
 
 def test_a_doubled_picture_has_its_pixels_and_cubics_between_them(monkeypatch) -> None:
-    monkeypatch.setattr(patch, "_SHARPENED", 0.0)
+    monkeypatch.setattr(patch_module, "_SHARPENED", 0.0)
     picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8), (0, 0), 1)
-    doubled = patch._doubled(picture)
+    doubled = patch_module._doubled(picture)
     wanted = cv2.warpAffine(picture, np.eye(2, 3) * 2, (60, 80), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     assert np.array_equal(doubled[::2, ::2], picture)
     assert np.abs(doubled.astype(int) - wanted).max() <= 4
-    assert patch._doubled(picture) is doubled
+    assert patch_module._doubled(picture) is doubled

@@ -36,7 +36,8 @@ def main() -> None:
     encoder = ContextEncoder(config)
     basis = load_audio(options.run, encoder)
     old = talker.audio.state_dict()
-    if any(not torch.equal(value, old[name]) for name, value in encoder.state_dict().items() if name in old):
+    tokens = {name: value for name, value in encoder.state_dict().items() if not name.startswith("lip_predictor.")}
+    if any(not torch.equal(value, old[name]) for name, value in tokens.items()):
         raise SystemExit(
             f"{options.run} has other tokens than {options.model}; train it with --tokens-of {options.model}"
         )

@@ -43,6 +43,12 @@ class LiveSound:
 
     time: float
     wave: Wave
+    sent: bool = True  # it holds speech that was sent, or else the silence in between
+
+    @property
+    def pcm(self) -> bytes:
+        """The samples as 16-bit PCM, low byte first."""
+        return np.clip(np.round(self.wave * 32768), -32768, 32767).astype("<i2").tobytes()
 
 
 @dataclass
@@ -72,6 +78,12 @@ class PreparedHead:
     def fps(self) -> float:
         """Frames a second."""
         return float(self.head.clip.info.fps)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height of the frames as they are shown, in pixels."""
+        info = self.head.clip.info
+        return (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
 
     def keep(self, index: int, planes: Planes) -> None:
         """Keep a frame with a closed mouth."""
@@ -127,6 +139,11 @@ class Conversation:
         """Take speech (n,), to be spoken after what waits already. Raises ConfigError where too much waits."""
         self.speech.push(wave)
 
+    def push_pcm(self, pcm: bytes) -> None:
+        """Take speech as 16-bit PCM, mono and low byte first, see ``push``; half a sample at the end is left out."""
+        wave = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2")
+        self.push(wave.astype(np.float32) / np.float32(32768))
+
     def finish(self) -> None:
         """Say that an utterance has come whole, so that even a short one may begin at once."""
         self.speech.finish()
@@ -134,6 +151,11 @@ class Conversation:
     def interrupt(self) -> None:
         """Drop what is not spoken yet; the mouth closes."""
         self.speech.interrupt()
+
+    @property
+    def said(self) -> bool:
+        """Whether all speech that was sent has been given out by ``sounds``."""
+        return self.speech.said
 
     def close(self) -> None:
         """End ``frames`` and ``sounds``."""

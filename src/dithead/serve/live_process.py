@@ -40,7 +40,6 @@ from dithead.serve.live_wire import (
     receive,
 )
 from dithead.serve.logs import log_as_json
-from dithead.types import Wave
 
 log = logging.getLogger("dithead.serve")
 LONGEST_SOURCE = 60.0
@@ -166,9 +165,7 @@ class _Talk:
                 thread.join()
 
     def _ready(self) -> dict[str, Any]:
-        info, speech = self.prepared.head.clip.info, self.conversation.speech
-        turned = info.rotation % 180 != 0
-        width, height = (info.height, info.width) if turned else (info.width, info.height)
+        (width, height), speech = self.prepared.shown_size, self.conversation.speech
         return {
             "type": "ready",
             "width": width,
@@ -180,9 +177,8 @@ class _Talk:
 
     def _take(self, message: Message) -> None:
         if message.kind == AUDIO:
-            wave = np.frombuffer(message.content[: len(message.content) // 2 * 2], "<i2")
             try:
-                self.conversation.push(wave.astype(np.float32) / np.float32(32768))
+                self.conversation.push_pcm(message.content)
             except DitheadError as error:
                 self._send(packed(STATUS, {"type": "refused", "detail": str(error)}))
         elif message.kind == FINISH:
@@ -206,7 +202,7 @@ class _Talk:
         try:
             for sound in self.conversation.sounds():
                 due = self.conversation.speech.due(sound.time)
-                self._send_stamped(Stamped(SOUND, sound.time, due, 0, _as_pcm(sound.wave)))
+                self._send_stamped(Stamped(SOUND, sound.time, due, 0, sound.pcm))
         except OSError:
             pass
 
@@ -247,10 +243,6 @@ def _as_i420(frame: LiveFrame) -> bytes:
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
     whole = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), "rgb24")
     return struct.pack(">II", width, height) + whole.to_ndarray(format="yuv420p").tobytes()
-
-
-def _as_pcm(wave: Wave) -> bytes:
-    return np.clip(np.round(wave * 32768), -32768, 32767).astype("<i2").tobytes()
 
 
 def child() -> None:

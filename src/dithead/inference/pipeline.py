@@ -135,7 +135,7 @@ def _run(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> Gen
 
     with one_thread_each():
         drawing = Drawing(prepared, analysis, make_sampler(prepared, talker, work), finish, work)
-        return write_output(drawing, model_record(job.model, talker, work.model["weights"]), result_of)
+        return write_output(drawing, model_record(talker, work.model["weights"]), result_of)
 
 
 def _result(

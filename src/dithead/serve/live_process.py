@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections import OrderedDict
 from itertools import count
 from pathlib import Path
@@ -207,13 +208,16 @@ class _Talk:
             pass
 
     def _report(self) -> None:
+        counts, shown, then = self.conversation.counts, 0, time.monotonic()
         try:
             while not self._over.wait(_REPORT):
-                self._send(packed(STATUS, self._figures()))
+                before, shown = shown, counts.drawn + counts.kept
+                since, then = then, time.monotonic()
+                self._send(packed(STATUS, self._figures((shown - before) / (then - since))))
         except OSError:
             pass
 
-    def _figures(self) -> dict[str, Any]:
+    def _figures(self, rate: float) -> dict[str, Any]:
         counts = self.conversation.counts
         return {
             "type": "figures",
@@ -221,6 +225,8 @@ class _Talk:
             "drawn": counts.drawn,
             "kept": counts.kept,
             "skipped": counts.skipped,
+            "rate": round(rate, 1),
+            "fps": self.prepared.fps,
         }
 
     def _send_stamped(self, stamped: Stamped) -> None:

@@ -11,12 +11,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from dithead.errors import ConfigError
+from dithead.inference.ahead import ahead
+from dithead.inference.compose.second_pass import DrawnBatch
 from dithead.inference.live_speech import PIECE, LiveSpeech, Rewound, SpeechClosed
 from dithead.inference.source.timeline import ScheduledFrame, schedule
 from dithead.inference.streaming import LEVELS, LiveFrame, LiveHead, SpeechBuffer
@@ -58,6 +62,15 @@ class LiveCounts:
     drawn: int = 0  # frames
     kept: int = 0  # frames that were taken from those kept
     skipped: int = 0  # frames left out, because they would have come too late
+
+
+class _Drawn(NamedTuple):
+    """A frame on its way from the thread that draws to the one that composes."""
+
+    number: int
+    item: ScheduledFrame
+    made: Planes | DrawnBatch  # a kept frame, or one whose mouths are not in its planes yet
+    begun: float  # seconds at which drawing began
 
 
 class PreparedHead:
@@ -180,19 +193,21 @@ class Conversation:
         Frames that would come too late are left out, so that the others stay in step with the sound.
         """
         endless = schedule(self.head.clip, self.head.analysis.stamps, "bounce", float("inf"))
-        try:
-            yield from each_on_one_thread(self._frames(endless))
-        except SpeechClosed:
-            return
+        drawn = ahead(each_on_one_thread(self._drawn(endless)), 1, "draw")  # two cores: one draws, one composes
+        with closing(drawn), suppress(SpeechClosed):
+            for each in drawn:
+                planes = self._composed(each)
+                yield LiveFrame(each.number, each.item.time, planes, self.speech.late(each.item.time))
 
-    def _frames(self, timeline: Iterator[ScheduledFrame]) -> Iterator[LiveFrame]:
+    def _drawn(self, timeline: Iterator[ScheduledFrame]) -> Iterator[_Drawn]:
+        """The frames that come in time: kept ones, and others whose mouths are not in their planes yet."""
         for number, item in enumerate(timeline):
-            planes = self._planes(item)
-            if planes is not None:
-                yield LiveFrame(number, item.time, planes, self.speech.late(item.time))
+            made = self._made(number, item)
+            if made is not None:
+                yield made
 
-    def _planes(self, item: ScheduledFrame) -> Planes | None:
-        """The planes of a frame, or None where it would come too late."""
+    def _made(self, number: int, item: ScheduledFrame) -> _Drawn | None:
+        """A frame, or None where it would come too late."""
         self.speech.draws(item.time)
         while True:
             generation = self.speech.generation
@@ -201,7 +216,8 @@ class Conversation:
                 if self.speech.late(item.time) > _TOLERANCE - min(self._takes, self.prepared.slack):
                     self.counts.skipped += 1
                     return None
-                return self._listening(item) or self._speaking(item, generation)
+                begun = time.perf_counter()
+                return _Drawn(number, item, self._listening(item) or self._speaking(item, generation), begun)
             except Rewound:
                 continue
 
@@ -213,17 +229,22 @@ class Conversation:
         self._buffer = None  # it would have to take all the silence first
         return self.prepared.idle[item.index]
 
-    def _speaking(self, item: ScheduledFrame, generation: int) -> Planes:
+    def _speaking(self, item: ScheduledFrame, generation: int) -> DrawnBatch:
         if self._buffer is None or generation != self._generation or item.time - self._drew > _LEFT_OUT:
             self._buffer, self._generation = self._new_buffer(item.time), generation
         self._drew = item.time
         self._sampler.features = {None: self._buffer}
-        begun = time.perf_counter()
-        ((_, planes),) = self.head.draw([item], self._sampler)
-        self._takes += _NEWEST * (time.perf_counter() - begun - self._takes)
+        (drawn,) = self.head.draw([item], self._sampler)
+        return drawn
+
+    def _composed(self, each: _Drawn) -> Planes:
+        if isinstance(each.made, Planes):
+            return each.made
+        _, planes = self.head.compose(each.made)
+        self._takes += _NEWEST * (time.perf_counter() - each.begun - self._takes)
         self.counts.drawn += 1
-        if self.speech.is_quiet(item.time - _CALM):
-            self.prepared.keep(item.index, planes)
+        if self.speech.is_quiet(each.item.time - _CALM):
+            self.prepared.keep(each.item.index, planes)
         return planes
 
     def _new_buffer(self, seconds: float) -> SpeechBuffer:

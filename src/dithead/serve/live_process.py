@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import cv2
 import numpy as np
 
 from dithead.errors import DitheadError, ModelError
+from dithead.inference.ahead import ahead
 from dithead.inference.live_conversation import Conversation, PreparedHead
 from dithead.inference.streaming import LiveFrame, LiveHead
 from dithead.serve.errors import public_line
@@ -189,10 +191,11 @@ class _Talk:
 
     def _frames(self) -> None:
         try:
-            for frame in self.conversation.frames():
-                content = _as_i420(frame) if self.raw else _as_jpeg(frame)
-                due = self.conversation.speech.due(frame.time)
-                self._send_stamped(Stamped(PICTURE, frame.time, due, frame.index, content))
+            with closing(ahead(self.conversation.frames(), 1, "compose")) as frames:  # encoding takes time of its own
+                for frame in frames:
+                    content = _as_i420(frame) if self.raw else _as_jpeg(frame)
+                    due = self.conversation.speech.due(frame.time)
+                    self._send_stamped(Stamped(PICTURE, frame.time, due, frame.index, content))
         except OSError:
             pass
         except Exception:

@@ -61,7 +61,7 @@ class _Mouths(NamedTuple):
     references: Sequence[FrameReference | None]
 
 
-class _DrawnBatch(NamedTuple):
+class DrawnBatch(NamedTuple):
     """A batch whose mouths are drawn, but not in the planes yet."""
 
     frames: list[ScheduledFrame]
@@ -96,22 +96,37 @@ def draw_frames(
     """
     finish = finish or Finish()
     frames = ahead(timeline, batch, "decode") if overlap else timeline
-    batches = _drawn_batches(_batches(frames, analysis, sampler, batch), sampler, pix_fmt, detail=finish.detail)
+    batches = drawn_batches(frames, analysis, sampler, pix_fmt, batch, detail=finish.detail)
     for part in ahead(batches, 1, "draw") if overlap else batches:
-        for mouths in part.mouths:
-            for patch in _compose(part, mouths, finish.marker):
-                if drawings is not None:
-                    drawings.add(patch.replaced, patch.mended)
-        yield from zip(part.frames, part.planes, strict=True)
+        yield from composed(part, finish, drawings)
 
 
-def _drawn_batches(batches: Iterable[_Batch], sampler: Sampler, pix_fmt: str, *, detail: bool) -> Iterator[_DrawnBatch]:
-    """Draw the mouths of each batch; nothing is composed yet."""
-    for part in batches:
+def composed(
+    part: DrawnBatch, finish: Finish, drawings: Drawings | None = None
+) -> Iterator[tuple[ScheduledFrame, Planes]]:
+    """Put the mouths of a batch into its planes, and yield each frame with them; ``drawings`` counts the mouths."""
+    for mouths in part.mouths:
+        for patch in _compose(part, mouths, finish.marker):
+            if drawings is not None:
+                drawings.add(patch.replaced, patch.mended)
+    yield from zip(part.frames, part.planes, strict=True)
+
+
+def drawn_batches(
+    timeline: Iterable[ScheduledFrame],
+    analysis: VideoAnalysis,
+    sampler: Sampler,
+    pix_fmt: str,
+    batch: int,
+    *,
+    detail: bool = True,
+) -> Iterator[DrawnBatch]:
+    """Draw the mouths, see ``draw_frames``; nothing is composed yet."""
+    for part in _batches(timeline, analysis, sampler, batch):
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         mouths = [_draw(part.frames, planes, tracklet, sampler, detail=detail) for tracklet in part.tracklets]
-        yield _DrawnBatch(part.frames, planes, mouths)
+        yield DrawnBatch(part.frames, planes, mouths)
 
 
 def _batches(
@@ -151,7 +166,7 @@ def _draw(
     return _Mouths(tracklet, transforms, views, drawn, references)
 
 
-def _compose(part: _DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
+def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
     drawn = zip(mouths.drawn, mouths.views, mouths.references, strict=True)
     for (mouth, view, reference), frame, p, transform in zip(

@@ -36,6 +36,9 @@ _IDLE_BYTES = 128 * 2**20  # bytes of frames with a closed mouth that are kept, 
 _CALM = 1.0  # seconds of silence before a moment from which its frame is one with a closed mouth (our choice)
 _LEFT_OUT = 1.5  # seconds left out after which speech is taken up anew, not made up for (our choice)
 _TOLERANCE = 0.03  # seconds by which a frame may be expected too late and is drawn all the same (our choice)
+_RAREST = 0.5
+"""Seconds without a frame after which one is drawn even if it comes too late, so that the picture does not stand still.
+It is begun at most this late (our choice)."""
 _NEWEST = 0.2  # weight of the newest frame in the time that drawing takes (our choice)
 _TRIED = 6  # frames by which the drawing time is measured (our choice)
 _SLACK = (0.12, 0.6)  # least and largest seconds that drawing gets (our choice)
@@ -144,6 +147,7 @@ class Conversation:
         self._levels: deque[Tensor] = deque(maxlen=LEVELS)
         self._buffer: SpeechBuffer | None = None
         self._generation, self._drew = -1, 0.0
+        self._begun = 0.0  # moment of the last frame that was not left out
         self._takes = prepared.frame_seconds  # that drawing a frame takes, as it is now
         self._sampler = self.head.sampler(self._new_buffer(0.0))
         self._lock = threading.Lock()
@@ -213,13 +217,19 @@ class Conversation:
             generation = self.speech.generation
             try:
                 self.speech.reach(item.time + self.head.latency, generation)
-                if self.speech.late(item.time) > _TOLERANCE - min(self._takes, self.prepared.slack):
+                if not self._worth_drawing(item.time):
                     self.counts.skipped += 1
                     return None
-                begun = time.perf_counter()
+                begun, self._begun = time.perf_counter(), item.time
                 return _Drawn(number, item, self._listening(item) or self._speaking(item, generation), begun)
             except Rewound:
                 continue
+
+    def _worth_drawing(self, seconds: float) -> bool:
+        """Whether a frame can come in time, or the last one was so long ago that this one is shown all the same."""
+        late = self.speech.late(seconds)
+        in_time = late <= _TOLERANCE - min(self._takes, self.prepared.slack)
+        return in_time or (seconds - self._begun >= _RAREST and late < _RAREST)
 
     def _listening(self, item: ScheduledFrame) -> Planes | None:
         """The kept frame of a moment in silence, if there is one."""

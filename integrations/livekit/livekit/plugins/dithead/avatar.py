@@ -32,7 +32,7 @@ class AvatarSession(BaseAvatarSession[Any]):
     """Shows a person who speaks for the agent.
 
     Example:
-        avatar = dithead.AvatarSession("face.mp4")
+        avatar = AvatarSession("face.mp4")
         await avatar.start(session, room=ctx.room)  # before session.start
     """
 

@@ -104,14 +104,16 @@ def test_a_model_without_an_opening_unit_gets_one_reference() -> None:
     assert torch.equal(seen[0], to_tensor(tracklet.reference[None]))
 
 
-def test_lips_move_more_widely_where_the_reference_is_still() -> None:
+def test_lips_of_opened_references_move_as_widely_as_people_s_do_whatever_the_source_shows() -> None:
     mouths = speaker(opening=0.035, opening_unit=0.05)
     tracklet, crops, times = footage(4)
     predicted_of = {}
-    for name, openings in (("lone", [0.05]), ("moving", [0.0, 0.1])):
-        tracklet.references = kept(crops, openings, 0.05)
-        predicted_of[name] = mouths._predict(tracklet, times).lips - 0.5
-    assert limited(predicted_of["lone"] / 2.4, 3.0).numpy() == pytest.approx(predicted_of["moving"].numpy(), rel=1e-3)
+    for opened, spread in ((False, 0.035), (True, 0.0), (True, 0.013)):
+        tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 9.0], 4.0)._replace(opened=opened), spread
+        predicted_of[opened, spread] = mouths._predict(tracklet, times).openings - 4.0
+    usual, *others = predicted_of.values()
+    for found in others:
+        assert found == pytest.approx(1.2 * usual, rel=1e-3)
 
 
 def test_unusual_lips_are_limited_and_usual_ones_stay() -> None:

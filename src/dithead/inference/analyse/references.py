@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import invert, transform_points, transform_scale
+from dithead.face.alignment import invert, transform_points, transform_scale, warp_crop
+from dithead.face.opened_mouth import opened_mouth
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.types import RGB, RGBLike, Similarity
 
@@ -20,6 +21,8 @@ KEPT = 6
 """Pictures of the source that are kept of a tracklet (our choice)."""
 STILL_SPAN = 0.03
 """Span of the lip opening, in eye distances, below which a mouth counts as not moving (docs/log)."""
+GRADES = (0.0, 0.03, 0.06, 0.09, 0.12, 0.155, 0.19)
+"""Lip openings, in eye distances, of the pictures that are made where the source shows one alone (our choice)."""
 _LARGEST = 5.0  # picture side in crop sides from which pictures are reduced, which bounds the memory (our choice)
 _TOP = 0.25  # of the crop: above this line nothing is ever drawn
 _OUTLIERS = 0.03  # share of the widest and of the least openings that is left out, as landmark errors (our choice)
@@ -35,22 +38,21 @@ class StoredReferences(NamedTuple):
     openings: NDArray[np.float32]  # (K,) lip openings in eye distances, ascending
     mean_opening: float  # over the whole tracklet
     transforms: NDArray[np.float64]  # (K, 2, 3) from each picture's pixels to its crop
-
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
+    opened: bool = False  # the source shows one opening alone; the others were made of it by ``face.opened_mouth``
 
 
-def never_moves(openings: NDArray[np.float32]) -> bool:
-    """Return whether ascending lip ``openings`` (K,), in eye distances, are those of a mouth that never moves."""
-    return float(openings[-1] - openings[0]) < STILL_SPAN
+def never_moves(least: float, greatest: float) -> bool:
+    """Return whether the ``least`` and ``greatest`` lip openings, in eye distances, are of a mouth that never moves."""
+    return greatest - least < STILL_SPAN
 
 
 def choose_references(
-    openings: NDArray[np.float64], turns: NDArray[np.float64], sharpness: NDArray[np.float64]
+    openings: NDArray[np.float64],
+    turns: NDArray[np.float64],
+    sharpness: NDArray[np.float64],
+    turn: float | None = None,
 ) -> list[int]:
-    """Choose samples that show the mouth from closed to open, with the head's usual pose, and sharply.
+    """Choose samples that show the mouth from closed to open, with one pose of the head, and sharply.
 
     Sharpness above the median earns nothing, because visible teeth alone raise it.
 
@@ -58,6 +60,7 @@ def choose_references(
         openings: (N,) lip openings in eye distances.
         turns: (N,) sines of the head's yaw.
         sharpness: (N,) Laplacian variances of the lips.
+        turn: The pose, as a sine of the yaw; None takes the usual one.
 
     Returns:
         At most ``KEPT`` indices into the samples, in the order of growing openings.
@@ -65,7 +68,7 @@ def choose_references(
     low, high = np.quantile(openings, (_OUTLIERS, 1 - _OUTLIERS))
     step = max(float(high - low) / KEPT, 0.005)
     clear = np.minimum(sharpness / max(float(np.median(sharpness)), 1e-6), 1)
-    other_cost = np.abs(turns - np.median(turns)) / _TURN - _SHARPNESS_WEIGHT * clear
+    other_cost = np.abs(turns - (np.median(turns) if turn is None else turn)) / _TURN - _SHARPNESS_WEIGHT * clear
     targets = np.linspace(low, high, KEPT)
     found = {int(np.argmin(np.abs(openings - target) / step + other_cost)) for target in targets}
     _, first = np.unique(np.float32(openings[sorted(found)]), return_index=True)
@@ -92,6 +95,28 @@ def source_picture(frame: RGBLike, transform: Similarity, size: int) -> tuple[RG
     local = transform.copy()
     local[:, 2] += transform[:, :2] @ (x0, y0)
     return _reduced(frame[y0:y1, x0:x1], local, min(1.0, _LARGEST * transform_scale(transform)))
+
+
+def with_mouth(
+    crop: RGB, picture: RGB, transform: Similarity, landmarks: NDArray[np.float32], opening: float
+) -> tuple[RGB, RGB]:
+    """Open or close the mouth of a kept picture.
+
+    Args:
+        crop: (S, S, 3).
+        picture: (h, w, 3) the source's own pixels of it, from ``source_picture``.
+        transform: (2, 3) from the picture's pixels to the crop.
+        landmarks: (478, 2) in crop pixels.
+        opening: The lip opening that the mouth is to have, in eye distances.
+
+    Returns:
+        The crop and the picture with that mouth.
+    """
+    changed = opened_mouth(picture, transform_points(landmarks, invert(transform)), opening)
+    size = len(crop)
+    below = warp_crop(changed, transform, size)
+    top = round(_TOP * size) + 2  # the picture begins at that line, and cubics see two pixels beyond
+    return np.concatenate([crop[:top], below[top:]]), changed
 
 
 def enlarged(transform: Similarity, factor: float) -> Similarity:

@@ -29,7 +29,7 @@ from dithead.media.files import printable, save_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, AttributeError, OverflowError, MemoryError,
-           SyntaxError, NotImplementedError, StructError, ZlibError, BadZipFile)  # fmt: skip
+           SyntaxError, RuntimeError, StructError, ZlibError, BadZipFile)  # fmt: skip
 """What numpy and the code below raise for damaged files."""
 
 
@@ -56,7 +56,9 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
             [np.zeros((0, 2)) if t.frame_polygons is None else t.frame_polygons for t in tracklets]
         ),
         reports=np.array(json.dumps(reports)),
-        **_stored_references([t.references for t in tracklets if t.references is not None]),
+        views=np.concatenate([np.zeros(t.stop - t.start, np.uint8) if t.views is None else t.views for t in tracklets]),
+        turned=np.array([len(t.turned_references) for t in tracklets]),
+        **_stored_references([r for t in tracklets if t.references for r in (t.references, *t.turned_references)]),
         **_occlusion([t.occlusion for t in tracklets]),
     )
 
@@ -101,7 +103,7 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
 
 def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]]:
     return {
-        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings)) for r in stored]),
+        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings), r.opened) for r in stored]),
         "reference_openings": np.concatenate([r.openings for r in stored]),
         "reference_transforms": np.concatenate([r.transforms for r in stored]),
         "reference_lengths": np.concatenate([np.reshape(r.images.lengths, (2, -1)).T for r in stored]),
@@ -112,9 +114,16 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
     sets = data["reference_sets"]
     cuts = np.cumsum(sets[:-1, 2]).astype(int)
     parts = (np.split(data[f"reference_{name}"], cuts) for name in ("openings", "transforms", "lengths"))
-    for tracklet, (mean, offset, _), openings, transforms, lengths in zip(tracklets, sets, *parts, strict=True):
+    every = []
+    for (mean, offset, _, opened), openings, moves, lengths in zip(sets, *parts, strict=True):
         images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
-        tracklet.references = StoredReferences(store, images, openings, float(mean), transforms)
+        every.append(StoredReferences(store, images, openings, float(mean), moves, bool(opened)))
+    views = np.split(data["views"], np.cumsum([t.stop - t.start for t in tracklets])[:-1])
+    for tracklet, turned, own in zip(tracklets, data["turned"].tolist(), views, strict=True):
+        if own.max(initial=0) > turned:
+            raise ValueError("a frame takes references that are not there")
+        tracklet.references, *others = every[: turned + 1]
+        every, tracklet.turned_references, tracklet.views = every[turned + 1 :], tuple(others), own
 
 
 def _occlusion(masks: list[OcclusionMasks]) -> dict[str, NDArray[Any]]:

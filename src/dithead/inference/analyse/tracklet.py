@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
+from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
@@ -23,7 +24,8 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
-from dithead.inference.analyse.references import StoredReferences, choose_references, source_picture
+from dithead.inference.analyse.references import GRADES, StoredReferences, never_moves, source_picture, with_mouth
+from dithead.inference.analyse.views import as_seen_ahead, choose_view_references, frame_views, view_turns
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
@@ -34,6 +36,8 @@ FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
 _ENOUGH = 0.6  # share of the openings that pictures without text must span; else text is filled instead (our choice)
+_SPEAKING = 0.04  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
+_LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
@@ -62,7 +66,9 @@ class Tracklet:
     opening_spread: float = 0.0  # standard deviation of the source's lip opening: how widely this mouth moves
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
-    references: StoredReferences | None = None  # the mouth from closed to open
+    references: StoredReferences | None = None  # the mouth from closed to open, in the usual pose
+    turned_references: tuple[StoredReferences, ...] = ()  # the same in other poses, where the head turns far
+    views: NDArray[np.uint8] | None = None  # (N,) which pose each frame takes: 0, or 1 + the index of a turned one
     sample_times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (n,) seconds
     mouth_strips: list[MouthStrip] = field(default_factory=list)  # for the offset of the source's own sound
     calibration: LipCalibration | None = None  # from the source's own sound, where it has speech
@@ -72,6 +78,10 @@ class Tracklet:
         if self.frame_polygons is None:
             return self.polygon
         return transform_points(self.frame_polygons[index - self.start], self.transforms[index - self.start])
+
+    def view(self, index: int) -> int:
+        """Return which pose's references frame ``index`` takes: 0 is the usual one."""
+        return 0 if self.views is None else int(self.views[index - self.start])
 
     def opacity(self, index: int) -> float:
         """Return how much of the drawn mouth shows in frame ``index``: 1, but less near an end that no cut hides."""
@@ -111,6 +121,7 @@ class TrackletBuilder:
     mask: MaskKind = "stable-polygon"
     frames: int = 0
     transforms: array[float] = field(default_factory=lambda: array("d"))  # (N, 2, 3), NaN where no face was seen
+    turns: array[float] = field(default_factory=lambda: array("f"))  # (N,) sines of the yaw, NaN where no face was seen
     jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one is repeated over gaps
     frame_polygons: bytearray = field(default_factory=bytearray)  # (N, P, 2) float32, or empty
     samples: list[_Sample] = field(default_factory=list)
@@ -133,6 +144,7 @@ class TrackletBuilder:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         self._keep(transform, in_crop, size)
+        self.turns.append(head_turn(landmarks))
         self.strips.add(frame.quick_partial, transform, in_crop, size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
             self.samples.append(_sample(frame, landmarks, in_crop, transform, size, self.frames))
@@ -155,6 +167,7 @@ class TrackletBuilder:
     def skip(self) -> None:
         """Take a frame in which the face was not seen; all before it must have been judged, or none."""
         self.transforms.extend([np.nan] * 6)
+        self.turns.append(np.nan)
         for kept in (self.jaws, self.frame_polygons):
             kept += kept[-(len(kept) // self.frames) :]
         self.judge(None)
@@ -171,6 +184,7 @@ class TrackletBuilder:
         """
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
+        references, middles = _stored_references(self._clear_samples(), store or ImageStore())
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -187,7 +201,9 @@ class TrackletBuilder:
             opening_spread=float(np.std([s.opening for s in self.samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
-            references=_stored_references(self._clear_samples(), store or ImageStore()),
+            references=references[0],
+            turned_references=references[1:],
+            views=frame_views(np.frombuffer(self.turns, np.float32)[:count], middles),
             sample_times=np.array([s.time for s in self.samples]),
             mouth_strips=self.strips.close(),
         )
@@ -231,12 +247,41 @@ def _without_text(sample: _Sample) -> _Sample:
     return replace(sample, crop=without_overlay(sample.crop, text), picture=without_overlay(sample.picture, there > 0))
 
 
-def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferences:
+def _stored_references(
+    seen: list[_Sample], store: ImageStore
+) -> tuple[tuple[StoredReferences, ...], NDArray[np.float64]]:
+    """The references of each of V views, that of the usual pose first, and the sines (V,) of the views' yaw."""
     openings, turns, sharpness = np.array([(s.opening, s.turn, s.lip_sharpness()) for s in seen]).T
-    chosen = choose_references(openings, turns, sharpness)
-    images = store.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
-    transforms = np.stack([seen[k].transform for k in chosen])
-    return StoredReferences(store, images, openings[chosen].astype(np.float32), float(openings.mean()), transforms)
+    middles = view_turns(turns, openings)
+    if len(middles) > 1:
+        openings = as_seen_ahead(openings, turns)
+    views = choose_view_references(openings, turns, sharpness, middles)
+    samples = [[replace(seen[k], opening=float(openings[k])) for k in view] for view in views]
+    return tuple(_stored(chosen, float(openings.mean()), store) for chosen in samples), middles
+
+
+def _stored(chosen: list[_Sample], mean: float, store: ImageStore) -> StoredReferences:
+    """Keep the chosen samples, from closed to open; a mouth that never moves is opened by geometry."""
+    opened = never_moves(chosen[0].opening, chosen[-1].opening)
+    if opened:
+        chosen, mean = _opened(chosen[0]), _SPEAKING
+    images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
+    kept, transforms = np.array([s.opening for s in chosen], np.float32), np.stack([s.transform for s in chosen])
+    return StoredReferences(store, images, kept, mean, transforms, opened)
+
+
+def _opened(sample: _Sample) -> list[_Sample]:
+    """The same picture of the person with the mouth from closed to open, each with the opening that is seen in it."""
+    made: list[_Sample] = []
+    with FaceLandmarker(1) as landmarker:
+        for opening in GRADES:
+            crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, opening)
+            landmarker.reset()
+            seen = landmarker.track(crop)
+            measured = opening if seen is None else lip_opening(seen)
+            least = made[-1].opening + _LEAST_STEP if made else 0.0
+            made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least)))
+    return made
 
 
 def _single_reference(samples: list[_Sample]) -> RGB:

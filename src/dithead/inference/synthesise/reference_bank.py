@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import StoredReferences, never_moves
+from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
 
 _STEPS = 24  # pictures from closed to open that are interpolated (our choice; docs/log)
+_MOST = 64  # pictures of one pose, at most
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 
 
@@ -37,7 +38,6 @@ class FrameReference:
     """The person's pictures for one frame."""
 
     pictures: tuple[SourcePicture, ...]  # all that were kept of the source
-    still: bool  # the mouth never moves in the source
     nearest: RGB | None = None  # (S, S, 3) what the model is conditioned on, where the predicted opening is known
     donor: SourcePicture | None = None  # the picture whose detail is transferred, where that opening is known
 
@@ -67,11 +67,6 @@ class ReferenceSet:
             steps += interpolate_pictures(crops[k - 1], crops[k], ((targets[after == k] - low) / (high - low)).tolist())
         return cls(np.stack(steps), targets, stored.mean_opening, pictures, stored.openings)
 
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
-
     def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""
         return np.asarray(np.abs(self.openings[None] - openings[:, None]).argmin(axis=1))
@@ -100,42 +95,48 @@ class ReferenceSet:
 
 
 class ReferenceBank:
-    """The reference sets of the present tracklet of each face."""
+    """The reference sets of the present tracklet of each face, for each pose in which its head is shown."""
 
     def __init__(self) -> None:
-        self._present: dict[int, tuple[Tracklet, ReferenceSet]] = {}  # by face
-        self.donors: dict[tuple[int, int], int] = {}  # the last donor by (face, first frame of its tracklet)
+        self._present: dict[int, tuple[Tracklet, dict[int, ReferenceSet]]] = {}  # by face; sets by view
+        self.donors: dict[tuple[int, int], int] = {}
+        """The last donor by (face, first frame of its tracklet), as 64 times its view plus its index."""
 
-    def of(self, tracklet: Tracklet) -> ReferenceSet | None:
-        """Return the references of a tracklet, or None when no picture was kept of it."""
+    def of(self, tracklet: Tracklet, view: int = 0) -> ReferenceSet | None:
+        """Return the references of a tracklet in one pose, or None when no picture was kept of it."""
         if tracklet.references is None:
             return None
         if tracklet.face not in self._present or self._present[tracklet.face][0] is not tracklet:
+            self._present[tracklet.face] = (tracklet, {})
+        sets = self._present[tracklet.face][1]
+        if view not in sets:
             with stage("references"):
-                self._present[tracklet.face] = (tracklet, ReferenceSet.interpolated(tracklet.references))
-        return self._present[tracklet.face][1]
+                sets[view] = ReferenceSet.interpolated((tracklet.references, *tracklet.turned_references)[view])
+        return sets[view]
 
-    def frame_reference(self, tracklet: Tracklet, opening: float | None) -> FrameReference | None:
+    def frame_reference(self, tracklet: Tracklet, opening: float | None, view: int = 0) -> FrameReference | None:
         """Choose the pictures for the tracklet's next frame; calls must follow one another in time.
 
         Args:
             tracklet: The face and the shot.
             opening: The lip opening the frame is to have, in eye distances; None where no model predicts it.
+            view: The pose, see ``Tracklet.view``.
 
         Returns:
             The pictures, or None when none was kept of this tracklet.
         """
-        references = self.of(tracklet)
+        references = self.of(tracklet, view)
         if references is None:
             return None
         if opening is None:
-            return FrameReference(references.pictures, references.still)
-        nearest = None if references.still else references.nearest_crop(opening)
-        donor = self._next_donor(tracklet, references, opening)
-        return FrameReference(references.pictures, references.still, nearest, donor)
+            return FrameReference(references.pictures)
+        donor = self._next_donor(tracklet, references, opening, view)
+        return FrameReference(references.pictures, references.nearest_crop(opening), donor)
 
-    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float) -> SourcePicture:
+    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float, view: int) -> SourcePicture:
         key = (tracklet.face, tracklet.start)
         self.donors = {k: v for k, v in self.donors.items() if k[0] != tracklet.face or k == key}
-        self.donors[key] = references.donor(opening, self.donors.get(key))
-        return references.pictures[self.donors[key]]
+        last_view, last = divmod(self.donors.get(key, -_MOST), _MOST)
+        donor = references.donor(opening, last if last_view == view else None)
+        self.donors[key] = view * _MOST + donor
+        return references.pictures[donor]

@@ -6,7 +6,7 @@ Letters: B batch, S crop side, L tokens, A their width, K lip coefficients, P po
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 256  # moments whose target opening is kept for ``target_openings`` (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
-_STILL_GAIN = 2.4  # further gain where the references do not move, because the denoiser hardly departs from them
+_OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
@@ -42,9 +42,11 @@ class TrackletState:
     """State of a tracklet that one frame passes on to the next."""
 
     latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
-    polygon: NDArray[np.float32] | None = None  # (P, 2) mask under which ``reference_latents`` were encoded
-    references: Tensor | None = None  # (R, 3, S, S)
-    reference_latents: Tensor | None = None  # (R, C, G, G); None under a mask that changes with every frame
+    polygon: NDArray[np.float32] | None = None  # (P, 2) mask of the last frames
+    references: dict[int, Tensor] = field(default_factory=dict)  # (R, 3, S, S) by view
+    reference_latents: dict[int, Tensor] = field(
+        default_factory=dict
+    )  # (R, C, G, G) by view, encoded under ``polygon``
 
 
 class _SpeechConditions(NamedTuple):
@@ -111,29 +113,35 @@ class MouthSampler:
             tracklet: The face and the shot.
             crops: (B, S, S, 3).
             times: (B,) seconds in the speech.
-            frames: (B,) frame numbers, for a mask that follows the face; without them it is ``tracklet.polygon``.
+            frames: (B,) frame numbers, for a mask that follows the face, and for references in each frame's own pose;
+                without them the mask is ``tracklet.polygon`` and the pose the usual one.
 
         Returns:
             The crops (B, S, S, 3) with new mouths.
         """
         follows = frames is not None and tracklet.frame_polygons is not None
         if self.reference == "static" and not follows:
-            return self._sample(tracklet, crops, times, tracklet.polygon)[0]
+            return self._sample(tracklet, crops, times, tracklet.polygon, frames)[0]
         polygons = [tracklet.mask_polygon(k) if follows else tracklet.polygon for k in frames or range(len(crops))]
+        every = [slice(k, k + 1) for k in range(len(crops))]
         drawn = [
-            self._draw_one(tracklet, crops[k : k + 1], times[k : k + 1], polygon) for k, polygon in enumerate(polygons)
+            self._draw_one(tracklet, crops[one], times[one], polygon, frames and frames[one])
+            for one, polygon in zip(every, polygons, strict=True)
         ]
         return np.concatenate(drawn)
 
-    def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
+    def frame_references(
+        self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None
+    ) -> list[FrameReference | None]:
         """Choose the person's pictures for the next frames of a ``tracklet``, drawn at ``times`` (B,) in seconds.
 
-        Calls must follow one another in time.
+        Calls must follow one another in time. Without the numbers of the ``frames`` (B,) the pose is the usual one.
         """
         if self.bank.of(tracklet) is None:
             return [None] * len(times)
         openings: Sequence[float | None] = self.target_openings(tracklet, times) or [None] * len(times)
-        return [self.bank.frame_reference(tracklet, opening) for opening in openings]
+        views = _views(tracklet, frames, len(times))
+        return [self.bank.frame_reference(tracklet, o, view) for o, view in zip(openings, views, strict=True)]
 
     def target_openings(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[float] | None:
         """Return how open the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
@@ -181,11 +189,16 @@ class MouthSampler:
         return self._states[key]
 
     def _draw_one(
-        self, tracklet: Tracklet, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
+        self,
+        tracklet: Tracklet,
+        crop: NDArray[np.uint8],
+        time: NDArray[np.float64],
+        polygon: NDArray[np.float32],
+        frame: Sequence[int] | None,
     ) -> NDArray[np.uint8]:
         """One frame (1, S, S, 3), conditioned on the last one of its tracklet in the previous-frame mode."""
         state = self._state(tracklet)
-        image, latent = self._sample(tracklet, crop, time, polygon, state.latent)
+        image, latent = self._sample(tracklet, crop, time, polygon, frame, state.latent)
         if self.reference == "previous":
             state.latent = latent
         return np.asarray(image, np.uint8)
@@ -196,6 +209,7 @@ class MouthSampler:
         crops: NDArray[np.uint8],
         times: NDArray[np.float64],
         polygon: NDArray[np.float32],
+        frames: Sequence[int] | None,
         latent: Tensor | None = None,
     ) -> tuple[NDArray[np.uint8], Tensor]:
         """Frames (B, S, S, 3) and latents (B, C, G, G) under one mask; ``latent`` replaces the reference's."""
@@ -206,7 +220,8 @@ class MouthSampler:
             if references is None or speech.openings is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
-                reference, latent = self._references(tracklet, references, speech.openings, polygon)
+                views = _views(tracklet, frames, len(times))
+                reference, latent = self._references(tracklet, views, speech.openings, polygon)
             conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
@@ -220,13 +235,9 @@ class MouthSampler:
             return _SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
-        change, gain = (
-            lips - torch.from_numpy(calibration.mean),
-            motion_gain(calibration, tracklet.opening_spread, unit),
-        )
-        still = stored is not None and stored.still
-        moved = change * (min(gain, _LARGEST_GAIN) * (_STILL_GAIN if still else 1.0))
-        lips = torch.from_numpy(average.mean) + (moved if still else limited(moved, _UNUSUAL))
+        opened, change = stored is not None and stored.opened, lips - torch.from_numpy(calibration.mean)
+        gain = _OPENED_GAIN if opened else motion_gain(calibration, tracklet.opening_spread, unit)
+        lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
         if not unit or stored is None:
             return _SpeechConditions(tokens, lips, None)
         openings = stored.mean_opening + change[:, -1].numpy() * np.float32(gain * unit)
@@ -238,25 +249,44 @@ class MouthSampler:
     def _references(
         self,
         tracklet: Tracklet,
-        references: ReferenceSet,
+        views: Sequence[int],
         openings: NDArray[np.float32],
         polygon: NDArray[np.float32],
     ) -> tuple[Tensor, Tensor | None]:
-        """References (B, 3, S, S) about as open as ``openings`` (B,), and their latents (B, C, G, G).
+        """References (B, 3, S, S) in the poses ``views`` (B,), about as open as ``openings`` (B,), and their latents.
 
         Latents depend on the mask, so they are encoded anew for another one; under a mask that follows the face they
         are left to the model, because they differ in every frame.
         """
         state = self._state(tracklet)
-        if state.references is None:
-            state.references = to_tensor(references.crops)
-        if tracklet.frame_polygons is None and state.polygon is not polygon:
-            mask = torch.from_numpy(polygon_mask(polygon, self.size))[None, None]
-            state.polygon = polygon
-            state.reference_latents = self.talker.reference_latents(state.references, mask)
-        index = torch.from_numpy(references.nearest(openings))
-        latents = state.reference_latents
-        return state.references[index], None if latents is None else latents[index.to(latents.device)]
+        if state.polygon is not polygon:
+            state.polygon, state.reference_latents = polygon, {}
+        pictures, latents = [], []
+        for view, opening in zip(views, openings, strict=True):
+            index = int(self._reference_set(tracklet, view).nearest(np.array([opening]))[0])
+            pictures.append(state.references[view][index])
+            if tracklet.frame_polygons is None:
+                latents.append(self._reference_latents(state, view)[index])
+        return torch.stack(pictures), torch.stack(latents) if latents else None
+
+    def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
+        found, state = self.bank.of(tracklet, view), self._state(tracklet)
+        assert found is not None, "only tracklets with pictures get here"
+        if view not in state.references:
+            state.references[view] = to_tensor(found.crops)
+        return found
+
+    def _reference_latents(self, state: TrackletState, view: int) -> Tensor:
+        if view not in state.reference_latents:
+            assert state.polygon is not None
+            mask = torch.from_numpy(polygon_mask(state.polygon, self.size))[None, None]
+            state.reference_latents[view] = self.talker.reference_latents(state.references[view], mask)
+        return state.reference_latents[view]
+
+
+def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:
+    """The pose of each of ``count`` frames; the usual one where their numbers are not known."""
+    return [0] * count if frames is None else [tracklet.view(k) for k in frames]
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:

@@ -164,7 +164,9 @@ def test_round_trip_through_a_file(tmp_path):
             strict=True,
         ):
             assert np.array_equal(own.picture, again.picture)
-        assert np.array_equal(tracklet.references.openings, other.references.openings)
+        assert tracklet.width_spread == other.width_spread
+        for name in ("openings", "widths", "mean_opening", "mean_width", "narrow", "wide"):
+            assert np.array_equal(getattr(tracklet.references, name), getattr(other.references, name))
     assert back.passed_through == found.passed_through
     assert np.array_equal(back.stamps, found.stamps)
     for a, b in zip(found.tracklets, back.tracklets, strict=True):

@@ -16,11 +16,14 @@ from dithead.inference.synthesise.lip_calibration import (
     calibrate_tracklets,
     motion_gain,
     predict_lips,
+    width_gain,
+    widths_of,
 )
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 
-AVERAGE = LipCalibration(np.zeros(9, np.float32), 0.7)
+AVERAGE = LipCalibration(np.zeros(9, np.float32), 0.7, 0.04)
 UNIT = 0.05
+WIDTH_UNITS = (0.0, -0.02, *[0.0] * 7)
 
 
 def test_the_spread_of_the_source_over_that_of_the_prediction() -> None:
@@ -34,6 +37,18 @@ def test_a_still_source_and_a_model_without_a_spread_leave_the_prediction() -> N
     assert motion_gain(AVERAGE._replace(spread=0.0), 0.07, UNIT) == 1
 
 
+def test_the_width_has_a_gain_of_its_own_within_bounds() -> None:
+    assert width_gain(AVERAGE, 0.06) == pytest.approx(1.5)
+    assert (width_gain(AVERAGE, 1.0), width_gain(AVERAGE, 0.0)) == (2.5, 0.4)
+    assert width_gain(AVERAGE._replace(width_spread=0.0), 0.06) == 1, "a model that does not predict it"
+
+
+def test_coefficients_are_added_up_to_a_width_and_to_none_where_the_model_does_not_say() -> None:
+    lips = np.eye(9, dtype=np.float32)[:3]
+    assert widths_of(lips, WIDTH_UNITS) == pytest.approx([0, -0.02, 0])
+    assert widths_of(lips, ()) == pytest.approx([0, 0, 0])
+
+
 def test_extremes_are_bounded() -> None:
     assert motion_gain(AVERAGE, 5.0, UNIT) == 2.2
     assert motion_gain(AVERAGE, 0.013, UNIT) == 0.5
@@ -43,7 +58,9 @@ class Talker:
     """Predicts moving lips for a sine, and resting lips for silence."""
 
     def __init__(self, unit: float = UNIT) -> None:
-        self.config = SimpleNamespace(opening=0.035, opening_unit=unit, dit=SimpleNamespace(lip_targets=9))
+        self.config = SimpleNamespace(
+            opening=0.035, opening_unit=unit, width_units=WIDTH_UNITS, dit=SimpleNamespace(lip_targets=9)
+        )
         self.dit = SimpleNamespace(lip_centre=torch.full((9,), 0.4))
         self.audio = SimpleNamespace(past=0)
 
@@ -69,6 +86,7 @@ def test_mean_and_spread_of_the_predictions_and_little_footage_changes_little() 
     found = calibrate(Talker(), Sound(0.9), moments)
     assert found.mean == pytest.approx(np.full(9, 2.0), abs=0.1)
     assert found.spread == pytest.approx(0.9, abs=0.05)
+    assert found.width_spread == pytest.approx(0.02 * 0.9, abs=0.002)
     few = calibrate(Talker(), Sound(0.9), moments[:16])
     assert few.mean[0] == pytest.approx(
         (calibrate(Talker(), Sound(0.9), np.tile(moments[:16], 99)).mean[0] + 0.4) / 2, abs=0.05

@@ -14,6 +14,7 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise.lip_calibration import predict_lips
+from dithead.inference.synthesise.reference_bank import LipTarget
 from dithead.inference.synthesise.sampler import MouthSampler, limited
 from dithead.prepare.conditions import to_tensor
 
@@ -41,14 +42,14 @@ def test_after_a_crash_the_same_picture_goes_on_as_donor(tmp_path: Path) -> None
     tracklet, crops, _ = footage(3)
     tracklet.references = kept(crops, [0.0, 0.1, 0.2], 0.1)
     for opening in (0.2, 0.14):  # now nearer to the second, but the third was the last donor
-        mouths.bank.frame_reference(tracklet, opening)
+        mouths.bank.frame_reference(tracklet, LipTarget(opening, 0.55))
     mouths.save_state(tmp_path / "state.npz")
     later.load_state(tmp_path / "state.npz")
     assert later.bank.donors == {(0, 0): 2}
-    assert np.array_equal(later.bank.frame_reference(tracklet, 0.14).donor.picture, crops[2])
+    assert np.array_equal(later.bank.frame_reference(tracklet, LipTarget(0.14, 0.55)).donor.picture, crops[2])
 
 
-def speaker(**config: float) -> MouthSampler:
+def speaker(**config: float | list[float]) -> MouthSampler:
     """Draws by its reference, with a calibration of its own."""
     torch.manual_seed(0)
     changes = [f"model.{key}={value}" for key, value in config.items()]
@@ -64,26 +65,34 @@ def speaker(**config: float) -> MouthSampler:
 def kept(crops: np.ndarray, openings: list[float], mean_opening: float) -> StoredReferences:
     store, count = ImageStore(), len(openings)
     slot = store.put([*crops[:count], *crops[:count]])
-    return StoredReferences(store, slot, np.float32(openings), mean_opening, np.stack([np.eye(2, 3)] * count))
+    widths, every = np.linspace(0.5, 0.6, count, dtype=np.float32), np.arange(count)
+    moves = np.stack([np.eye(2, 3)] * count)
+    return StoredReferences(
+        store, slot, np.float32(openings), widths, mean_opening, 0.55, every[: count - 1], every[-1:], moves
+    )
 
 
 def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_person() -> None:
-    mouths = speaker(opening=0.035, opening_unit=0.05)
+    mouths = speaker(opening=0.035, opening_unit=0.05, width_units=[0, 0.04, *[0] * 7])
     tracklet, crops, times = footage(6)
     tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05
-    tracklet.calibration = LipCalibration(np.full(9, 0.25, np.float32), 0.5)
+    tracklet.calibration, tracklet.width_spread = LipCalibration(np.full(9, 0.25, np.float32), 0.5, 0.02), 0.03
     every = predict_lips(mouths.talker, mouths.features[None], times)[1]
     lips = every[:, -1].numpy()
     wanted = np.clip(0.1 + (lips - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
     assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
-    assert mouths.target_openings(tracklet, times) == pytest.approx(wanted, abs=1e-3)
+    widths = 0.55 + (every[:, 1].numpy() - 0.25) * 0.04 * (0.03 / 0.02)
+    assert np.ptp(widths) > 0.01, "and changes its width"
+    targets = mouths.target_lips(tracklet, times)
+    assert [t.opening for t in targets] == pytest.approx(wanted, abs=1e-3)
+    assert [t.width for t in targets] == pytest.approx(widths, abs=1e-3)
     seen = []
     mouths.talker.generate = lambda c, noise, **more: (
         seen.append((c.reference, c.reference_latent, c.lips)) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(tracklet, crops, times)
     reference_set = mouths.bank.of(tracklet)
-    (references, latents, lips), nearest = seen[0], reference_set.nearest(wanted)
+    (references, latents, lips), nearest = seen[0], reference_set.nearest(wanted, widths)
     assert len(set(nearest.tolist())) > 1
     assert torch.equal(references, to_tensor(reference_set.crops[nearest]))
     assert latents.shape == (6, 8, 4, 4)
@@ -100,7 +109,7 @@ def test_a_model_without_an_opening_unit_gets_one_reference() -> None:
         seen.append(c.reference) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(tracklet, crops, times)
-    assert mouths.target_openings(tracklet, times) is None
+    assert mouths.target_lips(tracklet, times) is None
     assert torch.equal(seen[0], to_tensor(tracklet.reference[None]))
 
 
@@ -138,6 +147,6 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     mask = torch.from_numpy(polygon_mask(small.polygon, mouths.size))[None, None]
     references = to_tensor(mouths.bank.of(small).crops)
     fresh = mouths.talker.reference_latents(references, mask)
-    nearest = mouths.bank.of(small).nearest(np.array(mouths.target_openings(small, times)))
+    nearest = mouths.bank.of(small).nearest(*np.array(mouths.target_lips(small, times)).T)
     assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
     assert not torch.equal(seen[0], seen[1])

@@ -77,9 +77,9 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
     Returns:
         ``lip_correlation`` (Pearson, lag 0), ``lip_lag`` and ``lip_lag_correlation`` (best lag, and the correlation
         there), ``lip_gain`` (ratio of standard deviations), ``lip_slope`` (regression slope of generated on truth),
-        ``lip_velocity_correlation`` (of the changes between frames), ``lip_width_correlation`` (of the widths, at that best
-        lag), ``lip_width_gain``, ``closures_kept`` (see ``closures_kept``; at that lag, too), ``lmd`` (mean distance of the mouth's landmarks),
-        ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
+        ``lip_velocity_correlation`` (of the changes between frames), ``lip_width_correlation`` (of the widths, at the
+        best lag), ``lip_width_gain``, ``closures_kept`` (at the best lag, too), ``lmd`` (mean distance of the mouth's
+        landmarks), ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
     """
     true = truth.at_times(generated.times)
     a, b = generated.openings, true.openings
@@ -189,9 +189,7 @@ def closures_kept(a: Series, b: Series) -> float:
     ``CLOSURE_TOLERANCE`` frames of the moment at which those of ``b`` are most closed. Lips that never open keep none.
     """
     made, wanted = closures(a), [c.lowest for c in closures(b) if np.isfinite(a[c.lowest])]
-    kept = [
-        any(c.first - CLOSURE_TOLERANCE <= moment <= c.last + CLOSURE_TOLERANCE for c in made) for moment in wanted
-    ]
+    kept = [any(c.first - CLOSURE_TOLERANCE <= moment <= c.last + CLOSURE_TOLERANCE for c in made) for moment in wanted]
     return float(np.mean(kept)) if kept else float("nan")
 
 

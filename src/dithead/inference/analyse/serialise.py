@@ -39,7 +39,8 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
     spans = [(t.start, t.stop, t.fades_in, t.fades_out, t.face) for t in tracklets]
     spans_of = [[(s.first, s.last, s.reason) for s in part] for part in (analysis.passed_through, analysis.damaged)]
     reports = [*spans_of, analysis.remarks]
-    calibrations = [(k, t.calibration.spread, *t.calibration.mean) for k, t in enumerate(tracklets) if t.calibration]
+    known = [(k, t.calibration) for k, t in enumerate(tracklets) if t.calibration]
+    calibrations = [(k, each.spread, each.width_spread, *each.mean) for k, each in known]
     save_arrays(
         path,
         stamps=analysis.stamps,
@@ -47,7 +48,7 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
         transforms=np.concatenate([t.transforms for t in tracklets]),
         polygons=np.stack([t.polygon for t in tracklets]),
         lips=np.stack([t.lips for t in tracklets]),
-        opening_spreads=np.array([t.opening_spread for t in tracklets]),
+        lip_spreads=np.array([(t.opening_spread, t.width_spread) for t in tracklets]),
         cheeks=np.stack([t.cheeks for t in tracklets if t.cheeks is not None]),
         references=np.stack([t.reference for t in tracklets]),
         calibrations=np.array(calibrations),
@@ -74,8 +75,8 @@ def _loaded(path: Path, store: ImageStore) -> VideoAnalysis:
     with np.load(path, allow_pickle=False) as data:
         tracklets = _tracklets(data)
         _read_references(tracklets, data, store)
-        for k, spread, *mean in data["calibrations"].tolist():
-            tracklets[int(k)].calibration = LipCalibration(np.array(mean, np.float32), spread)
+        for k, spread, width_spread, *mean in data["calibrations"].tolist():
+            tracklets[int(k)].calibration = LipCalibration(np.array(mean, np.float32), spread, width_spread)
         _read_occlusion(tracklets, data)
         *parts, remarks = json.loads(str(data["reports"]))
         passed, damaged = ([FrameSpan(*item) for item in part] for part in parts)
@@ -89,20 +90,28 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
     return [
         Tracklet(
             start, stop, transforms, polygon, lips, reference, bool(fades_in), bool(fades_out), face, jaws,
-            opening_spread=spread, cheeks=cheeks, frame_polygons=polygons,
+            opening_spread=opening_spread, width_spread=width_spread, cheeks=cheeks, frame_polygons=polygons,
         )
-        for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, spread, cheeks,
-        polygons in zip(
+        for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, (opening_spread,
+        width_spread), cheeks, polygons in zip(
             spans, np.split(data["transforms"], cuts), data["polygons"], data["lips"], data["references"],
-            np.split(data["jaws"], cuts), data["opening_spreads"].tolist(), data["cheeks"], frame_polygons, strict=True,
+            np.split(data["jaws"], cuts), data["lip_spreads"].tolist(), data["cheeks"], frame_polygons, strict=True,
         )
     ]  # fmt: skip
 
 
 def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]]:
     return {
-        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings)) for r in stored]),
+        "reference_sets": np.array(
+            [
+                (r.mean_opening, r.mean_width, r.images.offset, len(r.openings), len(r.narrow), len(r.wide))
+                for r in stored
+            ]
+        ),
         "reference_openings": np.concatenate([r.openings for r in stored]),
+        "reference_widths": np.concatenate([r.widths for r in stored]),
+        "reference_narrow": np.concatenate([r.narrow for r in stored]),
+        "reference_wide": np.concatenate([r.wide for r in stored]),
         "reference_transforms": np.concatenate([r.transforms for r in stored]),
         "reference_lengths": np.concatenate([np.reshape(r.images.lengths, (2, -1)).T for r in stored]),
     }
@@ -110,11 +119,19 @@ def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]
 
 def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore) -> None:
     sets = data["reference_sets"]
-    cuts = np.cumsum(sets[:-1, 2]).astype(int)
-    parts = (np.split(data[f"reference_{name}"], cuts) for name in ("openings", "transforms", "lengths"))
-    for tracklet, (mean, offset, _), openings, transforms, lengths in zip(tracklets, sets, *parts, strict=True):
+    counts = {"openings": 3, "widths": 3, "transforms": 3, "lengths": 3, "narrow": 4, "wide": 5}  # columns of ``sets``
+    parts = (
+        np.split(data[f"reference_{name}"], np.cumsum(sets[:-1, column]).astype(int)) for name, column in counts.items()
+    )
+    for tracklet, (opening, width, offset, *_), openings, widths, transforms, lengths, narrow, wide in zip(
+        tracklets, sets, *parts, strict=True
+    ):
         images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
-        tracklet.references = StoredReferences(store, images, openings, float(mean), transforms)
+        if not all(set(chain.tolist()) <= set(range(len(openings))) and len(chain) for chain in (narrow, wide)):
+            raise ValueError("a reference picture that is not there")
+        tracklet.references = StoredReferences(
+            store, images, openings, widths, float(opening), float(width), narrow, wide, transforms
+        )
 
 
 def _occlusion(masks: list[OcclusionMasks]) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
-from dithead.face.lip_opening import lip_opening
+from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
@@ -42,6 +42,7 @@ class LipCalibration(NamedTuple):
 
     mean: NDArray[np.float32]  # (K,) mean of the predicted lip coefficients
     spread: float  # standard deviation of the predicted lip opening, in the model's units
+    width_spread: float  # standard deviation of the predicted lip width, in eye distances
 
 
 @dataclass(eq=False)
@@ -60,6 +61,7 @@ class Tracklet:
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     occlusion: OcclusionMasks = field(default_factory=OcclusionMasks)
     opening_spread: float = 0.0  # standard deviation of the source's lip opening: how widely this mouth moves
+    width_spread: float = 0.0  # standard deviation of the source's lip width
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
     references: StoredReferences | None = None  # the mouth from closed to open
@@ -85,6 +87,7 @@ class _Sample:
     landmarks: NDArray[np.float32]  # (478, 2) crop pixels
     crop: RGB  # (S, S, 3)
     opening: float  # eye distances
+    width: float  # eye distances
     turn: float  # sine of the yaw
     offset: int  # number of its frame, counted from the tracklet's first
     picture: RGB  # (h, w, 3): the source's own pixels of the crop
@@ -185,6 +188,7 @@ class TrackletBuilder:
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
             opening_spread=float(np.std([s.opening for s in self.samples])),
+            width_spread=float(np.std([s.width for s in self.samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
             references=_stored_references(self._clear_samples(), store or ImageStore()),
@@ -212,8 +216,8 @@ def _sample(
 ) -> _Sample:
     picture, local = source_picture(frame.partial, transform, size)
     return _Sample(
-        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), head_turn(landmarks), offset,
-        picture, local, frame.time,
+        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), lip_width(landmarks),
+        head_turn(landmarks), offset, picture, local, frame.time,
     )  # fmt: skip
 
 
@@ -232,11 +236,16 @@ def _without_text(sample: _Sample) -> _Sample:
 
 
 def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferences:
-    openings, turns, sharpness = np.array([(s.opening, s.turn, s.lip_sharpness()) for s in seen]).T
-    chosen = choose_references(openings, turns, sharpness)
+    openings, widths, turns, sharpness = np.array([(s.opening, s.width, s.turn, s.lip_sharpness()) for s in seen]).T
+    found = choose_references(openings, widths, turns, sharpness)
+    chosen = sorted({*found.narrow, *found.wide}, key=lambda k: (openings[k], k))
+    narrow, wide = (np.array([chosen.index(k) for k in chain]) for chain in found)
     images = store.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
     transforms = np.stack([seen[k].transform for k in chosen])
-    return StoredReferences(store, images, openings[chosen].astype(np.float32), float(openings.mean()), transforms)
+    kept = openings[chosen].astype(np.float32), widths[chosen].astype(np.float32)
+    return StoredReferences(
+        store, images, *kept, float(openings.mean()), float(widths.mean()), narrow, wide, transforms
+    )
 
 
 def _single_reference(samples: list[_Sample]) -> RGB:

@@ -7,6 +7,7 @@ moments, L tokens, A their width, K lip coefficients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +33,12 @@ STILL_MOUTH = 0.012
 Our choice."""
 GAIN_LIMITS = (0.5, 2.2)
 """Least and greatest ``motion_gain`` (docs/log)."""
+WIDTH_GAIN_LIMITS = (0.4, 2.5)
+"""Least and greatest ``width_gain`` (our choice)."""
 LOOK_AHEAD = 0.015
 """Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
 _NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
+_AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of the width predicted for eleven people of HDTF (docs/log)
 _PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
@@ -85,8 +89,11 @@ def calibrate(talker: TalkingHead, speech: SpeechFeatures, times: NDArray[np.flo
     if spread * unit < STILL_MOUTH:
         return None
     own = len(lips) / (len(lips) + _PRIOR)
+    width_spread = float(widths_of(lips, talker.config.width_units).std())
     return LipCalibration(
-        (own * mean + (1 - own) * average.mean).astype(np.float32), own * spread + (1 - own) * average.spread
+        (own * mean + (1 - own) * average.mean).astype(np.float32),
+        own * spread + (1 - own) * average.spread,
+        own * width_spread + (1 - own) * average.width_spread,
     )
 
 
@@ -94,7 +101,18 @@ def training_calibration(talker: TalkingHead) -> LipCalibration:
     """Return the average calibration of the people that the model was trained on."""
     config = talker.config
     mean = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
-    return LipCalibration(mean, config.opening / config.opening_unit if config.opening_unit else 0.0)
+    spread = config.opening / config.opening_unit if config.opening_unit else 0.0
+    return LipCalibration(mean, spread, _AVERAGE_WIDTH_SPREAD)
+
+
+def widths_of(lips: NDArray[np.float32], units: Sequence[float]) -> NDArray[np.float32]:
+    """Return what lip coefficients (N, K) add to the width of the lips (N,), in eye distances.
+
+    Args:
+        lips: The coefficients, or their differences from a mean.
+        units: K numbers, ``ModelConfig.width_units``; none where the model does not say, so that no width changes.
+    """
+    return np.asarray(lips @ np.array(units, np.float32), np.float32) if units else np.zeros(len(lips), np.float32)
 
 
 def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float) -> float:
@@ -111,6 +129,18 @@ def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float)
     if calibration.spread * unit <= 0 or opening_spread < STILL_MOUTH:
         return 1.0
     return float(np.clip(opening_spread / (calibration.spread * unit), *GAIN_LIMITS))
+
+
+def width_gain(calibration: LipCalibration, width_spread: float) -> float:
+    """Compute the factor by which the width of the lips must change more than predicted, see ``motion_gain``.
+
+    Args:
+        calibration: Of the person's voice.
+        width_spread: Standard deviation of the source's lip width, in eye distances.
+    """
+    if calibration.width_spread <= 0:
+        return 1.0
+    return float(np.clip(width_spread / calibration.width_spread, *WIDTH_GAIN_LIMITS))
 
 
 @torch.inference_mode()

@@ -17,8 +17,14 @@ from torch import Tensor
 
 from dithead.face.masks import polygon_mask
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.lip_calibration import motion_gain, predict_lips, training_calibration
-from dithead.inference.synthesise.reference_bank import FrameReference, ReferenceBank, ReferenceSet
+from dithead.inference.synthesise.lip_calibration import (
+    motion_gain,
+    predict_lips,
+    training_calibration,
+    width_gain,
+    widths_of,
+)
+from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
 from dithead.options import ReferenceMode
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
 
-_REMEMBERED = 256  # moments whose target opening is kept for ``target_openings`` (our choice)
+_REMEMBERED = 256  # moments whose targets are kept for ``target_lips`` (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _STILL_GAIN = 2.4  # further gain where the references do not move, because the denoiser hardly departs from them
@@ -52,7 +58,7 @@ class _SpeechConditions(NamedTuple):
 
     tokens: Tensor  # (B, L, A)
     lips: Tensor | None  # (B, K) lip coefficients, for models with that condition
-    openings: NDArray[np.float32] | None  # (B,) target lip openings in eye distances, where they are known
+    targets: list[LipTarget] | None  # B openings and widths, where they are known
 
 
 class MouthSampler:
@@ -83,7 +89,7 @@ class MouthSampler:
         self.noise = talker.initial_noise(seed)
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
-        self._targets: dict[tuple[int, float], float] = {}  # target opening by (face, time)
+        self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
 
     @property
     def size(self) -> int:
@@ -132,22 +138,22 @@ class MouthSampler:
         """
         if self.bank.of(tracklet) is None:
             return [None] * len(times)
-        openings: Sequence[float | None] = self.target_openings(tracklet, times) or [None] * len(times)
-        return [self.bank.frame_reference(tracklet, opening) for opening in openings]
+        targets: Sequence[LipTarget | None] = self.target_lips(tracklet, times) or [None] * len(times)
+        return [self.bank.frame_reference(tracklet, lips) for lips in targets]
 
-    def target_openings(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[float] | None:
-        """Return how open the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
+    def target_lips(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[LipTarget] | None:
+        """Return how open and how wide the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
 
         Returns:
-            B openings in eye distances; None where the model does not predict them.
+            B openings and widths; None where the model does not predict them.
         """
         known = {t: self._targets[tracklet.face, t] for t in times.tolist() if (tracklet.face, t) in self._targets}
         if new := [t for t in times.tolist() if t not in known]:
             with torch.inference_mode():
-                openings = self._predict(tracklet, np.array(new)).openings
-            if openings is None:
+                targets = self._predict(tracklet, np.array(new)).targets
+            if targets is None:
                 return None
-            known |= dict(zip(new, openings.tolist(), strict=True))
+            known |= dict(zip(new, targets, strict=True))
         return [known[t] for t in times.tolist()]
 
     def save_state(self, path: Path) -> None:
@@ -203,10 +209,10 @@ class MouthSampler:
         with torch.inference_mode():
             speech = self._predict(tracklet, times)
             references = None if self.reference == "previous" else self.bank.of(tracklet)
-            if references is None or speech.openings is None:
+            if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
-                reference, latent = self._references(tracklet, references, speech.openings, polygon)
+                reference, latent = self._references(tracklet, references, speech.targets, polygon)
             conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
@@ -231,18 +237,21 @@ class MouthSampler:
             return _SpeechConditions(tokens, lips, None)
         openings = stored.mean_opening + change[:, -1].numpy() * np.float32(gain * unit)
         openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
-        new = {(tracklet.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
+        wider = widths_of(change.numpy(), self.talker.config.width_units)
+        widths = stored.mean_width + wider * np.float32(width_gain(calibration, tracklet.width_spread))
+        targets = [LipTarget(*pair) for pair in zip(openings.tolist(), widths.tolist(), strict=True)]
+        new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
-        return _SpeechConditions(tokens, lips, openings)
+        return _SpeechConditions(tokens, lips, targets)
 
     def _references(
         self,
         tracklet: Tracklet,
         references: ReferenceSet,
-        openings: NDArray[np.float32],
+        targets: Sequence[LipTarget],
         polygon: NDArray[np.float32],
     ) -> tuple[Tensor, Tensor | None]:
-        """References (B, 3, S, S) about as open as ``openings`` (B,), and their latents (B, C, G, G).
+        """References (B, 3, S, S) about as open and wide as B ``targets``, and their latents (B, C, G, G).
 
         Latents depend on the mask, so they are encoded anew for another one; under a mask that follows the face they
         are left to the model, because they differ in every frame.
@@ -254,7 +263,7 @@ class MouthSampler:
             mask = torch.from_numpy(polygon_mask(polygon, self.size))[None, None]
             state.polygon = polygon
             state.reference_latents = self.talker.reference_latents(state.references, mask)
-        index = torch.from_numpy(references.nearest(openings))
+        index = torch.from_numpy(references.nearest(*np.array(targets).T))
         latents = state.reference_latents
         return state.references[index], None if latents is None else latents[index.to(latents.device)]
 

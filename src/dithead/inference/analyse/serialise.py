@@ -22,11 +22,12 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.inference.analyse.occlusion import RESIDUAL_BYTES, OcclusionMasks
 from dithead.inference.analyse.references import StoredReferences
-from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
+from dithead.inference.analyse.tracklet import LEVELS, LipCalibration, Tracklet
 from dithead.inference.result import FrameSpan
 from dithead.limits import require_unpacked
 from dithead.media.files import printable, save_arrays
 
+_LEVELS = len(LEVELS)
 Arrays = Mapping[str, NDArray[Any]]
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, AttributeError, OverflowError, MemoryError,
            SyntaxError, NotImplementedError, StructError, ZlibError, BadZipFile)  # fmt: skip
@@ -40,7 +41,10 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
     spans_of = [[(s.first, s.last, s.reason) for s in part] for part in (analysis.passed_through, analysis.damaged)]
     reports = [*spans_of, analysis.remarks]
     known = [(k, t.calibration) for k, t in enumerate(tracklets) if t.calibration]
-    calibrations = [(k, each.spread, each.width_spread, *each.mean) for k, each in known]
+    calibrations = [
+        (k, c.spread, c.width_spread, c.share, *(np.zeros(_LEVELS) if c.levels is None else c.levels), *c.mean)
+        for k, c in known
+    ]
     save_arrays(
         path,
         stamps=analysis.stamps,
@@ -49,6 +53,7 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
         polygons=np.stack([t.polygon for t in tracklets]),
         lips=np.stack([t.lips for t in tracklets]),
         lip_spreads=np.array([(t.opening_spread, t.width_spread) for t in tracklets]),
+        opening_levels=np.stack([t.opening_levels for t in tracklets if t.opening_levels is not None]),
         cheeks=np.stack([t.cheeks for t in tracklets if t.cheeks is not None]),
         references=np.stack([t.reference for t in tracklets]),
         calibrations=np.array(calibrations),
@@ -75,8 +80,9 @@ def _loaded(path: Path, store: ImageStore) -> VideoAnalysis:
     with np.load(path, allow_pickle=False) as data:
         tracklets = _tracklets(data)
         _read_references(tracklets, data, store)
-        for k, spread, width_spread, *mean in data["calibrations"].tolist():
-            tracklets[int(k)].calibration = LipCalibration(np.array(mean, np.float32), spread, width_spread)
+        for k, spread, width_spread, share, *numbers in data["calibrations"].tolist():
+            levels, mean = (np.array(part, np.float32) for part in (numbers[:_LEVELS], numbers[_LEVELS:]))
+            tracklets[int(k)].calibration = LipCalibration(mean, spread, width_spread, levels if share else None, share)
         _read_occlusion(tracklets, data)
         *parts, remarks = json.loads(str(data["reports"]))
         passed, damaged = ([FrameSpan(*item) for item in part] for part in parts)
@@ -90,12 +96,14 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
     return [
         Tracklet(
             start, stop, transforms, polygon, lips, reference, bool(fades_in), bool(fades_out), face, jaws,
-            opening_spread=opening_spread, width_spread=width_spread, cheeks=cheeks, frame_polygons=polygons,
+            opening_spread=opening_spread, width_spread=width_spread, opening_levels=levels, cheeks=cheeks,
+            frame_polygons=polygons,
         )
         for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, (opening_spread,
-        width_spread), cheeks, polygons in zip(
+        width_spread), levels, cheeks, polygons in zip(
             spans, np.split(data["transforms"], cuts), data["polygons"], data["lips"], data["references"],
-            np.split(data["jaws"], cuts), data["lip_spreads"].tolist(), data["cheeks"], frame_polygons, strict=True,
+            np.split(data["jaws"], cuts), data["lip_spreads"].tolist(), data["opening_levels"],
+            data["cheeks"], frame_polygons, strict=True,
         )
     ]  # fmt: skip
 

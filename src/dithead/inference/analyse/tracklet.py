@@ -37,12 +37,18 @@ _ENOUGH = 0.6  # share of the openings that pictures without text must span; els
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
+LEVELS = (0.05, 0.275, 0.5, 0.725, 0.95)
+"""Quantiles at which predicted and measured openings are compared (docs/log)."""
+
+
 class LipCalibration(NamedTuple):
     """Mean and spread of the lips that the audio encoder predicts for one person's voice."""
 
     mean: NDArray[np.float32]  # (K,) mean of the predicted lip coefficients
     spread: float  # standard deviation of the predicted lip opening, in the model's units
     width_spread: float  # standard deviation of the predicted lip width, in eye distances
+    levels: NDArray[np.float32] | None = None  # (5,) the predicted opening at ``LEVELS``, in the model's units
+    share: float = 0.0  # how far these levels count; the rest is what mean and spread say
 
 
 @dataclass(eq=False)
@@ -62,6 +68,7 @@ class Tracklet:
     occlusion: OcclusionMasks = field(default_factory=OcclusionMasks)
     opening_spread: float = 0.0  # standard deviation of the source's lip opening: how widely this mouth moves
     width_spread: float = 0.0  # standard deviation of the source's lip width
+    opening_levels: NDArray[np.float64] | None = None  # (5,) the source's lip opening at ``LEVELS``
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
     references: StoredReferences | None = None  # the mouth from closed to open
@@ -188,6 +195,7 @@ class TrackletBuilder:
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
             opening_spread=float(np.std([s.opening for s in self.samples])),
+            opening_levels=np.quantile([s.opening for s in self.samples], LEVELS),
             width_spread=float(np.std([s.width for s in self.samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,

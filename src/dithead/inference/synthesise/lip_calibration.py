@@ -1,8 +1,9 @@
 """Calibrates predicted lips to one person, by predictions for the source's own speech and the lips seen there.
 
-For every voice an encoder's predictions are wrong by an offset and a factor. Both are measured at moments of the source
-whose lips are known. Where the source has no speech, the average of the training people is used. Letters: N
-moments, L tokens, A their width, K lip coefficients.
+For every voice an encoder's predictions are wrong by an offset and a factor, and they hardly ever close the lips as far
+as the person does. All of this is measured at moments of the source whose lips are known. Where the source has no
+speech, the average of the training people is used. Letters: N moments, B frames, L tokens, A their width, K lip
+coefficients.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from dithead.errors import MediaError
 from dithead.inference.analyse.first_pass import VideoAnalysis
-from dithead.inference.analyse.tracklet import LipCalibration
+from dithead.inference.analyse.tracklet import LEVELS, LipCalibration, Tracklet
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures, SpeechFeatures
 from dithead.inference.synthesise.source_sync import measure_source_sync
@@ -94,6 +95,8 @@ def calibrate(talker: TalkingHead, speech: SpeechFeatures, times: NDArray[np.flo
         (own * mean + (1 - own) * average.mean).astype(np.float32),
         own * spread + (1 - own) * average.spread,
         own * width_spread + (1 - own) * average.width_spread,
+        np.quantile(lips[:, -1], LEVELS).astype(np.float32),
+        own,
     )
 
 
@@ -112,7 +115,8 @@ def widths_of(lips: NDArray[np.float32], units: Sequence[float]) -> NDArray[np.f
         lips: The coefficients, or their differences from a mean.
         units: K numbers, ``ModelConfig.width_units``; none where the model does not say, so that no width changes.
     """
-    return np.asarray(lips @ np.array(units, np.float32), np.float32) if units else np.zeros(len(lips), np.float32)
+    parts = (lips[:, k] * np.float32(unit) for k, unit in enumerate(units))  # no product of matrices: its last bits
+    return sum(parts, np.zeros(len(lips), np.float32))  # would depend on the batch
 
 
 def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float) -> float:
@@ -129,6 +133,33 @@ def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float)
     if calibration.spread * unit <= 0 or opening_spread < STILL_MOUTH:
         return 1.0
     return float(np.clip(opening_spread / (calibration.spread * unit), *GAIN_LIMITS))
+
+
+def personal_openings(
+    predicted: NDArray[np.float32], calibration: LipCalibration, tracklet: Tracklet, unit: float
+) -> NDArray[np.float64]:
+    """Turn predicted openings (B,) in the model's units into this person's, in eye distances.
+
+    An opening that the prediction exceeds in a given share of the moments becomes the one that the person exceeds in
+    that share, so that lips close as often as this person closes them. Where too little was measured, and beyond the
+    outermost levels, offset and factor alone count.
+
+    Args:
+        predicted: The openings.
+        calibration: Of the person's voice.
+        tracklet: With what is known of the person's own lips; it must have references.
+        unit: Eye distances that one unit of the predicted opening stands for.
+    """
+    mean = 0.0 if tracklet.references is None else tracklet.references.mean_opening
+    slope = motion_gain(calibration, tracklet.opening_spread, unit) * unit
+    centre, x = float(calibration.mean[-1]), predicted.astype(np.float64)
+    seen = tracklet.opening_levels
+    if calibration.levels is None or seen is None or tracklet.opening_spread < STILL_MOUTH:
+        return mean + (x - centre) * slope
+    straight = centre + (seen - mean) / slope
+    levels = calibration.share * calibration.levels + (1 - calibration.share) * straight
+    beyond = np.minimum(x - levels[0], 0) + np.maximum(x - levels[-1], 0)
+    return np.asarray(np.interp(x, levels, seen) + beyond * slope)
 
 
 def width_gain(calibration: LipCalibration, width_spread: float) -> float:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
+from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.synthesise.lip_calibration import (
     motion_gain,
+    personal_openings,
     predict_lips,
     training_calibration,
     width_gain,
@@ -221,28 +223,40 @@ class MouthSampler:
     def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
         """The speech conditions at ``times`` (B,), with lips calibrated to the tracklet's person."""
         sound = self.features.get(tracklet.face, self.features[None])
-        tokens, lips = predict_lips(self.talker, sound, times)
-        if lips is None:
+        tokens, predicted = predict_lips(self.talker, sound, times)
+        if predicted is None:
             return _SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
-        change, gain = (
-            lips - torch.from_numpy(calibration.mean),
-            motion_gain(calibration, tracklet.opening_spread, unit),
-        )
+        change = predicted - torch.from_numpy(calibration.mean)
+        gain = motion_gain(calibration, tracklet.opening_spread, unit)
+        targets = None
+        if unit and stored is not None:
+            openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, unit)
+            change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
+            targets = self._targets_of(tracklet, stored, times, openings, change)
         still = stored is not None and stored.still
         moved = change * (min(gain, _LARGEST_GAIN) * (_STILL_GAIN if still else 1.0))
         lips = torch.from_numpy(average.mean) + (moved if still else limited(moved, _UNUSUAL))
-        if not unit or stored is None:
-            return _SpeechConditions(tokens, lips, None)
-        openings = stored.mean_opening + change[:, -1].numpy() * np.float32(gain * unit)
+        return _SpeechConditions(tokens, lips, targets)
+
+    def _targets_of(
+        self,
+        tracklet: Tracklet,
+        stored: StoredReferences,
+        times: NDArray[np.float64],
+        openings: NDArray[np.float64],
+        change: Tensor,
+    ) -> list[LipTarget]:
+        """The targets at ``times`` (B,) for this person's ``openings`` (B,) and ``change`` (B, K) of all lips."""
+        calibration = tracklet.calibration or self._average
         openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
         wider = widths_of(change.numpy(), self.talker.config.width_units)
         widths = stored.mean_width + wider * np.float32(width_gain(calibration, tracklet.width_spread))
         targets = [LipTarget(*pair) for pair in zip(openings.tolist(), widths.tolist(), strict=True)]
         new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
-        return _SpeechConditions(tokens, lips, targets)
+        return targets
 
     def _references(
         self,

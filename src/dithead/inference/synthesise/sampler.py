@@ -6,7 +6,7 @@ Letters: B batch, S crop side, L tokens, A their width, K lip coefficients, P po
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,7 +52,7 @@ class TrackletState:
     latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
     polygon: NDArray[np.float32] | None = None  # (P, 2) mask under which ``reference_latents`` were encoded
     references: Tensor | None = None  # (R, 3, S, S)
-    reference_latents: Tensor | None = None  # (R, C, G, G); None under a mask that changes with every frame
+    reference_latents: dict[int, Tensor] = field(default_factory=dict)  # (1, C, G, G) of those that were needed so far
 
 
 class _SpeechConditions(NamedTuple):
@@ -267,19 +267,22 @@ class MouthSampler:
     ) -> tuple[Tensor, Tensor | None]:
         """References (B, 3, S, S) about as open and wide as B ``targets``, and their latents (B, C, G, G).
 
-        Latents depend on the mask, so they are encoded anew for another one; under a mask that follows the face they
-        are left to the model, because they differ in every frame.
+        Latents depend on the mask, so they are encoded anew for another one, each when it is first needed and by
+        itself: so none depends on the batch. Under a mask that follows the face they are left to the model, because
+        they differ in every frame.
         """
         state = self._state(tracklet)
         if state.references is None:
             state.references = to_tensor(references.crops)
-        if tracklet.frame_polygons is None and state.polygon is not polygon:
-            mask = torch.from_numpy(polygon_mask(polygon, self.size))[None, None]
-            state.polygon = polygon
-            state.reference_latents = self.talker.reference_latents(state.references, mask)
-        index = torch.from_numpy(references.nearest(*np.array(targets).T))
-        latents = state.reference_latents
-        return state.references[index], None if latents is None else latents[index.to(latents.device)]
+        index = references.nearest(*np.array(targets).T)
+        if tracklet.frame_polygons is not None:
+            return state.references[index], None
+        if state.polygon is not polygon:
+            state.polygon, state.reference_latents = polygon, {}
+        mask = torch.from_numpy(polygon_mask(polygon, self.size))[None, None]
+        for k in sorted({*index.tolist()} - state.reference_latents.keys()):
+            state.reference_latents[k] = self.talker.reference_latents(state.references[k : k + 1], mask)
+        return state.references[index], torch.cat([state.reference_latents[k] for k in index.tolist()])
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:

@@ -151,3 +151,32 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     nearest = mouths.bank.of(small).nearest(*np.array(mouths.target_lips(small, times)).T)
     assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
     assert not torch.equal(seen[0], seen[1])
+
+
+def test_the_batch_and_the_place_where_a_job_goes_on_change_no_bit(tmp_path: Path) -> None:
+    """References are encoded when they are first needed, which another batch or a later start does in another order."""
+
+    def drawn(parts: list[slice], state: Path | None = None) -> tuple[np.ndarray, list[np.ndarray], MouthSampler]:
+        mouths = speaker(opening=0.035, opening_unit=0.05, width_units=[0, 0.04, *[0] * 7])
+        if state is not None:
+            mouths.load_state(state)
+        images = np.concatenate([mouths.draw(tracklet, crops[part], times[part]) for part in parts])
+        lent = [each for part in parts for each in mouths.frame_references(tracklet, times[part])]
+        return images, [np.concatenate([each.nearest, each.donor.picture]) for each in lent], mouths
+
+    (tracklet, crops, _), times = footage(6), np.linspace(0.1, 0.9, 6)
+    tracklet.references, tracklet.opening_spread, tracklet.width_spread = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05, 0.03
+    tracklet.opening_levels = np.array([0.0, 0.05, 0.1, 0.15, 0.2])
+    levels = np.array([1.1, 1.3, 1.4, 1.6, 1.9], np.float32)  # what the random weights predict lies around these
+    mean = np.array([0, -0.6, *[0] * 6, 1.4], np.float32)
+    tracklet.calibration = LipCalibration(mean, 0.5, 0.02, levels, 0.8)
+    whole, lent, _ = drawn([slice(0, 6)])
+    assert len({each.tobytes() for each in lent}) > 2, "several references are used"
+    single, lent_one_by_one, _ = drawn([slice(k, k + 1) for k in range(6)])
+    assert np.array_equal(single, whole)
+    assert all(map(np.array_equal, lent_one_by_one, lent))
+    *_, first = drawn([slice(0, 4)])
+    first.save_state(tmp_path / "state.npz")
+    rest, lent_later, _ = drawn([slice(4, 6)], tmp_path / "state.npz")
+    assert np.array_equal(rest, whole[4:])
+    assert all(map(np.array_equal, lent_later, lent[4:]))

@@ -1,29 +1,42 @@
-"""The demo: a rendered presenter says a synthesised sentence, with the shipped weights.
+"""The demo: a rendered presenter says a synthesised sentence, once from a video and once from one picture.
 
     python examples/demo.py [PRESENTER] [SPEECH] [OUTPUT_FOLDER]
 
-Writes the video and, beside it, a still sheet: source row, result row.
+Writes the videos and, beside them, a sheet of stills: what the picture became, the source video, what it became.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import dithead
-from dithead.media.contact_sheet import write_sheet
+from dithead.media.contact_sheet import save_picture, write_sheet
+from dithead.media.video import read_frames
 
 HERE = Path(__file__).parent
 
 
 def main(presenter: str = "mia", speech: str = "english", folder: str | Path = HERE.parent / "out" / "demo") -> None:
-    """Generate the video and the sheet into ``folder``, and print one line that says where they lie."""
-    source, folder = HERE / "presenters" / f"{presenter}.mp4", Path(folder)
+    """Generate the videos and the sheet into ``folder``, and print where they lie."""
+    source, sound, folder = HERE / "presenters" / f"{presenter}.mp4", HERE / "speech" / f"{speech}.flac", Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    video = folder / "talking.mp4"
-    result = dithead.generate(source, HERE / "speech" / f"{speech}.flac", video)
-    sheet = write_sheet([("source", source), ("result", video)], folder / "talking.png")
-    print(f"{video} ({result.frames} frames in {result.seconds:.0f} s); stills in {sheet}")
+    video, portrait = folder / "talking.mp4", folder / "portrait.mp4"
+    result = dithead.generate(source, sound, video)
+    spoken = dithead.generate(closed_mouth(source, folder / "portrait.png"), sound, portrait)
+    rows = [("one picture speaks", portrait), ("source video", source), ("the video speaks", video)]
+    sheet = write_sheet(rows, folder / "talking.png")
+    for path, made in ((video, result), (portrait, spoken)):
+        print(f"{path} ({made.frames} frames in {made.seconds:.0f} s)")
+    print(f"stills in {sheet}")
+
+
+def closed_mouth(source: Path, output: Path) -> Path:
+    """Write the frame of a presenter whose mouth is least open, by the ground truth beside the video."""
+    openings = json.loads(source.with_suffix(".json").read_text("utf-8"))["aperture"]
+    least = openings.index(min(openings))
+    return save_picture(next(frame.pixels for frame in read_frames(source) if frame.index == least), output)
 
 
 if __name__ == "__main__":

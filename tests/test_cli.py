@@ -377,7 +377,8 @@ def test_an_unknown_preset_lists_those_there_are() -> None:
 @pytest.fixture
 def report(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "report.json").write_text('{"schema": "dithead.report/1"}\n')
-    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "settings": {}, "notes": []}
+    common: dict[str, Any] = {"clips": [], "metrics": {}}
+    return {"rows": {}, "headline": "ours", "clips": {}, "metrics": {}, "missing": {}, "notes": [], "common": common}
 
 
 def test_evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
@@ -399,6 +400,13 @@ def test_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str
     assert called.arguments == ({"one": Path("a"), "two": Path("b/c.mp4")}, Path("true"), tmp_path)
 
 
+def test_tools_without_names_and_files_without_an_option_are_told_what_is_missing(tmp_path: Path) -> None:
+    said = run("score", "--generated", "one", "--generated", "b=two", "--truth", "true", "-o", tmp_path).stderr
+    assert said == "dithead: one: give each of several tools a name, as in --generated NAME=one\n"
+    said = run("generate", "face.mp4", "speech.wav").stderr
+    assert said == "dithead: face.mp4 speech.wav: an option must stand before it (see dithead generate --help)\n"
+
+
 def test_report_joins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
     called = stand_in(monkeypatch, "dithead.evaluate.join_reports.join_reports", report)
     assert run("report", "one", "two", "-o", tmp_path).exit_code == 0
@@ -406,9 +414,11 @@ def test_report_joins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: d
 
 
 def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dithead.evaluate.compare.compare_reports", {"metrics": {}})
-    assert json.loads(run("compare", "one", "two", "--json").stdout) == {"metrics": {}}
+    called = stand_in(monkeypatch, "dithead.evaluate.compare.compare_reports", [{"metrics": {}}])
+    assert json.loads(run("compare", "one", "two", "--json").stdout) == [{"metrics": {}}]
     assert called.arguments == (Path("one"), Path("two"))
+    assert run("compare", "one", "--json").exit_code == 0
+    assert called.arguments == (Path("one"), None)
 
 
 def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,12 @@ def test_every_file_named_in_a_document_exists(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_test_named_in_a_document_exists(document: Path) -> None:
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert not set(re.findall(r"\btest_\w+\.py", document.read_text(encoding="utf-8"))) - there
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_every_python_name_in_a_document_resolves(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for name in sorted(

@@ -27,10 +27,11 @@ def test_the_demo_writes_a_video_and_a_sheet(tmp_path: Path, capsys: pytest.Capt
     spec.loader.exec_module(demo)
     demo.main(folder=tmp_path)
     printed = capsys.readouterr().out
-    assert printed.count("\n") == 1
+    assert printed.count("\n") == 3
+    assert str(tmp_path / "portrait.mp4") in printed
     assert str(tmp_path / "talking.mp4") in printed
     source, made = (probe(path) for path in (EXAMPLES / "presenters" / "mia.mp4", tmp_path / "talking.mp4"))
     assert (made.width, made.height, made.fps, made.frames) == (source.width, source.height, source.fps, source.frames)
     sheet = cv2.imread(str(tmp_path / "talking.png"))
     assert sheet is not None
-    assert sheet.shape[0] == 2 * 192
+    assert sheet.shape[0] == 3 * 192

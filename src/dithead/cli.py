@@ -8,6 +8,7 @@ An option that is not given is not passed on, so every default lives with the fu
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from typing import Annotated, Any, NoReturn
@@ -42,7 +43,7 @@ class _Commands(WholeSentences):
             raise typer.Exit(USAGE_ERROR) from None
         except UsageError as error:
             path = error.ctx.command_path if error.ctx else "dithead"
-            complain(f"{' '.join(error.format_message().splitlines())} (see {path} --help)")
+            complain(f"{_plain_usage(' '.join(error.format_message().splitlines()))} (see {path} --help)")
             raise typer.Exit(USAGE_ERROR) from None
         except ImportError as error:
             if (explained := explain_import(error)) is None:
@@ -54,6 +55,12 @@ class _Commands(WholeSentences):
             then = "goes on from there" if kept else "resumes or starts again"
             complain(f"interrupted{kept}; the same command {then}")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _plain_usage(message: str) -> str:
+    """Return a message of click, or plainer words for what a newcomer meets first."""
+    found = re.fullmatch(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", message)
+    return message if found is None else f"{found[1]}: an option must stand before it"
 
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ import pytest
 
 from dithead.errors import ConfigError, DataError
 from dithead.evaluate.baselines import write_copy, write_frozen
-from dithead.evaluate.clip_measures import audio_offset, measure_self
+from dithead.evaluate.clip_measures import audio_offset, carries_sound, measure_self
 from dithead.evaluate.lip_landmarks import track_lips
 from dithead.evaluate.lip_series import LipSeries, compare_cross, compare_self, compare_silent
 from dithead.evaluate.observe_video import Observation, observe
@@ -216,6 +216,27 @@ def test_with_other_speech_the_copied_source_is_a_row_too(clip, frames, wave, tm
     rows = {name: row["metrics"]["cross_driver_correlation"]["mean"] for name, row in report["rows"].items()}
     assert rows["truth"] > 0.9
     assert rows["copy_input"] == pytest.approx(rows["generated"], abs=0.1)
+
+
+def test_with_other_speech_every_row_is_judged_by_that_speech(clip, frames, wave, tmp_path):
+    few, own, other = frames[:15], wave[: 15 * 640], wave[-15 * 640 :]
+    for folder, picture, sound in (
+        ("truth", few, own), ("drivers", frames[15:30], other), ("one", few, other), ("two", few, own),
+    ):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "a.mp4", picture, clip, sound)
+    tools, out = {name: tmp_path / name for name in ("one", "two")}, tmp_path / "report"
+    report = score_folders(tools, tmp_path / "truth", out, drivers=tmp_path / "drivers")
+    assert carries_sound(out / "videos" / "copy_input" / "cross" / "a.mp4", other)
+    assert carries_sound(out / "previews" / "a_cross.mp4", other)
+    assert not carries_sound(tmp_path / "two" / "a.mp4", other)
+    assert np.isnan(audio_offset(tmp_path / "two" / "a.mp4", other))
+    distance = {name: row["metrics"]["cross_sync_distance"]["mean"] for name, row in report["rows"].items()}
+    assert distance["one"] == pytest.approx(distance["two"], abs=0.02)
+    assert distance["copy_input"] == pytest.approx(distance["one"], abs=0.05)
+    assert [note for note in report["notes"] if "its sound is not the speech" in note] == [
+        "a: two: its sound is not the speech that drives the clip; its lips are judged by that speech"
+    ]
 
 
 def test_score_needs_a_common_name(clip, tmp_path):

@@ -131,6 +131,7 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
     assert "text" in (tmp_path / "report" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_baselines_are_taken_over_from_a_report_that_fits(made, clips, model, tmp_path):
     output, report = made
     again = evaluate_model(model, clips, tmp_path / "report", EvaluateOptions(steps=(1,), baselines=output))
@@ -178,6 +179,7 @@ def test_other_processes_measure_the_same(made, clips, model, tmp_path, engine, 
         assert again["clips"][clip]["psnr"] == pytest.approx(measures["psnr"], abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_dead_worker_costs_its_clip_and_the_same_command_measures_it(clips, model, tmp_path, monkeypatch):
     def dying(work, names, *, engine, workers):
         yield 0, DataError("the worker process died over it")

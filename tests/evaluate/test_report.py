@@ -2,20 +2,25 @@
 
 import html
 import json
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import dithead
 from dithead.errors import ConfigError, DataError, OutputError
-from dithead.evaluate.compare import compare_reports, comparison_table, sign_flip_p
-from dithead.evaluate.comparison_page import write_comparison
+from dithead.evaluate.compare import compare_reports, comparison_tables, sign_flip_p
+from dithead.evaluate.comparison_page import write_comparisons
 from dithead.evaluate.evaluation_clips import fit_length, list_videos, pair_drivers, parse_named_paths
 from dithead.evaluate.metric_catalogue import METRICS
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import EvaluateOptions
-from dithead.evaluate.plots import axis_end
-from dithead.evaluate.report import ClipRecord, build_report, list_failures, list_unmeasured, report_markdown
+from dithead.evaluate.plots import axis_end, strip_plot
+from dithead.evaluate.report import ClipRecord, build_report, list_failures, list_unmeasured
 from dithead.evaluate.report_folder import claim_folder, write_reports
+from dithead.evaluate.report_tables import report_markdown
 from dithead.evaluate.statistics import bootstrap, summarise
 from dithead.glossary import EVALUATION, GLOSSARY, TRAINING
 
@@ -118,13 +123,17 @@ def test_compare_finds_the_better_and_not_where_there_is_none(tmp_path):
     for name, values in (("a", worse), ("b", [v + 0.1 for v in worse])):
         claim_folder(tmp_path / name, {})
         write_reports(tmp_path / name, report_of(values), records(values))
-    result = compare_reports(tmp_path / "a", tmp_path / "b")
+    (result,) = compare_reports(tmp_path / "a", tmp_path / "b")
     r, gain = result["metrics"]["lip_correlation"], result["metrics"]["lip_gain"]
     assert r["difference"] == pytest.approx(0.1)
     assert (r["better"], gain["better"]) == ("second", "first")  # a gain further from 1 is worse
     assert r["p"] == pytest.approx(2 / 2**8)
-    assert "**0.62**" in comparison_table(result)
-    assert compare_reports(tmp_path / "a", tmp_path / "a")["metrics"]["lip_correlation"]["better"] is None
+    table = comparison_tables([result])
+    assert "**0.62**" in table
+    assert table.count("\n| ") == 2 + len(result["metrics"]), "as many lines as measures are counted"
+    assert f"in 2 of {len(result['metrics'])} measures" in table
+    (alike,) = compare_reports(tmp_path / "a", tmp_path / "a")
+    assert alike["metrics"]["lip_correlation"]["better"] is None
 
 
 def test_sign_flips_agree_with_counting():
@@ -176,11 +185,11 @@ def test_every_shown_metric_is_explained(tmp_path):
     claim_folder(tmp_path / "r", {})
     write_reports(tmp_path / "r", report_of([0.5, 0.6]), records([0.5, 0.6]))
     page = (tmp_path / "r" / "report.html").read_text()
-    shown = [metric for metric in METRICS if f">{metric.heading}</th>" in page]
+    shown = [metric for metric in METRICS if f"<a href='#{metric.name}'>{metric.heading}</a>" in page]
     assert [metric.name for metric in shown] == ["lip_correlation", "lip_gain", "cross_driver_correlation"]
     for metric in shown:
         assert f"title='{html.escape(metric.meaning)}'" in page
-        assert f"<dd>{html.escape(metric.meaning)}</dd>" in page
+        assert f"<dt id={metric.name}>{html.escape(metric.heading)}</dt><dd>{html.escape(metric.meaning)}</dd>" in page
 
 
 def test_paths_are_named_once():
@@ -194,12 +203,12 @@ def test_a_single_clip_is_compared_by_its_values(tmp_path):
     for name, value in (("a", 0.5), ("b", 0.75)):
         claim_folder(tmp_path / name, {})
         write_reports(tmp_path / name, report_of([value]), records([value]))
-    result = compare_reports(tmp_path / "a", tmp_path / "b")
+    (result,) = compare_reports(tmp_path / "a", tmp_path / "b")
     entry = result["metrics"]["lip_correlation"]
     assert (entry["first"], entry["second"], entry["difference"]) == (0.5, 0.75, 0.25)
     assert entry["ci"] is entry["p"] is entry["better"] is None
-    assert "| lip correlation | 0.50 | 0.75 | 0.25 | – | – | 1 |" in comparison_table(result)
-    page = write_comparison(result, tmp_path / "page.html").read_text()
+    assert "| lip correlation | 1 | 0.50 | 0.75 | 0.25 | – | – | 1 |" in comparison_tables([result])
+    page = write_comparisons([result], tmp_path / "page.html").read_text()
     assert "<td>0.75</td>" in page
 
 
@@ -213,6 +222,74 @@ def test_no_page_says_that_no_clip_failed_beside_a_value_that_is_missing(tmp_pat
     assert "No clip failed." not in bad
     (line,) = list_unmeasured(report_of([0.5, NAN]))
     assert line.startswith("small, 4 steps, clip1: no value of lip correlation, gain, other speech: driver correlation")
+
+
+def two_tools(folder: Path) -> dict[str, Any]:
+    """A report of two tools, of which the second lacks the easiest clip."""
+    made = []
+    for k, value in enumerate((0.2, 0.4, 0.9)):
+        record = ClipRecord(f"clip{k}")
+        for row in ("truth", "one", "two"):
+            record.add(row, "self", {"lip_correlation": 1.0 if row == "truth" else value})
+        made.append(record)
+    made[2].rows["two"] = {}
+    made[2].errors["two"] = "no generated video of this name"
+    labels = {"truth": "ground truth, encoded again", "one": "one", "two": "two"}
+    settings = {"truth": "clips", "generated": {"one": "a", "two": "b"}, "drivers": None, "weights": {}}
+    claim_folder(folder, settings)
+    report = build_report(made, labels, "one", settings, {}, command="dithead score --truth clips")
+    write_reports(folder, report, made)
+    return report
+
+
+def test_means_of_a_table_are_over_the_clips_that_every_row_has(tmp_path):
+    report = two_tools(tmp_path)
+    assert report["rows"]["one"]["metrics"]["lip_correlation"]["mean"] == pytest.approx(0.5)
+    assert report["common"]["clips"] == ["clip0", "clip1"]
+    text = report_markdown(report)
+    assert "Means over the 2 of 3 clips that every row has. Left out, because a row lacks them: clip2." in text
+    assert "| one | 3 of 3 | 0.30 |" in text
+    assert "| two | 2 of 3 | 0.30 |" in text
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>one</td><td>3 of 3</td><td>0.30" in page
+    assert "No clip failed" not in page
+    assert "generate it, or leave its true video out" in page
+
+
+def test_a_report_says_what_was_compared_and_how(tmp_path):
+    two_tools(tmp_path)
+    text, page = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html"))
+    for expected in (
+        "Videos of one and two, against the true videos",
+        f"dithead {dithead.__version__}",
+        "dithead score --truth clips",
+        "one: a, two: b",
+        "Pearson correlation of the lip opening",
+    ):
+        assert expected in text
+        assert expected in re.sub("</?b>", "", page)
+    assert "| *best is* |  | 1 |" in text
+    assert "- made with: dithead" in text
+    assert "**copied input**: A baseline" in text
+
+
+def test_every_tool_is_compared(tmp_path):
+    two_tools(tmp_path / "versus")
+    claim_folder(tmp_path / "ours", {})
+    made = records([0.3, 0.5, 0.8])
+    write_reports(tmp_path / "ours", report_of([0.3, 0.5, 0.8]), made)
+    pairs = compare_reports(tmp_path / "ours", tmp_path / "versus")
+    assert [pair["second"]["label"] for pair in pairs] == ["one", "two"]
+    assert [len(pair["clips"]) for pair in pairs] == [3, 2]
+    assert pairs[1]["left_out"] == {"clip2": "two: no generated video of this name"}
+    text, page = comparison_tables(pairs), write_comparisons(pairs, tmp_path / "page.html").read_text()
+    for shown in ("one against small, 4 steps", "two against small, 4 steps", "clip2 (two: no generated video"):
+        assert shown in text
+        assert shown in page
+    (within,) = compare_reports(tmp_path / "versus")
+    assert (within["first"]["label"], within["second"]["label"]) == ("one", "two")
+    with pytest.raises(DataError, match="holds one model or tool; give a second report"):
+        compare_reports(tmp_path / "ours")
 
 
 @pytest.mark.parametrize(
@@ -241,12 +318,22 @@ def test_an_axis_never_ends_at_the_value_that_it_shows(value):
     assert abs(end) == pytest.approx(float(f"{abs(end):.2g}"))
 
 
+@pytest.mark.parametrize("value", [-0.07, 0.071, 0.35, 0.97, 1.0])
+def test_the_numbers_at_the_ends_of_an_axis_are_not_those_of_the_rows(value):
+    plot = strip_plot("title", {"ours": (value, [value])}, None, coloured=["ours"])
+    ends = re.findall(r"class=(?:start|end)>([^<]*)<", plot)
+    assert len(ends) == 2
+    assert round(value, 2) not in map(float, ends)
+
+
 def test_a_page_explains_its_words(tmp_path):
     claim_folder(tmp_path / "r", {})
     write_reports(tmp_path / "r", report_of([0.5, 0.6]), records([0.5, 0.6]))
     page = (tmp_path / "r" / "report.html").read_text()
     assert "<a href='#words'>" in page
     assert "<h2 id=words>" in page
-    assert "<dt>as drawn</dt>" in page
+    assert "<dt id=as-drawn>as drawn</dt>" in page
+    targets = set(re.findall(r" id=([\w-]+)", page))
+    assert set(re.findall(r"href='#([^']+)'", page)) <= targets, "every link leads somewhere"
     assert GLOSSARY.keys() >= {*EVALUATION, *TRAINING}
     assert list(GLOSSARY) == sorted(GLOSSARY, key=str.lower)

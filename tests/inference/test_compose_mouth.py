@@ -83,8 +83,8 @@ def test_the_box_around_the_mask_gives_what_the_whole_crop_gives(tracklet: Track
     pictures = tuple(SourcePicture(np.roll(smooth(1), k, axis=1), large, enlarged(np.eye(2, 3), 0.5)) for k in (0, 2))
     reference = {
         "none": None,
-        "similar": FrameReference(pictures, still=False),
-        "donor": FrameReference(pictures, still=False, nearest=pictures[1].crop, donor=pictures[0]),
+        "similar": FrameReference(pictures),
+        "donor": FrameReference(pictures, nearest=pictures[1].crop, donor=pictures[0]),
     }[kind]
     mouth = cv2.GaussianBlur(np.roll(smooth(1), 1, axis=0), (0, 0), 1)
     part = compose(mouth, view, reference, tracklet)

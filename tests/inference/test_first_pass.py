@@ -10,11 +10,12 @@ import pytest
 
 from dithead.errors import FaceError
 from dithead.face.alignment import CANONICAL
-from dithead.face.mesh_indices import ALIGNMENT_POINTS
+from dithead.face.mesh_indices import ALIGNMENT_POINTS, INNER_LIP_BOTTOM, eye_distance
 from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalyser, VideoAnalysis, unusable
 from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.references import GRADES
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.analyse.tracklet import FADE, LEVELS, LipCalibration
 from dithead.inference.synthesise.reference_bank import ReferenceSet
@@ -55,20 +56,22 @@ def test_a_frame_costs_few_bytes(monkeypatch):
     monkeypatch.setattr(
         "dithead.inference.analyse.tracklet.source_picture", lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3))
     )
-    analyser, landmarks, picture = VideoAnalyser(AnalysisSettings(64)), face(), frame(0)
-    for _ in range(400):  # the samples are full, and what is made once is made
-        analyser.step(picture, {0: landmarks}, 0)
+    analyser, closed, picture = VideoAnalyser(AnalysisSettings(64)), face(), frame(0)
+    open_mouth = closed.copy()
+    open_mouth[INNER_LIP_BOTTOM, 1] += 0.1 * eye_distance(closed)  # a mouth that never moves would be opened at the end
+    for k in range(400):  # the samples are full, and what is made once is made
+        analyser.step(picture, {0: (closed, open_mouth)[k.bit_count() % 2]}, 0)
     np.median(np.zeros(3))  # imports numpy.ma, which is no memory of ours
     tracemalloc.start()
-    for _ in range(4000):
-        analyser.step(picture, {0: landmarks}, 0)
+    for k in range(4000):
+        analyser.step(picture, {0: (closed, open_mouth)[k.bit_count() % 2]}, 0)
     kept, _ = tracemalloc.get_traced_memory()
     found = analyser.finish()
-    closed, peak = tracemalloc.get_traced_memory()
+    finished, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.frames == found.tracklets[0].stop == 4400
     assert kept / 4000 < 240
-    assert closed / 4400 < 300
+    assert finished / 4400 < 300
     assert peak / 4400 < 900
 
 
@@ -155,6 +158,7 @@ def test_round_trip_through_a_file(tmp_path):
     for tracklet, other in zip(found.tracklets, back.tracklets, strict=True):
         assert tracklet.references.images == other.references.images
         assert tracklet.references.mean_opening == other.references.mean_opening
+        assert tracklet.references.opened == other.references.opened
         assert np.array_equal(
             ReferenceSet.interpolated(tracklet.references).crops, ReferenceSet.interpolated(other.references).crops
         )
@@ -178,6 +182,17 @@ def test_round_trip_through_a_file(tmp_path):
         assert (a.start, a.stop, a.fades_in, a.fades_out) == (b.start, b.stop, b.fades_in, b.fades_out)
         for name in ("transforms", "polygon", "lips", "reference"):
             assert np.array_equal(np.stack(getattr(a, name)), np.stack(getattr(b, name)))
+
+
+def test_a_mouth_that_never_moves_gets_references_from_closed_to_open():
+    moves = face()
+    moves[INNER_LIP_BOTTOM, 1] += 0.3 * eye_distance(face())
+    still, talking = (analysed([face(), other] * 12).tracklets[0].references for other in (face(), moves))
+    assert (still.opened, talking.opened) == (True, False)
+    assert len(still.openings) == len(GRADES)
+    assert np.diff(still.openings).min() > 0
+    assert still.openings[-1] > still.openings[0] + 0.1
+    assert still.mean_opening == pytest.approx(0.04)
 
 
 def test_two_faces_make_two_runs_and_one_of_them_is_enough():

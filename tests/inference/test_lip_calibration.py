@@ -55,7 +55,7 @@ def person(openings: np.ndarray) -> SimpleNamespace:
     return SimpleNamespace(
         opening_spread=float(openings.std()),
         opening_levels=np.quantile(openings, LEVELS),
-        references=SimpleNamespace(mean_opening=float(openings.mean())),
+        references=SimpleNamespace(mean_opening=float(openings.mean()), opened=False),
     )
 
 
@@ -65,12 +65,13 @@ def test_lips_close_as_often_as_the_person_closes_them_though_predictions_hardly
     predicted = rng.normal(0.3, 0.4, 4000).astype(np.float32)
     levels = np.quantile(predicted, LEVELS).astype(np.float32)
     linear = AVERAGE._replace(mean=np.full(9, 0.3, np.float32), spread=0.4)
-    plain = personal_openings(predicted, linear, person(seen), UNIT)
+    slope = float(seen.std()) / 0.4
+    plain = personal_openings(predicted, linear, person(seen), slope)
     assert plain.mean() == pytest.approx(seen.mean(), abs=0.002)
     assert plain.std() == pytest.approx(seen.std(), rel=0.02)
-    matched = personal_openings(predicted, linear._replace(levels=levels, share=1.0), person(seen), UNIT)
+    matched = personal_openings(predicted, linear._replace(levels=levels, share=1.0), person(seen), slope)
     assert np.quantile(matched, LEVELS) == pytest.approx(np.quantile(seen, LEVELS), abs=0.003)
-    half = personal_openings(predicted, linear._replace(levels=levels, share=0.5), person(seen), UNIT)
+    half = personal_openings(predicted, linear._replace(levels=levels, share=0.5), person(seen), slope)
     assert np.abs(half - plain).max() < np.abs(matched - plain).max()
     order = np.argsort(predicted)
     assert (np.diff(matched[order]) >= 0).all()

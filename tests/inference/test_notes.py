@@ -55,7 +55,8 @@ def test_each_difference_in_length_is_said_with_what_was_done(lengths: Lengths, 
 def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_noted(tmp_path) -> None:
     analysis = SimpleNamespace(
         faces_missed=12, frames=75, passed_through=[FrameSpan(0, 5, "no face"), FrameSpan(20, 25, "mouth covered")],
-        damaged=[FrameSpan(7, 9, "damaged")], tracklets=[SimpleNamespace(face=1)], remarks=["its clock jumps"],
+        damaged=[FrameSpan(7, 9, "damaged")], remarks=["its clock jumps"],
+        tracklets=[SimpleNamespace(face=1, references=SimpleNamespace(opened=True))],
     )  # fmt: skip
     write_audio(tmp_path / "a.wav", np.zeros(16, np.float32), 16000)
     lengths = {1: 3.0, 3: 5.0}
@@ -73,6 +74,7 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
         "no lips say the speech of speaker 3: the video shows no face 3; `dithead faces` shows which there are",
         "12 of 75 source frames pass through unchanged: 0 to 5 (no face), 20 to 25 (mouth covered); --occlusion off "
         "draws mouths that are hidden or blurred, too",
+        "the source shows the mouth in one position only: the others are made of it, with teeth that are not its own",
         "3 damaged frames of the source show the last good frame",
         "the source's other streams are left out: data" + HINT,
         "the source's 2 chapters are left out" + HINT,

@@ -357,6 +357,7 @@ class TestImpossibleClaims:
             read_audio(tmp_path / "a.mkv")
         assert len(str(caught.value).splitlines()) == 1
 
+    @pytest.mark.slow
     def test_sound_of_a_sample_a_second(self, tmp_path):
         write_audio(tmp_path / "a.wav", np.zeros(100_000, np.float32), 16000)
         data = bytearray((tmp_path / "a.wav").read_bytes())

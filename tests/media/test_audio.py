@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import MediaError, OutputError
-from dithead.media.audio import read_audio, write_audio
+from dithead.media.audio import audio_seconds, read_audio, write_audio
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 
@@ -50,6 +50,19 @@ def mux(path, samples: np.ndarray, rate: int, codec: str, layout: str, fmt: str,
             frame.sample_rate, frame.pts, frame.time_base = rate, first + start, Fraction(1, rate)
             media.mux(stream.encode(frame))
         media.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(("seconds", "with_picture"), [(2.0, True), (1.234, False)])
+def test_what_an_encoder_adds_to_fill_its_packets_is_no_speech(tmp_path, seconds, with_picture):
+    path = tmp_path / ("a.mp4" if with_picture else "a.m4a")
+    if with_picture:
+        with VideoWriter(path, VideoInfo(32, 32, Fraction(25)), audio=(chirp(seconds), RATE)) as writer:
+            for _ in range(round(seconds * 25)):
+                writer.write(np.zeros((32, 32, 3), np.uint8))
+    else:
+        mux(path, chirp(seconds)[None], RATE, "aac", "mono", "fltp")
+    assert len(read_audio(path, RATE)) > seconds * RATE
+    assert audio_seconds(path) == pytest.approx(seconds, abs=0.001)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])

@@ -47,6 +47,20 @@ def test_the_realtime_preset_is_as_good_as_veryfast_and_at_most_half_as_large_ag
     assert encoded(tmp_path, presenter, "ultrafast").stat().st_size > 1.2 * fast.stat().st_size
 
 
+@pytest.mark.parametrize("sizes", [(22, 2), (1, 23), (2, 11, 11)])
+def test_segments_of_any_length_join_to_one_frame_rate(tmp_path, presenter, sizes) -> None:
+    height, width = presenter[0].arrays[0].shape
+    encoding = PictureEncoding(VideoInfo(width, height, Fraction(25)), EncoderOptions(preset="veryfast"))
+    frames = iter(enumerate(presenter))
+    parts = [tmp_path / f"part{k}" for k in range(len(sizes))]
+    for part, size in zip(parts, sizes, strict=True):
+        write_segment(part, ((planes, k) for k, planes in islice(frames, size)), encoding)
+    join_segments(parts, tmp_path / "a.mp4", encoding, end=Fraction(24, 25))
+    with av.open(str(tmp_path / "a.mp4")) as media:
+        assert media.streams.video[0].average_rate == 25
+    assert [frame.time for frame in read_frames(tmp_path / "a.mp4")] == pytest.approx([k / 25 for k in range(24)])
+
+
 @pytest.mark.parametrize("name", HARDWARE)
 def test_hardware_encodes_where_it_is_there_and_is_refused_in_one_line_where_it_is_not(tmp_path, presenter, name):
     info = VideoInfo(presenter[0].arrays[0].shape[1], presenter[0].arrays[0].shape[0], Fraction(25))

@@ -65,7 +65,7 @@ def test_it_draws_what_the_plain_network_draws(talker: TalkingHead, precision, m
 
 
 @needs_onednn
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads(
     talker: TalkingHead, precision
 ) -> None:

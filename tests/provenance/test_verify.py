@@ -53,9 +53,10 @@ def test_a_fresh_output_is_intact_and_says_what_was_redrawn(video, claim, name):
     )
     assert step.redrawn == claim.redrawn
     told = "\n".join(sentences(result))
-    assert "marked and intact" in told
-    assert "redrawn: the mouth of face 1 around x = 25, y = 30, 0.0 to 0.2 s, 5.0 to 6.0 s" in told
-    assert "names an installation, not a person" in told
+    assert "signed, and unchanged since" in told
+    where = "at 25 pixels from the left and 30 from the top, from 0.0 to 0.2 s, 5.0 to 6.0 s"
+    assert f"redrawn: the mouth of face 1 {where}" in told
+    assert "an installation of dithead made for itself" in told
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
@@ -115,7 +116,7 @@ def test_a_rotated_key_is_still_known_and_a_strangers_is_not(video, claim, tmp_p
     monkeypatch.setenv("DITHEAD_CONFIG_DIR", str(tmp_path / "stranger"))
     result = verify(file, watermark=False)
     assert (result.verdict, result.credentials.state) == ("intact", "valid")
-    assert "whom this machine does not know" in "\n".join(sentences(result))
+    assert "this machine does not know the certificate" in "\n".join(sentences(result))
 
 
 def test_an_exported_certificate_makes_a_signer_known(video, claim, tmp_path, monkeypatch):
@@ -174,7 +175,9 @@ def test_credentials_at_an_address_are_named_and_not_fetched(video):
             builder.sign(Signer()._signer(), "video/mp4", source, target)
     result = verify(remote, watermark=False)
     assert (result.verdict, result.credentials.remote) == ("unmarked", "https://example.com/manifest.c2pa")
-    assert "said to lie at https://example.com/manifest.c2pa, which was not opened" in "\n".join(sentences(result))
+    assert "said to lie at https://example.com/manifest.c2pa; this address was not opened" in "\n".join(
+        sentences(result)
+    )
 
 
 def test_an_unknown_person_beside_the_signer_changes_nothing_about_the_file():
@@ -221,7 +224,7 @@ def test_credentials_that_hide_what_the_watermark_shows_are_told(video):
     plain = verify(file, watermark=False)
     result = replace(plain, watermark=WatermarkFinding(True, "found", 1e-30, 0.9, "public"))
     assert (plain.is_contradicted, result.is_contradicted, result.is_synthetic) == (False, True, True)
-    assert "the credentials do not mention what the watermark shows" in "\n".join(sentences(result))
+    assert "the Content Credentials do not mention what the watermark shows" in "\n".join(sentences(result))
 
 
 def test_huge_credentials_beside_a_file_are_not_read(video):

@@ -55,7 +55,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(made: Path, head_folder: 
     assert_same(made, tmp_path)
 
 
-@pytest.mark.parametrize("limit", [2500, 9000])
+@pytest.mark.parametrize("limit", [2500, pytest.param(9000, marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_line_and_then_goes_on(made: Path, head_folder: Path, tmp_path: Path, limit: int) -> None:
     """A limit on file sizes stands for the disk: writing fails within the video, or within the ground truth."""
     sizes = [(made / name_of(0) / name).stat().st_size for name in ("clip.mp4", "truth.npz")]

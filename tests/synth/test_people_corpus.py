@@ -97,6 +97,7 @@ def test_an_output_that_cannot_be_written_is_named(head_folder: Path, tmp_path: 
         synth_corpus(1, tmp_path / "file" / "out", SynthOptions(head_folder))
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(corpus: Path, head_folder: Path, tmp_path: Path) -> None:
     synth_corpus(2, tmp_path, SynthOptions(head_folder, workers=2, **SMALL))
     for index in range(2):

@@ -195,6 +195,7 @@ def fine_correlation(first: np.ndarray, second: np.ndarray, where: np.ndarray) -
     return float(np.corrcoef(*fine)[0, 1])
 
 
+@pytest.mark.slow
 def test_skins_are_reproducible_and_made_once(
     body: Any, pictures_and_truth: tuple[Footage, np.ndarray], skins: Path, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ def test_skins_are_reproducible_and_made_once(
     assert (again / "someone.png").read_bytes() == b"kept"
 
 
+@pytest.mark.slow
 def test_makehumans_layout_gives_the_same_skin(
     official: Path, pictures_and_truth: tuple[Footage, np.ndarray], skins: Path, tmp_path: Path
 ) -> None:

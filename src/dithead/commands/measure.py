@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dithead.commands.shared import Json, Model, given, out, reports, say, takes_options
+from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.progress import terminal_progress
 
@@ -83,19 +84,23 @@ def report(
 
 def compare(
     first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
-    second: Annotated[Path, typer.Argument(help="Another one, on the same clips.")],
+    second: Annotated[
+        Path | None, typer.Argument(help="Another one, on the same clips; else the first one's rows are compared.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page to write, an .html file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two reports clip by clip: which is better, and may the difference be chance?"""
-    from dithead.evaluate.compare import compare_reports, comparison_table
+    """Compare every model and tool of two reports clip by clip: which is better, and may the difference be chance?"""
+    from dithead.evaluate.compare import compare_reports, comparison_tables
 
-    result = compare_reports(first, second)
+    comparisons = compare_reports(first, second)
     if output is not None:
-        from dithead.evaluate.comparison_page import write_comparison
+        from dithead.evaluate.comparison_page import write_comparisons
 
-        write_comparison(result, output)
-    out(json.dumps(result, ensure_ascii=False) if as_json else comparison_table(result))
+        write_comparisons(comparisons, output)
+    out(json.dumps(comparisons, ensure_ascii=False) if as_json else comparison_tables(comparisons))
+    if output is not None and not as_json:
+        out(f"{output}")
 
 
 def study(
@@ -119,12 +124,15 @@ def _tools(entries: list[str]) -> dict[str, Path] | Path:
 
     if len(entries) == 1 and (Path(entries[0]).exists() or "=" not in entries[0]):
         return Path(entries[0])
+    if unnamed := [entry for entry in entries if "=" not in entry]:
+        raise ConfigError(f"{unnamed[0]}: give each of several tools a name, as in --generated NAME={unnamed[0]}")
     return dict(parse_named_paths(entries))
 
 
 def _print_report(report: dict[str, Any], output: Path, as_json: bool, told: Sequence[str] = ()) -> None:
     """Print a report's tables, after its failures and those notes that were not told before."""
-    from dithead.evaluate.report import list_failures, list_unmeasured, report_markdown
+    from dithead.evaluate.report import list_failures, list_unmeasured
+    from dithead.evaluate.report_tables import report_markdown
 
     failures = [f"failed: {failure}" for failure in list_failures(report)]
     for line in (*failures, *(f"without a value: {gap}" for gap in list_unmeasured(report)), *report["notes"]):

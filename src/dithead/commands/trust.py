@@ -29,7 +29,7 @@ def verify(
 ) -> None:
     """Say what marks files carry: who signed them, what was redrawn when, and whether they were changed since.
 
-    Exit code 0: all are marked and intact; 1: one has no mark; 3: one is marked but altered; 2: one cannot be read.
+    Exit code 0: all are signed and unchanged; 1: one has no mark; 3: one was changed since; 2: one cannot be read.
     """
     from dithead.provenance.verify import exit_code, verify_all
     from dithead.provenance.verify_text import sentences

@@ -20,6 +20,8 @@ from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.types import Mask, Wave
 
 TRUTH, COPY, FROZEN = "truth", "copy_input", "frozen_mouth"
+AS_DRAWN = "as_drawn"
+"""Row of the model's drawings as they are, without any pixel of the source in them."""
 LABELS = {TRUTH: "ground truth, encoded again", COPY: "input copied", FROZEN: "input, mouth frozen"}
 """Row of the report -> its name for readers."""
 FEATHER = 6.0

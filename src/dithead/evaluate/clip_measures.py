@@ -31,6 +31,9 @@ from dithead.types import Wave
 CONFIDENT: float = PrepareConfig.offset_confidence
 """Confidence of the sync expert from which its offset of a true video is believed, as in ``dithead prepare``."""
 MAX_AUDIO_OFFSET = 0.5  # seconds searched to either side for the offset of a file's sound
+SAME_SOUND = 0.3
+"""Correlation from which two sounds count as the same one (our choice): encoded again it is near 1, with another under
+it above 0.5, and that of different sentences below 0.1."""
 
 
 def measure_self(
@@ -102,18 +105,31 @@ def measure_silent(generated: Observation, source: Observation) -> Measures:
 
 
 def audio_offset(path: Path, wave: Wave) -> float:
-    """Return the milliseconds by which a video's sound is later than ``wave`` (n,) at 16 kHz; NaN if it is silent."""
+    """Return the milliseconds by which a video's sound is later than ``wave`` (n,) at 16 kHz; NaN if it is another."""
+    shift, likeness = _best_shift(path, wave)
+    return shift if likeness >= SAME_SOUND else float("nan")
+
+
+def carries_sound(path: Path, wave: Wave) -> bool:
+    """Return whether the sound of a video is ``wave`` (n,) at 16 kHz, up to half a second late, encoded or mixed."""
+    return _best_shift(path, wave)[1] >= SAME_SOUND
+
+
+def _best_shift(path: Path, wave: Wave) -> tuple[float, float]:
+    """The milliseconds by which a video's sound is later than ``wave``, and its correlation with it at that shift."""
     try:
         sound = read_audio(path, SAMPLE_RATE)
     except MediaError:
-        return float("nan")
+        return float("nan"), 0.0
     if not np.any(sound) or not np.any(wave):
-        return float("nan")
+        return float("nan"), 0.0
     size = 1 << int(len(sound) + len(wave) - 1).bit_length()
     product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(wave, size)), size)
     reach = int(MAX_AUDIO_OFFSET * SAMPLE_RATE)
     around = np.concatenate([product[-reach:], product[: reach + 1]])
-    return float(int(np.argmax(around)) - reach) * 1000 / SAMPLE_RATE
+    best = int(np.argmax(around))
+    likeness = around[best] / (np.linalg.norm(sound) * np.linalg.norm(wave))
+    return float(best - reach) * 1000 / SAMPLE_RATE, float(likeness)
 
 
 def pair_crops(generated: Observation, source: Observation) -> tuple[pictures.Crops, pictures.Crops]:

@@ -1,17 +1,20 @@
-"""Compares two reports clip by clip, and tests whether their difference may be chance."""
+"""Compares the models and tools of reports clip by clip, and tests whether their differences may be chance."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dithead.errors import DataError
-from dithead.evaluate.metric_catalogue import METRICS, NOT_COMPARED, best_value
+from dithead.evaluate.metric_catalogue import METRICS, NOT_COMPARED, Metric, best_value, best_words
 from dithead.evaluate.report import SCHEMA
+from dithead.evaluate.report_tables import tool_rows
 from dithead.evaluate.statistics import bootstrap
 from dithead.evaluate.tables import format_number, markdown_table
 from dithead.limits import read_json
@@ -22,44 +25,94 @@ FLIPS = 4000
 """Flips of the sign-flip test: random ones, or all where there are no more than this (our choice)."""
 
 
-def compare_reports(first: Path | str, second: Path | str) -> dict[str, Any]:
-    """Compare the headline rows of two reports on the clips that both have.
+def compare_reports(first: Path | str, second: Path | str | None = None) -> list[dict[str, Any]]:
+    """Compare every model and tool of one report with every one of another, or those of one report with one another.
 
     Args:
         first: Folder of a report, or its report.json.
-        second: Another one.
+        second: Another one. Without it the models and tools of the first are compared with one another.
 
     Returns:
-        ``first`` and ``second`` (report and label), ``clips`` (in both), ``left_out`` (in one only), and ``metrics``:
-        for every metric that both measured the two means, the mean paired difference (second - first) with its 95 %
-        bootstrap interval, the p of a sign-flip test, n, and which one is ``better`` ("first", "second", or None when
-        the difference in quality may be chance). A single clip has no interval and no p.
+        One comparison for each pair, see ``_compare_rows``.
 
     Raises:
-        DataError: One is not a report, or they have no clip in common.
+        DataError: One is not a report, they have no clip in common, or there is nothing to compare with.
     """
-    a, b = read_report(first), read_report(second)
-    common = [clip for clip in a["clips"] if clip in b["clips"]]
-    if not common:
+    a = read_report(first)
+    if second is None:
+        pairs = list(combinations([_Row(first, a, name) for name in tool_rows(a)], 2))
+        if not pairs:
+            raise DataError(f"{first}: holds one model or tool; give a second report to compare it with")
+        return [_compare_rows(*pair) for pair in pairs]
+    b = read_report(second)
+    if not a["clips"].keys() & b["clips"].keys():
         raise DataError(f"{first} and {second} have no clip in common; compare reports over the same clips")
-    names = [name for name in a["metrics"] if name in b["metrics"] and name not in NOT_COMPARED]
-    metrics = {name: _paired(name, [(a["clips"][c], b["clips"][c]) for c in common]) for name in names}
+    rows = ([_Row(path, report, name) for name in tool_rows(report)] for path, report in ((first, a), (second, b)))
+    return [_compare_rows(*pair) for pair in product(*rows)]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One model or tool of a report."""
+
+    path: Path | str
+    report: dict[str, Any]
+    name: str
+
+    @property
+    def label(self) -> str:
+        return str(self.report["rows"][self.name]["label"])
+
+    @property
+    def clips(self) -> dict[str, dict[str, float | None]]:
+        return dict(self.report["rows"][self.name]["clips"])
+
+    @property
+    def errors(self) -> dict[str, str]:
+        return dict(self.report["rows"][self.name]["errors"])
+
+
+def _compare_rows(first: _Row, second: _Row) -> dict[str, Any]:
+    """Compare two rows on the clips that both have.
+
+    Returns:
+        ``first`` and ``second`` (report and label), ``clips`` (in both), ``left_out`` (clip -> why), and ``metrics``:
+        for every metric of the tables that both measured the two means, the mean paired difference (second - first)
+        with its 95 % bootstrap interval, the p of a sign-flip test, n, and which one is ``better`` ("first", "second",
+        or None when the difference in quality may be chance). A single clip has no interval and no p.
+    """
+    left_out = _left_out(first, second)
+    clips = [clip for clip in first.clips if clip in second.clips and clip not in left_out]
+    pairs = [(first.clips[clip], second.clips[clip]) for clip in clips]
+    metrics = {m.name: _paired(m.name, pairs) for m in METRICS if m.name not in NOT_COMPARED}
     return {
-        **_sides((first, a), (second, b)),
-        "clips": common,
-        "left_out": sorted({*a["clips"], *b["clips"]} - set(common)),
+        **_sides(first, second),
+        "clips": clips,
+        "left_out": left_out,
         "metrics": {name: entry for name, entry in metrics.items() if entry is not None},
     }
 
 
-def _sides(*reports: tuple[Path | str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+def _left_out(*rows: _Row) -> dict[str, str]:
+    """The clips that are not compared, and why."""
+    reasons: dict[str, str] = {}
+    for clip in sorted({clip for row in rows for clip in row.clips}):
+        for row in rows:
+            if clip not in row.clips:
+                reasons[clip] = f"{row.label}: not in {row.path}"
+            elif clip in row.errors:
+                reasons[clip] = f"{row.label}: {row.errors[clip]}"
+    return reasons
+
+
+def _sides(*rows: _Row) -> dict[str, dict[str, str]]:
     """Report and label of both, with the name of the folder in the label where the labels would be the same."""
-    labels = [report["rows"][report["headline"]]["label"] for _, report in reports]
+    labels = [row.label for row in rows]
     if len(set(labels)) < len(labels):
-        labels = [f"{label} ({Path(path).name})" for label, (path, _) in zip(labels, reports, strict=True)]
+        labels = [f"{label} ({Path(row.path).name})" for label, row in zip(labels, rows, strict=True)]
     return {
-        side: {"report": str(path), "label": label}
-        for side, label, (path, _) in zip(("first", "second"), labels, reports, strict=True)
+        side: {"report": str(row.path), "label": label}
+        for side, label, row in zip(("first", "second"), labels, rows, strict=True)
     }
 
 
@@ -68,35 +121,54 @@ def read_report(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
-        raise DataError(f"{file}: there is no report; give a folder that `evaluate` wrote")
+        raise DataError(f"{file}: there is no report; give a folder that `evaluate` or `score` wrote")
     report: dict[str, Any] = read_json(file, str(file), DataError)
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise DataError(f"{file}: not a report of schema {SCHEMA}; make it again with this version")
     return report
 
 
-def comparison_table(result: Mapping[str, Any]) -> str:
-    """Return the comparison as a Markdown table, the better mean in bold."""
-    lines = []
-    for metric in METRICS:
-        if (entry := result["metrics"].get(metric.name)) is None:
-            continue
-        means = [format_number(entry[side], metric.decimals) for side in ("first", "second")]
-        if entry["better"] is not None:
-            better = ("first", "second").index(entry["better"])
-            means[better] = f"**{means[better]}**"
-        difference = format_number(entry["difference"], metric.decimals)
-        line = [
-            metric.heading,
-            *means,
-            difference,
-            shown_interval(entry, metric.decimals),
-            shown_p(entry),
-            str(entry["n"]),
-        ]
-        lines.append(line)
-    heading = ["", result["first"]["label"], result["second"]["label"], "difference", "95 %", "p", "clips"]
-    return markdown_table(heading, lines)
+def comparison_tables(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """Return comparisons as text: for each a heading, a table with the better mean in bold, and what is left out."""
+    return "\n\n".join(_comparison(result) for result in comparisons)
+
+
+def _comparison(result: Mapping[str, Any]) -> str:
+    labels = [result[side]["label"] for side in ("first", "second")]
+    lines = [_line(result["metrics"][metric.name], metric) for metric in METRICS if metric.name in result["metrics"]]
+    heading = ["", "best is", *labels, "difference", "95 %", "p", "clips"]
+    parts = [
+        f"## {labels[1]} against {labels[0]}",
+        describe_comparison(result),
+        markdown_table(heading, lines) if lines else "Nothing was measured of both.",
+        *(f"Left out: {clip} ({why})" for clip, why in result["left_out"].items()),
+    ]
+    return "\n\n".join(parts)
+
+
+def describe_comparison(result: Mapping[str, Any]) -> str:
+    """Return in a sentence or two on what two rows were compared, and in how many measures each is better."""
+    first, second = (result[side]["label"] for side in ("first", "second"))
+    wins = {side: sum(m["better"] == side for m in result["metrics"].values()) for side in ("first", "second")}
+    count = len(result["clips"])
+    if count < 2:
+        return f"{count} clip that both have: values without an interval. Difference: {second} minus {first}."
+    return (
+        f"{count} clips that both have. Difference: {second} minus {first}, with its 95 % interval; where p is below "
+        f"{LEVEL}, the better one is marked, otherwise the difference may be chance (with five clips or fewer it "
+        f"always may). {first} is better in {wins['first']}, {second} in {wins['second']} of {len(result['metrics'])} "
+        "measures; of so many, a few are marked by chance alone."
+    )
+
+
+def _line(entry: Mapping[str, Any], metric: Metric) -> list[str]:
+    means = [format_number(entry[side], metric.decimals) for side in ("first", "second")]
+    if entry["better"] is not None:
+        better = ("first", "second").index(entry["better"])
+        means[better] = f"**{means[better]}**"
+    difference = format_number(entry["difference"], metric.decimals)
+    interval = shown_interval(entry, metric.decimals)
+    return [metric.heading, best_words(metric.name), *means, difference, interval, shown_p(entry), str(entry["n"])]
 
 
 def shown_interval(entry: Mapping[str, Any], decimals: int) -> str:

@@ -1,42 +1,54 @@
-"""Writes the comparison of two reports as one HTML file: which is better, by how much, and whether it may be chance."""
+"""Writes comparisons as one HTML file: which one is better, by how much, and whether it may be chance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from dithead import __version__
 from dithead.errors import OutputError
-from dithead.evaluate.compare import LEVEL, shown_interval, shown_p
-from dithead.evaluate.metric_catalogue import GROUPS, Metric, MetricGroup, best_value
+from dithead.evaluate.compare import describe_comparison, shown_interval, shown_p
+from dithead.evaluate.metric_catalogue import GROUPS, METRICS, Metric, MetricGroup, best_words
 from dithead.evaluate.report_page import html_page
 from dithead.evaluate.tables import format_number
 
 _WIDTH = 220  # pixels of the drawing of an interval
 
 
-def write_comparison(result: Mapping[str, Any], path: Path | str) -> Path:
+def write_comparisons(comparisons: Sequence[Mapping[str, Any]], path: Path | str) -> Path:
     """Write what ``compare_reports`` returned as a page; return its path. Raises OutputError."""
     path = Path(path)
-    first, second = (escape(result[side]["label"]) for side in ("first", "second"))
-    wins = {side: sum(m["better"] == side for m in result["metrics"].values()) for side in ("first", "second")}
+    metrics = [metric for metric in METRICS if any(metric.name in result["metrics"] for result in comparisons)]
+    meanings = "".join(f"<dt id={m.name}>{escape(m.heading)}</dt><dd>{escape(m.meaning)}</dd>" for m in metrics)
     body = (
-        f"<h1>{first} <span class=dim>against</span> {second}</h1><p class=dim>{len(result['clips'])} clips that both "
-        f"reports have. Difference: second minus first, with its 95 % bootstrap interval over clips. p: sign-flip "
-        f"test; where it is below {LEVEL} the better one is marked, otherwise the difference may be chance (with five "
-        f"clips or fewer it always may).</p>"
-        f"<p><b>{first}</b> is better in {wins['first']}, <b>{second}</b> in {wins['second']} of "
-        f"{len(result['metrics'])} metrics; so many are tested that a few are marked by chance alone.</p>"
-        + "".join(_group_table(result, group) for group in GROUPS)
-        + (f"<p>Not in both reports: {escape(', '.join(result['left_out']))}</p>" if result["left_out"] else "")
+        "".join(_comparison(result) for result in comparisons)
+        + f"<h2>What the lines mean</h2><dl class=two>{meanings}</dl>"
+        + f"<p class=dim>Made with dithead {__version__}.</p>"
     )
+    title = escape("; ".join(_title(result) for result in comparisons))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html_page(f"{first} against {second}", body), "utf-8")
+        path.write_text(html_page(title, body), "utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
     return path
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    return f"{result['second']['label']} against {result['first']['label']}"
+
+
+def _comparison(result: Mapping[str, Any]) -> str:
+    reports = " and ".join(dict.fromkeys(result[side]["report"] for side in ("first", "second")))
+    left_out = "".join(f"<li>{escape(clip)} ({escape(why)})</li>" for clip, why in result["left_out"].items())
+    return (
+        f"<h1>{escape(_title(result))}</h1><p class=dim>Reports: {escape(reports)}</p>"
+        f"<p>{escape(describe_comparison(result))}</p>"
+        + "".join(_group_table(result, group) for group in GROUPS)
+        + (f"<p>Left out:</p><ul>{left_out}</ul>" if left_out else "")
+    )
 
 
 def _group_table(result: Mapping[str, Any], group: MetricGroup) -> str:
@@ -55,16 +67,11 @@ def _line(entry: Mapping[str, Any], metric: Metric) -> str:
         for side in ("first", "second")
     ]
     return (
-        f"<tr><td title='{escape(metric.meaning)}'>{escape(metric.heading)}"
-        f"<small>{_direction(metric.name)}</small></td>{''.join(cells)}"
+        f"<tr><td title='{escape(metric.meaning)}'><a href='#{metric.name}'>{escape(metric.heading)}</a>"
+        f"<small>best: {best_words(metric.name)}</small></td>{''.join(cells)}"
         f"<td>{format_number(entry['difference'], decimals)}<small>{shown_interval(entry, decimals)}</small></td>"
         f"<td>{_interval(entry)}</td><td>{shown_p(entry)}</td><td>{entry['n']}</td></tr>"
     )
-
-
-def _direction(name: str) -> str:
-    best = best_value(name)
-    return "larger is better" if best is None else f"best is {best:g}"
 
 
 def _interval(entry: Mapping[str, Any]) -> str:

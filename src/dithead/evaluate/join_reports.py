@@ -8,7 +8,9 @@ from typing import Any
 
 from dithead.errors import DataError
 from dithead.evaluate.baselines import LABELS
+from dithead.evaluate.command_text import join_command
 from dithead.evaluate.compare import read_report
+from dithead.evaluate.network_measures import OVER_ALL
 from dithead.evaluate.report import ClipRecord, build_report
 from dithead.evaluate.report_folder import claim_folder, write_reports
 
@@ -47,7 +49,9 @@ def join_reports(reports: Sequence[Path | str], output: Path | str) -> dict[str,
     headline = next(iter(row for row in rows if row not in LABELS))
     measured = {name for row in rows.values() for name in row["metrics"]}
     missing = {name: why for name, why in missing.items() if name not in measured}
-    joined = build_report(records, labels, headline, {"joined": [str(path) for path in reports]}, missing, notes)
+    notes.append("curves, stills and short clips are in the reports that were joined")
+    settings, command = {"joined": [str(path) for path in reports]}, join_command(reports, output)
+    joined = build_report(records, labels, headline, settings, missing, notes, command)
     _keep_metrics_over_all(joined, rows)
     write_reports(Path(output), joined, records)
     return joined
@@ -78,7 +82,15 @@ def _record(clip: str, rows: dict[str, dict[str, Any]], reports: dict[str, dict[
 
 
 def _keep_metrics_over_all(joined: dict[str, Any], rows: dict[str, dict[str, Any]]) -> None:
-    """Take over metrics of all clips together, such as FID, which cannot be computed from single clips."""
+    """Take over metrics of all clips together, such as FID, which cannot be computed from single clips.
+
+    A report with more clips than the joined one measured them on others, so that its values are left out.
+    """
     for name, row in rows.items():
-        for metric, summary in row["metrics"].items():
-            joined["rows"][name]["metrics"].setdefault(metric, summary)
+        over_all = {metric: summary for metric, summary in row["metrics"].items() if metric in OVER_ALL}
+        if row["clips"].keys() == joined["clips"].keys():
+            joined["rows"][name]["metrics"] |= over_all
+        else:
+            joined["missing"] |= dict.fromkeys(
+                over_all, "measured on all clips of a report, of which some are left out"
+            )

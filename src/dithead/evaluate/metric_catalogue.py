@@ -126,6 +126,10 @@ PICTURE = MetricGroup(
         Metric("ssim", "SSIM", 3, "Structural similarity of the same crop; 1 is best."),
         Metric("flicker", "flicker", 2,
                "Change from frame to frame of output minus source above the mask, in grey levels of 255; 0 is best."),
+        Metric("cross_sharpness", "other speech: sharpness", 2,
+               "Sharpness when another clip's speech drives the video; 1 is best."),
+        Metric("cross_flicker", "other speech: flicker", 2,
+               "Flicker when another clip's speech drives the video; 0 is best."),
         Metric("lpips", "LPIPS", 3, "Perceptual distance of the crops, when weights are given; 0 is best."),
         Metric("fid", "FID", 2,
                "Fréchet distance of the crops of all clips together, when weights are given; 0 is best."),
@@ -142,6 +146,10 @@ FILE = MetricGroup(
         Metric("duration_error", "extra seconds", 2, "Seconds by which the file is longer than its source."),
         Metric("audio_offset_ms", "sound offset (ms)", 0,
                "Milliseconds by which the sound in the file is later than the sound that drove it; 0 is best."),
+        Metric("cross_frames_error", "other speech: extra frames", 0,
+               "Extra frames when another clip's speech drives the video; 0 is best."),
+        Metric("cross_audio_offset_ms", "other speech: sound offset (ms)", 0,
+               "Sound offset when another clip's speech drives the video; 0 is best."),
         Metric("mouths_replaced", "replaced mouths", 2,
                "Share of the drawn mouths for which a picture of the source stands in, because the drawing showed "
                "another person; 0 is best."),
@@ -158,6 +166,9 @@ GROUPS = (LIPS, SYNC, LEAKS, PICTURE, FILE)
 METRICS = tuple(metric for group in GROUPS for metric in group.metrics)
 
 BEST_VALUES: dict[str, float] = {
+    **dict.fromkeys(("lip_correlation", "lip_synced_correlation", "lip_velocity_correlation"), 1.0),
+    **dict.fromkeys(("lip_width_correlation", "closures_kept"), 1.0),
+    **dict.fromkeys(("driver_correlation", "driver_synced_correlation", "mask_agreement", "ssim", "identity"), 1.0),
     **dict.fromkeys(("lip_gain", "lip_slope", "lip_width_gain", "jitter"), 1.0),
     **dict.fromkeys(("sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
@@ -168,6 +179,11 @@ BEST_VALUES: dict[str, float] = {
 }
 """Metric, without the prefix of its protocol -> the value that is best; of all others a larger value is better."""
 
+_NEVER_BELOW_ZERO = (
+    "lmd", "flicker", "sync_distance", "lse_d", "lpips", "fid", "fid_mouth", "faces_missed", "mouths_replaced",
+    "mouths_mended", "aperture_ratio",
+)  # fmt: skip
+"""Metrics, without the prefix of their protocol, of which the smaller is better."""
 NOT_COMPARED = ("cross_source_chance", "cross_coupling")
 """Metrics that describe the clips and not what was generated."""
 
@@ -175,6 +191,16 @@ NOT_COMPARED = ("cross_source_chance", "cross_coupling")
 def best_value(name: str) -> float | None:
     """Return the value of a metric that is best; None when a larger value is better."""
     return BEST_VALUES.get(name.removeprefix("cross_").removeprefix("silent_"))
+
+
+def best_words(name: str) -> str:
+    """Return in a word or two which value of a metric is best."""
+    best, bare = best_value(name), name.removeprefix("cross_").removeprefix("silent_")
+    if name in NOT_COMPARED:
+        return "–"
+    if best is None:
+        return "larger"
+    return "smaller" if bare in _NEVER_BELOW_ZERO else f"{best:g}"
 
 
 def measured_groups(names: Iterable[str]) -> list[MetricGroup]:

@@ -27,6 +27,9 @@ NETWORK_OF = {"lpips": "lpips", "fid": "inception", "fid_mouth": "inception", "i
 )
 """Measure -> the name of the network that it needs."""
 
+OVER_ALL = ("fid", "fid_mouth")
+"""Measures of the frames of all clips together, which no single clip has."""
+
 Features = dict[str, NDArray[np.float32]]
 """What FID needs of one clip: "ours", "theirs", "ours_mouth", "theirs_mouth" -> (N, D)."""
 

@@ -20,7 +20,8 @@ from dithead.engine import map_tasks
 from dithead.errors import DitheadError
 from dithead.evaluate import baselines, previews
 from dithead.evaluate import clip_measures as measure
-from dithead.evaluate.baselines import COPY, FROZEN, TRUTH
+from dithead.evaluate.baselines import AS_DRAWN, COPY, FROZEN, TRUTH
+from dithead.evaluate.command_text import evaluate_command
 from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import Measures, compare_cross
 from dithead.evaluate.mask_leak import mask_leak
@@ -40,8 +41,6 @@ from dithead.types import Wave
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-AS_DRAWN = "as_drawn"
-"""Row of the model's drawings as they are, without any pixel of the source in them."""
 Say = Callable[[str], None]
 """Called with a line of progress after every clip."""
 
@@ -79,7 +78,9 @@ def evaluate_model(
     if plan.options.as_drawn:
         labels[AS_DRAWN] = f"{plan.name} as drawn: nothing lent, nothing replaced"
     headline = model_row(plan.steps[0])
-    report = build_report(records, labels, headline, plan.settings, plan.networks.missing())
+    # a model that was given as an object has no name by which a command could load it
+    command = evaluate_command(str(model), data, output, plan.options) if isinstance(model, str | Path) else ""
+    report = build_report(records, labels, headline, plan.settings, plan.networks.missing(), command=command)
     report["notes"] = [*replacement_notes(report), *report["notes"]]
     write_reports(plan.output, report, records)
     return report
@@ -260,12 +261,12 @@ def _measure_baselines(task: _ClipTask) -> None:
     if "cross" in task.plan.options.protocols:
         driver = task.driver()
         record.curves["driver"] = driver.openings_at(source.times)
-        for row, video in unchanged:
-            record.add(row, "cross", measure.measure_cross(video, source, driver))
-            record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
         truth = _observe_copy(task.plan, task.plan.drivers[task.clip])
-        record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips))
-        record.add(TRUTH, "cross", networks.sync(truth))
+        driver_sync = networks.sync(truth)
+        record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips) | driver_sync)
+        for row, video in unchanged:
+            record.add(row, "cross", measure.measure_cross(video, source, driver, driver_sync=driver_sync))
+            record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
 
 
 def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tuple[Observation, Drawings]:

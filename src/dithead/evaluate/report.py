@@ -1,4 +1,4 @@
-"""Builds ``report.json`` and its Markdown tables from the records of single clips.
+"""Builds ``report.json`` from the records of single clips.
 
 ``report.json``, whose keys do not change without a new ``schema``::
 
@@ -8,9 +8,13 @@
     metrics    NAME -> {mean, ci, n, failed, min, max}    ci: 95 % bootstrap over clips
     clips      CLIP -> NAME -> number or null             null: the measurement failed
     rows       ROW -> {label, metrics, clips, errors}     truth, copy_input, frozen_mouth, ours_..., generated
+    common     {clips, metrics: ROW -> NAME -> ...}       the clips without an error in any row, and the metrics over
+                                                          them where they are not all clips
     missing    NAME -> why it was not measured
     notes      what a reader should know about single files: one without sound, one that has no counterpart
     seconds    CLIP -> wall time
+    version    of this package
+    command    the command line that makes the report; empty where there is none
 
 A row is one set of videos that is measured, with one video of every clip: those of a model at one number of steps, or a
 baseline. Names of metrics of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of the
@@ -29,10 +33,9 @@ from typing import Any
 import numpy as np
 
 from dithead.errors import DataError
-from dithead.evaluate.metric_catalogue import METRICS, MetricGroup, measured_groups
+from dithead.evaluate.metric_catalogue import METRICS
 from dithead.evaluate.network_measures import Features, fid_over_clips
 from dithead.evaluate.statistics import Summary, summarise
-from dithead.evaluate.tables import format_number, markdown_table
 
 SCHEMA = "dithead.report/1"
 PREFIX = {"self": "", "cross": "cross_", "silent": "silent_", "mask": "mask_"}
@@ -93,6 +96,7 @@ def build_report(
     settings: Mapping[str, Any],
     missing: Mapping[str, str],
     notes: Iterable[str] = (),
+    command: str = "",
 ) -> dict[str, Any]:
     """Join the records of clips into a report.
 
@@ -103,6 +107,7 @@ def build_report(
         settings: What was run.
         missing: Metric -> why it was not measured.
         notes: Notes on the whole; they stand before those of single clips.
+        command: The command line that makes the report again.
 
     Raises:
         DataError: There is no record.
@@ -110,7 +115,10 @@ def build_report(
     records = list(records)
     if not records:
         raise DataError("no clip was measured, so there is nothing to report; check the data folder")
+    from dithead import __version__
+
     rows = {row: _row(row, label, records) for row, label in labels.items()}
+    common = [record for record in records if not set(labels) & set(record.errors)]
     return {
         "schema": SCHEMA,
         "settings": dict(settings),
@@ -118,16 +126,26 @@ def build_report(
         "metrics": rows[headline]["metrics"],
         "clips": rows[headline]["clips"],
         "rows": rows,
+        "common": {
+            "clips": [record.clip for record in common],
+            "metrics": {row: _metrics(row, common) for row in labels} if 0 < len(common) < len(records) else {},
+        },
         "missing": dict(missing),
         "notes": [*notes, *(f"{record.clip}: {note}" for record in records for note in record.notes)],
         "seconds": {record.clip: round(record.seconds, 1) for record in records},
+        "version": __version__,
+        "command": command,
     }
 
 
 def _row(row: str, label: str, records: list[ClipRecord]) -> dict[str, Any]:
     clips = {record.clip: record.rows.get(row, {}) for record in records}
     errors = {record.clip: record.errors[row] for record in records if row in record.errors}
-    return {"label": label, "metrics": summarise(clips) | _over_all(row, records), "clips": clips, "errors": errors}
+    return {"label": label, "metrics": _metrics(row, records), "clips": clips, "errors": errors}
+
+
+def _metrics(row: str, records: list[ClipRecord]) -> dict[str, Summary]:
+    return summarise({record.clip: record.rows.get(row, {}) for record in records}) | _over_all(row, records)
 
 
 def _over_all(row: str, records: list[ClipRecord]) -> dict[str, Summary]:
@@ -189,7 +207,7 @@ def list_unmeasured(report: Mapping[str, Any]) -> list[str]:
                 groups.setdefault((row["label"], failed), []).append(clip)
     return [
         f"{label}, {', '.join(clips)}: no value of {', '.join(failed)} (too few frames with a face, a mouth that never "
-        "moves or never closes, or no sound)"
+        "moves or never closes, no sound or another sound)"
         for (label, failed), clips in groups.items()
     ]
 
@@ -215,34 +233,3 @@ _ADVICE = (
 
 def _is_missing(value: float | None) -> bool:
     return value is None or not math.isfinite(value)
-
-
-def report_markdown(report: Mapping[str, Any]) -> str:
-    """Return the tables of means, one for each group of metrics, and the headline row clip by clip."""
-    groups = shown_groups(report)
-    parts = []
-    for group in groups:
-        lines = [
-            [row["label"], *(_mean(row["metrics"].get(metric.name), metric.decimals) for metric in group.metrics)]
-            for row in report["rows"].values()
-        ]
-        parts.append(markdown_table([f"{group.title}: mean over clips", *(m.heading for m in group.metrics)], lines))
-    metrics = [metric for group in groups for metric in group.metrics]
-    clips = [
-        [clip, *(format_number(measures.get(metric.name), metric.decimals) for metric in metrics)]
-        for clip, measures in report["clips"].items()
-    ]
-    parts.append(markdown_table(["clip", *(metric.heading for metric in metrics)], clips))
-    return "\n\n".join(parts) + "\n"
-
-
-def shown_groups(report: Mapping[str, Any]) -> list[MetricGroup]:
-    """Return the groups with those metrics that some row has."""
-    return measured_groups(name for row in report["rows"].values() for name in row["metrics"])
-
-
-def _mean(summary: Summary | None, decimals: int) -> str:
-    if summary is None:
-        return "–"
-    failed = f" ({summary['failed']} failed)" if summary["failed"] else ""
-    return format_number(summary["mean"], decimals) + failed

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dithead.errors import OutputError
-from dithead.evaluate.report import ClipRecord, report_markdown, write_json
+from dithead.evaluate.report import ClipRecord, write_json
 from dithead.evaluate.report_page import report_page
+from dithead.evaluate.report_tables import report_document
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -42,5 +43,5 @@ def claim_folder(output: Path, settings: Mapping[str, Any]) -> None:
 def write_reports(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> None:
     """Write report.json, report.md and the self-contained report.html."""
     write_json(output / "report.json", report)
-    (output / "report.md").write_text(report_markdown(report), "utf-8")
+    (output / "report.md").write_text(report_document(report), "utf-8")
     (output / "report.html").write_text(report_page(output, report, records), "utf-8")

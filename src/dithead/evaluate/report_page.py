@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from dithead.evaluate.metric_catalogue import METRICS, Metric, MetricGroup
-from dithead.evaluate.plots import curve_plot, strip_plot
-from dithead.evaluate.report import DRIVEN_BY, ClipRecord, list_failures, list_unmeasured, shown_groups
+from dithead.evaluate.baselines import AS_DRAWN, COPY, FROZEN, TRUTH
+from dithead.evaluate.metric_catalogue import METRICS, Metric, MetricGroup, best_words
+from dithead.evaluate.plots import strip_plot
+from dithead.evaluate.report import ClipRecord, list_failures, list_unmeasured
+from dithead.evaluate.report_clips import clip_sections
+from dithead.evaluate.report_tables import (
+    clips_made,
+    compared_clips,
+    compared_metrics,
+    describe_coverage,
+    report_facts,
+    report_title,
+    shown_groups,
+    tool_rows,
+)
 from dithead.evaluate.tables import format_number
 from dithead.glossary import EVALUATION, entries
 
@@ -32,16 +43,15 @@ _CARDS = (
     _Card("lip_correlation", "Lips follow the speech", "correlation with the true lips; best is 1", 1.0),
     _Card("sync_confidence", "Picture fits the sound", "confidence of the sync expert; larger is better", None),
     _Card("cross_driver_correlation", "Lips follow another clip's speech", "correlation with its lips; best is 1", 1.0),
+    _Card("cross_sync_confidence", "Picture fits another clip's sound",
+          "confidence of the sync expert; larger is better", None),
     _Card("cross_source_partial", "Source's lips show through", "partial correlation, other speech; best is 0", 0.0),
     _Card("silent_aperture_ratio", "Lips move in silence", "relative to the speaking source; best is 0", 0.0),
     _Card("sharpness", "Sharpness of the mouth", "relative to the source; best is 1", 1.0),
-)
-
-_CLIP_FACTS = (
-    "lip_correlation", "lip_lag", "lip_gain", "sync_confidence", "cross_driver_correlation", "silent_aperture_ratio",
-    "sharpness", "psnr",
 )  # fmt: skip
-"""Metrics in the line above a clip's plots."""
+
+_TERMS = {TRUTH: "truth", COPY: "copied input", FROZEN: "frozen mouth", AS_DRAWN: "as drawn"}
+"""Row -> its term in the words at the end of the page."""
 
 
 def report_page(output: Path, report: Mapping[str, Any], records: Sequence[ClipRecord]) -> str:
@@ -52,25 +62,25 @@ def report_page(output: Path, report: Mapping[str, Any], records: Sequence[ClipR
         report: What ``build_report`` returned.
         records: The records that it was built from.
     """
-    model = escape(str(report["rows"][report["headline"]]["label"]))
-    groups = shown_groups(report)
+    title, groups = escape(report_title(report)), shown_groups(report)
     metrics = [metric for group in groups for metric in group.metrics]
     body = [
-        f"<h1>Evaluation of {model}</h1>{_settings(report, len(records))}",
+        f"<h1>{title}</h1>{_facts(report)}",
         _cards(report),
         _failures(report),
-        "<h2>Means over clips</h2><p class=dim>Below a mean stands its 95 % bootstrap interval over clips. What a "
-        "column means shows when the pointer rests on its heading, and at the end of the page, where the "
-        "<a href='#words'>words</a> of this page are explained, too.</p>",
+        f"<h2>Means over clips</h2><p class=dim>{escape(describe_coverage(report))} Below a mean stands its 95 % "
+        "<a href='#confidence-interval'>confidence interval</a> (bootstrap over clips). Headings lead to what a column "
+        "means, names of rows to the <a href='#words'>words</a> of this page.</p>",
         *(_group_table(report, group) for group in groups),
-        "<h2>Clips, the worst first</h2>" + _curve_legend(),
-        *(_clip(output, report, record) for record in sorted(records, key=lambda r: _lip_correlation(report, r))),
-        "<h2>Clip by clip</h2>" + _clips_table(report, metrics),
-        "<h2>What the columns mean</h2>" + _definitions({metric.heading: metric.meaning for metric in metrics}),
-        "<h2 id=words>Words</h2>" + _definitions(entries(EVALUATION)),
+        *clip_sections(output, report, records),
+        "<h2>Clip by clip</h2>",
+        *(_clips_table(report["rows"][row], metrics) for row in tool_rows(report)),
+        "<h2>What the columns mean</h2>",
+        _definitions({metric.heading: metric.meaning for metric in metrics}, [metric.name for metric in metrics]),
+        "<h2 id=words>Words</h2>" + _definitions(entries(EVALUATION), [_anchor(term) for term in EVALUATION]),
         "<h2>Not measured</h2>" + (_missing(report["missing"]) if report["missing"] else "<p>Nothing.</p>"),
     ]
-    return html_page(f"Evaluation of {model}", "".join(body))
+    return html_page(title, "".join(body))
 
 
 def html_page(title: str, body: str) -> str:
@@ -80,68 +90,81 @@ def html_page(title: str, body: str) -> str:
     return f"<!doctype html><html lang=en><head>{head}<style>{style}</style></head><body>{body}</body></html>\n"
 
 
-def _settings(report: Mapping[str, Any], clips: int) -> str:
-    """One line: what was run, on what."""
-    entries = {key: value for key, value in report["settings"].items() if value not in (None, {}, [])}
-    if "model_sha256" in entries:
-        entries["model_sha256"] = str(entries["model_sha256"])[:12]
-    facts = [f"{key.replace('_', ' ')} <b>{escape(_plain(value))}</b>" for key, value in entries.items()]
-    took = sum(report["seconds"].values()) / max(1, clips)
-    return f"<p class=dim>{clips} clip{'s' * (clips != 1)}, measured in {took:.0f} s each · {' · '.join(facts)}</p>"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {item}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _facts(report: Mapping[str, Any]) -> str:
+    """What was measured on what, by which version, and with which command."""
+    facts = report_facts(report)
+    command = facts.pop("command", "")
+    line = " · ".join(f"{escape(name)} <b>{escape(fact)}</b>" for name, fact in facts.items())
+    return f"<p class=dim>{line}</p>" + (f"<pre>{escape(command)}</pre>" if command else "")
 
 
 def _cards(report: Mapping[str, Any]) -> str:
     """The metrics at the top, each with all rows and clips on one scale."""
-    cards = []
+    cards, tools = [], tool_rows(report)
     for card in _CARDS:
-        if report["metrics"].get(card.name, {}).get("mean") is None:
+        if all(report["rows"][row]["metrics"].get(card.name, {}).get("mean") is None for row in tools):
             continue
-        order = [row for key, row in report["rows"].items() if key != report["headline"]]
-        order.append(report["rows"][report["headline"]])
-        rows = {row["label"]: _values(row, card.name) for row in order if card.name in row["metrics"]}
-        mean = format_number(report["metrics"][card.name]["mean"], 2)
-        cards.append(
-            f"<figure class=card><figcaption><b>{card.title}</b><span>{mean}</span><small>{card.meaning}</small>"
-            f"</figcaption>{strip_plot(card.title, rows, card.best)}</figure>"
-        )
-    note = "<p class=dim>Every dot is a clip, the bar is their mean.</p>"
+        order = [*(row for row in report["rows"] if row not in tools), *tools]
+        rows = {_label(report, row): _values(report, row, card.name) for row in order if _has(report, row, card.name)}
+        plot = strip_plot(card.title, rows, card.best, coloured=[_label(report, row) for row in tools])
+        caption = f"<figcaption><b>{card.title}</b><small>{card.meaning}</small></figcaption>"
+        cards.append(f"<figure class=card>{caption}{plot}</figure>")
+    note = "<p class=dim>Every dot is a clip; the bar and the number are their mean, over the same clips.</p>"
     return f"<div class=cards>{''.join(cards)}</div>{note}"
 
 
-def _values(row: Mapping[str, Any], name: str) -> tuple[float, list[float]]:
-    """A metric's mean over clips, and its value for each clip."""
-    values = [clip.get(name) for clip in row["clips"].values()]
-    mean = row["metrics"][name]["mean"]
+def _label(report: Mapping[str, Any], row: str) -> str:
+    return str(report["rows"][row]["label"])
+
+
+def _has(report: Mapping[str, Any], row: str, name: str) -> bool:
+    return name in report["rows"][row]["metrics"]
+
+
+def _values(report: Mapping[str, Any], row: str, name: str) -> tuple[float, list[float]]:
+    """A metric's mean over the clips that are compared, and its value for each of them."""
+    clips, summary = report["rows"][row]["clips"], compared_metrics(report, row).get(name)
+    values = [clips[clip].get(name) for clip in compared_clips(report, row)]
+    mean = None if summary is None else summary["mean"]
     return math.nan if mean is None else mean, [v for v in values if v is not None]
 
 
 def _group_table(report: Mapping[str, Any], group: MetricGroup) -> str:
-    lines = []
-    for name, row in report["rows"].items():
-        cells = "".join(f"<td>{_summary(row['metrics'].get(m.name), m.decimals)}</td>" for m in group.metrics)
-        mark = " class=ours" if name == report["headline"] else ""
-        lines.append(f"<tr{mark}><td>{escape(row['label'])}</td>{cells}</tr>")
-    table = _table("", group.metrics, lines)
+    lines, tools = [], tool_rows(report)
+    for name in report["rows"]:
+        metrics = compared_metrics(report, name)
+        cells = "".join(f"<td>{_summary(metrics.get(m.name), m.decimals)}</td>" for m in group.metrics)
+        mark = " class=ours" if name in tools else ""
+        lines.append(f"<tr{mark}><td>{_row_name(report, name)}</td><td>{clips_made(report, name)}</td>{cells}</tr>")
+    table = _table(["", "clips made"], group.metrics, lines)
     return f"<section><h3>{group.title}</h3><p class=dim>{group.question}</p>{table}</section>"
 
 
-def _clips_table(report: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
+def _row_name(report: Mapping[str, Any], row: str) -> str:
+    label, term = escape(_label(report, row)), _TERMS.get(row.rpartition("/")[2])
+    return label if term is None else f"<a href='#{_anchor(term)}'>{label}</a>"
+
+
+def _clips_table(row: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
+    shown = [metric for metric in metrics if metric.name in row["metrics"]]
     lines = []
-    for clip, measures in report["clips"].items():
-        cells = "".join(f"<td>{format_number(measures.get(m.name), m.decimals)}</td>" for m in metrics)
+    for clip, measures in row["clips"].items():
+        cells = "".join(f"<td>{format_number(measures.get(m.name), m.decimals)}</td>" for m in shown)
         lines.append(f"<tr><td>{escape(clip)}</td>{cells}</tr>")
-    return _table("clip", metrics, lines)
+    return f"<h3>{escape(row['label'])}</h3>" + _table(["clip"], shown, lines)
 
 
-def _table(first: str, metrics: Iterable[Metric], lines: list[str]) -> str:
-    heads = "".join(f"<th title='{escape(m.meaning)}'>{escape(m.heading)}</th>" for m in metrics)
-    return f"<div class=scroll><table><tr><th>{first}</th>{heads}</tr>{''.join(lines)}</table></div>"
+def _table(first: Sequence[str], metrics: Iterable[Metric], lines: list[str]) -> str:
+    heads = "".join(f"<th>{head}</th>" for head in first) + "".join(
+        f"<th title='{escape(m.meaning)}'><a href='#{m.name}'>{escape(m.heading)}</a><small>{_best(m)}</small></th>"
+        for m in metrics
+    )
+    return f"<div class=scroll><table><tr>{heads}</tr>{''.join(lines)}</table></div>"
+
+
+def _best(metric: Metric) -> str:
+    best = best_words(metric.name)
+    return "" if best == "–" else f"best: {best}"
 
 
 def _summary(summary: Mapping[str, Any] | None, decimals: int) -> str:
@@ -167,89 +190,21 @@ def _listed(heading: str, items: Sequence[str]) -> str:
     return f"{heading}<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>" if items else ""
 
 
-def _curve_legend() -> str:
-    return (
-        "<p class=key>opening of the lips:<b style='background:var(--truth)'></b>truth"
-        "<b style='background:var(--made)'></b>output"
-        "<b style='border-top:2px dashed var(--dim);height:0'></b>source, where its speech does not drive</p>"
-    )
-
-
-def _clip(output: Path, report: Mapping[str, Any], record: ClipRecord) -> str:
-    measures = report["clips"].get(record.clip, {})
-    facts = " · ".join(
-        f"{metric.heading} <b>{format_number(measures[metric.name], metric.decimals)}</b>"
-        for metric in METRICS
-        if metric.name in _CLIP_FACTS and metric.name in measures
-    )
-    failed = "".join(f"<p class=failed>{escape(reason)}</p>" for reason in sorted(set(record.errors.values())))
-    return (
-        f"<section class=clip><h3>{escape(record.clip)}</h3><p class=dim>{facts}</p>{failed}"
-        f"<div class=plots>{_plots(report['headline'], record)}</div>{_still(output, record.clip)}"
-        f"<div class=plots>{_videos(output, report, record.clip)}</div></section>"
-    )
-
-
-def _plots(row: str, record: ClipRecord) -> str:
-    curves = record.curves
-    source = curves.get("source", [])
-    wanted = (
-        ("self", {"truth": source}),
-        ("cross", {"truth": curves.get("driver", []), "other": source}),
-        ("silent", {"other": source}),
-    )
-    return "".join(
-        curve_plot(DRIVEN_BY[protocol], lines | {"made": curves[f"{row}/{protocol}"]})
-        for protocol, lines in wanted
-        if f"{row}/{protocol}" in curves
-    )
-
-
-def _still(output: Path, clip: str) -> str:
-    path = output / "stills" / f"{clip}.jpg"
-    if not path.exists():
-        return ""
-    return f"<div class='scroll sheet'><img alt='stills of {escape(clip)}' src='{_inline(path, 'image/jpeg')}'></div>"
-
-
-def _videos(output: Path, report: Mapping[str, Any], clip: str) -> str:
-    found = [(p, output / "previews" / f"{clip}_{p}.mp4") for p in ("self", "cross")]
-    return "".join(
-        f"<figure><video controls loop preload=metadata{_poster(path)} src='{_inline(path, 'video/mp4')}'></video>"
-        f"<figcaption>{_beside(report)}, {DRIVEN_BY[protocol]}</figcaption></figure>"
-        for protocol, path in found
-        if path.exists()
-    )
-
-
-def _beside(report: Mapping[str, Any]) -> str:
-    """What the previews show side by side."""
-    tools = report["settings"].get("generated")
-    return " | ".join(["source", *tools]) if isinstance(tools, Mapping) else "source | output"
-
-
-def _poster(video: Path) -> str:
-    path = video.with_suffix(".jpg")
-    return f" poster='{_inline(path, 'image/jpeg')}'" if path.exists() else ""
-
-
-def _inline(path: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 def _missing(reasons: Mapping[str, str]) -> str:
     """Metrics that were not measured, those with the same reason together."""
     names: dict[str, list[str]] = {}
+    headings = {metric.name: metric.heading for metric in METRICS}
     for name, reason in reasons.items():
-        names.setdefault(reason, []).append(name)
+        names.setdefault(reason, []).append(headings.get(name, name))
     return _definitions({", ".join(group): reason for reason, group in names.items()})
 
 
-def _definitions(entries: Mapping[str, str]) -> str:
-    return "<dl class=two>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries.items()) + "</dl>"
+def _definitions(meanings: Mapping[str, str], anchors: Sequence[str] = ()) -> str:
+    ids = [f" id={anchor}" for anchor in anchors] or [""] * len(meanings)
+    pairs = zip(ids, meanings.items(), strict=True)
+    lines = "".join(f"<dt{place}>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for place, (term, meaning) in pairs)
+    return f"<dl class=two>{lines}</dl>"
 
 
-def _lip_correlation(report: Mapping[str, Any], record: ClipRecord) -> float:
-    """A clip's lip correlation, by which clips are ordered; a failed clip comes first."""
-    value = report["clips"].get(record.clip, {}).get("lip_correlation")
-    return -math.inf if value is None or not math.isfinite(value) else float(value)
+def _anchor(term: str) -> str:
+    return term.replace(" ", "-")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from dithead.errors import ConfigError, DataError, DitheadError
 from dithead.evaluate import clip_measures as measure
 from dithead.evaluate import previews
 from dithead.evaluate.baselines import COPY, LABELS, TRUTH, write_copy
+from dithead.evaluate.command_text import score_command
 from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import compare_cross
 from dithead.evaluate.matching import match_videos, videos_of
@@ -96,7 +97,8 @@ def score_folders(
         progress("clips", done, len(true))
     baselines = (TRUTH,) if drivers is None else (TRUTH, COPY)
     labels = {row: LABELS[row] for row in baselines} | {name: _label(name, place) for name, place in tools.items()}
-    report = build_report(records, labels, next(iter(tools)), settings, networks.missing(), notes)
+    command = score_command(settings, output)
+    report = build_report(records, labels, next(iter(tools)), settings, networks.missing(), notes, command)
     write_reports(Path(output), report, records)
     return report
 
@@ -158,40 +160,37 @@ class _Scoring:
             raise DataError("no generated video of this name")
         generated = observe(self.made[tool][clip.name], clip.source)
         prefix = "" if tool == GENERATED else f"{tool}: "
-        clip.record.notes += [prefix + remark for remark in _remarks(generated, clip.source)]
+        clip.record.notes += [prefix + remark for remark in _remarks(generated, clip)]
         self._score(clip, tool, generated)
         return generated
 
     def _score_baselines(self, clip: _Clip) -> None:
-        """Measure the true video, encoded again, and with other speech also the copied source."""
+        """Measure the true video, encoded again, and with other speech also the source, copied with that speech."""
         if clip.driver is None:
-            self._score(clip, TRUTH, self._copy(clip.source, COPY))
+            self._score(clip, TRUTH, self._copy(clip.source, TRUTH, clip))
             return
-        self._score(clip, COPY, self._copy(clip.source, COPY))
-        truth = self._copy(clip.driver, TRUTH)
+        self._score(clip, COPY, self._copy(clip.source, COPY, clip))
+        truth = self._copy(clip.driver, TRUTH, clip)
         measures = compare_cross(truth.lips, clip.driver.lips, clip.source.lips)
         clip.record.add(TRUTH, "cross", measures | self.networks.sync(truth))
 
-    def _copy(self, video: Observation, row: str) -> Observation:
-        """The video encoded again by the encoder of ``generate``; it is written first, unless it is there."""
-        path = self.output / "videos" / row / f"{video.path.stem}.mp4"
+    def _copy(self, video: Observation, row: str, clip: _Clip) -> Observation:
+        """The video, encoded again with the speech of the clip; it is written first, unless it is there."""
+        path = self.output / "videos" / row / clip.protocol / f"{video.path.stem}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            write_copy(video, path, _sound_of(video, video.duration))
+            write_copy(video, path, _sound_of(clip.speaker, video.duration))
         return observe(path, video)
 
     def _score(self, clip: _Clip, row: str, generated: Observation) -> None:
-        record, source, networks = clip.record, clip.source, self.networks
+        record, source, networks, speech = clip.record, clip.source, self.networks, clip.speech
+        record.curves[f"{row}/{clip.protocol}"] = generated.openings_at(source.times)
+        sync = networks.sync(generated, None if _has_speech(generated, clip) else speech)
         if clip.driver is not None:
-            record.curves[f"{row}/cross"] = generated.openings_at(source.times)
-            measures = measure.measure_cross(generated, source, clip.driver, driver_sync=networks.sync(clip.driver))
-            record.add(row, "cross", measures | networks.sync(generated))
+            driver_sync = networks.sync(clip.driver)
+            record.add(row, "cross", measure.measure_cross(generated, source, clip.driver, speech, driver_sync) | sync)
             return
-        audio = _sound_of(source, source.duration) if source.info.has_audio else None
-        record.curves[f"{row}/self"] = generated.openings_at(source.times)
-        sound = None if generated.info.has_audio else audio
-        measures = measure.measure_self(generated, source, audio, networks) | networks.sync(generated, sound)
-        record.add(row, "self", measures)
+        record.add(row, "self", measure.measure_self(generated, source, speech, networks) | sync)
         record.add(row, "self", measure.measure_synced(generated, source, networks.sync(source)))
         if features := networks.fid_features(*measure.pair_crops(generated, source)):
             record.features[row] = features
@@ -206,6 +205,21 @@ class _Clip:
     driver: Observation | None
     record: ClipRecord
 
+    @property
+    def protocol(self) -> str:
+        """Whose speech drives the clip: its own (self) or that of another video (cross)."""
+        return "self" if self.driver is None else "cross"
+
+    @property
+    def speaker(self) -> Observation:
+        """The video whose speech drives the clip."""
+        return self.source if self.driver is None else self.driver
+
+    @cached_property
+    def speech(self) -> Wave | None:
+        """The sound (n,) at 16 kHz that drives the clip, as long as its picture; None where that video has none."""
+        return _sound_of(self.speaker, self.source.duration) if self.speaker.info.has_audio else None
+
 
 def _sound_of(video: Observation, seconds: float) -> Wave:
     """The sound of a video at 16 kHz, cut or filled to a length; silence where it has none."""
@@ -213,13 +227,23 @@ def _sound_of(video: Observation, seconds: float) -> Wave:
     return fit_length(wave, seconds, SAMPLE_RATE)
 
 
-def _remarks(generated: Observation, source: Observation) -> list[str]:
+def _has_speech(generated: Observation, clip: _Clip) -> bool:
+    """Whether a video carries the speech that drives its clip, so that its own sound can be judged."""
+    if clip.speech is None or not np.any(clip.speech):
+        return True
+    return generated.info.has_audio and measure.carries_sound(generated.path, clip.speech)
+
+
+def _remarks(generated: Observation, clip: _Clip) -> list[str]:
     """What a reader should know about a video though it can be measured."""
-    notes = []
+    notes, source = [], clip.source
     if not generated.info.has_audio:
-        notes.append("the generated video has no sound; lips are compared with the true video's sound")
-    if not source.info.has_audio:
-        notes.append("the true video has no sound; whether the sound is in place is not measured")
+        notes.append("the generated video has no sound; its lips are judged by the speech that drives the clip")
+    elif not _has_speech(generated, clip):
+        notes.append("its sound is not the speech that drives the clip; its lips are judged by that speech")
+    if clip.speech is None:
+        speaker = "true video" if clip.driver is None else "driver's video"
+        notes.append(f"the {speaker} has no sound; whether the sound is in place is not measured")
     if abs(generated.duration - source.duration) > LENGTH_TOLERANCE:
         notes.append(
             f"{generated.duration:.2f} s long, the true video {source.duration:.2f} s; their common part is measured"
@@ -244,7 +268,7 @@ def _size_remarks(generated: VideoInfo, source: VideoInfo) -> list[str]:
 def _write_previews(output: Path, clip: _Clip, made: Mapping[str, Observation]) -> None:
     """Write stills of the same moments, and a short video of the true video beside those of all tools.
 
-    The video has the sound of the first tool whose video has one, or else the true one's.
+    The video has the speech that drives the clip, or else the sound of the first video that has one.
     """
     if not made:
         return
@@ -252,8 +276,8 @@ def _write_previews(output: Path, clip: _Clip, made: Mapping[str, Observation]) 
     rows = {"truth": clip.source.crops[clip.source.nearest(times)]}
     rows |= {tool: video.crops[video.nearest(times)] for tool, video in made.items()}
     previews.save_jpeg(output / "stills" / f"{clip.name}.jpg", previews.still_sheet(rows))
-    heard = next((video for video in (*made.values(), clip.source) if video.info.has_audio), None)
-    first = next(iter(made.values()))
-    sound = None if heard is None else (_sound_of(heard, first.duration), SAMPLE_RATE)
-    path = output / "previews" / f"{clip.name}_{'self' if clip.driver is None else 'cross'}.mp4"
-    previews.side_by_side(path, list(rows.values()), first.info.fps, sound)
+    heard = next((video for video in made.values() if video.info.has_audio), None)
+    speech = clip.speech if clip.speech is not None or heard is None else read_audio(heard.path, SAMPLE_RATE)
+    path = output / "previews" / f"{clip.name}_{clip.protocol}.mp4"
+    sound = None if speech is None else (speech, SAMPLE_RATE)
+    previews.side_by_side(path, list(rows.values()), next(iter(made.values())).info.fps, sound)

@@ -17,6 +17,7 @@ from dithead.options import Fit, GenerateJob
 _NOTICEABLE = 0.05  # seconds: a difference in length that nobody hears or sees is not worth a note (our choice)
 TOO_MANY = 0.2
 """Share of replaced and mended mouths above which a result says more about the source than about the model."""
+_OPENED = "the source shows the mouth in one position only: the others are made of it, with teeth that are not its own"
 _STRETCHES = 3  # stretches of frames that a note names (our choice)
 _UNUSED_FOR_PICTURES = ("start", "end", "fit")
 """Options that mean nothing where the video is a picture, which lasts as long as the speech."""
@@ -46,6 +47,8 @@ def result_notes(info: VideoInfo, analysis: VideoAnalysis, lengths: Lengths, fit
     """
     notes = [*length_notes(lengths, fit), *sound_notes(info, lengths, sound), *speaker_notes(analysis, sound.speakers)]
     notes += unchanged_notes(analysis)
+    if any(tracklet.references is not None and tracklet.references.opened for tracklet in analysis.tracklets):
+        notes.append(_OPENED)
     if damaged := sum(span.last - span.first + 1 for span in analysis.damaged):
         notes.append(f"{damaged} damaged frames of the source show the last good frame")
     return notes + omitted_notes(info) + [f"of the source: {remark}" for remark in analysis.remarks]

@@ -30,6 +30,8 @@ _PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "s64p": "<i8", "fltp": "<f
 _STAMP_TOLERANCE = 0.04
 """Seconds that a time stamp may be off before samples are moved: containers round time stamps. Our choice."""
 _FLAC_FRAME = 4096  # samples
+_PADDING = 4096
+"""Samples by which an encoder may fill its last packets: two packets of HE-AAC."""
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1")  # by the number of channels
 _NAMED_LAYOUTS = (*_LAYOUTS, "3.0", "3.0(back)", "quad", "5.0(side)", "5.1(side)")
 """Layouts that FFmpeg's AAC encoder takes; files often name none, such as "1 channels"."""
@@ -58,6 +60,9 @@ def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
 def audio_seconds(path: Path, rate: int = 16000) -> float:
     """Measure the length of the first audio track in seconds, by decoding it in constant memory.
 
+    Where the container says that the track ends within the last packets, the rest is what an encoder such as AAC's
+    added to fill them, and does not count.
+
     Args:
         path: Audio file, or a video with sound.
         rate: Sample rate in hertz at which it is decoded.
@@ -69,7 +74,19 @@ def audio_seconds(path: Path, rate: int = 16000) -> float:
         count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
     if not count:
         raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
-    return count / rate
+    seconds, stated = count / rate, _stated_seconds(path)
+    return stated if 0 < seconds - stated <= _PADDING / probe_audio(path)[0] else seconds
+
+
+def _stated_seconds(path: Path) -> float:
+    """Seconds from time zero to the end of the first audio track as an MP4 or MOV says it; infinite elsewhere."""
+    origin = _origin(path)
+    with open_media(path) as media:
+        stream = _audio_stream(media, path)
+        if "mp4" not in media.format.name or not stream.duration:
+            return float("inf")
+        start = float((stream.start_time or 0) * stream.time_base)
+        return start + float(stream.duration * stream.time_base) - (start if origin is None else origin)
 
 
 def probe_audio(path: Path) -> tuple[int, int]:

@@ -93,13 +93,27 @@ def _store(file: Any, packets: list[Any]) -> None:
 
 
 def _packets(segments: Sequence[Path]) -> Iterator[Any]:
-    """Yield all packets in order, with decoding times that keep growing where one segment follows another."""
+    """Yield all packets in order, with decoding times that keep growing where one segment follows another.
+
+    A segment of a few frames is encoded with less delay between decoding and showing than the others. All get the
+    longest delay: a gap between the decoding times of two segments would count as the duration of a frame.
+    """
+    delays = [_delay(segment) for segment in segments]
     last: int | None = None
-    for segment in segments:
+    for segment, delay in zip(segments, delays, strict=True):
         with segment.open("rb") as file:
             while header := file.read(_RECORD.size):
                 pts, dts, duration, key, size = _RECORD.unpack(header)
                 packet = av.Packet(file.read(size))
+                dts += delay - max(delays)
                 last = dts if last is None else max(dts, last + 1)
                 packet.pts, packet.dts, packet.duration, packet.is_keyframe = pts, min(last, pts), duration, key
                 yield packet
+
+
+def _delay(segment: Path) -> int:
+    """How long before it is shown the first frame of a segment is decoded, in its time base; 0 where it is empty."""
+    with segment.open("rb") as file:
+        header = file.read(_RECORD.size)
+    pts, dts, *_ = _RECORD.unpack(header) if header else (0, 0)
+    return int(pts - dts)

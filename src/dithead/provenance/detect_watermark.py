@@ -74,7 +74,7 @@ def detect(
     Args:
         path: A video.
         keys: The mark was made with one of them; the more there are, the surer a finding must be.
-        progress: Called with what is being done, the frames done and, as they are not counted before, None.
+        progress: Called with what is being done, the frames done, and those in all as far as the file says it.
 
     Raises:
         MediaError: The video cannot be read.

@@ -12,7 +12,7 @@ from dithead.provenance.verify import VerifyResult
 from dithead.provenance.watermark_finding import WatermarkFinding
 
 _ORIGINS = {
-    "compositewithtrainedalgorithmicmedia": "a recording, parts of which were made by artificial intelligence",
+    "compositewithtrainedalgorithmicmedia": "a recording in which artificial intelligence made some parts",
     "trainedalgorithmicmedia": "made by artificial intelligence",
     "compositesynthetic": "a composite with synthetic parts",
     "algorithmicmedia": "computed, without a trained model",
@@ -36,51 +36,54 @@ def sentences(result: VerifyResult) -> list[str]:
     if result.watermark is not None:
         lines += [f"  {line}" for line in _about_watermark(result.watermark)]
     if result.is_contradicted:
-        lines.append("  the credentials do not mention what the watermark shows: whoever signed left it out")
+        lines.append("  the Content Credentials do not mention what the watermark shows: whoever signed left it out")
     if result.comment:
-        lines.append(f"  its metadata say: {result.comment!r}; anybody can write or remove that")
+        lines.append(f"  comment in the file: {result.comment!r} (anybody can write or remove it)")
     return lines
 
 
 def _headline(result: VerifyResult) -> str:
     """The verdict in plain words."""
     if result.verdict == "intact":
-        return "marked and intact"
+        return "signed, and unchanged since"
     if result.verdict == "unmarked":
-        return "no mark found, which proves nothing: marks can be removed"
+        return "no mark found, which proves nothing, because marks can be removed"
     if result.credentials.state == "none":
-        return "marked, but its Content Credentials are gone, so it was changed or copied since"
-    return "marked, but changed since it was signed"
+        return "marked by dithead, but no longer signed: it was converted, or its signature was removed"
+    return "signed, but changed since"
 
 
 def _about_watermark(found: WatermarkFinding) -> Iterator[str]:
     if not found.found:
-        yield f"watermark {found.note}"
+        yield f"invisible watermark: {found.note}"
         return
-    yield f"watermark {found.note} ({', '.join(filter(None, (_JOBS.get(found.job), f'model {found.model}')))})"
+    work = ", ".join(filter(None, (_JOBS.get(found.job), f"model {found.model}")))
+    yield f"invisible watermark: {found.note} ({work})"
     for face in found.faces:
-        where = f"the face around x = {face.place[0]}, y = {face.place[1]}"
-        yield f"the mark is in {where}, {_seconds(face.seconds) or 'at no certain second'}"
-    key = "this installation's own key" if found.key == "own" else "the public key, which anybody can use"
-    right = f"{100 * (found.bit_accuracy or 0):.0f} % of its bits were read right"
-    yield f"it was made with {key}; {found.chance} would look like this by chance; {right}"
+        yield f"watermarked: the face{_at(*face.place)}, {_seconds(face.seconds) or 'in seconds that cannot be told'}"
+    if found.key == "own":
+        yield "the watermark was made with a secret key that this machine has"
+    else:
+        yield "the watermark was made with the key that comes with dithead, which anybody can use"
+    right = f"{100 * (found.bit_accuracy or 0):.0f} % of the watermark could be read"
+    yield f"how sure that is: {right}; {found.chance}"
     if found.mirrored:
-        yield "the picture was mirrored since"
+        yield "the picture was mirrored after the watermark was made"
 
 
 def _seconds(spans: Sequence[tuple[float, float]]) -> str:
-    shown = [f"about {start:.0f} to {end:.0f} s" for start, end in spans[:20]]
+    shown = [f"from about {start:.0f} to {end:.0f} s" for start, end in spans[:20]]
     return ", ".join(shown) + (f" and {len(spans) - 20} more" if len(spans) > 20 else "")
 
 
 def _about_credentials(found: CredentialsFinding) -> Iterator[str]:
     if found.remote:
-        yield f"credentials are said to lie at {found.remote}, which was not opened"
+        yield f"Content Credentials are said to lie at {found.remote}; this address was not opened"
     if found.state == "none":
-        yield "no Content Credentials"
+        yield "Content Credentials: none"
         return
     if found.state == "unreadable":
-        yield f"there are Content Credentials, but they are damaged: {found.problems[0]}"
+        yield f"Content Credentials: there are some, but they are damaged: {found.problems[0]}"
         return
     yield _integrity(found)
     for problem in found.problems:
@@ -93,32 +96,32 @@ def _about_credentials(found: CredentialsFinding) -> Iterator[str]:
 
 
 def _integrity(found: CredentialsFinding) -> str:
-    where = "beside the file" if found.place == "sidecar" else "in the file"
+    where = "stored beside the file" if found.place == "sidecar" else "stored in the file"
     if found.holds:
-        return f"Content Credentials {where}: the signature holds, and nothing was changed since"
-    return f"Content Credentials {where} do not hold: the file was changed after it was signed, or they are another's"
+        return f"Content Credentials, {where}: the signature is right, and nothing was changed after it was signed"
+    return f"Content Credentials, {where}: the file was changed after it was signed, or they belong to another file"
 
 
 def _signer(found: CredentialsFinding) -> str:
     step = found.steps[0]
-    when = f"on {step.signed_at}" if step.signed_at else "at a time that no time-stamp authority witnessed"
+    when = f"signed on {step.signed_at}" if step.signed_at else "when it was signed is not proven"
     known = {
-        "trusted": "whom this machine knows",
-        "valid": "whom this machine does not know, so the name proves nothing",
-        "invalid": "as it claims",
+        "trusted": "this machine knows the certificate",
+        "valid": "this machine does not know the certificate, so the name proves nothing",
+        "invalid": "the name proves nothing, because the file was changed",
     }[found.state]
-    made = " (a self-made certificate: it names an installation, not a person)" if step.issuer == ORGANISATION else ""
-    return f"signed by {step.signer or step.issuer or 'nobody named'}{made}, {known}, {when}"
+    made = " (a certificate that an installation of dithead made for itself)" if step.issuer == ORGANISATION else ""
+    return f"signer: {step.signer or step.issuer or 'nobody named'}{made}; {known}; {when}"
 
 
 def _about_step(step: Step, *, is_newest: bool) -> Iterator[str]:
     origin = _ORIGINS.get(step.source_type.lower(), step.source_type)
     model = f", model {step.model}" if step.model else ""
     begin = "made with" if is_newest else "its source was made with"
-    yield f"{begin} {step.tool}{model}: {origin or 'it does not say how the content came about'}"
+    yield f"{begin} {step.tool}{model}; kind of content: {origin or 'not said'}"
     for face, spans in groupby(sorted(step.redrawn), key=lambda span: span.face):
         who, given = f"the mouth of face {face}" if face else "a part of the picture", list(spans)
-        yield f"redrawn: {who}{_where(given)}, {_times(given)}"
+        yield f"redrawn: {who}{_where(given)}, from {_times(given)}"
     if step.consent:
         yield f"consent, as the maker states it: {step.consent}"
 
@@ -126,7 +129,11 @@ def _about_step(step: Step, *, is_newest: bool) -> Iterator[str]:
 def _where(spans: list[RedrawnSpan]) -> str:
     """The middle of the first box, where there is one."""
     left, top, width, height = spans[0].box
-    return f" around x = {left + width // 2}, y = {top + height // 2}" if width and height else ""
+    return _at(left + width // 2, top + height // 2) if width and height else ""
+
+
+def _at(x: int, y: int) -> str:
+    return f" at {x} pixels from the left and {y} from the top"
 
 
 def _times(spans: list[RedrawnSpan]) -> str:

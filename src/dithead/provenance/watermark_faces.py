@@ -69,7 +69,7 @@ def collect_evidence(path: str | PathLike[str], progress: Progress, *, mirrored:
         path: A video.
         mirrored: Mirror it first. Mirroring the evidence would not do: the landmarks of a face and of its mirror image
             differ by a few pixels.
-        progress: Called with what is being done, the frames done and None.
+        progress: Called with what is being done, the frames done, and those in all as far as the file says it.
 
     Raises:
         MediaError: The video cannot be read.
@@ -126,7 +126,8 @@ def _track_of(face: Landmarks, active: list[FaceTrack], number: int) -> FaceTrac
 
 def _pictures(path: str | PathLike[str], what: str, progress: Progress, mirrored: bool) -> Iterator[tuple[float, RGB]]:
     """Yield the seconds and the pixels (H, W, 3) of each frame."""
+    total = probe(path).frames
     for frame in read_frames(path):
         pixels = frame.quick_pixels
         yield frame.time, np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
-        progress(what, frame.index + 1, None)
+        progress(what, frame.index + 1, None if total is None else max(total, frame.index + 1))

@@ -47,7 +47,8 @@ class WatermarkFinding:
         """How rarely a file without the mark would look like this, in words; empty where nothing was searched."""
         if self.p_value is None or self.p_value >= 0.1:
             return ""
-        return f"fewer than one unmarked file in 10^{-floor(log10(max(self.p_value, _LEAST_P))) - 1}"
+        zeros = -floor(log10(max(self.p_value, _LEAST_P))) - 1
+        return f"of 10^{zeros} files without one, fewer than one would look like this"
 
 
 def find_watermark(path: Path, progress: Progress = silent) -> WatermarkFinding:
@@ -70,11 +71,12 @@ def _described(result: WatermarkResult) -> WatermarkFinding:
     from dithead.provenance.watermark import JOBS, PUBLIC_KEY
 
     if result.payload is None:
-        note = f"not found: {result.caveat or 'it was never made, or made with an unknown key, or destroyed'}"
+        why = "there was none, or it was destroyed, or made with a key that this machine lacks"
+        note = f"not found; {result.caveat or why}"
         return WatermarkFinding(False, note, result.p_value, promised=result.promised)
     faces = tuple(MarkedFace(each.place, each.seconds) for each in result.faces if each.present)
     return WatermarkFinding(
-        True, "found: dithead redrew a mouth in it", result.p_value, result.bit_accuracy,
+        True, "found; dithead redrew a mouth in it", result.p_value, result.bit_accuracy,
         "public" if result.key == PUBLIC_KEY else "own",
         JOBS[result.payload.job] if result.payload.job < len(JOBS) else "", _model_name(result.payload),
         faces, result.mirrored, result.promised,

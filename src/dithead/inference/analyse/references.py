@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import invert, transform_points, transform_scale
+from dithead.face.alignment import invert, transform_points, transform_scale, warp_crop
+from dithead.face.opened_mouth import opened_mouth
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.types import RGB, RGBLike, Similarity
 
@@ -22,6 +23,8 @@ KEPT = 5
 """Openings of which a narrow and a wide mouth are kept of a tracklet (docs/log)."""
 STILL_SPAN = 0.03
 """Span of the lip opening, in eye distances, below which a mouth counts as not moving (docs/log)."""
+GRADES = (0.0, 0.03, 0.06, 0.09, 0.12, 0.155, 0.19)
+"""Lip openings, in eye distances, of the pictures that are made where the source shows one alone (our choice)."""
 _LARGEST = 5.0  # picture side in crop sides from which pictures are reduced, which bounds the memory (our choice)
 _TOP = 0.25  # of the crop: above this line nothing is ever drawn
 _OUTLIERS = 0.03  # share of the widest and of the least openings that is left out, as landmark errors (our choice)
@@ -44,16 +47,12 @@ class StoredReferences(NamedTuple):
     narrow: NDArray[np.intp]  # the narrow mouths among the pictures, their openings ascending
     wide: NDArray[np.intp]  # the wide ones; a picture may be among both
     transforms: NDArray[np.float64]  # (K, 2, 3) from each picture's pixels to its crop
-
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
+    opened: bool = False  # the source shows one opening alone; the others were made of it by ``face.opened_mouth``
 
 
-def never_moves(openings: NDArray[np.float32]) -> bool:
-    """Return whether lip ``openings`` (K,), in eye distances, are those of a mouth that never moves."""
-    return float(np.ptp(openings)) < STILL_SPAN
+def never_moves(least: float, greatest: float) -> bool:
+    """Return whether the ``least`` and ``greatest`` lip openings, in eye distances, are of a mouth that never moves."""
+    return greatest - least < STILL_SPAN
 
 
 class ChosenSamples(NamedTuple):
@@ -124,6 +123,28 @@ def source_picture(frame: RGBLike, transform: Similarity, size: int) -> tuple[RG
     local = transform.copy()
     local[:, 2] += transform[:, :2] @ (x0, y0)
     return _reduced(frame[y0:y1, x0:x1], local, min(1.0, _LARGEST * transform_scale(transform)))
+
+
+def with_mouth(
+    crop: RGB, picture: RGB, transform: Similarity, landmarks: NDArray[np.float32], opening: float
+) -> tuple[RGB, RGB]:
+    """Open or close the mouth of a kept picture.
+
+    Args:
+        crop: (S, S, 3).
+        picture: (h, w, 3) the source's own pixels of it, from ``source_picture``.
+        transform: (2, 3) from the picture's pixels to the crop.
+        landmarks: (478, 2) in crop pixels.
+        opening: The lip opening that the mouth is to have, in eye distances.
+
+    Returns:
+        The crop and the picture with that mouth.
+    """
+    changed = opened_mouth(picture, transform_points(landmarks, invert(transform)), opening)
+    size = len(crop)
+    below = warp_crop(changed, transform, size)
+    top = round(_TOP * size) + 2  # the picture begins at that line, and cubics see two pixels beyond
+    return np.concatenate([crop[:top], below[top:]]), changed
 
 
 def enlarged(transform: Similarity, factor: float) -> Similarity:

@@ -112,7 +112,7 @@ def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]
     return {
         "reference_sets": np.array(
             [
-                (r.mean_opening, r.mean_width, r.images.offset, len(r.openings), len(r.narrow), len(r.wide))
+                (r.mean_opening, r.mean_width, r.images.offset, len(r.openings), len(r.narrow), len(r.wide), r.opened)
                 for r in stored
             ]
         ),
@@ -131,14 +131,14 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
     parts = (
         np.split(data[f"reference_{name}"], np.cumsum(sets[:-1, column]).astype(int)) for name, column in counts.items()
     )
-    for tracklet, (opening, width, offset, *_), openings, widths, transforms, lengths, narrow, wide in zip(
+    for tracklet, (opening, width, offset, *_, opened), openings, widths, transforms, lengths, narrow, wide in zip(
         tracklets, sets, *parts, strict=True
     ):
         images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
         if not all(set(chain.tolist()) <= set(range(len(openings))) and len(chain) for chain in (narrow, wide)):
             raise ValueError("a reference picture that is not there")
         tracklet.references = StoredReferences(
-            store, images, openings, widths, float(opening), float(width), narrow, wide, transforms
+            store, images, openings, widths, float(opening), float(width), narrow, wide, transforms, bool(opened)
         )
 
 

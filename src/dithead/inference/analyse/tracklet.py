@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
+from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
@@ -23,7 +24,14 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
-from dithead.inference.analyse.references import StoredReferences, choose_references, source_picture
+from dithead.inference.analyse.references import (
+    GRADES,
+    StoredReferences,
+    choose_references,
+    never_moves,
+    source_picture,
+    with_mouth,
+)
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
@@ -34,6 +42,8 @@ FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
 _ENOUGH = 0.6  # share of the openings that pictures without text must span; else text is filled instead (our choice)
+_SPEAKING = 0.04  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
+_LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
@@ -246,14 +256,29 @@ def _without_text(sample: _Sample) -> _Sample:
 def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferences:
     openings, widths, turns, sharpness = np.array([(s.opening, s.width, s.turn, s.lip_sharpness()) for s in seen]).T
     found = choose_references(openings, widths, turns, sharpness)
-    chosen = sorted({*found.narrow, *found.wide}, key=lambda k: (openings[k], k))
-    narrow, wide = (np.array([chosen.index(k) for k in chain]) for chain in found)
-    images = store.put([seen[k].crop for k in chosen] + [seen[k].picture for k in chosen])
-    transforms = np.stack([seen[k].transform for k in chosen])
-    kept = openings[chosen].astype(np.float32), widths[chosen].astype(np.float32)
-    return StoredReferences(
-        store, images, *kept, float(openings.mean()), float(widths.mean()), narrow, wide, transforms
-    )
+    order = sorted({*found.narrow, *found.wide}, key=lambda k: (openings[k], k))
+    chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
+    means, opened = (float(openings.mean()), float(widths.mean())), never_moves(chosen[0].opening, chosen[-1].opening)
+    if opened:
+        chosen, means = _opened(chosen[0]), (_SPEAKING, means[1])
+        narrow = wide = np.arange(len(chosen))
+    images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
+    lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [s.transform for s in chosen]
+    return StoredReferences(store, images, lips[:, 0], lips[:, 1], *means, narrow, wide, np.stack(transforms), opened)
+
+
+def _opened(sample: _Sample) -> list[_Sample]:
+    """The same picture of the person with the mouth from closed to open, each with the opening that is seen in it."""
+    made: list[_Sample] = []
+    with FaceLandmarker(1) as landmarker:
+        for opening in GRADES:
+            crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, opening)
+            landmarker.reset()
+            seen = landmarker.track(crop)
+            measured = opening if seen is None else lip_opening(seen)
+            least = made[-1].opening + _LEAST_STEP if made else 0.0
+            made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least)))
+    return made
 
 
 def _single_reference(samples: list[_Sample]) -> RGB:

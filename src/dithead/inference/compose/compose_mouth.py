@@ -98,8 +98,8 @@ def _part_of(reference: FrameReference, box: CropBox) -> FrameReference:
 
     nearest = None if reference.nearest is None else box.cut(reference.nearest)
     if reference.donor is not None:
-        return FrameReference((), reference.still, nearest, cut(reference.donor))
-    return FrameReference(tuple(map(cut, reference.pictures)), reference.still, nearest)
+        return FrameReference((), nearest, cut(reference.donor))
+    return FrameReference(tuple(map(cut, reference.pictures)), nearest)
 
 
 def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, tracklet: Tracklet, index: int) -> RGB:

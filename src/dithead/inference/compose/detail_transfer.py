@@ -10,7 +10,7 @@ part of a frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -41,8 +41,7 @@ class DetailTransfer:
 def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask, size: int | None = None) -> DetailTransfer:
     """Choose the source picture for a drawn crop and find what to transfer from it.
 
-    Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips. A
-    mouth that never moves gives no detail for the lips: its closed line would appear over lips that open.
+    Where the predicted opening is not known, the picture is the one most similar to the drawing around the lips.
 
     Args:
         reference: The person's pictures for this frame.
@@ -51,8 +50,7 @@ def transfer_detail(reference: FrameReference, mouth: RGB, core: Mask, size: int
         size: S, where ``mouth`` is a part.
     """
     picture = reference.donor or most_similar(reference.pictures, mouth, core)
-    found = detail_from(mouth, picture, size)
-    return replace(found, weight=(found.weight * (1 - core)).astype(np.float32)) if reference.still else found
+    return detail_from(mouth, picture, size)
 
 
 def most_similar(pictures: Sequence[SourcePicture], mouth: RGB, core: Mask) -> SourcePicture:

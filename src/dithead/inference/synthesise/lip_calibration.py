@@ -136,7 +136,7 @@ def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float)
 
 
 def personal_openings(
-    predicted: NDArray[np.float32], calibration: LipCalibration, tracklet: Tracklet, unit: float
+    predicted: NDArray[np.float32], calibration: LipCalibration, tracklet: Tracklet, slope: float
 ) -> NDArray[np.float64]:
     """Turn predicted openings (B,) in the model's units into this person's, in eye distances.
 
@@ -148,13 +148,14 @@ def personal_openings(
         predicted: The openings.
         calibration: Of the person's voice.
         tracklet: With what is known of the person's own lips; it must have references.
-        unit: Eye distances that one unit of the predicted opening stands for.
+        slope: Eye distances of the person's opening for one unit of the predicted one.
     """
-    mean = 0.0 if tracklet.references is None else tracklet.references.mean_opening
-    slope = motion_gain(calibration, tracklet.opening_spread, unit) * unit
+    stored = tracklet.references
+    mean = 0.0 if stored is None else stored.mean_opening
     centre, x = float(calibration.mean[-1]), predicted.astype(np.float64)
     seen = tracklet.opening_levels
-    if calibration.levels is None or seen is None or tracklet.opening_spread < STILL_MOUTH:
+    still = tracklet.opening_spread < STILL_MOUTH or (stored is not None and stored.opened)
+    if calibration.levels is None or seen is None or still:
         return mean + (x - centre) * slope
     straight = centre + (seen - mean) / slope
     levels = calibration.share * calibration.levels + (1 - calibration.share) * straight

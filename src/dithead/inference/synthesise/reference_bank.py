@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.optical_flow import interpolate_pictures
-from dithead.inference.analyse.references import StoredReferences, never_moves
+from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
@@ -47,7 +47,6 @@ class FrameReference:
     """The person's pictures for one frame."""
 
     pictures: tuple[SourcePicture, ...]  # all that were kept of the source
-    still: bool  # the mouth never moves in the source
     nearest: RGB | None = None  # (S, S, 3) what the model is conditioned on, where the predicted lips are known
     donor: SourcePicture | None = None  # the picture whose detail is transferred, where those are known
 
@@ -68,17 +67,14 @@ class ReferenceSet:
         """Read stored pictures and interpolate the grid between them."""
         count, images = len(stored.openings), stored.store.get(stored.images)
         crops, pictures = images[:count], tuple(map(SourcePicture, images[:count], images[count:], stored.transforms))
-        grid = _Chain(crops, stored.openings, stored.widths)
+        one_width = np.array_equal(stored.narrow, stored.wide)  # nothing to choose from
+        widths = np.full(count, stored.mean_width, np.float32) if one_width else stored.widths
+        grid = _Chain(crops, stored.openings, widths)
         if count > 1:
             rows = np.linspace(stored.openings[0], stored.openings[-1], _ROWS).astype(np.float32)
             narrow, wide = (grid.part(chain).at(rows) for chain in (stored.narrow, stored.wide))
-            grid = narrow if np.array_equal(stored.narrow, stored.wide) else narrow.spread_to(wide)
-        return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, stored.widths)
-
-    @property
-    def still(self) -> bool:
-        """Whether the mouth never moves: a portrait, or a person who is silent."""
-        return never_moves(self.openings)
+            grid = narrow if one_width else narrow.spread_to(wide)
+        return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, widths)
 
     def nearest(self, openings: NDArray[np.floating[Any]], widths: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """Return for lips of ``openings`` and ``widths`` (B,) the index of the picture that is most like each."""
@@ -185,10 +181,9 @@ class ReferenceBank:
         if references is None:
             return None
         if lips is None:
-            return FrameReference(references.pictures, references.still)
-        nearest = None if references.still else references.nearest_crop(lips)
+            return FrameReference(references.pictures)
         donor = self._next_donor(tracklet, references, lips)
-        return FrameReference(references.pictures, references.still, nearest, donor)
+        return FrameReference(references.pictures, references.nearest_crop(lips), donor)
 
     def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, lips: LipTarget) -> SourcePicture:
         key = (tracklet.face, tracklet.start)

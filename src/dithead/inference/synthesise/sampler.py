@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 256  # moments whose targets are kept for ``target_lips`` (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
-_STILL_GAIN = 2.4  # further gain where the references do not move, because the denoiser hardly departs from them
+_OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
@@ -228,16 +228,13 @@ class MouthSampler:
             return _SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
-        change = predicted - torch.from_numpy(calibration.mean)
-        gain = motion_gain(calibration, tracklet.opening_spread, unit)
-        targets = None
+        change, opened = predicted - torch.from_numpy(calibration.mean), stored is not None and stored.opened
+        gain, targets = _OPENED_GAIN if opened else motion_gain(calibration, tracklet.opening_spread, unit), None
         if unit and stored is not None:
-            openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, unit)
+            openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
             change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
             targets = self._targets_of(tracklet, stored, times, openings, change)
-        still = stored is not None and stored.still
-        moved = change * (min(gain, _LARGEST_GAIN) * (_STILL_GAIN if still else 1.0))
-        lips = torch.from_numpy(average.mean) + (moved if still else limited(moved, _UNUSUAL))
+        lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
         return _SpeechConditions(tokens, lips, targets)
 
     def _targets_of(

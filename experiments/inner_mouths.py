@@ -1,0 +1,106 @@
+"""Render the inside of one mouth at several openings.
+
+It answers no question; it makes ``src/dithead/face/data/inner_mouths.npz``, with which closed mouths are opened. One
+rendered person looks ahead and lowers the jaw; what is neither cavity nor teeth nor tongue is filled from the inside,
+so that no lips of this person are ever shown.
+
+    python experiments/inner_mouths.py HEAD OUT.npz          # HEAD: a folder of a parametric head with good teeth
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.mesh_indices import CHEEKS, INNER_LIPS
+from dithead.synth.corpus.ground_truth import AnnotatedFrame
+from dithead.synth.corpus.hard_cases import random_take
+from dithead.synth.corpus.take import Take
+from dithead.synth.face.visemes import CONTROLS
+from dithead.synth.head.assets import load_head
+from dithead.synth.head.body import Body
+from dithead.synth.head.parts import LABELS
+from dithead.synth.scene.renderer import Renderer
+from dithead.types import RGB
+from shared import make_parser
+
+SEED = 2
+"""Of the person: of five, the one whose upper teeth are seen best."""
+OPENINGS = 10
+SIDE, WIDTH = 1024, 240
+"""Pixels of the rendered picture, and between the corners of the inner lips."""
+_JAW, _PART = (0.1, 1.1), (0.3, 0.5)  # controls of the mouth from hardly open to wide open
+TOOTH = (1.0, 0.965, 0.9)
+"""Colour of teeth in white light, relative to red; the rendered light is made white by it."""
+_MARGIN = 0.08  # around the lips, in their width
+_GAP, _CLOSED = 11, 0.7  # pixels up to which dark gaps between teeth are narrowed, and how far they are filled
+_BRIGHTEST = 0.8  # quantile of the teeth's brightness from which their colour is measured
+
+
+def opening_take(body: Body) -> Take:
+    """Return a take in which the person looks ahead and lowers the jaw."""
+    take = random_take(body, SEED, OPENINGS, silent=True)
+    controls = np.zeros_like(take.script.controls)
+    for name, (first, last) in (("jaw", _JAW), ("part", _PART)):
+        controls[:, CONTROLS.index(name)] = np.linspace(first, last, OPENINGS)
+    at_rest = {name: np.zeros_like(getattr(take.motion, name)) for name in ("head", "shift", "gaze", "camera")}
+    weights = {key: np.zeros_like(curve) for key, curve in take.motion.weights.items()}
+    return replace(
+        take,
+        script=replace(take.script, controls=controls, change=np.zeros_like(controls), stick=np.zeros(OPENINGS)),
+        motion=replace(take.motion, **at_rest, weights=weights),
+        setting=replace(take.setting, azimuth=0.0, elevation=0.0),
+    )
+
+
+def cut(frame: AnnotatedFrame) -> tuple[RGB, NDArray[np.float32]]:
+    """Return the inside of one mouth, continued beyond its lips, and the lips (20, 2) in it."""
+    assert frame.labels is not None
+    lips = np.asarray(frame.landmarks, np.float64)[list(INNER_LIPS)]
+    inside = np.isin(frame.labels, [LABELS.index(name) for name in ("cavity", "teeth", "tongue")]).astype(np.uint8)
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
+    width = float(np.linalg.norm(lips[0] - lips[10]))
+    low = np.floor(lips.min(axis=0) - _MARGIN * width).astype(int)
+    high = np.ceil(lips.max(axis=0) + _MARGIN * width).astype(int)
+    part, hidden = (np.ascontiguousarray(p[low[1] : high[1], low[0] : high[0]]) for p in (frame.pixels, 1 - inside))
+    part = cv2.inpaint(part, hidden, 3, cv2.INPAINT_TELEA)
+    factor = WIDTH / width
+    size = (round(part.shape[1] * factor), round(part.shape[0] * factor))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((1, _GAP), np.uint8))
+    small = cv2.addWeighted(small, 1 - _CLOSED, closed, _CLOSED, 0)
+    return np.asarray(small, np.uint8), ((lips - low) * factor).astype(np.float32)
+
+
+def whitening(frame: AnnotatedFrame) -> NDArray[np.float32]:
+    """Return the factors (3,) that give the brightest teeth of a frame the colour of ``TOOTH`` and keep their mean."""
+    teeth = frame.pixels[frame.labels == LABELS.index("teeth")].astype(np.float64)
+    bright = teeth[teeth.mean(axis=1) >= np.quantile(teeth.mean(axis=1), _BRIGHTEST)].mean(axis=0)
+    wanted = np.array(TOOTH) * bright.mean() / np.mean(TOOTH)
+    return (wanted / bright).astype(np.float32)
+
+
+def main() -> None:
+    """Render the openings, cut their mouths out and write them."""
+    parser = make_parser(__doc__)
+    parser.add_argument("head", type=Path)
+    parser.add_argument("output", type=Path)
+    given = parser.parse_args()
+    with Renderer(SIDE, SIDE) as renderer:
+        frames = list(opening_take(Body(load_head(given.head))).render(renderer, labels=True))
+    factors = whitening(frames[-1])
+    frames = [replace(frame, pixels=np.uint8(np.clip(frame.pixels * factors, 0, 255))) for frame in frames]
+    mouths = [cut(frame) for frame in frames]
+    cheeks = np.rint(frames[0].landmarks[list(CHEEKS)]).astype(int)
+    skin = np.float32(np.median([frames[0].pixels[y, x] for x, y in cheeks], axis=0).mean())
+    pictures = {f"picture_{k}": picture for k, (picture, _) in enumerate(mouths)}
+    np.savez_compressed(given.output, lips=np.stack([lips for _, lips in mouths]), skin=skin, **pictures)
+    print(f"{given.output}: {len(mouths)} mouths, skin {skin}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Opens or closes the mouth of one picture by geometry: lips, chin and cheeks move as they do when people speak.
+
+How much each landmark moves with the lip opening is a mean over people, ``data/lip_motion.npz``. Skin and lips stay the
+person's own. What lies behind lips that the picture shows closed is unknown, so it comes from a rendered mouth,
+``data/inner_mouths.npz``, in the light of the picture. Letters: K points, h, w a picture's size.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.lip_opening import lip_opening
+from dithead.face.mesh_indices import ALIGNMENT_POINTS, CHEEKS, INNER_LIPS, NOSE_TIP, eye_distance
+from dithead.face.thin_plate import warp_to
+from dithead.types import RGB, FloatArray
+
+SHUT = 0.03
+"""Lip opening, in eye distances, up to which a picture shows nothing of the inside of the mouth (our choice)."""
+_DATA = Path(__file__).parent / "data"
+_BESIDE = 0.7  # eye distances beyond the face at which the picture stays where it is (our choice)
+_FIXED = 9  # points on each side of that frame
+_SOFT = 0.012  # sigma of the inner lips' edge, in eye distances
+_LIGHT = 0.6  # how far the inside of the mouth takes on the light of the skin: 0 not at all, 1 fully; skins differ, too
+_SHADE, _LIT = 0.35, 0.3  # brightness of the inside of nearly closed lips, and aspect of the lips from which it is full
+_CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
+
+
+class InnerMouth(NamedTuple):
+    """What a rendered mouth shows between its lips."""
+
+    picture: RGB  # (h, w, 3)
+    lips: NDArray[np.float32]  # (20, 2) its inner lips in pixels, in the order of ``INNER_LIPS``
+    skin: float  # how bright the cheeks are in the same light, 0 to 255
+
+
+def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float) -> RGB:
+    """Return the picture with its mouth opened or closed.
+
+    Args:
+        picture: (h, w, 3).
+        landmarks: (478, 2) in pixels of the picture.
+        opening: The lip opening that the mouth is to have, in eye distances.
+    """
+    before = np.asarray(landmarks, np.float64)[:, :2]
+    after, unit = moved_landmarks(before, opening), eye_distance(before)
+    fixed = _frame_around(before, unit)
+    moving = np.flatnonzero(before[:, 1] > before[NOSE_TIP, 1])
+    still = np.setdiff1d(ALIGNMENT_POINTS, moving)
+    points, origins = (np.concatenate([each[moving], before[still], fixed]) for each in (after, before))
+    _, distinct = np.unique(np.round(points, 2), axis=0, return_index=True)
+    box = _box(fixed, picture.shape)
+    where = warp_to(points[distinct], origins[distinct], box, unit)
+    warped = picture.copy()
+    left, top, right, bottom = box
+    warped[top:bottom, left:right] = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    if lip_opening(before) > SHUT or opening <= SHUT / 3:
+        return warped
+    return _filled(warped, after, _skin(picture, before, unit), unit)
+
+
+def moved_landmarks(landmarks: FloatArray, opening: float) -> NDArray[np.float64]:
+    """Return landmarks (478, 2) with another lip ``opening``, in eye distances."""
+    points = np.asarray(landmarks, np.float64)[:, :2]
+    change = opening - lip_opening(points)
+    eyes = points[ALIGNMENT_POINTS[3]] - points[ALIGNMENT_POINTS[0]]  # the head may be tilted in the picture
+    turn = np.array([[eyes[0], eyes[1]], [-eyes[1], eyes[0]]])
+    return np.asarray(points + change * _motion() @ turn)
+
+
+def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: float) -> RGB:
+    """The picture with the inside of a rendered mouth between its inner lips."""
+    lips = landmarks[list(INNER_LIPS)]
+    aspect = _aspect(lips)
+    donor = min(_inner_mouths(), key=lambda each: abs(_aspect(each.lips) - aspect))
+    margin = 3 * _SOFT * unit + 2
+    box = _box(np.stack([lips.min(axis=0) - margin, lips.max(axis=0) + margin]), picture.shape)
+    left, top, right, bottom = box
+    seen = cv2.remap(
+        donor.picture, warp_to(lips, donor.lips, box, unit), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    shade = _SHADE + (1 - _SHADE) * min(1.0, aspect / _LIT)
+    lit = np.clip(seen * (shade * (skin / donor.skin) ** _LIGHT), 0, 255)
+    inside = np.zeros((bottom - top, right - left), np.uint8)
+    corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
+    cv2.fillPoly(inside, corners, 255, lineType=cv2.LINE_AA, shift=4)
+    weight = cv2.GaussianBlur(inside.astype(np.float32) / 255, (0, 0), _SOFT * unit)[..., None]
+    result, part = picture.copy(), picture[top:bottom, left:right]
+    result[top:bottom, left:right] = np.rint(part + (lit - part) * weight).astype(np.uint8)
+    return result
+
+
+def _frame_around(landmarks: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
+    """Points (K, 2) on a frame around the face, which stay where they are."""
+    (left, top), (right, bottom) = landmarks.min(axis=0), landmarks.max(axis=0)
+    top = landmarks[list(ALIGNMENT_POINTS), 1].mean()
+    x = np.linspace(left - _BESIDE * unit, right + _BESIDE * unit, _FIXED)
+    y = np.linspace(top, bottom + _BESIDE * unit, _FIXED)
+    rows = [np.stack(np.broadcast_arrays(x, edge), axis=1) for edge in (y[0], y[-1])]
+    columns = [np.stack(np.broadcast_arrays(edge, y[1:-1]), axis=1) for edge in (x[0], x[-1])]
+    return np.concatenate(rows + columns)
+
+
+def _box(points: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of a picture around some points."""
+    limit = np.array([shape[1], shape[0]])
+    low = np.clip(np.floor(points.min(axis=0)), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)), low + 1, limit).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _skin(picture: RGB, landmarks: NDArray[np.float64], unit: float) -> float:
+    """How bright the cheeks are, 0 to 255."""
+    reach, limit = max(1, round(_CHEEK * unit)), np.array([picture.shape[1], picture.shape[0]]) - 1
+    places = np.rint(landmarks[list(CHEEKS)]).astype(int)
+    inside = places[((places >= 0) & (places <= limit)).all(axis=1)]
+    if not len(inside):
+        inside = places.clip(0, limit)
+    squares = [
+        picture[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].reshape(-1, 3) for x, y in inside
+    ]
+    return max(1.0, float(np.median(np.concatenate(squares), axis=0).mean()))
+
+
+def _aspect(lips: FloatArray) -> float:
+    """Height over width of inner lips (20, 2), in the order of ``INNER_LIPS``."""
+    return float(np.linalg.norm(lips[5] - lips[15]) / max(float(np.linalg.norm(lips[0] - lips[10])), 1e-6))
+
+
+@lru_cache(maxsize=1)
+def _motion() -> NDArray[np.float64]:
+    """How far landmarks (478, 2) move when the lips open by one eye distance, in eye distances."""
+    with np.load(_DATA / "lip_motion.npz", allow_pickle=False) as data:
+        return np.asarray(data["opening"], np.float64)
+
+
+@lru_cache(maxsize=1)
+def _inner_mouths() -> tuple[InnerMouth, ...]:
+    with np.load(_DATA / "inner_mouths.npz", allow_pickle=False) as data:
+        return tuple(
+            InnerMouth(np.asarray(data[f"picture_{k}"], np.uint8), lips.astype(np.float32), float(data["skin"]))
+            for k, lips in enumerate(data["lips"])
+        )

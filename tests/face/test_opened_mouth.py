@@ -1,0 +1,84 @@
+"""One picture of a mouth becomes pictures of that mouth closed and open."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from dithead.face.landmarks import FaceLandmarker
+from dithead.face.lip_opening import lip_opening
+from dithead.face.mesh_indices import CHIN, INNER_LIP_BOTTOM, INNER_LIP_TOP, INNER_LIPS, NOSE_TIP, eye_distance
+from dithead.face.opened_mouth import moved_landmarks, opened_mouth
+
+
+@pytest.fixture(scope="module")
+def closed(presenter: np.ndarray, face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of a closed mouth, and its landmarks (478, 2)."""
+    shut = opened_mouth(presenter[0], face[:, :2], 0.0)
+    with FaceLandmarker(1) as landmarker:
+        found = landmarker.track(shut)
+    assert found is not None
+    return shut, found[:, :2]
+
+
+def seen_opening(picture: np.ndarray) -> float:
+    with FaceLandmarker(1) as landmarker:
+        found = landmarker.track(picture)
+    assert found is not None
+    return lip_opening(found)
+
+
+def test_a_mouth_is_seen_to_open_as_far_as_wanted_and_to_close(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    seen = [seen_opening(opened_mouth(*closed, opening)) for opening in (0.0, 0.06, 0.12, 0.19)]
+    assert seen[0] < 0.02
+    assert np.diff(seen).min() > 0.02
+    assert seen[2:] == pytest.approx([0.12, 0.19], abs=0.045)
+
+
+def test_only_the_lower_face_changes(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    picture, landmarks = closed
+    changed = opened_mouth(picture, landmarks, 0.15)
+    above = int(landmarks[NOSE_TIP, 1] - 0.15 * eye_distance(landmarks))
+    assert np.abs(changed[:above].astype(int) - picture[:above]).mean() < 1
+    assert np.abs(changed[above:].astype(int) - picture[above:]).mean() > 3
+
+
+def test_the_inside_is_darker_in_a_darker_picture(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    picture, landmarks = closed
+    dark = (picture * 0.4).astype(np.uint8)
+    inside = np.zeros(picture.shape[:2], np.uint8)
+    lips = moved_landmarks(landmarks, 0.15)[list(INNER_LIPS)]
+    cv2.fillPoly(inside, [np.rint(lips).astype(np.int32)], 1)
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
+    bright, dim = (opened_mouth(each, landmarks, 0.15)[inside > 0].mean() for each in (picture, dark))
+    assert 0.4 < dim / bright < 0.75
+
+
+def test_landmarks_open_the_lips_and_lower_the_chin_also_of_a_tilted_head(
+    closed: tuple[np.ndarray, np.ndarray],
+) -> None:
+    _, landmarks = closed
+    c, s = np.cos(0.5), np.sin(0.5)
+    turn = np.array([[c, s], [-s, c]])
+    for face in (landmarks, landmarks @ turn):
+        moved = moved_landmarks(face, 0.2)
+        assert lip_opening(moved) == pytest.approx(0.2, abs=0.01)
+        assert np.linalg.norm(moved[CHIN] - face[CHIN]) > 0.05 * eye_distance(face)
+        assert np.abs(moved[NOSE_TIP] - face[NOSE_TIP]).max() < 0.02 * eye_distance(face)
+    straight, tilted = (moved_landmarks(face, 0.2) for face in (landmarks, landmarks @ turn))
+    assert np.abs(straight @ turn - tilted).max() < 0.01 * eye_distance(landmarks)
+    assert np.linalg.norm(straight[INNER_LIP_TOP] - straight[INNER_LIP_BOTTOM]) > 0
+
+
+def test_a_mouth_that_is_open_shows_its_own_inside(presenter: np.ndarray, face: np.ndarray) -> None:
+    """Whoever shows teeth keeps them: red paint between open lips is still there when they open further."""
+    landmarks = face[:, :2]
+    picture = presenter[0].copy()
+    lips = np.rint(landmarks[list(INNER_LIPS)]).astype(np.int32)
+    assert lip_opening(landmarks) > 0.03
+    cv2.fillPoly(picture, [lips], (250, 0, 200))
+    wider = opened_mouth(picture, landmarks, lip_opening(landmarks) + 0.05)
+    middle = moved_landmarks(landmarks, lip_opening(landmarks) + 0.05)[[INNER_LIP_TOP, INNER_LIP_BOTTOM]].mean(axis=0)
+    x, y = np.rint(middle).astype(int)
+    assert wider[y, x] == pytest.approx([250, 0, 200], abs=12)

@@ -119,7 +119,7 @@ def test_between_the_pictures_lie_others_that_open_step_by_step():
 def test_narrow_and_wide_mouths_span_a_grid_of_which_each_place_shows_what_it_says() -> None:
     openings, widths = [0.0, 0.01, 0.1, 0.11, 0.2, 0.21], [0.4, 0.54, 0.4, 0.54, 0.4, 0.54]
     grid = ReferenceSet.interpolated(kept(openings, widths, [0, 2, 4], [1, 3, 5]))
-    assert len(grid.crops) == len(grid.openings) == len(grid.widths) == 4 * 16
+    assert len(grid.crops) == len(grid.openings) == len(grid.widths) == 4 * 24
     gaps, breadths = np.array([gap(p) for p in grid.crops]), np.array([breadth(p) for p in grid.crops])
     assert np.corrcoef(gaps, grid.openings)[0, 1] > 0.97
     assert np.corrcoef(breadths, grid.widths)[0, 1] > 0.9

@@ -21,9 +21,9 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
 
-_ROWS = 16  # openings of the grid of references (our choice; docs/log)
+_ROWS = 24  # openings of the grid of references (our choice; docs/log)
 _BETWEEN = (1 / 3, 2 / 3)  # of the way from the narrow to the wide mouth of a row, where further ones lie (docs/log)
-_WIDTH_WEIGHT = 0.7  # how much a difference of the width counts beside an equal one of the opening (docs/log)
+_WIDTH_WEIGHT = 0.5  # how much a difference of the width counts beside an equal one of the opening (docs/log)
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 
 

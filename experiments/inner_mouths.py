@@ -34,7 +34,7 @@ OPENINGS = 10
 SIDE, WIDTH = 1024, 240
 """Pixels of the rendered picture, and between the corners of the inner lips."""
 _JAW, _PART = (0.1, 1.1), (0.3, 0.5)  # controls of the mouth from hardly open to wide open
-TOOTH = (1.0, 0.965, 0.9)
+TOOTH = (1.0, 0.955, 0.92)
 """Colour of teeth in white light, relative to red; the rendered light is made white by it."""
 _MARGIN = 0.08  # around the lips, in their width
 _GAP, _CLOSED = 11, 0.7  # pixels up to which dark gaps between teeth are narrowed, and how far they are filled

@@ -234,6 +234,7 @@ def test_with_other_speech_every_row_is_judged_by_that_speech(clip, frames, wave
     distance = {name: row["metrics"]["cross_sync_distance"]["mean"] for name, row in report["rows"].items()}
     assert distance["one"] == pytest.approx(distance["two"], abs=0.02)
     assert distance["copy_input"] == pytest.approx(distance["one"], abs=0.05)
+    assert "source | one | two; driven by another clip's speech" in (out / "report.html").read_text()
     assert [note for note in report["notes"] if "its sound is not the speech" in note] == [
         "a: two: its sound is not the speech that drives the clip; its lips are judged by that speech"
     ]

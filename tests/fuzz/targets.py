@@ -14,7 +14,7 @@ from dithead.errors import DitheadError
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis
 from dithead.inference.job_list import job_of, read_jobs, read_speakers
-from dithead.media.audio import read_audio
+from dithead.media.audio import audio_blocks
 from dithead.media.video import probe, read_frames
 from fuzz.seeds import FILMS, MODEL_PARTS, PICTURES, SOUNDS, TEXTS, model_folder, seeds
 
@@ -23,6 +23,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "analysis": (".npz",), "model folder": MODEL_PARTS,
 }  # fmt: skip
 """Each reader, and the seeds that it is given damaged."""
+_BLOCKS = 200  # of sound; the seeds have fewer
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
@@ -77,7 +78,13 @@ def _reads_of(path: Path) -> tuple[Callable[[Path], object], ...]:
         return (read_speakers,)
     if suffix.endswith(".npz"):
         return (lambda p: load_analysis(p, ImageStore()),)
-    return probe, lambda p: [f.quick_pixels.shape for f in islice(read_frames(p), 50)], read_audio
+    return probe, lambda p: [f.quick_pixels.shape for f in islice(read_frames(p), 50)], _sound
+
+
+def _sound(path: Path) -> None:
+    """The first blocks: a clock that leaps by hours would give hours of silence."""
+    for block in islice(audio_blocks(path, 16000, channels=1), _BLOCKS):
+        assert block.ndim == 2
 
 
 def _jobs(path: Path) -> None:

@@ -225,6 +225,19 @@ def test_an_occluder_beside_the_lips_is_found(seen, name):
     assert (found.occluder & ~truth & face).sum() / (truth & face).sum() < 0.6
 
 
+def test_nothing_beside_the_lips_is_certain_where_a_head_is_turned_so_far_that_background_lies_within_its_jaw(seen):
+    """The far half of the face is taken for background; beyond 35 degrees the landmarks' far jaw lies in it."""
+    _, _, landmarks = seen
+    dark = np.zeros((SIZE, SIZE), bool)
+    for degrees, certain in ((0, True), (20, True), (45, False)):
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        away = landmarks @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+        points = transform_points(away, crop_transform(away, SIZE)).astype(np.float32)
+        far = points[list(OUTER_LIPS), 0].max() + 3 if degrees else points[291, 0] + 3
+        dark[:] = np.arange(SIZE) > far
+        assert occluder_beside_lips(dark, points).certain == certain, degrees
+
+
 def test_an_uncertain_occluder_counts_near_a_certain_one_and_on_shaven_faces_only():
     beside = {k: OcclusionFinding(beside=spot(slice(10, 20)), certain=k in (400, 401)) for k in range(1000)}
     occlusion = collected(beside, 1000)

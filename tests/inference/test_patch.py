@@ -127,3 +127,13 @@ def test_the_frames_own_detail_counts_only_where_none_is_transferred(monkeypatch
         transfer = DetailTransfer(frame, where, nothing, weight, SCALE)
         patch_with_detail(FrameCrop(frame, small(frame), MOVE), small(frame), whole, transfer)
     assert len(asked) == 1, "half a per cent of it would change nothing by a level"
+
+
+def test_a_doubled_picture_has_its_pixels_and_cubics_between_them(monkeypatch) -> None:
+    monkeypatch.setattr(patch_module, "_SHARPENED", 0.0)
+    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8), (0, 0), 1)
+    doubled = patch_module._doubled(picture)
+    wanted = cv2.warpAffine(picture, np.eye(2, 3) * 2, (60, 80), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    assert np.array_equal(doubled[::2, ::2], picture)
+    assert np.abs(doubled.astype(int) - wanted).max() <= 4
+    assert patch_module._doubled(picture) is doubled

@@ -132,9 +132,9 @@ def test_narrow_and_wide_mouths_span_a_grid_of_which_each_place_shows_what_it_sa
 def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
     openings, widths = np.float32([0, 0.1, 0.2, 0.1]), np.float32([0.5, 0.5, 0.5, 0.7])
     reference_set = ReferenceSet(np.zeros((4, 4, 4, 3), np.uint8), openings, widths, (), openings, widths)
-    usual = np.full(5, 0.5)
-    assert reference_set.nearest(np.array([-1, 0.04, 0.06, 0.16, 9]), usual).tolist() == [0, 0, 1, 2, 2]
-    assert reference_set.nearest(np.array([0.1, 0.1, 0.0]), np.array([0.59, 0.61, 0.6])).tolist() == [1, 3, 0]
+    assert [reference_set.nearest(LipTarget(o, 0.5)) for o in (-1, 0.04, 0.06, 0.16, 9)] == [0, 0, 1, 2, 2]
+    found = [reference_set.nearest(LipTarget(*lips)) for lips in ((0.1, 0.59), (0.1, 0.61), (0.0, 0.6))]
+    assert found == [1, 3, 0]
 
 
 def test_the_persons_own_pictures_are_kept_as_the_source_shows_them():

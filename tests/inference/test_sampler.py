@@ -92,7 +92,10 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
     )
     mouths.draw(tracklet, crops, times)
     reference_set = mouths.bank.of(tracklet)
-    (references, latents, lips), nearest = seen[0], reference_set.nearest(wanted, widths)
+    (references, latents, lips), nearest = (
+        seen[0],
+        np.array([reference_set.nearest(LipTarget(*pair)) for pair in zip(wanted, widths, strict=True)]),
+    )
     assert len(set(nearest.tolist())) > 1
     assert torch.equal(references, to_tensor(reference_set.crops[nearest]))
     assert latents.shape == (6, 8, 4, 4)
@@ -151,7 +154,7 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     references = to_tensor(mouths.bank.of(small).crops)
     with torch.inference_mode():
         fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(1)])
-    nearest = mouths.bank.of(small).nearest(*np.array(mouths.target_lips(small, times)).T)
+    nearest = np.array([mouths.bank.of(small).nearest(lips) for lips in mouths.target_lips(small, times)])
     assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
     assert not torch.equal(seen[0], seen[1])
 

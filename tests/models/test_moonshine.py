@@ -13,7 +13,7 @@ from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderC
 from dithead.models.audio.lip_predictor import at_tokens
 from dithead.models.audio.moonshine_layers import CENTRE, STATE, MoonshineLayers
 from dithead.models.pretrained import load_moonshine
-from dithead.train.stages.audio_encoder import start_from_moonshine
+from dithead.train.stages.audio_encoder import start_lip_predictor
 
 WITH_PREDICTOR = ContextEncoderConfig(
     window=40,
@@ -66,7 +66,7 @@ def test_a_click_changes_the_token_at_its_time_most() -> None:
 
 def test_a_lip_predictor_starts_from_moonshine(moonshine: Path) -> None:
     encoder, source = ContextEncoder(WITH_PREDICTOR), load_moonshine(str(moonshine))
-    slow = start_from_moonshine(encoder, str(moonshine))
+    slow = start_lip_predictor(encoder, str(moonshine))
     assert encoder.lip_predictor is not None
     assert torch.equal(encoder.lip_predictor.layers.blocks[1].wide.weight, source.layers[1].mlp.fc1.weight)
     assert len(slow) == 7 + 2 * 10
@@ -74,6 +74,6 @@ def test_a_lip_predictor_starts_from_moonshine(moonshine: Path) -> None:
 
 def test_without_a_lip_predictor_or_with_another_width_it_is_refused(moonshine: Path) -> None:
     with pytest.raises(ConfigError, match="model.audio.past"):
-        start_from_moonshine(ContextEncoder(ContextEncoderConfig()), str(moonshine))
+        start_lip_predictor(ContextEncoder(ContextEncoderConfig()), str(moonshine))
     with pytest.raises(ModelError, match="does not fit"):
-        start_from_moonshine(ContextEncoder(ContextEncoderConfig(past=200)), str(moonshine))
+        start_lip_predictor(ContextEncoder(ContextEncoderConfig(past=200)), str(moonshine))

@@ -19,7 +19,7 @@ from dithead.train.data.clips import DataSource
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
 from dithead.train.data.speech_dataset import SpeechDataset, SpeechTrack, cut_mel
 from dithead.train.stages.assemble_model import load_audio
-from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.audio_encoder import start_lip_predictor, train_audio
 from dithead.train.stages.options import AudioOptions
 
 TINY = get_preset("tiny")
@@ -88,6 +88,20 @@ def test_the_lip_predictor_is_trained_while_the_tokens_of_a_model_stay(
     losses = [line["lip_predictor"] for line in lines if "lip_predictor" in line]
     assert losses[-1] < losses[0]
     assert LipBasis.load(run / "lips.npz").scale[-1] == pytest.approx(0.04)
+
+
+def test_the_lip_predictor_of_a_model_is_where_another_starts(dataset: Path, tmp_path: Path) -> None:
+    config = ContextEncoderConfig(
+        window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **LIP_PREDICTOR
+    )
+    model = TINY.model.model_copy(update={"audio": config, "opening_unit": 0.04})
+    folder = save_model(tmp_path / "model", build_model(model), version="0")
+    encoder, wanted = config.load(), load_file(folder / "audio.safetensors")
+    slow = start_lip_predictor(encoder, str(folder))
+    taken = {name for name, value in encoder.state_dict().items() if torch.equal(value, wanted[name].float())}
+    assert {name for name in wanted if name.startswith("lip_predictor.")} <= taken
+    assert len(taken) < len(wanted)
+    assert slow
 
 
 def test_keeping_the_tokens_of_a_model_needs_a_lip_predictor(

@@ -14,7 +14,13 @@ from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.progress import terminal_progress
 
-Weights = Annotated[list[str] | None, typer.Option(help="lpips=FILE, inception=FILE, face=FILE or syncnet=FILE.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Pretrained networks: lpips=FILE, inception=FILE, face=FILE or syncnet=FILE; repeatable.",
+        metavar="NAME=FILE",
+    ),
+]
 
 
 @reports
@@ -49,7 +55,7 @@ def score(
     drivers: Annotated[
         Path | None,
         typer.Option(
-            help="Videos that the driving speech comes from, where it is not the clip's own.", metavar="FOLDER"
+            help="Videos, named as the clips, whose speech drives them in place of their own.", metavar="FOLDER"
         ),
     ] = None,
     weights: Weights = None,
@@ -85,7 +91,8 @@ def report(
 def compare(
     first: Annotated[Path, typer.Argument(help="A report folder of `evaluate` or `score`.")],
     second: Annotated[
-        Path | None, typer.Argument(help="Another one, on the same clips; else the first one's rows are compared.")
+        Path | None,
+        typer.Argument(help="Another one, on the same clips; without it the tools of the first are compared."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A page to write, an .html file.")] = None,
     as_json: Json = False,

@@ -125,7 +125,8 @@ def _beside(report: Mapping[str, Any], clip: str) -> str:
     if "generated" not in report["settings"]:
         return "source | output"
     made = [row for row in tool_rows(report) if clip not in report["rows"][row]["errors"]]
-    return " | ".join(["true video", *(_label(report, row) for row in made)])
+    first = "source" if report["settings"].get("drivers") else "true video"
+    return " | ".join([first, *(_label(report, row) for row in made)])
 
 
 def _poster(video: Path) -> str:

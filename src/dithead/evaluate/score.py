@@ -273,7 +273,7 @@ def _write_previews(output: Path, clip: _Clip, made: Mapping[str, Observation]) 
     if not made:
         return
     times = next(iter(made.values())).times
-    rows = {"truth": clip.source.crops[clip.source.nearest(times)]}
+    rows = {"truth" if clip.driver is None else "source": clip.source.crops[clip.source.nearest(times)]}
     rows |= {tool: video.crops[video.nearest(times)] for tool, video in made.items()}
     previews.save_jpeg(output / "stills" / f"{clip.name}.jpg", previews.still_sheet(rows))
     heard = next((video for video in made.values() if video.info.has_audio), None)

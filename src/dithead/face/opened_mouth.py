@@ -27,7 +27,7 @@ _BESIDE = 0.7  # eye distances beyond the face at which the picture stays where 
 _FIXED = 9  # points on each side of that frame
 _SOFT = 0.012  # sigma of the inner lips' edge, in eye distances
 _LIGHT = 0.6  # how far the inside of the mouth takes on the light of the skin: 0 not at all, 1 fully; skins differ, too
-_SHADE, _LIT = 0.35, 0.3  # brightness of the inside of nearly closed lips, and aspect of the lips from which it is full
+_SHADE, _LIT = 0.4, 0.2  # brightness of the inside of nearly closed lips, and aspect of the lips from which it is full
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dithead.inference.ahead import ahead
 from dithead.inference.analyse.first_pass import VideoAnalysis
-from dithead.inference.compose.second_pass import Finish, draw_frames
+from dithead.inference.compose.second_pass import Finish, Segments, draw_frames
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.output_credentials import job_sources
 from dithead.inference.prepared_job import PreparedJob
@@ -113,39 +113,40 @@ def write_output(drawing: Drawing, model: dict[str, Any]) -> Tally:
 
 def _write_segments(drawing: Drawing, timeline: Iterator[ScheduledFrame], tally: Tally) -> None:
     """Draw and encode the segments that an earlier call has not left."""
-    work = drawing.work
-    for number in count():
-        part = islice(timeline, SEGMENT)
-        if work.segment(number).exists():
-            for item in part:
-                tally.count(item.pts)
-            drawing.sampler.load_state(work.state(number))
-        elif (first := next(part, None)) is not None:
-            with closing(_draw_segment(drawing, chain([first], part), number)) as drawn:
-                write_segment(work.segment(number), tally.counted(drawn), drawing.prepared.encoding)
-        if tally.frames < (number + 1) * SEGMENT:
-            break
+    work, first = drawing.work, 0
+    while work.segment(first).exists():
+        for item in islice(timeline, SEGMENT):
+            tally.count(item.pts)
+        first += 1
+    if first:
+        drawing.sampler.load_state(work.state(first - 1))
+    with closing(_drawn(drawing, timeline, first)) as drawn:
+        for number in count(first):
+            if (frame := next(drawn, None)) is None:
+                break
+            part = tally.counted(chain([frame], islice(drawn, SEGMENT - 1)))
+            write_segment(work.segment(number), part, drawing.prepared.encoding)
 
 
-def _draw_segment(
-    drawing: Drawing, timeline: Iterable[ScheduledFrame], number: int
+def _drawn(
+    drawing: Drawing, timeline: Iterable[ScheduledFrame], first: int
 ) -> Generator[tuple[Planes, int], None, None]:
-    """Planes and time stamps of a segment; what the next one depends on is on disk before this one is complete.
+    """Planes and time stamps of all segments from the ``first`` on, one after the other.
 
-    Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile.
+    Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile. What the next segment
+    depends on is on disk before the last frame of a segment is handed out.
     """
     prepared, analysis, sampler, work = drawing.prepared, drawing.analysis, drawing.sampler, drawing.work
     label = label_of(prepared.job.label, prepared.clip.info, analysis, sampler.size)
-    pix_fmt, finish, drawings, frames = prepared.encoding.pix_fmt, drawing.finish, Drawings(), 0
-    drawn = draw_frames(timeline, analysis, sampler, pix_fmt, prepared.batch, finish, drawings=drawings, overlap=True)
-    with closing(ahead(drawn, prepared.batch, "compose")) as composed:
+    segments = Segments(SEGMENT, lambda number: sampler.save_state(work.state(number)), work.save_drawings, first)
+    frames = draw_frames(
+        timeline, analysis, sampler, prepared.encoding.pix_fmt, prepared.batch, drawing.finish, segments
+    )
+    with closing(ahead(frames, prepared.batch, "compose")) as composed:
         for item, planes in composed:
-            frames += 1
             if label is not None:
                 label.apply(planes)
             yield planes, item.pts
-    sampler.save_state(work.state(number))
-    work.save_drawings(number, frames, drawings)
 
 
 def _join(drawing: Drawing, tally: Tally, claim: Any) -> None:

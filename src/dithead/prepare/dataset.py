@@ -87,7 +87,7 @@ class Clip:
             require_unpacked(path, str(path), DataError)
             with np.load(path, allow_pickle=False) as stored:
                 return Track(*(stored[k] for k in ("landmarks", "transforms", "valid", "polygon")))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
             raise DataError(f"{path}: cannot be read ({error}); delete {self.folder} and prepare again") from None
 
     def meta(self) -> dict[str, Any]:

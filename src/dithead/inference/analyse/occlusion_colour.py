@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.masks import jaw_line
+from dithead.face.masks import jaw_lean, jaw_line
 from dithead.face.mesh_indices import (
     BETWEEN_EYES,
     CHEEKS,
@@ -31,6 +31,9 @@ _LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; 
 _PAINTED = 0.95  # share of a cover within the lips that means paint: 1.0 for lipsticks, 0.7 or less for occluders
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
 _DEEP_SHARE = 0.03  # share of that part that must be unlike skin for an occluder to be certain
+_FARTHEST_LEAN = (
+    0.7  # ``jaw_lean`` beyond which background shows within the landmarks' far jaw (measured on rendered heads)
+)
 _BEARD = 0.08  # share unlike skin, on the less hairy side of that part, above which a face has a beard
 _TINT_AWAY = 9.0  # distance in Lab from the lips' usual colour that means an occluder; without one it reached 6.7
 NEIGHBOURS = 2
@@ -89,7 +92,7 @@ def occluder_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32])
         return OccluderBeside(np.zeros((size, size), bool), bearded=True)
     near = unlike & inside(jaw, size, grow=size // 10)
     occluder = _joined(near & ~lips, ~inside(jaw, size, grow=2), max(1, size // 80))
-    certain = float((occluder & deep).sum()) / float(deep.sum()) > _DEEP_SHARE
+    certain = float((occluder & deep).sum()) / float(deep.sum()) > _DEEP_SHARE and abs(jaw_lean(jaw)) < _FARTHEST_LEAN
     if certain:
         lips &= ~inside(points[list(INNER_LIPS)], size, grow=1)
         occluder |= _joined(near & (lips | occluder), occluder, 1)

@@ -67,8 +67,9 @@ def choose_references(
     widths: NDArray[np.float64],
     turns: NDArray[np.float64],
     sharpness: NDArray[np.float64],
+    turn: float | None = None,
 ) -> ChosenSamples:
-    """Choose samples that show narrow and wide mouths from closed to open, with the head's usual pose, and sharply.
+    """Choose samples that show narrow and wide mouths from closed to open, with one pose of the head, and sharply.
 
     Sharpness above the median earns nothing, because visible teeth alone raise it.
 
@@ -77,6 +78,7 @@ def choose_references(
         widths: (N,) widths of the lips in eye distances.
         turns: (N,) sines of the head's yaw.
         sharpness: (N,) Laplacian variances of the lips.
+        turn: The pose, as a sine of the yaw; None takes the usual one.
 
     Returns:
         At most ``KEPT`` narrow and as many wide ones.
@@ -84,7 +86,7 @@ def choose_references(
     low, high = np.quantile(openings, (_OUTLIERS, 1 - _OUTLIERS))
     step = max(float(high - low) / KEPT, 0.005)
     clear = np.minimum(sharpness / max(float(np.median(sharpness)), 1e-6), 1)
-    other_cost = np.abs(turns - np.median(turns)) / _TURN - _SHARPNESS_WEIGHT * clear
+    other_cost = np.abs(turns - (np.median(turns) if turn is None else turn)) / _TURN - _SHARPNESS_WEIGHT * clear
     wider = _wider_than_usual(openings, widths)
     costs = np.abs(openings - np.linspace(low, high, KEPT)[:, None]) * (_OPENING_WEIGHT / step) + other_cost
     chains = []

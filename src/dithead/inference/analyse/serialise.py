@@ -30,7 +30,7 @@ from dithead.media.files import printable, save_arrays
 _LEVELS = len(LEVELS)
 Arrays = Mapping[str, NDArray[Any]]
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, AttributeError, OverflowError, MemoryError,
-           SyntaxError, NotImplementedError, StructError, ZlibError, BadZipFile)  # fmt: skip
+           SyntaxError, RuntimeError, StructError, ZlibError, BadZipFile)  # fmt: skip
 """What numpy and the code below raise for damaged files."""
 
 
@@ -62,7 +62,9 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
             [np.zeros((0, 2)) if t.frame_polygons is None else t.frame_polygons for t in tracklets]
         ),
         reports=np.array(json.dumps(reports)),
-        **_stored_references([t.references for t in tracklets if t.references is not None]),
+        views=np.concatenate([np.zeros(t.stop - t.start, np.uint8) if t.views is None else t.views for t in tracklets]),
+        turned=np.array([len(t.turned_references) for t in tracklets]),
+        **_stored_references([r for t in tracklets if t.references for r in (t.references, *t.turned_references)]),
         **_occlusion([t.occlusion for t in tracklets]),
     )
 
@@ -131,15 +133,20 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
     parts = (
         np.split(data[f"reference_{name}"], np.cumsum(sets[:-1, column]).astype(int)) for name, column in counts.items()
     )
-    for tracklet, (opening, width, offset, *_, opened), openings, widths, transforms, lengths, narrow, wide in zip(
-        tracklets, sets, *parts, strict=True
+    every = []
+    for (opening, width, offset, *_, opened), openings, widths, moves, lengths, narrow, wide in zip(
+        sets, *parts, strict=True
     ):
-        images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
         if not all(set(chain.tolist()) <= set(range(len(openings))) and len(chain) for chain in (narrow, wide)):
             raise ValueError("a reference picture that is not there")
-        tracklet.references = StoredReferences(
-            store, images, openings, widths, float(opening), float(width), narrow, wide, transforms, bool(opened)
-        )
+        images, means = StoredImages(int(offset), tuple(lengths.T.ravel().tolist())), (float(opening), float(width))
+        every.append(StoredReferences(store, images, openings, widths, *means, narrow, wide, moves, bool(opened)))
+    views = np.split(data["views"], np.cumsum([t.stop - t.start for t in tracklets])[:-1])
+    for tracklet, turned, own in zip(tracklets, data["turned"].tolist(), views, strict=True):
+        if own.max(initial=0) > turned:
+            raise ValueError("a frame takes references that are not there")
+        tracklet.references, *others = every[: turned + 1]
+        every, tracklet.turned_references, tracklet.views = every[turned + 1 :], tuple(others), own
 
 
 def _occlusion(masks: list[OcclusionMasks]) -> dict[str, NDArray[Any]]:

@@ -26,11 +26,18 @@ from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFin
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
 from dithead.inference.analyse.references import (
     GRADES,
+    ChosenSamples,
     StoredReferences,
-    choose_references,
     never_moves,
     source_picture,
     with_mouth,
+)
+from dithead.inference.analyse.views import (
+    as_seen_ahead,
+    choose_view_references,
+    frame_views,
+    view_turns,
+    widths_as_seen_ahead,
 )
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
@@ -81,7 +88,9 @@ class Tracklet:
     opening_levels: NDArray[np.float64] | None = None  # (5,) the source's lip opening at ``LEVELS``
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
-    references: StoredReferences | None = None  # the mouth from closed to open
+    references: StoredReferences | None = None  # the mouth from closed to open, in the usual pose
+    turned_references: tuple[StoredReferences, ...] = ()  # the same in other poses, where the head turns far
+    views: NDArray[np.uint8] | None = None  # (N,) which pose each frame takes: 0, or 1 + the index of a turned one
     sample_times: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (n,) seconds
     mouth_strips: list[MouthStrip] = field(default_factory=list)  # for the offset of the source's own sound
     calibration: LipCalibration | None = None  # from the source's own sound, where it has speech
@@ -91,6 +100,10 @@ class Tracklet:
         if self.frame_polygons is None:
             return self.polygon
         return transform_points(self.frame_polygons[index - self.start], self.transforms[index - self.start])
+
+    def view(self, index: int) -> int:
+        """Return which pose's references frame ``index`` takes: 0 is the usual one."""
+        return 0 if self.views is None else int(self.views[index - self.start])
 
     def opacity(self, index: int) -> float:
         """Return how much of the drawn mouth shows in frame ``index``: 1, but less near an end that no cut hides."""
@@ -131,6 +144,7 @@ class TrackletBuilder:
     mask: MaskKind = "stable-polygon"
     frames: int = 0
     transforms: array[float] = field(default_factory=lambda: array("d"))  # (N, 2, 3), NaN where no face was seen
+    turns: array[float] = field(default_factory=lambda: array("f"))  # (N,) sines of the yaw, NaN where no face was seen
     jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one is repeated over gaps
     frame_polygons: bytearray = field(default_factory=bytearray)  # (N, P, 2) float32, or empty
     samples: list[_Sample] = field(default_factory=list)
@@ -153,6 +167,7 @@ class TrackletBuilder:
         transform = crop_transform(landmarks, size)
         in_crop = transform_points(landmarks, transform)
         self._keep(transform, in_crop, size)
+        self.turns.append(head_turn(landmarks))
         self.strips.add(frame.quick_partial, transform, in_crop, size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
             self.samples.append(_sample(frame, landmarks, in_crop, transform, size, self.frames))
@@ -175,6 +190,7 @@ class TrackletBuilder:
     def skip(self) -> None:
         """Take a frame in which the face was not seen; all before it must have been judged, or none."""
         self.transforms.extend([np.nan] * 6)
+        self.turns.append(np.nan)
         for kept in (self.jaws, self.frame_polygons):
             kept += kept[-(len(kept) // self.frames) :]
         self.judge(None)
@@ -191,6 +207,7 @@ class TrackletBuilder:
         """
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
+        references, middles = _stored_references(self._clear_samples(), store or ImageStore())
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -209,7 +226,9 @@ class TrackletBuilder:
             width_spread=float(np.std([s.width for s in self.samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
-            references=_stored_references(self._clear_samples(), store or ImageStore()),
+            references=references[0],
+            turned_references=references[1:],
+            views=frame_views(np.frombuffer(self.turns, np.float32)[:count], middles),
             sample_times=np.array([s.time for s in self.samples]),
             mouth_strips=self.strips.close(),
         )
@@ -253,12 +272,27 @@ def _without_text(sample: _Sample) -> _Sample:
     return replace(sample, crop=without_overlay(sample.crop, text), picture=without_overlay(sample.picture, there > 0))
 
 
-def _stored_references(seen: list[_Sample], store: ImageStore) -> StoredReferences:
+def _stored_references(
+    seen: list[_Sample], store: ImageStore
+) -> tuple[tuple[StoredReferences, ...], NDArray[np.float64]]:
+    """The references of each of V views, that of the usual pose first, and the sines (V,) of the views' yaw."""
     openings, widths, turns, sharpness = np.array([(s.opening, s.width, s.turn, s.lip_sharpness()) for s in seen]).T
-    found = choose_references(openings, widths, turns, sharpness)
-    order = sorted({*found.narrow, *found.wide}, key=lambda k: (openings[k], k))
+    middles = view_turns(turns, openings)
+    if len(middles) > 1:
+        openings, widths = as_seen_ahead(openings, turns), widths_as_seen_ahead(widths, turns)
+    views = choose_view_references(openings, widths, turns, sharpness, middles)
+    seen = [replace(s, opening=o, width=w) for s, o, w in zip(seen, openings.tolist(), widths.tolist(), strict=True)]
+    means = float(openings.mean()), float(widths.mean())
+    return tuple(_stored(seen, view, means, store) for view in views), middles
+
+
+def _stored(
+    seen: list[_Sample], found: ChosenSamples, means: tuple[float, float], store: ImageStore
+) -> StoredReferences:
+    """Keep the samples that were found; a mouth that never moves is opened by geometry."""
+    order = sorted({*found.narrow, *found.wide}, key=lambda k: (seen[k].opening, k))
     chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
-    means, opened = (float(openings.mean()), float(widths.mean())), never_moves(chosen[0].opening, chosen[-1].opening)
+    opened = never_moves(chosen[0].opening, chosen[-1].opening)
     if opened:
         chosen, means = _opened(chosen[0]), (_SPEAKING, means[1])
         narrow = wide = np.arange(len(chosen))

@@ -5,7 +5,7 @@ Letters: B frames of a batch, S crop side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -43,12 +43,30 @@ class Finish:
 
 
 @dataclass
+class Segments:
+    """Parts of the output after each of which the work can be taken up again.
+
+    Both functions are called with the number of a segment whose last frame has not been handed out yet.
+    """
+
+    length: int
+    """Frames of each; the last one may have fewer."""
+    drawn: Callable[[int], None]
+    """Called on the drawing thread when the mouths of a segment are drawn, and no later ones."""
+    composed: Callable[[int, int, Drawings], None]
+    """Called with the frames of a segment, and how its mouths were drawn, when they are composed."""
+    first: int = 0
+    """Number of the segment with which the timeline begins."""
+
+
+@dataclass
 class _Batch:
     """Frames that follow one another and show the same tracklets."""
 
     tracklets: list[Tracklet]
     capacity: int  # frames, at most
     frames: list[ScheduledFrame] = field(default_factory=list)
+    ends: bool = False  # a segment
 
 
 class _Mouths(NamedTuple):
@@ -67,6 +85,7 @@ class _DrawnBatch(NamedTuple):
     frames: list[ScheduledFrame]
     planes: list[Planes]
     mouths: list[_Mouths]  # of each face
+    ends: bool  # a segment
 
 
 def draw_frames(
@@ -76,8 +95,7 @@ def draw_frames(
     pix_fmt: str,
     batch: int,
     finish: Finish | None = None,
-    drawings: Drawings | None = None,
-    overlap: bool = False,
+    segments: Segments | None = None,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
     """Draw the mouths of a video.
 
@@ -88,20 +106,27 @@ def draw_frames(
         pix_fmt: FFmpeg's name of the output's pixel format.
         batch: Frames held at once, at most; three where frames are interpolated.
         finish: What is done to a mouth once it is drawn; by default all but the mark.
-        drawings: Counts the mouths drawn, and those that had to be replaced or mended.
-        overlap: Decode and draw on threads of their own while earlier frames are composed.
+        segments: What is done after each part. With them, decoding and drawing run on threads of their own while
+            earlier frames are composed.
 
     Yields:
         Each frame with its new planes, in order.
     """
     finish = finish or Finish()
-    frames = ahead(timeline, batch, "decode") if overlap else timeline
-    batches = _drawn_batches(_batches(frames, analysis, sampler, batch), sampler, pix_fmt, detail=finish.detail)
-    for part in ahead(batches, 1, "draw") if overlap else batches:
+    frames = timeline if segments is None else ahead(timeline, batch, "decode")
+    batches = _batches(frames, analysis, sampler, batch, None if segments is None else segments.length)
+    drawn = _drawn_batches(batches, sampler, pix_fmt, detail=finish.detail)
+    if segments is not None:
+        drawn = ahead(_reported(drawn, segments), 1, "draw")
+    number, count, drawings = 0 if segments is None else segments.first, 0, Drawings()
+    for part in drawn:
         for mouths in part.mouths:
             for patch in _compose(part, mouths, finish.marker):
-                if drawings is not None:
-                    drawings.add(patch.replaced, patch.mended)
+                drawings.add(patch.replaced, patch.mended)
+        count += len(part.frames)
+        if segments is not None and part.ends:
+            segments.composed(number, count, drawings)
+            number, count, drawings = number + 1, 0, Drawings()
         yield from zip(part.frames, part.planes, strict=True)
 
 
@@ -111,28 +136,44 @@ def _drawn_batches(batches: Iterable[_Batch], sampler: Sampler, pix_fmt: str, *,
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         mouths = [_draw(part.frames, planes, tracklet, sampler, detail=detail) for tracklet in part.tracklets]
-        yield _DrawnBatch(part.frames, planes, mouths)
+        yield _DrawnBatch(part.frames, planes, mouths, part.ends)
+
+
+def _reported(drawn: Iterable[_DrawnBatch], segments: Segments) -> Iterator[_DrawnBatch]:
+    """Yield the batches, and report each segment before the first batch of the next one is drawn."""
+    number = segments.first
+    for part in drawn:
+        if part.ends:
+            segments.drawn(number)
+            number += 1
+        yield part
 
 
 def _batches(
-    timeline: Iterable[ScheduledFrame], analysis: VideoAnalysis, sampler: Sampler, size: int
+    timeline: Iterable[ScheduledFrame], analysis: VideoAnalysis, sampler: Sampler, size: int, length: int | None
 ) -> Iterator[_Batch]:
-    """Group the timeline; a batch ends when it is full and where other tracklets begin."""
-    sampler.begin()
-    part = _Batch([], sampler.frames_at_once(size, first=True))
+    """Group the timeline: a batch ends when it is full, where other tracklets begin, and after ``length`` frames.
+
+    The last segment may be shorter; an empty batch ends it, so that no frame waits for the next one.
+    """
+    part, count = _Batch([], 0), 0
     for item in timeline:
         tracklets = analysis.tracklets_at(item.index)
-        if tracklets != part.tracklets:
+        if count == 0 or tracklets != part.tracklets:
             if part.frames:
                 yield part
             sampler.begin()
             part = _Batch(tracklets, sampler.frames_at_once(size, first=True))
         part.frames.append(item)
-        if len(part.frames) >= part.capacity:
+        count += 1
+        if (ends := count == length) or len(part.frames) >= part.capacity:
+            part.ends = ends
             yield part
-            part = _Batch(tracklets, sampler.frames_at_once(size, first=False))
+            part, count = _Batch(tracklets, sampler.frames_at_once(size, first=False)), 0 if ends else count
     if part.frames:
         yield part
+    if length is not None and count:
+        yield _Batch([], 0, ends=True)
 
 
 def _draw(
@@ -146,8 +187,9 @@ def _draw(
             for f, p, transform in zip(frames, planes, transforms, strict=True)
         ]
     times = np.array([f.time for f in frames])
-    drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, [f.index for f in frames])
-    references = sampler.frame_references(tracklet, times) if detail else [None] * len(frames)
+    indices = [f.index for f in frames]
+    drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, indices)
+    references = sampler.frame_references(tracklet, times, indices) if detail else [None] * len(frames)
     return _Mouths(tracklet, transforms, views, drawn, references)
 
 

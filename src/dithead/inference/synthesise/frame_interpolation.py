@@ -46,9 +46,11 @@ class FrameInterpolator:
         drawn = self.sampler.frames_at_once((batch + first) // 2, first=first)
         return max(3, 2 * drawn - 1) if first else max(2, 2 * drawn)
 
-    def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
+    def frame_references(
+        self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None
+    ) -> list[FrameReference | None]:
         """See ``MouthSampler.frame_references``."""
-        return self.sampler.frame_references(tracklet, times)
+        return self.sampler.frame_references(tracklet, times, frames)
 
     def save_state(self, path: Path) -> None:
         """Write the sampler's state; every segment begins with a drawn frame, so interpolation itself has none."""

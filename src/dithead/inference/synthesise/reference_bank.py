@@ -10,7 +10,7 @@ kept of a tracklet, R pictures interpolated from them, S crop side, B frames; h,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from dithead.types import RGB, Similarity
 _ROWS = 24  # openings of the grid of references (our choice; docs/log)
 _BETWEEN = (1 / 3, 2 / 3)  # of the way from the narrow to the wide mouth of a row, where further ones lie (docs/log)
 _WIDTH_WEIGHT = 0.5  # how much a difference of the width counts beside an equal one of the opening (docs/log)
+_MOST = 64  # the source's own pictures of one pose, at most
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 
 
@@ -76,14 +77,13 @@ class ReferenceSet:
             grid = narrow if one_width else narrow.spread_to(wide)
         return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, widths)
 
-    def nearest(self, openings: NDArray[np.floating[Any]], widths: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-        """Return for lips of ``openings`` and ``widths`` (B,) the index of the picture that is most like each."""
-        distances = _distances(self.openings, self.widths, np.asarray(openings)[:, None], np.asarray(widths)[:, None])
-        return np.asarray(distances.argmin(axis=1))
+    def nearest(self, lips: LipTarget) -> int:
+        """Return the index of the picture whose lips are most like ``lips``."""
+        return int(_distances(self.openings, self.widths, lips).argmin())
 
     def nearest_crop(self, lips: LipTarget) -> RGB:
         """Return the picture (S, S, 3) whose lips are most like ``lips``."""
-        return np.asarray(self.crops[self.nearest(*np.array(lips)[:, None])[0]], np.uint8)
+        return np.asarray(self.crops[self.nearest(lips)], np.uint8)
 
     def donor(self, lips: LipTarget, last: int | None) -> int:
         """Choose the source picture whose detail is transferred to a mouth.
@@ -98,7 +98,7 @@ class ReferenceSet:
         Returns:
             The index of the picture.
         """
-        distance = np.sqrt(_distances(self.picture_openings, self.picture_widths, *lips))
+        distance = np.sqrt(_distances(self.picture_openings, self.picture_widths, lips))
         best = int(distance.argmin())
         margin = _SWITCH_MARGIN * float(self.picture_openings[-1] - self.picture_openings[0])
         return best if last is None or distance[last] > distance[best] + margin else last
@@ -141,52 +141,54 @@ class _Chain:
         return _Chain(crops, *numbers)
 
 
-def _distances(
-    openings: NDArray[np.float32],
-    widths: NDArray[np.float32],
-    opening: float | NDArray[np.floating[Any]],
-    width: float | NDArray[np.floating[Any]],
-) -> NDArray[np.floating[Any]]:
-    """Squared distances between mouths: eye distances of the opening, and of the width with its weight."""
-    return np.asarray((openings - opening) ** 2 + (_WIDTH_WEIGHT * (widths - width)) ** 2)
+def _distances(openings: NDArray[np.float32], widths: NDArray[np.float32], lips: LipTarget) -> NDArray[np.float64]:
+    """Squared distances of ``lips`` from mouths: of the opening, and of the width with its weight."""
+    return (openings.astype(np.float64) - lips.opening) ** 2 + (_WIDTH_WEIGHT * (widths - lips.width)) ** 2
 
 
 class ReferenceBank:
-    """The reference sets of the present tracklet of each face."""
+    """The reference sets of the present tracklet of each face, for each pose in which its head is shown."""
 
     def __init__(self) -> None:
-        self._present: dict[int, tuple[Tracklet, ReferenceSet]] = {}  # by face
-        self.donors: dict[tuple[int, int], int] = {}  # the last donor by (face, first frame of its tracklet)
+        self._present: dict[int, tuple[Tracklet, dict[int, ReferenceSet]]] = {}  # by face; sets by view
+        self.donors: dict[tuple[int, int], int] = {}
+        """The last donor by (face, first frame of its tracklet), as 64 times its view plus its index."""
 
-    def of(self, tracklet: Tracklet) -> ReferenceSet | None:
-        """Return the references of a tracklet, or None when no picture was kept of it."""
+    def of(self, tracklet: Tracklet, view: int = 0) -> ReferenceSet | None:
+        """Return the references of a tracklet in one pose, or None when no picture was kept of it."""
         if tracklet.references is None:
             return None
         if tracklet.face not in self._present or self._present[tracklet.face][0] is not tracklet:
+            self._present[tracklet.face] = (tracklet, {})
+        sets = self._present[tracklet.face][1]
+        if view not in sets:
             with stage("references"):
-                self._present[tracklet.face] = (tracklet, ReferenceSet.interpolated(tracklet.references))
-        return self._present[tracklet.face][1]
+                sets[view] = ReferenceSet.interpolated((tracklet.references, *tracklet.turned_references)[view])
+        return sets[view]
 
-    def frame_reference(self, tracklet: Tracklet, lips: LipTarget | None) -> FrameReference | None:
+    def frame_reference(self, tracklet: Tracklet, lips: LipTarget | None, view: int = 0) -> FrameReference | None:
         """Choose the pictures for the tracklet's next frame; calls must follow one another in time.
 
         Args:
             tracklet: The face and the shot.
             lips: Opening and width of the lips that the frame is to have; None where no model predicts them.
+            view: The pose, see ``Tracklet.view``.
 
         Returns:
             The pictures, or None when none was kept of this tracklet.
         """
-        references = self.of(tracklet)
+        references = self.of(tracklet, view)
         if references is None:
             return None
         if lips is None:
             return FrameReference(references.pictures)
-        donor = self._next_donor(tracklet, references, lips)
+        donor = self._next_donor(tracklet, references, lips, view)
         return FrameReference(references.pictures, references.nearest_crop(lips), donor)
 
-    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, lips: LipTarget) -> SourcePicture:
+    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, lips: LipTarget, view: int) -> SourcePicture:
         key = (tracklet.face, tracklet.start)
         self.donors = {k: v for k, v in self.donors.items() if k[0] != tracklet.face or k == key}
-        self.donors[key] = references.donor(lips, self.donors.get(key))
-        return references.pictures[self.donors[key]]
+        last_view, last = divmod(self.donors.get(key, -_MOST), _MOST)
+        donor = references.donor(lips, last if last_view == view else None)
+        self.donors[key] = view * _MOST + donor
+        return references.pictures[donor]

@@ -50,9 +50,10 @@ class TrackletState:
     """State of a tracklet that one frame passes on to the next."""
 
     latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
-    polygon: NDArray[np.float32] | None = None  # (P, 2) mask under which ``reference_latents`` were encoded
-    references: Tensor | None = None  # (R, 3, S, S)
-    reference_latents: dict[int, Tensor] = field(default_factory=dict)  # (1, C, G, G) of those that were needed so far
+    polygon: NDArray[np.float32] | None = None  # (P, 2) mask of the last frames
+    references: dict[int, Tensor] = field(default_factory=dict)  # (R, 3, S, S) by view
+    latents: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    """(1, C, G, G) of those references that were needed so far under ``polygon``, by view and index."""
 
 
 class _SpeechConditions(NamedTuple):
@@ -119,29 +120,35 @@ class MouthSampler:
             tracklet: The face and the shot.
             crops: (B, S, S, 3).
             times: (B,) seconds in the speech.
-            frames: (B,) frame numbers, for a mask that follows the face; without them it is ``tracklet.polygon``.
+            frames: (B,) frame numbers, for a mask that follows the face, and for references in each frame's own pose;
+                without them the mask is ``tracklet.polygon`` and the pose the usual one.
 
         Returns:
             The crops (B, S, S, 3) with new mouths.
         """
         follows = frames is not None and tracklet.frame_polygons is not None
         if self.reference == "static" and not follows:
-            return self._sample(tracklet, crops, times, tracklet.polygon)[0]
+            return self._sample(tracklet, crops, times, tracklet.polygon, frames)[0]
         polygons = [tracklet.mask_polygon(k) if follows else tracklet.polygon for k in frames or range(len(crops))]
+        every = [slice(k, k + 1) for k in range(len(crops))]
         drawn = [
-            self._draw_one(tracklet, crops[k : k + 1], times[k : k + 1], polygon) for k, polygon in enumerate(polygons)
+            self._draw_one(tracklet, crops[one], times[one], polygon, frames and frames[one])
+            for one, polygon in zip(every, polygons, strict=True)
         ]
         return np.concatenate(drawn)
 
-    def frame_references(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[FrameReference | None]:
+    def frame_references(
+        self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None
+    ) -> list[FrameReference | None]:
         """Choose the person's pictures for the next frames of a ``tracklet``, drawn at ``times`` (B,) in seconds.
 
-        Calls must follow one another in time.
+        Calls must follow one another in time. Without the numbers of the ``frames`` (B,) the pose is the usual one.
         """
         if self.bank.of(tracklet) is None:
             return [None] * len(times)
         targets: Sequence[LipTarget | None] = self.target_lips(tracklet, times) or [None] * len(times)
-        return [self.bank.frame_reference(tracklet, lips) for lips in targets]
+        views = _views(tracklet, frames, len(times))
+        return [self.bank.frame_reference(tracklet, lips, view) for lips, view in zip(targets, views, strict=True)]
 
     def target_lips(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[LipTarget] | None:
         """Return how open and how wide the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
@@ -189,11 +196,16 @@ class MouthSampler:
         return self._states[key]
 
     def _draw_one(
-        self, tracklet: Tracklet, crop: NDArray[np.uint8], time: NDArray[np.float64], polygon: NDArray[np.float32]
+        self,
+        tracklet: Tracklet,
+        crop: NDArray[np.uint8],
+        time: NDArray[np.float64],
+        polygon: NDArray[np.float32],
+        frame: Sequence[int] | None,
     ) -> NDArray[np.uint8]:
         """One frame (1, S, S, 3), conditioned on the last one of its tracklet in the previous-frame mode."""
         state = self._state(tracklet)
-        image, latent = self._sample(tracklet, crop, time, polygon, state.latent)
+        image, latent = self._sample(tracklet, crop, time, polygon, frame, state.latent)
         if self.reference == "previous":
             state.latent = latent
         return np.asarray(image, np.uint8)
@@ -204,6 +216,7 @@ class MouthSampler:
         crops: NDArray[np.uint8],
         times: NDArray[np.float64],
         polygon: NDArray[np.float32],
+        frames: Sequence[int] | None,
         latent: Tensor | None = None,
     ) -> tuple[NDArray[np.uint8], Tensor]:
         """Frames (B, S, S, 3) and latents (B, C, G, G) under one mask; ``latent`` replaces the reference's."""
@@ -214,7 +227,8 @@ class MouthSampler:
             if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
-                reference, latent = self._references(tracklet, references, speech.targets, polygon)
+                views = _views(tracklet, frames, len(times))
+                reference, latent = self._references(tracklet, views, speech.targets, polygon)
             conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
@@ -258,28 +272,46 @@ class MouthSampler:
     def _references(
         self,
         tracklet: Tracklet,
-        references: ReferenceSet,
+        views: Sequence[int],
         targets: Sequence[LipTarget],
         polygon: NDArray[np.float32],
     ) -> tuple[Tensor, Tensor | None]:
-        """References (B, 3, S, S) about as open and wide as B ``targets``, and their latents (B, C, G, G).
+        """References (B, 3, S, S) in the poses ``views`` (B,), whose lips are most like ``targets``, and their latents.
 
         Latents depend on the mask, so they are encoded anew for another one, each when it is first needed and by
         itself: so none depends on the batch. Under a mask that follows the face they are left to the model, because
         they differ in every frame.
         """
         state = self._state(tracklet)
-        if state.references is None:
-            state.references = to_tensor(references.crops)
-        index = references.nearest(*np.array(targets).T)
-        if tracklet.frame_polygons is not None:
-            return state.references[index], None
         if state.polygon is not polygon:
-            state.polygon, state.reference_latents = polygon, {}
-        mask = torch.from_numpy(polygon_mask(polygon, self.size))[None, None]
-        for k in sorted({*index.tolist()} - state.reference_latents.keys()):
-            state.reference_latents[k] = self.talker.reference_latents(state.references[k : k + 1], mask)
-        return state.references[index], torch.cat([state.reference_latents[k] for k in index.tolist()])
+            state.polygon, state.latents = polygon, {}
+        pictures, latents = [], []
+        for view, lips in zip(views, targets, strict=True):
+            index = self._reference_set(tracklet, view).nearest(lips)
+            pictures.append(state.references[view][index])
+            if tracklet.frame_polygons is None:
+                latents.append(self._latent(state, view, index))
+        return torch.stack(pictures), torch.cat(latents) if latents else None
+
+    def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
+        found, state = self.bank.of(tracklet, view), self._state(tracklet)
+        assert found is not None, "only tracklets with pictures get here"
+        if view not in state.references:
+            state.references[view] = to_tensor(found.crops)
+        return found
+
+    def _latent(self, state: TrackletState, view: int, index: int) -> Tensor:
+        if (view, index) not in state.latents:
+            assert state.polygon is not None
+            mask = torch.from_numpy(polygon_mask(state.polygon, self.size))[None, None]
+            picture = state.references[view][index : index + 1]
+            state.latents[view, index] = self.talker.reference_latents(picture, mask)
+        return state.latents[view, index]
+
+
+def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:
+    """The pose of each of ``count`` frames; the usual one where their numbers are not known."""
+    return [0] * count if frames is None else [tracklet.view(k) for k in frames]
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:

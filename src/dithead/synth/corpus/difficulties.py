@@ -53,6 +53,13 @@ def turned(take: Take, degrees: float, *, dark: bool = False) -> Take:
     return replace(take, setting=setting)
 
 
+def turning(take: Take, degrees: float) -> Take:
+    """Let the head turn from so many ``degrees`` on the one side to as many on the other."""
+    head = take.motion.head.copy()
+    head[:, 0] = np.radians(degrees) * np.sin(np.linspace(-np.pi / 2, np.pi / 2, len(head)))
+    return replace(take, motion=replace(take.motion, head=head))
+
+
 def painted(take: Take, body: Body) -> Take:
     """Paint the person's lips and eyes heavily, in one of four colours by chance of the person."""
     identity = take.person.identity

@@ -3,6 +3,7 @@
 absent: the person leaves for a while.  two: another person sits beside.  profile: seen from the side.
 microphone: an object before the mouth.  cut: another person in another place from the middle on.
 dark, harsh: extreme light.  silence: nobody speaks.  turned: by 40 degrees, before a dark background.
+turning: from 35 degrees on the one side to 35 on the other.
 makeup: painted lips.  captions: words over the chin on some frames.
 """
 
@@ -19,7 +20,7 @@ from dithead.errors import ConfigError, OutputError
 from dithead.progress import Progress, counted, silent
 from dithead.synth.corpus.clip_credentials import rendering_seal
 from dithead.synth.corpus.clip_files import script_record, write_take
-from dithead.synth.corpus.difficulties import captioned, painted, turned
+from dithead.synth.corpus.difficulties import captioned, painted, turned, turning
 from dithead.synth.corpus.ground_truth import AnnotatedFrame
 from dithead.synth.corpus.recipe import LICENCE, SOURCE
 from dithead.synth.corpus.script import ClipTiming, frame_loudness, script_of, silent_utterance, write_script
@@ -43,7 +44,7 @@ FPS = 25
 _SALT = 0x4A  # keeps the random numbers of the cases apart from those of a corpus with the same seed
 _SECOND_PERSON, _AFTER_CUT = 5000, 7000  # added to the person's seed: the seed of the other person
 _PROFILE_AZIMUTH = 1.35  # radians
-_TURN = 40.0  # degrees
+_TURN, _TURNING = 40.0, 35.0  # degrees
 _EXTREME_NOISE = 6.0  # grey levels, as cameras have it in extreme light
 
 
@@ -178,6 +179,10 @@ def _render_turned(renderer: Renderer, _: Body, take: Take) -> Iterator[Annotate
     return turned(take, _TURN, dark=True).render(renderer, labels=True)
 
 
+def _render_turning(renderer: Renderer, _: Body, take: Take) -> Iterator[AnnotatedFrame]:
+    return turning(take, _TURNING).render(renderer, labels=True)
+
+
 def _render_makeup(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
     return painted(take, body).render(renderer, labels=True)
 
@@ -192,6 +197,7 @@ CASES: dict[str, Callable[[Renderer, Body, Take], Iterator[AnnotatedFrame]]] = {
     "absent": _render_absent, "two": _render_two, "profile": _render_profile, "microphone": _render_microphone,
     "cut": _render_cut, "dark": _with_light(**_DIM), "harsh": _with_light(**_HARSH), "silence": _render_silence,
     "turned": _render_turned, "makeup": _render_makeup, "captions": _render_captions,
+    "turning": _render_turning,
 }  # fmt: skip
 """Name of each case -> how a take is rendered for it."""
 

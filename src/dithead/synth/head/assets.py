@@ -82,7 +82,7 @@ def _read_arrays(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, BadZipFile) as error:
         raise DataError(f"{path}: not a readable head model ({error}); copy it again") from error
 
 

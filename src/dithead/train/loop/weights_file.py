@@ -27,7 +27,9 @@ def save_weights(path: Path, weights: dict[str, Tensor], header: dict[str, str] 
     return path
 
 
-def load_weights(module: nn.Module, path: Path, advice: str, keep: str | None = None) -> None:
+def load_weights(
+    module: nn.Module, path: Path, advice: str, *, keep: str | None = None, only: str | None = None
+) -> None:
     """Load a file of weights into ``module``.
 
     Args:
@@ -35,6 +37,7 @@ def load_weights(module: nn.Module, path: Path, advice: str, keep: str | None = 
         path: A safetensors file.
         advice: What to do when the file is missing or damaged; it ends the error message.
         keep: Name of a sub-module that stays as it is, whatever the file has of it.
+        only: Name of a sub-module; everything else stays as it is.
 
     Raises:
         ModelError: The file is missing, is no safetensors file, or does not fit the module.
@@ -43,9 +46,10 @@ def load_weights(module: nn.Module, path: Path, advice: str, keep: str | None = 
         raise ModelError(f"{path} is missing; {advice}")
     try:
         stored = migrate_tensors(load_file(path), path)
-        if keep is not None:
-            own = {name: value for name, value in module.state_dict().items() if name.startswith(f"{keep}.")}
-            stored = {name: value for name, value in stored.items() if not name.startswith(f"{keep}.")} | own
+        for part, taken in ((keep, False), (only, True)):
+            if part is not None:
+                own = {k: v for k, v in module.state_dict().items() if k.startswith(f"{part}.") != taken}
+                stored = {k: v for k, v in stored.items() if k.startswith(f"{part}.") == taken} | own
         module.load_state_dict(stored)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file ({error}); {advice}") from None

@@ -27,6 +27,10 @@ _KNOWN_SPEECH = '{"model_type": "wav2vec2"}'  # its defaults are those of the ba
 _TRAINING_BYTES = 20  # of a trained parameter: weight, gradient, two moments of Adam and moving average in float32
 
 
+_NAMES = {"dit": "denoiser", "audio": "audio encoder"}
+"""Part of a model -> its name for readers."""
+
+
 @dataclass(frozen=True)
 class ModelSizes:
     """Size and cost of one model.
@@ -49,9 +53,10 @@ class ModelSizes:
 
     def summary(self, config: ModelConfig) -> str:
         """Describe the model in one line."""
-        parts = " + ".join(f"{name} {count:.1f}" for name, count in self.parameters.items())
+        parts = " + ".join(f"{_NAMES.get(name, name)} {count:.1f}" for name, count in self.parameters.items())
+        steps = f"{config.steps} step{'s' * (config.steps != 1)}"
         return (
-            f"{config.size} px, {config.objective} in {config.steps} steps; {parts} M parameters; {self.tokens} of "
+            f"{config.size} px, {config.objective} in {steps}; {parts} M parameters; {self.tokens} of "
             f"{self.grid**2} tokens; {self.gflops:.1f} GFLOPs a frame; {self.weights_gb:.2f} GB to run, "
             f"{self.training_gb:.2f} GB and activations to train"
         )

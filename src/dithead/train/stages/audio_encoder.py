@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dithead.checkpoint import read_config
 from dithead.config import AudioTraining, Preset
 from dithead.errors import ConfigError, ModelError
-from dithead.hub import resolve_model
+from dithead.hub import SHIPPED, resolve_model
 from dithead.models.audio.base import AudioEncoder
 from dithead.models.audio.mel import samples_of
 from dithead.models.audio.moonshine_layers import MoonshineLayers
@@ -197,33 +197,37 @@ def _start_from_pretrained(encoder: AudioEncoder, options: AudioOptions) -> list
     if options.speech is not None:
         slow += start_from_whisper(encoder, options.speech)
     if options.lip_predictor is not None:
-        slow += start_from_moonshine(encoder, options.lip_predictor)
+        slow += start_lip_predictor(encoder, options.lip_predictor)
     return slow
 
 
-def start_from_moonshine(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
-    """Load a Moonshine's first layers into the lip predictor.
+def start_lip_predictor(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
+    """Load the lip predictor of a model, or a Moonshine's first layers, into the lip predictor.
 
     Args:
         encoder: The audio encoder.
-        source: The Moonshine: hub id or folder.
+        source: The model, as ``dithead generate --model`` names it, or the Moonshine: hub id or folder.
 
     Returns:
-        The loaded parameters, which should learn slowly.
+        The parameters of the layers, which should learn slowly.
 
     Raises:
         ConfigError: The encoder has no lip predictor.
-        ModelError: The Moonshine cannot be read or does not fit.
+        ModelError: The model or the Moonshine cannot be read or does not fit.
     """
     if encoder.lip_predictor is None:
         raise ConfigError(
             "only an encoder with a lip predictor starts from a Moonshine; add --set model.audio.past=200"
         )
-    return _load_pretrained(encoder.lip_predictor.layers, load_moonshine(source), source)
+    weights = resolve_model(source) / WEIGHTS if source in SHIPPED else Path(source) / WEIGHTS
+    if not weights.exists():
+        return _load_pretrained(encoder.lip_predictor.layers, load_moonshine(source), source)
+    load_weights(encoder, weights, "name another model", only="lip_predictor")
+    return list(encoder.lip_predictor.layers.parameters())
 
 
 def start_from_whisper(encoder: AudioEncoder, source: str) -> list[nn.Parameter]:
-    """Load a Whisper's first layers into ``encoder``; arguments and errors as ``start_from_moonshine``."""
+    """Load a Whisper's first layers into ``encoder``; arguments and errors as ``start_lip_predictor``."""
     if encoder.whisper is None:
         raise ConfigError("only an audio encoder of kind 'context' starts from a Whisper; leave --speech out")
     return _load_pretrained(encoder.whisper, load_whisper(source), source)

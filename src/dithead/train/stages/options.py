@@ -33,7 +33,7 @@ class AudioOptions(StageOptions):
     voices: Path | None = option(None, "Folder of `dithead voices`: speech without faces.")
     speech: str | None = option(None, "A Whisper whose first layers are the start: hub id or folder.")
     lip_predictor: str | None = option(
-        None, "A Moonshine whose first layers are the lip predictor's start: hub id or folder."
+        None, "Where the lip predictor starts: that of a model, or the first layers of a Moonshine (hub id or folder)."
     )
     tokens_of: str | None = option(None, "A model whose tokens stay as they are: only the lip predictor is trained.")
 

@@ -12,7 +12,8 @@ from dithead.face.alignment import crop_transform
 from dithead.face.landmarks import FaceLandmarker
 from dithead.media.colour import ColourEncoding
 from dithead.media.encoder import EncoderOptions
-from dithead.media.planes import Planes, planes_of
+from dithead.media.planes import Planes, planes_of, planes_of_rgb
+from dithead.media.tone_mapping import HLG, PQ, tone_mapping
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
 from dithead.provenance.detect_watermark import WatermarkResult, collect_evidence, detect_in, silent
@@ -120,6 +121,28 @@ def test_nothing_changes_outside_and_little_inside(depth: int) -> None:
     inside = cv2.warpAffine(allowed, turn, (300, 300), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
     assert not change[~inside].any()
     assert 43 < 10 * np.log10(255**2 / np.mean(change[inside] ** 2)) < 47
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG], ids=["pq", "hlg"])
+def test_the_mark_of_an_hdr_picture_is_as_strong_as_that_of_the_same_picture_in_standard_range(transfer: int) -> None:
+    """As both are seen; in an HDR picture's own values its texture and its mark are smaller or larger than that."""
+    picture, allowed = next(read_frames(PRESENTER)).pixels, np.zeros((160, 160), np.float32)
+    allowed[80:150, 30:130] = 1
+    with FaceLandmarker() as landmarker:
+        transform = crop_transform(landmarker.detect(picture)[0], 160)
+    changes = []
+    for encoding in (
+        ColourEncoding(1, full_range=False),
+        ColourEncoding(9, full_range=False, tones=tone_mapping(transfer, 9)),
+    ):
+        planes = planes_of_rgb(picture, "yuv444p10le", encoding)
+        before = planes.rgb(0, 0, 512, 512).astype(np.float32)
+        Watermarker(PAYLOAD, KEY).apply(planes, transform, allowed, 0.3)
+        changes.append((planes.rgb(0, 0, 512, 512) - before)[..., 1].ravel())
+    plain, deep = changes
+    where = np.abs(plain) > 0
+    assert np.corrcoef(plain[where], deep[where])[0, 1] > 0.85
+    assert 0.8 < deep.std() / plain.std() < 1.25
 
 
 def test_smooth_skin_stays_as_it_is() -> None:

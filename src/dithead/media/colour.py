@@ -30,6 +30,7 @@ _SWSCALE = {
     9: Colorspace.BT2020,
 }
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LEAST_SLOPE = 0.25  # of the picture of standard range over an HDR one, in luma: highlights are squeezed (our choice)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ class ColourEncoding:
         zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
         rgb = np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
         return rgb if self.tones is None else np.clip(255 * self.tones.develop(rgb / np.float32(255)), 0, 255)
+
+    def seen_luma(self, luma: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | float]:
+        """Return the luma of the picture of standard range for the luma (h, w) of this one, both in steps of 8 bits.
+
+        Colours are taken for grey. The second value is by how many such steps what is seen changes where this one
+        changes by one: 1 unless the picture is HDR.
+        """
+        if self.tones is None:
+            return luma, 1.0
+        zero, whole = (0, 255) if self.full_range else (16, 219)
+        steps = [(luma + apart - zero)[..., None].repeat(3, axis=2) / np.float32(whole) for apart in (-1, 0, 1)]
+        less, seen, more = (255 * self.tones.develop(each)[..., 1] for each in steps)
+        return seen, np.maximum((more - less) / 2, _LEAST_SLOPE)
 
     def from_rgb(self, depth: int = 8) -> NDArray[np.float32]:
         """Return the matrix (3, 3) from R'G'B' differences, in steps of 1/255, to Y, Cb, Cr differences in code values.

@@ -96,14 +96,14 @@ class Watermarker:
         to_grid = grid_transform(transform, allowed.shape[0])
         weight = sample(allowed, grid_transform(np.eye(2, 3), allowed.shape[0]))
         weight = np.asarray(cv2.erode(weight, _REACH), np.float32)
-        grid = sample(luma, to_grid) / np.float32(unit)
-        strength = _strength(grid, weight)
+        seen, slope = planes.encoding.seen_luma(sample(luma, to_grid) / np.float32(unit))
+        strength = _strength(seen, weight) / slope
         change = strength * shown_field(self.key, self.payload.number, seconds)
         add_to_frame(luma, change * np.float32(unit), to_grid, 2**planes.depth - 1)
 
 
 def _strength(grid: Grid, weight: Grid) -> Grid:
-    """How strong the mark may be (h, w), in 8-bit levels: as much as the texture hides."""
+    """How strong the mark may be (h, w), in 8-bit levels of standard range: as much as the texture hides."""
     strength = hidden_by(texture(grid)) * weight
     mean = float((strength**2 * weight).sum() / max(float(weight.sum()), 1e-6))
     limit = 255 / 10 ** (_LEAST_PSNR / 20)

@@ -19,11 +19,15 @@ from dithead.types import RGB
 _STROKE = 0.1  # of the crop: what is wider than this is no stroke of a letter (our choice)
 _CONTRAST = 60.0  # 8-bit levels by which a stroke is brighter than what surrounds it, or its outline darker
 _WHITE, _OUTLINED_WHITE = 235.0, 190.0  # least channel of a white stroke, without and with a dark outline
+_RISE, _RISEN = (
+    60.0,
+    160.0,
+)  # 8-bit levels of the least channel of an outlined white stroke: beyond its surroundings, in all
 _VIVID, _VIVID_LEVEL = 110.0, 190.0  # least distance of the channels of a coloured stroke, and its brightest one
 _ALIKE, _MOST = 60.0, 0.5  # 8-bit levels within which a share of a line must lie around its median colour
 _LINE = 0.2  # least width of a line of text, as a fraction of S
 _RUNS = 5  # least number of strokes that one row of a line crosses
-_SHARE = 0.004  # least share of the crop that the strokes of a line cover
+_SHARE = 0.0015  # least share of the crop that the strokes of a line cover
 
 
 def overlay_mask(crop: RGB, points: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -69,7 +73,9 @@ def _strokes(crop: RGB, unlike: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], N
     dark = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel) - grey > _CONTRAST
     beside = cv2.dilate(dark.astype(np.uint8), np.ones((2 * (size // 60) + 1,) * 2, np.uint8)) > 0
     vivid = unlike & (brightest - least > _VIVID) & (brightest > _VIVID_LEVEL)
-    white = (least > _WHITE) | (unlike & bright & beside & (least > _OUTLINED_WHITE))
+    rise = least - cv2.morphologyEx(least, cv2.MORPH_OPEN, kernel)  # pale skin is nearly as bright, but less blue
+    outlined = (unlike & bright & (least > _OUTLINED_WHITE)) | ((rise > _RISE) & (least > _RISEN))
+    white = (least > _WHITE) | (outlined & beside)
     return np.asarray((bright | beside) & (white | vivid)), dark
 
 

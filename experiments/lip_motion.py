@@ -1,7 +1,7 @@
-"""How do the landmarks of a face move when its lips open?
+"""How do the landmarks of a face move when its lips open or widen?
 
 Fits, over all frames of prepared datasets, each landmark's displacement to the lip opening, the lip width, and the turn
-and nod of the head, and keeps what the opening explains, made symmetric. It makes
+and nod of the head, and keeps what opening and width explain, made symmetric. It makes
 ``src/dithead/face/data/lip_motion.npz``.
 
     dithead prepare VIDEOS -o DATASET
@@ -53,15 +53,16 @@ def main() -> None:
     tracks = [track for folder in given.datasets for track in sorted(folder.glob("clips/*/track.npz"))]
     clips = [clip for track in tracks if (clip := measured(track)) is not None]
     causes, moved = (np.concatenate([clip[k] for clip in clips]) for k in (0, 1))
-    motion = np.linalg.lstsq(causes, moved, rcond=None)[0].reshape(-1, 478, 2)[0]
+    fitted = np.linalg.lstsq(causes, moved, rcond=None)[0].reshape(-1, 478, 2)[:2]
     mean_face = mean_landmarks(tracks)
     twin = mirror(mean_face - (mean_face[:, 0].mean(), 0))
-    motion = (motion + motion[twin] * (-1, 1)) / 2
+    motion = dict(zip(("opening", "width"), (fitted + fitted[:, twin] * (-1, 1)) / 2, strict=True))
     mean_opening = float(np.mean([clip[2] for clip in clips]))
-    np.savez_compressed(given.output, opening=motion.astype(np.float32))
+    np.savez_compressed(given.output, **{name: moved.astype(np.float32) for name, moved in motion.items()})
     print(f"{given.output}: {len(clips)} clips, {len(causes)} frames, mean opening {mean_opening:.3f}")
     for name, index in _SHOWN.items():
-        print(f"  {name}: x {motion[index, 0]:+.2f}, y {motion[index, 1]:+.2f} per eye distance of opening")
+        moves = [f"{cause} x {by[index, 0]:+.2f}, y {by[index, 1]:+.2f}" for cause, by in motion.items()]
+        print(f"  {name}, per eye distance: {'; '.join(moves)}")
 
 
 def mean_landmarks(tracks: list[Path]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import lip_opening
+from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import CHIN, INNER_LIP_BOTTOM, INNER_LIP_TOP, INNER_LIPS, NOSE_TIP, eye_distance
 from dithead.face.opened_mouth import moved_landmarks, opened_mouth
 
@@ -34,6 +34,17 @@ def test_a_mouth_is_seen_to_open_as_far_as_wanted_and_to_close(closed: tuple[np.
     assert seen[0] < 0.02
     assert np.diff(seen).min() > 0.02
     assert seen[2:] == pytest.approx([0.12, 0.19], abs=0.045)
+
+
+def test_lips_are_seen_to_round_and_to_spread(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    widths = []
+    for wider in (-0.07, 0.0, 0.05):
+        with FaceLandmarker(1) as landmarker:
+            found = landmarker.track(opened_mouth(*closed, 0.1, wider))
+        assert found is not None
+        widths.append(lip_width(found))
+    assert np.diff(widths).min() > 0.02
+    assert lip_width(moved_landmarks(closed[1], 0.1, 0.05)) > lip_width(moved_landmarks(closed[1], 0.1)) + 0.03
 
 
 def test_only_the_lower_face_changes(closed: tuple[np.ndarray, np.ndarray]) -> None:

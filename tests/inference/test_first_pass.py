@@ -52,9 +52,10 @@ def analysed(
 
 def test_a_frame_costs_few_bytes(monkeypatch):
     """Two hours at 25 fps are 180 000 frames: what is kept of each must be small, at the end of the run too."""
-    monkeypatch.setattr("dithead.inference.analyse.tracklet.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr("dithead.inference.analyse.face_samples.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
     monkeypatch.setattr(
-        "dithead.inference.analyse.tracklet.source_picture", lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3))
+        "dithead.inference.analyse.face_samples.source_picture",
+        lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3)),
     )
     analyser, closed, picture = VideoAnalyser(AnalysisSettings(64)), face(), frame(0)
     open_mouth = closed.copy()
@@ -189,8 +190,10 @@ def test_a_mouth_that_never_moves_gets_references_from_closed_to_open():
     moves[INNER_LIP_BOTTOM, 1] += 0.3 * eye_distance(face())
     still, talking = (analysed([face(), other] * 12).tracklets[0].references for other in (face(), moves))
     assert (still.opened, talking.opened) == (True, False)
-    assert len(still.openings) == len(GRADES)
-    assert np.diff(still.openings).min() > 0
+    assert len(still.narrow) == len(still.wide) == len(GRADES)
+    assert len(still.openings) == 2 * len(GRADES)
+    assert all(np.diff(still.openings[chain]).min() > 0 for chain in (still.narrow, still.wide))
+    assert (still.widths[still.narrow] < still.widths[still.wide]).all()
     assert still.openings[-1] > still.openings[0] + 0.1
     assert still.mean_opening == pytest.approx(0.04)
 

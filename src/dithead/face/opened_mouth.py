@@ -1,8 +1,8 @@
-"""Opens or closes the mouth of one picture by geometry: lips, chin and cheeks move as they do when people speak.
+"""Opens, closes, rounds or spreads the mouth of one picture by geometry: the face moves as it does when people speak.
 
-How much each landmark moves with the lip opening is a mean over people, ``data/lip_motion.npz``. Skin and lips stay the
-person's own. What lies behind lips that the picture shows closed is unknown, so it comes from a rendered mouth,
-``data/inner_mouths.npz``, in the light of the picture. Letters: K points, h, w a picture's size.
+How much each landmark moves with opening and width of the lips is a mean over people, ``data/lip_motion.npz``. Skin and
+lips stay the person's own. What lies behind lips that the picture shows closed is unknown, so it comes from a rendered
+mouth, ``data/inner_mouths.npz``, in the light of the picture. Letters: K points, h, w a picture's size.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ class InnerMouth(NamedTuple):
     skin: float  # how bright the cheeks are in the same light, 0 to 255
 
 
-def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float) -> RGB:
-    """Return the picture with its mouth opened or closed.
+def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float, wider: float = 0.0) -> RGB:
+    """Return the picture with its mouth opened or closed, rounded or spread.
 
     Args:
         picture: (h, w, 3).
         landmarks: (478, 2) in pixels of the picture.
         opening: The lip opening that the mouth is to have, in eye distances.
+        wider: How much wider it is to be, in eye distances; negative for rounded lips.
     """
     before = np.asarray(landmarks, np.float64)[:, :2]
-    after, unit = moved_landmarks(before, opening), eye_distance(before)
+    after, unit = moved_landmarks(before, opening, wider), eye_distance(before)
     fixed = _frame_around(before, unit)
     moving = np.flatnonzero(before[:, 1] > before[NOSE_TIP, 1])
     still = np.setdiff1d(ALIGNMENT_POINTS, moving)
@@ -64,13 +65,14 @@ def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float) -> RGB:
     return _filled(warped, after, _skin(picture, before, unit), unit)
 
 
-def moved_landmarks(landmarks: FloatArray, opening: float) -> NDArray[np.float64]:
-    """Return landmarks (478, 2) with another lip ``opening``, in eye distances."""
+def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -> NDArray[np.float64]:
+    """Return landmarks (478, 2) with another lip ``opening``, and lips ``wider`` by so much, in eye distances."""
     points = np.asarray(landmarks, np.float64)[:, :2]
-    change = opening - lip_opening(points)
+    by_opening, by_width = _motion()
+    moved = (opening - lip_opening(points)) * by_opening + wider * by_width
     eyes = points[ALIGNMENT_POINTS[3]] - points[ALIGNMENT_POINTS[0]]  # the head may be tilted in the picture
     turn = np.array([[eyes[0], eyes[1]], [-eyes[1], eyes[0]]])
-    return np.asarray(points + change * _motion() @ turn)
+    return np.asarray(points + moved @ turn)
 
 
 def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: float) -> RGB:
@@ -133,10 +135,10 @@ def _aspect(lips: FloatArray) -> float:
 
 
 @lru_cache(maxsize=1)
-def _motion() -> NDArray[np.float64]:
-    """How far landmarks (478, 2) move when the lips open by one eye distance, in eye distances."""
+def _motion() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far landmarks (478, 2) move, in eye distances, when the lips open and when they widen by one."""
     with np.load(_DATA / "lip_motion.npz", allow_pickle=False) as data:
-        return np.asarray(data["opening"], np.float64)
+        return np.asarray(data["opening"], np.float64), np.asarray(data["width"], np.float64)
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,8 @@ STILL_SPAN = 0.03
 """Span of the lip opening, in eye distances, below which a mouth counts as not moving (docs/log)."""
 GRADES = (0.0, 0.03, 0.06, 0.09, 0.12, 0.155, 0.19)
 """Lip openings, in eye distances, of the pictures that are made where the source shows one alone (our choice)."""
+ROUNDED, SPREAD = -0.07, 0.05
+"""Eye distances by which the lips of the narrow and of the wide ones are widened (our choice)."""
 _LARGEST = 5.0  # picture side in crop sides from which pictures are reduced, which bounds the memory (our choice)
 _TOP = 0.25  # of the crop: above this line nothing is ever drawn
 _OUTLIERS = 0.03  # share of the widest and of the least openings that is left out, as landmark errors (our choice)
@@ -128,21 +130,21 @@ def source_picture(frame: RGBLike, transform: Similarity, size: int) -> tuple[RG
 
 
 def with_mouth(
-    crop: RGB, picture: RGB, transform: Similarity, landmarks: NDArray[np.float32], opening: float
+    crop: RGB, picture: RGB, transform: Similarity, landmarks: NDArray[np.float32], lips: tuple[float, float]
 ) -> tuple[RGB, RGB]:
-    """Open or close the mouth of a kept picture.
+    """Open or close, and round or spread, the mouth of a kept picture.
 
     Args:
         crop: (S, S, 3).
         picture: (h, w, 3) the source's own pixels of it, from ``source_picture``.
         transform: (2, 3) from the picture's pixels to the crop.
         landmarks: (478, 2) in crop pixels.
-        opening: The lip opening that the mouth is to have, in eye distances.
+        lips: The lip opening that the mouth is to have, and how much wider it is to be, in eye distances.
 
     Returns:
         The crop and the picture with that mouth.
     """
-    changed = opened_mouth(picture, transform_points(landmarks, invert(transform)), opening)
+    changed = opened_mouth(picture, transform_points(landmarks, invert(transform)), *lips)
     size = len(crop)
     below = warp_crop(changed, transform, size)
     top = round(_TOP * size) + 2  # the picture begins at that line, and cubics see two pixels beyond

@@ -7,38 +7,29 @@ length. Letters: N frames, n samples, S crop side, P polygon corners, K lip coef
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
-from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import lip_opening, lip_width
+from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
+from dithead.inference.analyse.face_samples import (
+    FaceSample,
+    opening_span,
+    sample_face,
+    single_reference,
+    stored_references,
+    without_text,
+)
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
-from dithead.inference.analyse.overlays import overlay_mask, without_overlay
-from dithead.inference.analyse.references import (
-    GRADES,
-    ChosenSamples,
-    StoredReferences,
-    never_moves,
-    source_picture,
-    with_mouth,
-)
-from dithead.inference.analyse.views import (
-    as_seen_ahead,
-    choose_view_references,
-    frame_views,
-    view_turns,
-    widths_as_seen_ahead,
-)
+from dithead.inference.analyse.references import StoredReferences
+from dithead.inference.analyse.views import frame_views
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
@@ -47,11 +38,7 @@ SAMPLES = 64
 _FIRST = 16  # frames at the start of which all are sampled, so that a short tracklet has enough (our choice)
 FADE = 4
 """Frames over which a drawn mouth fades in and out where no cut hides the change (our choice)."""
-_REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
 _ENOUGH = 0.6  # share of the openings that pictures without text must span; else text is filled instead (our choice)
-_SPEAKING = 0.04  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
-_LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
-_TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
 LEVELS = (0.05, 0.275, 0.5, 0.725, 0.95)
@@ -113,26 +100,6 @@ class Tracklet:
 
 
 @dataclass
-class _Sample:
-    landmarks: NDArray[np.float32]  # (478, 2) crop pixels
-    crop: RGB  # (S, S, 3)
-    opening: float  # eye distances
-    width: float  # eye distances
-    turn: float  # sine of the yaw
-    offset: int  # number of its frame, counted from the tracklet's first
-    picture: RGB  # (h, w, 3): the source's own pixels of the crop
-    transform: Similarity  # from the picture to the crop
-    time: float  # seconds
-
-    def lip_sharpness(self) -> float:
-        """Laplacian variance of the lips in the source's own pixels: a mouth in motion is blurred."""
-        lips = transform_points(self.landmarks[list(OUTER_LIPS)], invert(self.transform))
-        x0, y0, x1, y1 = np.rint([*lips.min(axis=0), *lips.max(axis=0)]).astype(int).clip(0)
-        part = self.picture[y0:y1, x0:x1].astype(np.float32).mean(axis=2)
-        return float(cv2.Laplacian(part, cv2.CV_32F).var()) if part.size else 0.0
-
-
-@dataclass
 class TrackletBuilder:
     """A tracklet while its frames still come; samples are thinned out by doubling the stride between them.
 
@@ -147,7 +114,7 @@ class TrackletBuilder:
     turns: array[float] = field(default_factory=lambda: array("f"))  # (N,) sines of the yaw, NaN where no face was seen
     jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one is repeated over gaps
     frame_polygons: bytearray = field(default_factory=bytearray)  # (N, P, 2) float32, or empty
-    samples: list[_Sample] = field(default_factory=list)
+    samples: list[FaceSample] = field(default_factory=list)
     occlusion: OcclusionCollector = field(default_factory=OcclusionCollector)
     strips: MouthStrips = field(default_factory=MouthStrips)
     judged: int = 0  # frames whose finding has come, from the first on
@@ -170,7 +137,7 @@ class TrackletBuilder:
         self.turns.append(head_turn(landmarks))
         self.strips.add(frame.quick_partial, transform, in_crop, size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
-            self.samples.append(_sample(frame, landmarks, in_crop, transform, size, self.frames))
+            self.samples.append(sample_face(frame, landmarks, in_crop, transform, size, self.frames))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.stride *= 2
@@ -207,7 +174,7 @@ class TrackletBuilder:
         """
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
-        references, middles = _stored_references(self._clear_samples(), store or ImageStore())
+        references, middles = stored_references(self._clear_samples(), store or ImageStore())
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -215,7 +182,7 @@ class TrackletBuilder:
             transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
-            reference=_single_reference(self._clear_samples() if self.overlaid else self.samples),
+            reference=single_reference(self._clear_samples() if self.overlaid else self.samples),
             fades_in=fades_in,
             fades_out=fades_out,
             face=self.face,
@@ -233,102 +200,19 @@ class TrackletBuilder:
             mouth_strips=self.strips.close(),
         )
 
-    def _clear_samples(self) -> list[_Sample]:
+    def _clear_samples(self) -> list[FaceSample]:
         """The samples whose mouth can be seen, without burned-in text: it must not be lent to other frames."""
         seen = [s for s in self.samples if s.offset not in self.unclear] or self.samples
         plain = [s for s in seen if s.offset not in self.overlaid]
-        if _span(plain) >= _ENOUGH * _span(seen):
+        if opening_span(plain) >= _ENOUGH * opening_span(seen):
             return plain or seen
-        return [_without_text(s) if s.offset in self.overlaid else s for s in seen]
+        return [without_text(s) if s.offset in self.overlaid else s for s in seen]
 
     def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
         self.transforms.extend(transform.ravel())
         self.jaws += jaw_line(in_crop).astype(np.float16).tobytes()
         if self.mask == "polygon":
             self.frame_polygons += transform_points(frame_polygon(in_crop, size), invert(transform)).tobytes()
-
-
-def _sample(
-    frame: VideoFrame, landmarks: Landmarks, in_crop: NDArray[np.float32], transform: Similarity, size: int, offset: int
-) -> _Sample:
-    picture, local = source_picture(frame.partial, transform, size)
-    return _Sample(
-        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), lip_width(landmarks),
-        head_turn(landmarks), offset, picture, local, frame.time,
-    )  # fmt: skip
-
-
-def _span(samples: list[_Sample]) -> float:
-    """How far the lip openings of samples are apart."""
-    openings = [s.opening for s in samples]
-    return max(openings) - min(openings) if openings else -1.0
-
-
-def _without_text(sample: _Sample) -> _Sample:
-    """A sample whose burned-in text is filled from around it, in the crop and in the source's own pixels."""
-    text = overlay_mask(sample.crop, sample.landmarks)
-    height, width = sample.picture.shape[:2]
-    there = cv2.warpAffine(text.astype(np.uint8), invert(sample.transform), (width, height), flags=cv2.INTER_LINEAR)
-    return replace(sample, crop=without_overlay(sample.crop, text), picture=without_overlay(sample.picture, there > 0))
-
-
-def _stored_references(
-    seen: list[_Sample], store: ImageStore
-) -> tuple[tuple[StoredReferences, ...], NDArray[np.float64]]:
-    """The references of each of V views, that of the usual pose first, and the sines (V,) of the views' yaw."""
-    openings, widths, turns, sharpness = np.array([(s.opening, s.width, s.turn, s.lip_sharpness()) for s in seen]).T
-    middles = view_turns(turns, openings)
-    if len(middles) > 1:
-        openings, widths = as_seen_ahead(openings, turns), widths_as_seen_ahead(widths, turns)
-    views = choose_view_references(openings, widths, turns, sharpness, middles)
-    seen = [replace(s, opening=o, width=w) for s, o, w in zip(seen, openings.tolist(), widths.tolist(), strict=True)]
-    means = float(openings.mean()), float(widths.mean())
-    return tuple(_stored(seen, view, means, store) for view in views), middles
-
-
-def _stored(
-    seen: list[_Sample], found: ChosenSamples, means: tuple[float, float], store: ImageStore
-) -> StoredReferences:
-    """Keep the samples that were found; a mouth that never moves is opened by geometry."""
-    order = sorted({*found.narrow, *found.wide}, key=lambda k: (seen[k].opening, k))
-    chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
-    opened = never_moves(chosen[0].opening, chosen[-1].opening)
-    if opened:
-        chosen, means = _opened(chosen[0]), (_SPEAKING, means[1])
-        narrow = wide = np.arange(len(chosen))
-    images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
-    lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [s.transform for s in chosen]
-    return StoredReferences(store, images, lips[:, 0], lips[:, 1], *means, narrow, wide, np.stack(transforms), opened)
-
-
-def _opened(sample: _Sample) -> list[_Sample]:
-    """The same picture of the person with the mouth from closed to open, each with the opening that is seen in it."""
-    made: list[_Sample] = []
-    with FaceLandmarker(1) as landmarker:
-        for opening in GRADES:
-            crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, opening)
-            landmarker.reset()
-            seen = landmarker.track(crop)
-            measured = opening if seen is None else lip_opening(seen)
-            least = made[-1].opening + _LEAST_STEP if made else 0.0
-            made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least)))
-    return made
-
-
-def _single_reference(samples: list[_Sample]) -> RGB:
-    """The sampled crop that shows the person best: the head's usual pose, the mouth a little open, sharp."""
-    turns = np.array([s.turn for s in samples])
-    openings = np.array([s.opening for s in samples])
-    sharpness = np.array([_edge_strength(s.crop) for s in samples])
-    target = np.quantile(openings, _REFERENCE_QUANTILE)
-    cost = np.abs(turns - np.median(turns)) / _TURN + np.abs(openings - target) / _OPENING
-    cost -= sharpness / max(float(np.median(sharpness)), 1e-6)
-    return samples[int(np.argmin(cost))].crop
-
-
-def _edge_strength(crop: RGB) -> float:
-    grey = crop.astype(np.float32).mean(axis=2)
-    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
 
 
 def _bridged(transforms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -263,7 +263,8 @@ class MouthSampler:
         calibration = tracklet.calibration or self._average
         openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
         wider = widths_of(change.numpy(), self.talker.config.width_units)
-        widths = stored.mean_width + wider * np.float32(width_gain(calibration, tracklet.width_spread))
+        gain = 1.0 if stored.opened else width_gain(calibration, tracklet.width_spread)
+        widths = stored.mean_width + wider * np.float32(gain)
         targets = [LipTarget(*pair) for pair in zip(openings.tolist(), widths.tolist(), strict=True)]
         new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])

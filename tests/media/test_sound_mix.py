@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from wave import open as open_wave
 
 import av
 import numpy as np
@@ -29,6 +30,15 @@ def strength(wave: np.ndarray, hertz: float, rate: int) -> float:
     """Return the amplitude of one tone in a wave."""
     t = np.arange(len(wave)) / rate
     return float(2 * np.abs(np.mean(wave * np.exp(-2j * np.pi * hertz * t))))
+
+
+def write_wave(path: Path, channels: list[np.ndarray]) -> None:
+    """Write channels of equal length as 16-bit samples."""
+    with open_wave(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((np.stack(channels, 1) * 32767).astype("<i2").tobytes())
 
 
 @pytest.fixture
@@ -58,6 +68,17 @@ def test_a_layer_can_begin_later_in_its_file(files: dict[str, Path], tmp_path: P
     assert len(wave) == RATE
     assert strength(wave, 900, RATE) == pytest.approx(0.2, abs=0.01)
     assert strength(wave, 300, RATE) < 0.01
+
+
+def test_mono_speech_over_stereo_music_keeps_both_sides(files: dict[str, Path], tmp_path: Path) -> None:
+    write_wave(tmp_path / "music.wav", [tone(500), tone(900)])
+    track = AudioTrack(SoundMix((SoundLayer(files["a"]), SoundLayer(tmp_path / "music.wav"))))
+    assert track.layout == "stereo"
+    samples = np.concatenate([track.take(1024) for _ in range(RATE // 1024)])
+    for side, own, other in ((0, 500, 900), (1, 900, 500)):
+        assert strength(samples[:, side], own, RATE) == pytest.approx(0.2, abs=0.01)
+        assert strength(samples[:, side], other, RATE) < 0.01
+        assert strength(samples[:, side], 300, RATE) == pytest.approx(0.2, abs=0.01), "the speech is in the middle"
 
 
 def test_the_highest_rate_and_the_most_channels_win(files: dict[str, Path]) -> None:

@@ -73,7 +73,11 @@ class SoundMix:
             level = loudness_of_blocks(self._summed(rate, channels), rate, channels)
             gain = 0.0 if level is None else self.loudness - level
         ceiling = 10 ** (_CEILING_DB / 20)
-        limiter = [("volume", f"{gain:.3f}dB"), ("alimiter", f"limit={ceiling:.4f}:level=false:latency=true")]
+        limiter = [
+            ("volume", f"{gain:.3f}dB"),
+            ("alimiter", f"limit={ceiling:.4f}:level=false:latency=true"),
+            ("aformat", "sample_fmts=fltp"),  # the limiter puts the channels into one row, the planar format does not
+        ]
         for frame in _filtered(self._summed(rate, channels), limiter, rate, channels):
             yield np.ascontiguousarray(frame.to_ndarray().T, np.float32)
 

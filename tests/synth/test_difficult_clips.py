@@ -109,4 +109,5 @@ def test_of_a_head_turned_by_40_degrees_the_whole_mouth_is_redrawn_and_no_backgr
         columns = np.flatnonzero(mouth.any(axis=0))
         halves = np.array_split(columns, 2)
         assert min(difference[:, half][mouth[:, half]].mean() for half in halves) > 0.4
-        assert difference[shown == LABELS.index("background")].mean() < 0.01
+        background = shown == LABELS.index("background")
+        assert changed(old, new, by=40)[background].mean() < 0.004  # 0.008 without the mask of turned heads

@@ -24,6 +24,7 @@ from dithead.types import RGB, Similarity
 _ROWS = 24  # openings of the grid of references (our choice; docs/log)
 _BETWEEN = (1 / 3, 2 / 3)  # of the way from the narrow to the wide mouth of a row, where further ones lie (docs/log)
 _WIDTH_WEIGHT = 0.5  # how much a difference of the width counts beside an equal one of the opening (docs/log)
+_ROUNDED_FROM = 0.05  # eye distances of opening from which the width counts in full (docs/log)
 _MOST = 64  # the source's own pictures of one pose, at most
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 
@@ -142,8 +143,12 @@ class _Chain:
 
 
 def _distances(openings: NDArray[np.float32], widths: NDArray[np.float32], lips: LipTarget) -> NDArray[np.float64]:
-    """Squared distances of ``lips`` from mouths: of the opening, and of the width with its weight."""
-    return (openings.astype(np.float64) - lips.opening) ** 2 + (_WIDTH_WEIGHT * (widths - lips.width)) ** 2
+    """Squared distances of ``lips`` from mouths: of the opening, and of the width with its weight.
+
+    Lips that close must close, whatever their width, so the width counts less the less they are to be open.
+    """
+    weight = _WIDTH_WEIGHT * min(1.0, max(lips.opening, 0.0) / _ROUNDED_FROM)
+    return (openings.astype(np.float64) - lips.opening) ** 2 + (weight * (widths - lips.width)) ** 2
 
 
 class ReferenceBank:

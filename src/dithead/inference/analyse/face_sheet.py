@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from shlex import quote
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ def explain_face_error(error: FaceError, clip: SourceClip, choice: FaceChoice | 
             asked, kind = ", ".join(map(str, sorted(choice.numbers))), "picture" if clip.info.still else "video"
             return FaceError(
                 f"{printable(path)}: no face {asked}; the {kind} shows {shown} "
-                f"(to see them: dithead faces {path.name} -o faces.png)"
+                f"(to see them: dithead faces {quote(printable(path))} -o faces.png)"
             )
     return FaceError(f"{printable(path)}: {error}")
 

@@ -298,5 +298,8 @@ def test_the_lip_predictor_of_small_0_5_says_which_version_reads_it(tmp_path: Pa
 def test_the_preset_small_is_the_shipped_model() -> None:
     """But for what training measures."""
     shipped = read_config(resolve_model("small"))
-    assert shipped == get_preset("small").model.model_copy(update={"opening_unit": shipped.opening_unit})
+    assert shipped == get_preset("small").model.model_copy(
+        update={"opening_unit": shipped.opening_unit, "width_units": shipped.width_units}
+    )
+    assert len(shipped.width_units) == 9
     assert isinstance(shipped, ModelConfig)

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "diffusion": BASE,
     "device": BASE,
     "critics": BASE | {"face", "models"},
-    "provenance": BASE | {"option_fields", "option_values", "media", "face", "critics", "hub"},
+    "provenance": BASE | {"option_fields", "option_values", "media", "face", "critics", "hub", "model_folder"},
     "synth": BASE | {"option_fields", "option_values", "engine", "media", "face", "provenance"},
     "config": BASE | {"models", "diffusion"},
     "hub": BASE | {"config"},

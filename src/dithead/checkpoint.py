@@ -78,6 +78,7 @@ def read_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dt
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype or torch.float32)
     model.requires_grad_(False)
+    model.files = {"version": read_json(folder / CONFIG).get("version"), "files_sha256": read_json(folder / HASHES)}
     return model.to(device)
 
 

@@ -68,6 +68,9 @@ class ModelConfig(Frozen):
     opening_unit: float = 0.0
     """What 1 of the predicted opening means, in the same distances; 0: not known, so that all frames get one
     reference."""
+    width_units: tuple[float, ...] = ()
+    """What 1 of each predicted lip coefficient adds to the width of the lips, in the same distances; empty: not known,
+    so that references are chosen by the opening alone."""
     autoencoder: AnyAutoencoder = AutoencoderConfig()
     dit: DiTConfig = DiTConfig()
     audio: AnyAudio = MelEncoderConfig()
@@ -80,6 +83,8 @@ class ModelConfig(Frozen):
             raise ValueError("dit.latent_channels and dit.audio_width must match the autoencoder and the audio encoder")
         if self.dit.lip_targets not in (0, self.audio.lip_targets):
             raise ValueError("dit.lip_targets must be 0 or those of the audio encoder")
+        if len(self.width_units) not in (0, self.audio.lip_targets):
+            raise ValueError("width_units must be empty or have one number for each lip coefficient")
         return self
 
 

@@ -9,6 +9,7 @@ from dithead.evaluate.clip_measures import CONFIDENT, measure_synced
 from dithead.evaluate.lip_series import (
     LipSeries,
     best_lag,
+    closures_kept,
     compare_cross,
     compare_self,
     compare_silent,
@@ -25,10 +26,10 @@ def smooth_noise(seed: int, n: int = N) -> np.ndarray:
     return np.convolve(rng.normal(size=n + 8), np.hanning(9) / 4, mode="valid")
 
 
-def series(openings: np.ndarray, rate: float = 25.0) -> LipSeries:
+def series(openings: np.ndarray, rate: float = 25.0, widths: np.ndarray | None = None) -> LipSeries:
     x = np.stack([np.zeros_like(openings), openings], axis=-1)
     mouth = np.stack([x, -x], axis=1)  # upper and lower lip, (N, 2, 2)
-    return LipSeries(np.arange(len(openings)) / rate, openings, mouth)
+    return LipSeries(np.arange(len(openings)) / rate, openings, openings if widths is None else widths, mouth)
 
 
 def test_truth_against_itself_is_perfect():
@@ -141,3 +142,43 @@ def test_lips_that_follow_a_late_sound_are_compared_with_those_of_its_moment(lat
     for doubtful in ({**sure, "sync_confidence": CONFIDENT - 0.01}, {}):
         assert measure_synced(made, truth, doubtful)["lip_synced_correlation"] == pytest.approx(plain)
     assert plain < 0.9
+
+
+@pytest.mark.parametrize("late", [0, 3])
+def test_the_width_is_compared_at_the_lag_of_the_opening_and_apart_from_it(late: int) -> None:
+    openings, widths, other = (smooth_noise(seed, N + 20) for seed in (20, 21, 22))
+    truth = series(openings[10 : 10 + N], widths=widths[10 : 10 + N])
+    rounded = series(openings[10 - late : 10 - late + N], widths=0.5 * widths[10 - late : 10 - late + N])
+    scores = compare_self(rounded, truth)
+    assert scores["lip_lag"] == late
+    assert scores["lip_width_correlation"] == pytest.approx(1)
+    assert scores["lip_width_gain"] == pytest.approx(0.5, rel=0.1)
+    same_for_all = compare_self(series(truth.openings, widths=other[:N]), truth)
+    assert same_for_all["lip_correlation"] == pytest.approx(1)
+    assert abs(same_for_all["lip_width_correlation"]) < 0.4
+
+
+def speech_with_closures(at: list[int], shut: float = 0.005, n: int = 60) -> np.ndarray:
+    """Lips that are open by 0.1, at rest before frame 5 and after frame ``n - 5``, and shut at some frames."""
+    openings = np.full(n, 0.1)
+    openings[:5] = openings[-5:] = 0.005
+    openings[at] = shut
+    return openings
+
+
+def test_closures_are_kept_within_a_frame_and_by_lips_that_open_again() -> None:
+    truth = speech_with_closures([10, 20, 30, 40])
+    assert closures_kept(truth, truth) == 1
+    assert closures_kept(speech_with_closures([9, 21, 32]), truth) == 0.5, "one early, one late, one too late, one none"
+    assert closures_kept(speech_with_closures([10, 20, 30, 40], shut=0.03), truth) == 0, "narrow is not shut"
+    assert closures_kept(np.full(60, 0.005), truth) == 0, "never open"
+    assert np.isnan(closures_kept(truth, speech_with_closures([]))), "rest before and after speech is no closure"
+
+
+def test_a_long_closure_is_one_and_kept_by_a_short_one_at_its_lowest_frame() -> None:
+    truth = speech_with_closures([20, 21, 22, 23, 24], shut=0.015)
+    truth[23] = 0.005
+    assert closures_kept(speech_with_closures([22]), truth) == 1
+    assert closures_kept(speech_with_closures([20]), truth) == 0
+    truth[30], truth[29] = 0.005, np.nan
+    assert closures_kept(speech_with_closures([22]), truth) == 1, "beside a missed frame nothing is known"

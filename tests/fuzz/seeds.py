@@ -101,13 +101,21 @@ def _analysis(path: Path) -> bytes:
     tracklet = Tracklet(
         0, count, rng.normal(size=(count, 2, 3)), rng.normal(size=(6, 2)).astype(np.float32),
         rng.normal(size=(20, 2)).astype(np.float32), np.zeros((16, 16, 3), np.uint8), True, False, 0,
-        rng.normal(size=(count, 20, 2)).astype(np.float32), opening_spread=0.1,
+        rng.normal(size=(count, 20, 2)).astype(np.float32), opening_spread=0.1, opening_levels=np.linspace(0, 0.2, 5),
         cheeks=rng.normal(size=(8, 2)).astype(np.float32),
     )  # fmt: skip
     tracklet.references = StoredReferences(
-        store, images, np.linspace(0, 0.2, 4, dtype=np.float32), 0.1, rng.normal(size=(4, 2, 3))
+        store,
+        images,
+        np.linspace(0, 0.2, 4, dtype=np.float32),
+        np.full(4, 0.5, np.float32),
+        0.1,
+        0.5,
+        np.array([0, 2, 3]),
+        np.array([1, 3]),
+        rng.normal(size=(4, 2, 3)),
     )
-    tracklet.calibration = LipCalibration(np.zeros(9, np.float32), 1.0)
+    tracklet.calibration = LipCalibration(np.zeros(9, np.float32), 1.0, 0.03, np.zeros(5, np.float32), 0.5)
     spans = [FrameSpan(1, 2, "no face")]
     save_analysis(path, VideoAnalysis(np.arange(count), [tracklet], spans, [], ["its clock jumps"]))
     return path.read_bytes()

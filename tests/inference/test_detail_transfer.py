@@ -11,7 +11,7 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.detail_transfer import DetailTransfer, detail_from, transfer_detail
 from dithead.inference.compose.fallback import replace_smeared_lips
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
-from dithead.inference.synthesise.reference_bank import ReferenceBank, SourcePicture
+from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank, SourcePicture
 
 SIZE = 160
 CORE = np.zeros((SIZE, SIZE), np.float32)
@@ -37,13 +37,15 @@ def kept_pictures(pictures: list[np.ndarray], openings: list[float]) -> tuple[Re
     """A tracklet of which these pictures are kept."""
     store, nothing = ImageStore(), np.zeros((4, 2), np.float32)
     images = store.put([*pictures, *pictures])
-    kept = StoredReferences(store, images, np.float32(openings), 0.1, np.stack([np.eye(2, 3)] * len(pictures)))
+    every, widths = np.arange(len(pictures)), np.full(len(pictures), 0.5, np.float32)
+    transforms = np.stack([np.eye(2, 3)] * len(pictures))
+    kept = StoredReferences(store, images, np.float32(openings), widths, 0.1, 0.5, every, every, transforms)
     moves = np.zeros((1, 2, 3))
     return ReferenceBank(), Tracklet(0, 1, moves, nothing, nothing, pictures[0], False, False, references=kept)
 
 
-def reference(bank: ReferenceBank, tracklet: Tracklet, opening: float):
-    return bank.frame_reference(tracklet, opening)
+def reference(bank: ReferenceBank, tracklet: Tracklet, opening: float | None):
+    return bank.frame_reference(tracklet, None if opening is None else LipTarget(opening, 0.5))
 
 
 def with_detail(mouth: np.ndarray, transfer: DetailTransfer, side: int = SIZE) -> np.ndarray:
@@ -111,14 +113,14 @@ def test_detail_comes_from_the_picture_that_is_as_open_or_else_the_most_similar_
     drawn = soft(pictures[1])
     for opening, expected in ((0.31, 2), (0.12, 1), (-0.1, 0), (None, 1)):
         assert np.array_equal(
-            transfer_detail(bank.frame_reference(tracklet, opening), drawn, CORE).picture, pictures[expected]
+            transfer_detail(reference(bank, tracklet, opening), drawn, CORE).picture, pictures[expected]
         )
 
 
 def test_no_detail_is_transferred_where_no_picture_was_kept() -> None:
     bank, tracklet = kept_pictures([face()], [0.05])
     tracklet.references = None
-    assert bank.frame_reference(tracklet, 0.05) is None
+    assert reference(bank, tracklet, 0.05) is None
 
 
 def test_the_reference_replaces_a_smear_on_the_lips_but_not_a_good_drawing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 import dithead
 from dithead.errors import ConfigError, ModelError
 from dithead.inference.dithead_pipeline import _audio_file, _frames
+from dithead.inference.output_credentials import model_record
 from dithead.inference.pipeline import generate
 from dithead.media.audio import read_audio
 from dithead.media.video import read_frames
@@ -32,6 +34,8 @@ def test_a_file_is_what_generate_makes_with_the_same_model(pipe, footage, pictur
     assert np.array_equal(made.frames, [frame.pixels for frame in read_frames(plain.output)])
     assert made.result.watermark == plain.watermark == "public"
     assert made.result.credentials.record().keys() == plain.credentials.record().keys()
+    files = {"version": "1", "files_sha256": json.loads((tmp_path / "model" / "hashes.json").read_text("utf-8"))}
+    assert model_record(pipe.model, "hash") == {"name": "tiny", "parameters_sha256": "hash", **files}
     assert not [note for note in made.result.notes if "--no-credentials" in note or "--no-watermark" in note]
 
 

@@ -17,7 +17,7 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalyser
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import GRADES
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
-from dithead.inference.analyse.tracklet import FADE
+from dithead.inference.analyse.tracklet import FADE, LEVELS, LipCalibration
 from dithead.inference.synthesise.reference_bank import ReferenceSet
 from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb
@@ -152,6 +152,7 @@ def test_a_short_tracklet_is_sampled_in_all_of_its_first_frames():
 
 def test_round_trip_through_a_file(tmp_path):
     found = analysed([face()] * 4 + [None] * 20 + [face(70)] * 5, store=ImageStore(tmp_path / "mouths"))
+    found.tracklets[1].calibration = LipCalibration(np.arange(9, dtype=np.float32), 0.7, 0.03, np.float32(LEVELS), 0.8)
     save_analysis(tmp_path / "analysis.npz", found)
     back = load_analysis(tmp_path / "analysis.npz", ImageStore(tmp_path / "mouths", existing=True))
     for tracklet, other in zip(found.tracklets, back.tracklets, strict=True):
@@ -168,7 +169,13 @@ def test_round_trip_through_a_file(tmp_path):
             strict=True,
         ):
             assert np.array_equal(own.picture, again.picture)
-        assert np.array_equal(tracklet.references.openings, other.references.openings)
+        assert tracklet.width_spread == other.width_spread
+        assert np.array_equal(tracklet.opening_levels, other.opening_levels)
+        for name in ("openings", "widths", "mean_opening", "mean_width", "narrow", "wide"):
+            assert np.array_equal(getattr(tracklet.references, name), getattr(other.references, name))
+    assert back.tracklets[0].calibration is None
+    for a, b in zip(found.tracklets[1].calibration, back.tracklets[1].calibration, strict=True):
+        assert np.array_equal(a, b)
     assert back.passed_through == found.passed_through
     assert np.array_equal(back.stamps, found.stamps)
     for a, b in zip(found.tracklets, back.tracklets, strict=True):

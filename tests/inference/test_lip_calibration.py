@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.inference.analyse.tracklet import LipCalibration
+from dithead.inference.analyse.tracklet import LEVELS, LipCalibration
 from dithead.inference.synthesise.lip_calibration import (
     STILL_MOUTH,
     calibrate,
     calibrate_tracklets,
     motion_gain,
+    personal_openings,
     predict_lips,
+    width_gain,
+    widths_of,
 )
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 
-AVERAGE = LipCalibration(np.zeros(9, np.float32), 0.7)
+AVERAGE = LipCalibration(np.zeros(9, np.float32), 0.7, 0.04)
 UNIT = 0.05
+WIDTH_UNITS = (0.0, -0.02, *[0.0] * 7)
 
 
 def test_the_spread_of_the_source_over_that_of_the_prediction() -> None:
@@ -34,6 +38,59 @@ def test_a_still_source_and_a_model_without_a_spread_leave_the_prediction() -> N
     assert motion_gain(AVERAGE._replace(spread=0.0), 0.07, UNIT) == 1
 
 
+def test_the_width_has_a_gain_of_its_own_within_bounds() -> None:
+    assert width_gain(AVERAGE, 0.06) == pytest.approx(1.5)
+    assert (width_gain(AVERAGE, 1.0), width_gain(AVERAGE, 0.0)) == (2.5, 0.4)
+    assert width_gain(AVERAGE._replace(width_spread=0.0), 0.06) == 1, "a model that does not predict it"
+
+
+def test_coefficients_are_added_up_to_a_width_and_to_none_where_the_model_does_not_say() -> None:
+    lips = np.eye(9, dtype=np.float32)[:3]
+    assert widths_of(lips, WIDTH_UNITS) == pytest.approx([0, -0.02, 0])
+    assert widths_of(lips, ()) == pytest.approx([0, 0, 0])
+
+
+def person(openings: np.ndarray) -> SimpleNamespace:
+    """Somebody whose lips were seen with these openings."""
+    return SimpleNamespace(
+        opening_spread=float(openings.std()),
+        opening_levels=np.quantile(openings, LEVELS),
+        references=SimpleNamespace(mean_opening=float(openings.mean()), opened=False),
+    )
+
+
+def test_lips_close_as_often_as_the_person_closes_them_though_predictions_hardly_do() -> None:
+    rng = np.random.default_rng(0)
+    seen = np.maximum(rng.normal(0.06, 0.05, 4000), 0.004)  # shut in an eighth of the moments
+    predicted = rng.normal(0.3, 0.4, 4000).astype(np.float32)
+    levels = np.quantile(predicted, LEVELS).astype(np.float32)
+    linear = AVERAGE._replace(mean=np.full(9, 0.3, np.float32), spread=0.4)
+    slope = float(seen.std()) / 0.4
+    plain = personal_openings(predicted, linear, person(seen), slope)
+    assert plain.mean() == pytest.approx(seen.mean(), abs=0.002)
+    assert plain.std() == pytest.approx(seen.std(), rel=0.02)
+    matched = personal_openings(predicted, linear._replace(levels=levels, share=1.0), person(seen), slope)
+    assert np.quantile(matched, LEVELS) == pytest.approx(np.quantile(seen, LEVELS), abs=0.003)
+    half = personal_openings(predicted, linear._replace(levels=levels, share=0.5), person(seen), slope)
+    assert np.abs(half - plain).max() < np.abs(matched - plain).max()
+    order = np.argsort(predicted)
+    assert (np.diff(matched[order]) >= 0).all()
+
+
+def test_a_still_source_is_not_matched_and_one_moment_gives_the_bits_of_many() -> None:
+    predicted = np.linspace(-1, 1, 33, dtype=np.float32)
+    levels = AVERAGE._replace(levels=np.linspace(-0.8, 0.8, 5, dtype=np.float32), share=0.8)
+    still = person(np.linspace(0.01, 0.02, 64))
+    assert np.ptp(personal_openings(predicted, levels, still, UNIT)) == pytest.approx(2 * UNIT)
+    moving = person(np.linspace(0.0, 0.3, 64) ** 1.5)
+    at_once = personal_openings(predicted, levels, moving, UNIT)
+    one_by_one = [personal_openings(predicted[k : k + 1], levels, moving, UNIT)[0] for k in range(33)]
+    assert at_once.tolist() == one_by_one
+    lips = np.random.default_rng(1).normal(size=(33, 9)).astype(np.float32)
+    widths = widths_of(lips, tuple(np.linspace(-1, 1, 9)))
+    assert widths.tolist() == [widths_of(lips[k : k + 1], tuple(np.linspace(-1, 1, 9)))[0] for k in range(33)]
+
+
 def test_extremes_are_bounded() -> None:
     assert motion_gain(AVERAGE, 5.0, UNIT) == 2.2
     assert motion_gain(AVERAGE, 0.013, UNIT) == 0.5
@@ -43,7 +100,9 @@ class Talker:
     """Predicts moving lips for a sine, and resting lips for silence."""
 
     def __init__(self, unit: float = UNIT) -> None:
-        self.config = SimpleNamespace(opening=0.035, opening_unit=unit, dit=SimpleNamespace(lip_targets=9))
+        self.config = SimpleNamespace(
+            opening=0.035, opening_unit=unit, width_units=WIDTH_UNITS, dit=SimpleNamespace(lip_targets=9)
+        )
         self.dit = SimpleNamespace(lip_centre=torch.full((9,), 0.4))
         self.audio = SimpleNamespace(past=0)
 
@@ -69,6 +128,9 @@ def test_mean_and_spread_of_the_predictions_and_little_footage_changes_little() 
     found = calibrate(Talker(), Sound(0.9), moments)
     assert found.mean == pytest.approx(np.full(9, 2.0), abs=0.1)
     assert found.spread == pytest.approx(0.9, abs=0.05)
+    assert found.width_spread == pytest.approx(0.02 * 0.9, abs=0.002)
+    assert found.levels == pytest.approx(2 + 0.9 * 2**0.5 * np.sin(np.pi * (np.array(LEVELS) - 0.5)), abs=0.15)
+    assert found.share == pytest.approx(640 / 656)
     few = calibrate(Talker(), Sound(0.9), moments[:16])
     assert few.mean[0] == pytest.approx(
         (calibrate(Talker(), Sound(0.9), np.tile(moments[:16], 99)).mean[0] + 0.4) / 2, abs=0.05

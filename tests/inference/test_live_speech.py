@@ -30,7 +30,8 @@ class Bench:
                     continue
             self.speech.draws(max(0.0, self.now - self.speech.begun - 0.6))
             while self.now >= self.speech.due(len(self.heard) / RATE):
-                time, wave = self.speech.sound()
+                time, wave, sent = self.speech.sound()
+                assert sent or not wave.any()
                 assert round(time * RATE) == len(self.heard), "nothing is left out and nothing comes twice"
                 self.heard = np.concatenate([self.heard, wave])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ def test_an_output_says_what_was_redrawn_when_and_by_which_model(footage, pictur
     assert 30 < left < 128 < right < 226  # the lower half of a centred face, 256 pixels wide with its surroundings
     assert found[GENERATION]["model"]["name"] == talker.config.name
     assert len(found[GENERATION]["model"]["parameters_sha256"]) == 64
+    hashes = {each["name"]: each["sha256"] for each in found[GENERATION]["sources"]}
+    assert hashes == {path.name: sha256(path.read_bytes()).hexdigest() for path in (source, speech)}
     assert found[GENERATION]["seed"] == 3
     assert found[CONSENT] == {"statement": "Mia agreed on 3 May."}
     ingredients = store["manifests"][store["active_manifest"]]["ingredients"]

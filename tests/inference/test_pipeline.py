@@ -14,6 +14,7 @@ import pytest
 from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.inference import output_segments
 from dithead.inference.pipeline import generate
+from dithead.inference.resume import WorkFolder
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
 from dithead.media.planes import Planes, planes_of
@@ -155,6 +156,27 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
     assert sum(drawn) + 100 == 8  # the first segment's four frames are not drawn again
     assert output.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", source.name, "speech.wav", "whole.mp4"]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_finished_output_is_known_when_the_process_dies_before_its_result_is_taken(
+    footage, pictures, speech, talker, tmp_path, monkeypatch, changed
+):
+    source, output = footage(pictures[:3]), tmp_path / "out.mp4"
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "__exit__", lambda work, *_: work._lock.close())  # dies: nobody tidies up
+        first = generate(source, speech, output, model=talker, fit="silence")
+    made = output.read_bytes()
+    if changed:
+        output.write_bytes(b"something else")
+    else:
+        monkeypatch.setattr("dithead.inference.pipeline.write_output", lambda *_: 1 / 0)
+    again = generate(source, speech, output, model=talker, fit="silence")
+    assert output.stat().st_size > 1000
+    assert not list(tmp_path.glob(".out*"))
+    if not changed:
+        assert again == first
+        assert output.read_bytes() == made
 
 
 def test_a_full_disk_stops_clean_and_says_so(made, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Mouths from closed to open: which are kept, what lies between them, and which one each frame gets."""
+"""Mouths from closed to open, narrow and wide: which are kept, what lies between, and which one each frame gets."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from dithead.inference.analyse.references import (
     source_picture,
 )
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.reference_bank import ReferenceBank, ReferenceSet
+from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank, ReferenceSet
 
 SIZE = 48
 
 
-def mouth(opening: float, side: int = SIZE) -> np.ndarray:
-    """A dark gap (side, side, 3) in a face with some grain, as high as ``opening``."""
+def mouth(opening: float, side: int = SIZE, width: float = 0.5) -> np.ndarray:
+    """A dark gap (side, side, 3) in a face with some grain, as high as ``opening`` and as wide as ``width``."""
     picture = np.full((side, side, 3), 170, np.uint8)
     picture[::5, ::3] -= 20
     half = round(side * (0.04 + opening))
-    picture[side // 2 - half : side // 2 + half, side // 4 : -side // 4] = 40
+    margin = round(side * (1 - width) / 2)
+    picture[side // 2 - half : side // 2 + half, margin : side - margin] = 40
     return picture
 
 
@@ -35,11 +36,25 @@ def gap(picture: np.ndarray) -> int:
     return int((picture[:, picture.shape[1] // 2, 0] < 100).sum())
 
 
-def kept(openings: list[float]) -> StoredReferences:
+def breadth(picture: np.ndarray) -> int:
+    return int((picture[picture.shape[0] // 2, :, 0] < 100).sum())
+
+
+def kept(
+    openings: list[float],
+    widths: list[float] | None = None,
+    narrow: list[int] | None = None,
+    wide: list[int] | None = None,
+) -> StoredReferences:
+    """Mouths of one width, or narrow and wide ones."""
     store, count = ImageStore(), len(openings)
-    images = store.put([mouth(o) for o in openings] + [mouth(o, 2 * SIZE) for o in openings])
+    widths = widths or [0.5] * count
+    pairs = list(zip(openings, widths, strict=True))
+    images = store.put([mouth(o, width=w) for o, w in pairs] + [mouth(o, 2 * SIZE, w) for o, w in pairs])
     moves = np.stack([enlarged(np.eye(2, 3), 0.5)] * count)
-    return StoredReferences(store, images, np.float32(openings), float(np.mean(openings)), moves)
+    chains = (np.array(range(count) if chain is None else chain) for chain in (narrow, wide))
+    means = float(np.mean(openings)), float(np.mean(widths))
+    return StoredReferences(store, images, np.float32(openings), np.float32(widths), *means, *chains, moves)
 
 
 def tracklet(references: StoredReferences | None, face: int = 0) -> Tracklet:
@@ -51,24 +66,43 @@ def test_those_kept_go_from_closed_to_open_and_are_seen_from_the_front():
     rng = np.random.default_rng(0)
     openings, turns = rng.uniform(0, 0.3, 60), rng.normal(0, 0.01, 60)
     turns[:20] = 0.5  # heads turned away
-    chosen = choose_references(openings, turns, np.ones(60))
-    found = openings[chosen]
-    assert 4 <= len(chosen) <= KEPT
-    assert (np.diff(found) > 0).all()
-    assert found[0] < 0.04
-    assert found[-1] > 0.26
-    assert all(k >= 20 for k in chosen)
+    for chosen in choose_references(openings, np.full(60, 0.5), turns, np.ones(60)):
+        found = openings[chosen]
+        assert 4 <= len(chosen) <= KEPT
+        assert (np.diff(found) > 0).all()
+        assert found[0] < 0.04
+        assert found[-1] > 0.26
+        assert all(k >= 20 for k in chosen)
+
+
+def test_of_every_opening_a_narrow_and_a_wide_mouth_is_kept_and_the_closed_ones_are_closed() -> None:
+    rng = np.random.default_rng(1)
+    openings, spread = rng.uniform(0, 0.3, 400), rng.normal(0, 0.03, 400)
+    widths = 0.5 + 0.2 * openings + spread  # open mouths are wider as a rule
+    narrow, wide = choose_references(openings, widths, np.zeros(400), np.ones(400))
+    assert len(narrow) == len(wide) == KEPT
+    assert openings[narrow] == pytest.approx(openings[wide], abs=0.03)
+    assert openings[[narrow[0], wide[0]]].max() < 0.03
+    assert (spread[narrow] < -0.015).all()
+    assert (spread[wide] > 0.015).all()
+
+
+def test_a_mouth_of_one_width_is_kept_as_one_chain() -> None:
+    narrow, wide = choose_references(np.linspace(0, 0.3, 31), np.full(31, 0.5), np.zeros(31), np.ones(31))
+    assert narrow == wide
 
 
 def test_blurred_ones_are_not_kept_and_the_sharpest_are_not_preferred():
     openings, blur, teeth = np.repeat(np.linspace(0, 0.3, 31), 3), np.ones(93), np.ones(93)
+    seen = openings, np.full(93, 0.5), np.zeros(93)
     blur[::3], teeth[::3] = 0.2, 9
-    assert all(k % 3 for k in choose_references(openings, np.zeros(93), blur))
-    assert choose_references(openings, np.zeros(93), teeth) == choose_references(openings, np.zeros(93), np.ones(93))
+    assert all(k % 3 for chain in choose_references(*seen, blur) for k in chain)
+    assert choose_references(*seen, teeth) == choose_references(*seen, np.ones(93))
 
 
 def test_a_mouth_that_never_moves_is_kept_once():
-    assert len(choose_references(np.full(10, 0.02), np.zeros(10), np.ones(10))) == 1
+    still = choose_references(np.full(10, 0.02), np.full(10, 0.5), np.zeros(10), np.ones(10))
+    assert [len(chain) for chain in still] == [1, 1]
     assert ReferenceSet.interpolated(kept([0.02])).crops.shape == (1, SIZE, SIZE, 3)
 
 
@@ -82,10 +116,25 @@ def test_between_the_pictures_lie_others_that_open_step_by_step():
     assert len(set(gaps)) > 6, "not only the three that were kept"
 
 
+def test_narrow_and_wide_mouths_span_a_grid_of_which_each_place_shows_what_it_says() -> None:
+    openings, widths = [0.0, 0.01, 0.1, 0.11, 0.2, 0.21], [0.4, 0.54, 0.4, 0.54, 0.4, 0.54]
+    grid = ReferenceSet.interpolated(kept(openings, widths, [0, 2, 4], [1, 3, 5]))
+    assert len(grid.crops) == len(grid.openings) == len(grid.widths) == 4 * 24
+    gaps, breadths = np.array([gap(p) for p in grid.crops]), np.array([breadth(p) for p in grid.crops])
+    assert np.corrcoef(gaps, grid.openings)[0, 1] > 0.97
+    assert np.corrcoef(breadths, grid.widths)[0, 1] > 0.9
+    for target in (LipTarget(0.1, 0.4), LipTarget(0.1, 0.47), LipTarget(0.1, 0.54)):
+        found = grid.nearest_crop(target)
+        assert gap(found) == pytest.approx(gap(mouth(0.1)), abs=2)
+        assert breadth(found) == pytest.approx(target.width * SIZE, abs=3)
+
+
 def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
-    openings = np.float32([0, 0.1, 0.2])
-    reference_set = ReferenceSet(np.zeros((3, 4, 4, 3), np.uint8), openings, 0.1, (), openings)
-    assert reference_set.nearest(np.array([-1, 0.04, 0.06, 0.16, 9])).tolist() == [0, 0, 1, 2, 2]
+    openings, widths = np.float32([0, 0.1, 0.2, 0.1]), np.float32([0.5, 0.5, 0.5, 0.7])
+    reference_set = ReferenceSet(np.zeros((4, 4, 4, 3), np.uint8), openings, widths, (), openings, widths)
+    assert [reference_set.nearest(LipTarget(o, 0.5)) for o in (-1, 0.04, 0.06, 0.16, 9)] == [0, 0, 1, 2, 2]
+    found = [reference_set.nearest(LipTarget(*lips)) for lips in ((0.1, 0.59), (0.1, 0.61), (0.0, 0.6))]
+    assert found == [1, 3, 0]
 
 
 def test_the_persons_own_pictures_are_kept_as_the_source_shows_them():
@@ -123,8 +172,14 @@ def test_the_last_donor_stays_while_it_is_about_as_near():
     assert find(reference_bank, later, 0.14) == 1, "a new shot begins anew"
 
 
+def test_a_rounded_and_a_spread_mouth_of_one_opening_get_detail_from_different_pictures() -> None:
+    bank, of = ReferenceBank(), tracklet(kept([0.0, 0.1, 0.11, 0.2], [0.5, 0.4, 0.6, 0.5], [0, 1, 3], [0, 2, 3]))
+    assert [bank.of(of).donor(LipTarget(0.105, width), None) for width in (0.4, 0.6)] == [1, 2]
+
+
 def find(reference_bank: ReferenceBank, of: Tracklet, opening: float) -> int:
-    found, reference_set = reference_bank.frame_reference(of, opening).donor, reference_bank.of(of)
+    found = reference_bank.frame_reference(of, LipTarget(opening, 0.5)).donor
+    reference_set = reference_bank.of(of)
     return [own.picture is found.picture for own in reference_set.pictures].index(True)
 
 

@@ -14,6 +14,7 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise.lip_calibration import predict_lips
+from dithead.inference.synthesise.reference_bank import LipTarget
 from dithead.inference.synthesise.sampler import MouthSampler, limited
 from dithead.prepare.conditions import to_tensor
 
@@ -41,14 +42,14 @@ def test_after_a_crash_the_same_picture_goes_on_as_donor(tmp_path: Path) -> None
     tracklet, crops, _ = footage(3)
     tracklet.references = kept(crops, [0.0, 0.1, 0.2], 0.1)
     for opening in (0.2, 0.14):  # now nearer to the second, but the third was the last donor
-        mouths.bank.frame_reference(tracklet, opening)
+        mouths.bank.frame_reference(tracklet, LipTarget(opening, 0.55))
     mouths.save_state(tmp_path / "state.npz")
     later.load_state(tmp_path / "state.npz")
     assert later.bank.donors == {(0, 0): 2}
-    assert np.array_equal(later.bank.frame_reference(tracklet, 0.14).donor.picture, crops[2])
+    assert np.array_equal(later.bank.frame_reference(tracklet, LipTarget(0.14, 0.55)).donor.picture, crops[2])
 
 
-def speaker(**config: float) -> MouthSampler:
+def speaker(**config: float | list[float]) -> MouthSampler:
     """Draws by its reference, with a calibration of its own."""
     torch.manual_seed(0)
     changes = [f"model.{key}={value}" for key, value in config.items()]
@@ -64,26 +65,37 @@ def speaker(**config: float) -> MouthSampler:
 def kept(crops: np.ndarray, openings: list[float], mean_opening: float) -> StoredReferences:
     store, count = ImageStore(), len(openings)
     slot = store.put([*crops[:count], *crops[:count]])
-    return StoredReferences(store, slot, np.float32(openings), mean_opening, np.stack([np.eye(2, 3)] * count))
+    widths, every = np.linspace(0.5, 0.6, count, dtype=np.float32), np.arange(count)
+    moves = np.stack([np.eye(2, 3)] * count)
+    return StoredReferences(
+        store, slot, np.float32(openings), widths, mean_opening, 0.55, every[: count - 1], every[-1:], moves
+    )
 
 
 def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_person() -> None:
-    mouths = speaker(opening=0.035, opening_unit=0.05)
+    mouths = speaker(opening=0.035, opening_unit=0.05, width_units=[0, 0.04, *[0] * 7])
     tracklet, crops, times = footage(6)
     tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05
-    tracklet.calibration = LipCalibration(np.full(9, 0.25, np.float32), 0.5)
+    tracklet.calibration, tracklet.width_spread = LipCalibration(np.full(9, 0.25, np.float32), 0.5, 0.02), 0.03
     every = predict_lips(mouths.talker, mouths.features[None], times)[1]
     lips = every[:, -1].numpy()
     wanted = np.clip(0.1 + (lips - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
     assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
-    assert mouths.target_openings(tracklet, times) == pytest.approx(wanted, abs=1e-3)
+    widths = 0.55 + (every[:, 1].numpy() - 0.25) * 0.04 * (0.03 / 0.02)
+    assert np.ptp(widths) > 0.01, "and changes its width"
+    targets = mouths.target_lips(tracklet, times)
+    assert [t.opening for t in targets] == pytest.approx(wanted, abs=1e-3)
+    assert [t.width for t in targets] == pytest.approx(widths, abs=1e-3)
     seen = []
     mouths.talker.generate = lambda c, noise, **more: (
         seen.append((c.reference, c.reference_latent, c.lips)) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(tracklet, crops, times)
     reference_set = mouths.bank.of(tracklet)
-    (references, latents, lips), nearest = seen[0], reference_set.nearest(wanted)
+    (references, latents, lips), nearest = (
+        seen[0],
+        np.array([reference_set.nearest(LipTarget(*pair)) for pair in zip(wanted, widths, strict=True)]),
+    )
     assert len(set(nearest.tolist())) > 1
     assert torch.equal(references, to_tensor(reference_set.crops[nearest]))
     assert latents.shape == (6, 8, 4, 4)
@@ -100,7 +112,7 @@ def test_a_model_without_an_opening_unit_gets_one_reference() -> None:
         seen.append(c.reference) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(tracklet, crops, times)
-    assert mouths.target_openings(tracklet, times) is None
+    assert mouths.target_lips(tracklet, times) is None
     assert torch.equal(seen[0], to_tensor(tracklet.reference[None]))
 
 
@@ -110,7 +122,8 @@ def test_lips_of_opened_references_move_as_widely_as_people_s_do_whatever_the_so
     predicted_of = {}
     for opened, spread in ((False, 0.035), (True, 0.0), (True, 0.013)):
         tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 9.0], 4.0)._replace(opened=opened), spread
-        predicted_of[opened, spread] = mouths._predict(tracklet, times).openings - 4.0
+        predicted_of[opened, spread] = np.array([t.opening for t in mouths.target_lips(tracklet, times)]) - 4.0
+        mouths._targets.clear()
     usual, *others = predicted_of.values()
     for found in others:
         assert found == pytest.approx(1.2 * usual, rel=1e-3)
@@ -139,7 +152,38 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     mouths.draw(small, crops, times)
     mask = torch.from_numpy(polygon_mask(small.polygon, mouths.size))[None, None]
     references = to_tensor(mouths.bank.of(small).crops)
-    fresh = mouths.talker.reference_latents(references, mask)
-    nearest = mouths.bank.of(small).nearest(np.array(mouths.target_openings(small, times)))
+    with torch.inference_mode():
+        fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(1)])
+    nearest = np.array([mouths.bank.of(small).nearest(lips) for lips in mouths.target_lips(small, times)])
     assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
     assert not torch.equal(seen[0], seen[1])
+
+
+def test_the_batch_and_the_place_where_a_job_goes_on_change_nothing(tmp_path: Path) -> None:
+    """References are encoded when they are first needed, which another batch or a later start does in another order."""
+
+    def drawn(parts: list[slice], state: Path | None = None) -> tuple[np.ndarray, list[np.ndarray], MouthSampler]:
+        mouths = speaker(opening=0.035, opening_unit=0.05, width_units=[0, 0.04, *[0] * 7])
+        if state is not None:
+            mouths.load_state(state)
+        images = np.concatenate([mouths.draw(tracklet, crops[part], times[part]) for part in parts])
+        lent = [each for part in parts for each in mouths.frame_references(tracklet, times[part])]
+        return images, [np.concatenate([each.nearest, each.donor.picture]) for each in lent], mouths
+
+    (tracklet, crops, _), times = footage(6), np.linspace(0.1, 0.9, 6)
+    tracklet.references, tracklet.opening_spread, tracklet.width_spread = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05, 0.03
+    tracklet.opening_levels = np.array([0.0, 0.05, 0.1, 0.15, 0.2])
+    levels = np.array([1.1, 1.3, 1.4, 1.6, 1.9], np.float32)  # what the random weights predict lies around these
+    mean = np.array([0, -0.6, *[0] * 6, 1.4], np.float32)
+    tracklet.calibration = LipCalibration(mean, 0.5, 0.02, levels, 0.8)
+    whole, lent, _ = drawn([slice(0, 6)])
+    assert len({each.tobytes() for each in lent}) > 2, "several references are used"
+    single, lent_one_by_one, _ = drawn([slice(k, k + 1) for k in range(6)])
+    assert np.abs(single.astype(int) - whole).max() <= 1, "the last bit of a matrix product may differ"
+    assert all(map(np.array_equal, lent_one_by_one, lent))
+    *_, first = drawn([slice(0, 4)])
+    first.save_state(tmp_path / "state.npz")
+    rest, lent_later, _ = drawn([slice(4, 6)], tmp_path / "state.npz")
+    again, *_ = drawn([slice(4, 6)])
+    assert np.array_equal(rest, again), "where it goes on, and what was drawn before, change nothing"
+    assert all(map(np.array_equal, lent_later, lent[4:]))

@@ -11,8 +11,14 @@ import torch
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import choose_references
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
-from dithead.inference.analyse.views import as_seen_ahead, choose_view_references, frame_views, view_turns
-from dithead.inference.synthesise.reference_bank import ReferenceBank
+from dithead.inference.analyse.views import (
+    as_seen_ahead,
+    choose_view_references,
+    frame_views,
+    view_turns,
+    widths_as_seen_ahead,
+)
+from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank
 from dithead.prepare.conditions import to_tensor
 from inference.test_first_pass import analysed, face
 from inference.test_references import find, kept, tracklet
@@ -21,14 +27,15 @@ from inference.test_sampler import kept as kept_crops
 
 TURNS = np.linspace(-0.6, 0.6, 90)  # sines of the yaw of a head that turns from the one side to the other
 OPENINGS = np.tile(np.linspace(0, 0.3, 9), 10)
+WIDTHS = np.full(90, 0.5)
 
 
 def test_a_head_that_keeps_its_pose_has_one_view_and_the_references_it_always_had():
     turns, sharpness = np.random.default_rng(0).normal(0.2, 0.04, 90), np.ones(90)
     middles = view_turns(turns, OPENINGS)
     assert middles == pytest.approx([np.median(turns)])
-    chosen = choose_view_references(OPENINGS, turns, sharpness, middles)
-    assert chosen == [choose_references(OPENINGS, turns, sharpness)]
+    chosen = choose_view_references(OPENINGS, WIDTHS, turns, sharpness, middles)
+    assert chosen == [choose_references(OPENINGS, WIDTHS, turns, sharpness)]
     assert not frame_views(turns, middles).any()
 
 
@@ -36,7 +43,9 @@ def test_a_head_that_turns_has_references_from_closed_to_open_in_every_pose():
     middles = view_turns(TURNS, OPENINGS)
     assert len(middles) == 4
     assert abs(middles[0]) == min(abs(middles)), "the usual pose comes first"
-    for middle, chosen in zip(middles, choose_view_references(OPENINGS, TURNS, np.ones(90), middles), strict=True):
+    views = choose_view_references(OPENINGS, WIDTHS, TURNS, np.ones(90), middles)
+    for middle, (chosen, wide) in zip(middles, views, strict=True):
+        assert wide == chosen, "a mouth of one width"
         assert np.abs(TURNS[chosen] - middle).max() < 0.22
         assert np.ptp(OPENINGS[chosen]) > 0.2
         assert (np.diff(OPENINGS[chosen]) > 0).all()
@@ -64,6 +73,12 @@ def test_openings_are_compared_in_one_unit():
     assert as_seen_ahead(np.array([0.1]), np.array([0.6])) == pytest.approx([0.1])
 
 
+def test_widths_are_compared_without_what_the_turning_of_the_head_does_to_them():
+    rounding = np.where(np.arange(90) % 2, 0.03, -0.03)
+    found = widths_as_seen_ahead(0.5 + 0.3 * TURNS**2 + rounding, TURNS)
+    assert found - found.mean() == pytest.approx(rounding, abs=0.003)
+
+
 def test_the_first_pass_gives_every_frame_its_view_also_after_reading_it_again(tmp_path):
     swing = [face(yaw=float(yaw)) for yaw in np.linspace(-35, 35, 40)]
     found = analysed([*swing[:20], None, *swing[20:]], store=ImageStore(tmp_path / "mouths"))
@@ -77,14 +92,15 @@ def test_the_first_pass_gives_every_frame_its_view_also_after_reading_it_again(t
     assert [back.view(k) for k in range(own.start, own.stop)] == views
     for one, other in zip(own.turned_references, back.turned_references, strict=True):
         assert one.images == other.images
-        assert np.array_equal(one.openings, other.openings)
+        for name in ("openings", "widths", "narrow", "wide"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_another_pose_brings_its_own_pictures_and_another_donor():
     bank, head = ReferenceBank(), tracklet(kept([0, 0.1, 0.2]))
     head.turned_references = (kept([0, 0.3]),)
     assert find(bank, head, 0.2) == 2
-    aside = bank.frame_reference(head, 0.14, view=1)
+    aside = bank.frame_reference(head, LipTarget(0.14, 0.5), view=1)
     assert any(aside.donor.picture is own.picture for own in bank.of(head, 1).pictures)
     assert bank.of(head, 1).picture_openings.tolist() == pytest.approx([0, 0.3])
     assert find(bank, head, 0.14) == 1, "the last donor was one of the other pose"
@@ -101,7 +117,7 @@ def test_each_frame_of_a_batch_is_conditioned_on_its_own_pose():
         seen.append((c.reference, c.reference_latent)) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(head, crops, times, list(range(6)))
-    (references, latents), wanted = seen[0], mouths.target_openings(head, times)
+    (references, latents), wanted = seen[0], mouths.target_lips(head, times)
     for k, view in enumerate(head.views.tolist()):
         assert torch.equal(references[k], to_tensor(mouths.bank.of(head, view).nearest_crop(wanted[k])[None])[0])
     assert latents.shape == (6, 8, 4, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -31,6 +32,7 @@ from dithead.media.info import VideoInfo
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
 from dithead.models.talking_head import TalkingHead
+from dithead.options import GenerateJob
 from dithead.serve.app import create_app
 from dithead.serve.database import JOBS
 from dithead.serve.errors import public_line
@@ -153,15 +155,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Generation that draws nothing and takes no time; the list of the outputs that were asked for."""
     asked: list[Path] = []
 
-    def generate(video: Path, audio: Path, output: Path, **options: Any) -> GenerateResult:
-        assert video.is_file()
-        assert audio.is_file()
-        options["progress"]("drawing mouths", 1, 1)
+    @contextmanager
+    def generated(job: GenerateJob) -> Iterator[GenerateResult]:
+        output = Path(job.output)
+        assert Path(job.video).is_file()
+        assert Path(str(job.audio)).is_file()
+        job.progress("drawing mouths", 1, 1)
         output.write_bytes(b"video")
         asked.append(output)
-        return GenerateResult(output, 10, 25.0, 0.5, 20.0, 0, "tiny", 0)
+        yield GenerateResult(output, 10, 25.0, 0.5, 20.0, 0, "tiny", 0)
 
-    monkeypatch.setattr("dithead.inference.pipeline.generate", generate)
+    monkeypatch.setattr("dithead.inference.pipeline.generated", generated)
     return asked
 
 

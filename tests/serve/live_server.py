@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,13 @@ class Talk:
     """A client of the websocket."""
 
     def __init__(self, running: Running, start: dict[str, Any] | str, **options: Any) -> None:
+        from websockets.exceptions import ConnectionClosed
         from websockets.sync.client import connect
 
         address = f"ws://127.0.0.1:{running.port}/v1/live"
         self.socket = connect(address, max_size=None, **options).__enter__()
-        self.socket.send(start if isinstance(start, str) else json.dumps(start))
+        with suppress(ConnectionClosed):  # who is refused at once reads so, and need not have been faster
+            self.socket.send(start if isinstance(start, str) else json.dumps(start))
         self.statuses: list[dict[str, Any]] = []
         self.pictures: list[tuple[int, float, bytes]] = []
         self.sounds: list[tuple[float, np.ndarray]] = []

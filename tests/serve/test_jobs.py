@@ -9,6 +9,7 @@ import av
 import pytest
 
 from dithead.inference.pipeline import generate
+from dithead.inference.resume import WorkFolder
 from dithead.option_fields import option_fields
 from dithead.options import GenerateOptions
 from dithead.provenance.verify import verify
@@ -193,7 +194,7 @@ def test_a_failed_job_has_the_line_of_the_command_with_the_clients_names(server,
 
 def test_a_fault_of_ours_fails_the_job_and_not_the_worker(server, files, monkeypatch):
     job = server.add(files)
-    monkeypatch.setattr("dithead.inference.pipeline.generate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("dithead.inference.pipeline.generated", lambda *_, **__: 1 / 0)
     server.work()
     assert server.job(job["id"])["error"].startswith("a fault of dithead stopped the job")
 
@@ -243,6 +244,45 @@ def test_a_result_that_was_finished_before_the_worker_died_is_kept(server, files
             server.work()
     server.runner.run(job["id"])
     assert (server.job(job["id"])["state"], len(quick)) == ("done", 1)
+
+
+@pytest.mark.parametrize("moment", ["before its note", "while its segments are removed"])
+def test_a_video_whose_worker_died_right_after_it_was_whole_is_not_made_again(server, files, monkeypatch, moment):
+    """Same bytes, and so the same signature; nothing is drawn, joined or signed a second time."""
+    job = server.add(files)
+    folder = server.state.storage.job(job["id"])
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "_remove", _die_amid_removal if "segments" in moment else WorkFolder._remove)
+        if "note" in moment:
+            patch.setattr(job_run, "write_json", _die_before("result.json", job_run.write_json))
+            patch.setattr(WorkFolder, "__exit__", lambda work, *_: work._lock.close())  # nobody tidies up
+        with pytest.raises(SystemExit):
+            server.work()
+    made = (folder / "result.mp4").read_bytes()
+    if "segments" in moment:
+        (folder / "result.json").unlink()
+    monkeypatch.setattr("dithead.inference.pipeline.write_output", lambda *_: 1 / 0)
+    server.runner.run(job["id"])
+    job = server.job(job["id"])
+    assert (job["state"], job["attempts"], job["result"]["frames"]) == ("done", 2, 10)
+    assert (folder / "result.mp4").read_bytes() == made
+    assert verify(folder / "result.mp4", watermark=False).verdict == "intact"
+    assert not list(folder.glob(".result*"))
+
+
+def _die_before(name, write):
+    def die(path, value):
+        if path.name == name:
+            raise SystemExit
+        write(path, value)
+
+    return die
+
+
+def _die_amid_removal(work):
+    work.segments()[0].unlink()
+    work._lock.close()
+    raise SystemExit
 
 
 def test_a_job_that_kills_its_worker_again_and_again_is_given_up(server, files):

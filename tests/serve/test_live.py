@@ -78,6 +78,8 @@ def test_the_same_speech_comes_back_with_frames_and_the_person_goes_on_listening
     figures = [each for each in talk.statuses if each["type"] == "figures"]
     assert figures[-1]["latency"] < 2
     assert figures[-1]["drawn"] > 0
+    assert 0 <= figures[-1]["rate"] <= 60
+    assert sum(each["rate"] for each in figures) > 1, "frames a second"
     talk.socket.send(json.dumps({"type": "end"}))
 
 

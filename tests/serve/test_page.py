@@ -263,6 +263,7 @@ def test_speak_live_interrupt_and_stop(open_page, files, connection):
     wait_until_live(page)
     until(lambda: re.fullmatch(r"\d+ ms", page.locator("#liveLatency").inner_text()), 60)
     assert 100 < int(page.locator("#liveLatency").inner_text().split()[0]) < 5000
+    assert re.fullmatch(r"\d+ of 25", page.locator("#liveRate").inner_text())
     until(lambda: int(page.locator("#liveShown").inner_text().replace("–", "0")) > 3, 90)
     until(lambda: page.evaluate(COLOURS) > 20, 60)
     page.set_input_files("#live-recording", files["speech.wav"])

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,3 +68,24 @@ def test_a_connection_without_a_request_is_closed_and_others_are_served(port):
         began = time.monotonic()
         assert slow.recv(4096) == b""
         assert time.monotonic() - began < 10
+
+
+def test_small_answers_do_not_wait_for_the_clients_acknowledgement(server):
+    options = replace(server.state.options)
+    object.__setattr__(options, "port", 0)
+
+    async def accepted() -> bool:
+        seen: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def look(_: Any, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            seen.set_result(bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+            writer.close()
+
+        async with await asyncio.start_server(look, sock=server_module._listen(options)) as listening:
+            _, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+            found = await asyncio.wait_for(seen, 10)
+            writer.close()
+            return found
+
+    assert asyncio.run(accepted())

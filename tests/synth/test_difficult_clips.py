@@ -87,9 +87,10 @@ def test_captions_stay_and_are_not_lent(make, talker, seed):
             assert not overlay_mask(warp_crop(after[k], move, 160), transform_points(face, move)).any()
 
 
-def test_painted_lips_cover_no_mouth(make):
+@pytest.mark.parametrize("seed", range(3))
+def test_painted_lips_cover_no_mouth(make, seed):
     with OcclusionDetector() as detector:
-        frames = read_frames(make(makeup=True) / "clip.mp4")
+        frames = read_frames(make(makeup=True, seed=seed) / "clip.mp4")
         analysis = analyse_video(frames, AnalysisSettings(160), detector=detector)
     assert not analysis.passed_through
     for tracklet in analysis.tracklets:
@@ -108,4 +109,5 @@ def test_of_a_head_turned_by_40_degrees_the_whole_mouth_is_redrawn_and_no_backgr
         columns = np.flatnonzero(mouth.any(axis=0))
         halves = np.array_split(columns, 2)
         assert min(difference[:, half][mouth[:, half]].mean() for half in halves) > 0.4
-        assert difference[shown == LABELS.index("background")].mean() < 0.01
+        background = shown == LABELS.index("background")
+        assert changed(old, new, by=40)[background].mean() < 0.004  # 0.008 without the mask of turned heads

@@ -12,11 +12,18 @@ from safetensors.torch import load_file
 from dithead.checkpoint import build_model, read_config, save_model
 from dithead.config import AudioTraining, get_preset
 from dithead.errors import ConfigError, DataError, ModelError
+from dithead.face.mesh_indices import (
+    INNER_LIP_BOTTOM,
+    INNER_LIP_TOP,
+    LEFT_EYE_OUTER,
+    MOUTH_LEFT,
+    RIGHT_EYE_OUTER,
+)
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.mel import FLOOR
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 from dithead.train.data.clips import DataSource
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
+from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.data.speech_dataset import SpeechDataset, SpeechTrack, cut_mel
 from dithead.train.stages.assemble_model import load_audio
 from dithead.train.stages.audio_encoder import start_lip_predictor, train_audio
@@ -166,3 +173,17 @@ def test_calibration_restores_the_spread_of_what_can_be_predicted() -> None:
     np.testing.assert_allclose(fixed.mean(0), truth.mean(0), atol=1e-4)
     np.testing.assert_allclose(fixed[:, 1:].std(0), truth[:, 1:].std(0), rtol=0.02)
     assert basis.gain[0] == 1
+
+
+def test_the_width_of_the_lips_is_a_sum_of_the_coefficients() -> None:
+    rng = np.random.default_rng(0)
+    rest = rng.uniform(0, 100, (478, 2)).astype(np.float32)
+    rest[[LEFT_EYE_OUTER, RIGHT_EYE_OUTER]] = [100, 0], [0, 0]
+    spread, opening = rng.normal(0, 3, 60), np.abs(rng.normal(8, 3, 60))
+    faces = np.repeat(rest[None], 60, axis=0)
+    faces[:, MOUTH_LEFT, 0] += spread
+    faces[:, INNER_LIP_BOTTOM] = faces[:, INNER_LIP_TOP] + np.stack([np.zeros(60), opening], axis=1)
+    shapes = lip_shapes(faces)
+    basis = LipBasis.fit([shapes])
+    widths = basis.coefficients(shapes) @ basis.width_units
+    assert widths - widths.mean() == pytest.approx((spread - spread.mean()) / 100, abs=1e-3)

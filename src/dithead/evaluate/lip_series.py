@@ -8,6 +8,8 @@ the distance between the outer eye corners.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,10 @@ MIN_FRAMES = 10
 """With fewer usable frames a correlation is not a measurement, and NaN is returned (our choice)."""
 MIN_DEVIATION = 1e-9
 """A series whose standard deviation is below this stands still; anything larger is above rounding errors."""
+CLOSED, OPEN = 0.02, 0.04
+"""Openings below which lips are closed and above which they are open; between both nothing changes (our choice)."""
+CLOSURE_TOLERANCE = 1
+"""Frames by which a closure may come early or late (our choice)."""
 CHANCE_QUANTILE = 0.95
 """Of the partial correlations that arise by chance: an honest video passes it once in twenty times."""
 
@@ -33,11 +39,13 @@ class LipSeries:
     Attributes:
         times: (N,) seconds.
         openings: (N,) opening of the lips; NaN where no face was found.
+        widths: (N,) distance of the corners of the lips; NaN where no face was found.
         mouth: (N, P, 2) landmarks of the mouth, aligned on eyes and nose, so that they are free of head motion.
     """
 
     times: Series
     openings: Series
+    widths: Series
     mouth: NDArray[np.float64]
 
     @property
@@ -50,9 +58,17 @@ class LipSeries:
         if len(times) == len(self.times) and np.allclose(times, self.times, atol=1e-3):
             return self
         flat = self.mouth.reshape(len(self.times), -1)
-        columns = np.column_stack([self.openings, flat]).T
+        columns = np.column_stack([self.openings, self.widths, flat]).T
         table = np.stack([np.interp(times, self.times, c, left=np.nan, right=np.nan) for c in columns], axis=1)
-        return LipSeries(times, table[:, 0], table[:, 1:].reshape(len(times), *self.mouth.shape[1:]))
+        return LipSeries(times, table[:, 0], table[:, 1], table[:, 2:].reshape(len(times), *self.mouth.shape[1:]))
+
+
+class Closure(NamedTuple):
+    """One closure of the lips between two moments at which they are open."""
+
+    first: int  # frame
+    last: int  # frame, included
+    lowest: int  # frame at which the lips are most closed
 
 
 def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG) -> Measures:
@@ -61,13 +77,15 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
     Returns:
         ``lip_correlation`` (Pearson, lag 0), ``lip_lag`` and ``lip_lag_correlation`` (best lag, and the correlation
         there), ``lip_gain`` (ratio of standard deviations), ``lip_slope`` (regression slope of generated on truth),
-        ``lip_velocity_correlation`` (of the changes between frames), ``lmd`` (mean distance of the mouth's landmarks),
-        ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
+        ``lip_velocity_correlation`` (of the changes between frames), ``lip_width_correlation`` (of the widths, at the
+        best lag), ``lip_width_gain``, ``closures_kept`` (at the best lag, too), ``lmd`` (mean distance of the mouth's
+        landmarks), ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
     """
     true = truth.at_times(generated.times)
     a, b = generated.openings, true.openings
     lag, at_lag = best_lag(a, b, max_lag)
     r, gain = correlation(a, b), deviation_ratio(a, b)
+    shift = int(lag) if np.isfinite(lag) else 0
     return {
         "lip_correlation": r,
         "lip_lag": lag,
@@ -75,6 +93,9 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
         "lip_gain": gain,
         "lip_slope": r * gain,
         "lip_velocity_correlation": correlation(np.diff(a), np.diff(b)),
+        "lip_width_correlation": correlation(*_shifted(generated.widths, true.widths, shift)),
+        "lip_width_gain": deviation_ratio(generated.widths, true.widths),
+        "closures_kept": closures_kept(*_shifted(a, b, shift)),
         "lmd": landmark_distance(generated.mouth, true.mouth),
         "jitter": jitter_ratio(generated, truth),
         "faces_missed": float(generated.missed),
@@ -146,6 +167,30 @@ def best_lag(a: Series, b: Series, max_lag: int = MAX_LAG) -> tuple[float, float
         return float("nan"), float("nan")
     best = max(known, key=lambda lag: (scores[lag], -abs(lag)))
     return float(best), scores[best]
+
+
+def closures(openings: Series) -> list[Closure]:
+    """Find where lips (N,) that were open close and open again; silence before and after speech is no closure."""
+    known = np.where(np.isfinite(openings), openings, np.inf)  # a missed frame ends a closure, and proves none
+    edges = np.flatnonzero(known > OPEN)
+    found = []
+    for before, after in pairwise(edges.tolist()):
+        shut = before + 1 + np.flatnonzero(known[before + 1 : after] < CLOSED)
+        if len(shut) and np.isfinite(known[[before, after]]).all():
+            lowest = int(shut[np.argmin(known[shut])])
+            found.append(Closure(int(shut[0]), int(shut[-1]), lowest))
+    return found
+
+
+def closures_kept(a: Series, b: Series) -> float:
+    """Return the share of closures of ``b`` (N,) that ``a`` (N,) closes for, too; NaN where ``b`` has none.
+
+    A closure counts as kept where the lips of ``a`` close and open again so that they are shut within
+    ``CLOSURE_TOLERANCE`` frames of the moment at which those of ``b`` are most closed. Lips that never open keep none.
+    """
+    made, wanted = closures(a), [c.lowest for c in closures(b) if np.isfinite(a[c.lowest])]
+    kept = [any(c.first - CLOSURE_TOLERANCE <= moment <= c.last + CLOSURE_TOLERANCE for c in made) for moment in wanted]
+    return float(np.mean(kept)) if kept else float("nan")
 
 
 def partial_correlation(a: Series, b: Series, given: Series) -> float:

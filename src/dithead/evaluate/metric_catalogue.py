@@ -53,6 +53,14 @@ LIPS = MetricGroup(
         Metric("lip_gain", "gain", 2, "Standard deviation of the lip opening over that of the true one; 1 is best."),
         Metric("lip_velocity_correlation", "velocity correlation", 2,
                "Correlation of the changes of the lip opening from frame to frame; 1 is best."),
+        Metric("lip_width_correlation", "lip width r", 2,
+               "Correlation of the distance of the lips' corners with the true one, at the lag at which the lip "
+               "correlation is largest: whether an oo is rounded and an ee is spread; 1 is best."),
+        Metric("lip_width_gain", "gain of width", 2,
+               "Standard deviation of that distance over that of the true one; 1 is best."),
+        Metric("closures_kept", "closures kept", 2,
+               "Share of the moments at which the true lips close and open again, as for p, b and m, at which those of "
+               "the output do, too, within a frame, at the same lag; 1 is best."),
         Metric("lmd", "LMD", 3,
                "Mean distance of the mouth's landmarks from the true ones in eye distances; best is 0."),
         Metric("jitter", "jitter", 2,
@@ -159,8 +167,10 @@ METRICS = tuple(metric for group in GROUPS for metric in group.metrics)
 
 BEST_VALUES: dict[str, float] = {
     **dict.fromkeys(("lip_correlation", "lip_synced_correlation", "lip_velocity_correlation"), 1.0),
+    **dict.fromkeys(("lip_width_correlation", "closures_kept"), 1.0),
     **dict.fromkeys(("driver_correlation", "driver_synced_correlation", "mask_agreement", "ssim", "identity"), 1.0),
-    **dict.fromkeys(("lip_gain", "lip_slope", "jitter", "sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
+    **dict.fromkeys(("lip_gain", "lip_slope", "lip_width_gain", "jitter"), 1.0),
+    **dict.fromkeys(("sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
     **dict.fromkeys(("mouths_replaced", "mouths_mended"), 0.0),

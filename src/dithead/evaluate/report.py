@@ -207,7 +207,7 @@ def list_unmeasured(report: Mapping[str, Any]) -> list[str]:
                 groups.setdefault((row["label"], failed), []).append(clip)
     return [
         f"{label}, {', '.join(clips)}: no value of {', '.join(failed)} (too few frames with a face, a mouth that never "
-        "moves, no sound or another sound)"
+        "moves or never closes, no sound or another sound)"
         for (label, failed), clips in groups.items()
     ]
 

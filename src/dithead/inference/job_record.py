@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dithead.errors import ConfigError
 from dithead.hub import resolve_model
 from dithead.inference.result import GenerateResult
-from dithead.inference.resume import job_inputs, job_options, model_key
+from dithead.inference.resume import file_state, job_inputs, job_options, model_key
 from dithead.options import GenerateJob, StrPath
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class JobRecord:
     def find(self, key: str | None) -> dict[str, Any] | None:
         """Return the result of a finished row, or None where it is to be done (again)."""
         known = None if key is None else self._done.get(key)
-        if known is None or known["file"] != _file_state(Path(known["result"]["output"])):
+        if known is None or known["file"] != file_state(Path(known["result"]["output"])):
             return None
         return dict(known["result"])
 
@@ -75,7 +75,7 @@ class JobRecord:
         """Remember that a row is done. Raises ConfigError where the record cannot be written."""
         if self.path is None or key is None:
             return
-        entry = {"key": key, "file": _file_state(result.output), "result": json.loads(result.to_json())}
+        entry = {"key": key, "file": file_state(result.output), "result": json.loads(result.to_json())}
         self._done[key] = entry
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -90,12 +90,3 @@ class JobRecord:
             self._done[entry["key"]] = {"file": entry["file"], "result": dict(entry["result"])}
         except (KeyError, TypeError, ValueError):
             pass
-
-
-def _file_state(path: Path) -> list[int] | None:
-    """Size and time of a file; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns]

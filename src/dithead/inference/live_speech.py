@@ -166,8 +166,14 @@ class LiveSpeech:
             else:
                 self._advance(generation)
 
-    def sound(self) -> tuple[float, Wave]:
-        """Wait until the next piece of sound is due; return its seconds and its samples.
+    @property
+    def said(self) -> bool:
+        """Whether all speech that was sent has been given out."""
+        with self._lock:
+            return not self._waiting and self._heard >= self._filled
+
+    def sound(self) -> tuple[float, Wave, bool]:
+        """Wait until the next piece of sound is due; return its seconds, its samples, and whether it was sent.
 
         Raises:
             SpeechClosed: ``close`` was called.
@@ -182,9 +188,9 @@ class LiveSpeech:
             while self.laid < self._heard + self.piece:
                 self._lay()
             begin, self._heard = self._heard, self._heard + self.piece
-            wave = self._between(begin, self._heard)
+            wave, sent = self._between(begin, self._heard), begin < self._filled
             self._forget()
-        return begin / self.rate, wave
+        return begin / self.rate, wave, sent
 
     def _advance(self, generation: int) -> None:
         """Wait until the next piece is due, and lay it on the clock."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dithead.errors import DitheadError
-from dithead.hub import resolve_model
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.media.files import Seal
 from dithead.media.sound_mix import SoundMix
@@ -105,21 +101,11 @@ def job_sources(job: GenerateJob, sound: Soundtrack, *, portrait: bool) -> list[
     return list({source.path.resolve(): source for source in reversed([video, *parts, *driving])}.values())[::-1]
 
 
-def model_record(ref: Any, talker: TalkingHead, parameters_sha256: str) -> dict[str, Any]:
-    """Describe a model for credentials: its name, version and hashes.
+def model_record(talker: TalkingHead, parameters_sha256: str) -> dict[str, Any]:
+    """Describe a model for credentials: its name, the version and hashes of the files it was loaded from, its hash.
 
     Args:
-        ref: What the user gave as model.
         talker: The loaded model.
         parameters_sha256: SHA-256 of its parameters as they were used.
     """
-    record: dict[str, Any] = {"name": talker.config.name, "parameters_sha256": parameters_sha256}
-    if not isinstance(ref, str | PathLike):
-        return record
-    try:
-        folder = resolve_model(str(ref))
-        version = json.loads((folder / "config.json").read_text("utf-8")).get("version")
-        files = json.loads((folder / "hashes.json").read_text("utf-8"))
-    except (OSError, ValueError, DitheadError):  # the folder was moved meanwhile; the model is in memory
-        return record
-    return record | {"version": version, "files_sha256": files}
+    return {"name": talker.config.name, "parameters_sha256": parameters_sha256, **talker.files}

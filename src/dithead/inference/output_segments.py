@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,11 +17,12 @@ from dithead.inference.metadata import kept_metadata
 from dithead.inference.output_credentials import job_sources
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.redrawn_spans import RedrawnSpans
-from dithead.inference.result import Drawings
+from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder
 from dithead.inference.source.timeline import ScheduledFrame, schedule, scheduled_frames
 from dithead.inference.visible_label import label_of
 from dithead.media.clock import REMARK as JUMPED
+from dithead.media.files import Seal
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.progress import Progress
@@ -86,29 +87,41 @@ def make_sampler(prepared: PreparedJob, talker: TalkingHead, work: WorkFolder) -
     return FrameInterpolator(sampler) if job.interpolate else sampler
 
 
-def write_output(drawing: Drawing, model: dict[str, Any]) -> Tally:
+def write_output(
+    drawing: Drawing, model: dict[str, Any], result_of: Callable[[Tally], GenerateResult]
+) -> GenerateResult:
     """Draw and encode all segments that are not there yet, then join and sign them.
 
     Args:
         drawing: What is drawn, and with what.
         model: What the credentials say of the model, see ``output_credentials.model_record``.
+        result_of: Makes the result from the count of frames, once the output is whole and signed.
 
     Returns:
-        The count of frames, and what was drawn in them.
+        The result.
 
     Raises:
         MediaError: The video cannot be read.
         OutputError: The output cannot be written or signed.
     """
-    prepared, analysis = drawing.prepared, drawing.analysis
+    prepared, analysis, work = drawing.prepared, drawing.analysis, drawing.work
     seconds, fit = prepared.sound.seconds, prepared.job.fit
     clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
     tally = Tally(scheduled_frames(clip, analysis.stamps, fit, seconds), prepared.progress)
     redrawn = RedrawnSpans(analysis, clip.info)
     _write_segments(drawing, redrawn.watched(schedule(clip, analysis.stamps, fit, seconds)), tally)
-    _join(drawing, tally, lambda: _claim(prepared, redrawn, model))
-    tally.drawings = drawing.work.drawings()
-    return tally
+    tally.drawings = work.drawings()
+    sign = prepared.credentials.seal(lambda: _claim(prepared, redrawn, model))
+    results: list[GenerateResult] = []
+
+    def seal(path: Path, final: Path) -> None:
+        if sign is not None:
+            sign(path, final)
+        results.append(result_of(tally))
+        work.save_finished(path, results[0])  # before the file gets its name, so that there is no moment in between
+
+    _join(drawing, tally, seal)
+    return results[0]
 
 
 def _write_segments(drawing: Drawing, timeline: Iterator[ScheduledFrame], tally: Tally) -> None:
@@ -149,11 +162,11 @@ def _drawn(
             yield planes, item.pts
 
 
-def _join(drawing: Drawing, tally: Tally, claim: Any) -> None:
-    """Put all segments and the sound into the output, and sign it."""
+def _join(drawing: Drawing, tally: Tally, seal: Seal) -> None:
+    """Put all segments and the sound into the output, and seal it."""
     prepared, encoding, info = drawing.prepared, drawing.prepared.encoding, drawing.prepared.clip.info
     end, metadata = tally.end(encoding.time_base, info.fps), kept_metadata(info)
-    segments, sound, seal = drawing.work.segments(), prepared.sound.heard, prepared.credentials.seal(claim)
+    segments, sound = drawing.work.segments(), prepared.sound.heard
     with stage("join"):
         join_segments(segments, Path(prepared.job.output), encoding, end=end, audio=sound, metadata=metadata, seal=seal)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
@@ -27,7 +28,7 @@ from dithead.inference.output_segments import Drawing, Tally, make_sampler, writ
 from dithead.inference.output_watermark import shown_faces
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.result import GenerateResult
-from dithead.inference.resume import WorkFolder, job_key
+from dithead.inference.resume import WorkFolder, job_key, model_key
 from dithead.inference.threads import one_thread_each
 from dithead.media.contact_sheet import write_comparison_sheet
 from dithead.option_fields import describe_options
@@ -94,31 +95,47 @@ def generate(job: GenerateJob) -> GenerateResult:
         OutputError: The output cannot be written; an existing one is only replaced by a finished one.
         ConfigError: An option is unknown or out of range.
     """
+    with generated(job) as result:
+        return result
+
+
+@contextmanager
+def generated(job: GenerateJob) -> Iterator[GenerateResult]:
+    """Make a job's output as ``generate`` does, and keep what was needed for it until the block ends.
+
+    Whoever must note the result does so inside the block. If the process dies before that, the next call finds the
+    output finished, and returns its result without drawing or signing anything again.
+    """
     with progress_of(job.progress) as progress:
         prepared = PreparedJob(job, progress)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
-        result = _run(prepared)
-    remember_speed(prepared.clip, job, result)
-    if job.sheet is not None:
-        made = (f"output: {result.drawings.summary()}", job.output)
-        write_comparison_sheet(("source", job.video), made, job.sheet, start=prepared.clip.start)
-    return result
+        model = BackgroundModel(job.model, job.device)
+        key = job_key(job, model.crop_settings()) | prepared.watermark.key_record()
+        with WorkFolder(Path(job.output), key) as work:
+            result = work.finished(lambda: model_key(model.talker()))
+            if result is None:
+                result = _run(prepared, model, work)
+                remember_speed(prepared.clip, job, result)
+            if job.sheet is not None:
+                made = (f"output: {result.drawings.summary()}", job.output)
+                write_comparison_sheet(("source", job.video), made, job.sheet, start=prepared.clip.start)
+            yield result
 
 
-def _run(prepared: PreparedJob) -> GenerateResult:
+def _run(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> GenerateResult:
     """Make both passes."""
     job, begun = prepared.job, time.perf_counter()
-    model = BackgroundModel(job.model, job.device)
-    key = job_key(job, model.crop_settings()) | prepared.watermark.key_record()
-    with WorkFolder(Path(job.output), key) as work:
-        analysis = analyse_job(prepared, model, work)
-        refuse_denied_faces(analysis)
-        talker = model.talker()
-        finish = Finish(job.detail, prepared.watermark.marker(talker.config.name, prepared.kind))
-        with one_thread_each():
-            drawing = Drawing(prepared, analysis, make_sampler(prepared, talker, work), finish, work)
-            tally = write_output(drawing, model_record(job.model, talker, work.model["weights"]))
-    return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
+    analysis = analyse_job(prepared, model, work)
+    refuse_denied_faces(analysis)
+    talker = model.talker()
+    finish = Finish(job.detail, prepared.watermark.marker(talker.config.name, prepared.kind))
+
+    def result_of(tally: Tally) -> GenerateResult:
+        return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
+
+    with one_thread_each():
+        drawing = Drawing(prepared, analysis, make_sampler(prepared, talker, work), finish, work)
+        return write_output(drawing, model_record(talker, work.model["weights"]), result_of)
 
 
 def _result(

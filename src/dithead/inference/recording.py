@@ -97,7 +97,7 @@ class LiveRecording:
     def _claim(self, speech: Path) -> Claim:
         head = self.head
         return self._signing.job_claim(
-            model_record(head.options.model, head.talker, model_key(head.talker)["weights"]),
+            model_record(head.talker, model_key(head.talker)["weights"]),
             self._spans.spans(),
             [Source(head.clip.path, "parentOf"), Source(speech, "componentOf")],
             head.watermark.record(head.talker.config.name, "live"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from dithead.provenance.sign import Credentials
 
@@ -82,3 +83,13 @@ class GenerateResult:
         return json.dumps(
             asdict(self) | {"output": str(self.output), "credentials": self.credentials.record()}, ensure_ascii=False
         )
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the result that ``to_json`` wrote, from its JSON values."""
+        credentials = dict(record["credentials"])
+        if "sidecar" in credentials:
+            credentials["sidecar"] = Path(credentials["sidecar"])
+        spans = {name: [FrameSpan(**span) for span in record[name]] for name in ("passed_through", "damaged")}
+        parts = {"credentials": Credentials(**credentials), "drawings": Drawings(**record["drawings"])}
+        return cls(**record | spans | parts | {"output": Path(record["output"])})

@@ -1,7 +1,8 @@
 """Keeps unfinished work in a hidden folder beside the output, so that the same call resumes after a crash.
 
-The folder holds the job, the analysis of the first pass, and the segments encoded so far; it is removed when the output
-is complete. A call with other options, other inputs or another model starts anew.
+The folder holds the job, the analysis of the first pass, and the segments encoded so far; when the output is complete,
+also its result. It is removed when the result was taken. A call with other options, other inputs or another model
+starts anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -24,8 +25,8 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
-from dithead.inference.result import Drawings
-from dithead.media.files import printable
+from dithead.inference.result import Drawings, GenerateResult
+from dithead.media.files import printable, replacing
 from dithead.option_fields import option_fields
 from dithead.options import SOURCE, GenerateJob
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _JOB, _MODEL, _ANALYSIS, _IMAGES, _LOCK = "job.json", "model.json", "analysis.npz", "references.png", "lock"
+_FINISHED = "finished.json"  # the result, and the state of the finished output
 _OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the analysis and the pictures
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -105,7 +107,7 @@ class WorkFolder:
         if _resumable(error) and error is not None and (kept := self.kept()):
             error.add_note(kept)
         else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove()
         self._lock.close()
         if error is not None and _no_room(error):
             raise OutputError(
@@ -120,6 +122,26 @@ class WorkFolder:
         frames = sum(kept["frames"] for kept in self._segment_records())
         what = f"the analysis of the video and {frames} drawn frames are" if frames else "the analysis of the video is"
         return f"{printable(self.output)}: {what} kept"
+
+    def save_finished(self, output: Path, result: GenerateResult) -> None:
+        """Note the result of the complete output, which lies at ``output`` until it gets its name."""
+        record = {"file": file_state(output), "result": json.loads(result.to_json())}
+        with replacing(self.folder / _FINISHED) as temporary:
+            temporary.write_text(json.dumps(record, ensure_ascii=False), "utf-8")
+
+    def finished(self, key: Callable[[], dict[str, str]]) -> GenerateResult | None:
+        """Return the result of an earlier call whose output is there, unchanged; None where there is none.
+
+        Args:
+            key: Returns the ``model_key``; called only where there is a result.
+        """
+        try:
+            record = json.loads((self.folder / _FINISHED).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        if record["file"] != file_state(self.output) or not self._is_from(key()):
+            return None
+        return GenerateResult.from_record(record["result"])
 
     def segment(self, number: int) -> Path:
         """Return the file of one segment's packets, which need not exist yet."""
@@ -159,12 +181,17 @@ class WorkFolder:
     def keep_only_from(self, key: dict[str, str]) -> None:
         """Remove the analysis and the segments unless they were made by the model with this ``model_key``."""
         self.model = key
-        path, text = self.folder / _MODEL, json.dumps(key, sort_keys=True, indent=1)
-        if path.exists() and path.read_text("utf-8") == text:
+        if self._is_from(key):
             return
-        for old in [path, self.folder / _ANALYSIS, *self._parts()]:
+        path = self.folder / _MODEL
+        for old in [path, self.folder / _FINISHED, self.folder / _ANALYSIS, *self._parts()]:
             old.unlink(missing_ok=True)
-        path.write_text(text, "utf-8")
+        path.write_text(_as_text(key), "utf-8")
+
+    def _is_from(self, key: dict[str, str]) -> bool:
+        """Whether what the folder holds was made by the model with this ``model_key``."""
+        path = self.folder / _MODEL
+        return path.exists() and path.read_text("utf-8") == _as_text(key)
 
     def load_analysis(self) -> VideoAnalysis | None:
         """Read the analysis of an interrupted call; None where there is none, or it is damaged."""
@@ -186,18 +213,37 @@ class WorkFolder:
 
     def _keep_only_this_job(self) -> None:
         """Empty the folder, known file by known file, unless it belongs to this very job."""
-        path = self.folder / _JOB
-        text = json.dumps(self.key, sort_keys=True, indent=1)
+        path, text = self.folder / _JOB, _as_text(self.key)
         if path.exists() and path.read_text("utf-8") == text:
             return
-        known = (self.folder / name for name in (_JOB, _MODEL, _ANALYSIS, _IMAGES, *_OLD))
+        known = (self.folder / name for name in (_JOB, _MODEL, _FINISHED, _ANALYSIS, _IMAGES, *_OLD))
         for old in [*known, *self._parts(), *self.folder.glob("voice*.mel")]:
             old.unlink(missing_ok=True)
         path.write_text(text, "utf-8")
 
+    def _remove(self) -> None:
+        """Remove the folder; what says that the output is finished goes last."""
+        for part in self._parts():
+            part.unlink(missing_ok=True)
+        (self.folder / _FINISHED).unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _parts(self) -> list[Path]:
         """The finished segments, the states between them, and what was drawn in each."""
         return [*self.segments(), *self.folder.glob("[0-9]*.npz"), *self.folder.glob("[0-9]*.json")]
+
+
+def _as_text(key: dict[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True, indent=1)
+
+
+def file_state(path: Path) -> list[int] | None:
+    """Return the size and the time of a file, which say whether it is as it was left; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def plain_option(value: Any) -> Any:

@@ -28,7 +28,7 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
-from dithead.inference.compose.second_pass import Finish, draw_frames
+from dithead.inference.compose.second_pass import DrawnBatch, Finish, composed, drawn_batches
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
@@ -145,7 +145,7 @@ class LiveHead:
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
         timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
-        for item, planes in each_on_one_thread(self.draw(timeline, sampler)):
+        for item, planes in each_on_one_thread(map(self.compose, self.draw(timeline, sampler))):
             yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
 
     def sampler(self, speech: SpeechFeatures) -> MouthSampler:
@@ -153,14 +153,16 @@ class LiveHead:
         o = self.options
         return MouthSampler(self.drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
 
-    def draw(
-        self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler
-    ) -> Iterator[tuple[ScheduledFrame, Planes]]:
-        """Draw frames one by one, with the watermark and the label."""
-        for item, planes in draw_frames(timeline, self.analysis, sampler, self.pix_fmt, 1, self._finish):
-            if self.label is not None:
-                self.label.apply(planes)
-            yield item, planes
+    def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
+        """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""
+        return drawn_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
+
+    def compose(self, drawn: DrawnBatch) -> tuple[ScheduledFrame, Planes]:
+        """Return a frame with its mouths, the watermark and the label."""
+        ((item, planes),) = composed(drawn, self._finish)
+        if self.label is not None:
+            self.label.apply(planes)
+        return item, planes
 
 
 def _source(path: Path, longest: float | None) -> SourceClip:

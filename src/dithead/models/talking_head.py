@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,8 @@ class HeadConfig(Protocol):
     def opening(self) -> float: ...
     @property
     def opening_unit(self) -> float: ...
+    @property
+    def width_units(self) -> tuple[float, ...]: ...
     @property
     def mask(self) -> MaskKind: ...
     @property
@@ -91,6 +93,8 @@ class TalkingHead(nn.Module):
         super().__init__()
         self.config = config
         self.objective = objective
+        self.files: dict[str, Any] = {}
+        """Version and hashes of the files that it was loaded from; empty where it was not loaded."""
         self.autoencoder: FaceAutoencoder | KLAutoencoder = config.autoencoder.build()
         self.dit = make_denoiser(config.dit)
         self.audio = config.audio.build()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from dithead.model_folder import file_hash
 from dithead.provenance.consent import Consent
 
 SourceType = Literal[
@@ -43,6 +44,10 @@ class Source:
     path: Path
     relationship: Relationship
 
+    def record(self) -> dict[str, str]:
+        """Return its name, what it is to the output, and the SHA-256 of its bytes, for our own assertion."""
+        return {"name": self.path.name, "relationship": self.relationship, "sha256": file_hash(self.path)}
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -52,7 +57,7 @@ class Claim:
     description: str  # one sentence: what was done
     sources: tuple[Source, ...] = ()
     redrawn: tuple[RedrawnSpan, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)  # of our own assertion: model, hash, seed
+    details: Mapping[str, Any] = field(default_factory=dict)  # of our own assertion: model, its hash, seed
     consent: Consent | None = None
     watermark: Mapping[str, Any] | None = None  # scheme, payload and key of the mark in the redrawn mouths
 
@@ -72,7 +77,7 @@ def manifest_definition(claim: Claim, title: str, media_type: str) -> dict[str, 
     """
     assertions = [
         {"label": "c2pa.actions.v2", "data": {"actions": _actions(claim)}},
-        {"label": GENERATION, "data": {"tool": f"dithead {_version()}", **claim.details}},
+        {"label": GENERATION, "data": {"tool": f"dithead {_version()}", **claim.details, **_hashes(claim)}},
     ]
     if claim.consent is not None:
         assertions.append({"label": CONSENT, "data": claim.consent.record()})
@@ -82,6 +87,10 @@ def manifest_definition(claim: Claim, title: str, media_type: str) -> dict[str, 
         "format": media_type,
         "assertions": assertions,
     }
+
+
+def _hashes(claim: Claim) -> dict[str, Any]:
+    return {"sources": [each.record() for each in claim.sources]} if claim.sources else {}
 
 
 def ingredient_label(claim: Claim, source: Source) -> str:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from dithead.errors import DitheadError, FaceError
+from dithead.option_values import make_options
+from dithead.options import GenerateJob
 from dithead.serve.database import JOBS, count_up, retrying
 from dithead.serve.errors import public_line
 from dithead.serve.inputs import Input, inputs_of, names_of
@@ -124,16 +126,14 @@ class JobRunner:
         while True:
             self._wait_for_room(folder)
             try:
-                result = self._generate(row, inputs, folder)
+                return self._generate(row, inputs, folder)
             except DitheadError:
                 if self._has_room():
-                    raise
-                continue  # the disk filled up in the meantime: wait, and go on from the segments
-            write_json(folder / _FINISHED, result)
-            return result
+                    raise  # else the disk filled up in the meantime: wait, and go on from the segments
 
     def _generate(self, row: dict[str, Any], inputs: dict[str, Input], folder: Path) -> dict[str, Any]:
-        from dithead.inference.pipeline import generate
+        """Make the video and note its result, which until then lies in the folder of the segments."""
+        from dithead.inference.pipeline import generated
 
         progress = ProgressFile(folder / PROGRESS, self._check)
         options = dict(row["options"])
@@ -142,16 +142,21 @@ class JobRunner:
             options["background_sound"] = inputs["background_sound"].inside(folder)
         said = options.pop("consent_statement", "")
         options["consent"] = f"{_CONSENT} {said}".strip()  # never what was said alone: it could name a file of ours
-        made = generate(
-            inputs["video"].inside(folder),
-            inputs["audio"].inside(folder) if "audio" in inputs else None,
-            folder / RESULT,
+        job = make_options(
+            GenerateJob,
+            "generate",
+            video=inputs["video"].inside(folder),
+            audio=inputs["audio"].inside(folder) if "audio" in inputs else None,
+            output=folder / RESULT,
             model=self.talkers[options.pop("model", next(iter(self.options.offered)))],
             speakers=speakers or None,
             progress=progress.report,
             **options,
         )
-        return {**json.loads(made.to_json()), "output": RESULT, "bytes": (folder / RESULT).stat().st_size}
+        with generated(job) as made:
+            result = {**json.loads(made.to_json()), "output": RESULT, "bytes": (folder / RESULT).stat().st_size}
+            write_json(folder / _FINISHED, result)
+        return result
 
     def _check(self, folder: Path) -> None:
         """Called now and then while a video is made."""

@@ -29,7 +29,7 @@ from dithead.serve.storage import Storage, new_id
 log = logging.getLogger("dithead.serve")
 RECONNECT = 30.0
 """Seconds that a conversation waits for a client that went away (our choice)."""
-_STARTS = 60.0  # seconds that the live process may take to start; it imports torch (our choice)
+_STARTS = 180.0  # seconds that the live process may take to start; it imports torch (our choice, for a busy machine)
 _PREPARES = 300.0  # seconds that a person may take to be prepared (our choice)
 _SEES = 10.0  # seconds in which reports must come from a process that is well (our choice)
 Sink = Callable[[Message], None]

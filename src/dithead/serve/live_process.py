@@ -14,7 +14,9 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections import OrderedDict
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ import cv2
 import numpy as np
 
 from dithead.errors import DitheadError, ModelError
+from dithead.inference.ahead import ahead
 from dithead.inference.live_conversation import Conversation, PreparedHead
 from dithead.inference.streaming import LiveFrame, LiveHead
 from dithead.serve.errors import public_line
@@ -40,7 +43,6 @@ from dithead.serve.live_wire import (
     receive,
 )
 from dithead.serve.logs import log_as_json
-from dithead.types import Wave
 
 log = logging.getLogger("dithead.serve")
 LONGEST_SOURCE = 60.0
@@ -166,9 +168,7 @@ class _Talk:
                 thread.join()
 
     def _ready(self) -> dict[str, Any]:
-        info, speech = self.prepared.head.clip.info, self.conversation.speech
-        turned = info.rotation % 180 != 0
-        width, height = (info.height, info.width) if turned else (info.width, info.height)
+        (width, height), speech = self.prepared.shown_size, self.conversation.speech
         return {
             "type": "ready",
             "width": width,
@@ -180,9 +180,8 @@ class _Talk:
 
     def _take(self, message: Message) -> None:
         if message.kind == AUDIO:
-            wave = np.frombuffer(message.content[: len(message.content) // 2 * 2], "<i2")
             try:
-                self.conversation.push(wave.astype(np.float32) / np.float32(32768))
+                self.conversation.push_pcm(message.content)
             except DitheadError as error:
                 self._send(packed(STATUS, {"type": "refused", "detail": str(error)}))
         elif message.kind == FINISH:
@@ -192,10 +191,11 @@ class _Talk:
 
     def _frames(self) -> None:
         try:
-            for frame in self.conversation.frames():
-                content = _as_i420(frame) if self.raw else _as_jpeg(frame)
-                due = self.conversation.speech.due(frame.time)
-                self._send_stamped(Stamped(PICTURE, frame.time, due, frame.index, content))
+            with closing(ahead(self.conversation.frames(), 1, "compose")) as frames:  # encoding takes time of its own
+                for frame in frames:
+                    content = _as_i420(frame) if self.raw else _as_jpeg(frame)
+                    due = self.conversation.speech.due(frame.time)
+                    self._send_stamped(Stamped(PICTURE, frame.time, due, frame.index, content))
         except OSError:
             pass
         except Exception:
@@ -206,18 +206,21 @@ class _Talk:
         try:
             for sound in self.conversation.sounds():
                 due = self.conversation.speech.due(sound.time)
-                self._send_stamped(Stamped(SOUND, sound.time, due, 0, _as_pcm(sound.wave)))
+                self._send_stamped(Stamped(SOUND, sound.time, due, 0, sound.pcm))
         except OSError:
             pass
 
     def _report(self) -> None:
+        counts, shown, then = self.conversation.counts, 0, time.monotonic()
         try:
             while not self._over.wait(_REPORT):
-                self._send(packed(STATUS, self._figures()))
+                before, shown = shown, counts.drawn + counts.kept
+                since, then = then, time.monotonic()
+                self._send(packed(STATUS, self._figures((shown - before) / (then - since))))
         except OSError:
             pass
 
-    def _figures(self) -> dict[str, Any]:
+    def _figures(self, rate: float) -> dict[str, Any]:
         counts = self.conversation.counts
         return {
             "type": "figures",
@@ -225,6 +228,8 @@ class _Talk:
             "drawn": counts.drawn,
             "kept": counts.kept,
             "skipped": counts.skipped,
+            "rate": round(rate, 1),
+            "fps": self.prepared.fps,
         }
 
     def _send_stamped(self, stamped: Stamped) -> None:
@@ -247,10 +252,6 @@ def _as_i420(frame: LiveFrame) -> bytes:
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
     whole = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), "rgb24")
     return struct.pack(">II", width, height) + whole.to_ndarray(format="yuv420p").tobytes()
-
-
-def _as_pcm(wave: Wave) -> bytes:
-    return np.clip(np.round(wave * 32768), -32768, 32767).astype("<i2").tobytes()
 
 
 def child() -> None:

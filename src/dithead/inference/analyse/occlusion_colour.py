@@ -65,7 +65,7 @@ def is_lip_paint(cover: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
         points: (478, 2) landmarks in the crop.
     """
     size, covered = cover.shape[0], int(cover.sum())
-    lips = inside(points[list(OUTER_LIPS)], size, grow=size // 40)
+    lips = inside(points[list(OUTER_LIPS)], size, grow=size // 20)  # chroma of glaring paint spreads that far
     return covered > 0 and int((cover & lips).sum()) > _PAINTED * covered
 
 

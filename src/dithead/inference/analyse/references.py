@@ -1,6 +1,8 @@
-"""Chooses the reference pictures that are kept of a tracklet: its mouth from closed to open.
+"""Chooses the reference pictures that are kept of a tracklet: its mouth from closed to open, narrow and wide.
 
-The first pass sees every frame once, so it keeps a thinned-out sample and chooses from it when the tracklet ends.
+An "oo" and an "ee" may be equally open, and differ by the width of the lips. So a narrow and a wide mouth are kept of
+each opening. The first pass sees every frame once, so it keeps a thinned-out sample and chooses from it when the
+tracklet ends.
 Letters: N samples, K pictures kept, S crop side; h, w the part of a frame.
 """
 
@@ -17,8 +19,8 @@ from dithead.face.opened_mouth import opened_mouth
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.types import RGB, RGBLike, Similarity
 
-KEPT = 6
-"""Pictures of the source that are kept of a tracklet (our choice)."""
+KEPT = 5
+"""Openings of which a narrow and a wide mouth are kept of a tracklet (docs/log)."""
 STILL_SPAN = 0.03
 """Span of the lip opening, in eye distances, below which a mouth counts as not moving (docs/log)."""
 GRADES = (0.0, 0.03, 0.06, 0.09, 0.12, 0.155, 0.19)
@@ -27,6 +29,9 @@ _LARGEST = 5.0  # picture side in crop sides from which pictures are reduced, wh
 _TOP = 0.25  # of the crop: above this line nothing is ever drawn
 _OUTLIERS = 0.03  # share of the widest and of the least openings that is left out, as landmark errors (our choice)
 _TURN = 0.1  # sine of the yaw that costs as much as one step of the opening (our choice)
+_OPENING_WEIGHT = 3.0  # cost of one step of the opening: closed lips must be closed, whatever their width (docs/log)
+_NARROW, _WIDE = 0.1, 0.9  # quantiles of the widths of mouths that are equally open (docs/log)
+_LEAST_SPREAD = 0.003  # eye distances: a width that varies less is noise of the landmarks (our choice)
 _SHARPNESS_WEIGHT = 1.5  # cost of a picture without any detail, in steps of the opening (our choice)
 
 
@@ -36,7 +41,11 @@ class StoredReferences(NamedTuple):
     store: ImageStore
     images: StoredImages  # K crops (S, S, 3), then K pictures (h, w, 3)
     openings: NDArray[np.float32]  # (K,) lip openings in eye distances, ascending
+    widths: NDArray[np.float32]  # (K,) widths of the lips in eye distances
     mean_opening: float  # over the whole tracklet
+    mean_width: float  # over the whole tracklet
+    narrow: NDArray[np.intp]  # the narrow mouths among the pictures, their openings ascending
+    wide: NDArray[np.intp]  # the wide ones; a picture may be among both
     transforms: NDArray[np.float64]  # (K, 2, 3) from each picture's pixels to its crop
     opened: bool = False  # the source shows one opening alone; the others were made of it by ``face.opened_mouth``
 
@@ -46,33 +55,54 @@ def never_moves(least: float, greatest: float) -> bool:
     return greatest - least < STILL_SPAN
 
 
+class ChosenSamples(NamedTuple):
+    """Indices of the samples that are kept, each list in the order of growing openings; some may be in both."""
+
+    narrow: list[int]
+    wide: list[int]
+
+
 def choose_references(
     openings: NDArray[np.float64],
+    widths: NDArray[np.float64],
     turns: NDArray[np.float64],
     sharpness: NDArray[np.float64],
     turn: float | None = None,
-) -> list[int]:
-    """Choose samples that show the mouth from closed to open, with one pose of the head, and sharply.
+) -> ChosenSamples:
+    """Choose samples that show narrow and wide mouths from closed to open, with one pose of the head, and sharply.
 
     Sharpness above the median earns nothing, because visible teeth alone raise it.
 
     Args:
         openings: (N,) lip openings in eye distances.
+        widths: (N,) widths of the lips in eye distances.
         turns: (N,) sines of the head's yaw.
         sharpness: (N,) Laplacian variances of the lips.
         turn: The pose, as a sine of the yaw; None takes the usual one.
 
     Returns:
-        At most ``KEPT`` indices into the samples, in the order of growing openings.
+        At most ``KEPT`` narrow and as many wide ones.
     """
     low, high = np.quantile(openings, (_OUTLIERS, 1 - _OUTLIERS))
     step = max(float(high - low) / KEPT, 0.005)
     clear = np.minimum(sharpness / max(float(np.median(sharpness)), 1e-6), 1)
     other_cost = np.abs(turns - (np.median(turns) if turn is None else turn)) / _TURN - _SHARPNESS_WEIGHT * clear
-    targets = np.linspace(low, high, KEPT)
-    found = {int(np.argmin(np.abs(openings - target) / step + other_cost)) for target in targets}
-    _, first = np.unique(np.float32(openings[sorted(found)]), return_index=True)
-    return [sorted(found)[k] for k in first]
+    wider = _wider_than_usual(openings, widths)
+    costs = np.abs(openings - np.linspace(low, high, KEPT)[:, None]) * (_OPENING_WEIGHT / step) + other_cost
+    chains = []
+    for quantile in (_NARROW, _WIDE):
+        found = sorted({*(costs + np.abs(wider - np.quantile(wider, quantile))).argmin(axis=1).tolist()})
+        _, first = np.unique(np.float32(openings[found]), return_index=True)
+        chains.append([found[k] for k in first])
+    return ChosenSamples(*chains)
+
+
+def _wider_than_usual(openings: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much wider each mouth (N,) is than others as open as it is, in standard deviations of the width."""
+    change = openings - openings.mean()
+    slope = float(change @ widths) / max(float(change @ change), 1e-9)
+    rest = widths - widths.mean() - slope * change
+    return np.asarray(rest / max(float(widths.std()), _LEAST_SPREAD))
 
 
 def source_picture(frame: RGBLike, transform: Similarity, size: int) -> tuple[RGB, Similarity]:

@@ -22,11 +22,12 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.inference.analyse.occlusion import RESIDUAL_BYTES, OcclusionMasks
 from dithead.inference.analyse.references import StoredReferences
-from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
+from dithead.inference.analyse.tracklet import LEVELS, LipCalibration, Tracklet
 from dithead.inference.result import FrameSpan
 from dithead.limits import require_unpacked
 from dithead.media.files import printable, save_arrays
 
+_LEVELS = len(LEVELS)
 Arrays = Mapping[str, NDArray[Any]]
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, AttributeError, OverflowError, MemoryError,
            SyntaxError, RuntimeError, StructError, ZlibError, BadZipFile)  # fmt: skip
@@ -39,7 +40,11 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
     spans = [(t.start, t.stop, t.fades_in, t.fades_out, t.face) for t in tracklets]
     spans_of = [[(s.first, s.last, s.reason) for s in part] for part in (analysis.passed_through, analysis.damaged)]
     reports = [*spans_of, analysis.remarks]
-    calibrations = [(k, t.calibration.spread, *t.calibration.mean) for k, t in enumerate(tracklets) if t.calibration]
+    known = [(k, t.calibration) for k, t in enumerate(tracklets) if t.calibration]
+    calibrations = [
+        (k, c.spread, c.width_spread, c.share, *(np.zeros(_LEVELS) if c.levels is None else c.levels), *c.mean)
+        for k, c in known
+    ]
     save_arrays(
         path,
         stamps=analysis.stamps,
@@ -47,7 +52,8 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
         transforms=np.concatenate([t.transforms for t in tracklets]),
         polygons=np.stack([t.polygon for t in tracklets]),
         lips=np.stack([t.lips for t in tracklets]),
-        opening_spreads=np.array([t.opening_spread for t in tracklets]),
+        lip_spreads=np.array([(t.opening_spread, t.width_spread) for t in tracklets]),
+        opening_levels=np.stack([t.opening_levels for t in tracklets if t.opening_levels is not None]),
         cheeks=np.stack([t.cheeks for t in tracklets if t.cheeks is not None]),
         references=np.stack([t.reference for t in tracklets]),
         calibrations=np.array(calibrations),
@@ -76,8 +82,9 @@ def _loaded(path: Path, store: ImageStore) -> VideoAnalysis:
     with np.load(path, allow_pickle=False) as data:
         tracklets = _tracklets(data)
         _read_references(tracklets, data, store)
-        for k, spread, *mean in data["calibrations"].tolist():
-            tracklets[int(k)].calibration = LipCalibration(np.array(mean, np.float32), spread)
+        for k, spread, width_spread, share, *numbers in data["calibrations"].tolist():
+            levels, mean = (np.array(part, np.float32) for part in (numbers[:_LEVELS], numbers[_LEVELS:]))
+            tracklets[int(k)].calibration = LipCalibration(mean, spread, width_spread, levels if share else None, share)
         _read_occlusion(tracklets, data)
         *parts, remarks = json.loads(str(data["reports"]))
         passed, damaged = ([FrameSpan(*item) for item in part] for part in parts)
@@ -91,20 +98,30 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
     return [
         Tracklet(
             start, stop, transforms, polygon, lips, reference, bool(fades_in), bool(fades_out), face, jaws,
-            opening_spread=spread, cheeks=cheeks, frame_polygons=polygons,
+            opening_spread=opening_spread, width_spread=width_spread, opening_levels=levels, cheeks=cheeks,
+            frame_polygons=polygons,
         )
-        for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, spread, cheeks,
-        polygons in zip(
+        for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, (opening_spread,
+        width_spread), levels, cheeks, polygons in zip(
             spans, np.split(data["transforms"], cuts), data["polygons"], data["lips"], data["references"],
-            np.split(data["jaws"], cuts), data["opening_spreads"].tolist(), data["cheeks"], frame_polygons, strict=True,
+            np.split(data["jaws"], cuts), data["lip_spreads"].tolist(), data["opening_levels"],
+            data["cheeks"], frame_polygons, strict=True,
         )
     ]  # fmt: skip
 
 
 def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]]:
     return {
-        "reference_sets": np.array([(r.mean_opening, r.images.offset, len(r.openings), r.opened) for r in stored]),
+        "reference_sets": np.array(
+            [
+                (r.mean_opening, r.mean_width, r.images.offset, len(r.openings), len(r.narrow), len(r.wide), r.opened)
+                for r in stored
+            ]
+        ),
         "reference_openings": np.concatenate([r.openings for r in stored]),
+        "reference_widths": np.concatenate([r.widths for r in stored]),
+        "reference_narrow": np.concatenate([r.narrow for r in stored]),
+        "reference_wide": np.concatenate([r.wide for r in stored]),
         "reference_transforms": np.concatenate([r.transforms for r in stored]),
         "reference_lengths": np.concatenate([np.reshape(r.images.lengths, (2, -1)).T for r in stored]),
     }
@@ -112,12 +129,18 @@ def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]
 
 def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore) -> None:
     sets = data["reference_sets"]
-    cuts = np.cumsum(sets[:-1, 2]).astype(int)
-    parts = (np.split(data[f"reference_{name}"], cuts) for name in ("openings", "transforms", "lengths"))
+    counts = {"openings": 3, "widths": 3, "transforms": 3, "lengths": 3, "narrow": 4, "wide": 5}  # columns of ``sets``
+    parts = (
+        np.split(data[f"reference_{name}"], np.cumsum(sets[:-1, column]).astype(int)) for name, column in counts.items()
+    )
     every = []
-    for (mean, offset, _, opened), openings, moves, lengths in zip(sets, *parts, strict=True):
-        images = StoredImages(int(offset), tuple(lengths.T.ravel().tolist()))
-        every.append(StoredReferences(store, images, openings, float(mean), moves, bool(opened)))
+    for (opening, width, offset, *_, opened), openings, widths, moves, lengths, narrow, wide in zip(
+        sets, *parts, strict=True
+    ):
+        if not all(set(chain.tolist()) <= set(range(len(openings))) and len(chain) for chain in (narrow, wide)):
+            raise ValueError("a reference picture that is not there")
+        images, means = StoredImages(int(offset), tuple(lengths.T.ravel().tolist())), (float(opening), float(width))
+        every.append(StoredReferences(store, images, openings, widths, *means, narrow, wide, moves, bool(opened)))
     views = np.split(data["views"], np.cumsum([t.stop - t.start for t in tracklets])[:-1])
     for tracklet, turned, own in zip(tracklets, data["turned"].tolist(), views, strict=True):
         if own.max(initial=0) > turned:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
-from dithead.face.lip_opening import lip_opening
+from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
@@ -24,8 +24,21 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
-from dithead.inference.analyse.references import GRADES, StoredReferences, never_moves, source_picture, with_mouth
-from dithead.inference.analyse.views import as_seen_ahead, choose_view_references, frame_views, view_turns
+from dithead.inference.analyse.references import (
+    GRADES,
+    ChosenSamples,
+    StoredReferences,
+    never_moves,
+    source_picture,
+    with_mouth,
+)
+from dithead.inference.analyse.views import (
+    as_seen_ahead,
+    choose_view_references,
+    frame_views,
+    view_turns,
+    widths_as_seen_ahead,
+)
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, MaskKind, Similarity
 
@@ -41,11 +54,18 @@ _LEAST_STEP = 0.005  # eye distances between the openings of pictures that are m
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
+LEVELS = (0.05, 0.275, 0.5, 0.725, 0.95)
+"""Quantiles at which predicted and measured openings are compared (docs/log)."""
+
+
 class LipCalibration(NamedTuple):
     """Mean and spread of the lips that the audio encoder predicts for one person's voice."""
 
     mean: NDArray[np.float32]  # (K,) mean of the predicted lip coefficients
     spread: float  # standard deviation of the predicted lip opening, in the model's units
+    width_spread: float  # standard deviation of the predicted lip width, in eye distances
+    levels: NDArray[np.float32] | None = None  # (5,) the predicted opening at ``LEVELS``, in the model's units
+    share: float = 0.0  # how far these levels count; the rest is what mean and spread say
 
 
 @dataclass(eq=False)
@@ -64,6 +84,8 @@ class Tracklet:
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     occlusion: OcclusionMasks = field(default_factory=OcclusionMasks)
     opening_spread: float = 0.0  # standard deviation of the source's lip opening: how widely this mouth moves
+    width_spread: float = 0.0  # standard deviation of the source's lip width
+    opening_levels: NDArray[np.float64] | None = None  # (5,) the source's lip opening at ``LEVELS``
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
     references: StoredReferences | None = None  # the mouth from closed to open, in the usual pose
@@ -95,6 +117,7 @@ class _Sample:
     landmarks: NDArray[np.float32]  # (478, 2) crop pixels
     crop: RGB  # (S, S, 3)
     opening: float  # eye distances
+    width: float  # eye distances
     turn: float  # sine of the yaw
     offset: int  # number of its frame, counted from the tracklet's first
     picture: RGB  # (h, w, 3): the source's own pixels of the crop
@@ -199,6 +222,8 @@ class TrackletBuilder:
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
             opening_spread=float(np.std([s.opening for s in self.samples])),
+            opening_levels=np.quantile([s.opening for s in self.samples], LEVELS),
+            width_spread=float(np.std([s.width for s in self.samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
             references=references[0],
@@ -228,8 +253,8 @@ def _sample(
 ) -> _Sample:
     picture, local = source_picture(frame.partial, transform, size)
     return _Sample(
-        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), head_turn(landmarks), offset,
-        picture, local, frame.time,
+        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), lip_width(landmarks),
+        head_turn(landmarks), offset, picture, local, frame.time,
     )  # fmt: skip
 
 
@@ -251,23 +276,29 @@ def _stored_references(
     seen: list[_Sample], store: ImageStore
 ) -> tuple[tuple[StoredReferences, ...], NDArray[np.float64]]:
     """The references of each of V views, that of the usual pose first, and the sines (V,) of the views' yaw."""
-    openings, turns, sharpness = np.array([(s.opening, s.turn, s.lip_sharpness()) for s in seen]).T
+    openings, widths, turns, sharpness = np.array([(s.opening, s.width, s.turn, s.lip_sharpness()) for s in seen]).T
     middles = view_turns(turns, openings)
     if len(middles) > 1:
-        openings = as_seen_ahead(openings, turns)
-    views = choose_view_references(openings, turns, sharpness, middles)
-    samples = [[replace(seen[k], opening=float(openings[k])) for k in view] for view in views]
-    return tuple(_stored(chosen, float(openings.mean()), store) for chosen in samples), middles
+        openings, widths = as_seen_ahead(openings, turns), widths_as_seen_ahead(widths, turns)
+    views = choose_view_references(openings, widths, turns, sharpness, middles)
+    seen = [replace(s, opening=o, width=w) for s, o, w in zip(seen, openings.tolist(), widths.tolist(), strict=True)]
+    means = float(openings.mean()), float(widths.mean())
+    return tuple(_stored(seen, view, means, store) for view in views), middles
 
 
-def _stored(chosen: list[_Sample], mean: float, store: ImageStore) -> StoredReferences:
-    """Keep the chosen samples, from closed to open; a mouth that never moves is opened by geometry."""
+def _stored(
+    seen: list[_Sample], found: ChosenSamples, means: tuple[float, float], store: ImageStore
+) -> StoredReferences:
+    """Keep the samples that were found; a mouth that never moves is opened by geometry."""
+    order = sorted({*found.narrow, *found.wide}, key=lambda k: (seen[k].opening, k))
+    chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
     opened = never_moves(chosen[0].opening, chosen[-1].opening)
     if opened:
-        chosen, mean = _opened(chosen[0]), _SPEAKING
+        chosen, means = _opened(chosen[0]), (_SPEAKING, means[1])
+        narrow = wide = np.arange(len(chosen))
     images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
-    kept, transforms = np.array([s.opening for s in chosen], np.float32), np.stack([s.transform for s in chosen])
-    return StoredReferences(store, images, kept, mean, transforms, opened)
+    lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [s.transform for s in chosen]
+    return StoredReferences(store, images, lips[:, 0], lips[:, 1], *means, narrow, wide, np.stack(transforms), opened)
 
 
 def _opened(sample: _Sample) -> list[_Sample]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.inference.analyse.references import choose_references
+from dithead.inference.analyse.references import ChosenSamples, choose_references
 
 # The numbers are our choice. Turns are sines of the yaw.
 _WIDTH = 0.3  # span of the turns from which on a tracklet has another view
@@ -51,28 +51,29 @@ def in_view(turns: NDArray[np.float64], middle: float, middles: NDArray[np.float
 
 def choose_view_references(
     openings: NDArray[np.float64],
+    widths: NDArray[np.float64],
     turns: NDArray[np.float64],
     sharpness: NDArray[np.float64],
     middles: NDArray[np.float64],
-) -> list[list[int]]:
+) -> list[ChosenSamples]:
     """Choose the reference pictures of every view, each as ``choose_references`` does.
 
     Args:
         openings: (n,) lip openings in eye distances.
+        widths: (n,) widths of the lips in eye distances.
         turns: (n,) sines of the head's yaw.
         sharpness: (n,) Laplacian variances of the lips.
         middles: (V,) the views, as ``view_turns`` places them.
 
     Returns:
-        For each view, indices into the samples, in the order of growing openings.
+        For each view, indices into the samples.
     """
     if len(middles) == 1:
-        return [choose_references(openings, turns, sharpness)]
+        return [choose_references(openings, widths, turns, sharpness)]
     members = [np.flatnonzero(in_view(turns, float(middle), middles)) for middle in middles]
-    return [
-        own[choose_references(openings[own], turns[own], sharpness[own], float(middle))].tolist()
-        for own, middle in zip(members, middles, strict=True)
-    ]
+    parts = [(openings[own], widths[own], turns[own], sharpness[own]) for own in members]
+    found = [choose_references(*part, float(middle)) for part, middle in zip(parts, middles, strict=True)]
+    return [ChosenSamples(*(own[chain].tolist() for chain in view)) for own, view in zip(members, found, strict=True)]
 
 
 def as_seen_ahead(openings: NDArray[np.float64], turns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,6 +85,12 @@ def as_seen_ahead(openings: NDArray[np.float64], turns: NDArray[np.float64]) -> 
     """
     shorter = np.sqrt(1 - np.clip(turns, -0.99, 0.99) ** 2)
     return np.asarray(openings * shorter / np.sqrt(1 - min(0.99, abs(float(np.median(turns)))) ** 2))
+
+
+def widths_as_seen_ahead(widths: NDArray[np.float64], turns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return lip ``widths`` (n,) without what follows from ``turns`` (n,): the lips lie nearer than the eyes."""
+    usual = np.polyval(np.polyfit(turns, widths, 2), turns)
+    return np.asarray(widths - usual + widths.mean())
 
 
 def frame_views(turns: NDArray[np.floating[Any]], middles: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -79,7 +79,7 @@ class _Mouths(NamedTuple):
     references: Sequence[FrameReference | None]
 
 
-class _DrawnBatch(NamedTuple):
+class DrawnBatch(NamedTuple):
     """A batch whose mouths are drawn, but not in the planes yet."""
 
     frames: list[ScheduledFrame]
@@ -114,32 +114,50 @@ def draw_frames(
     """
     finish = finish or Finish()
     frames = timeline if segments is None else ahead(timeline, batch, "decode")
-    batches = _batches(frames, analysis, sampler, batch, None if segments is None else segments.length)
-    drawn = _drawn_batches(batches, sampler, pix_fmt, detail=finish.detail)
+    length = None if segments is None else segments.length
+    drawn = drawn_batches(frames, analysis, sampler, pix_fmt, batch, detail=finish.detail, length=length)
     if segments is not None:
         drawn = ahead(_reported(drawn, segments), 1, "draw")
     number, count, drawings = 0 if segments is None else segments.first, 0, Drawings()
     for part in drawn:
-        for mouths in part.mouths:
-            for patch in _compose(part, mouths, finish.marker):
-                drawings.add(patch.replaced, patch.mended)
-        count += len(part.frames)
+        made = list(composed(part, finish, drawings))
+        count += len(made)
         if segments is not None and part.ends:
             segments.composed(number, count, drawings)
             number, count, drawings = number + 1, 0, Drawings()
-        yield from zip(part.frames, part.planes, strict=True)
+        yield from made
 
 
-def _drawn_batches(batches: Iterable[_Batch], sampler: Sampler, pix_fmt: str, *, detail: bool) -> Iterator[_DrawnBatch]:
-    """Draw the mouths of each batch; nothing is composed yet."""
-    for part in batches:
+def composed(
+    part: DrawnBatch, finish: Finish, drawings: Drawings | None = None
+) -> Iterator[tuple[ScheduledFrame, Planes]]:
+    """Put the mouths of a batch into its planes, and yield each frame with them; ``drawings`` counts the mouths."""
+    for mouths in part.mouths:
+        for patch in _compose(part, mouths, finish.marker):
+            if drawings is not None:
+                drawings.add(patch.replaced, patch.mended)
+    yield from zip(part.frames, part.planes, strict=True)
+
+
+def drawn_batches(
+    timeline: Iterable[ScheduledFrame],
+    analysis: VideoAnalysis,
+    sampler: Sampler,
+    pix_fmt: str,
+    batch: int,
+    *,
+    detail: bool = True,
+    length: int | None = None,
+) -> Iterator[DrawnBatch]:
+    """Draw the mouths, see ``draw_frames``; nothing is composed yet. Segments of ``length`` frames end a batch."""
+    for part in _batches(timeline, analysis, sampler, batch, length):
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         mouths = [_draw(part.frames, planes, tracklet, sampler, detail=detail) for tracklet in part.tracklets]
-        yield _DrawnBatch(part.frames, planes, mouths, part.ends)
+        yield DrawnBatch(part.frames, planes, mouths, part.ends)
 
 
-def _reported(drawn: Iterable[_DrawnBatch], segments: Segments) -> Iterator[_DrawnBatch]:
+def _reported(drawn: Iterable[DrawnBatch], segments: Segments) -> Iterator[DrawnBatch]:
     """Yield the batches, and report each segment before the first batch of the next one is drawn."""
     number = segments.first
     for part in drawn:
@@ -193,7 +211,7 @@ def _draw(
     return _Mouths(tracklet, transforms, views, drawn, references)
 
 
-def _compose(part: _DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
+def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
     drawn = zip(mouths.drawn, mouths.views, mouths.references, strict=True)
     for (mouth, view, reference), frame, p, transform in zip(

@@ -1,12 +1,14 @@
 """Calibrates predicted lips to one person, by predictions for the source's own speech and the lips seen there.
 
-For every voice an encoder's predictions are wrong by an offset and a factor. Both are measured at moments of the source
-whose lips are known. Where the source has no speech, the average of the training people is used. Letters: N
-moments, L tokens, A their width, K lip coefficients.
+For every voice an encoder's predictions are wrong by an offset and a factor, and they hardly ever close the lips as far
+as the person does. All of this is measured at moments of the source whose lips are known. Where the source has no
+speech, the average of the training people is used. Letters: N moments, B frames, L tokens, A their width, K lip
+coefficients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from dithead.errors import MediaError
 from dithead.inference.analyse.first_pass import VideoAnalysis
-from dithead.inference.analyse.tracklet import LipCalibration
+from dithead.inference.analyse.tracklet import LEVELS, LipCalibration, Tracklet
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures, SpeechFeatures
 from dithead.inference.synthesise.source_sync import measure_source_sync
@@ -32,9 +34,12 @@ STILL_MOUTH = 0.012
 Our choice."""
 GAIN_LIMITS = (0.5, 2.2)
 """Least and greatest ``motion_gain`` (docs/log)."""
+WIDTH_GAIN_LIMITS = (0.4, 2.5)
+"""Least and greatest ``width_gain`` (our choice)."""
 LOOK_AHEAD = 0.015
 """Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
 _NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
+_AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of the width predicted for eleven people of HDTF (docs/log)
 _PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
@@ -85,8 +90,13 @@ def calibrate(talker: TalkingHead, speech: SpeechFeatures, times: NDArray[np.flo
     if spread * unit < STILL_MOUTH:
         return None
     own = len(lips) / (len(lips) + _PRIOR)
+    width_spread = float(widths_of(lips, talker.config.width_units).std())
     return LipCalibration(
-        (own * mean + (1 - own) * average.mean).astype(np.float32), own * spread + (1 - own) * average.spread
+        (own * mean + (1 - own) * average.mean).astype(np.float32),
+        own * spread + (1 - own) * average.spread,
+        own * width_spread + (1 - own) * average.width_spread,
+        np.quantile(lips[:, -1], LEVELS).astype(np.float32),
+        own,
     )
 
 
@@ -94,7 +104,19 @@ def training_calibration(talker: TalkingHead) -> LipCalibration:
     """Return the average calibration of the people that the model was trained on."""
     config = talker.config
     mean = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
-    return LipCalibration(mean, config.opening / config.opening_unit if config.opening_unit else 0.0)
+    spread = config.opening / config.opening_unit if config.opening_unit else 0.0
+    return LipCalibration(mean, spread, _AVERAGE_WIDTH_SPREAD)
+
+
+def widths_of(lips: NDArray[np.float32], units: Sequence[float]) -> NDArray[np.float32]:
+    """Return what lip coefficients (N, K) add to the width of the lips (N,), in eye distances.
+
+    Args:
+        lips: The coefficients, or their differences from a mean.
+        units: K numbers, ``ModelConfig.width_units``; none where the model does not say, so that no width changes.
+    """
+    parts = (lips[:, k] * np.float32(unit) for k, unit in enumerate(units))  # no product of matrices: its last bits
+    return sum(parts, np.zeros(len(lips), np.float32))  # would depend on the batch
 
 
 def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float) -> float:
@@ -111,6 +133,46 @@ def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float)
     if calibration.spread * unit <= 0 or opening_spread < STILL_MOUTH:
         return 1.0
     return float(np.clip(opening_spread / (calibration.spread * unit), *GAIN_LIMITS))
+
+
+def personal_openings(
+    predicted: NDArray[np.float32], calibration: LipCalibration, tracklet: Tracklet, slope: float
+) -> NDArray[np.float64]:
+    """Turn predicted openings (B,) in the model's units into this person's, in eye distances.
+
+    An opening that the prediction exceeds in a given share of the moments becomes the one that the person exceeds in
+    that share, so that lips close as often as this person closes them. Where too little was measured, and beyond the
+    outermost levels, offset and factor alone count.
+
+    Args:
+        predicted: The openings.
+        calibration: Of the person's voice.
+        tracklet: With what is known of the person's own lips; it must have references.
+        slope: Eye distances of the person's opening for one unit of the predicted one.
+    """
+    stored = tracklet.references
+    mean = 0.0 if stored is None else stored.mean_opening
+    centre, x = float(calibration.mean[-1]), predicted.astype(np.float64)
+    seen = tracklet.opening_levels
+    still = tracklet.opening_spread < STILL_MOUTH or (stored is not None and stored.opened)
+    if calibration.levels is None or seen is None or still:
+        return mean + (x - centre) * slope
+    straight = centre + (seen - mean) / slope
+    levels = calibration.share * calibration.levels + (1 - calibration.share) * straight
+    beyond = np.minimum(x - levels[0], 0) + np.maximum(x - levels[-1], 0)
+    return np.asarray(np.interp(x, levels, seen) + beyond * slope)
+
+
+def width_gain(calibration: LipCalibration, width_spread: float) -> float:
+    """Compute the factor by which the width of the lips must change more than predicted, see ``motion_gain``.
+
+    Args:
+        calibration: Of the person's voice.
+        width_spread: Standard deviation of the source's lip width, in eye distances.
+    """
+    if calibration.width_spread <= 0:
+        return 1.0
+    return float(np.clip(width_spread / calibration.width_spread, *WIDTH_GAIN_LIMITS))
 
 
 @torch.inference_mode()

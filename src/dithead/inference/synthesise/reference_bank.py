@@ -1,15 +1,16 @@
-"""Chooses for every frame the reference picture whose mouth is about as open as predicted.
+"""Chooses for every frame the reference picture whose mouth is about as open and as wide as predicted.
 
 A denoiser hardly departs from its reference: conditioned on an open mouth it does not close in silence, conditioned on
-a closed one it does not open. So every frame gets a reference of about the wanted opening. Between the source's own
-pictures lie pictures interpolated along optical flow, so that nothing jumps. Letters: K pictures kept of a tracklet, R
-pictures interpolated from them, S crop side, B frames; h, w a part of a frame.
+a closed one it does not open, and conditioned on a spread one it does not round. So every frame gets a reference of
+about the wanted opening and width. The references form a grid: between the source's own pictures lie pictures
+interpolated along optical flow, from closed to open and from narrow to wide, so that nothing jumps. Letters: K pictures
+kept of a tracklet, R pictures interpolated from them, S crop side, B frames; h, w a part of a frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,18 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.stages import stage
 from dithead.types import RGB, Similarity
 
-_STEPS = 24  # pictures from closed to open that are interpolated (our choice; docs/log)
-_MOST = 64  # pictures of one pose, at most
+_ROWS = 24  # openings of the grid of references (our choice; docs/log)
+_BETWEEN = (1 / 3, 2 / 3)  # of the way from the narrow to the wide mouth of a row, where further ones lie (docs/log)
+_WIDTH_WEIGHT = 0.5  # how much a difference of the width counts beside an equal one of the opening (docs/log)
+_MOST = 64  # the source's own pictures of one pose, at most
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
+
+
+class LipTarget(NamedTuple):
+    """What the lips of one frame should be, in eye distances."""
+
+    opening: float
+    width: float
 
 
 class SourcePicture(NamedTuple):
@@ -38,60 +48,102 @@ class FrameReference:
     """The person's pictures for one frame."""
 
     pictures: tuple[SourcePicture, ...]  # all that were kept of the source
-    nearest: RGB | None = None  # (S, S, 3) what the model is conditioned on, where the predicted opening is known
-    donor: SourcePicture | None = None  # the picture whose detail is transferred, where that opening is known
+    nearest: RGB | None = None  # (S, S, 3) what the model is conditioned on, where the predicted lips are known
+    donor: SourcePicture | None = None  # the picture whose detail is transferred, where those are known
 
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    """One mouth from closed to open, in many small steps."""
+    """One mouth from closed to open and from narrow to wide, in many small steps."""
 
     crops: NDArray[np.uint8]  # (R, S, S, 3)
-    openings: NDArray[np.float32]  # (R,) lip openings in eye distances, ascending
-    mean_opening: float  # over the whole tracklet
+    openings: NDArray[np.float32]  # (R,) lip openings in eye distances
+    widths: NDArray[np.float32]  # (R,) widths of the lips in eye distances
     pictures: tuple[SourcePicture, ...]  # K that the source shows
     picture_openings: NDArray[np.float32]  # (K,) their openings, ascending
+    picture_widths: NDArray[np.float32]  # (K,) their widths
 
     @classmethod
     def interpolated(cls, stored: StoredReferences) -> ReferenceSet:
-        """Read stored pictures and interpolate many small steps from the first to the last."""
+        """Read stored pictures and interpolate the grid between them."""
         count, images = len(stored.openings), stored.store.get(stored.images)
         crops, pictures = images[:count], tuple(map(SourcePicture, images[:count], images[count:], stored.transforms))
-        if count < 2:
-            return cls(np.stack(crops), stored.openings, stored.mean_opening, pictures, stored.openings)
-        targets = np.linspace(stored.openings[0], stored.openings[-1], _STEPS).astype(np.float32)
-        after = np.searchsorted(stored.openings, targets).clip(1, count - 1)
-        steps: list[RGB] = []
-        for k in range(1, count):
-            low, high = stored.openings[k - 1], stored.openings[k]
-            steps += interpolate_pictures(crops[k - 1], crops[k], ((targets[after == k] - low) / (high - low)).tolist())
-        return cls(np.stack(steps), targets, stored.mean_opening, pictures, stored.openings)
+        one_width = np.array_equal(stored.narrow, stored.wide)  # nothing to choose from
+        widths = np.full(count, stored.mean_width, np.float32) if one_width else stored.widths
+        grid = _Chain(crops, stored.openings, widths)
+        if count > 1:
+            rows = np.linspace(stored.openings[0], stored.openings[-1], _ROWS).astype(np.float32)
+            narrow, wide = (grid.part(chain).at(rows) for chain in (stored.narrow, stored.wide))
+            grid = narrow if one_width else narrow.spread_to(wide)
+        return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, widths)
 
-    def nearest(self, openings: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-        """Return for each of ``openings`` (B,) the index of the picture whose mouth is most nearly as open."""
-        return np.asarray(np.abs(self.openings[None] - openings[:, None]).argmin(axis=1))
+    def nearest(self, lips: LipTarget) -> int:
+        """Return the index of the picture whose lips are most like ``lips``."""
+        return int(_distances(self.openings, self.widths, lips).argmin())
 
-    def nearest_crop(self, opening: float) -> RGB:
-        """Return the picture (S, S, 3) whose mouth is most nearly as open."""
-        return np.asarray(self.crops[self.nearest(np.array([opening]))[0]], np.uint8)
+    def nearest_crop(self, lips: LipTarget) -> RGB:
+        """Return the picture (S, S, 3) whose lips are most like ``lips``."""
+        return np.asarray(self.crops[self.nearest(lips)], np.uint8)
 
-    def donor(self, opening: float, last: int | None) -> int:
+    def donor(self, lips: LipTarget, last: int | None) -> int:
         """Choose the source picture whose detail is transferred to a mouth.
 
         The last donor is kept while no other is clearly nearer: each picture has another grain, so the skin would
         flicker if donors alternated.
 
         Args:
-            opening: The mouth's opening, in eye distances.
+            lips: Opening and width of the mouth.
             last: Index of the last donor; None for the first frame.
 
         Returns:
             The index of the picture.
         """
-        distance = np.abs(self.picture_openings - opening)
+        distance = np.sqrt(_distances(self.picture_openings, self.picture_widths, lips))
         best = int(distance.argmin())
         margin = _SWITCH_MARGIN * float(self.picture_openings[-1] - self.picture_openings[0])
         return best if last is None or distance[last] > distance[best] + margin else last
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Crops of one mouth, with opening and width of each."""
+
+    crops: list[RGB]  # (S, S, 3) each
+    openings: NDArray[np.float32]
+    widths: NDArray[np.float32]
+
+    def part(self, chosen: NDArray[np.intp]) -> _Chain:
+        """Those at the indices ``chosen``."""
+        return _Chain([self.crops[k] for k in chosen], self.openings[chosen], self.widths[chosen])
+
+    def at(self, rows: NDArray[np.float32]) -> _Chain:
+        """Mouths interpolated at the openings ``rows``, ascending like its own; beyond its ends the last ones."""
+        if len(self.crops) < 2:
+            return self.part(np.zeros(len(rows), np.intp))
+        inside = rows.clip(self.openings[0], self.openings[-1])
+        after = np.searchsorted(self.openings, inside).clip(1, len(self.crops) - 1)
+        steps: list[RGB] = []
+        for k in range(1, len(self.crops)):
+            low, high = self.openings[k - 1], self.openings[k]
+            between = ((inside[after == k] - low) / (high - low)).tolist()
+            steps += interpolate_pictures(self.crops[k - 1], self.crops[k], between)
+        return _Chain(steps, inside, np.interp(inside, self.openings, self.widths).astype(np.float32))
+
+    def spread_to(self, wide: _Chain) -> _Chain:
+        """All mouths of both, and those between each of them and the one in the same place of ``wide``."""
+        crops, shares = [*self.crops, *wide.crops], np.array([_BETWEEN], np.float32)
+        for narrow_crop, wide_crop in zip(self.crops, wide.crops, strict=True):
+            crops += interpolate_pictures(narrow_crop, wide_crop, list(_BETWEEN))
+        numbers = [
+            np.concatenate([a, b, (a[:, None] + (b - a)[:, None] * shares).ravel()])
+            for a, b in ((self.openings, wide.openings), (self.widths, wide.widths))
+        ]
+        return _Chain(crops, *numbers)
+
+
+def _distances(openings: NDArray[np.float32], widths: NDArray[np.float32], lips: LipTarget) -> NDArray[np.float64]:
+    """Squared distances of ``lips`` from mouths: of the opening, and of the width with its weight."""
+    return (openings.astype(np.float64) - lips.opening) ** 2 + (_WIDTH_WEIGHT * (widths - lips.width)) ** 2
 
 
 class ReferenceBank:
@@ -114,12 +166,12 @@ class ReferenceBank:
                 sets[view] = ReferenceSet.interpolated((tracklet.references, *tracklet.turned_references)[view])
         return sets[view]
 
-    def frame_reference(self, tracklet: Tracklet, opening: float | None, view: int = 0) -> FrameReference | None:
+    def frame_reference(self, tracklet: Tracklet, lips: LipTarget | None, view: int = 0) -> FrameReference | None:
         """Choose the pictures for the tracklet's next frame; calls must follow one another in time.
 
         Args:
             tracklet: The face and the shot.
-            opening: The lip opening the frame is to have, in eye distances; None where no model predicts it.
+            lips: Opening and width of the lips that the frame is to have; None where no model predicts them.
             view: The pose, see ``Tracklet.view``.
 
         Returns:
@@ -128,15 +180,15 @@ class ReferenceBank:
         references = self.of(tracklet, view)
         if references is None:
             return None
-        if opening is None:
+        if lips is None:
             return FrameReference(references.pictures)
-        donor = self._next_donor(tracklet, references, opening, view)
-        return FrameReference(references.pictures, references.nearest_crop(opening), donor)
+        donor = self._next_donor(tracklet, references, lips, view)
+        return FrameReference(references.pictures, references.nearest_crop(lips), donor)
 
-    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, opening: float, view: int) -> SourcePicture:
+    def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, lips: LipTarget, view: int) -> SourcePicture:
         key = (tracklet.face, tracklet.start)
         self.donors = {k: v for k, v in self.donors.items() if k[0] != tracklet.face or k == key}
         last_view, last = divmod(self.donors.get(key, -_MOST), _MOST)
-        donor = references.donor(opening, last if last_view == view else None)
+        donor = references.donor(lips, last if last_view == view else None)
         self.donors[key] = view * _MOST + donor
         return references.pictures[donor]

@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
+from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.lip_calibration import motion_gain, predict_lips, training_calibration
-from dithead.inference.synthesise.reference_bank import FrameReference, ReferenceBank, ReferenceSet
+from dithead.inference.synthesise.lip_calibration import (
+    motion_gain,
+    personal_openings,
+    predict_lips,
+    training_calibration,
+    width_gain,
+    widths_of,
+)
+from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
 from dithead.options import ReferenceMode
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
 
-_REMEMBERED = 256  # moments whose target opening is kept for ``target_openings`` (our choice)
+_REMEMBERED = 256  # moments whose targets are kept for ``target_lips`` (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
@@ -44,9 +52,8 @@ class TrackletState:
     latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
     polygon: NDArray[np.float32] | None = None  # (P, 2) mask of the last frames
     references: dict[int, Tensor] = field(default_factory=dict)  # (R, 3, S, S) by view
-    reference_latents: dict[int, Tensor] = field(
-        default_factory=dict
-    )  # (R, C, G, G) by view, encoded under ``polygon``
+    latents: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    """(1, C, G, G) of those references that were needed so far under ``polygon``, by view and index."""
 
 
 class _SpeechConditions(NamedTuple):
@@ -54,7 +61,7 @@ class _SpeechConditions(NamedTuple):
 
     tokens: Tensor  # (B, L, A)
     lips: Tensor | None  # (B, K) lip coefficients, for models with that condition
-    openings: NDArray[np.float32] | None  # (B,) target lip openings in eye distances, where they are known
+    targets: list[LipTarget] | None  # B openings and widths, where they are known
 
 
 class MouthSampler:
@@ -85,7 +92,7 @@ class MouthSampler:
         self.noise = talker.initial_noise(seed)
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
-        self._targets: dict[tuple[int, float], float] = {}  # target opening by (face, time)
+        self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
 
     @property
     def size(self) -> int:
@@ -139,23 +146,23 @@ class MouthSampler:
         """
         if self.bank.of(tracklet) is None:
             return [None] * len(times)
-        openings: Sequence[float | None] = self.target_openings(tracklet, times) or [None] * len(times)
+        targets: Sequence[LipTarget | None] = self.target_lips(tracklet, times) or [None] * len(times)
         views = _views(tracklet, frames, len(times))
-        return [self.bank.frame_reference(tracklet, o, view) for o, view in zip(openings, views, strict=True)]
+        return [self.bank.frame_reference(tracklet, lips, view) for lips, view in zip(targets, views, strict=True)]
 
-    def target_openings(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[float] | None:
-        """Return how open the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
+    def target_lips(self, tracklet: Tracklet, times: NDArray[np.float64]) -> list[LipTarget] | None:
+        """Return how open and how wide the mouth of a ``tracklet`` should be at ``times`` (B,) in seconds.
 
         Returns:
-            B openings in eye distances; None where the model does not predict them.
+            B openings and widths; None where the model does not predict them.
         """
         known = {t: self._targets[tracklet.face, t] for t in times.tolist() if (tracklet.face, t) in self._targets}
         if new := [t for t in times.tolist() if t not in known]:
             with torch.inference_mode():
-                openings = self._predict(tracklet, np.array(new)).openings
-            if openings is None:
+                targets = self._predict(tracklet, np.array(new)).targets
+            if targets is None:
                 return None
-            known |= dict(zip(new, openings.tolist(), strict=True))
+            known |= dict(zip(new, targets, strict=True))
         return [known[t] for t in times.tolist()]
 
     def save_state(self, path: Path) -> None:
@@ -217,11 +224,11 @@ class MouthSampler:
         with torch.inference_mode():
             speech = self._predict(tracklet, times)
             references = None if self.reference == "previous" else self.bank.of(tracklet)
-            if references is None or speech.openings is None:
+            if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
                 views = _views(tracklet, frames, len(times))
-                reference, latent = self._references(tracklet, views, speech.openings, polygon)
+                reference, latent = self._references(tracklet, views, speech.targets, polygon)
             conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
@@ -230,44 +237,61 @@ class MouthSampler:
     def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
         """The speech conditions at ``times`` (B,), with lips calibrated to the tracklet's person."""
         sound = self.features.get(tracklet.face, self.features[None])
-        tokens, lips = predict_lips(self.talker, sound, times)
-        if lips is None:
+        tokens, predicted = predict_lips(self.talker, sound, times)
+        if predicted is None:
             return _SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
-        opened, change = stored is not None and stored.opened, lips - torch.from_numpy(calibration.mean)
-        gain = _OPENED_GAIN if opened else motion_gain(calibration, tracklet.opening_spread, unit)
+        change, opened = predicted - torch.from_numpy(calibration.mean), stored is not None and stored.opened
+        gain, targets = _OPENED_GAIN if opened else motion_gain(calibration, tracklet.opening_spread, unit), None
+        if unit and stored is not None:
+            openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
+            change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
+            targets = self._targets_of(tracklet, stored, times, openings, change)
         lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
-        if not unit or stored is None:
-            return _SpeechConditions(tokens, lips, None)
-        openings = stored.mean_opening + change[:, -1].numpy() * np.float32(gain * unit)
+        return _SpeechConditions(tokens, lips, targets)
+
+    def _targets_of(
+        self,
+        tracklet: Tracklet,
+        stored: StoredReferences,
+        times: NDArray[np.float64],
+        openings: NDArray[np.float64],
+        change: Tensor,
+    ) -> list[LipTarget]:
+        """The targets at ``times`` (B,) for this person's ``openings`` (B,) and ``change`` (B, K) of all lips."""
+        calibration = tracklet.calibration or self._average
         openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
-        new = {(tracklet.face, t): float(o) for t, o in zip(times.tolist(), openings, strict=True)}
+        wider = widths_of(change.numpy(), self.talker.config.width_units)
+        widths = stored.mean_width + wider * np.float32(width_gain(calibration, tracklet.width_spread))
+        targets = [LipTarget(*pair) for pair in zip(openings.tolist(), widths.tolist(), strict=True)]
+        new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
-        return _SpeechConditions(tokens, lips, openings)
+        return targets
 
     def _references(
         self,
         tracklet: Tracklet,
         views: Sequence[int],
-        openings: NDArray[np.float32],
+        targets: Sequence[LipTarget],
         polygon: NDArray[np.float32],
     ) -> tuple[Tensor, Tensor | None]:
-        """References (B, 3, S, S) in the poses ``views`` (B,), about as open as ``openings`` (B,), and their latents.
+        """References (B, 3, S, S) in the poses ``views`` (B,), whose lips are most like ``targets``, and their latents.
 
-        Latents depend on the mask, so they are encoded anew for another one; under a mask that follows the face they
-        are left to the model, because they differ in every frame.
+        Latents depend on the mask, so they are encoded anew for another one, each when it is first needed and by
+        itself: so none depends on the batch. Under a mask that follows the face they are left to the model, because
+        they differ in every frame.
         """
         state = self._state(tracklet)
         if state.polygon is not polygon:
-            state.polygon, state.reference_latents = polygon, {}
+            state.polygon, state.latents = polygon, {}
         pictures, latents = [], []
-        for view, opening in zip(views, openings, strict=True):
-            index = int(self._reference_set(tracklet, view).nearest(np.array([opening]))[0])
+        for view, lips in zip(views, targets, strict=True):
+            index = self._reference_set(tracklet, view).nearest(lips)
             pictures.append(state.references[view][index])
             if tracklet.frame_polygons is None:
-                latents.append(self._reference_latents(state, view)[index])
-        return torch.stack(pictures), torch.stack(latents) if latents else None
+                latents.append(self._latent(state, view, index))
+        return torch.stack(pictures), torch.cat(latents) if latents else None
 
     def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
         found, state = self.bank.of(tracklet, view), self._state(tracklet)
@@ -276,12 +300,13 @@ class MouthSampler:
             state.references[view] = to_tensor(found.crops)
         return found
 
-    def _reference_latents(self, state: TrackletState, view: int) -> Tensor:
-        if view not in state.reference_latents:
+    def _latent(self, state: TrackletState, view: int, index: int) -> Tensor:
+        if (view, index) not in state.latents:
             assert state.polygon is not None
             mask = torch.from_numpy(polygon_mask(state.polygon, self.size))[None, None]
-            state.reference_latents[view] = self.talker.reference_latents(state.references[view], mask)
-        return state.reference_latents[view]
+            picture = state.references[view][index : index + 1]
+            state.latents[view, index] = self.talker.reference_latents(picture, mask)
+        return state.latents[view, index]
 
 
 def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:

@@ -55,8 +55,9 @@ function talkView(view, wish, onEnd) {
   const screen = isCall ? make("video", { class: "live", autoplay: true, playsInline: true, "aria-label": t("livePicture") })
     : make("canvas", { class: "live", role: "img", "aria-label": t("livePicture"), width: 512, height: 512 });
   const state = make("span", { class: "chip", "data-state": "running" });
-  const figures = ["liveLatency", "liveShown", "liveLeftOut"].map((key) => [make("dt", { text: t(key) }), make("dd", { id: key, text: "–" })]);
+  const figures = ["liveLatency", "liveRate", "liveShown", "liveLeftOut"].map((key) => [make("dt", { text: t(key) }), make("dd", { id: key, text: "–" })]);
   const problem = make("div");
+  const slow = make("p", { class: "soft small", hidden: true });
   const sound = toggle("sound", "mute", (isOn) => { talk?.mute(isOn); setIcon(sound, isOn ? "silent" : "sound"); });
   const hush = make("button", { type: "button", text: t("interrupt"), disabled: true, onclick: () => { voice?.hush(); talk?.say("interrupt"); } });
   const file = make("input", { type: "file", id: "live-recording", accept: "audio/*,video/*" });
@@ -66,6 +67,7 @@ function talkView(view, wish, onEnd) {
   const close = make("button", { type: "button", class: "plain bad", text: t("liveStop"), onclick: () => { stop(); onEnd(); } });
   let talk = null;
   let voice = null;
+  let slowSeconds = 0;
 
   function tell(key) {
     state.replaceChildren(icon(key === "live.live" ? "done" : "running"), t(key));
@@ -86,6 +88,9 @@ function talkView(view, wish, onEnd) {
     ready: () => { tell("live.live"); hush.disabled = false; problem.replaceChildren(); },
     figures: (now) => {
       document.getElementById("liveLatency").textContent = t("milliseconds", { count: Math.round(now.latency * 1000) });
+      document.getElementById("liveRate").textContent = t("rateOf", { now: Math.round(now.rate), full: Math.round(now.fps) });
+      slowSeconds = now.rate < 0.8 * now.fps ? slowSeconds + 1 : 0;
+      slow.hidden = slowSeconds < 3;
       document.getElementById("liveShown").textContent = String(now.drawn + now.kept);
       document.getElementById("liveLeftOut").textContent = String(now.skipped);
     },
@@ -127,7 +132,8 @@ function talkView(view, wish, onEnd) {
       make("div", { class: "stage" }, screen, make("span", { class: "tag left", text: t("synthetic") })),
       make("dl", { class: "live-figures" }, figures.map((pair) => make("div", {}, ...pair))),
       make("div", { class: "row live-actions" }, make("span", {}, file, speak), hush, silence, sound, close)),
-    make("p", { class: "soft small", text: t("headphones") }));
+    slow, make("p", { class: "soft small", text: t("headphones") }));
+  slow.textContent = t("liveSlow");
   view.querySelector("h1").focus({ preventScroll: true });
   start();
   return stop;

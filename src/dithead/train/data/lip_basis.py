@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dithead.errors import ModelError
 from dithead.face.lip_opening import inner_lip_gaps
-from dithead.face.mesh_indices import LIP_INDICES, eye_distances
+from dithead.face.mesh_indices import LIP_INDICES, MOUTH_LEFT, MOUTH_RIGHT, eye_distances
 
 COMPONENTS = 8
 """Principal components of the outline. Our choice."""
@@ -90,6 +90,13 @@ class LipBasis:
         return np.asarray(
             np.concatenate([shapes[:, :-1] @ self.directions, shapes[:, -1:]], 1) / self.scale, np.float32
         )
+
+    @property
+    def width_units(self) -> NDArray[np.float32]:
+        """What 1 of each coefficient (9,) adds to the width of the lips, in distances between the outer eye corners."""
+        left, right = (2 * LIP_INDICES.index(corner) for corner in (MOUTH_LEFT, MOUTH_RIGHT))
+        widths = self.directions[left] - self.directions[right]  # along x, because crops are upright
+        return np.asarray(np.append(widths, 0) * self.scale, np.float32)
 
     def calibrated_to(self, truth: Floats, predicted: Floats) -> LipBasis:
         """Return this basis with the gain and shift that fit predictions for held-out people to the truth.

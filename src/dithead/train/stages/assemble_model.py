@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,8 +45,9 @@ def assemble_model(
     torch_state = torch.get_rng_state()  # however the parts are loaded, the denoiser starts from the same weights
     pictures, (speech, basis) = load_autoencoder(autoencoder, preset), load_encoder(audio, preset.model.audio)
     torch.set_rng_state(torch_state)
-    unit = float(basis.scale[-1]) if preset.model.dit.lip_targets else 0.0
-    parts = {"autoencoder": pictures.config, "audio": speech.config, "opening_unit": unit}
+    parts: dict[str, Any] = {"autoencoder": pictures.config, "audio": speech.config}
+    if preset.model.dit.lip_targets:
+        parts |= {"opening_unit": float(basis.scale[-1]), "width_units": tuple(basis.width_units.tolist())}
     config = preset.model.model_copy(update=parts)
     talker = TalkingHead(ModelConfig.model_validate(config.model_dump()), make_objective(config.objective))
     talker.autoencoder, talker.audio = pictures, speech.requires_grad_(False)

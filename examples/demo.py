@@ -23,13 +23,19 @@ def main(presenter: str = "mia", speech: str = "english", folder: str | Path = H
     source, sound, folder = HERE / "presenters" / f"{presenter}.mp4", HERE / "speech" / f"{speech}.flac", Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     video, portrait = folder / "talking.mp4", folder / "portrait.mp4"
-    result = dithead.generate(source, sound, video)
-    spoken = dithead.generate(closed_mouth(source, folder / "portrait.png"), sound, portrait)
+    result = dithead.generate(source, sound, video, progress=True)
+    picture = closed_mouth(source, folder / "portrait.png")
+    spoken = dithead.generate(picture, sound, portrait, progress=True)
     rows = [("one picture speaks", portrait), ("source video", source), ("the video speaks", video)]
     sheet = write_sheet(rows, folder / "talking.png")
     for path, made in ((video, result), (portrait, spoken)):
-        print(f"{path} ({made.frames} frames in {made.seconds:.0f} s)")
-    print(f"stills in {sheet}")
+        print(f"{shown(path)} ({made.frames} frames in {made.seconds:.0f} s)")
+    print(f"stills in {shown(sheet)}")
+
+
+def shown(path: Path) -> Path:
+    """Return a path as it is named from the folder where the demo was started, if it lies in there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def closed_mouth(source: Path, output: Path) -> Path:

@@ -186,11 +186,11 @@ def test_notes_of_rows_are_said_and_the_same_words_once(monkeypatch: pytest.Monk
     assert said == [
         f"dithead: {tmp_path / 'jobs.csv'}: 4 rows", "dithead: row 1: no sound", "dithead: row 2: a cut",
         "dithead: row 4: no such file", "dithead: note: no sound (so in 3 rows)",
-        f"dithead: {tmp_path / 'jobs.csv'}: 1 of 4 jobs failed (row 4); the others are done",
+        f"dithead: {tmp_path / 'jobs.csv'}: 1 of 4 rows failed (row 4); the others are done",
     ]  # fmt: skip
     (tmp_path / "jobs.csv").write_text("video,audio,output\nv,a,o.mp4\n")
     stand_in(monkeypatch, "dithead.inference.batch.generate_batch", [JobOutcome(1, None, "no such file")])
-    assert run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.endswith("1 of 1 job failed (row 1)\n")
+    assert run("generate", "--jobs", str(tmp_path / "jobs.csv")).stderr.endswith("1 of 1 row failed (row 1)\n")
 
 
 def test_a_mark_that_was_switched_off_is_told_even_where_nothing_else_is(
@@ -404,7 +404,10 @@ def test_tools_without_names_and_files_without_an_option_are_told_what_is_missin
     said = run("score", "--generated", "one", "--generated", "b=two", "--truth", "true", "-o", tmp_path).stderr
     assert said == "dithead: one: give each of several tools a name, as in --generated NAME=one\n"
     said = run("generate", "face.mp4", "speech.wav").stderr
-    assert said == "dithead: face.mp4 speech.wav: an option must stand before it (see dithead generate --help)\n"
+    what = "an option must stand before each of them"
+    assert said == f"dithead: face.mp4 speech.wav: {what} (see dithead generate --help)\n"
+    said = run("generate", "face.mp4").stderr
+    assert said == "dithead: face.mp4: an option must stand before it (see dithead generate --help)\n"
 
 
 def test_report_joins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:

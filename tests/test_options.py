@@ -21,7 +21,7 @@ from dithead.errors import ConfigError
 from dithead.evaluate.options import EvaluateOptions
 from dithead.inference.job_list import job_of
 from dithead.inference.resume import job_key, model_key
-from dithead.option_fields import choices_of, option, option_fields
+from dithead.option_fields import choices_of, in_python, option, option_fields
 from dithead.option_values import settle
 from dithead.options import JOB_OPTIONS, SHARED, GenerateJob, GenerateOptions, SamplingOptions
 from dithead.prepare.settings import PrepareOptions
@@ -116,7 +116,7 @@ def test_the_call_has_every_option_with_its_default_and_says_what_it_does() -> N
     text = inspect.getdoc(dithead.generate) or ""
     for each in option_fields(GenerateOptions):
         assert parameters[each.name].default == each.default
-        assert f"{each.name}: {each.metadata['help']}" in text
+        assert f"{each.name}: {in_python(GenerateJob, each.metadata['help'])}" in text
 
 
 def parameters_of(command: str) -> dict[str, Any]:

@@ -63,6 +63,13 @@ def test_generate_is_a_plain_function() -> None:
     assert "speaking" in inspect.getdoc(dithead.generate) or "audio" in inspect.getdoc(dithead.generate)
 
 
+def test_the_help_of_functions_names_options_as_python_writes_them() -> None:
+    for function in (dithead.generate, dithead.prepare_dataset):
+        assert "--" not in str(function.__doc__)
+    assert "credentials=False is noted in the result" in str(dithead.generate.__doc__)
+    assert "where the speech is longer, see fit." in str(dithead.generate.__doc__)
+
+
 def test_importing_the_package_does_not_load_torch() -> None:
     code = "import sys, dithead; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -60,7 +60,9 @@ class _Commands(WholeSentences):
 def _plain_usage(message: str) -> str:
     """Return a message of click, or plainer words for what a newcomer meets first."""
     found = re.fullmatch(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", message)
-    return message if found is None else f"{found[1]}: an option must stand before it"
+    if found is None:
+        return message
+    return f"{found[1]}: an option must stand before {'each of them' if ' ' in found[1] else 'it'}"
 
 
 app = typer.Typer(

@@ -7,6 +7,7 @@ heavy, because the command line reads it whenever it starts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import Field, field, fields
 from functools import cache
@@ -105,5 +106,17 @@ def describe_range(each: Field[Any]) -> str:
 
 def describe_options(cls: type[Any]) -> str:
     """Return the options of a class as the ``Args`` of a docstring: name, help text and default."""
-    lines = [f"    {each.name}: {each.metadata['help']} Default: {each.default!r}." for each in option_fields(cls)]
+    lines = [
+        f"    {each.name}: {in_python(cls, each.metadata['help'])} Default: {each.default!r}."
+        for each in option_fields(cls)
+    ]
     return "\n".join(lines)
+
+
+def in_python(cls: type[Any], text: str) -> str:
+    """Return a help text with ``--no-idle`` written as ``idle=False`` and ``--fit`` as ``fit``."""
+    for name in (each.name for each in option_fields(cls)):
+        flag = re.escape(name.replace("_", "-"))
+        text = re.sub(rf"--no-{flag}(?![\w-])", f"{name}=False", text)
+        text = re.sub(rf"--{flag}(?![\w-])", name, text)
+    return text

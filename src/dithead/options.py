@@ -177,7 +177,11 @@ class GenerateOptions(SamplingOptions):
         value="FILE|source",
     )
     background_gain: float = option(
-        0.0, "Decibels by which the background sound is louder; negative: softer.", minimum=-60, maximum=20, value="DB"
+        0.0,
+        "Change of the background sound's level in decibels: -18 is clearly softer.",
+        minimum=-60,
+        maximum=20,
+        value="DB",
     )
     loudness: float | str | None = option(
         None,

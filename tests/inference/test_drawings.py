@@ -128,7 +128,7 @@ def test_a_first_line_says_how_long_it_will_take(
     monkeypatch.setattr(forecast, "_FEWEST", 1)
     monkeypatch.setenv("DITHEAD_CACHE", str(tmp_path / "cache"))
     source = footage(pictures)
-    for basis in ("a first guess", "as the last one here"):
+    for basis in ("a first guess", "judged by earlier jobs"):
         generate(source, speech, tmp_path / "o.mkv", model=talker, progress=True, fit="loop")
         first = capsys.readouterr().err.splitlines()[0]
         assert first.startswith(f"dithead: {source} (256x256), 0.6 s of speech: 15 frames, about ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +75,8 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
         "no lips say the speech of speaker 3: the video shows no face 3; `dithead faces` shows which there are",
         "12 of 75 source frames pass through unchanged: 0 to 5 (no face), 20 to 25 (mouth covered); --occlusion off "
         "draws mouths that are hidden or blurred, too",
-        "the source shows the mouth in one position only: the others are made of it, with teeth that are not its own",
+        "the source shows the mouth in one position only; all others are made from it, with teeth that are not the "
+        "person's",
         "3 damaged frames of the source show the last good frame",
         "the source's other streams are left out: data" + HINT,
         "the source's 2 chapters are left out" + HINT,
@@ -133,10 +135,12 @@ def test_by_default_all_of_the_speech_is_said(footage, pictures, talker, tmp_pat
 
 def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, speech, talker, tmp_path) -> None:
     source = footage(pictures[:3])
-    with pytest.raises(FaceError, match=rf"no face 5; the video shows 1 \(dithead faces {source.name}\)"):
+    with pytest.raises(
+        FaceError, match=rf"video shows 1 \(to see them: dithead faces {re.escape(str(source))} -o faces\.png\)"
+    ):
         generate(source, speech, tmp_path / "o.mkv", model=talker, face="5")
     cv2.imwrite(str(tmp_path / "still.png"), pictures[0][..., ::-1])
-    with pytest.raises(FaceError, match=r"no face 2; the picture shows 1 \(dithead faces still\.png\)"):
+    with pytest.raises(FaceError, match=r"no face 2; the picture shows 1 \(to see them: dithead faces .*still\.png -o"):
         generate(tmp_path / "still.png", speech, tmp_path / "o.mkv", model=talker, face=2)
     with pytest.raises(FaceError, match=r"no face 5; the video shows 1"):
         LiveHead(source, model=talker, face=5)

@@ -55,7 +55,7 @@ def test_a_small_or_short_face_is_no_promise_and_the_result_says_so():
     assert mark.notes([ShownFace(200, 4.0), ShownFace(50, 1.0)]) == []
     assert "no face that was redrawn is 180 pixels wide" in mark.notes([ShownFace(120, 60.0)])[0]
     assert (
-        "no redrawn face of 180 pixels or more is shown for 3 seconds"
+        "no redrawn face that is 180 pixels wide is shown for 3 seconds or more"
         in mark.notes([ShownFace(200, 2.0), ShownFace(90, 9.0)])[0]
     )
     assert mark.notes([]) == []

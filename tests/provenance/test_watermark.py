@@ -99,6 +99,12 @@ def test_nothing_is_found_in_an_unmarked_video() -> None:
     assert_nothing(detect_in(collect_evidence(PRESENTER, silent), [KEY]))
 
 
+def test_the_search_of_the_mirror_image_says_what_it_is() -> None:
+    stages: dict[str, None] = {}
+    collect_evidence(PRESENTER, lambda what, *_: stages.update({what: None}), mirrored=True)
+    assert list(stages) == ["finding faces in the mirror image", "reading the mark in the mirror image"]
+
+
 def assert_nothing(found: WatermarkResult) -> None:
     assert not found.present
     assert found.payload is None

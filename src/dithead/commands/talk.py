@@ -161,7 +161,7 @@ class _Ended:
         if self.failed:
             which = f"row{'s' if len(self.failed) > 1 else ''} {', '.join(map(str, self.failed))}"
             rest = "; the others are done" if len(self.failed) < rows else ""
-            raise DitheadError(f"{path}: {len(self.failed)} of {plural(rows, 'job')} failed ({which}){rest}")
+            raise DitheadError(f"{path}: {len(self.failed)} of {plural(rows, 'row')} failed ({which}){rest}")
 
 
 def _summary(result: GenerateResult) -> str:

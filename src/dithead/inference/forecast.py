@@ -39,7 +39,7 @@ def announce(progress: Progress, clip: SourceClip, speech_seconds: float, job: G
         tell(progress, f"{what}; the file does not say how many frames it has")
         return
     seconds, known = forecast_seconds(frames, info.width * info.height, job)
-    basis = "as the last one here" if known else "a first guess"
+    basis = "judged by earlier jobs" if known else "a first guess"
     tell(progress, f"{what}: {frames} frames, about {duration(seconds)} on this machine ({basis})")
 
 

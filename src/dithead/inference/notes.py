@@ -17,7 +17,9 @@ from dithead.options import Fit, GenerateJob
 _NOTICEABLE = 0.05  # seconds: a difference in length that nobody hears or sees is not worth a note (our choice)
 TOO_MANY = 0.2
 """Share of replaced and mended mouths above which a result says more about the source than about the model."""
-_OPENED = "the source shows the mouth in one position only: the others are made of it, with teeth that are not its own"
+_OPENED = (
+    "the source shows the mouth in one position only; all others are made from it, with teeth that are not the person's"
+)
 _STRETCHES = 3  # stretches of frames that a note names (our choice)
 _UNUSED_FOR_PICTURES = ("start", "end", "fit")
 """Options that mean nothing where the video is a picture, which lasts as long as the speech."""

@@ -89,6 +89,7 @@ def _doubts(faces: list[ShownFace]) -> list[str]:
     begin = "the invisible watermark may be lost when this video is encoded again:"
     if not any(face.pixels >= LEAST_FACE for face in faces):
         return [f"{begin} no face that was redrawn is {LEAST_FACE:g} pixels wide"] if faces else []
+    size = f"{LEAST_FACE:g} pixels wide"
     if not any(face.seconds >= LEAST_SECONDS for face in faces if face.pixels >= LEAST_FACE):
-        return [f"{begin} no redrawn face of {LEAST_FACE:g} pixels or more is shown for {LEAST_SECONDS:g} seconds"]
+        return [f"{begin} no redrawn face that is {size} is shown for {LEAST_SECONDS:g} seconds or more"]
     return []

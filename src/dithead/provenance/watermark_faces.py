@@ -74,8 +74,9 @@ def collect_evidence(path: str | PathLike[str], progress: Progress, *, mirrored:
     Raises:
         MediaError: The video cannot be read.
     """
-    tracks = find_faces(pixels for _, pixels in _pictures(path, "finding faces", progress, mirrored))
-    found = gather(_pictures(path, "reading the mark", progress, mirrored), tracks)
+    where = " in the mirror image" if mirrored else ""
+    tracks = find_faces(pixels for _, pixels in _pictures(path, f"finding faces{where}", progress, mirrored))
+    found = gather(_pictures(path, f"reading the mark{where}", progress, mirrored), tracks)
     if mirrored and found:
         width = probe(path).width
         return [replace(each, place=(width - 1 - each.place[0], each.place[1])) for each in found]

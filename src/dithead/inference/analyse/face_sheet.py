@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from shlex import quote
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def shots_with_faces(video: str | PathLike[str], progress: Progress = silent) ->
     """Yield the faces of each shot of a video; ``progress`` is called with the frames looked at."""
     cuts, found = CutDetector(), False
     with FaceLandmarker() as landmarker:
-        for frame in counted(read_frames(video), "looking for faces", probe(video).frames, progress):
+        for frame in counted(read_frames(video), "finding faces", probe(video).frames, progress):
             picture = frame.quick_pixels
             found = not cuts.is_cut(picture, forced=frame.new_size) and found
             if not found and (faces := FaceMemory().step(picture, landmarker.detect(picture))):
@@ -55,7 +56,8 @@ def explain_face_error(error: FaceError, clip: SourceClip, choice: FaceChoice | 
         if shown and min(choice.numbers) > shown:
             asked, kind = ", ".join(map(str, sorted(choice.numbers))), "picture" if clip.info.still else "video"
             return FaceError(
-                f"{printable(path)}: no face {asked}; the {kind} shows {shown} (dithead faces {path.name})"
+                f"{printable(path)}: no face {asked}; the {kind} shows {shown} "
+                f"(to see them: dithead faces {quote(printable(path))} -o faces.png)"
             )
     return FaceError(f"{printable(path)}: {error}")
 

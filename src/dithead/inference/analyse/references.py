@@ -23,7 +23,7 @@ KEPT = 5
 """Openings of which a narrow and a wide mouth are kept of a tracklet (docs/log)."""
 STILL_SPAN = 0.03
 """Span of the lip opening, in eye distances, below which a mouth counts as not moving (docs/log)."""
-GRADES = (0.0, 0.03, 0.06, 0.09, 0.12, 0.155, 0.19)
+GRADES = (0.0, 0.012, 0.024, 0.036, 0.05, 0.07, 0.09, 0.12, 0.155, 0.19)
 """Lip openings, in eye distances, of the pictures that are made where the source shows one alone (our choice)."""
 ROUNDED, SPREAD = -0.07, 0.05
 """Eye distances by which the lips of the narrow and of the wide ones are widened (our choice)."""

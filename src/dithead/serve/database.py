@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from dithead.serve.storage import Storage
 T = TypeVar("T")
 VERSION = "1"
 """Version of the tables. A change of them needs a new one, and a step in ``prepare_database`` that leads to it."""
+_SUBSECONDS = (3, 42)  # version of SQLite from which unixepoch takes 'subsec'
 _POSTGRES_LOCK = 0x64697468  # any number of our own: two processes must not make the tables at once
 
 COUNTED = ("done", "failed", "cancelled", "frames", "video_seconds", "work_seconds")
@@ -108,6 +110,9 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
     connection.execute("PRAGMA synchronous=NORMAL")  # with WAL no crash of the process loses anything
     connection.execute("PRAGMA foreign_keys=ON")  # the queue deletes its rows by cascade
+    if sqlite3.sqlite_version_info < _SUBSECONDS:
+        # From Python 3.12 on DBOS takes it for granted that SQLite knows unixepoch('subsec'); Debian 12 has 3.40.
+        connection.create_function("unixepoch", 1, lambda _: int(time.time()))
 
 
 def prepare_database(engine: sa.Engine, storage: Storage) -> None:

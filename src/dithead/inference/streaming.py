@@ -28,7 +28,7 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
-from dithead.inference.compose.second_pass import DrawnBatch, Finish, composed, drawn_batches
+from dithead.inference.compose.second_pass import DrawnBatch, Finish, compose_batch, drawn_batches
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
@@ -159,7 +159,8 @@ class LiveHead:
 
     def compose(self, drawn: DrawnBatch) -> tuple[ScheduledFrame, Planes]:
         """Return a frame with its mouths, the watermark and the label."""
-        ((item, planes),) = composed(drawn, self._finish)
+        compose_batch(drawn, self._finish)
+        (item,), (planes,) = drawn.frames, drawn.planes
         if self.label is not None:
             self.label.apply(planes)
         return item, planes

@@ -22,7 +22,6 @@ from dithead.inference.source.timeline import ScheduledFrame
 from dithead.inference.synthesise.reference_bank import FrameReference
 from dithead.media.planes import Planes, planes_of
 from dithead.stages import stage
-from dithead.types import Similarity
 
 if TYPE_CHECKING:
     from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
@@ -42,7 +41,7 @@ class Finish:
     """Hides the mark in it; None: it stays unmarked."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Segments:
     """Parts of the output after each of which the work can be taken up again.
 
@@ -73,7 +72,6 @@ class _Mouths(NamedTuple):
     """The mouths of one face in the frames of a batch."""
 
     tracklet: Tracklet
-    transforms: list[Similarity]  # from the frames to the aligned crops
     views: list[SourceView]
     drawn: NDArray[np.uint8]  # (B, S, S, 3)
     references: Sequence[FrameReference | None]
@@ -94,10 +92,10 @@ def draw_frames(
     sampler: Sampler,
     pix_fmt: str,
     batch: int,
-    finish: Finish | None = None,
-    segments: Segments | None = None,
+    finish: Finish,
+    segments: Segments,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
-    """Draw the mouths of a video.
+    """Draw the mouths of a video; decoding and drawing run on threads of their own while earlier frames are composed.
 
     Args:
         timeline: The output's frames in order.
@@ -105,38 +103,31 @@ def draw_frames(
         sampler: Draws the mouths.
         pix_fmt: FFmpeg's name of the output's pixel format.
         batch: Frames held at once, at most; three where frames are interpolated.
-        finish: What is done to a mouth once it is drawn; by default all but the mark.
-        segments: What is done after each part. With them, decoding and drawing run on threads of their own while
-            earlier frames are composed.
+        finish: What is done to a mouth once it is drawn.
+        segments: What is done after each part.
 
     Yields:
         Each frame with its new planes, in order.
     """
-    finish = finish or Finish()
-    frames = timeline if segments is None else ahead(timeline, batch, "decode")
-    length = None if segments is None else segments.length
+    frames, length = ahead(timeline, batch, "decode"), segments.length
     drawn = drawn_batches(frames, analysis, sampler, pix_fmt, batch, detail=finish.detail, length=length)
-    if segments is not None:
-        drawn = ahead(_reported(drawn, segments), 1, "draw")
-    number, count, drawings = 0 if segments is None else segments.first, 0, Drawings()
-    for part in drawn:
-        made = list(composed(part, finish, drawings))
-        count += len(made)
-        if segments is not None and part.ends:
+    number, count, drawings = segments.first, 0, Drawings()
+    for part in ahead(_reported(drawn, segments), 1, "draw"):
+        drawings += compose_batch(part, finish)
+        count += len(part.frames)
+        if part.ends:
             segments.composed(number, count, drawings)
             number, count, drawings = number + 1, 0, Drawings()
-        yield from made
+        yield from zip(part.frames, part.planes, strict=True)
 
 
-def composed(
-    part: DrawnBatch, finish: Finish, drawings: Drawings | None = None
-) -> Iterator[tuple[ScheduledFrame, Planes]]:
-    """Put the mouths of a batch into its planes, and yield each frame with them; ``drawings`` counts the mouths."""
+def compose_batch(part: DrawnBatch, finish: Finish) -> Drawings:
+    """Put the mouths of a batch into its planes, and return how they were drawn."""
+    drawings = Drawings()
     for mouths in part.mouths:
         for patch in _compose(part, mouths, finish.marker):
-            if drawings is not None:
-                drawings.add(patch.replaced, patch.mended)
-    yield from zip(part.frames, part.planes, strict=True)
+            drawings.add(patch.replaced, patch.mended)
+    return drawings
 
 
 def drawn_batches(
@@ -208,15 +199,13 @@ def _draw(
     indices = [f.index for f in frames]
     drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, indices)
     references = sampler.frame_references(tracklet, times, indices) if detail else [None] * len(frames)
-    return _Mouths(tracklet, transforms, views, drawn, references)
+    return _Mouths(tracklet, views, drawn, references)
 
 
 def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
-    drawn = zip(mouths.drawn, mouths.views, mouths.references, strict=True)
-    for (mouth, view, reference), frame, p, transform in zip(
-        drawn, part.frames, part.planes, mouths.transforms, strict=True
-    ):
+    drawn = zip(mouths.drawn, mouths.views, mouths.references, part.frames, part.planes, strict=True)
+    for mouth, view, reference, frame, p in drawn:
         with stage("compose"):
             patch = compose(mouth, view, reference, mouths.tracklet)
             if patch is not None:
@@ -224,5 +213,5 @@ def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> I
         if patch is not None:
             if marker is not None and patch.allowed is not None:
                 with stage("watermark"):
-                    marker.apply(p, transform, patch.allowed, frame.time)
+                    marker.apply(p, view.transform, patch.allowed, frame.time)
             yield patch

@@ -107,28 +107,35 @@ def _stored(
     chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
     opened = never_moves(chosen[0].opening, chosen[-1].opening)
     if opened:
-        chains = [_opened(chosen[0], wider) for wider in (ROUNDED, SPREAD)]
-        made = sorted([(s.opening, k, s) for k, chain in enumerate(chains) for s in chain], key=lambda each: each[:2])
-        chosen, means = [sample for _, _, sample in made], (_SPEAKING, chosen[0].width)
-        narrow, wide = (np.flatnonzero([k == chain for _, k, _ in made]) for chain in range(2))
+        means = _SPEAKING, chosen[0].width
+        chosen, narrow, wide = _opened(chosen[0])
     images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
     lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [s.transform for s in chosen]
     return StoredReferences(store, images, lips[:, 0], lips[:, 1], *means, narrow, wide, np.stack(transforms), opened)
 
 
-def _opened(sample: FaceSample, wider: float) -> list[FaceSample]:
-    """The same picture of the person with the mouth from closed to open, each with the lips that are seen in it."""
-    made: list[FaceSample] = []
+def _opened(sample: FaceSample) -> tuple[list[FaceSample], NDArray[np.intp], NDArray[np.intp]]:
+    """The same picture of the person with the mouth from closed to open, and which of them are narrow and wide ones."""
     with FaceLandmarker(1) as landmarker:
-        for opening in GRADES:
-            lips = (opening, wider)
-            crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, lips)
-            landmarker.reset()
-            seen = landmarker.track(crop)
-            measured = opening if seen is None else lip_opening(seen)
-            width = sample.width + wider if seen is None else lip_width(seen)
-            least = made[-1].opening + _LEAST_STEP if made else 0.0
-            made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least), width=width))
+        chains = [_chain(sample, wider, landmarker) for wider in (ROUNDED, SPREAD)]
+    narrow = np.repeat([True, False], [len(chain) for chain in chains])
+    made = [made for chain in chains for made in chain]
+    order = np.argsort([each.opening for each in made], kind="stable")
+    return [made[k] for k in order], np.flatnonzero(narrow[order]), np.flatnonzero(~narrow[order])
+
+
+def _chain(sample: FaceSample, wider: float, landmarker: FaceLandmarker) -> list[FaceSample]:
+    """The mouth from closed to open, ``wider`` by so much, each with the lips that are seen in it."""
+    made: list[FaceSample] = []
+    for opening in GRADES:
+        lips = (opening, wider)
+        crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, lips)
+        landmarker.reset()
+        seen = landmarker.track(crop)
+        measured = opening if seen is None else lip_opening(seen)
+        width = sample.width + wider if seen is None else lip_width(seen)
+        least = made[-1].opening + _LEAST_STEP if made else 0.0
+        made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least), width=width))
     return made
 
 

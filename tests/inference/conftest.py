@@ -10,30 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from dithead.checkpoint import build_model
-from dithead.config import get_preset
 from dithead.media.audio import write_audio
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
-from dithead.models.talking_head import TalkingHead
 from dithead.types import RGB
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
-
-
-@pytest.fixture(scope="session")
-def talker() -> TalkingHead:
-    """Random everywhere: a fresh model begins with zeros, and would ignore its noise and its reference."""
-    torch.manual_seed(0)
-    model = build_model(get_preset("tiny").model)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    return model
 
 
 @pytest.fixture(scope="session")

@@ -15,15 +15,12 @@ import cv2
 import numpy as np
 import pytest
 import sqlalchemy as sa
-import torch
 
 pytest.importorskip("dbos")
 pytest.importorskip("fastapi")
 
 from fastapi.testclient import TestClient
 
-from dithead.checkpoint import build_model
-from dithead.config import get_preset
 from dithead.errors import DitheadError
 from dithead.inference.result import GenerateResult
 from dithead.media.audio import write_audio
@@ -43,17 +40,6 @@ from dithead.serve.state import ServerState
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 ADDRESS = "http://127.0.0.1:8710"
-
-
-@pytest.fixture(scope="session")
-def talker() -> TalkingHead:
-    """Random everywhere, as in the tests of generation."""
-    torch.manual_seed(0)
-    model = build_model(get_preset("tiny").model)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    return model
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from dithead.checkpoint import build_model
-from dithead.config import get_preset
 from dithead.errors import DitheadError
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
@@ -27,17 +24,6 @@ from dithead.types import RGB
 pytestmark = pytest.mark.slow
 
 FRAMES = CAPTION_FRAMES + 4  # captions stand on the first ones only
-
-
-@pytest.fixture(scope="module")
-def talker():
-    """A tiny model with random weights, which draws noise: whatever it touches is seen."""
-    torch.manual_seed(0)
-    model = build_model(get_preset("tiny").model)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    return model
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What all tests share: a random model, and a configuration and a cache of their own, so that no test touches the user's."""
+"""What all tests share: a random model, and folders of their own, so that no test touches the user's."""
 
 from __future__ import annotations
 

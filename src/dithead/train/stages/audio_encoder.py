@@ -206,7 +206,7 @@ def start_lip_predictor(encoder: AudioEncoder, source: str) -> list[nn.Parameter
 
     Args:
         encoder: The audio encoder.
-        source: The model, as ``dithead generate --model`` names it, or the Moonshine: hub id or folder.
+        source: A shipped model by its name or a model folder, or the Moonshine: hub id or folder.
 
     Returns:
         The parameters of the layers, which should learn slowly.

@@ -15,6 +15,7 @@ from dithead.face.alignment import invert, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import OUTER_LIPS
+from dithead.face.opened_mouth import SHUT
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
@@ -69,6 +70,11 @@ def sample_face(
         in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), lip_width(landmarks),
         head_turn(landmarks), offset, picture, local, frame.time,
     )  # fmt: skip
+
+
+def closed_samples(samples: list[FaceSample]) -> list[FaceSample]:
+    """Those of the samples that show nothing of the inside of the mouth; the least open one where all do."""
+    return [s for s in samples if s.opening < SHUT] or [min(samples, key=lambda s: s.opening)]
 
 
 def opening_span(samples: list[FaceSample]) -> float:

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points
+from dithead.face.alignment import invert, smooth_transform_array, transform_points
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.face_samples import (
+    FacePlace,
     FaceSample,
     closed_samples,
     opening_span,
@@ -32,7 +33,7 @@ from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFin
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.views import frame_views
 from dithead.media.video import VideoFrame
-from dithead.types import RGB, Landmarks, MaskKind, Similarity
+from dithead.types import RGB, Landmarks, MaskKind
 
 SAMPLES = 64
 """Most sampled frames of a tracklet, from which its polygon and its references come (our choice)."""
@@ -125,21 +126,13 @@ class TrackletBuilder:
     stride: int = 2
     gap: int = 0  # frames since the face was last seen
 
-    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int) -> None:
-        """Take the next frame.
-
-        Args:
-            frame: The frame.
-            landmarks: The face's landmarks (478, 3) in frame pixels.
-            size: Crop side S.
-        """
-        transform = crop_transform(landmarks, size)
-        in_crop = transform_points(landmarks, transform)
-        self._keep(transform, in_crop, size)
+    def add(self, frame: VideoFrame, landmarks: Landmarks, place: FacePlace) -> None:
+        """Take the next frame, the face's landmarks (478, 3) in its pixels, and where its crop is."""
+        self._keep(place)
         self.turns.append(head_turn(landmarks))
-        self.strips.add(frame.quick_partial, transform, in_crop, size, frame.time)
+        self.strips.add(frame.quick_partial, place.transform, place.points, place.size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
-            self.samples.append(sample_face(frame, landmarks, in_crop, transform, size, self.frames))
+            self.samples.append(sample_face(frame, landmarks, place, self.frames))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.stride *= 2
@@ -212,11 +205,12 @@ class TrackletBuilder:
             return plain or seen
         return [without_text(s) if s.offset in self.overlaid else s for s in seen]
 
-    def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
-        self.transforms.extend(transform.ravel())
-        self.jaws += jaw_line(in_crop).astype(np.float16).tobytes()
+    def _keep(self, place: FacePlace) -> None:
+        self.transforms.extend(place.transform.ravel())
+        self.jaws += jaw_line(place.points).astype(np.float16).tobytes()
         if self.mask == "polygon":
-            self.frame_polygons += transform_points(frame_polygon(in_crop, size), invert(transform)).tobytes()
+            corners = transform_points(frame_polygon(place.points, place.size), invert(place.transform))
+            self.frame_polygons += corners.tobytes()
 
 
 def _bridged(transforms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ def _first_pass(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder)
     """Find the faces, while the model is being loaded."""
     job, clip = prepared.job, prepared.clip
     frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
-    settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
+    settings = AnalysisSettings(*model.crop_settings(), prepared.choice, prepared.hide_talking)
     try:
         with one_opencv_thread(), OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None

@@ -188,7 +188,8 @@ class TalkingHead(nn.Module):
         dtype, pack = pick_dtype(self.device, precision), can_pack(self.device)
         fast, own = copy.copy(self), isinstance(self.autoencoder, FaceAutoencoder)
         audio = self.audio
-        if (whisper := self.audio.whisper) is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
+        whisper = self.audio.whisper
+        if whisper is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
             audio = packed(self.audio, torch.float32, pack=pack)
             audio.lip_predictor = self.audio.lip_predictor  # it is called with its layers' own weights
             audio._modules["whisper"] = InType(packed(whisper, dtype, pack=pack), dtype)

@@ -33,7 +33,7 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.references import choose_references
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures
-from dithead.inference.synthesise.lip_calibration import calibrate_tracklets, predict_lips
+from dithead.inference.synthesise.lip_calibration import calibrate_tracklets, predict_lips, source_speech
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead
@@ -81,7 +81,7 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
                 seen.append(seen_in(frame.pixels, face))
     numbers, parts = np.array(seen), np.split(np.array(times), range(BATCH, len(times), BATCH))
     with TemporaryDirectory() as folder:
-        calibrate_tracklets(analysis, talker, clip, Path(folder) / "own.mel")
+        calibrate_tracklets(analysis, talker, clip, source_speech(talker, clip, Path(folder) / "own.mel"))
         speech = FileFeatures(talker.audio, path, Path(folder) / "speech.mel")
         sound: dict[Any, Any] = {None: speech}
         sampler = MouthSampler(talker, sound, seed=0)

@@ -53,7 +53,7 @@ def _first_pass(preparation: ModelPreparation) -> VideoAnalysis:
     prepared = preparation.prepared
     job, clip = prepared.job, prepared.clip
     frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
-    settings = AnalysisSettings(*preparation.model.crop_settings(), prepared.choice)
+    settings = AnalysisSettings(*preparation.model.crop_settings(), prepared.choice, prepared.hide_talking)
     try:
         with one_opencv_thread(), OcclusionDetector() as detector:
             used = detector if job.occlusion == "auto" else None

@@ -101,17 +101,20 @@ def generate(job: GenerateJob) -> GenerateResult:
 
 
 @contextmanager
-def generated(job: GenerateJob) -> Iterator[GenerateResult]:
+def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[GenerateResult]:
     """Make a job's output as ``generate`` does, and keep what was needed for it until the block ends.
 
     Whoever must note the result does so inside the block. If the process dies before that, the next call finds the
     output finished, and returns its result without drawing or signing anything again.
+
+    With ``hide_talking`` only frames with closed lips may lend references, detail and calibration, as if the person of
+    the video never spoke: so ``dithead evaluate`` measures what such a source costs.
     """
     with progress_of(job.progress) as progress:
-        prepared = PreparedJob(job, progress)
+        prepared = PreparedJob(job, progress, hide_talking=hide_talking)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
         model = BackgroundModel(job.model, job.device)
-        key = job_key(job, model.crop_settings()) | prepared.watermark.key_record()
+        key = job_key(job, model.crop_settings()) | prepared.watermark.key_record() | {"hide_talking": hide_talking}
         with WorkFolder(Path(job.output), key) as work, ModelPreparation(prepared, model, work) as preparation:
             result = work.finished(lambda: model_key(model.talker()))
             if result is None:

@@ -66,6 +66,17 @@ class Planes:
             shared = cv2.resize(channel, size, interpolation=cv2.INTER_AREA)  # the mean
             _add(plane, shared, top // down, left // across, self.depth)
 
+    def add(self, plane: int, difference: NDArray[np.float32], top: int, left: int) -> None:
+        """Add a difference (h, w) in code values to a region of one plane; where it is zero, samples keep every bit.
+
+        Args:
+            plane: 0 luma, 1 or 2 chroma.
+            difference: (h, w).
+            top: First row of the region in that plane.
+            left: First column.
+        """
+        _add(self.arrays[plane], difference, top, left, self.depth)
+
     def rgb(self, top: int, left: int, bottom: int, right: int, *, exact: bool = True) -> RGB:
         """Return the region (bottom - top, right - left, 3) in RGB of standard range; ``top``, ``left`` must be even.
 

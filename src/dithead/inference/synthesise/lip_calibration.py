@@ -41,6 +41,7 @@ LOOK_AHEAD = 0.015
 """Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
 _NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
 _AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of the width predicted for eleven people of HDTF (docs/log)
+_SHUT, _APART = 0.015, 0.045  # eye distances: openings that become 0, and from which none is changed (docs/log)
 _PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
@@ -163,6 +164,18 @@ def personal_openings(
     levels = calibration.share * calibration.levels + (1 - calibration.share) * straight
     beyond = np.minimum(x - levels[0], 0) + np.maximum(x - levels[-1], 0)
     return np.asarray(np.interp(x, levels, seen) + beyond * slope)
+
+
+def with_closures(openings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Close lips that are predicted to be nearly closed.
+
+    A prediction is a mean of what may be, so it hardly ever closes the lips as briefly and fully as people do.
+
+    Args:
+        openings: (B,) in eye distances.
+    """
+    steeper = (openings - _SHUT) * (_APART / (_APART - _SHUT))
+    return np.asarray(np.where(openings < _APART, np.maximum(steeper, 0.0), openings))
 
 
 def width_gain(calibration: LipCalibration, width_spread: float) -> float:

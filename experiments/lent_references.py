@@ -6,11 +6,11 @@ trained before its configuration had them. Nothing is drawn, so a clip of ten se
     python experiments/lent_references.py CLIP...
     python experiments/lent_references.py --fit CLIP...
 
-Each clip is driven by its own sound. Rows: what is predicted for this person; the same with nearly closed lips closed,
-which is what is wanted; what references that are chosen by the
-opening alone would show; and the grid of narrow and wide mouths, with several weights of the width. Columns, means over
-the clips: correlation and gain of the opening at its best lag, those of the width at the same lag, the share of
-closures that are kept, the share of those made that are true, and the width's jitter. Letters: N frames, R references, K lip coefficients.
+Each clip is driven by its own sound. Rows: what is predicted for this person; the same with nearly closed lips
+closed, which is what is wanted; what references that are chosen by the opening alone would show; and the grid of
+narrow and wide mouths, with several weights of the width. Columns, means over the clips: correlation and gain of the
+opening at its best lag, those of the width at the same lag, the share of closures that are kept, the share of those
+made that are true, and the width's jitter. Letters: N frames, R references, K lip coefficients.
 """
 
 from __future__ import annotations

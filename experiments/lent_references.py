@@ -39,6 +39,7 @@ from dithead.inference.synthesise.lip_calibration import (
     motion_gain,
     personal_openings,
     predict_lips,
+    source_speech,
     training_calibration,
 )
 from dithead.inference.synthesise.sampler import MouthSampler
@@ -89,7 +90,7 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
                 seen.append(seen_in(frame.pixels, face))
     numbers, parts = np.array(seen), np.split(np.array(times), range(BATCH, len(times), BATCH))
     with TemporaryDirectory() as folder:
-        calibrate_tracklets(analysis, talker, clip, Path(folder) / "own.mel")
+        calibrate_tracklets(analysis, talker, clip, source_speech(talker, clip, Path(folder) / "own.mel"))
         speech = FileFeatures(talker.audio, path, Path(folder) / "speech.mel")
         sound: dict[Any, Any] = {None: speech}
         sampler = MouthSampler(talker, sound, seed=0)

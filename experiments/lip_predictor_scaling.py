@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.checkpoint import load_model
@@ -33,7 +34,6 @@ from dithead.models.pretrained import load_moonshine
 from dithead.prepare.dataset import Clip
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.stages.audio_encoder import correlation_loss
-from numpy.typing import NDArray
 from shared import RATE, load_clips, make_parser, parse_named, print_table
 
 Floats = NDArray[np.floating[Any]]

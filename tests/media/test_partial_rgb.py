@@ -12,6 +12,7 @@ import pytest
 
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.tracking import CutDetector
+from dithead.media.colour import ColourEncoding
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.partial_rgb import PartialRGB
@@ -96,3 +97,14 @@ def test_means_of_squares_are_those_of_the_converted_pixels(frame, side):
     expected = pixels.reshape(8, side, 9, side, 3).mean(axis=(1, 3))
     assert means.shape == (8, 9, 3)
     assert np.abs(means - expected).mean() < 2
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_samples_of_8_bits_become_rgb_and_back_as_exact_numbers_do(full_range) -> None:
+    encoding = ColourEncoding(1, full_range)
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    samples = np.stack(encoding.samples_of(rgb), axis=-1)
+    exact = np.rint(encoding.rgb_of(samples)).astype(int)
+    assert np.abs(encoding.bytes_of(samples) - exact).max() <= 1
+    assert (encoding.bytes_of(samples) != exact).mean() < 0.05
+    assert np.abs(exact - rgb).max() <= 3

@@ -129,7 +129,7 @@ def warp_cubic(picture: NDArray[np.uint8], transform: Similarity, size: tuple[in
     return np.asarray(warped, np.uint8)
 
 
-def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) -> RGB:
+def match_colour(crop: RGB, source: RGB, mask: Mask, band: NDArray[np.bool_]) -> RGB:
     """Remove the tint that the decoder gives to everything it draws.
 
     Just inside the edge of the mask, the crop and the source show mostly the same skin. The median of their small
@@ -139,12 +139,11 @@ def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) ->
         crop: (S, S, 3), as it was decoded.
         source: (S, S, 3), the frame's own crop.
         mask: (S, S) of what is drawn.
-        size: S, where all these are parts of crops.
+        band: (S, S) where the two are compared, from ``edge_band``.
 
     Returns:
         (S, S, 3).
     """
-    band = _band(mask, size or len(mask))
     difference = source[band].astype(np.int16) - crop[band]
     small = difference[(np.abs(difference) < _MAX_TINT).all(axis=1)]
     if len(small) < _MIN_PIXELS:
@@ -156,9 +155,9 @@ def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) ->
     return np.where((mask > 0)[..., None], cv2.add(crop, (*tint, 0.0)), crop)
 
 
-def _band(mask: Mask, size: int) -> NDArray[np.bool_]:
-    """The band (S, S) just inside the edge of the mask; beyond the edge of the picture, nothing is outside the mask."""
-    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * size))
+def edge_band(mask: Mask) -> NDArray[np.bool_]:
+    """Find the band (S, S) just inside the edge of a mask (S, S); beyond the picture, nothing is outside the mask."""
+    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * len(mask)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     return np.asarray(hard > cv2.erode(hard, kernel))
 

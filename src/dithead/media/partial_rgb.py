@@ -124,6 +124,8 @@ class PartialRGB:
             plane[top // down : -(-rows.stop // down), left // across : -(-columns.stop // across)] for plane in chroma
         ]
         small = [cv2.resize(np.ascontiguousarray(p), (width, height), interpolation=cv2.INTER_AREA) for p in parts]
+        if self._planes.depth == 8:
+            return self._planes.encoding.bytes_of(cv2.merge(small))
         samples = np.stack(small, axis=-1) / np.float32(2 ** (self._planes.depth - 8))
         return np.rint(self._planes.encoding.rgb_of(samples)).astype(np.uint8)
 

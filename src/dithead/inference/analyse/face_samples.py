@@ -17,6 +17,7 @@ from dithead.face.alignment import crop_transform, invert, source_window, transf
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import OUTER_LIPS
+from dithead.face.opened_mouth import SHUT
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion_colour import mean_of_channels
@@ -143,6 +144,11 @@ def _around(picture: RGBLike, points: NDArray[np.float32], transform: Similarity
     there = transform_points(points, invert(transform))
     x0, y0, x1, y1 = np.rint([*there.min(axis=0), *there.max(axis=0)]).astype(int).clip(0).tolist()
     return picture[y0:y1, x0:x1]
+
+
+def closed_samples(samples: list[FaceSample]) -> list[FaceSample]:
+    """Those of the samples that show nothing of the inside of the mouth; the least open one where all do."""
+    return [s for s in samples if s.opening < SHUT] or [min(samples, key=lambda s: s.opening)]
 
 
 def opening_span(samples: list[FaceSample]) -> float:

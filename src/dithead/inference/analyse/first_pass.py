@@ -76,11 +76,13 @@ class AnalysisSettings:
         mask: The kind of mask that model was trained with.
         choice: Which faces to follow. None follows the largest face of each shot, several times as quickly as any
             other choice, which has to look for all faces in every frame.
+        hide_talking: Only frames with closed lips may lend references, detail and calibration.
     """
 
     size: int
     mask: MaskKind = "stable-polygon"
     choice: FaceChoice | None = None
+    hide_talking: bool = False
 
 
 def analyse_video(
@@ -226,7 +228,7 @@ class VideoAnalyser:
         reason = unusable(landmarks)
         if landmarks is not None and not reason:
             if number not in self.open:
-                self.open[number] = TrackletBuilder(index, number, self.settings.mask)
+                self.open[number] = TrackletBuilder(index, number, self.settings.mask, self.settings.hide_talking)
             place = FacePlace.of(landmarks, self.settings.size)
             with stage("samples"):
                 self.open[number].add(frame, landmarks, place)

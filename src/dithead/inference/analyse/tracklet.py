@@ -20,6 +20,7 @@ from dithead.face.pose import head_turn
 from dithead.inference.analyse.face_samples import (
     FacePlace,
     FaceSample,
+    closed_samples,
     opening_span,
     sample_face,
     single_reference,
@@ -110,6 +111,7 @@ class TrackletBuilder:
     start: int
     face: int = 0
     mask: MaskKind = "stable-polygon"
+    hide_talking: bool = False  # only samples with closed lips lend references, detail and calibration
     frames: int = 0
     transforms: array[float] = field(default_factory=lambda: array("d"))  # (N, 2, 3), NaN where no face was seen
     turns: array[float] = field(default_factory=lambda: array("f"))  # (N,) sines of the yaw, NaN where no face was seen
@@ -167,7 +169,9 @@ class TrackletBuilder:
         """
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
-        references, middles = stored_references(self._clear_samples(), store or ImageStore())
+        samples = closed_samples(self.samples) if self.hide_talking else self.samples
+        clear = self._clear(samples)
+        references, middles = stored_references(clear, store or ImageStore())
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -175,27 +179,27 @@ class TrackletBuilder:
             transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
-            reference=single_reference(self._clear_samples() if self.overlaid else self.samples),
+            reference=single_reference(clear if self.overlaid else samples),
             fades_in=fades_in,
             fades_out=fades_out,
             face=self.face,
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
-            opening_spread=float(np.std([s.opening for s in self.samples])),
-            opening_levels=np.quantile([s.opening for s in self.samples], LEVELS),
-            width_spread=float(np.std([s.width for s in self.samples])),
+            opening_spread=float(np.std([s.opening for s in samples])),
+            opening_levels=np.quantile([s.opening for s in samples], LEVELS),
+            width_spread=float(np.std([s.width for s in samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
             references=references[0],
             turned_references=references[1:],
             views=frame_views(np.frombuffer(self.turns, np.float32)[:count], middles),
-            sample_times=np.array([s.time for s in self.samples]),
+            sample_times=np.array([] if self.hide_talking else [s.time for s in samples]),
             mouth_strips=self.strips.close(),
         )
 
-    def _clear_samples(self) -> list[FaceSample]:
-        """The samples whose mouth can be seen, without burned-in text: it must not be lent to other frames."""
-        seen = [s for s in self.samples if s.offset not in self.unclear] or self.samples
+    def _clear(self, samples: list[FaceSample]) -> list[FaceSample]:
+        """Those of the samples whose mouth can be seen, without burned-in text: it must not be lent to other frames."""
+        seen = [s for s in samples if s.offset not in self.unclear] or samples
         plain = [s for s in seen if s.offset not in self.overlaid]
         if opening_span(plain) >= _ENOUGH * opening_span(seen):
             return plain or seen

@@ -100,7 +100,7 @@ def compose(
     part, view = region.part(box), FrameCrop(source.pixels, box.cut(source.crop), box.shifted(source.transform))
     reference = None if reference is None else _part_of(reference, box)
     mouth, replaced, mended = _with_fallbacks(box.cut(drawn), view.crop, reference, part, size)
-    mouth = match_colour(mouth, view.crop, part.mask, size)
+    mouth = match_colour(mouth, view.crop, part.mask, part.band)
     allowed = region.allowed
     if tracklet.cheeks is not None and tracklet.occlusion.residual:
         whole = box.put(mouth, drawn)

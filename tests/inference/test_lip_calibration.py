@@ -17,6 +17,7 @@ from dithead.inference.synthesise.lip_calibration import (
     motion_gain,
     personal_openings,
     predict_lips,
+    source_speech,
     width_gain,
     widths_of,
     with_closures,
@@ -159,8 +160,8 @@ def test_a_sound_that_cannot_be_read_is_no_sound(tmp_path: Path) -> None:
     broken.write_bytes(b"no video at all")
     talker = SimpleNamespace(audio=MelEncoder(MelEncoderConfig(window=16, width=16, layers=1)))
     clip = SimpleNamespace(path=broken, info=SimpleNamespace(has_audio=True), start=0.0)
-    tracklet = SimpleNamespace(calibration=None)
-    calibrate_tracklets(SimpleNamespace(tracklets=[tracklet]), talker, clip, tmp_path / "own.mel")
+    tracklet, speech = SimpleNamespace(calibration=None), source_speech(talker, clip, tmp_path / "own.mel")
+    calibrate_tracklets(SimpleNamespace(tracklets=[tracklet]), talker, clip, speech)
     assert tracklet.calibration is None
 
 

@@ -8,6 +8,7 @@ coefficients.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,9 @@ _PRIOR = 16  # measured moments that count as much as the average of the trainin
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
 
-def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: SourceClip, store: Path) -> None:
+def calibrate_tracklets(
+    analysis: VideoAnalysis, talker: TalkingHead, clip: SourceClip, speech: SpeechFeatures | None
+) -> None:
     """Calibrate every tracklet by the source's own speech, where it has any that belongs to its mouths.
 
     Where the sound is late or early, the predictions are those of the moments it belongs to, and a remark says so.
@@ -54,9 +57,8 @@ def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: Sour
         analysis: What the first pass found; its tracklets receive their calibration.
         talker: The model.
         clip: The source.
-        store: File for the features of the source's speech.
+        speech: The source's own, from ``source_speech``.
     """
-    speech = _source_speech(talker, clip.path, store) if clip.info.has_audio else None
     if speech is None:
         return
     strips = [strip for tracklet in analysis.tracklets for strip in tracklet.mouth_strips]
@@ -218,10 +220,24 @@ def predict_lips(
     return tokens[middle : middle + count], mean
 
 
-def _source_speech(talker: TalkingHead, video: Path, store: Path) -> SpeechFeatures | None:
-    """The features of a video's own sound, kept in ``store``; None where it has none that can be read."""
+def source_speech(
+    talker: TalkingHead, clip: SourceClip, store: Path, unwanted: threading.Event | None = None
+) -> SpeechFeatures | None:
+    """Compute the features of a source's own sound.
+
+    Args:
+        talker: The model.
+        clip: The source.
+        store: Where they are kept.
+        unwanted: Ends that with ``CancelledError`` when it is set.
+
+    Returns:
+        The features; None where there is no sound that can be read.
+    """
+    if not clip.info.has_audio:
+        return None
     try:
-        speech = FileFeatures(talker.audio, video, store)
+        speech = FileFeatures(talker.audio, clip.path, store, unwanted)
         return speech if speech.around(np.zeros(1))[0].numel() else None
     except MediaError:
         return None

@@ -105,6 +105,12 @@ class MouthSampler:
     def begin(self) -> None:
         """Begin after a gap in the frames; state is kept by tracklet, so there is nothing to reset."""
 
+    def expect(self, tracklet: Tracklet) -> None:
+        """Read the references of a tracklet that is drawn next, so that its first frame need not wait for them."""
+        view = tracklet.view(tracklet.start)
+        if self.reference != "previous" and self.bank.of(tracklet, view) is not None:
+            self._reference_set(tracklet, view)
+
     def frames_at_once(self, batch: int, *, first: bool) -> int:
         """Return how many frames ``draw`` should get at once: ``batch``, whether they are the ``first`` or not."""
         del first

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from dithead.errors import FaceError
 from dithead.inference import first_pass_process
 from dithead.inference.analyse.first_pass import AnalysisSettings
 from dithead.inference.analyse.image_store import ImageStore
-from dithead.inference.first_pass_process import LEAST_FRAMES, OUTSIDE_STAGES, FirstPass, FirstPassProcess, saves_time
+from dithead.inference.first_pass_process import OUTSIDE_STAGES, FirstPass, FirstPassProcess, saves_time
 from dithead.inference.pipeline import generate
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.video import probe
@@ -27,15 +26,15 @@ def job(footage, pictures, tmp_path):
 
 @pytest.fixture
 def process(monkeypatch):
-    """One that is started for any clip."""
-    monkeypatch.setattr(first_pass_process, "saves_time", lambda _: True)
+    """One that can be started though torch is imported."""
+    monkeypatch.setattr(first_pass_process, "saves_time", lambda: True)
     with FirstPassProcess() as process:
         yield process
 
 
 def test_a_process_finds_the_same(job, process, tmp_path):
     seen = []
-    process.start(job.clip)
+    process.start()
     with recording() as recorder:
         found = process.analyse(job, seen.append)
     expected = job._replace(store=ImageStore(tmp_path / "others")).run(lambda _: None)
@@ -51,7 +50,7 @@ def test_a_process_finds_the_same(job, process, tmp_path):
 
 def test_its_errors_are_raised_here(job, process, footage):
     path = footage([np.full((96, 96, 3), 90, np.uint8)] * 3)
-    process.start(job.clip)
+    process.start()
     with pytest.raises(FaceError, match="no usable face"):
         process.analyse(job._replace(clip=SourceClip(path, probe(path))), lambda _: None)
 
@@ -63,20 +62,17 @@ def test_a_process_that_died_is_replaced_and_the_output_has_the_same_bytes(
     for name, code in (("a process", None), ("a dead one", "raise SystemExit"), ("none", None)):
         if code:
             monkeypatch.setattr(first_pass_process, "_CODE", code)
-        monkeypatch.setattr(first_pass_process, "saves_time", lambda _, name=name: name != "none")
+        monkeypatch.setattr(first_pass_process, "saves_time", lambda name=name: name != "none")
         generate(source, speech, tmp_path / "out.mp4", model=talker, credentials=False)
         outputs[name] = (tmp_path / "out.mp4").read_bytes()
     assert len(set(outputs.values())) == 1
 
 
 def test_a_process_is_started_only_where_it_saves_time(monkeypatch):
-    long, short = SimpleNamespace(expected_frames=LEAST_FRAMES), SimpleNamespace(expected_frames=LEAST_FRAMES - 1)
     monkeypatch.setattr(first_pass_process, "_cores", lambda: 2)
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert not saves_time(long)
+    assert not saves_time()
     monkeypatch.delitem(sys.modules, "torch")
-    assert saves_time(long)
-    assert not saves_time(short)
-    assert not saves_time(SimpleNamespace(expected_frames=None))
+    assert saves_time()
     monkeypatch.setattr(first_pass_process, "_cores", lambda: 1)
-    assert not saves_time(long)
+    assert not saves_time()

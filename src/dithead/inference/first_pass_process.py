@@ -24,8 +24,6 @@ from dithead.inference.threads import one_opencv_thread
 from dithead.media.video import VideoFrame
 from dithead.stages import Span, add_spans, is_recording, recording
 
-LEAST_FRAMES = 50
-"""Frames from which a process is worth its start, which takes a third of a second (our choice)."""
 OUTSIDE_STAGES = "first pass, other threads"
 """Stage that stands for the processor time of the process that none of its stages counts: mostly decoding."""
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from dithead.inference.first_pass_process import serve; serve()"
@@ -75,9 +73,9 @@ class FirstPassProcess:
         """Whether there is a process."""
         return self._process is not None
 
-    def start(self, clip: SourceClip) -> None:
-        """Start the process for this clip, where it saves time."""
-        if sys.executable and saves_time(clip):
+    def start(self) -> None:
+        """Start the process, where it saves time; it gets ready while the job is checked."""
+        if sys.executable and saves_time():
             command = [sys.executable, "-c", _CODE, *sys.path]
             with contextlib.suppress(OSError):
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -119,9 +117,9 @@ class FirstPassProcess:
                 yield pickle.load(self._process.stdout)  # noqa: S301 - only our own process writes it
 
 
-def saves_time(clip: SourceClip) -> bool:
+def saves_time() -> bool:
     """Return whether a process is worth its start: torch is yet to be imported, and there is a core for each."""
-    return "torch" not in sys.modules and (clip.expected_frames or 0) >= LEAST_FRAMES and _cores() > 1
+    return "torch" not in sys.modules and _cores() > 1
 
 
 def serve() -> None:

@@ -112,8 +112,8 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
     the video never spoke: so ``dithead evaluate`` measures what such a source costs.
     """
     with progress_of(job.progress) as progress, FirstPassProcess() as process:
+        process.start()
         prepared = PreparedJob(job, progress, hide_talking=hide_talking)
-        process.start(prepared.clip)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
         model = BackgroundModel(job.model, job.device)
         key = job_key(job, model.crop_settings()) | prepared.watermark.key_record() | {"hide_talking": hide_talking}

@@ -37,7 +37,7 @@ _FILE = 60.0  # seconds of processor time that one file may take
 _STEP = 10  # files that are counted at once
 _BUILT = 64  # models that are kept at once
 # A job list takes 0.2 ms, an analysis 0.5, a sound or a picture 1.5, a film 3, a model folder 4.
-_SHARES = {"video": 15, "audio": 20, "picture": 25, "job list": 25, "analysis": 9, "model folder": 6}
+_SHARES = {"video": 4, "audio": 24, "picture": 24, "job list": 14, "analysis": 17, "model folder": 17}
 
 
 def main(seconds: float, seed: int) -> None:

@@ -154,7 +154,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
     if text.any():
         return _with_overlay(_finding(lab, points, unlike, hands | before | text), text, hands)
     found = _finding(lab, points, unlike, hands | before)
-    if not is_lip_paint(before, points):
+    if not is_lip_paint(before, lab, points):
         return found
     return replace(_finding(lab, points, unlike, hands), if_covered=found)
 

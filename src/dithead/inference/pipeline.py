@@ -20,6 +20,7 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.background_model import BackgroundModel
 from dithead.inference.compose.second_pass import Finish
 from dithead.inference.denied_faces import refuse_denied_faces
+from dithead.inference.first_pass_process import FirstPassProcess
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.job_analysis import analyse_job
 from dithead.inference.model_preparation import ModelPreparation
@@ -110,7 +111,8 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
     With ``hide_talking`` only frames with closed lips may lend references, detail and calibration, as if the person of
     the video never spoke: so ``dithead evaluate`` measures what such a source costs.
     """
-    with progress_of(job.progress) as progress:
+    with progress_of(job.progress) as progress, FirstPassProcess() as process:
+        process.start()
         prepared = PreparedJob(job, progress, hide_talking=hide_talking)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
         model = BackgroundModel(job.model, job.device)
@@ -118,7 +120,7 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
         with WorkFolder(Path(job.output), key) as work, ModelPreparation(prepared, model, work) as preparation:
             result = work.finished(lambda: model_key(model.talker()))
             if result is None:
-                result = _run(preparation)
+                result = _run(preparation, process)
                 remember_speed(prepared.clip, job, result)
             if job.sheet is not None:
                 made = (f"output: {result.drawings.summary()}", job.output)
@@ -126,10 +128,10 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
             yield result
 
 
-def _run(preparation: ModelPreparation) -> GenerateResult:
+def _run(preparation: ModelPreparation, process: FirstPassProcess) -> GenerateResult:
     """Make both passes."""
     prepared, begun = preparation.prepared, time.perf_counter()
-    analysis = analyse_job(preparation)
+    analysis = analyse_job(preparation, process)
     refuse_denied_faces(analysis)
     ready = preparation.ready()
     finish = Finish(prepared.job.detail, ready.marker)

@@ -30,7 +30,7 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.compose_mouth import composed_crop
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures
-from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
+from dithead.inference.synthesise.lip_calibration import calibrate_tracklets, source_speech
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead
@@ -98,7 +98,7 @@ def measure(path: Path, talker: TalkingHead) -> dict[str, list[float]]:
     clip = SourceClip(path, probe(path))
     analysis = analyse_video(clip.frames(), AnalysisSettings(talker.size, talker.config.mask))
     with TemporaryDirectory() as folder:
-        calibrate_tracklets(analysis, talker, clip, Path(folder) / "own.mel")
+        calibrate_tracklets(analysis, talker, clip, source_speech(talker, clip, Path(folder) / "own.mel"))
         sound: dict[Any, Any] = {None: FileFeatures(talker.audio, path, Path(folder) / "speech.mel")}
         tracklet = max(analysis.tracklets, key=lambda each: each.stop - each.start)
         crops, times, openings = read_tracklet(path, tracklet, talker.size)

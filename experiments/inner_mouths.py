@@ -33,9 +33,13 @@ SEED = 2
 OPENINGS = 10
 SIDE, WIDTH = 1024, 240
 """Pixels of the rendered picture, and between the corners of the inner lips."""
-_JAW, _PART = (0.1, 1.1), (0.3, 0.5)  # controls of the mouth from hardly open to wide open
+_JAW, _PART = (0.45, 1.15), (0.3, 0.5)  # controls of the mouth, from where the teeth are apart to wide open
 TOOTH = (1.0, 0.955, 0.92)
 """Colour of teeth in white light, relative to red; the rendered light is made white by it."""
+TONGUE = (1.0, 0.58, 0.56)
+"""Colour of tongue and gums in white light, relative to red: rendered ones are of a red that mouths do not have."""
+_BRIGHTER = 1.2  # than the rendered ones, whose other channels are nearly black
+_SOFT = 1.0  # pixels over which the colour of the teeth passes into that of the tongue
 _MARGIN = 0.08  # around the lips, in their width
 _GAP, _CLOSED = 11, 0.7  # pixels up to which dark gaps between teeth are narrowed, and how far they are filled
 _BRIGHTEST = 0.8  # quantile of the teeth's brightness from which their colour is measured
@@ -84,6 +88,15 @@ def whitening(frame: AnnotatedFrame) -> NDArray[np.float32]:
     return (wanted / bright).astype(np.float32)
 
 
+def paler(frame: AnnotatedFrame) -> AnnotatedFrame:
+    """Return the frame with all but the teeth in the colour of ``TONGUE``."""
+    teeth = np.float32(frame.labels == LABELS.index("teeth"))
+    teeth = cv2.GaussianBlur(cv2.erode(teeth, np.ones((3, 3), np.float32)), (0, 0), _SOFT)[..., None]
+    grey = frame.pixels.astype(np.float32).mean(axis=2, keepdims=True)
+    other = grey * np.float32(TONGUE) * np.float32(_BRIGHTER / np.mean(TONGUE))
+    return replace(frame, pixels=np.uint8(np.clip(other + (frame.pixels - other) * teeth, 0, 255)))
+
+
 def main() -> None:
     """Render the openings, cut their mouths out and write them."""
     parser = make_parser(__doc__)
@@ -94,7 +107,7 @@ def main() -> None:
         frames = list(opening_take(Body(load_head(given.head))).render(renderer, labels=True))
     factors = whitening(frames[-1])
     frames = [replace(frame, pixels=np.uint8(np.clip(frame.pixels * factors, 0, 255))) for frame in frames]
-    mouths = [cut(frame) for frame in frames]
+    mouths = [cut(paler(frame)) for frame in frames]
     cheeks = np.rint(frames[0].landmarks[list(CHEEKS)]).astype(int)
     skin = np.float32(np.median([frames[0].pixels[y, x] for x, y in cheeks], axis=0).mean())
     pictures = {f"picture_{k}": picture for k, (picture, _) in enumerate(mouths)}

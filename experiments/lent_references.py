@@ -6,10 +6,11 @@ trained before its configuration had them. Nothing is drawn, so a clip of ten se
     python experiments/lent_references.py CLIP...
     python experiments/lent_references.py --fit CLIP...
 
-Each clip is driven by its own sound. Rows: what is predicted for this person; what references that are chosen by the
-opening alone would show; and the grid of narrow and wide mouths, with several weights of the width. Columns, means over
-the clips: correlation and gain of the opening at its best lag, those of the width at the same lag, the share of
-closures that are kept, and the width's jitter. Letters: N frames, R references, K lip coefficients.
+Each clip is driven by its own sound. Rows: what is predicted for this person; the same with nearly closed lips
+closed, which is what is wanted; what references that are chosen by the opening alone would show; and the grid of
+narrow and wide mouths, with several weights of the width. Columns, means over the clips: correlation and gain of the
+opening at its best lag, those of the width at the same lag, the share of closures that are kept, the share of those
+made that are true, and the width's jitter. Letters: N frames, R references, K lip coefficients.
 """
 
 from __future__ import annotations
@@ -33,7 +34,14 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.references import choose_references
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures
-from dithead.inference.synthesise.lip_calibration import calibrate_tracklets, predict_lips
+from dithead.inference.synthesise.lip_calibration import (
+    calibrate_tracklets,
+    motion_gain,
+    personal_openings,
+    predict_lips,
+    source_speech,
+    training_calibration,
+)
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead
@@ -54,7 +62,8 @@ class Followed(NamedTuple):
     turns: Numbers  # (N,)
     sharpness: Numbers  # (N,)
     predicted: Numbers  # (N, K) lip coefficients
-    targets: Numbers  # (N, 2) opening and width that are wanted
+    personal: Numbers  # (N, 2) opening and width that are predicted for this person
+    targets: Numbers  # (N, 2) those that are wanted
     grid: Numbers  # (R, 2) those of the references
 
 
@@ -81,7 +90,7 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
                 seen.append(seen_in(frame.pixels, face))
     numbers, parts = np.array(seen), np.split(np.array(times), range(BATCH, len(times), BATCH))
     with TemporaryDirectory() as folder:
-        calibrate_tracklets(analysis, talker, clip, Path(folder) / "own.mel")
+        calibrate_tracklets(analysis, talker, clip, source_speech(talker, clip, Path(folder) / "own.mel"))
         speech = FileFeatures(talker.audio, path, Path(folder) / "speech.mel")
         sound: dict[Any, Any] = {None: speech}
         sampler = MouthSampler(talker, sound, seed=0)
@@ -90,8 +99,12 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
     references = sampler.bank.of(tracklet)
     assert references is not None
     grid = np.stack([references.openings, references.widths], axis=1).astype(np.float64)
-    predicted = torch.cat([part for part in lips if part is not None]).double().numpy()
-    return Followed(numbers[:, :2], numbers[:, 2], numbers[:, 3], predicted, np.array(wanted), grid)
+    predicted, targets = torch.cat([part for part in lips if part is not None]), np.array(wanted)
+    calibration, unit = tracklet.calibration or training_calibration(talker), talker.config.opening_unit
+    slope = motion_gain(calibration, tracklet.opening_spread, unit) * unit
+    openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, slope)
+    personal = np.stack([openings.clip(0, targets[:, 0].max()), targets[:, 1]], axis=1)
+    return Followed(numbers[:, :2], numbers[:, 2], numbers[:, 3], predicted.double().numpy(), personal, targets, grid)
 
 
 def by_opening_alone(clip: Followed) -> Numbers:
@@ -116,7 +129,8 @@ def score(found: Numbers, truth: Numbers) -> list[float]:
     jitter = np.abs(np.diff(found[:, 1], n=2)).mean() / np.abs(np.diff(truth[:, 1], n=2)).mean()
     gains = [deviation_ratio(a[:, column], b[:, column]) for column in (0, 1)]
     width = correlation(a[:, 1], b[:, 1])
-    return [at_lag, gains[0], width, gains[1], closures_kept(a[:, 0], b[:, 0]), float(jitter)]
+    kept, true = closures_kept(a[:, 0], b[:, 0]), closures_kept(b[:, 0], a[:, 0])
+    return [at_lag, gains[0], width, gains[1], kept, true, float(jitter)]
 
 
 def fit_width_units(clips: list[Followed]) -> Numbers:
@@ -147,7 +161,8 @@ def main() -> None:
         print([round(float(unit), 4) for unit in fit_width_units(clips)])
         return
     rows = {
-        "predicted": [clip.targets for clip in clips],
+        "predicted": [clip.personal for clip in clips],
+        "wanted": [clip.targets for clip in clips],
         "by opening alone": [lent(by_opening_alone(clip), clip.targets, 0) for clip in clips],
     }
     rows |= {f"grid, weight {w:g}": [lent(clip.grid, clip.targets, w) for clip in clips] for w in WEIGHTS}
@@ -155,7 +170,9 @@ def main() -> None:
     for name, found in rows.items():
         means = np.nanmean([score(lips, clip.truth) for lips, clip in zip(found, clips, strict=True)], axis=0)
         lines.append([name, *(f"{mean:.3f}" for mean in means)])
-    print_table(["references", "r", "gain", "width r", "gain of width", "closures kept", "width jitter"], lines)
+    print_table(
+        ["references", "r", "gain", "width r", "gain of width", "closures kept", "closures true", "width jitter"], lines
+    )
 
 
 if __name__ == "__main__":

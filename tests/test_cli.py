@@ -23,7 +23,7 @@ from dithead.inference.result import FrameSpan, GenerateResult
 from dithead.prepare.prepare_dataset import PrepareResult
 from dithead.progress import style
 from dithead.provenance.switched_off import SWITCHED_OFF
-from dithead.synth.corpus.options import SynthOptions
+from dithead.synth.corpus.options import SynthOptions, VoicesOptions
 from dithead.synth.corpus.people import CorpusResult
 
 HELP_SECONDS = 1.0  # importing torch alone takes longer
@@ -345,9 +345,8 @@ def test_the_options_of_training_are_those_of_their_classes(monkeypatch: pytest.
 def test_voices(monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "dithead.synth.corpus.voices.voice_corpus", [Path("v/a"), Path("v/b")])
     result = run("voices", "2", "-o", "v", "--seconds", "4")
-    assert called.arguments == (2, Path("v"))
+    assert called.arguments == (2, Path("v"), VoicesOptions(seconds=4.0))
     assert called.options.pop("progress")
-    assert called.options == {"seconds": 4.0}
     assert result.stdout == "v  2 clips\n"
 
 

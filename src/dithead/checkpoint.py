@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dithead.config import ModelConfig
 from dithead.diffusion.objectives import make_objective
@@ -72,7 +73,8 @@ def read_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dt
     """Load the model of a folder that ``verify_folder`` has passed; see ``load_model``."""
     config = read_config(folder)
     _require_filled(config, folder)
-    model = build_model(config)
+    with _Uninitialised():
+        model = build_model(config)
     for part in PARTS:
         _fill(getattr(model, part), folder / f"{part}.safetensors")
     for parameter in model.parameters():
@@ -159,6 +161,18 @@ def _require_filled(config: ModelConfig, folder: Path) -> None:
         raise ModelError(f"{folder / CONFIG}: describes no model that can be built ({error})") from None
     if described > held:  # a number takes a byte at least
         raise ModelError(f"{folder / CONFIG}: describes {described} numbers, but the files hold {held} bytes")
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out ``torch.nn.init``: random numbers take time, and all of them are replaced."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
 
 
 def _fill(part: nn.Module, file: Path) -> None:

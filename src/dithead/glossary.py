@@ -56,7 +56,8 @@ GLOSSARY: dict[str, str] = {
     "preset": "A set of settings for training a model. `tiny` only proves that everything works together.",
     "protocol": (
         "What drives the clips of an evaluation: their own speech (self), another's (cross) or silence "
-        "(silent); or the test of the mask (mask)."
+        "(silent), with the person as the clip shows it, as one closed picture (portrait) or with its talking "
+        "frames hidden (hidden); or the test of the mask (mask)."
     ),
     "reference frame": ("The frame of the source that the model is shown, whose mouth is about as open as predicted."),
     "replaced": (

@@ -71,6 +71,17 @@ def stage(name: str) -> AbstractContextManager[None]:
     return _NOTHING if _recorder is None else _recorder.span(name)
 
 
+def is_recording() -> bool:
+    """Return whether somebody records the stages of this process."""
+    return _recorder is not None
+
+
+def add_spans(spans: Iterable[Span]) -> None:
+    """Add what another process of this machine has recorded, whose clock is the same."""
+    if _recorder is not None:
+        _recorder.spans.extend(spans)
+
+
 def moment(name: str) -> None:
     """Note the time at which something happens for the first time."""
     if _recorder is not None:

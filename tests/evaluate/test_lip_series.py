@@ -175,6 +175,14 @@ def test_closures_are_kept_within_a_frame_and_by_lips_that_open_again() -> None:
     assert np.isnan(closures_kept(truth, speech_with_closures([]))), "rest before and after speech is no closure"
 
 
+def test_lips_that_close_all_the_time_keep_every_closure_but_few_of_theirs_are_true() -> None:
+    truth, chatter = speech_with_closures([10, 30]), speech_with_closures([10, 15, 20, 25, 30, 35, 40, 45])
+    found = compare_self(series(chatter), series(truth), max_lag=0)
+    assert (found["closures_kept"], found["closures_true"]) == (1.0, 0.25)
+    late = np.roll(truth, 2)
+    assert compare_self(series(late), series(truth))["closures_true"] == 1.0, "at the best lag"
+
+
 def test_a_long_closure_is_one_and_kept_by_a_short_one_at_its_lowest_frame() -> None:
     truth = speech_with_closures([20, 21, 22, 23, 24], shut=0.015)
     truth[23] = 0.005

@@ -63,6 +63,9 @@ def test_every_protocol_is_measured(made):
         "cross_driver_synced_correlation",
         "cross_source_partial",
         "silent_aperture_ratio",
+        "portrait_lip_correlation",
+        "portrait_identity_kept",
+        "hidden_sharpness_open",
         "mask_shift",
     ):
         assert metrics[name]["n"] + metrics[name]["failed"] == 2
@@ -125,8 +128,10 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
     folder.mkdir()
     (folder / "good.mp4").symlink_to(sorted(clips.glob("*.mp4"))[0])
     (folder / "text.mp4").write_text("not a video")
-    report = evaluate_model(model, folder, tmp_path / "report", EvaluateOptions(steps=(1,), protocols=("self",)))
-    assert report["metrics"]["lip_correlation"]["failed"] == 1
+    options = EvaluateOptions(steps=(1,), protocols=("portrait",), as_drawn=False)
+    report = evaluate_model(model, folder, tmp_path / "report", options)
+    assert report["metrics"]["portrait_lip_correlation"]["failed"] == 1
+    assert list(report["rows"]) == ["ours_1_steps"], "no baseline has such a protocol"
     assert "text" in report["rows"]["ours_1_steps"]["errors"]
     assert "text" in (tmp_path / "report" / "report.html").read_text()
 

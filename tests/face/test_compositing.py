@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dithead.face.alignment import crop_transform, invert, transform_points, warp_crop
-from dithead.face.compositing import composite, match_colour, paste_patch
+from dithead.face.compositing import composite, edge_band, match_colour, paste_patch
 from dithead.face.masks import polygon_mask, stable_polygon
 
 S = 192
@@ -82,7 +82,7 @@ def test_the_tint_of_a_decoder_is_removed(placed):
     drawn = np.clip(source + np.array([9, -7, 5]), 12, 243).astype(np.uint8)
     drawn[60:70, 60:130] = 0  # something else that is new
     tinted = np.where(mask[..., None] > 0.5, drawn, source).astype(np.uint8)
-    matched = match_colour(tinted, source, mask)
+    matched = match_colour(tinted, source, mask, edge_band(mask))
     inside = (mask > 0.5) & (drawn > 0).all(axis=2) & (source > 12).all(axis=2) & (source < 230).all(axis=2)
     before, after = (np.abs(c.astype(float) - source)[inside].mean() for c in (tinted, matched))
     assert before > 5
@@ -93,6 +93,7 @@ def test_the_tint_of_a_decoder_is_removed(placed):
 def test_matching_changes_neither_equal_nor_very_different_pictures(placed):
     frame, transform, mask = placed
     source = warp_crop(frame, transform, S)
-    np.testing.assert_array_equal(match_colour(source, source, mask), source)
+    band = edge_band(mask)
+    np.testing.assert_array_equal(match_colour(source, source, mask, band), source)
     other = 255 - source // 8
-    np.testing.assert_array_equal(match_colour(other, np.minimum(source, 100), mask), other)
+    np.testing.assert_array_equal(match_colour(other, np.minimum(source, 100), mask, band), other)

@@ -9,7 +9,7 @@ import pytest
 from dithead.errors import FaceError
 from dithead.face import masks
 from dithead.face.alignment import crop_transform, transform_points
-from dithead.face.masks import box_polygon, frame_polygon, jaw_line, jaw_mask, polygon_mask, stable_polygon
+from dithead.face.masks import box_polygon, frame_polygon, jaw_line, jaw_mask, lip_mask, polygon_mask, stable_polygon
 from dithead.face.mesh_indices import LIP_INDICES, OUTER_LIPS
 
 S = 192
@@ -95,7 +95,7 @@ def turned(request, face):
 
 def test_of_a_turned_head_all_of_the_lips_show_and_nothing_beyond_the_far_jaw(turned):
     lips, jaw = turned[list(OUTER_LIPS)], jaw_line(turned)
-    mask, plain = jaw_mask(jaw, S, lips), jaw_mask(jaw, S)
+    mask, plain = jaw_mask(jaw, S, lip_mask(lips, S)), jaw_mask(jaw, S)
     at_lips = [mask[min(S - 1, round(y)), min(S - 1, round(x))] for x, y in lips.tolist()]
     assert min(at_lips) > 0.6
     assert (mask >= plain).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -56,9 +58,9 @@ def test_a_patch_lies_at_its_place_in_the_whole_frame(tracklet: Tracklet, crop: 
     frame[top : top + SIZE, left : left + SIZE] = crop
     transform = np.array([[1.0, 0, -left], [0, 1.0, -top]])
     view = SourceView.of_planes(planes_of_rgb(frame, "yuv444p", VideoInfo(320, 240, 25).encoding), transform, SIZE, 8)
-    patch = compose(drawn(view.crop), view, None, tracklet)
-    assert patch is not None
-    made = apply_patch(frame, patch)
+    composed = compose(drawn(view.crop), replace(view, planes=None), None, tracklet)
+    assert composed is not None
+    made = apply_patch(frame, composed.change)
     alone = composed_crop(drawn(view.crop), view.crop, None, tracklet, 8)
     assert np.abs(made[top : top + SIZE, left : left + SIZE].astype(int) - alone).max() <= 4
     assert np.array_equal(made[:top], frame[:top])
@@ -92,6 +94,6 @@ def test_the_box_around_the_mask_gives_what_the_whole_crop_gives(tracklet: Track
     whole = compose(mouth, view, reference, tracklet)
     assert part is not None
     assert whole is not None
-    made, plain = (apply_patch(large, patch).astype(int) for patch in (part, whole))
+    made, plain = (apply_patch(large, each.change).astype(int) for each in (part, whole))
     assert np.abs(plain - large).max() > 8
     assert np.abs(made - plain).mean() < 0.1 * np.abs(plain - large).mean()

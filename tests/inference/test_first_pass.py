@@ -57,6 +57,7 @@ def test_a_frame_costs_few_bytes(monkeypatch):
         "dithead.inference.analyse.face_samples.source_picture",
         lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3)),
     )
+    monkeypatch.setattr("dithead.media.partial_rgb.PartialRGB.detached", lambda frame, _: frame)
     analyser, closed, picture = VideoAnalyser(AnalysisSettings(64)), face(), frame(0)
     open_mouth = closed.copy()
     open_mouth[INNER_LIP_BOTTOM, 1] += 0.1 * eye_distance(closed)  # a mouth that never moves would be opened at the end

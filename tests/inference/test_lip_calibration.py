@@ -17,8 +17,10 @@ from dithead.inference.synthesise.lip_calibration import (
     motion_gain,
     personal_openings,
     predict_lips,
+    source_speech,
     width_gain,
     widths_of,
+    with_closures,
 )
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 
@@ -75,6 +77,15 @@ def test_lips_close_as_often_as_the_person_closes_them_though_predictions_hardly
     assert np.abs(half - plain).max() < np.abs(matched - plain).max()
     order = np.argsort(predicted)
     assert (np.diff(matched[order]) >= 0).all()
+
+
+def test_nearly_closed_lips_close_and_open_ones_stay() -> None:
+    openings = np.array([-0.01, 0.0, 0.014, 0.03, 0.0449, 0.045, 0.2])
+    closed = with_closures(openings)
+    assert closed[:3].tolist() == [0, 0, 0]
+    assert closed[3] == pytest.approx(0.0225)
+    assert closed[4:] == pytest.approx(openings[4:], abs=1e-3), "without a step"
+    assert (np.diff(closed[2:]) > 0).all()
 
 
 def test_a_still_source_is_not_matched_and_one_moment_gives_the_bits_of_many() -> None:
@@ -149,8 +160,8 @@ def test_a_sound_that_cannot_be_read_is_no_sound(tmp_path: Path) -> None:
     broken.write_bytes(b"no video at all")
     talker = SimpleNamespace(audio=MelEncoder(MelEncoderConfig(window=16, width=16, layers=1)))
     clip = SimpleNamespace(path=broken, info=SimpleNamespace(has_audio=True), start=0.0)
-    tracklet = SimpleNamespace(calibration=None)
-    calibrate_tracklets(SimpleNamespace(tracklets=[tracklet]), talker, clip, tmp_path / "own.mel")
+    tracklet, speech = SimpleNamespace(calibration=None), source_speech(talker, clip, tmp_path / "own.mel")
+    calibrate_tracklets(SimpleNamespace(tracklets=[tracklet]), talker, clip, speech)
     assert tracklet.calibration is None
 
 

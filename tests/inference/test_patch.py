@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from dithead.face.alignment import invert
-from dithead.face.compositing import Pasted, paste_patch, warp_cubic
+from dithead.face.compositing import paste_patch, warp_cubic
 from dithead.face.optical_flow import grid
 from dithead.inference.analyse.references import enlarged
 from dithead.inference.compose import patch as patch_module
 from dithead.inference.compose.detail_transfer import DetailTransfer
-from dithead.inference.compose.patch import FrameCrop, patch_with_detail
+from dithead.inference.compose.patch import FrameCrop, ToRegion, patch_with_detail
 
 SIZE, SCALE = 96, 4
 MOVE = np.array([[1 / SCALE, 0, 0], [0, 1 / SCALE, 0]])
@@ -109,11 +109,15 @@ def test_enlarging_in_two_steps_is_cubic_interpolation_within_a_level():
     assert apart.mean() < 0.5 * linear.mean()
 
 
+def test_pictures_enlarged_at_half_the_size_lie_where_cubic_interpolation_puts_them():
+    picture = cv2.GaussianBlur(scene()[:SIZE, :SIZE], (0, 0), 1)
+    made = ToRegion((0, 0, 330, 340), invert(TURNED)).picture(picture)
+    assert np.abs(made.astype(int) - warped(picture, cv2.INTER_CUBIC)).mean() < 0.8
+
+
 def test_fields_warped_at_half_the_size_lie_where_the_others_do():
     field = cv2.GaussianBlur(np.random.default_rng(1).random((SIZE, SIZE, 3)).astype(np.float32), (0, 0), 2)
-    nothing = np.zeros((330, 340), np.float32)
-    to_patch = patch_module._ToPatch(invert(TURNED), Pasted(np.zeros((330, 340, 3), np.uint8), nothing, nothing, 0, 0))
-    apart = np.abs(to_patch.field(field) - warped(field, cv2.INTER_LINEAR))
+    apart = np.abs(ToRegion((0, 0, 330, 340), invert(TURNED)).field(field) - warped(field, cv2.INTER_LINEAR))
     assert apart.mean() < 0.03 * field.std()
     assert apart.max() < 0.2 * field.std()
 
@@ -121,8 +125,8 @@ def test_fields_warped_at_half_the_size_lie_where_the_others_do():
 def test_the_frames_own_detail_counts_only_where_none_is_transferred(monkeypatch):
     frame, whole, nothing = scene(), np.ones((SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE, 3), np.float32)
     where = (grid(SIZE, SIZE) * SCALE).astype(np.float32)
-    asked = []
-    monkeypatch.setattr(patch_module, "_own_detail", lambda *_: asked.append(True) or np.float32(0))
+    asked, match = [], patch_module.match
+    monkeypatch.setattr(patch_module, "match", lambda *a, **k: asked.append(True) or match(*a, **k))
     for weight in (whole, 0.995 * whole, 0.9 * whole):
         transfer = DetailTransfer(frame, where, nothing, weight, SCALE)
         patch_with_detail(FrameCrop(frame, small(frame), MOVE), small(frame), whole, transfer)

@@ -177,6 +177,13 @@ def test_a_rounded_and_a_spread_mouth_of_one_opening_get_detail_from_different_p
     assert [bank.of(of).donor(LipTarget(0.105, width), None) for width in (0.4, 0.6)] == [1, 2]
 
 
+def test_pictures_made_of_one_have_one_grain_so_the_nearest_gives_the_detail() -> None:
+    made = tracklet(kept([0, 0.1, 0.2]))
+    made.references = made.references._replace(opened=True)
+    bank = ReferenceBank()
+    assert [find(bank, made, o) for o in (0.02, 0.06, 0.09, 0.04, 0.14)] == [0, 1, 1, 0, 1], "none is kept for longer"
+
+
 def find(reference_bank: ReferenceBank, of: Tracklet, opening: float) -> int:
     found = reference_bank.frame_reference(of, LipTarget(opening, 0.5)).donor
     reference_set = reference_bank.of(of)

@@ -13,7 +13,7 @@ from dithead.face.masks import box_polygon, polygon_mask
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
-from dithead.inference.synthesise.lip_calibration import predict_lips
+from dithead.inference.synthesise.lip_calibration import predict_lips, with_closures
 from dithead.inference.synthesise.reference_bank import LipTarget
 from dithead.inference.synthesise.sampler import MouthSampler, limited
 from dithead.prepare.conditions import to_tensor
@@ -127,6 +127,18 @@ def test_lips_of_opened_references_move_as_widely_as_people_s_do_whatever_the_so
     usual, *others = predicted_of.values()
     for found in others:
         assert found == pytest.approx(1.2 * usual, rel=1e-3)
+
+
+def test_lips_that_are_nearly_closed_are_drawn_closed() -> None:
+    mouths = speaker(opening=0.035, opening_unit=0.05)
+    tracklet, crops, times = footage(6)
+    tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 0.1], -0.012), 0.035
+    lips = predict_lips(mouths.talker, mouths.features[None], times)[1][:, -1].numpy()
+    wanted = -0.012 + (lips - 0.5) * 0.05
+    assert ((wanted > 0) & (wanted < 0.015)).any()
+    openings = [lips.opening for lips in mouths.target_lips(tracklet, times)]
+    assert openings == pytest.approx(with_closures(wanted), abs=1e-4)
+    assert min(openings) == 0
 
 
 def test_unusual_lips_are_limited_and_usual_ones_stay() -> None:

@@ -94,15 +94,14 @@ def test_strips_in_which_nobody_speaks_do_not_count():
 
 
 @pytest.mark.parametrize(("late", "sure"), [(0, True), (5, True), (-12, True), (5, False)])
-def test_calibration_is_at_the_offset_or_not_at_all(monkeypatch, tmp_path, late, sure):
+def test_calibration_is_at_the_offset_or_not_at_all(monkeypatch, late, sure):
     sync = SourceSync(late, 0.3 if sure else 0.02, 200)
     seen = []
-    monkeypatch.setattr(lip_calibration, "_source_speech", lambda *_: "speech")
     monkeypatch.setattr(lip_calibration, "measure_source_sync", lambda *_: sync)
     monkeypatch.setattr(lip_calibration, "calibrate", lambda _, __, times: seen.append(times))
     tracklet = SimpleNamespace(mouth_strips=[], sample_times=np.array([1.0, 2.0]), calibration=None)
     analysis = SimpleNamespace(tracklets=[tracklet], remarks=[])
     clip = SimpleNamespace(path=None, info=SimpleNamespace(has_audio=True), start=10.0)
-    calibrate_tracklets(analysis, None, clip, tmp_path)
+    calibrate_tracklets(analysis, None, clip, "speech")
     assert [t.tolist() for t in seen] == ([[11 + late / 25, 12 + late / 25]] if sure else [])
     assert len(analysis.remarks) == (sure and late != 0)

@@ -12,10 +12,11 @@ import pytest
 
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.tracking import CutDetector
+from dithead.media.colour import ColourEncoding
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.partial_rgb import PartialRGB
-from dithead.media.planes import planes_of
+from dithead.media.planes import Planes, planes_of
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
 
@@ -47,8 +48,17 @@ def test_a_part_has_the_bits_of_the_whole(frame, box):
 
 def test_a_part_within_an_earlier_one_is_not_converted_again(frame, monkeypatch):
     frame.quick_partial[0:100, 0:100]
-    monkeypatch.setattr(PartialRGB, "_converted", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(Planes, "rgb", lambda *_, **__: pytest.fail("converted again"))
     assert np.array_equal(frame.quick_partial[10:50, 20:60], frame.quick_pixels[10:50, 20:60])
+
+
+def test_a_copy_of_a_part_has_the_bits_of_the_whole_and_no_others(frame):
+    whole, part = frame.partial, frame.partial.detached((33, 65, 120, 181))
+    assert part.shape == whole.shape
+    assert np.array_equal(part[40:100, 70:180], whole[40:100, 70:180])
+    assert np.array_equal(part.averaged(34, 66, 118, 180, 3), whole.averaged(34, 66, 118, 180, 3))
+    with pytest.raises(IndexError, match="not within the part"):
+        part[40:100, 70:300]
 
 
 def test_thumbnails_are_nearly_those_of_the_whole_picture(frame):
@@ -87,3 +97,14 @@ def test_means_of_squares_are_those_of_the_converted_pixels(frame, side):
     expected = pixels.reshape(8, side, 9, side, 3).mean(axis=(1, 3))
     assert means.shape == (8, 9, 3)
     assert np.abs(means - expected).mean() < 2
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_samples_of_8_bits_become_rgb_and_back_as_exact_numbers_do(full_range) -> None:
+    encoding = ColourEncoding(1, full_range)
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    samples = np.stack(encoding.samples_of(rgb), axis=-1)
+    exact = np.rint(encoding.rgb_of(samples)).astype(int)
+    assert np.abs(encoding.bytes_of(samples) - exact).max() <= 1
+    assert (encoding.bytes_of(samples) != exact).mean() < 0.05
+    assert np.abs(exact - rgb).max() <= 3

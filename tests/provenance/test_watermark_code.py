@@ -4,7 +4,7 @@ from math import comb
 
 import numpy as np
 
-from dithead.provenance.watermark_code import code_words, shares, signs
+from dithead.provenance.watermark_code import code_word, code_words, shares, signs
 from dithead.provenance.watermark_statistic import tail
 
 
@@ -38,3 +38,8 @@ def test_the_bound_holds_for_coin_tosses() -> None:
     for heads in range(tosses // 2, tosses):
         exact = sum(comb(tosses, k) for k in range(heads, tosses + 1)) / 2**tosses
         assert exact <= tail((2 * heads - tosses) / np.sqrt(tosses))
+
+
+def test_one_code_word_is_that_of_all() -> None:
+    for message in (0, 1, 4711, 65535):
+        assert np.array_equal(code_word(message), code_words()[message])

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dithead.cli import app
 from dithead.errors import DitheadError
-from dithead.synth.corpus.options import SynthOptions
+from dithead.synth.corpus.options import SynthOptions, VoicesOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
 from dithead.synth.corpus.voices import voice_corpus
 
@@ -127,6 +127,7 @@ def test_ray_makes_the_same_people_and_voices(made: Path, head_folder: Path, tmp
     pytest.importorskip("ray")
     synth_corpus(2, tmp_path / "c", SynthOptions(head_folder, engine="ray", workers=2, **OPTIONS))
     assert_same(made, tmp_path / "c")
-    here = voice_corpus(2, tmp_path / "here", seconds=1.0, seed=4)
-    there = voice_corpus(2, tmp_path / "there", seconds=1.0, seed=4, engine="ray", workers=2)
+    here = voice_corpus(2, tmp_path / "here", VoicesOptions(seconds=1.0, seed=4))
+    on_ray = VoicesOptions(seconds=1.0, seed=4, engine="ray", workers=2)
+    there = voice_corpus(2, tmp_path / "there", on_ray)
     assert [path.read_bytes() for path in here] == [path.read_bytes() for path in there]

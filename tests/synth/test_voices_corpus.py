@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError
+from dithead.synth.corpus.options import VoicesOptions
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
 from dithead.synth.corpus.voices import make_voice, voice_corpus
 from dithead.synth.face.visemes import lip_gap
@@ -57,13 +58,13 @@ def test_sound_and_mouth_have_one_length_and_the_mouth_moves() -> None:
 
 @needs_espeak
 def test_clips_that_are_there_are_not_made_again(tmp_path: Path) -> None:
-    first = voice_corpus(2, tmp_path, seconds=2.0)
+    first = voice_corpus(2, tmp_path, VoicesOptions(seconds=2.0))
     before = [path.read_bytes() for path in first]
     times = [path.stat().st_mtime_ns for path in first]
-    again = voice_corpus(2, tmp_path, seconds=2.0)
+    again = voice_corpus(2, tmp_path, VoicesOptions(seconds=2.0))
     assert [path.stat().st_mtime_ns for path in again] == times
     first[0].unlink()
-    voice_corpus(2, tmp_path, seconds=2.0)
+    voice_corpus(2, tmp_path, VoicesOptions(seconds=2.0))
     assert VoiceClip.load(first[0]).wave.tobytes() == VoiceClip.load(again[0]).wave.tobytes()
     assert first[0].read_bytes() == before[0]
 

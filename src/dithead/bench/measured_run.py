@@ -6,6 +6,7 @@ python -m dithead.bench.measured_run SPEC.json RESULT.json
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def main(spec_file: str, result_file: str) -> None:
     origin = time.perf_counter() - (time.time() - spec["started"])
     with recording() as recorder, ThreadSampler() as threads:
         measured = _live(spec) if spec["live"] else _generate(spec)
-        seconds, cpu = time.perf_counter() - origin, time.process_time()
+        seconds, cpu = time.perf_counter() - origin, time.process_time() + _ended_processes()
     cpu -= threads.own_cpu()
     own = {span.thread for span in recorder.spans}
     native = threads.cpu_by_name(without=own)
@@ -57,6 +58,12 @@ def peak_memory() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _ended_processes() -> float:
+    """Seconds of processor time of the processes that this one has started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _generate(spec: dict[str, Any]) -> dict[str, Any]:

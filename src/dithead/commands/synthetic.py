@@ -11,7 +11,7 @@ import typer
 from dithead.commands.shared import Json, given, insist, out, out_fields, reports, takes_options
 from dithead.errors import ConfigError
 from dithead.progress import terminal_progress
-from dithead.synth.corpus.options import SynthOptions
+from dithead.synth.corpus.options import SynthOptions, VoicesOptions
 
 Given = dict[str, Any]  # options that stand on the command line, by the name of their field of SynthOptions
 
@@ -72,16 +72,15 @@ def _make_hard_cases(output: Path, options: Given, more: Given, as_json: bool) -
 
 
 @reports
-@takes_options(SynthOptions, only=("seed", "workers", "engine"))
+@takes_options(VoicesOptions)
 def voices(
     count: Annotated[int, typer.Argument(help="How many clips.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder; the same command resumes it.")],
-    seconds: Annotated[float | None, typer.Option(help="Longest clip.")] = None,
     **options: Any,
 ) -> None:
     """Speech of many synthetic voices and languages with the mouth movement of its phonemes, for `train audio`."""
     from dithead.synth.corpus.voices import voice_corpus
 
     with terminal_progress() as progress:
-        made = voice_corpus(count, output, progress=partial(progress, "clips"), **given(seconds=seconds, **options))
+        made = voice_corpus(count, output, VoicesOptions(**given(**options)), progress=partial(progress, "clips"))
     out(f"{output}  {len(made)} clips")

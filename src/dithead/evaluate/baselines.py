@@ -47,7 +47,7 @@ def write_frozen(source: Observation, path: Path, audio: Wave) -> Path:
     Raises:
         FaceError: The source has no face.
     """
-    closed, mask = _most_closed(source), _lower_face(source)
+    closed, mask = most_closed(source), _lower_face(source)
     with VideoWriter(path, source.info, audio=(audio, SAMPLE_RATE)) as writer:
         for frame, transform in zip(read_frames(source.path), source.transforms, strict=True):
             pixels = frame.pixels
@@ -57,8 +57,8 @@ def write_frozen(source: Observation, path: Path, audio: Wave) -> Path:
     return path
 
 
-def _most_closed(source: Observation) -> int:
-    """The index of the frame with the most closed mouth."""
+def most_closed(source: Observation) -> int:
+    """Return the number of the frame with the most closed mouth. Raises FaceError where no frame has a face."""
     if source.lips.missed == source.frames:
         raise FaceError(f"{source.path}: no face in any frame; leave this clip out")
     return int(np.nanargmin(source.lips.openings))

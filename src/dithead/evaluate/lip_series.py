@@ -78,7 +78,8 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
         ``lip_correlation`` (Pearson, lag 0), ``lip_lag`` and ``lip_lag_correlation`` (best lag, and the correlation
         there), ``lip_gain`` (ratio of standard deviations), ``lip_slope`` (regression slope of generated on truth),
         ``lip_velocity_correlation`` (of the changes between frames), ``lip_width_correlation`` (of the widths, at the
-        best lag), ``lip_width_gain``, ``closures_kept`` (at the best lag, too), ``lmd`` (mean distance of the mouth's
+        best lag), ``lip_width_gain``, ``closures_kept`` and ``closures_true`` (at the best lag, too; the share of the
+        truth's closures that are made, and of those made that are the truth's), ``lmd`` (mean distance of the mouth's
         landmarks), ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
     """
     true = truth.at_times(generated.times)
@@ -96,6 +97,7 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
         "lip_width_correlation": correlation(*_shifted(generated.widths, true.widths, shift)),
         "lip_width_gain": deviation_ratio(generated.widths, true.widths),
         "closures_kept": closures_kept(*_shifted(a, b, shift)),
+        "closures_true": closures_kept(*_shifted(b, a, -shift)),
         "lmd": landmark_distance(generated.mouth, true.mouth),
         "jitter": jitter_ratio(generated, truth),
         "faces_missed": float(generated.missed),

@@ -24,6 +24,7 @@ from dithead.evaluate.lip_series import Measures, Series, correlation, finite_me
 from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
+from dithead.inference.analyse.face_samples import FacePlace
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.compose.compose_mouth import composed_crop
 from dithead.inference.synthesise.sampler import MouthSampler
@@ -94,7 +95,7 @@ def _crops(path: Path, source: Observation, size: int) -> tuple[Tracklet, NDArra
     builder, frames = TrackletBuilder(0), list(islice(read_frames(path), FRAMES))
     for frame, face in zip(frames, source.landmarks, strict=False):
         assert face is not None, "checked before"
-        builder.add(frame, face, size)
+        builder.add(frame, face, FacePlace.of(face, size))
     tracklet = builder.close(size, False, False)
     crops = [warp_crop(frame.pixels, place, size) for frame, place in zip(frames, tracklet.transforms, strict=True)]
     return tracklet, np.stack(crops)

@@ -61,6 +61,9 @@ LIPS = MetricGroup(
         Metric("closures_kept", "closures kept", 2,
                "Share of the moments at which the true lips close and open again, as for p, b and m, at which those of "
                "the output do, too, within a frame, at the same lag; 1 is best."),
+        Metric("closures_true", "closures true", 2,
+               "Share of the output's closures that are closures of the true lips, too: lips that always close gain "
+               "nothing; 1 is best."),
         Metric("lmd", "LMD", 3,
                "Mean distance of the mouth's landmarks from the true ones in eye distances; best is 0."),
         Metric("jitter", "jitter", 2,
@@ -138,6 +141,48 @@ PICTURE = MetricGroup(
                "Cosine of the face embedding with the true one's, when weights are given; 1 is best."),
     ),
 )  # fmt: skip
+
+
+def _without_talking(prefix: str, short: str, title: str, question: str) -> MetricGroup:
+    """The group of a protocol in which no talking frame lends anything."""
+    return MetricGroup(
+        title,
+        question,
+        (
+            Metric(f"{prefix}lip_correlation", f"{short}: lip correlation", 2,
+                   "Correlation of the lip opening with the true one, frame by frame; 1 is best."),
+            Metric(f"{prefix}lip_lag_correlation", f"{short}: at the best lag", 2,
+                   "The same at the shift within ±10 frames at which it is largest; 1 is best."),
+            Metric(f"{prefix}lip_gain", f"{short}: gain", 2,
+                   "Standard deviation of the lip opening over that of the true one; 1 is best."),
+            Metric(f"{prefix}lip_width_correlation", f"{short}: lip width r", 2,
+                   "Correlation of the width of the lips with the true one, at that shift; 1 is best."),
+            Metric(f"{prefix}closures_kept", f"{short}: closures kept", 2,
+                   "Share of the closures of the true lips that are closures of the output, too; 1 is best."),
+            Metric(f"{prefix}closures_true", f"{short}: closures true", 2,
+                   "Share of the output's closures that are closures of the true lips, too; 1 is best."),
+            Metric(f"{prefix}jitter", f"{short}: jitter", 2,
+                   "Mean acceleration of the mouth's landmarks over that of the true ones; 1 is best."),
+            Metric(f"{prefix}sharpness_open", f"{short}: sharpness of open mouths", 2,
+                   "Variance of the Laplacian in the box of the lips, over the frames with open lips, over the same of "
+                   "the person's own open mouths; 1 is best."),
+            Metric(f"{prefix}identity_kept", f"{short}: identity kept", 2,
+                   "How clearly a face network takes the output for this person, relative to the true frames: 1 is as "
+                   "clearly as those, 0 is where it begins to see somebody else."),
+            Metric(f"{prefix}sync_confidence", f"{short}: sync confidence", 3,
+                   "The shipped expert's confidence that the picture speaks the sound."),
+        ),
+    )  # fmt: skip
+
+
+PORTRAIT = _without_talking(
+    "portrait_", "portrait", "One picture",
+    "The clip's most closed frame as a picture that speaks the clip's own sound: do lips, sharpness and person stay?",
+)  # fmt: skip
+HIDDEN = _without_talking(
+    "hidden_", "hidden", "Talking frames hidden",
+    "Driven by its own speech, but only frames with closed lips may lend references and detail: is it as good?",
+)  # fmt: skip
 FILE = MetricGroup(
     "File",
     "Is the file whole, and its sound in place?",
@@ -161,16 +206,18 @@ FILE = MetricGroup(
     ),
 )  # fmt: skip
 
-GROUPS = (LIPS, SYNC, LEAKS, PICTURE, FILE)
+GROUPS = (LIPS, SYNC, LEAKS, PORTRAIT, HIDDEN, PICTURE, FILE)
 """What the tables show, in this order."""
 METRICS = tuple(metric for group in GROUPS for metric in group.metrics)
 
 BEST_VALUES: dict[str, float] = {
     **dict.fromkeys(("lip_correlation", "lip_synced_correlation", "lip_velocity_correlation"), 1.0),
-    **dict.fromkeys(("lip_width_correlation", "closures_kept"), 1.0),
+    **dict.fromkeys(
+        ("lip_width_correlation", "lip_lag_correlation", "closures_kept", "closures_true", "identity_kept"), 1.0
+    ),
     **dict.fromkeys(("driver_correlation", "driver_synced_correlation", "mask_agreement", "ssim", "identity"), 1.0),
     **dict.fromkeys(("lip_gain", "lip_slope", "lip_width_gain", "jitter"), 1.0),
-    **dict.fromkeys(("sharpness", "sharpness_gradient", "sharpness_crop"), 1.0),
+    **dict.fromkeys(("sharpness", "sharpness_gradient", "sharpness_crop", "sharpness_open"), 1.0),
     **dict.fromkeys(("lip_lag", "frames_error", "duration_error", "audio_offset_ms"), 0.0),
     **dict.fromkeys(("lmd", "flicker", "faces_missed", "aperture_ratio", "source_partial"), 0.0),
     **dict.fromkeys(("mouths_replaced", "mouths_mended"), 0.0),
@@ -190,17 +237,24 @@ NOT_COMPARED = ("cross_source_chance", "cross_coupling")
 
 def best_value(name: str) -> float | None:
     """Return the value of a metric that is best; None when a larger value is better."""
-    return BEST_VALUES.get(name.removeprefix("cross_").removeprefix("silent_"))
+    return BEST_VALUES.get(_bare(name))
 
 
 def best_words(name: str) -> str:
     """Return in a word or two which value of a metric is best."""
-    best, bare = best_value(name), name.removeprefix("cross_").removeprefix("silent_")
+    best, bare = best_value(name), _bare(name)
     if name in NOT_COMPARED:
         return "–"
     if best is None:
         return "larger"
     return "smaller" if bare in _NEVER_BELOW_ZERO else f"{best:g}"
+
+
+def _bare(name: str) -> str:
+    """The name of a metric without the prefix of its protocol."""
+    for prefix in ("cross_", "silent_", "portrait_", "hidden_"):
+        name = name.removeprefix(prefix)
+    return name
 
 
 def measured_groups(names: Iterable[str]) -> list[MetricGroup]:

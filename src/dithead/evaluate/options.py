@@ -14,7 +14,9 @@ from dithead.errors import ConfigError
 from dithead.option_fields import Engine, option
 from dithead.option_values import settle, shown
 
-PROTOCOLS = ("self", "cross", "silent", "mask")
+PROTOCOLS = ("self", "cross", "silent", "portrait", "hidden", "mask")
+UNTAUGHT = ("portrait", "hidden")
+"""Protocols in which no talking frame of the person lends anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class EvaluateOptions:
     )
     protocols: Sequence[str] = option(
         PROTOCOLS,
-        "self (own speech), cross (another clip's), silent (silence) or mask (does its shape leak?); repeatable, "
-        "else all.",
+        "self (own speech), cross (another clip's), silent (silence), portrait (own speech, of one closed picture), "
+        "hidden (own speech, talking frames lend nothing) or mask (does its shape leak?); repeatable, else all.",
         flag="--protocol",
     )
     seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0)

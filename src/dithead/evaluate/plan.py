@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dithead.checkpoint import load_model
 from dithead.device import pick_device
 from dithead.errors import ConfigError
+from dithead.evaluate.baselines import LABELS
 from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_drivers, validation_clips, write_clips
 from dithead.evaluate.network_measures import NetworkMeasures
-from dithead.evaluate.options import EvaluateOptions
+from dithead.evaluate.options import UNTAUGHT, EvaluateOptions
 from dithead.evaluate.report_folder import claim_folder, hash_weights
 from dithead.limits import parse_json, read_text
 
@@ -58,6 +59,11 @@ class EvaluationPlan:
     def networks(self) -> NetworkMeasures:
         """The pretrained networks for measures."""
         return _load_networks(_weight_items(self.options.weights))
+
+    @property
+    def baselines(self) -> dict[str, str]:
+        """The rows that are measured beside the model's, with their names; none where no protocol has any."""
+        return {} if {*self.options.protocols} <= {*UNTAUGHT, "mask"} else LABELS
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: value for key, value in vars(self).items() if key not in ("loaded_model", "networks")}

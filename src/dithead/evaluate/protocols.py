@@ -1,4 +1,4 @@
-"""Runs a model over a folder of videos by the protocols self, cross, silent and mask, and measures what it generates.
+"""Runs a model over a folder of videos by several protocols (``options.PROTOCOLS``), and measures what it generates.
 
 Everything is written to the report's folder once: the same command continues where it was interrupted. A row is one set
 of videos that is measured, such as those of the model at one number of steps, see ``report``.
@@ -26,15 +26,17 @@ from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import Measures, compare_cross
 from dithead.evaluate.mask_leak import mask_leak
 from dithead.evaluate.observe_video import Observation, observe
-from dithead.evaluate.options import EvaluateOptions
+from dithead.evaluate.options import UNTAUGHT, EvaluateOptions
 from dithead.evaluate.plan import EvaluationPlan, make_plan
+from dithead.evaluate.portrait import measure_untaught, write_portrait
 from dithead.evaluate.report import DRIVEN_BY, ClipRecord, build_report, write_json
 from dithead.evaluate.report_folder import write_reports
+from dithead.inference import pipeline
 from dithead.inference.notes import TOO_MANY
-from dithead.inference.pipeline import generate
 from dithead.inference.result import Drawings
 from dithead.media.audio import read_audio, write_audio
 from dithead.models.audio.mel import SAMPLE_RATE
+from dithead.options import GenerateJob
 from dithead.progress import Progress, annotate, silent
 from dithead.types import Wave
 
@@ -74,7 +76,7 @@ def evaluate_model(
     plan = make_plan(model, Path(data), Path(output), options or EvaluateOptions())
     progress("clips", 0, len(plan.videos))
     records = _measure_clips(plan, say, progress)
-    labels = baselines.LABELS | {model_row(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
+    labels = plan.baselines | {model_row(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
     if plan.options.as_drawn:
         labels[AS_DRAWN] = f"{plan.name} as drawn: nothing lent, nothing replaced"
     headline = model_row(plan.steps[0])
@@ -130,7 +132,7 @@ def _measure_clips(plan: EvaluationPlan, say: Say | None, progress: Progress) ->
 
 def _all_failed(plan: EvaluationPlan, reason: str) -> dict[str, str]:
     drawn = [AS_DRAWN] if plan.options.as_drawn else []
-    return dict.fromkeys((*baselines.LABELS, *map(model_row, plan.steps), *drawn), reason)
+    return dict.fromkeys((*plan.baselines, *map(model_row, plan.steps), *drawn), reason)
 
 
 def _load_or_measure(plan: EvaluationPlan, clip: str) -> ClipRecord:
@@ -188,9 +190,9 @@ def _measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
         record.errors = _all_failed(plan, str(error))
         return record
     task = _ClipTask(plan, clip, source, record)
-    task.tell("truth and baselines")
     record.curves["source"] = list(source.lips.openings)
-    if not _reuse_baselines(task):
+    if plan.baselines and not _reuse_baselines(task):
+        task.tell("truth and baselines")
         task.attempt(TRUTH, partial(_measure_baselines, task))
     stills = {"source": source.crops} | _measure_model(task)
     if "mask" in plan.options.protocols:
@@ -208,6 +210,8 @@ def _measure_model(task: _ClipTask) -> dict[str, previews.Crops]:
     drawn = [_Drawing(AS_DRAWN, task.plan.steps[0], detail=False)] if task.plan.options.as_drawn else []
     for drawing in (*(_Drawing(model_row(steps), steps) for steps in task.plan.steps), *drawn):
         for protocol in (name for name in DRIVEN_BY if name in task.plan.options.protocols):
+            if protocol in UNTAUGHT and not drawing.detail:
+                continue  # there nothing can be lent anyway
             generated = task.attempt(drawing.row, partial(_measure_generated, task, drawing, protocol))
             if generated is None or drawing.steps != task.plan.steps[0]:
                 continue
@@ -277,8 +281,8 @@ def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tup
     drawings = Drawings(**made["drawings"])
     record.add(row, protocol, {"frames_per_second": made["frames_per_second"]})
     record.add(row, protocol, drawings.shares())
-    generated = observe(path, source)
-    record.curves[f"{row}/{protocol}"] = list(generated.lips.openings)
+    generated = observe(path, None if protocol in UNTAUGHT else source)
+    record.curves[f"{row}/{protocol}"] = generated.openings_at(source.times)
     truth = record.rows.get(TRUTH, {})
     if protocol == "self":
         _measure_self(task, row, generated)
@@ -286,6 +290,9 @@ def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tup
     elif protocol == "cross":
         driver_sync = {key.removeprefix("cross_"): value for key, value in truth.items() if key.startswith("cross_")}
         record.add(row, protocol, measure.measure_cross(generated, source, task.driver(), audio, driver_sync))
+        record.add(row, protocol, task.plan.networks.sync(generated))
+    elif protocol in UNTAUGHT:
+        record.add(row, protocol, measure_untaught(generated, source, audio))
         record.add(row, protocol, task.plan.networks.sync(generated))
     else:
         record.add(row, protocol, measure.measure_silent(generated, source))
@@ -315,12 +322,16 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, drawing: _Drawing, proto
     sound = plan.output / "videos" / "audio" / protocol / f"{task.clip}.wav"
     sound.parent.mkdir(parents=True, exist_ok=True)
     write_audio(sound, audio, SAMPLE_RATE)
-    result = generate(
-        plan.videos[task.clip], sound, path, model=plan.loaded_model, steps=drawing.steps, seed=plan.options.seed,
-        fit="silence", detail=drawing.detail,
+    video = plan.videos[task.clip]
+    if protocol == "portrait":
+        video = write_portrait(task.source, plan.output / "videos" / "portraits" / f"{task.clip}.png")
+    job = GenerateJob(
+        video, sound, path, model=plan.loaded_model, steps=drawing.steps, seed=plan.options.seed, fit="silence",
+        detail=drawing.detail,
     )  # fmt: skip
-    facts: dict[str, Any] = json.loads(result.to_json())
-    write_json(kept, facts)
+    with pipeline.generated(job, hide_talking=protocol == "hidden") as result:
+        facts: dict[str, Any] = json.loads(result.to_json())
+        write_json(kept, facts)
     return facts
 
 
@@ -356,4 +367,5 @@ def _write_preview(task: _ClipTask, protocol: str, generated: Observation) -> No
     path = task.plan.output / "previews" / f"{task.clip}_{protocol}.mp4"
     if not path.exists() and protocol != "silent":
         audio = (task.driving_audio(protocol), SAMPLE_RATE)
-        previews.side_by_side(path, [task.source.crops, generated.crops], task.source.info.fps, audio)
+        made = generated.crops[generated.nearest(task.source.times)]
+        previews.side_by_side(path, [task.source.crops, made], task.source.info.fps, audio)

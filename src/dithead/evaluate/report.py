@@ -17,8 +17,9 @@
     command    the command line that makes the report; empty where there is none
 
 A row is one set of videos that is measured, with one video of every clip: those of a model at one number of steps, or a
-baseline. Names of metrics of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of the
-test for a leak through the mask with ``mask_``; the others are of self-reenactment. ``metric_catalogue`` explains each.
+baseline. Names of metrics of the cross-audio protocol start with ``cross_``, of the silent one with ``silent_``, of one
+picture with ``portrait_``, of hidden talking frames with ``hidden_``, of the test for a leak through the mask with
+``mask_``; the others are of self-reenactment. ``metric_catalogue`` explains each.
 """
 
 from __future__ import annotations
@@ -38,9 +39,17 @@ from dithead.evaluate.network_measures import Features, fid_over_clips
 from dithead.evaluate.statistics import Summary, summarise
 
 SCHEMA = "dithead.report/1"
-PREFIX = {"self": "", "cross": "cross_", "silent": "silent_", "mask": "mask_"}
+PREFIX = {
+    "self": "", "cross": "cross_", "silent": "silent_", "portrait": "portrait_", "hidden": "hidden_", "mask": "mask_",
+}  # fmt: skip
 """Protocol -> prefix of the names of its metrics."""
-DRIVEN_BY = {"self": "own speech", "cross": "another clip's speech", "silent": "silence"}
+DRIVEN_BY = {
+    "self": "own speech",
+    "cross": "another clip's speech",
+    "silent": "silence",
+    "portrait": "own speech, one closed picture",
+    "hidden": "own speech, talking frames hidden",
+}
 """Protocol -> what drives the video, for readers."""
 
 

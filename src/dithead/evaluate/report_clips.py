@@ -89,6 +89,8 @@ def _plots(report: Mapping[str, Any], record: ClipRecord) -> str:
         ("self", {"truth": source}),
         ("cross", {"truth": curves.get("driver", []), "other": source}),
         ("silent", {"other": source}),
+        ("portrait", {"truth": source}),
+        ("hidden", {"truth": source}),
     )
     return "".join(
         curve_plot(_driven(report, protocol, row, tools), lines | {"made": curves[f"{row}/{protocol}"]}, highest)
@@ -111,7 +113,7 @@ def _still(output: Path, clip: str) -> str:
 
 
 def _videos(output: Path, report: Mapping[str, Any], clip: str) -> str:
-    found = [(p, output / "previews" / f"{clip}_{p}.mp4") for p in ("self", "cross")]
+    found = [(p, output / "previews" / f"{clip}_{p}.mp4") for p in ("self", "cross", "portrait", "hidden")]
     return "".join(
         f"<figure><video controls loop preload=metadata{_poster(path)} src='{_inline(path, 'video/mp4')}'></video>"
         f"<figcaption>{escape(_beside(report, clip))}; driven by {DRIVEN_BY[protocol]}</figcaption></figure>"

@@ -109,7 +109,7 @@ def warp_crop(frame: RGBLike, transform: Similarity, size: int) -> RGB:
         (size, size, 3).
     """
     scale = transform_scale(transform)
-    (top, left, bottom, right), moved = _source_window(frame, transform, size)
+    (top, left, bottom, right), moved = source_window(frame, transform, size)
     sigma, side = _BLUR / scale, round(1 / scale)
     if side >= 2 and min(bottom - top, right - left) >= side:
         window, moved = _averaged(frame, (top, left, bottom, right), side), from_resized(moved, 1 / side)
@@ -188,7 +188,7 @@ def _averaged(frame: RGBLike, box: tuple[int, int, int, int], side: int) -> RGB:
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _source_window(frame: RGBLike, transform: Similarity, size: int) -> tuple[tuple[int, int, int, int], Similarity]:
+def source_window(frame: RGBLike, transform: Similarity, size: int) -> tuple[tuple[int, int, int, int], Similarity]:
     """Return the box (top, left, bottom, right) that the crop shows, with a margin, and the transform from it.
 
     A small part keeps the blur cheap on large frames. It begins at even pixels, as samples of colour do.

@@ -5,7 +5,6 @@ Letters: H, W frame; S crop side; h, w the region of the frame that the mask cov
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -26,16 +25,12 @@ BLURRED_ABOVE = 1.35
 _BLUR = 0.45  # sigma of that blur at reduction 1
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(NamedTuple):
     """A change to a region of a frame: ``frame[top:top + h, left:left + w] += difference``."""
 
     difference: NDArray[np.float32]  # (h, w, 3), already weighted by the mask
     top: int
     left: int
-    replaced: float = 0.0  # share of the drawing that a picture of the source replaces as a whole
-    mended: float = 0.0  # share of its lips that a picture of the source replaces
-    allowed: Mask | None = None  # (S, S) how much of the aligned crop might be redrawn
 
 
 def composite(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> RGB:
@@ -90,35 +85,39 @@ def paste_patch(frame: RGB, crop: RGB, transform: Similarity, mask: Mask) -> Pat
     return Patch(weighted(cv2.subtract(pasted.face, pasted.old, dtype=cv2.CV_32F), pasted.weight), *pasted[3:])
 
 
-def weighted(picture: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply each channel of a picture (h, w, 3) by weights (h, w)."""
-    return np.asarray(cv2.multiply(picture, cv2.merge([weight] * 3)), np.float32)
+def weighted(picture: NDArray[Any], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply each channel of a picture (h, w, 3), or a picture (h, w), by weights (h, w)."""
+    return np.asarray(cv2.multiply(picture, cv2.merge([weight] * 3) if picture.ndim == 3 else weight), np.float32)
 
 
 def paste(frame: RGBLike, crop: RGB, transform: Similarity, mask: Mask) -> Pasted | None:
     """Warp a crop and its mask into the frame; see ``paste_patch`` for the arguments."""
-    box = _covered_box(mask, transform, frame.shape)
+    box = covered_box(mask, transform, frame.shape)
     if box is None:
         return None
     top, left, bottom, right = box
     back = invert(transform)
     back[:, 2] -= (left, top)
     size = (right - left, bottom - top)
-    crop = prefiltered(crop, transform_scale(transform))
-    face = warp_cubic(crop, back, size)
-    weight = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    face = warp_cubic(prefiltered(crop, transform_scale(transform)), back, size)
     old = frame[top:bottom, left:right].astype(np.float32)
-    return Pasted(np.asarray(face, np.uint8), old, np.asarray(weight, np.float32), top, left)
+    return Pasted(face, old, warp_mask(mask, back, size), top, left)
 
 
-def warp_cubic(picture: RGB, transform: Similarity, size: tuple[int, int]) -> RGB:
+def warp_mask(mask: Mask, transform: Similarity, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Warp a mask (S, S), which is 0 beyond its edge; see ``warp_cubic`` for the other arguments."""
+    warped = cv2.warpAffine(mask, transform, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(warped, np.float32)
+
+
+def warp_cubic(picture: NDArray[np.uint8], transform: Similarity, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Warp a picture by cubic interpolation; beyond its edge the edge is repeated.
 
     A picture that is much enlarged is doubled by cubics first and then warped linearly: a third of the time for
     differences of about half a level.
 
     Args:
-        picture: (h, w, 3).
+        picture: (h, w, 3) or (h, w).
         transform: (2, 3) from its pixels to those of the result.
         size: Width and height of the result.
     """
@@ -130,7 +129,7 @@ def warp_cubic(picture: RGB, transform: Similarity, size: tuple[int, int]) -> RG
     return np.asarray(warped, np.uint8)
 
 
-def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) -> RGB:
+def match_colour(crop: RGB, source: RGB, mask: Mask, band: NDArray[np.bool_]) -> RGB:
     """Remove the tint that the decoder gives to everything it draws.
 
     Just inside the edge of the mask, the crop and the source show mostly the same skin. The median of their small
@@ -140,12 +139,11 @@ def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) ->
         crop: (S, S, 3), as it was decoded.
         source: (S, S, 3), the frame's own crop.
         mask: (S, S) of what is drawn.
-        size: S, where all these are parts of crops.
+        band: (S, S) where the two are compared, from ``edge_band``.
 
     Returns:
         (S, S, 3).
     """
-    band = _band(mask, size or len(mask))
     difference = source[band].astype(np.int16) - crop[band]
     small = difference[(np.abs(difference) < _MAX_TINT).all(axis=1)]
     if len(small) < _MIN_PIXELS:
@@ -157,15 +155,24 @@ def match_colour(crop: RGB, source: RGB, mask: Mask, size: int | None = None) ->
     return np.where((mask > 0)[..., None], cv2.add(crop, (*tint, 0.0)), crop)
 
 
-def _band(mask: Mask, size: int) -> NDArray[np.bool_]:
-    """The band (S, S) just inside the edge of the mask; beyond the edge of the picture, nothing is outside the mask."""
-    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * size))
+def edge_band(mask: Mask) -> NDArray[np.bool_]:
+    """Find the band (S, S) just inside the edge of a mask (S, S); beyond the picture, nothing is outside the mask."""
+    hard, reach = (mask > 0.5).astype(np.uint8), max(2, round(BAND * len(mask)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     return np.asarray(hard > cv2.erode(hard, kernel))
 
 
-def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """The box (top, left, bottom, right) of the pixels of the frame that the mask can touch."""
+def covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Find the pixels of a frame that a mask can touch.
+
+    Args:
+        mask: (S, S).
+        transform: (2, 3) from the frame's pixels to those of the mask.
+        shape: Of the frame.
+
+    Returns:
+        The box (top, left, bottom, right), or None where the mask lies outside the picture.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
@@ -178,5 +185,5 @@ def _covered_box(mask: Mask, transform: Similarity, shape: tuple[int, ...]) -> t
 
 
 def prefiltered(picture: NDArray[Any], scale: float) -> NDArray[Any]:
-    """Blur a picture (h, w, 3) just enough to prevent aliasing where ``scale`` of its pixels become one."""
+    """Blur a picture (h, w, ...) just enough to prevent aliasing where ``scale`` of its pixels become one."""
     return picture if scale <= BLURRED_ABOVE else cv2.GaussianBlur(picture, (0, 0), _BLUR * scale)

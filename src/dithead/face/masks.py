@@ -74,7 +74,7 @@ def jaw_lean(jaw: FloatArray) -> float:
     return float(2 * (line[len(line) // 2, 0] - ears.mean()) / max(float(np.ptp(ears)), 1e-6))
 
 
-def jaw_mask(jaw: FloatArray, size: int, lips: FloatArray | None = None) -> Mask:
+def jaw_mask(jaw: FloatArray, size: int, lips: Mask | None = None) -> Mask:
     """Return a mask of a frame's own face, as far as speech can move it; hair, ears and background lie outside.
 
     Speech hardly widens the cheeks, but it can lower the chin by a tenth of the crop. The far jaw of a turned head has
@@ -83,7 +83,7 @@ def jaw_mask(jaw: FloatArray, size: int, lips: FloatArray | None = None) -> Mask
     Args:
         jaw: (21, 2), the frame's ``jaw_line``.
         size: S.
-        lips: Outline of the lips (20, 2), which are inside in any case.
+        lips: ``lip_mask`` (S, S) of what is inside in any case.
 
     Returns:
         (S, S): 1 inside, falling softly to 0 outside.
@@ -97,7 +97,7 @@ def jaw_mask(jaw: FloatArray, size: int, lips: FloatArray | None = None) -> Mask
         weight = turned * _far_side(line, lean)[:, None]
         outline = weight * far + (1 - weight) * outline
     mask = cv2.GaussianBlur(polygon_mask(outline, size), (0, 0), _JAW_FEATHER * size)
-    return np.asarray(mask if lips is None else np.maximum(mask, _lip_mask(lips, size)), np.float32)
+    return np.asarray(mask if lips is None else np.maximum(mask, lips), np.float32)
 
 
 def _near_the_line(mouth: NDArray[np.float64], line: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -118,7 +118,8 @@ def _far_side(line: NDArray[np.float64], lean: float) -> NDArray[np.float64]:
     return np.clip((to_far - 0.2) / 0.15, 0, 1)
 
 
-def _lip_mask(lips: FloatArray, size: int) -> Mask:
+def lip_mask(lips: FloatArray, size: int) -> Mask:
+    """Return the mask (S, S) of the lips, by their outline (20, 2) in crop pixels, and a little around them."""
     reach = max(1, round(_LIP_MARGIN * size))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     wide = cv2.dilate(polygon_mask(lips, size), kernel)

@@ -15,6 +15,7 @@ from dithead.types import RGB, Mask
 _DIFFERENCE_BLUR, _AGREEMENT_BLUR = 0.012, 0.01  # sigmas, as fractions of S, that smooth the agreement (our choice)
 
 
+_MEDIUM = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 _STIFF = 0.03  # smoothing, as a fraction of S, from which a quick search is as good
 
 
@@ -53,7 +54,8 @@ def match(
     """
     size = size or drawn.shape[0]
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (drawn, _blurred(other, search_blur * size))]
-    found = cv2.GaussianBlur(flow(*grey, quick=smooth >= _STIFF), (0, 0), smooth * size)
+    stiff = smooth >= _STIFF
+    found = (_widely_blurred if stiff else _blurred)(flow(*grey, quick=stiff), smooth * size)
     moved = warp_by_flow(other, found)
     coarse = _blurred(cv2.subtract(moved, drawn, dtype=cv2.CV_32F), fine * size)
     difference = _blurred(largest_channel(np.abs(coarse)), _DIFFERENCE_BLUR * size)
@@ -90,11 +92,15 @@ def picture_at(time: float, before: tuple[float, RGB], after: tuple[float, RGB])
 def flow(start: NDArray[np.uint8], end: NDArray[np.uint8], *, quick: bool = False) -> NDArray[np.float32]:
     """Return the flow (S, S, 2): where each pixel of grey ``start`` (S, S) lies in ``end``, relative to its place.
 
-    Source: DIS optical flow (Kroeger et al. 2016), in OpenCV's medium preset; ``quick``, in its fast one, which takes a
-    fifth of the time and is 0.2 pixels off on average.
+    Source: DIS optical flow (Kroeger et al. 2016), in OpenCV's medium preset with wider steps and fewer rounds, which
+    takes six tenths of its time (docs/log); ``quick``, in its fast preset, which takes a fifth of it and is 0.2 pixels
+    off on average.
     """
-    preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if quick else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-    finder: Any = cv2.DISOpticalFlow_create(preset)
+    finder: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST if quick else _MEDIUM)
+    if not quick:
+        finder.setPatchStride(4)
+        finder.setGradientDescentIterations(12)
+        finder.setVariationalRefinementIterations(3)
     return np.asarray(finder.calc(start, end, None), np.float32)
 
 
@@ -125,3 +131,10 @@ def grid(height: int, width: int) -> NDArray[np.float32]:
 
 def _blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
     return cv2.GaussianBlur(picture, (0, 0), sigma) if sigma else picture
+
+
+def _widely_blurred(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
+    """A picture blurred by several pixels, at half its size: that takes a fifth of the time."""
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(_blurred(small, sigma / 2), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from dithead.errors import FaceError
 from dithead.inference.analyse.face_sheet import explain_face_error
-from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
-from dithead.inference.analyse.occlusion import OcclusionDetector
-from dithead.inference.background_model import BackgroundModel
-from dithead.inference.prepared_job import PreparedJob
-from dithead.inference.resume import WorkFolder, model_key
-from dithead.inference.threads import one_opencv_thread, one_thread_each
-from dithead.media.video import VideoFrame
-from dithead.progress import Progress
+from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
+from dithead.inference.first_pass_process import FirstPass, FirstPassProcess
+from dithead.inference.model_preparation import ModelPreparation, ReadyModel
+from dithead.inference.source.timeline import SourceClip
+from dithead.inference.threads import one_thread_each
 
 
-def analyse_job(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> VideoAnalysis:
+def analyse_job(preparation: ModelPreparation, process: FirstPassProcess) -> VideoAnalysis:
     """Make the first pass, or read what an interrupted call with the same model has kept of it.
 
     Raises:
@@ -24,42 +21,46 @@ def analyse_job(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder)
         FaceError: No frame shows a usable face.
         ModelError: The model cannot be loaded.
     """
+    work = preparation.work
     if work.has_analysis():
-        work.keep_only_from(model_key(model.talker()))
+        work.keep_only_from(preparation.ready().key)
     if (known := work.load_analysis()) is not None:
         return known
-    analysis = _first_pass(prepared, model, work)
-    talker = model.talker()
-    work.keep_only_from(model_key(talker))
-    from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
-
-    with one_thread_each():
-        calibrate_tracklets(analysis, talker, prepared.clip, work.features("own"))
+    analysis = _first_pass(preparation, process)
+    work.keep_only_from(preparation.ready().key)
+    _calibrate(analysis, preparation.ready(), preparation.prepared.clip)
     work.save_analysis(analysis)
     return analysis
 
 
-def _first_pass(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> VideoAnalysis:
-    """Find the faces, while the model is being loaded."""
-    job, clip = prepared.job, prepared.clip
-    frames = _counted(clip.frames(), "finding the face", clip.expected_frames, prepared.progress)
-    settings = AnalysisSettings(*model.crop_settings(), prepared.choice)
+def _calibrate(analysis: VideoAnalysis, ready: ReadyModel, clip: SourceClip) -> None:
+    """Calibrate the faces, while the references of those that are drawn first are read."""
+    from dithead.inference.synthesise.lip_calibration import calibrate_tracklets
+
+    earliest = min(tracklet.start for tracklet in analysis.tracklets)
+    with one_thread_each(), ThreadPoolExecutor(1, "dithead-references") as worker:
+        read = [worker.submit(ready.sampler.expect, tracklet) for tracklet in analysis.tracklets_at(earliest)]
+        calibrate_tracklets(analysis, ready.talker, clip, ready.own_speech)
+        for each in read:
+            each.result()
+
+
+def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> VideoAnalysis:
+    """Find the faces, in a process of its own where there is one, while the model is being made ready."""
+    prepared, preparing = preparation.prepared, preparation.model
+    clip, options = prepared.clip, prepared.job
+    settings = AnalysisSettings(*preparing.crop_settings(), prepared.choice, prepared.hide_talking)
+
+    def seen(index: int) -> None:
+        prepared.progress("finding the face", index + 1, clip.expected_frames)
+        preparation.check()
+
+    def job() -> FirstPass:
+        return FirstPass(clip, settings, options.occlusion == "auto", preparation.work.new_store())
+
+    if process.started:
+        preparation.check()  # begins to import torch, which only frames of this process would have to wait for
     try:
-        with one_opencv_thread(), OcclusionDetector() as detector:
-            used = detector if job.occlusion == "auto" else None
-            return analyse_video(_while_loading(frames, model), settings, detector=used, store=work.new_store())
+        return process.analyse(job(), seen) or job().run(seen)
     except FaceError as error:
-        raise explain_face_error(error, prepared.clip, prepared.choice) from None
-
-
-def _while_loading(frames: Iterable[VideoFrame], model: BackgroundModel) -> Iterator[VideoFrame]:
-    """The frames, until loading the model fails."""
-    for frame in frames:
-        model.check()
-        yield frame
-
-
-def _counted(frames: Iterable[VideoFrame], what: str, total: int | None, progress: Progress) -> Iterator[VideoFrame]:
-    for frame in frames:
-        progress(what, frame.index + 1, total)
-        yield frame
+        raise explain_face_error(error, clip, prepared.choice) from None

@@ -31,7 +31,6 @@ from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.inference.compose.second_pass import Sampler
-    from dithead.models.talking_head import TalkingHead
 
 SEGMENT = 50
 """Output frames that an interruption can cost at most, two seconds of most videos (our choice)."""
@@ -70,21 +69,6 @@ class Tally:
         for planes, pts in drawn:
             self.count(pts)
             yield planes, pts
-
-
-def make_sampler(prepared: PreparedJob, talker: TalkingHead, work: WorkFolder) -> Sampler:
-    """Return what draws the mouths of a job."""
-    # Imported here because they import torch, which the first pass does not wait for.
-    from dithead.inference.synthesise.audio_features import FileFeatures
-    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
-    from dithead.inference.synthesise.sampler import MouthSampler
-
-    job = prepared.job
-    tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
-    features = {number: FileFeatures(talker.audio, path, work.features(number or 0)) for number, path in tracks}
-    fast = talker.for_drawing(job.precision)
-    sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
-    return FrameInterpolator(sampler) if job.interpolate else sampler
 
 
 def write_output(

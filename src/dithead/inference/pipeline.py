@@ -20,11 +20,13 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.background_model import BackgroundModel
 from dithead.inference.compose.second_pass import Finish
 from dithead.inference.denied_faces import refuse_denied_faces
+from dithead.inference.first_pass_process import FirstPassProcess
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.job_analysis import analyse_job
+from dithead.inference.model_preparation import ModelPreparation
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
 from dithead.inference.output_credentials import model_record
-from dithead.inference.output_segments import Drawing, Tally, make_sampler, write_output
+from dithead.inference.output_segments import Drawing, Tally, write_output
 from dithead.inference.output_watermark import shown_faces
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.result import GenerateResult
@@ -100,21 +102,25 @@ def generate(job: GenerateJob) -> GenerateResult:
 
 
 @contextmanager
-def generated(job: GenerateJob) -> Iterator[GenerateResult]:
+def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[GenerateResult]:
     """Make a job's output as ``generate`` does, and keep what was needed for it until the block ends.
 
     Whoever must note the result does so inside the block. If the process dies before that, the next call finds the
     output finished, and returns its result without drawing or signing anything again.
+
+    With ``hide_talking`` only frames with closed lips may lend references, detail and calibration, as if the person of
+    the video never spoke: so ``dithead evaluate`` measures what such a source costs.
     """
-    with progress_of(job.progress) as progress:
-        prepared = PreparedJob(job, progress)
+    with progress_of(job.progress) as progress, FirstPassProcess() as process:
+        process.start()
+        prepared = PreparedJob(job, progress, hide_talking=hide_talking)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
         model = BackgroundModel(job.model, job.device)
-        key = job_key(job, model.crop_settings()) | prepared.watermark.key_record()
-        with WorkFolder(Path(job.output), key) as work:
+        key = job_key(job, model.crop_settings()) | prepared.watermark.key_record() | {"hide_talking": hide_talking}
+        with WorkFolder(Path(job.output), key) as work, ModelPreparation(prepared, model, work) as preparation:
             result = work.finished(lambda: model_key(model.talker()))
             if result is None:
-                result = _run(prepared, model, work)
+                result = _run(preparation, process)
                 remember_speed(prepared.clip, job, result)
             if job.sheet is not None:
                 made = (f"output: {result.drawings.summary()}", job.output)
@@ -122,20 +128,20 @@ def generated(job: GenerateJob) -> Iterator[GenerateResult]:
             yield result
 
 
-def _run(prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> GenerateResult:
+def _run(preparation: ModelPreparation, process: FirstPassProcess) -> GenerateResult:
     """Make both passes."""
-    job, begun = prepared.job, time.perf_counter()
-    analysis = analyse_job(prepared, model, work)
+    prepared, begun = preparation.prepared, time.perf_counter()
+    analysis = analyse_job(preparation, process)
     refuse_denied_faces(analysis)
-    talker = model.talker()
-    finish = Finish(job.detail, prepared.watermark.marker(talker.config.name, prepared.kind))
+    ready = preparation.ready()
+    finish = Finish(prepared.job.detail, ready.marker)
 
     def result_of(tally: Tally) -> GenerateResult:
-        return _result(prepared, analysis, talker, tally, time.perf_counter() - begun)
+        return _result(prepared, analysis, ready.talker, tally, time.perf_counter() - begun)
 
     with one_thread_each():
-        drawing = Drawing(prepared, analysis, make_sampler(prepared, talker, work), finish, work)
-        return write_output(drawing, model_record(talker, work.model["weights"]), result_of)
+        drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work)
+        return write_output(drawing, model_record(ready.talker, ready.key["weights"]), result_of)
 
 
 def _result(

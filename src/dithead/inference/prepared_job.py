@@ -29,6 +29,7 @@ class PreparedJob:
     Args:
         job: The job.
         progress: Told of the work.
+        hide_talking: Only frames with closed lips may lend anything.
 
     Raises:
         MediaError: An input cannot be read.
@@ -36,8 +37,8 @@ class PreparedJob:
         ConfigError: An option does not fit the inputs, or the configuration of trust is wrong.
     """
 
-    def __init__(self, job: GenerateJob, progress: Progress) -> None:
-        self.job, self.progress = job, progress
+    def __init__(self, job: GenerateJob, progress: Progress, *, hide_talking: bool = False) -> None:
+        self.job, self.progress, self.hide_talking = job, progress, hide_talking
         info = probe(job.video)
         background = parse_colour(job.background)
         self.sound = Soundtrack.of_job(job, info)

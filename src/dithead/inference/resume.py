@@ -85,7 +85,6 @@ class WorkFolder:
 
     def __init__(self, output: Path, key: dict[str, Any]) -> None:
         self.output, self.key = output, key
-        self.model: dict[str, str] = {}  # the ``model_key`` that ``keep_only_from`` was told
         self.folder = output.with_name(f".{output.name[:100]}.dithead")
 
     def __enter__(self) -> Self:
@@ -180,7 +179,6 @@ class WorkFolder:
 
     def keep_only_from(self, key: dict[str, str]) -> None:
         """Remove the analysis and the segments unless they were made by the model with this ``model_key``."""
-        self.model = key
         if self._is_from(key):
             return
         path = self.folder / _MODEL

@@ -34,7 +34,7 @@ from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.audio_features import SpeechFeatures, feature_span, nearest_frames
-from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets
+from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets, source_speech
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.inference.threads import each_on_one_thread, one_thread_each
 from dithead.inference.visible_label import label_of
@@ -105,7 +105,8 @@ class LiveHead:
             except FaceError as error:
                 raise explain_face_error(error, self.clip, settings.choice) from None
         with one_thread_each(), TemporaryDirectory() as folder:
-            calibrate_tracklets(self.analysis, self.talker, self.clip, Path(folder) / "own.mel")
+            speech = source_speech(self.talker, self.clip, Path(folder) / "own.mel")
+            calibrate_tracklets(self.analysis, self.talker, self.clip, speech)
         self.drawing = self.talker.for_drawing(self.options.precision)
         """The model as it draws fastest."""
         refuse_denied_faces(self.analysis)

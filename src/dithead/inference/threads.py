@@ -18,13 +18,19 @@ T = TypeVar("T")
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Let OpenCV and torch compute on one thread while the block runs; torch is imported for that."""
+    with one_torch_thread(), one_opencv_thread():
+        yield
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch compute on one thread while the block runs; it is imported for that."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with one_opencv_thread():
-            yield
+        yield
     finally:
         torch.set_num_threads(before)
 

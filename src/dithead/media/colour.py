@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
@@ -56,6 +57,18 @@ class ColourEncoding:
         zero = np.array([0 if self.full_range else 16, 128, 128], np.float32)
         rgb = np.asarray(np.clip((samples - zero) @ _to_rgb(self), 0, 255), np.float32)
         return rgb if self.tones is None else np.clip(255 * self.tones.develop(rgb / np.float32(255)), 0, 255)
+
+    def bytes_of(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return ``rgb_of`` Y, Cb, Cr samples (h, w, 3) of 8 bits, rounded, in a tenth of the time."""
+        if self.tones is not None:
+            return np.rint(self.rgb_of(samples)).astype(np.uint8)
+        matrix, zero = _to_rgb(self).T, np.array([[0 if self.full_range else 16], [128], [128]], np.float32)
+        return np.asarray(cv2.transform(samples, np.hstack([matrix, -matrix @ zero])), np.uint8)
+
+    def samples_of(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        """Return the Y, Cb and Cr samples, (h, w) each in 8 bits, of R'G'B' (h, w, 3) of standard range."""
+        zero = np.array([[0 if self.full_range else 16], [128], [128]], np.float32)
+        return list(cv2.split(np.asarray(cv2.transform(rgb, np.hstack([self.from_rgb(), zero])), np.uint8)))
 
     def seen_luma(self, luma: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | float]:
         """Return the luma of the picture of standard range for the luma (h, w) of this one, both in steps of 8 bits.

@@ -66,22 +66,38 @@ class Planes:
             shared = cv2.resize(channel, size, interpolation=cv2.INTER_AREA)  # the mean
             _add(plane, shared, top // down, left // across, self.depth)
 
+    def add(self, plane: int, difference: NDArray[np.float32], top: int, left: int) -> None:
+        """Add a difference (h, w) in code values to a region of one plane; where it is zero, samples keep every bit.
+
+        Args:
+            plane: 0 luma, 1 or 2 chroma.
+            difference: (h, w).
+            top: First row of the region in that plane.
+            left: First column.
+        """
+        _add(self.arrays[plane], difference, top, left, self.depth)
+
     def rgb(self, top: int, left: int, bottom: int, right: int, *, exact: bool = True) -> RGB:
         """Return the region (bottom - top, right - left, 3) in RGB of standard range; ``top``, ``left`` must be even.
 
         ``exact``: see ``to_rgb``.
         """
-        return to_rgb(self._part(top, left, bottom, right).to_frame(), self.encoding, exact)
+        return to_rgb(self.part(top, left, bottom, right).to_frame(), self.encoding, exact)
 
-    def _part(self, top: int, left: int, bottom: int, right: int) -> Planes:
+    def part(self, top: int, left: int, bottom: int, right: int) -> Planes:
+        """Return a region without a copy; ``top`` and ``left`` must be even."""
         down, across = self.subsampling
         y = self.arrays[0][top:bottom, left:right]
         box = slice(top // down, -(-bottom // down)), slice(left // across, -(-right // across))
         return Planes([y, self.arrays[1][box], self.arrays[2][box]], self.pix_fmt, self.encoding)
 
+    def copied(self) -> Planes:
+        """Return a copy that shares no memory with a decoded frame."""
+        return Planes([array.copy() for array in self.arrays], self.pix_fmt, self.encoding)
+
     def _signal(self, top: int, left: int, bottom: int, right: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """The values of an HDR region (h, w, 3), 0 to 1, with the last ones repeated beyond the picture's edge."""
-        signal = _hdr_signal(self._part(top, left, bottom, right).to_frame(), self.encoding)
+        signal = _hdr_signal(self.part(top, left, bottom, right).to_frame(), self.encoding)
         edges = ((0, shape[0] - signal.shape[0]), (0, shape[1] - signal.shape[1]), (0, 0))
         return np.pad(signal, edges, mode="edge")
 

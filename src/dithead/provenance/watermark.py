@@ -83,6 +83,10 @@ class Watermarker:
     def __init__(self, payload: Payload, key: bytes = PUBLIC_KEY) -> None:
         self.payload, self.key = payload, key
 
+    def prepare(self) -> None:
+        """Compute the pattern, which otherwise the first call of ``apply`` does."""
+        shown_field(self.key, self.payload.number, 0.0)
+
     def apply(self, planes: Planes, transform: Similarity, allowed: Mask, seconds: float) -> None:
         """Mark one face of one frame in place; only luma changes, and nothing where ``allowed`` is 0.
 

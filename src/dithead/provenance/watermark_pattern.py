@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dithead.provenance.watermark_code import code_words, shares, signs
+from dithead.provenance.watermark_code import code_word, shares, signs
 from dithead.provenance.watermark_grid import HEIGHT, WIDTH, Grid
 
 SETS = 8
@@ -63,9 +63,10 @@ class Pattern:
     def fields(self, message: int) -> NDArray[np.float32]:
         """Return the pictures (M, h, w) of a message, one for each set; the mean square of each is 1."""
         pictures = np.empty((SETS, HEIGHT, WIDTH), np.float32)
+        word = code_word(message)
         for number in range(SETS):
             spectrum = np.zeros((HEIGHT, WIDTH), np.float32)
-            spectrum[self.rows, self.columns] = self.signs[number] * code_words()[message][self.shares]
+            spectrum[self.rows, self.columns] = self.signs[number] * word[self.shares]
             pictures[number] = cv2.idct(spectrum)
         return pictures / np.sqrt((pictures**2).mean(axis=(1, 2), keepdims=True))
 

@@ -6,17 +6,21 @@ Letters: N samples, V views, S crop side; h, w the part of a frame.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import invert, transform_points, warp_crop
+from dithead.face.alignment import crop_transform, invert, source_window, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import OUTER_LIPS
+from dithead.face.opened_mouth import SHUT
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.occlusion_colour import mean_of_channels
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
 from dithead.inference.analyse.references import (
     GRADES,
@@ -25,17 +29,87 @@ from dithead.inference.analyse.references import (
     ChosenSamples,
     StoredReferences,
     never_moves,
+    picture_scale,
     source_picture,
     with_mouth,
 )
 from dithead.inference.analyse.views import as_seen_ahead, choose_view_references, view_turns, widths_as_seen_ahead
+from dithead.media.partial_rgb import PartialRGB
 from dithead.media.video import VideoFrame
-from dithead.types import RGB, Landmarks, Similarity
+from dithead.types import RGB, Landmarks, RGBLike, Similarity
 
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
 _SPEAKING = 0.04  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
 _LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
+_CANDIDATES = 16  # samples, the best by pose and opening, of which the sharpest is that reference (our choice)
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
+
+
+class FacePlace(NamedTuple):
+    """Where a face is in a frame."""
+
+    transform: Similarity  # (2, 3) from frame pixels to the crop
+    points: NDArray[np.float32]  # (478, 2) landmarks in the crop
+    size: int  # crop side S
+
+    @classmethod
+    def of(cls, landmarks: Landmarks, size: int) -> FacePlace:
+        """Find the place of a face with these landmarks (478, 3), for a crop of side ``size``."""
+        transform = crop_transform(landmarks, size)
+        return cls(transform, transform_points(landmarks, transform), size)
+
+
+class FacePictures(NamedTuple):
+    """The pictures of a face in one frame."""
+
+    crop: RGB  # (S, S, 3)
+    picture: RGB  # (h, w, 3): the source's own pixels of the crop, from the eyes down
+    transform: Similarity  # (2, 3) from the picture to the crop
+
+    @classmethod
+    def of(cls, frame: RGBLike, place: FacePlace) -> FacePictures:
+        """Cut the pictures out of a frame (H, W, 3)."""
+        return cls(warp_crop(frame, place.transform, place.size), *source_picture(frame, place.transform, place.size))
+
+    def around(self, points: NDArray[np.float32]) -> RGB:
+        """Return the picture's pixels (h, w, 3) around ``points`` (n, 2) of the crop."""
+        return _around(self.picture, points, self.transform)
+
+
+class UnconvertedFace:
+    """The pictures of a face as samples of a frame's planes; each is converted when it is first asked for.
+
+    Most samples are thinned out again, and of the others only a few are chosen as references.
+    """
+
+    def __init__(self, frame: PartialRGB, place: FacePlace) -> None:
+        """Copy the face's part of a ``frame``."""
+        self._frame, self._place = frame.detached(source_window(frame, place.transform, place.size)[0]), place
+
+    @cached_property
+    def crop(self) -> RGB:
+        """See ``FacePictures``."""
+        return warp_crop(self._frame, self._place.transform, self._place.size)
+
+    @property
+    def picture(self) -> RGB:
+        """See ``FacePictures``."""
+        return self._picture[0]
+
+    @property
+    def transform(self) -> Similarity:
+        """See ``FacePictures``."""
+        return self._picture[1]
+
+    def around(self, points: NDArray[np.float32]) -> RGB:
+        """See ``FacePictures``."""
+        if picture_scale(self._place.transform) < 1:
+            return _around(self.picture, points, self.transform)
+        return _around(self._frame, points, self._place.transform)
+
+    @cached_property
+    def _picture(self) -> tuple[RGB, Similarity]:
+        return source_picture(self._frame, self._place.transform, self._place.size)
 
 
 @dataclass
@@ -43,32 +117,38 @@ class FaceSample:
     """A sampled frame of one face."""
 
     landmarks: NDArray[np.float32]  # (478, 2) crop pixels
-    crop: RGB  # (S, S, 3)
+    pictures: FacePictures | UnconvertedFace
     opening: float  # eye distances
     width: float  # eye distances
     turn: float  # sine of the yaw
     offset: int  # number of its frame, counted from the tracklet's first
-    picture: RGB  # (h, w, 3): the source's own pixels of the crop
-    transform: Similarity  # from the picture to the crop
     time: float  # seconds
 
     def lip_sharpness(self) -> float:
         """Laplacian variance of the lips in the source's own pixels: a mouth in motion is blurred."""
-        lips = transform_points(self.landmarks[list(OUTER_LIPS)], invert(self.transform))
-        x0, y0, x1, y1 = np.rint([*lips.min(axis=0), *lips.max(axis=0)]).astype(int).clip(0)
-        part = self.picture[y0:y1, x0:x1].astype(np.float32).mean(axis=2)
+        part = mean_of_channels(self.pictures.around(self.landmarks[list(OUTER_LIPS)]))
         return float(cv2.Laplacian(part, cv2.CV_32F).var()) if part.size else 0.0
 
 
-def sample_face(
-    frame: VideoFrame, landmarks: Landmarks, in_crop: NDArray[np.float32], transform: Similarity, size: int, offset: int
-) -> FaceSample:
-    """Sample a face: its ``landmarks`` in the ``frame`` and ``in_crop``, and the ``offset`` of its frame."""
-    picture, local = source_picture(frame.partial, transform, size)
+def sample_face(frame: VideoFrame, landmarks: Landmarks, place: FacePlace, offset: int) -> FaceSample:
+    """Sample a face: its ``landmarks`` (478, 3) in the ``frame``, where it is, and the ``offset`` of its frame."""
+    whole = frame.partial
+    pictures = UnconvertedFace(whole, place) if isinstance(whole, PartialRGB) else FacePictures.of(whole, place)
     return FaceSample(
-        in_crop, warp_crop(frame.partial, transform, size), lip_opening(landmarks), lip_width(landmarks),
-        head_turn(landmarks), offset, picture, local, frame.time,
-    )  # fmt: skip
+        place.points, pictures, lip_opening(landmarks), lip_width(landmarks), head_turn(landmarks), offset, frame.time
+    )
+
+
+def _around(picture: RGBLike, points: NDArray[np.float32], transform: Similarity) -> RGB:
+    """The pixels (h, w, 3) of a picture around ``points`` (n, 2) to which ``transform`` leads."""
+    there = transform_points(points, invert(transform))
+    x0, y0, x1, y1 = np.rint([*there.min(axis=0), *there.max(axis=0)]).astype(int).clip(0).tolist()
+    return picture[y0:y1, x0:x1]
+
+
+def closed_samples(samples: list[FaceSample]) -> list[FaceSample]:
+    """Those of the samples that show nothing of the inside of the mouth; the least open one where all do."""
+    return [s for s in samples if s.opening < SHUT] or [min(samples, key=lambda s: s.opening)]
 
 
 def opening_span(samples: list[FaceSample]) -> float:
@@ -79,10 +159,12 @@ def opening_span(samples: list[FaceSample]) -> float:
 
 def without_text(sample: FaceSample) -> FaceSample:
     """A sample whose burned-in text is filled from around it, in the crop and in the source's own pixels."""
-    text = overlay_mask(sample.crop, sample.landmarks)
-    height, width = sample.picture.shape[:2]
-    there = cv2.warpAffine(text.astype(np.uint8), invert(sample.transform), (width, height), flags=cv2.INTER_LINEAR)
-    return replace(sample, crop=without_overlay(sample.crop, text), picture=without_overlay(sample.picture, there > 0))
+    crop, picture, transform = sample.pictures.crop, sample.pictures.picture, sample.pictures.transform
+    text = overlay_mask(crop, sample.landmarks)
+    height, width = picture.shape[:2]
+    there = cv2.warpAffine(text.astype(np.uint8), invert(transform), (width, height), flags=cv2.INTER_LINEAR)
+    plain = FacePictures(without_overlay(crop, text), without_overlay(picture, there > 0), transform)
+    return replace(sample, pictures=plain)
 
 
 def stored_references(
@@ -109,8 +191,9 @@ def _stored(
     if opened:
         means = _SPEAKING, chosen[0].width
         chosen, narrow, wide = _opened(chosen[0])
-    images = store.put([sample.crop for sample in chosen] + [sample.picture for sample in chosen])
-    lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [s.transform for s in chosen]
+    pictures = [sample.pictures for sample in chosen]
+    images = store.put([p.crop for p in pictures] + [p.picture for p in pictures])
+    lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [p.transform for p in pictures]
     return StoredReferences(store, images, lips[:, 0], lips[:, 1], *means, narrow, wide, np.stack(transforms), opened)
 
 
@@ -127,15 +210,17 @@ def _opened(sample: FaceSample) -> tuple[list[FaceSample], NDArray[np.intp], NDA
 def _chain(sample: FaceSample, wider: float, landmarker: FaceLandmarker) -> list[FaceSample]:
     """The mouth from closed to open, ``wider`` by so much, each with the lips that are seen in it."""
     made: list[FaceSample] = []
+    given = sample.pictures
     for opening in GRADES:
         lips = (opening, wider)
-        crop, picture = with_mouth(sample.crop, sample.picture, sample.transform, sample.landmarks, lips)
+        crop, picture = with_mouth(given.crop, given.picture, given.transform, sample.landmarks, lips)
         landmarker.reset()
         seen = landmarker.track(crop)
         measured = opening if seen is None else lip_opening(seen)
         width = sample.width + wider if seen is None else lip_width(seen)
         least = made[-1].opening + _LEAST_STEP if made else 0.0
-        made.append(replace(sample, crop=crop, picture=picture, opening=max(measured, least), width=width))
+        pictures = FacePictures(crop, picture, given.transform)
+        made.append(replace(sample, pictures=pictures, opening=max(measured, least), width=width))
     return made
 
 
@@ -143,13 +228,15 @@ def single_reference(samples: list[FaceSample]) -> RGB:
     """The sampled crop that shows the person best: the head's usual pose, the mouth a little open, sharp."""
     turns = np.array([s.turn for s in samples])
     openings = np.array([s.opening for s in samples])
-    sharpness = np.array([_edge_strength(s.crop) for s in samples])
     target = np.quantile(openings, _REFERENCE_QUANTILE)
     cost = np.abs(turns - np.median(turns)) / _TURN + np.abs(openings - target) / _OPENING
-    cost -= sharpness / max(float(np.median(sharpness)), 1e-6)
-    return samples[int(np.argmin(cost))].crop
+    best = np.argsort(cost, kind="stable")[:_CANDIDATES]
+    crops = [samples[k].pictures.crop for k in best]
+    sharpness = np.array([_edge_strength(crop) for crop in crops])
+    cost = cost[best] - sharpness / max(float(np.median(sharpness)), 1e-6)
+    return crops[int(np.argmin(cost))]
 
 
 def _edge_strength(crop: RGB) -> float:
-    grey = crop.astype(np.float32).mean(axis=2)
+    grey = mean_of_channels(crop)
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())

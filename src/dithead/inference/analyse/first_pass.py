@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.face.alignment import crop_transform, transform_points
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP, track_faces
 from dithead.inference.ahead import ahead
+from dithead.inference.analyse.face_samples import FacePlace
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.multi_face import FaceChoice, follow_faces
 from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetector, OcclusionFinding
@@ -76,11 +76,13 @@ class AnalysisSettings:
         mask: The kind of mask that model was trained with.
         choice: Which faces to follow. None follows the largest face of each shot, several times as quickly as any
             other choice, which has to look for all faces in every frame.
+        hide_talking: Only frames with closed lips may lend references, detail and calibration.
     """
 
     size: int
     mask: MaskKind = "stable-polygon"
     choice: FaceChoice | None = None
+    hide_talking: bool = False
 
 
 def analyse_video(
@@ -226,10 +228,11 @@ class VideoAnalyser:
         reason = unusable(landmarks)
         if landmarks is not None and not reason:
             if number not in self.open:
-                self.open[number] = TrackletBuilder(index, number, self.settings.mask)
+                self.open[number] = TrackletBuilder(index, number, self.settings.mask, self.settings.hide_talking)
+            place = FacePlace.of(landmarks, self.settings.size)
             with stage("samples"):
-                self.open[number].add(frame, landmarks, self.settings.size)
-            return self._occluders(index, number, landmarks)
+                self.open[number].add(frame, landmarks, place)
+            return self._occluders(index, number, place)
         if number in self.open:
             self._settle(number)
             self.open[number].skip()
@@ -237,13 +240,11 @@ class VideoAnalyser:
                 self._close([number], at_cut=False)
         return reason
 
-    def _occluders(self, index: int, number: int, landmarks: Landmarks) -> str:
+    def _occluders(self, index: int, number: int, place: FacePlace) -> str:
         """Search the present frame for occluders, now or later; returns the reason if one is known now."""
         if self.detector is None or self.picture is None:
             return ""
-        size, detector = self.settings.size, self.detector
-        transform = crop_transform(landmarks, size)
-        view = MouthView(self.picture, transform_points(landmarks, transform), transform, size)
+        detector, view = self.detector, MouthView(self.picture, place.points, place.transform, place.size)
         if number not in self.schedules:
             self.schedules[number] = OcclusionSchedule(lambda v: detector.find(*v, number))
         return self._judge(number, self.schedules[number].take(view)).get(index, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,8 @@ import cv2
 import numpy as np
 
 from dithead.types import RGB
+
+_ENCODERS = 2  # threads that compress pictures (our choice)
 
 
 class StoredImages(NamedTuple):
@@ -36,7 +39,8 @@ class ImageStore:
 
     def put(self, pictures: Iterable[RGB]) -> StoredImages:
         """Append pictures (h, w, 3), each of any size, and return where they lie."""
-        coded = [cv2.imencode(".png", p, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes() for p in pictures]
+        with ThreadPoolExecutor(_ENCODERS, "dithead-png") as workers:
+            coded = list(workers.map(_coded, pictures))
         lengths = tuple(map(len, coded))
         if self.path is None:
             self._memory += b"".join(coded)
@@ -58,3 +62,7 @@ class ImageStore:
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(length)
+
+
+def _coded(picture: RGB) -> bytes:
+    return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -26,6 +26,7 @@ from dithead.inference.analyse.occlusion_colour import (
     inside,
     is_lip_paint,
     lip_tint,
+    mean_of_channels,
     occluder_before_lips,
     occluder_beside_lips,
     skin_colour,
@@ -150,7 +151,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
     """
     lab = soft_lab(crop)
     unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
-    before, text = occluder_before_lips(unlike, points), overlay_mask(crop, points)
+    before, text = occluder_before_lips(unlike, points), overlay_mask(crop, points, unlike)
     if text.any():
         return _with_overlay(_finding(lab, points, unlike, hands | before | text), text, hands)
     found = _finding(lab, points, unlike, hands | before)
@@ -189,7 +190,7 @@ def _finding(
 def detail_share(crop: RGB) -> float:
     """Return the share of fine contrast in the upper face of a crop (S, S, 3): 0.19 to 0.38 if sharp."""
     size = crop.shape[0]
-    grey = crop[size // 8 : size // 2, size // 5 : -size // 5].astype(np.float32).mean(axis=2)
+    grey = mean_of_channels(crop[size // 8 : size // 2, size // 5 : -size // 5])
     fine = grey - cv2.GaussianBlur(grey, (0, 0), 0.0125 * size)
     return float(fine.std() / max(float(grey.std()), 1.0))
 

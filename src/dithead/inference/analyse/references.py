@@ -126,7 +126,12 @@ def source_picture(frame: RGBLike, transform: Similarity, size: int) -> tuple[RG
     x1, y1 = np.clip(np.ceil(inside.max(axis=0)) + 1, (x0 + 1, y0 + 1), limit).astype(int)
     local = transform.copy()
     local[:, 2] += transform[:, :2] @ (x0, y0)
-    return _reduced(frame[y0:y1, x0:x1], local, min(1.0, _LARGEST * transform_scale(transform)))
+    return _reduced(frame[y0:y1, x0:x1], local, picture_scale(transform))
+
+
+def picture_scale(transform: Similarity) -> float:
+    """Return the scale of ``source_picture``: 1, or less where the face is very large."""
+    return min(1.0, _LARGEST * transform_scale(transform))
 
 
 def with_mouth(

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import crop_transform, invert, smooth_transform_array, transform_points
+from dithead.face.alignment import invert, smooth_transform_array, transform_points
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.face_samples import (
+    FacePlace,
     FaceSample,
+    closed_samples,
     opening_span,
     sample_face,
     single_reference,
@@ -31,7 +33,7 @@ from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFin
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.views import frame_views
 from dithead.media.video import VideoFrame
-from dithead.types import RGB, Landmarks, MaskKind, Similarity
+from dithead.types import RGB, Landmarks, MaskKind
 
 SAMPLES = 64
 """Most sampled frames of a tracklet, from which its polygon and its references come (our choice)."""
@@ -109,6 +111,7 @@ class TrackletBuilder:
     start: int
     face: int = 0
     mask: MaskKind = "stable-polygon"
+    hide_talking: bool = False  # only samples with closed lips lend references, detail and calibration
     frames: int = 0
     transforms: array[float] = field(default_factory=lambda: array("d"))  # (N, 2, 3), NaN where no face was seen
     turns: array[float] = field(default_factory=lambda: array("f"))  # (N,) sines of the yaw, NaN where no face was seen
@@ -123,21 +126,13 @@ class TrackletBuilder:
     stride: int = 2
     gap: int = 0  # frames since the face was last seen
 
-    def add(self, frame: VideoFrame, landmarks: Landmarks, size: int) -> None:
-        """Take the next frame.
-
-        Args:
-            frame: The frame.
-            landmarks: The face's landmarks (478, 3) in frame pixels.
-            size: Crop side S.
-        """
-        transform = crop_transform(landmarks, size)
-        in_crop = transform_points(landmarks, transform)
-        self._keep(transform, in_crop, size)
+    def add(self, frame: VideoFrame, landmarks: Landmarks, place: FacePlace) -> None:
+        """Take the next frame, the face's landmarks (478, 3) in its pixels, and where its crop is."""
+        self._keep(place)
         self.turns.append(head_turn(landmarks))
-        self.strips.add(frame.quick_partial, transform, in_crop, size, frame.time)
+        self.strips.add(frame.quick_partial, place.transform, place.points, place.size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
-            self.samples.append(sample_face(frame, landmarks, in_crop, transform, size, self.frames))
+            self.samples.append(sample_face(frame, landmarks, place, self.frames))
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.stride *= 2
@@ -174,7 +169,9 @@ class TrackletBuilder:
         """
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
-        references, middles = stored_references(self._clear_samples(), store or ImageStore())
+        samples = closed_samples(self.samples) if self.hide_talking else self.samples
+        clear = self._clear(samples)
+        references, middles = stored_references(clear, store or ImageStore())
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -182,37 +179,38 @@ class TrackletBuilder:
             transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
-            reference=single_reference(self._clear_samples() if self.overlaid else self.samples),
+            reference=single_reference(clear if self.overlaid else samples),
             fades_in=fades_in,
             fades_out=fades_out,
             face=self.face,
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
-            opening_spread=float(np.std([s.opening for s in self.samples])),
-            opening_levels=np.quantile([s.opening for s in self.samples], LEVELS),
-            width_spread=float(np.std([s.width for s in self.samples])),
+            opening_spread=float(np.std([s.opening for s in samples])),
+            opening_levels=np.quantile([s.opening for s in samples], LEVELS),
+            width_spread=float(np.std([s.width for s in samples])),
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
             references=references[0],
             turned_references=references[1:],
             views=frame_views(np.frombuffer(self.turns, np.float32)[:count], middles),
-            sample_times=np.array([s.time for s in self.samples]),
+            sample_times=np.array([] if self.hide_talking else [s.time for s in samples]),
             mouth_strips=self.strips.close(),
         )
 
-    def _clear_samples(self) -> list[FaceSample]:
-        """The samples whose mouth can be seen, without burned-in text: it must not be lent to other frames."""
-        seen = [s for s in self.samples if s.offset not in self.unclear] or self.samples
+    def _clear(self, samples: list[FaceSample]) -> list[FaceSample]:
+        """Those of the samples whose mouth can be seen, without burned-in text: it must not be lent to other frames."""
+        seen = [s for s in samples if s.offset not in self.unclear] or samples
         plain = [s for s in seen if s.offset not in self.overlaid]
         if opening_span(plain) >= _ENOUGH * opening_span(seen):
             return plain or seen
         return [without_text(s) if s.offset in self.overlaid else s for s in seen]
 
-    def _keep(self, transform: Similarity, in_crop: NDArray[np.float32], size: int) -> None:
-        self.transforms.extend(transform.ravel())
-        self.jaws += jaw_line(in_crop).astype(np.float16).tobytes()
+    def _keep(self, place: FacePlace) -> None:
+        self.transforms.extend(place.transform.ravel())
+        self.jaws += jaw_line(place.points).astype(np.float16).tobytes()
         if self.mask == "polygon":
-            self.frame_polygons += transform_points(frame_polygon(in_crop, size), invert(transform)).tobytes()
+            corners = transform_points(frame_polygon(place.points, place.size), invert(place.transform))
+            self.frame_polygons += corners.tobytes()
 
 
 def _bridged(transforms: NDArray[np.float64]) -> NDArray[np.float64]:

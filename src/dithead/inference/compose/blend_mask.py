@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.masks import jaw_mask, polygon_mask
+from dithead.face.compositing import edge_band
+from dithead.face.masks import jaw_mask, lip_mask, polygon_mask
 from dithead.face.optical_flow import largest_channel
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.types import RGB, Mask, Similarity
@@ -71,19 +72,20 @@ class MouthRegion:
     mask: Mask  # what the model draws, hard-edged
     allowed: Mask  # how much of it may show: feathered, inside the face, and not over occluders
     core: Mask  # 1 on the lips and a margin around them, fading outwards
+    band: NDArray[np.bool_]  # just inside the edge of ``mask``
 
     def part(self, box: CropBox) -> MouthRegion:
         """Return the masks of a part of the crop."""
-        return MouthRegion(box.cut(self.mask), box.cut(self.allowed), box.cut(self.core))
+        return MouthRegion(box.cut(self.mask), box.cut(self.allowed), box.cut(self.core), box.cut(self.band))
 
 
 def mouth_region(tracklet: Tracklet, index: int, size: int) -> MouthRegion:
     """Make the masks of frame ``index`` of a ``tracklet``, for crops of side ``size``."""
     if tracklet.frame_polygons is None:
-        mask, soft = _static_masks(tracklet, size)
+        mask, soft, band = _static_masks(tracklet, size)
     else:
-        mask, soft = _hard_and_soft(tracklet.mask_polygon(index), size)
-    return MouthRegion(mask, soft * _allowed(tracklet, index, size), _core(tracklet, size))
+        mask, soft, band = _masks(tracklet.mask_polygon(index), size)
+    return MouthRegion(mask, soft * _allowed(tracklet, index, size), _core(tracklet, size), band)
 
 
 def mouth_core(lips: NDArray[np.float32], size: int) -> Mask:
@@ -142,20 +144,34 @@ def _allowed(tracklet: Tracklet, index: int, size: int) -> Mask:
     offset = index - tracklet.start
     mask = np.full((size, size), tracklet.opacity(index), np.float32)
     if tracklet.jaws is not None:
-        mask *= jaw_mask(tracklet.jaws[offset], size, tracklet.lips)
+        mask *= jaw_mask(tracklet.jaws[offset], size, _lips(tracklet, size))
     visible = tracklet.occlusion.visible(offset, size)
     return mask if visible is None else mask * visible
 
 
-def _hard_and_soft(polygon: NDArray[np.float32], size: int) -> tuple[Mask, Mask]:
-    return polygon_mask(polygon, size), polygon_mask(polygon, size, feather=FEATHER * size)
+class _Masks(NamedTuple):
+    """The masks of one polygon, each (S, S)."""
+
+    mask: Mask  # hard-edged
+    soft: Mask  # feathered
+    band: NDArray[np.bool_]  # just inside the edge
+
+
+def _masks(polygon: NDArray[np.float32], size: int) -> _Masks:
+    mask = polygon_mask(polygon, size)
+    return _Masks(mask, polygon_mask(polygon, size, feather=FEATHER * size), edge_band(mask))
 
 
 @lru_cache(maxsize=8)  # a tracklet's frames follow one another, and few faces are drawn at once
-def _static_masks(tracklet: Tracklet, size: int) -> tuple[Mask, Mask]:
-    return _hard_and_soft(tracklet.polygon, size)
+def _static_masks(tracklet: Tracklet, size: int) -> _Masks:
+    return _masks(tracklet.polygon, size)
 
 
 @lru_cache(maxsize=8)
 def _core(tracklet: Tracklet, size: int) -> Mask:
     return mouth_core(tracklet.lips, size)
+
+
+@lru_cache(maxsize=8)
+def _lips(tracklet: Tracklet, size: int) -> Mask:
+    return lip_mask(tracklet.lips, size)

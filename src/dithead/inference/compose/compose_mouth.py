@@ -9,7 +9,7 @@ the frame around the face.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,11 +20,13 @@ from dithead.inference.compose.blend_mask import CropBox, MouthRegion, change_ma
 from dithead.inference.compose.detail_transfer import transfer_detail
 from dithead.inference.compose.fallback import replace_lost_identity, replace_smeared_lips
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
+from dithead.inference.compose.plane_changes import PlaneChange, plane_changes
 from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
 from dithead.media.partial_rgb import PartialRGB
 from dithead.media.planes import Planes
-from dithead.types import RGB, RGBLike, Similarity
+from dithead.types import RGB, Mask, RGBLike, Similarity
 
+_LEAST = 1 / 2048  # weight below which no sample changes: half a level of 10 bits
 _AROUND = 0.05  # margin around the mask, as a fraction of S, that blurs and optical flow see (our choice)
 
 
@@ -36,6 +38,7 @@ class SourceView:
     pixels: RGBLike  # (H, W, 3)
     transform: Similarity  # (2, 3) from the frame to the crop
     crop: RGB  # (S, S, 3)
+    planes: Planes | None = None  # the frame's own samples, which are changed then
 
     @classmethod
     def of_planes(cls, planes: Planes, transform: Similarity, size: int, index: int) -> SourceView:
@@ -48,7 +51,8 @@ class SourceView:
             index: Number of the frame in the clip.
         """
         pixels = PartialRGB(planes)
-        return cls(index, pixels, transform, warp_crop(pixels, transform, size))
+        own = planes if planes.encoding.tones is None else None
+        return cls(index, pixels, transform, warp_crop(pixels, transform, size), own)
 
     @classmethod
     def of_crop(cls, crop: RGB, index: int) -> SourceView:
@@ -56,8 +60,28 @@ class SourceView:
         return cls(index, crop, np.eye(2, 3), crop)
 
 
-def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tracklet: Tracklet) -> Patch | None:
-    """Turn a drawn mouth into the change of its frame's pixels.
+@dataclass(frozen=True)
+class ComposedMouth:
+    """What a drawn mouth changes in its frame, and how it came about."""
+
+    change: Patch | list[PlaneChange]  # of RGB, or of the frame's planes
+    allowed: Mask  # (S, S) how much of the aligned crop might be redrawn
+    replaced: float  # share of the drawing that a picture of the source replaces as a whole
+    mended: float  # share of its lips that a picture of the source replaces
+
+    def add_to(self, planes: Planes) -> None:
+        """Make the change in the planes of the frame."""
+        if isinstance(self.change, Patch):
+            planes.add_rgb_difference(*self.change)
+        else:
+            for each in self.change:
+                planes.add(*each)
+
+
+def compose(
+    drawn: RGB, source: SourceView, reference: FrameReference | None, tracklet: Tracklet
+) -> ComposedMouth | None:
+    """Turn a drawn mouth into the change of its frame.
 
     Args:
         drawn: The mouth (S, S, 3) as the model drew it.
@@ -66,7 +90,7 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
         tracklet: The face and the shot.
 
     Returns:
-        The patch in the frame's pixels, or None when nothing of the mouth lies inside the picture.
+        The change, or None when nothing of the mouth lies inside the picture.
     """
     size = drawn.shape[0]
     region = mouth_region(tracklet, source.index, size)
@@ -76,18 +100,21 @@ def compose(drawn: RGB, source: SourceView, reference: FrameReference | None, tr
     part, view = region.part(box), FrameCrop(source.pixels, box.cut(source.crop), box.shifted(source.transform))
     reference = None if reference is None else _part_of(reference, box)
     mouth, replaced, mended = _with_fallbacks(box.cut(drawn), view.crop, reference, part, size)
-    mouth = match_colour(mouth, view.crop, part.mask, size)
+    mouth = match_colour(mouth, view.crop, part.mask, part.band)
     allowed = region.allowed
     if tracklet.cheeks is not None and tracklet.occlusion.residual:
         whole = box.put(mouth, drawn)
         free = tracklet.occlusion.without_residual_occluder(whole, source.crop, tracklet.cheeks, region.core)
         allowed = allowed if free is None else allowed * free
     mask = box.cut(allowed) * change_mask(mouth, view.crop, part.core, size)
+    mask[mask < _LEAST] = 0
     transfer = None if reference is None else transfer_detail(reference, mouth, part.core, size)
-    patch = patch_with_detail(view, mouth, mask, transfer, size)
-    if patch is None:
-        return None
-    return replace(patch, replaced=replaced, mended=mended, allowed=allowed)
+    change: Patch | list[PlaneChange] | None
+    if source.planes is None:
+        change = patch_with_detail(view, mouth, mask, transfer, size)
+    else:
+        change = plane_changes(source.planes, view, mouth, mask, transfer, size)
+    return ComposedMouth(change, allowed, replaced, mended) if change else None
 
 
 def _part_of(reference: FrameReference, box: CropBox) -> FrameReference:
@@ -115,8 +142,8 @@ def composed_crop(drawn: RGB, crop: RGB, reference: FrameReference | None, track
     Returns:
         The crop (S, S, 3) with its new mouth.
     """
-    patch = compose(drawn, SourceView.of_crop(crop, index), reference, tracklet)
-    return crop if patch is None else apply_patch(crop, patch)
+    made = compose(drawn, SourceView.of_crop(crop, index), reference, tracklet)
+    return crop if made is None or not isinstance(made.change, Patch) else apply_patch(crop, made.change)
 
 
 def _with_fallbacks(

@@ -6,14 +6,17 @@ whose mouth is about as open as predicted. Letters: S crop side.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dithead.inference.compose.blend_mask import coarse_difference
 from dithead.inference.compose.detail_transfer import match_pictures
 from dithead.types import RGB, Mask
+
+T = TypeVar("T", np.uint8, np.float32)
 
 _MEAN = np.full((1, 3), 1 / 3, np.float32)  # of a pixel's channels
 _COARSE = 0.02  # sigma of the comparison, as a fraction of S
@@ -46,11 +49,11 @@ def replace_lost_identity(mouth: RGB, reference: RGB, source: RGB, around: Mask,
     Returns:
         The drawing itself, the reference, or a mixture in between.
     """
-    weight = around / max(float(around.sum()), 1e-6)
-    drawn, known = (
-        float(cv2.transform(np.abs(coarse_difference(picture, source, _COARSE, size)), _MEAN).ravel() @ weight.ravel())
-        for picture in (mouth, reference)
-    )
+    side = (size or len(mouth)) // 2  # a coarse comparison loses nothing at half the size
+    half, weight = _halved(source), _halved(around)
+    weight = weight / max(float(weight.sum()), 1e-6)
+    differences = (np.abs(coarse_difference(_halved(each), half, _COARSE, side)) for each in (mouth, reference))
+    drawn, known = (float(cv2.transform(each, _MEAN).ravel() @ weight.ravel()) for each in differences)
     lost = np.float32(np.clip((drawn - known - _ACCEPTED) / (_LOST - _ACCEPTED), 0, 1))
     if not lost:
         return Corrected(mouth, 0.0)
@@ -74,3 +77,8 @@ def replace_smeared_lips(mouth: RGB, reference: RGB, core: Mask, size: int | Non
     bad = (core * (1 - matched.agreement))[..., None]
     mended = np.rint(mouth + (matched.moved - mouth) * bad).clip(0, 255)
     return Corrected(np.asarray(mended, np.uint8), float(bad.sum() / max(float(core.sum()), 1e-6)))
+
+
+def _halved(picture: NDArray[T]) -> NDArray[T]:
+    height, width = picture.shape[:2]
+    return np.asarray(cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA))

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.compositing import Patch
 from dithead.inference.ahead import ahead
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.compose.compose_mouth import SourceView, compose
+from dithead.inference.compose.compose_mouth import ComposedMouth, SourceView, compose
 from dithead.inference.result import Drawings
 from dithead.inference.source.timeline import ScheduledFrame
 from dithead.inference.synthesise.reference_bank import FrameReference
@@ -125,8 +124,8 @@ def compose_batch(part: DrawnBatch, finish: Finish) -> Drawings:
     """Put the mouths of a batch into its planes, and return how they were drawn."""
     drawings = Drawings()
     for mouths in part.mouths:
-        for patch in _compose(part, mouths, finish.marker):
-            drawings.add(patch.replaced, patch.mended)
+        for made in _compose(part, mouths, finish.marker):
+            drawings.add(made.replaced, made.mended)
     return drawings
 
 
@@ -202,16 +201,16 @@ def _draw(
     return _Mouths(tracklet, views, drawn, references)
 
 
-def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[Patch]:
+def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[ComposedMouth]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
     drawn = zip(mouths.drawn, mouths.views, mouths.references, part.frames, part.planes, strict=True)
     for mouth, view, reference, frame, p in drawn:
         with stage("compose"):
-            patch = compose(mouth, view, reference, mouths.tracklet)
-            if patch is not None:
-                p.add_rgb_difference(patch.difference, patch.top, patch.left)
-        if patch is not None:
-            if marker is not None and patch.allowed is not None:
+            made = compose(mouth, view, reference, mouths.tracklet)
+            if made is not None:
+                made.add_to(p)
+        if made is not None:
+            if marker is not None:
                 with stage("watermark"):
-                    marker.apply(p, view.transform, patch.allowed, frame.time)
-            yield patch
+                    marker.apply(p, view.transform, made.allowed, frame.time)
+            yield made

@@ -5,8 +5,10 @@ Letters: B moments, n samples, T feature frames (``AudioEncoder.rate`` a second)
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -59,10 +61,24 @@ def loudness_of(path: Path, encoder: AudioEncoder) -> float:
 class FileFeatures:
     """The features of a file's speech as ``encoder`` computes them, kept in the file ``store``."""
 
-    def __init__(self, encoder: AudioEncoder, audio: Path, store: Path) -> None:
+    def __init__(
+        self, encoder: AudioEncoder, audio: Path, store: Path, unwanted: threading.Event | None = None
+    ) -> None:
+        """Compute the features.
+
+        Args:
+            encoder: The encoder.
+            audio: The file.
+            store: Where they are kept.
+            unwanted: Ends that with ``CancelledError`` when it is set.
+
+        Raises:
+            MediaError: The file cannot be read.
+        """
         self.encoder, self._levels = encoder, array("f")
         with stage("spectrum"):
-            blocks = map(self._noted, encoder.feature_blocks(_waves(audio)))
+            waves = _waves(audio) if unwanted is None else _while_wanted(_waves(audio), unwanted)
+            blocks = map(self._noted, encoder.feature_blocks(waves))
             self._store = _FeatureFile(store, encoder.features_width, blocks)
         self.level = _track_level(self._levels)
         self._lips = encoder.lip_blocks(self._samples)
@@ -139,6 +155,13 @@ class _FeatureFile:
 def _waves(path: Path) -> Iterator[Tensor]:
     """The speech of a file in pieces (n,) at 16 kHz."""
     return (torch.from_numpy(block[:, 0]) for block in audio_blocks(path, SAMPLE_RATE, channels=1))
+
+
+def _while_wanted(waves: Iterable[Tensor], unwanted: threading.Event) -> Iterator[Tensor]:
+    for wave in waves:
+        if unwanted.is_set():
+            raise CancelledError
+        yield wave
 
 
 def _track_level(levels: array[float]) -> float:

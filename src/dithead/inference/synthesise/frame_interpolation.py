@@ -46,6 +46,10 @@ class FrameInterpolator:
         drawn = self.sampler.frames_at_once((batch + first) // 2, first=first)
         return max(3, 2 * drawn - 1) if first else max(2, 2 * drawn)
 
+    def expect(self, tracklet: Tracklet) -> None:
+        """See ``MouthSampler.expect``."""
+        self.sampler.expect(tracklet)
+
     def frame_references(
         self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None
     ) -> list[FrameReference | None]:

@@ -8,6 +8,7 @@ coefficients.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,11 +41,14 @@ LOOK_AHEAD = 0.015
 """Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
 _NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
 _AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of the width predicted for eleven people of HDTF (docs/log)
+_SHUT, _APART = 0.015, 0.045  # eye distances: openings that become 0, and from which none is changed (docs/log)
 _PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
 
-def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: SourceClip, store: Path) -> None:
+def calibrate_tracklets(
+    analysis: VideoAnalysis, talker: TalkingHead, clip: SourceClip, speech: SpeechFeatures | None
+) -> None:
     """Calibrate every tracklet by the source's own speech, where it has any that belongs to its mouths.
 
     Where the sound is late or early, the predictions are those of the moments it belongs to, and a remark says so.
@@ -53,9 +57,8 @@ def calibrate_tracklets(analysis: VideoAnalysis, talker: TalkingHead, clip: Sour
         analysis: What the first pass found; its tracklets receive their calibration.
         talker: The model.
         clip: The source.
-        store: File for the features of the source's speech.
+        speech: The source's own, from ``source_speech``.
     """
-    speech = _source_speech(talker, clip.path, store) if clip.info.has_audio else None
     if speech is None:
         return
     strips = [strip for tracklet in analysis.tracklets for strip in tracklet.mouth_strips]
@@ -163,6 +166,18 @@ def personal_openings(
     return np.asarray(np.interp(x, levels, seen) + beyond * slope)
 
 
+def with_closures(openings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Close lips that are predicted to be nearly closed.
+
+    A prediction is a mean of what may be, so it hardly ever closes the lips as briefly and fully as people do.
+
+    Args:
+        openings: (B,) in eye distances.
+    """
+    steeper = (openings - _SHUT) * (_APART / (_APART - _SHUT))
+    return np.asarray(np.where(openings < _APART, np.maximum(steeper, 0.0), openings))
+
+
 def width_gain(calibration: LipCalibration, width_spread: float) -> float:
     """Compute the factor by which the width of the lips must change more than predicted, see ``motion_gain``.
 
@@ -205,10 +220,24 @@ def predict_lips(
     return tokens[middle : middle + count], mean
 
 
-def _source_speech(talker: TalkingHead, video: Path, store: Path) -> SpeechFeatures | None:
-    """The features of a video's own sound, kept in ``store``; None where it has none that can be read."""
+def source_speech(
+    talker: TalkingHead, clip: SourceClip, store: Path, unwanted: threading.Event | None = None
+) -> SpeechFeatures | None:
+    """Compute the features of a source's own sound.
+
+    Args:
+        talker: The model.
+        clip: The source.
+        store: Where they are kept.
+        unwanted: Ends that with ``CancelledError`` when it is set.
+
+    Returns:
+        The features; None where there is no sound that can be read.
+    """
+    if not clip.info.has_audio:
+        return None
     try:
-        speech = FileFeatures(talker.audio, video, store)
+        speech = FileFeatures(talker.audio, clip.path, store, unwanted)
         return speech if speech.around(np.zeros(1))[0].numel() else None
     except MediaError:
         return None

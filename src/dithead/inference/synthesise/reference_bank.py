@@ -63,6 +63,7 @@ class ReferenceSet:
     pictures: tuple[SourcePicture, ...]  # K that the source shows
     picture_openings: NDArray[np.float32]  # (K,) their openings, ascending
     picture_widths: NDArray[np.float32]  # (K,) their widths
+    one_grain: bool = False  # all were made of one picture, so that they differ in nothing but the lips
 
     @classmethod
     def interpolated(cls, stored: StoredReferences) -> ReferenceSet:
@@ -76,7 +77,7 @@ class ReferenceSet:
             rows = np.linspace(stored.openings[0], stored.openings[-1], _ROWS).astype(np.float32)
             narrow, wide = (grid.part(chain).at(rows) for chain in (stored.narrow, stored.wide))
             grid = narrow if one_width else narrow.spread_to(wide)
-        return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, widths)
+        return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, widths, stored.opened)
 
     def nearest(self, lips: LipTarget) -> int:
         """Return the index of the picture whose lips are most like ``lips``."""
@@ -90,7 +91,8 @@ class ReferenceSet:
         """Choose the source picture whose detail is transferred to a mouth.
 
         The last donor is kept while no other is clearly nearer: each picture has another grain, so the skin would
-        flicker if donors alternated.
+        flicker if donors alternated. Pictures that were made of one have the same grain, so the nearest serves; one
+        with closed lips would smear the narrow gap of lips that part.
 
         Args:
             lips: Opening and width of the mouth.
@@ -101,6 +103,8 @@ class ReferenceSet:
         """
         distance = np.sqrt(_distances(self.picture_openings, self.picture_widths, lips))
         best = int(distance.argmin())
+        if self.one_grain:
+            return best
         margin = _SWITCH_MARGIN * float(self.picture_openings[-1] - self.picture_openings[0])
         return best if last is None or distance[last] > distance[best] + margin else last
 

@@ -25,6 +25,7 @@ from dithead.inference.synthesise.lip_calibration import (
     training_calibration,
     width_gain,
     widths_of,
+    with_closures,
 )
 from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
@@ -101,6 +102,12 @@ class MouthSampler:
 
     def begin(self) -> None:
         """Begin after a gap in the frames; state is kept by tracklet, so there is nothing to reset."""
+
+    def expect(self, tracklet: Tracklet) -> None:
+        """Read the references of a tracklet that is drawn next, so that its first frame need not wait for them."""
+        view = tracklet.view(tracklet.start)
+        if self.reference != "previous" and self.bank.of(tracklet, view) is not None:
+            self._reference_set(tracklet, view)
 
     def frames_at_once(self, batch: int, *, first: bool) -> int:
         """Return how many frames ``draw`` should get at once: ``batch``, whether they are the ``first`` or not."""
@@ -245,7 +252,8 @@ class MouthSampler:
         change, opened = predicted - torch.from_numpy(calibration.mean), stored is not None and stored.opened
         gain, targets = _OPENED_GAIN if opened else motion_gain(calibration, tracklet.opening_spread, unit), None
         if unit and stored is not None:
-            openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
+            personal = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
+            openings = with_closures(personal)
             change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
             targets = self._targets_of(tracklet, stored, times, openings, change)
         lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)

@@ -1,4 +1,4 @@
-"""Options of `dithead synth`, each written once: the command line, the Python call and resuming all read them here.
+"""Options of `dithead synth` and `dithead voices`, each written once: command line, Python and resuming read them here.
 
 This file imports nothing heavy, because the command line reads it whenever it starts.
 """
@@ -19,22 +19,39 @@ NOT_IN_RECIPE = ("workers", "engine", "credentials")
 """Options on which the pictures and sounds of a corpus do not depend, so that resuming may change them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CorpusRun:
+    """Options that every corpus has."""
+
+    seed: int = option(0, "Same seed, same output.", minimum=0)
+    workers: int = option(1, "Processes.", minimum=1)
+    engine: Engine = option("local", "Where they run: local or ray (a cluster).")
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
 @dataclass(frozen=True)
-class SynthOptions:
+class VoicesOptions(CorpusRun):
+    """Options of a corpus of voices without faces."""
+
+    seconds: float = option(10.0, "Longest clip.", minimum=0.1, value="SECONDS")
+    kokoro: Path | None = option(None, "Folder of the neural voice Kokoro, which then speaks half of the clips.")
+
+
+@dataclass(frozen=True)
+class SynthOptions(CorpusRun):
     """Options of a corpus of talking people. The command line has one option for each field, with its help text."""
 
     head_model: Path | None = field(
         default=None,
         metadata=about("Folder of a parametric head, instead of the one that ships.", envvar="DITHEAD_HEAD_MODEL"),
     )
-    seed: int = option(0, "Same seed, same output.", minimum=0)
     size: int = option(288, "Side of the picture in pixels.", minimum=32, maximum=4096, value="PIXELS")
     seconds: float | None = option(
         None, "Length of a clip in seconds; 3, or that of its recording, by default.", minimum=0, value="SECONDS"
     )
     fps: int = option(25, "Frame rate.", minimum=1, maximum=240, value="FPS")
-    workers: int = option(1, "Processes.", minimum=1)
-    engine: Engine = option("local", "Where they run: local or ray (a cluster).")
     identity: Path | None = option(None, "JSON of one person, instead of random people.")
     language: str | None = option(None, "An espeak-ng language, instead of a mix.")
     speech: Path | None = option(None, "Folder of recordings to speak, instead of espeak-ng.")
@@ -47,9 +64,6 @@ class SynthOptions:
         True, "Sign the clips as rendered; with --no-credentials their bytes are the same in every run."
     )
     without: tuple[str, ...] = option((), "A feature of realism to leave out; repeatable.")
-
-    def __post_init__(self) -> None:
-        settle(self)
 
     @property
     def clip_seconds(self) -> float:

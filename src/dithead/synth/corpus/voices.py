@@ -1,6 +1,7 @@
 """Make a corpus of voices without faces, to train the audio encoder: speech, and how the mouth moves to say it.
 
-Voices of Festival and Flite, which were recorded from people, stand beside the many languages of espeak-ng. Resampling
+Voices of Festival and Flite, which were recorded from people, and the neural voice Kokoro, where these are installed,
+stand beside the many languages of espeak-ng. Resampling
 varies tempo and vocal tract and keeps sound and mouth together. Clip ``i`` of seed ``s`` depends on (s, i) alone.
 """
 
@@ -17,14 +18,15 @@ from numpy.typing import NDArray
 
 from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
-from dithead.option_fields import Engine
 from dithead.synth.corpus.clip_files import save_arrays
+from dithead.synth.corpus.options import VoicesOptions
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
 from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap, mouth_curves
 from dithead.synth.voice.delivery import loudness_gain
 from dithead.synth.voice.espeak import speak
 from dithead.synth.voice.festival import FestivalVoice, installed_voices, speak_with_festival
 from dithead.synth.voice.festival_texts import text_for_voice
+from dithead.synth.voice.kokoro import Kokoro
 from dithead.synth.voice.microphone import simulate_microphone
 from dithead.synth.voice.random_voice import random_voice
 from dithead.synth.voice.texts import sample_text
@@ -32,11 +34,13 @@ from dithead.synth.voice.utterance import Phoneme, Utterance
 from dithead.types import Wave
 
 _ESPEAK_SHARE = 0.35  # of the clips; all of them where neither Festival nor Flite is installed; our choice
+_KOKORO_SHARE = 0.5  # of the clips, where there is Kokoro; our choice
+_KOKORO_LANGUAGES = ("en", "en-us", "en-us", "es", "fr", "it", "pt")  # English more often, which its voices know best
 _ATTEMPTS = 5  # a speech engine fails on some made-up words; then another utterance is drawn
 
 
 def voice_corpus(
-    count: int, output: str | Path, *, seed: int = 0, seconds: float = 10.0, workers: int = 1, engine: Engine = "local",
+    count: int, output: str | Path, options: VoicesOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write clips of speech as ``output/voice_NNNNNN.npz``, see `VoiceClip`; clips that are there stay.
@@ -44,32 +48,31 @@ def voice_corpus(
     Args:
         count: How many clips there shall be.
         output: Folder of the corpus.
-        seed: The same seed gives the same clips.
-        seconds: Longest clip.
-        workers: How many processes work.
-        engine: Where they run: on this machine, or on a Ray cluster that sees the folder.
+        options: Seed, lengths, voices, and where the work runs.
         progress: Is called with (clips that are there, count).
 
     Returns:
         The files of all clips.
 
     Raises:
-        ConfigError: ``count``, ``seconds`` or ``workers`` is not positive.
+        ConfigError: ``count`` is not positive.
+        DitheadError: A speech engine is missing.
         OutputError: The folder cannot be written.
     """
-    if count < 1 or seconds <= 0 or workers < 1:
-        raise ConfigError("count, seconds and workers must be positive")
-    root = Path(output)
+    if count < 1:
+        raise ConfigError("the number of clips must be positive")
+    options, root = options or VoicesOptions(), Path(output)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{root}: cannot write there ({error.strerror or error})") from error
     paths = [root / f"voice_{i:06d}.npz" for i in range(count)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
-    make = partial(_make_clip, seed=seed, seconds=seconds, root=root.absolute())
+    kokoro = options.kokoro and options.kokoro.absolute()  # workers of a cluster start in other folders
+    make = partial(_make_clip, options=replace(options, kokoro=kokoro), root=root.absolute())
     if progress:
         progress(count - len(missing), count)
-    results = map_tasks(make, missing, engine=engine, workers=max(1, min(workers, len(missing))))
+    results = map_tasks(make, missing, engine=options.engine, workers=max(1, min(options.workers, len(missing))))
     for done, (_, result) in enumerate(results, start=count - len(missing) + 1):
         if isinstance(result, OSError):
             raise OutputError(f"{root}: cannot write there ({result.strerror or result}); run again to go on")
@@ -80,12 +83,13 @@ def voice_corpus(
     return paths
 
 
-def make_voice(rng: np.random.Generator, seconds: float) -> VoiceClip:
+def make_voice(rng: np.random.Generator, seconds: float, kokoro: Path | None = None) -> VoiceClip:
     """Make one clip of a random voice in a random language, with pauses between its sentences.
 
     Args:
         rng: Draws voice, text, tempo and microphone.
         seconds: Longest length of the clip.
+        kokoro: Folder of the voice that speaks half of the clips.
 
     Returns:
         The sound and the mouth.
@@ -93,7 +97,10 @@ def make_voice(rng: np.random.Generator, seconds: float) -> VoiceClip:
     Raises:
         DitheadError: The speech engine is missing or fails on the text.
     """
-    sentences, name = _speak_sentences(rng, seconds)
+    if kokoro is not None and rng.random() < _KOKORO_SHARE:
+        sentences, name = _kokoro_sentences(rng, seconds, kokoro)
+    else:
+        sentences, name = _speak_sentences(rng, seconds)
     utterance = _change_tempo(_join(rng, sentences), float(np.exp(rng.uniform(-0.2, 0.22))))
     duration = min(seconds, len(utterance.wave) / utterance.rate)
     wave = simulate_microphone(utterance.wave[: round(duration * utterance.rate)], utterance.rate, rng)
@@ -113,6 +120,14 @@ def _speak_sentences(rng: np.random.Generator, seconds: float) -> tuple[list[Utt
     texts = [text_for_voice(rng, festival) for _ in range(max(2, round(seconds / 3.5)))]
     sentences = speak_with_festival(texts, festival, float(rng.uniform(0.85, 1.2)))
     return sentences, f"{festival.engine} {festival.voice}"
+
+
+def _kokoro_sentences(rng: np.random.Generator, seconds: float, folder: Path) -> tuple[list[Utterance], str]:
+    """Do as ``_speak_sentences`` with a mixture of Kokoro's voices, in a language that they were taught."""
+    voice, language = _kokoro(folder), str(rng.choice(_KOKORO_LANGUAGES))
+    style, speed = voice.mixed_style(rng), float(rng.uniform(0.9, 1.3))
+    texts = [sample_text(rng, language, seconds / 2) for _ in range(2)]
+    return [voice.speak(text, language, style, speed) for text in texts], f"kokoro {language}"
 
 
 def _join(rng: np.random.Generator, sentences: list[Utterance]) -> Utterance:
@@ -143,15 +158,20 @@ def _int16(wave: Wave) -> NDArray[np.int16]:
 
 
 @lru_cache(maxsize=1)
+def _kokoro(folder: Path) -> Kokoro:
+    return Kokoro(folder)
+
+
+@lru_cache(maxsize=1)
 def _installed_voices() -> tuple[FestivalVoice, ...]:
     return tuple(installed_voices())
 
 
-def _make_clip(index: int, seed: int, seconds: float, root: Path) -> None:
+def _make_clip(index: int, options: VoicesOptions, root: Path) -> None:
     """Write clip ``index``."""
     for attempt in range(_ATTEMPTS):
         try:
-            clip = make_voice(np.random.default_rng([seed, index, attempt]), seconds)
+            clip = make_voice(np.random.default_rng([options.seed, index, attempt]), options.seconds, options.kokoro)
             break
         except DitheadError:
             if attempt == _ATTEMPTS - 1:

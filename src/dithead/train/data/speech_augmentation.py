@@ -2,7 +2,7 @@
 
 Log-mel windows (W, 80) get another voice (the mel axis is warped, as the length of the vocal tract warps it), another
 microphone (a smooth equaliser), loudness, background noise, reverberation, and dropped bands and moments. Samples (n,)
-get another loudness and noise. All strengths are our choice.
+get another microphone, room, loudness and noise. All strengths are our choice.
 Letters: W mel frames, n samples at 16 kHz.
 """
 
@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.models.audio.mel import FLOOR
+
+_EQUALISER_POINTS = 8  # of the frequency response of a random microphone; our choice
+_ECHO = 6400  # samples (0.4 s) of the longest echo of a room; our choice
 
 Mel = NDArray[np.floating[Any]]
 
@@ -30,7 +33,8 @@ def augment_mel(rng: np.random.Generator, mel: Mel) -> NDArray[np.float32]:
 
 
 def augment_samples(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Make samples (n,) louder or quieter, and mostly add noise of a random colour, from inaudible to loud."""
+    """Give samples (n,) another microphone, sometimes a room, another loudness, and mostly noise of a random colour."""
+    sound = _recorded_elsewhere(rng, sound)
     level = float(np.sqrt(np.mean(sound**2))) * 10 ** rng.uniform(-2, -0.4)
     if rng.random() < 0.6 and level > 0:
         white = rng.standard_normal(len(sound)).astype(np.float32)
@@ -38,6 +42,23 @@ def augment_samples(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDA
         share = rng.uniform(0, 1)  # of the dull noise in the mixture
         sound = np.asarray(sound + np.float32(level) * (share * dull + (1 - share) * white), np.float32)
     return np.asarray(sound * np.exp(rng.normal(0, 0.5)), np.float32)
+
+
+def _recorded_elsewhere(rng: np.random.Generator, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pass samples (n,) through a random equaliser and, for three in ten, a random room's echo."""
+    size = 1 << (len(sound) + _ECHO).bit_length()
+    spectrum = np.fft.rfft(sound, size)
+    # The equaliser's points lie closer together at low frequencies, as the ear's and the mel scale's bands do.
+    place = np.linspace(0, 1, len(spectrum)) ** 0.5 * (_EQUALISER_POINTS - 1)
+    decibels = np.interp(place, np.arange(_EQUALISER_POINTS), rng.normal(0, 3, _EQUALISER_POINTS))
+    spectrum = spectrum * 10 ** ((decibels + rng.normal(0, 4) * (place / _EQUALISER_POINTS - 0.5)) / 20)
+    if rng.random() < 0.3:
+        decay = np.exp(-np.arange(_ECHO) / (16000 * rng.uniform(0.02, 0.12)))
+        echo = rng.standard_normal(_ECHO) * decay
+        echo *= rng.uniform(0.1, 0.7) / np.sqrt(np.sum(echo**2))
+        echo[0] += 1
+        spectrum = spectrum * np.fft.rfft(echo, size)
+    return np.asarray(np.fft.irfft(spectrum, size)[: len(sound)], np.float32)
 
 
 def _other_voice(rng: np.random.Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:

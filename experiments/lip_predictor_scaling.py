@@ -1,0 +1,191 @@
+"""How well are lips heard after learning from 2, 4, 8, ... people? What would more hours of video bring?
+
+It makes the curve of people in docs/log/2026-11.md.
+
+    python experiments/lip_predictor_scaling.py MOONSHINE --train hdtf=DATASET:train --test grid=DATASET --test ...
+    python experiments/lip_predictor_scaling.py MOONSHINE --train ... --test ... --voices FOLDER
+
+MOONSHINE is the folder of `experiments/moonshine_from_wheel.py`, or a hub id. Its layers stay as they are, so that
+their states are computed once for each clip; what reads them (the rest of the lip predictor) learns from random
+weights, for every number of people anew. The people of a smaller group are among those of each larger group, in a
+random order for each seed. With `--voices` (a folder of `dithead voices` or of
+`experiments/voices_from_blendshapes.py`) a quarter of the samples are speech without a face, of which the opening alone
+is known, and only the largest group is trained. Columns: people, minutes of speech, and for each test the correlation
+of the predicted opening and of the predicted width of the lips with the measured ones, at each clip's best lag within 4
+frames, mean over clips and seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dithead.checkpoint import load_model
+from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.pretrained import load_moonshine
+from dithead.prepare.dataset import Clip
+from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
+from dithead.train.stages.audio_encoder import correlation_loss
+from shared import RATE, load_clips, make_parser, parse_named, print_table
+
+Floats = NDArray[np.floating[Any]]
+
+GROUPS, SEEDS, STEPS, BATCH = (2, 4, 8, 16), 4, 400, 24
+STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
+WHOLE = 5  # states, which are six tokens: a sample starts at a multiple
+LAGS = range(-4, 5)  # frames
+VOICES, VOICE_RATE = 0.25, 100  # share of the samples; openings a second of `dithead voices`
+
+
+@dataclass(frozen=True)
+class HeardClip:
+    """A clip: states (S, layers, H) of the frozen layers, lip shapes (N, 81), frames a second."""
+
+    person: str
+    states: Tensor
+    shapes: Floats
+    fps: float
+    voice: bool = False
+
+    def at_tokens(self, values: Floats, first: int, count: int) -> Floats:
+        """Interpolate ``values`` (N, K) at ``count`` tokens from ``first`` on."""
+        place = (np.arange(first, first + count) * 0.02 * self.fps).clip(0, len(values) - 1.001)
+        low, part = place.astype(int), (place % 1)[:, None]
+        return np.asarray(values[low] * (1 - part) + values[low + 1] * part, np.float32)
+
+
+@torch.inference_mode()
+def heard(clip: Clip, predictor: LipPredictor) -> HeardClip:
+    """Compute the states of a prepared clip's speech, and measure its lips."""
+    states = predictor.layers(torch.from_numpy(np.asarray(clip.audio(), np.float32))[None])
+    read = torch.stack(list(states)[-predictor.read_from :], 2)[0]
+    return HeardClip(clip.identity, read, lip_shapes(clip.track().landmarks), clip.fps)
+
+
+def heard_voice(path: Path, predictor: LipPredictor) -> HeardClip:
+    """Do as ``heard`` with a clip of `dithead voices`, ten seconds of it at most."""
+    with np.load(path) as stored:
+        wave, gap = stored["wave"][: 10 * RATE] / np.float32(32768), stored["gap"][: 10 * VOICE_RATE]
+    with torch.inference_mode():
+        states = predictor.layers(torch.from_numpy(wave)[None])
+    shapes = np.zeros((len(gap), 81), np.float32)
+    shapes[:, -1] = gap
+    return HeardClip(path.stem, torch.stack(list(states)[-predictor.read_from :], 2)[0], shapes, VOICE_RATE, voice=True)
+
+
+class Batch(NamedTuple):
+    """Samples: states (B, 125, layers, H), true lips (B, 100, 9), and how much each coefficient counts (B, 1, 9)."""
+
+    states: Tensor
+    lips: Tensor
+    weight: Tensor
+
+
+def batch_of(clips: Sequence[HeardClip], lips: Sequence[Floats], rng: np.random.Generator) -> Batch:
+    """Cut samples of random people, and of random voices where there are any."""
+    groups = [sorted({clip.person for clip in clips if clip.voice == voice}) for voice in (False, True)]
+    states, truth, weights = [], [], []
+    while len(states) < BATCH:
+        group = groups[int(bool(groups[1]) and rng.random() < VOICES)]
+        person = group[int(rng.integers(len(group)))]
+        i = int(rng.choice([i for i, clip in enumerate(clips) if clip.person == person]))
+        starts = (len(clips[i].states) - STATES) // WHOLE
+        if starts > 0:
+            start = int(rng.integers(starts)) * WHOLE
+            states.append(clips[i].states[start : start + STATES])
+            first = start * 6 // WHOLE + SKIPPED
+            truth.append(torch.from_numpy(clips[i].at_tokens(lips[i], first, TOKENS)))
+            weights.append(torch.tensor([[0.0 if clips[i].voice else 1.0] * (COEFFICIENTS - 1) + [1.0]]))
+    return Batch(torch.stack(states).clone(), torch.stack(truth), torch.stack(weights))
+
+
+def read(predictor: LipPredictor, states: Tensor, first: int, count: int) -> Tensor:
+    """Predict the lips (B, count, 9) from states (B, S, layers, H)."""
+    return predictor.read_along(predictor.normed(states.unbind(2)), first, count)
+
+
+def trained(clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, int], seed: int) -> LipPredictor:
+    """Train what reads the states, from random weights, on some people's clips."""
+    torch.manual_seed(seed)
+    rng, predictor = np.random.default_rng(seed), LipPredictor(*sizes, COEFFICIENTS)
+    lips = [basis.coefficients(clip.shapes) for clip in clips]
+    parameters = [p for name, p in predictor.named_parameters() if not name.startswith("layers.")]
+    optimiser = torch.optim.AdamW(parameters, 2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, STEPS)
+    everywhere = torch.ones(BATCH, TOKENS)
+    for _ in range(STEPS):
+        states, truth, weight = batch_of(clips, lips, rng)
+        found = read(predictor, states, SKIPPED, TOKENS)
+        moves = correlation_loss(found[..., -1], truth[..., -1], everywhere)
+        shape = (F.smooth_l1_loss(found, truth, reduction="none") * weight).mean()
+        loss = shape + F.smooth_l1_loss(found[..., -1], truth[..., -1]) + 0.5 * moves
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    return predictor.eval()
+
+
+def best_lag(predicted: Floats, measured: Floats) -> float:
+    """Correlate at the lag, in frames, where this is highest."""
+    n = len(measured)
+    pairs = [(predicted[max(0, -k) : n - max(0, k)], measured[max(0, k) : n - max(0, -k)]) for k in LAGS]
+    return max(float(np.corrcoef(a, b)[0, 1]) for a, b in pairs)
+
+
+@torch.inference_mode()
+def scores(predictor: LipPredictor, clips: Sequence[HeardClip], basis: LipBasis) -> tuple[float, float]:
+    """Return the mean correlation of the opening and of the width over clips."""
+    found = []
+    for clip in clips:
+        n = len(clip.shapes)
+        tokens = read(predictor, clip.states[None], 0, int(n / clip.fps / 0.02) + 1)[0].numpy()
+        place = (np.arange(n) / clip.fps / 0.02).clip(0, len(tokens) - 1.001)
+        low, part = place.astype(int), (place % 1)[:, None]
+        lips = tokens[low] * (1 - part) + tokens[np.minimum(low + 1, len(tokens) - 1)] * part
+        truth = basis.coefficients(clip.shapes)
+        pairs = [(lips[:, -1], truth[:, -1]), (lips @ basis.width_units, truth @ basis.width_units)]
+        found.append([best_lag(*pair) for pair in pairs])
+    opening, width = np.mean(found, 0)
+    return float(opening), float(width)
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("moonshine", metavar="MOONSHINE")
+    parser.add_argument("--train", action="append", required=True, metavar="NAME=DATASET")
+    parser.add_argument("--test", action="append", required=True, metavar="NAME=DATASET")
+    parser.add_argument("--voices", metavar="FOLDER", type=Path)
+    options = parser.parse_args()
+    config = load_model("small").audio.config
+    sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
+    frozen = LipPredictor(*sizes, COEFFICIENTS)
+    frozen.layers.load_pretrained(load_moonshine(options.moonshine))
+    learn = [heard(clip, frozen) for folder in parse_named(options.train).values() for clip in load_clips(folder)]
+    voices = [heard_voice(path, frozen) for path in sorted(options.voices.glob("*.npz"))] if options.voices else []
+    tests = {k: [heard(c, frozen) for c in load_clips(v)] for k, v in parse_named(options.test).items()}
+    basis, people = LipBasis.fit([clip.shapes for clip in learn]), sorted({clip.person for clip in learn})
+    lines = []
+    for size in (*[n for n in GROUPS if n < len(people) and not voices], len(people)):
+        rows, minutes = [], []
+        for seed in range(SEEDS):
+            chosen = set(np.random.default_rng(seed).permutation(people)[:size])
+            clips = [clip for clip in learn if clip.person in chosen] + voices
+            minutes.append(sum(len(clip.shapes) / clip.fps for clip in clips) / 60)
+            predictor = trained(clips, basis, sizes, seed)
+            rows.append([scores(predictor, test, basis) for test in tests.values()])
+        means = np.mean(rows, 0)
+        lines.append([str(size), f"{np.mean(minutes):.1f}", *[f"{o:.3f}, {w:.3f}" for o, w in means]])
+    print_table(["people", "minutes", *[f"{name}: opening, width" for name in tests]], lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Makes the first pass in a process of its own, so that it does not wait for Python's lock while torch is imported.
+
+Importing torch takes over a second, and in one process it would take turns with the first pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.source.timeline import SourceClip
+from dithead.inference.threads import one_opencv_thread
+from dithead.media.video import VideoFrame
+from dithead.stages import Span, add_spans, is_recording, recording
+
+OUTSIDE_STAGES = "first pass, other threads"
+"""Stage that stands for the processor time of the process that none of its stages counts: mostly decoding."""
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from dithead.inference.first_pass_process import serve; serve()"
+
+
+class FirstPass(NamedTuple):
+    """What the first pass of a job needs."""
+
+    clip: SourceClip
+    settings: AnalysisSettings
+    occlusion: bool  # look for what hides the mouth
+    store: ImageStore
+
+    def run(self, seen: Callable[[int], None]) -> VideoAnalysis:
+        """Make it; ``seen`` is called with the number of each frame. Raises what ``analyse_video`` raises."""
+        with one_opencv_thread(), OcclusionDetector() as detector:
+            used = detector if self.occlusion else None
+            return analyse_video(_told(self.clip.frames(), seen), self.settings, detector=used, store=self.store)
+
+
+class _Done(NamedTuple):
+    """The last message of a process that succeeded."""
+
+    analysis: VideoAnalysis
+    spans: list[Span]
+
+
+class FirstPassProcess:
+    """A process that will make the first pass, where that is worth one; a context manager, which ends it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            with contextlib.suppress(OSError):  # what it has not read
+                self._process.communicate()
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start the process, where it saves time; it gets ready while the job is checked."""
+        if sys.executable and saves_time():
+            command = [sys.executable, "-c", _CODE, *sys.path]
+            with contextlib.suppress(OSError):
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+
+    def analyse(self, job: FirstPass, seen: Callable[[int], None]) -> VideoAnalysis | None:
+        """Make the first pass of a job.
+
+        Args:
+            job: What it needs.
+            seen: Called with the number of each frame; what it raises ends the pass.
+
+        Returns:
+            The analysis; None where there is no process, or it died.
+
+        Raises:
+            MediaError: The video cannot be read.
+            FaceError: No frame shows a usable face.
+        """
+        for message in self._messages(job):
+            if isinstance(message, int):
+                seen(message)
+            elif isinstance(message, BaseException):
+                raise message
+            else:
+                add_spans(message.spans)
+                return message.analysis
+        return None
+
+    def _messages(self, job: FirstPass) -> Iterator[int | BaseException | _Done]:
+        """What the process says until it has nothing more to say, or is gone."""
+        if self._process is None or self._process.stdin is None or self._process.stdout is None:
+            return
+        with contextlib.suppress(EOFError, OSError, pickle.PickleError):
+            pickle.dump((job, is_recording()), self._process.stdin)
+            self._process.stdin.flush()
+            while True:
+                yield pickle.load(self._process.stdout)  # noqa: S301 - only our own process writes it
+
+
+def saves_time() -> bool:
+    """Return whether a process is worth its start: torch is yet to be imported, and there is a core for each."""
+    return "torch" not in sys.modules and _cores() > 1
+
+
+def serve() -> None:
+    """Make the first pass that stdin describes, and write the numbers of its frames and what it finds to stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    messages = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what else is printed is no message
+
+    def tell(message: Any) -> None:
+        pickle.dump(message, messages)
+        messages.flush()
+
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the other process is gone, or needs no first pass
+        job, record = pickle.load(sys.stdin.buffer)  # noqa: S301 - only the process that started this one writes it
+        try:
+            done: _Done | Exception = _recorded(job, tell) if record else _Done(job.run(tell), [])
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other process raises it
+            done = error
+        tell(done)
+
+
+def _recorded(job: FirstPass, tell: Callable[[int], None]) -> _Done:
+    """The analysis and its stages, for ``dithead bench``."""
+    begin = time.perf_counter()
+    with recording() as recorder:
+        analysis = job.run(tell)
+    spans, end = recorder.spans, time.perf_counter()
+    rest = time.process_time() - sum(span.own_cpu for span in spans)
+    return _Done(analysis, [*spans, Span(OUTSIDE_STAGES, 0, begin, end, 0.0, rest)])
+
+
+def _told(frames: Iterator[VideoFrame], seen: Callable[[int], None]) -> Iterator[VideoFrame]:
+    for frame in frames:
+        seen(frame.index)
+        yield frame
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,100 @@
+"""Makes ready, beside the first pass, what the second pass needs of the model and of the sound alone.
+
+The first pass tells which mouths there are; weights, speech features and the mark's pattern do not depend on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from dithead.inference.background_model import BackgroundModel
+from dithead.inference.prepared_job import PreparedJob
+from dithead.inference.resume import WorkFolder, model_key
+from dithead.inference.threads import one_torch_thread
+from dithead.stages import stage
+
+if TYPE_CHECKING:
+    from dithead.inference.compose.second_pass import Sampler
+    from dithead.inference.synthesise.audio_features import SpeechFeatures
+    from dithead.models.talking_head import TalkingHead
+    from dithead.provenance.watermark import Watermarker
+
+
+class ReadyModel(NamedTuple):
+    """A model, and what one job needs besides what its first pass finds."""
+
+    talker: TalkingHead
+    key: dict[str, str]  # ``resume.model_key``
+    sampler: Sampler
+    own_speech: SpeechFeatures | None  # of the source; None where it has none
+    marker: Watermarker | None
+
+
+class ModelPreparation:
+    """Makes the model of a job ready on a thread of its own; a context manager, which stops that at its end."""
+
+    def __init__(self, prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> None:
+        self.prepared, self.model, self.work = prepared, model, work
+        self._begun: Future[ReadyModel] | None = None
+        self._unwanted = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._unwanted.set()
+
+    def check(self) -> None:
+        """Begin, or raise the error with which loading the model has failed, if it has; this does not wait."""
+        self.model.check()
+        if self._begun is None:
+            worker = ThreadPoolExecutor(1, "dithead-prepare")
+            self._begun = worker.submit(self._prepare)
+            worker.shutdown(wait=False)
+
+    def ready(self) -> ReadyModel:
+        """Wait for everything.
+
+        Raises:
+            ModelError: The model does not fit the architecture that it names.
+            ConfigError: The machine lacks the device.
+            MediaError: The speech cannot be read.
+        """
+        self.check()
+        assert self._begun is not None, "check has begun it"
+        return self._begun.result()
+
+    def _prepare(self) -> ReadyModel:
+        talker = self.model.talker()
+        with stage("prepare model"), one_torch_thread():
+            from dithead.inference.synthesise.lip_calibration import source_speech
+
+            job, work = self.prepared, self.work
+            marker = job.watermark.marker(talker.config.name, job.kind)
+            if marker is not None:
+                marker.prepare()
+            sampler = make_sampler(job, talker, work, self._unwanted)
+            own = source_speech(talker, job.clip, work.features("own"), self._unwanted)
+            return ReadyModel(talker, model_key(talker), sampler, own, marker)
+
+
+def make_sampler(
+    prepared: PreparedJob, talker: TalkingHead, work: WorkFolder, unwanted: threading.Event | None = None
+) -> Sampler:
+    """Return what draws the mouths of a job; reading the speech ends when it is ``unwanted``."""
+    # Imported here because they import torch, which the first pass does not wait for.
+    from dithead.inference.synthesise.audio_features import FileFeatures
+    from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
+    from dithead.inference.synthesise.sampler import MouthSampler
+
+    job, audio = prepared.job, talker.audio
+    tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
+    features = {number: FileFeatures(audio, path, work.features(number or 0), unwanted) for number, path in tracks}
+    fast = talker.for_drawing(job.precision)
+    sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
+    return FrameInterpolator(sampler) if job.interpolate else sampler

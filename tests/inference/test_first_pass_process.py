@@ -1,0 +1,78 @@
+"""A first pass in a process of its own finds the same, fails alike, and is made here where that process dies."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from dithead.errors import FaceError
+from dithead.inference import first_pass_process
+from dithead.inference.analyse.first_pass import AnalysisSettings
+from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.first_pass_process import OUTSIDE_STAGES, FirstPass, FirstPassProcess, saves_time
+from dithead.inference.pipeline import generate
+from dithead.inference.source.timeline import SourceClip
+from dithead.media.video import probe
+from dithead.stages import recording
+
+
+@pytest.fixture
+def job(footage, pictures, tmp_path):
+    path = footage(pictures)
+    return FirstPass(SourceClip(path, probe(path)), AnalysisSettings(64), True, ImageStore(tmp_path / "images"))
+
+
+@pytest.fixture
+def process(monkeypatch):
+    """One that can be started though torch is imported."""
+    monkeypatch.setattr(first_pass_process, "saves_time", lambda: True)
+    with FirstPassProcess() as process:
+        yield process
+
+
+def test_a_process_finds_the_same(job, process, tmp_path):
+    seen = []
+    process.start()
+    with recording() as recorder:
+        found = process.analyse(job, seen.append)
+    expected = job._replace(store=ImageStore(tmp_path / "others")).run(lambda _: None)
+    assert seen == list(range(expected.frames))
+    assert np.array_equal(found.stamps, expected.stamps)
+    for one, other in zip(found.tracklets, expected.tracklets, strict=True):
+        assert np.array_equal(one.transforms, other.transforms)
+        assert np.array_equal(one.reference, other.reference)
+        pictures = [each.store.get(each.images) for each in (one.references, other.references)]
+        assert all(map(np.array_equal, *pictures))
+    assert {"landmarks", OUTSIDE_STAGES} <= {span.stage for span in recorder.spans}
+
+
+def test_its_errors_are_raised_here(job, process, footage):
+    path = footage([np.full((96, 96, 3), 90, np.uint8)] * 3)
+    process.start()
+    with pytest.raises(FaceError, match="no usable face"):
+        process.analyse(job._replace(clip=SourceClip(path, probe(path))), lambda _: None)
+
+
+def test_a_process_that_died_is_replaced_and_the_output_has_the_same_bytes(
+    footage, pictures, speech, talker, tmp_path, monkeypatch
+):
+    source, outputs = footage(pictures), {}
+    for name, code in (("a process", None), ("a dead one", "raise SystemExit"), ("none", None)):
+        if code:
+            monkeypatch.setattr(first_pass_process, "_CODE", code)
+        monkeypatch.setattr(first_pass_process, "saves_time", lambda name=name: name != "none")
+        generate(source, speech, tmp_path / "out.mp4", model=talker, credentials=False)
+        outputs[name] = (tmp_path / "out.mp4").read_bytes()
+    assert len(set(outputs.values())) == 1
+
+
+def test_a_process_is_started_only_where_it_saves_time(monkeypatch):
+    monkeypatch.setattr(first_pass_process, "_cores", lambda: 2)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not saves_time()
+    monkeypatch.delitem(sys.modules, "torch")
+    assert saves_time()
+    monkeypatch.setattr(first_pass_process, "_cores", lambda: 1)
+    assert not saves_time()

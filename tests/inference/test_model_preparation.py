@@ -1,0 +1,56 @@
+"""What a job needs of its model is made ready once, beside the first pass, and no longer than it is wanted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+
+import dithead.inference.background_model as background
+from dithead.checkpoint import save_model
+from dithead.inference.background_model import BackgroundModel
+from dithead.inference.model_preparation import ModelPreparation
+from dithead.inference.prepared_job import PreparedJob
+from dithead.inference.resume import WorkFolder, model_key
+from dithead.inference.synthesise.audio_features import FileFeatures
+from dithead.options import GenerateJob
+from dithead.progress import silent
+
+
+@pytest.fixture
+def preparation(talker, footage, pictures, speech, tmp_path):
+    folder = save_model(tmp_path / "model", talker)
+    job = GenerateJob(footage(pictures), speech, tmp_path / "out.mp4", model=folder)
+    with (
+        WorkFolder(tmp_path / "out.mp4", {}) as work,
+        ModelPreparation(PreparedJob(job, silent), BackgroundModel(folder), work) as preparation,
+    ):
+        yield preparation
+
+
+def test_a_model_is_loaded_once_and_made_ready(preparation, talker, monkeypatch):
+    loaded = []
+
+    def load(*_):
+        loaded.append(1)
+        time.sleep(0.2)
+        return talker
+
+    monkeypatch.setattr(background, "_load", load)
+    preparation.check()
+    ready = preparation.ready()
+    assert len(loaded) == 1
+    assert ready.talker is talker
+    assert ready.key == model_key(talker)
+    assert ready is preparation.ready()
+    assert ready.sampler.size == talker.size
+    assert preparation.work.features(0).stat().st_size > 0
+
+
+def test_speech_that_is_not_wanted_is_not_read_on(talker, speech, tmp_path):
+    unwanted = threading.Event()
+    unwanted.set()
+    with pytest.raises(CancelledError):
+        FileFeatures(talker.audio, speech, tmp_path / "speech.mel", unwanted)

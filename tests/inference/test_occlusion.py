@@ -89,6 +89,18 @@ def test_paint_on_the_lips_is_no_occluder(seen, colour):
     assert set(brief.parts) | brief.hidden == {8, 9, 10, 11}
 
 
+def test_paint_that_a_shadow_joins_is_no_occluder(seen):
+    """Light from the side: the far half of the face is as unlike skin as the paint, and touches it."""
+    crop, points, _ = seen
+    dark = (np.arange(SIZE) > points[291][0] - 3)[None, :, None]
+    shaded = np.where(dark, 0.3 * crop, crop).astype(np.uint8)
+    without = finding_in(shaded, points, np.zeros((SIZE, SIZE), bool))
+    assert without.cover is None
+    finding = finding_in(painted(shaded, points, (230, 20, 190)), points, np.zeros((SIZE, SIZE), bool))
+    assert finding.if_covered is not None
+    assert (finding.cover, finding.reason) == (None, "")
+
+
 def test_a_ball_before_the_lips_is_no_paint(seen):
     crop, points, _ = seen
     finding = finding_in(with_ball(crop, points[17], 26), points, np.zeros((SIZE, SIZE), bool))

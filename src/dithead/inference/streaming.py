@@ -10,7 +10,8 @@ Letters: B moments, n samples, F numbers in a feature frame.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import ConfigError, FaceError
+from dithead.inference.ahead import ahead
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
@@ -49,6 +51,7 @@ from dithead.types import RGB, Wave
 
 _ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
 _STILL_SECONDS = 4.0  # seconds of sway that a picture gets before it repeats (our choice)
+_PATIENCE = 0.5  # seconds for which an ended stream waits for each of its threads (our choice)
 LEVELS = 500
 """Blocks of feature frames whose level is remembered: about 20 s of speech (our choice)."""
 _BLOCK_FRAMES = 8  # feature frames of delay, because they are computed in blocks of four that touch two on either side
@@ -127,7 +130,7 @@ class LiveHead:
 
     def frames(
         self, chunks: Iterable[Wave], *, loudness: float | None = None, most_late: float | None = None
-    ) -> Iterator[LiveFrame]:
+    ) -> Generator[LiveFrame, None, None]:
         """Draw frames while speech comes, until it ends; the video is repeated as often as needed.
 
         Args:
@@ -137,6 +140,9 @@ class LiveHead:
             most_late: Seconds that a frame may be late; frames that would begin to be drawn later are left out, so that
                 the others stay in step with the sound on a machine that is too slow. None draws every frame.
 
+        Hearing, drawing and composing run on three threads, so ``chunks`` is iterated on another thread than the
+        caller's, up to three frames ahead where the speech is there already.
+
         Yields:
             Each frame as soon as it is drawn.
         """
@@ -145,14 +151,25 @@ class LiveHead:
         sampler = self.sampler(speech)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
-        timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
-        for item, planes in each_on_one_thread(map(self.compose, self.draw(timeline, sampler))):
-            yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
+        timeline = self._heard(_while_speech_lasts(endless, speech), sampler)
+        heard = ahead(each_on_one_thread(timeline), 1, "hear", _PATIENCE)
+        drawn = self.draw(_in_time(heard, clock, most_late, numbers), sampler)
+        with closing(ahead(each_on_one_thread(drawn), 1, "draw", _PATIENCE)) as waiting:
+            for item, planes in each_on_one_thread(map(self.compose, waiting)):
+                yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
+
+    def _heard(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[tuple[int, ScheduledFrame]]:
+        """Number the frames, and hear the speech of each."""
+        for number, item in enumerate(timeline):
+            for tracklet in self.analysis.tracklets_at(item.index):
+                sampler.listen(tracklet, item.time)
+            yield number, item
 
     def sampler(self, speech: SpeechFeatures) -> MouthSampler:
         """Return what draws the mouths of one stream of speech."""
         o = self.options
-        return MouthSampler(self.drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+        features: dict[int | None, Tensor | SpeechFeatures] = {None: speech}
+        return MouthSampler(self.drawing, features, seed=o.seed, steps=o.steps, reference=o.reference)
 
     def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
         """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""
@@ -278,10 +295,10 @@ class SpeechBuffer:
 
 
 def _in_time(
-    timeline: Iterator[ScheduledFrame], clock: _Clock, most_late: float | None, numbers: deque[int]
+    timeline: Iterable[tuple[int, ScheduledFrame]], clock: _Clock, most_late: float | None, numbers: deque[int]
 ) -> Iterator[ScheduledFrame]:
     """Leave out frames that are too late, and note the numbers of the others."""
-    for number, item in enumerate(timeline):
+    for number, item in timeline:
         if most_late is None or clock.late(item.time) <= most_late:
             numbers.append(number)
             yield item

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dithead.face.alignment import warp_crop
 from dithead.face.hands import HandFinder, hand_mask
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
+from dithead.inference.analyse.false_hands import FalseHands
 from dithead.inference.analyse.occlusion_colour import (
     NEIGHBOURS,
     inside,
@@ -72,6 +73,7 @@ class OcclusionDetector:
 
     def __init__(self) -> None:
         self._finders: dict[int, HandFinder] = {}
+        self._false_hands: dict[int, FalseHands] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -107,18 +109,22 @@ class OcclusionDetector:
         crop = _crop_of_view(view, size)
         if detail_share(crop) < _SHARPEST_BLUR:
             return OcclusionFinding(reason=BLURRED)
-        hands = self._hands(view, size, face)
+        hands = self._hands(view, crop, points, face)
         found = finding_in(crop, points, hands)
         if not hands.any():
             return found
         return replace(found, without_hands=finding_in(crop, points, np.zeros_like(hands)))
 
-    def _hands(self, view: RGB, size: int, face: int) -> NDArray[np.bool_]:
+    def _hands(self, view: RGB, crop: RGB, points: NDArray[np.float32], face: int) -> NDArray[np.bool_]:
         """Where hands are (S, S), searched in a wider view than the crop."""
+        size = crop.shape[0]
         with stage("hands"):
-            hands = self._finders.setdefault(face, HandFinder()).find(view)
+            found = self._finders.setdefault(face, HandFinder()).find(view)
         scale, margin = _view_place(size)
-        return hand_mask([(hand - margin) / scale for hand in hands], size) > 0
+        hands = [(hand - margin) / scale for hand in found]
+        if hands:
+            hands = self._false_hands.setdefault(face, FalseHands()).without(hands, points, soft_lab(crop))
+        return hand_mask(hands, size) > 0
 
 
 def _view_place(size: int) -> tuple[float, float]:
@@ -149,7 +155,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
     if text.any():
         return _with_overlay(_finding(lab, points, unlike, hands | before | text), text, hands)
     found = _finding(lab, points, unlike, hands | before)
-    if not is_lip_paint(before, points):
+    if not is_lip_paint(before, lab, points):
         return found
     return replace(_finding(lab, points, unlike, hands), if_covered=found)
 

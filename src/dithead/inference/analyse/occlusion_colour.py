@@ -29,6 +29,7 @@ from dithead.types import RGB
 
 _LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; without one it stays below 0.15
 _PAINTED = 0.95  # share of a cover within the lips that means paint: 1.0 for lipsticks, 0.7 or less for occluders
+_PAINT_SPREAD = 20.0  # distance in Lab, lightness halved, within which paint has one colour (our choice)
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
 _DEEP_SHARE = 0.03  # share of that part that must be unlike skin for an occluder to be certain
 _FARTHEST_LEAN = (
@@ -57,16 +58,23 @@ def occluder_before_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32])
     return _joined(near, lower, max(1, size // 50))
 
 
-def is_lip_paint(cover: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
-    """Return whether what was found over the lips (S, S) ends where they end, as paint does and an occluder does not.
+def is_lip_paint(cover: NDArray[np.bool_], lab: NDArray[np.float32], points: NDArray[np.float32]) -> bool:
+    """Return whether what was found over the lips ends where they end, as paint does and an occluder does not.
+
+    Only what has the colour of the lower lip is looked at: on a face that is lit harshly a shadow may join it.
 
     Args:
         cover: (S, S) from ``occluder_before_lips``.
+        lab: The crop (S, S, 3) as ``soft_lab`` returns it.
         points: (478, 2) landmarks in the crop.
     """
-    size, covered = cover.shape[0], int(cover.sum())
+    size, lower = cover.shape[0], inside(points[list(LOWER_LIP)], cover.shape[0])
+    if not (cover & lower).any():
+        return False
+    away = (lab - np.median(lab[cover & lower], axis=0)) * (0.5, 1, 1)
+    own = _joined(cover & (np.linalg.norm(away, axis=2) < _PAINT_SPREAD), lower, 1)
     lips = inside(points[list(OUTER_LIPS)], size, grow=size // 20)  # chroma of glaring paint spreads that far
-    return covered > 0 and int((cover & lips).sum()) > _PAINTED * covered
+    return int((own & lips).sum()) > _PAINTED * int(own.sum())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ It answers no question: it is the step by which the shipped model got its lip pr
     dithead train audio --tokens-of small ... -o out/audio
     python experiments/replace_audio_encoder.py small out/audio out/model --version 0.5
 
-The tokens of the run's audio encoder must be those of the model, because the transformer was trained on them.
+The tokens of the run's audio encoder must be those of the model, because the transformer was trained on them. With
+`--share 0.5` the lip predictor becomes the mean of the run's weights and the model's own: where a run went on from the
+model, such a mean forgets less of what the model had learned (Wortsman et al. 2022, arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of `dithead train audio --tokens-of MODEL`")
     parser.add_argument("output", type=Path, help="model folder to write")
     parser.add_argument("--version", required=True, help="version of the new model")
+    parser.add_argument("--share", type=float, default=1.0, help="weight of the run's lip predictor; the rest: MODEL's")
     options = parser.parse_args()
     talker = load_model(options.model)
     config = ContextEncoderConfig(**json.loads((options.run / "config.json").read_text("utf-8"))["model"])
@@ -41,6 +44,8 @@ def main() -> None:
         raise SystemExit(
             f"{options.run} has other tokens than {options.model}; train it with --tokens-of {options.model}"
         )
+    mixed = {name: old[name].lerp(value, options.share) for name, value in encoder.state_dict().items() if name in old}
+    encoder.load_state_dict(encoder.state_dict() | mixed)
     talker.audio = encoder
     talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
     fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": config}

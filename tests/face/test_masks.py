@@ -114,3 +114,17 @@ def test_a_face_that_looks_ahead_keeps_its_mask(points, turned, monkeypatch):
     monkeypatch.setattr(masks, "_FULL_LEAN", 10.0)
     assert np.array_equal(jaw_mask(jaw_line(points), S), ahead)
     assert not np.array_equal(jaw_mask(jaw_line(turned), S), aside)
+
+
+def test_beside_the_far_jaw_of_a_head_turned_a_little_nothing_shows_but_its_chin_may_sink(points):
+    """A shifted neck of another frame would show there as a pale patch before the background."""
+    line = jaw_line(points).astype(np.float64)
+    shift = (0.3 - masks.jaw_lean(line)) * abs(line[0, 0] - line[-1, 0]) / 2
+    line[:, 0] += shift * np.sin(np.linspace(0, np.pi, len(line)))  # towards the first point, which is farther right
+    assert 0.25 < masks.jaw_lean(line) < 0.35
+    mask = jaw_mask(line, S)
+    chin = line[len(line) // 2]
+    side = line[round(0.38 * len(line))]
+    assert mask[round(chin[1] + 0.05 * S), round(chin[0])] > 0.35
+    assert mask[round(side[1] + 0.05 * S), round(side[0])] < 0.2
+    assert jaw_mask(jaw_line(points), S)[round(chin[1] + 0.05 * S), round(chin[0])] > 0.5

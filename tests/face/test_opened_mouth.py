@@ -55,6 +55,23 @@ def test_only_the_lower_face_changes(closed: tuple[np.ndarray, np.ndarray]) -> N
     assert np.abs(changed[above:].astype(int) - picture[above:]).mean() > 3
 
 
+def test_a_little_of_the_own_inside_is_not_stretched_into_streaks(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    apart = opened_mouth(*closed, 0.045)
+    with FaceLandmarker(1) as landmarker:
+        found = landmarker.track(apart)
+    assert found is not None
+    landmarks, own = found[:, :2], lip_opening(found)
+    assert 0.03 < own < 0.075
+    inside = np.zeros(apart.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [np.rint(moved_landmarks(closed[1], 0.16)[list(INNER_LIPS)]).astype(np.int32)], 1)
+    wanted, wide = (
+        each[inside > 0].astype(int) for each in (opened_mouth(*closed, 0.16), opened_mouth(apart, landmarks, 0.16))
+    )
+    assert np.abs(wide - wanted).mean() < 20, "the rendered inside"
+    kept = opened_mouth(apart, landmarks, own * 1.3).astype(int)
+    assert np.abs(kept - apart)[inside > 0].mean() < 25, "the person's own"
+
+
 def test_the_inside_is_darker_in_a_darker_picture(closed: tuple[np.ndarray, np.ndarray]) -> None:
     picture, landmarks = closed
     dark = (picture * 0.4).astype(np.uint8)

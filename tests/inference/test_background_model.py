@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+import torch
 
 import dithead.inference.background_model as background
 from dithead.checkpoint import save_model
@@ -96,3 +97,13 @@ def test_the_first_pass_imports_no_torch():
     code = "import sys, dithead.inference.pipeline; print(*{'torch', 'pydantic', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_model_is_loaded_on_one_thread(folder, talker, monkeypatch):
+    seen = []
+    monkeypatch.setattr("dithead.checkpoint.read_model", lambda *_: seen.append(torch.get_num_threads()) or talker)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    assert load_talker(folder) is talker
+    assert seen == [1]
+    torch.set_num_threads(before)

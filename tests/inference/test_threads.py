@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dithead.inference.pipeline import generate
-from dithead.inference.threads import each_on_one_thread, one_thread_each
+from dithead.inference.threads import each_on_one_thread, one_opencv_thread, one_thread_each
 
 
 @pytest.fixture
@@ -49,3 +49,14 @@ def test_an_error_leaves_the_number_of_threads_as_it_was(threads) -> None:
     with pytest.raises(ZeroDivisionError), one_thread_each():
         raise ZeroDivisionError
     assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, 2)
+
+
+def test_opencv_keeps_to_one_thread_until_the_last_block_ends(threads) -> None:
+    threads(2)
+    first, second = one_opencv_thread(), one_opencv_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 1, "another thread is still inside"
+    second.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 2

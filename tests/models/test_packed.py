@@ -83,6 +83,24 @@ def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads
 
 
 @needs_onednn
+def test_the_audio_encoder_hears_the_same_in_bfloat16_and_the_same_bits_in_every_batch() -> None:
+    talker = load_model("small")
+    torch.manual_seed(0)
+    windows = torch.nn.functional.interpolate(torch.randn(1, 80, 20), size=300, mode="linear").transpose(1, 2) - 1
+    windows = torch.cat([windows, torch.zeros(1, 300, talker.audio.features_width - 80)], -1)[0]
+    windows = windows.unfold(0, talker.config.audio.window, 12).transpose(1, 2)
+    plain, fast = talker.audio, talker.for_drawing("bfloat16").audio
+    with torch.inference_mode():
+        wanted, made = plain(windows), fast(windows)
+        assert made.dtype == torch.float32
+        assert (made - wanted).square().mean().sqrt() < 0.006 * wanted.std()
+        apart = fast.predict_lips(made) - plain.predict_lips(wanted)
+        assert apart.square().mean().sqrt() < 0.02 * plain.predict_lips(wanted).std()
+        for which in ([0], [5, 2], [1, 2, 3]):
+            assert torch.equal(fast(windows[which]), made[which])
+
+
+@needs_onednn
 def test_layers_are_packed_and_the_type_follows_the_processor(talker: TalkingHead, monkeypatch) -> None:
     assert any(isinstance(layer, PackedLinear) for layer in talker.for_drawing("float32").dit.modules())
     cpu = torch.device("cpu")

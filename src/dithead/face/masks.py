@@ -23,7 +23,8 @@ _FRAME_MARGIN = 0.01  # beyond one frame's own jaw, all around: the paper's mask
 _JAW_MARGIN, _JAW_CHIN_MARGIN = -0.08, 0.09  # beyond one frame's own jaw, where the source's picture stays
 _JAW_FEATHER = 0.02  # sigma of the soft edge there
 _FAR_MARGIN, _FAR_CHIN_MARGIN = -0.02, 0.015  # the same at the far jaw of a turned head: straight down only
-_LEAN, _FULL_LEAN = 0.25, 0.5  # of the chin from the middle between the ears, in halves, from which a head is turned
+_LEAN, _FULL_LEAN = 0.15, 0.3  # of the chin from the middle between the ears, in halves, from which a head is turned
+_FAR_LEAN, _FULL_FAR_LEAN = 0.25, 0.5  # from which it is turned so far that the chin counts as far, too
 _LIP_MARGIN = 0.015  # around the lips, which always show
 _LIP_BAND = np.array([-0.15, -0.05, 0.05, 0.15])  # above and below the lips, where that distance fades in and holds
 _LIPS_INSIDE = 0.08  # the stable polygon keeps this distance from the lips, more than its edge is soft
@@ -92,7 +93,7 @@ def jaw_mask(jaw: FloatArray, size: int, lips: Mask | None = None) -> Mask:
     mouth = np.array([line[:, 0].mean(), 0.6 * line[:, 1].max() + 0.4 * line[[0, -1], 1].mean()])
     outline = _pushed_out(mouth, line, size, _JAW_MARGIN, _JAW_CHIN_MARGIN)
     lean = jaw_lean(line)
-    if (turned := float(np.clip((abs(lean) - _LEAN) / (_FULL_LEAN - _LEAN), 0, 1))) > 0:
+    if (turned := _ramp(abs(lean), _LEAN, _FULL_LEAN)) > 0:
         far = _near_the_line(mouth, line, size)
         weight = turned * _far_side(line, lean)[:, None]
         outline = weight * far + (1 - weight) * outline
@@ -110,12 +111,20 @@ def _near_the_line(mouth: NDArray[np.float64], line: NDArray[np.float64], size: 
     )[:, None]  # fmt: skip
 
 
+def _ramp(value: float, low: float, high: float) -> float:
+    return float(np.clip((value - low) / (high - low), 0, 1))
+
+
 def _far_side(line: NDArray[np.float64], lean: float) -> NDArray[np.float64]:
-    """How far each point (21,) of a jaw line belongs to the far side: 1 there and at the chin, 0 at the near cheek."""
+    """How far each point (21,) of a jaw line belongs to the far side: 1 there, 0 at the near cheek.
+
+    The chin of a head that is hardly turned can still be lowered before its neck; that of one turned far cannot.
+    """
     last = len(line) - 1
     place = np.arange(len(line)) / last
     to_far = place if (line[last, 0] - line[0, 0]) * lean > 0 else 1 - place
-    return np.clip((to_far - 0.2) / 0.15, 0, 1)
+    far = _ramp(abs(lean), _FAR_LEAN, _FULL_FAR_LEAN)
+    return np.clip((to_far - (0.5 - 0.3 * far)) / (0.08 + 0.07 * far), 0, 1)
 
 
 def lip_mask(lips: FloatArray, size: int) -> Mask:

@@ -23,6 +23,7 @@ from dithead.types import RGB, FloatArray
 SHUT = 0.03
 """Lip opening, in eye distances, up to which a picture shows nothing of the inside of the mouth (our choice)."""
 _DATA = Path(__file__).parent / "data"
+_KEPT, _STREAKED = 1.4, 2.2  # times the own opening up to which the own inside shows, and from which none of it does
 _BESIDE = 0.7  # eye distances beyond the face at which the picture stays where it is (our choice)
 _FIXED = 9  # points on each side of that frame
 _SOFT = 0.012  # sigma of the inner lips' edge, in eye distances
@@ -60,9 +61,8 @@ def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float, wider: flo
     warped = picture.copy()
     left, top, right, bottom = box
     warped[top:bottom, left:right] = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    if lip_opening(before) > SHUT or opening <= SHUT / 3:
-        return warped
-    return _filled(warped, after, _skin(picture, before, unit), unit)
+    share = _rendered_share(lip_opening(before), opening)
+    return _filled(warped, after, _skin(picture, before, unit), unit, share) if share else warped
 
 
 def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -> NDArray[np.float64]:
@@ -75,8 +75,15 @@ def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -
     return np.asarray(points + moved @ turn)
 
 
-def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: float) -> RGB:
-    """The picture with the inside of a rendered mouth between its inner lips."""
+def _rendered_share(own: float, opening: float) -> float:
+    """How much of a rendered inside shows: a little of the person's own inside, stretched far, would be streaks."""
+    if opening <= SHUT / 3:
+        return 0.0
+    return 1.0 if own <= SHUT else float(np.clip((opening / own - _KEPT) / (_STREAKED - _KEPT), 0, 1))
+
+
+def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: float, share: float) -> RGB:
+    """The picture with the inside of a rendered mouth between its inner lips, mixed in by its ``share``."""
     lips = landmarks[list(INNER_LIPS)]
     aspect = _aspect(lips)
     donor = min(_inner_mouths(), key=lambda each: abs(_aspect(each.lips) - aspect))
@@ -91,7 +98,7 @@ def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: flo
     inside = np.zeros((bottom - top, right - left), np.uint8)
     corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
     cv2.fillPoly(inside, corners, 255, lineType=cv2.LINE_AA, shift=4)
-    weight = cv2.GaussianBlur(inside.astype(np.float32) / 255, (0, 0), _SOFT * unit)[..., None]
+    weight = share * cv2.GaussianBlur(inside.astype(np.float32) / 255, (0, 0), _SOFT * unit)[..., None]
     result, part = picture.copy(), picture[top:bottom, left:right]
     result[top:bottom, left:right] = np.rint(part + (lit - part) * weight).astype(np.uint8)
     return result

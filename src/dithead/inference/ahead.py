@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _POLL = 0.1  # seconds after which a waiting thread looks whether it is still wanted
-_PATIENCE = 5.0  # seconds that an ended iteration waits for its thread, which ends after the item it is computing
+_PATIENCE = 5.0  # an ended iteration waits so long for its thread, which ends after the item it is computing
 
 
 class _End:
@@ -23,7 +23,7 @@ class _End:
         self.error = error
 
 
-def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
+def ahead(items: Iterable[T], depth: int, name: str, patience: float = _PATIENCE) -> Generator[T, None, None]:
     """Yield the items of an iterable in order, computed on a thread of their own.
 
     What the iteration raises is raised here, after the items before it. When this generator is closed, the thread ends
@@ -33,6 +33,7 @@ def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]
         items: Iterated only on the new thread.
         depth: Items that may wait, at most, which bounds the memory.
         name: Of the thread.
+        patience: Seconds for which closing waits for the thread.
     """
     waiting: queue.Queue[T | _End] = queue.Queue(depth)
     unwanted = threading.Event()
@@ -45,7 +46,7 @@ def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]
             raise item.error
     finally:
         unwanted.set()
-        thread.join(_PATIENCE)
+        thread.join(patience)
 
 
 def _compute(items: Iterable[T], waiting: queue.Queue[T | _End], unwanted: threading.Event) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from dithead.device import pick_device
 from dithead.hub import resolve_model
+from dithead.inference.threads import one_torch_thread
 from dithead.model_folder import CONFIG, read_json, verify_folder
 from dithead.options import StrPath
 from dithead.stages import stage
@@ -93,7 +94,7 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
 
 
 def _load(folder: Path, device: str) -> TalkingHead:
-    with stage("load model"):
+    with stage("load model"), one_torch_thread():  # several would wait in loops for the cores that the first pass uses
         from dithead.checkpoint import read_model
 
         return read_model(folder, pick_device(device))

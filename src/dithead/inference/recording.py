@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,10 +78,11 @@ class LiveRecording:
         with TemporaryDirectory(prefix="dithead-live-") as name:
             files = _Files(Path(name), self.encoding)
             try:
-                for frame in self.head.frames(files.kept_speech(chunks), loudness=loudness):
-                    self._spans.add(frame.index % self.head.analysis.frames, frame.time)
-                    files.add(frame)
-                    yield frame
+                with closing(self.head.frames(files.kept_speech(chunks), loudness=loudness)) as drawn:
+                    for frame in drawn:
+                        self._spans.add(frame.index % self.head.analysis.frames, frame.time)
+                        files.add(frame)
+                        yield frame
             except GeneratorExit:  # showing stopped
                 self._finish(files)
                 raise

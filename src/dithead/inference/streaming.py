@@ -10,7 +10,8 @@ Letters: B moments, n samples, F numbers in a feature frame.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,12 +24,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import ConfigError, FaceError
+from dithead.inference.ahead import ahead
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
-from dithead.inference.compose.second_pass import DrawnBatch, Finish, compose_batch, drawn_batches
+from dithead.inference.compose.second_pass import (
+    DrawnBatch,
+    Finish,
+    PreparedBatch,
+    compose_batch,
+    drawn_batches,
+    prepared_batches,
+)
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
@@ -49,6 +58,7 @@ from dithead.types import RGB, Wave
 
 _ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
 _STILL_SECONDS = 4.0  # seconds of sway that a picture gets before it repeats (our choice)
+_PATIENCE = 0.5  # seconds for which an ended stream waits for each of its threads (our choice)
 LEVELS = 500
 """Blocks of feature frames whose level is remembered: about 20 s of speech (our choice)."""
 _BLOCK_FRAMES = 8  # feature frames of delay, because they are computed in blocks of four that touch two on either side
@@ -127,7 +137,7 @@ class LiveHead:
 
     def frames(
         self, chunks: Iterable[Wave], *, loudness: float | None = None, most_late: float | None = None
-    ) -> Iterator[LiveFrame]:
+    ) -> Generator[LiveFrame, None, None]:
         """Draw frames while speech comes, until it ends; the video is repeated as often as needed.
 
         Args:
@@ -137,6 +147,9 @@ class LiveHead:
             most_late: Seconds that a frame may be late; frames that would begin to be drawn later are left out, so that
                 the others stay in step with the sound on a machine that is too slow. None draws every frame.
 
+        Hearing, drawing and composing run on three threads, so ``chunks`` is iterated on another thread than the
+        caller's, up to three frames ahead where the speech is there already.
+
         Yields:
             Each frame as soon as it is drawn.
         """
@@ -145,18 +158,26 @@ class LiveHead:
         sampler = self.sampler(speech)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
-        timeline = _in_time(_while_speech_lasts(endless, speech), clock, most_late, numbers)
-        for item, planes in each_on_one_thread(map(self.compose, self.draw(timeline, sampler))):
-            yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
+        prepared = enumerate(self._prepared(_while_speech_lasts(endless, speech), sampler))
+        heard = ahead(each_on_one_thread(prepared), 1, "hear", _PATIENCE)
+        drawn = drawn_batches(_in_time(heard, clock, most_late, numbers), sampler)
+        with closing(ahead(each_on_one_thread(drawn), 1, "draw", _PATIENCE)) as waiting:
+            for item, planes in each_on_one_thread(map(self.compose, waiting)):
+                yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
 
     def sampler(self, speech: SpeechFeatures) -> MouthSampler:
         """Return what draws the mouths of one stream of speech."""
         o = self.options
-        return MouthSampler(self.drawing, {None: speech}, seed=o.seed, steps=o.steps, reference=o.reference)
+        features: dict[int | None, Tensor | SpeechFeatures] = {None: speech}
+        return MouthSampler(self.drawing, features, seed=o.seed, steps=o.steps, reference=o.reference)
 
     def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
         """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""
-        return drawn_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
+        return drawn_batches(self._prepared(timeline, sampler), sampler)
+
+    def _prepared(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[PreparedBatch]:
+        """All that the mouths of frames are drawn from, one by one."""
+        return prepared_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
 
     def compose(self, drawn: DrawnBatch) -> tuple[ScheduledFrame, Planes]:
         """Return a frame with its mouths, the watermark and the label."""
@@ -278,13 +299,13 @@ class SpeechBuffer:
 
 
 def _in_time(
-    timeline: Iterator[ScheduledFrame], clock: _Clock, most_late: float | None, numbers: deque[int]
-) -> Iterator[ScheduledFrame]:
+    frames: Iterable[tuple[int, PreparedBatch]], clock: _Clock, most_late: float | None, numbers: deque[int]
+) -> Iterator[PreparedBatch]:
     """Leave out frames that are too late, and note the numbers of the others."""
-    for number, item in enumerate(timeline):
-        if most_late is None or clock.late(item.time) <= most_late:
+    for number, each in frames:
+        if most_late is None or clock.late(each.frames[0].time) <= most_late:
             numbers.append(number)
-            yield item
+            yield each
 
 
 def _while_speech_lasts(timeline: Iterator[ScheduledFrame], speech: SpeechBuffer) -> Iterator[ScheduledFrame]:

@@ -6,6 +6,7 @@ With as many threads as cores, torch waits for its own threads in a loop: twice 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,6 +14,16 @@ from typing import TypeVar
 import cv2
 
 T = TypeVar("T")
+
+
+class _OpenCVThreads:
+    """The number of OpenCV's threads outside all blocks that ask for one."""
+
+    def __init__(self) -> None:
+        self.lock, self.blocks, self.before = threading.Lock(), 0, 1
+
+
+_opencv = _OpenCVThreads()
 
 
 @contextmanager
@@ -48,10 +59,19 @@ def each_on_one_thread(items: Iterable[T]) -> Iterator[T]:
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """Let OpenCV compute on one thread while the block runs."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    """Let OpenCV compute on one thread while the block runs.
+
+    That setting is the whole process's, so it comes back when the last block ends, whichever thread that is on.
+    """
+    with _opencv.lock:
+        if not _opencv.blocks:
+            _opencv.before = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _opencv.blocks += 1
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        with _opencv.lock:
+            _opencv.blocks -= 1
+            if not _opencv.blocks:
+                cv2.setNumThreads(_opencv.before)

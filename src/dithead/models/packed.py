@@ -48,6 +48,18 @@ def packed(module: M, dtype: torch.dtype, *, pack: bool) -> M:
     return result  # type: ignore[no-any-return]
 
 
+class InType(nn.Module):
+    """A module that computes in another type than what is around it."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.module, self.dtype = module, dtype
+
+    def forward(self, x: Tensor, *others: Any) -> Tensor:
+        """Return what the module makes of ``x``, in the type of ``x``."""
+        return self.module(x.to(self.dtype), *others).to(x.dtype)  # type: ignore[no-any-return]
+
+
 class PackedLinear(nn.Module):
     """A linear layer, with the GELU after it where there is one."""
 

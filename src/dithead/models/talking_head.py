@@ -24,7 +24,7 @@ from dithead.models.denoiser.base import DiTConfig, LatentConditions
 from dithead.models.denoiser.dit import DiT
 from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
-from dithead.models.packed import can_pack, packed
+from dithead.models.packed import InType, can_pack, packed
 from dithead.types import MaskKind
 
 
@@ -182,14 +182,17 @@ class TalkingHead(nn.Module):
         """Return this model as it draws fastest on its device (``models.packed``); both share what does not change.
 
         Args:
-            precision: Of the autoencoder and the denoiser; the audio encoder stays in float32.
+            precision: Of the autoencoder, the denoiser and the audio encoder's layers before its tokens; the lip
+                predictor stays in float32.
         """
         dtype, pack = pick_dtype(self.device, precision), can_pack(self.device)
         fast, own = copy.copy(self), isinstance(self.autoencoder, FaceAutoencoder)
         audio = self.audio
-        if audio.whisper is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
+        whisper = self.audio.whisper
+        if whisper is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
             audio = packed(self.audio, torch.float32, pack=pack)
             audio.lip_predictor = self.audio.lip_predictor  # it is called with its layers' own weights
+            audio._modules["whisper"] = InType(packed(whisper, dtype, pack=pack), dtype)
         fast._modules = {
             "autoencoder": packed(self.autoencoder, dtype, pack=pack and own),
             "dit": packed(self.dit, dtype, pack=pack),

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
 
-_REMEMBERED = 256  # moments whose targets are kept for ``target_lips`` (our choice)
+_REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
+_WAITING = 16  # batches of which what was heard ahead is remembered, all faces counted (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
@@ -94,6 +95,7 @@ class MouthSampler:
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
         self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
+        self._heard: dict[tuple[int, tuple[float, ...]], _SpeechConditions] = {}  # by (face, times)
 
     @property
     def size(self) -> int:
@@ -113,6 +115,17 @@ class MouthSampler:
         """Return how many frames ``draw`` should get at once: ``batch``, whether they are the ``first`` or not."""
         del first
         return max(1, batch)
+
+    def listen(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
+        """Hear the speech at ``times`` (B,) before the mouths of a ``tracklet`` are drawn, all of them at once.
+
+        It may be called on another thread than ``draw``, which then need not wait for the speech. Nothing happens where
+        each frame is drawn by itself, see ``draw``.
+        """
+        if len(times) > 1 and (self.reference != "static" or tracklet.frame_polygons is not None):
+            return
+        heard = self._predict(tracklet, times)
+        self._heard = dict([*self._heard.items(), ((tracklet.face, tuple(times.tolist())), heard)][-_WAITING:])
 
     def draw(
         self,
@@ -165,8 +178,7 @@ class MouthSampler:
         """
         known = {t: self._targets[tracklet.face, t] for t in times.tolist() if (tracklet.face, t) in self._targets}
         if new := [t for t in times.tolist() if t not in known]:
-            with torch.inference_mode():
-                targets = self._predict(tracklet, np.array(new)).targets
+            targets = self._speech(tracklet, np.array(new)).targets
             if targets is None:
                 return None
             known |= dict(zip(new, targets, strict=True))
@@ -228,8 +240,8 @@ class MouthSampler:
     ) -> tuple[NDArray[np.uint8], Tensor]:
         """Frames (B, S, S, 3) and latents (B, C, G, G) under one mask; ``latent`` replaces the reference's."""
         masked, mask = frame_conditions(crops, polygon_mask(polygon, self.size))
+        speech = self._speech(tracklet, times)
         with torch.inference_mode():
-            speech = self._predict(tracklet, times)
             references = None if self.reference == "previous" else self.bank.of(tracklet)
             if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
@@ -241,6 +253,12 @@ class MouthSampler:
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
+    def _speech(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
+        """What was heard at ``times`` (B,), or is heard now."""
+        heard = self._heard.get((tracklet.face, tuple(times.tolist())))
+        return heard or self._predict(tracklet, times)
+
+    @torch.inference_mode()
     def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
         """The speech conditions at ``times`` (B,), with lips calibrated to the tracklet's person."""
         sound = self.features.get(tracklet.face, self.features[None])

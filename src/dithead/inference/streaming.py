@@ -30,7 +30,14 @@ from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.analyse.occlusion import OcclusionDetector
 from dithead.inference.background_model import load_talker
-from dithead.inference.compose.second_pass import DrawnBatch, Finish, compose_batch, drawn_batches
+from dithead.inference.compose.second_pass import (
+    DrawnBatch,
+    Finish,
+    PreparedBatch,
+    compose_batch,
+    drawn_batches,
+    prepared_batches,
+)
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
@@ -151,19 +158,12 @@ class LiveHead:
         sampler = self.sampler(speech)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
-        timeline = self._heard(_while_speech_lasts(endless, speech), sampler)
-        heard = ahead(each_on_one_thread(timeline), 1, "hear", _PATIENCE)
-        drawn = self.draw(_in_time(heard, clock, most_late, numbers), sampler)
+        prepared = enumerate(self._prepared(_while_speech_lasts(endless, speech), sampler))
+        heard = ahead(each_on_one_thread(prepared), 1, "hear", _PATIENCE)
+        drawn = drawn_batches(_in_time(heard, clock, most_late, numbers), sampler)
         with closing(ahead(each_on_one_thread(drawn), 1, "draw", _PATIENCE)) as waiting:
             for item, planes in each_on_one_thread(map(self.compose, waiting)):
                 yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
-
-    def _heard(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[tuple[int, ScheduledFrame]]:
-        """Number the frames, and hear the speech of each."""
-        for number, item in enumerate(timeline):
-            for tracklet in self.analysis.tracklets_at(item.index):
-                sampler.listen(tracklet, item.time)
-            yield number, item
 
     def sampler(self, speech: SpeechFeatures) -> MouthSampler:
         """Return what draws the mouths of one stream of speech."""
@@ -173,7 +173,11 @@ class LiveHead:
 
     def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
         """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""
-        return drawn_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
+        return drawn_batches(self._prepared(timeline, sampler), sampler)
+
+    def _prepared(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[PreparedBatch]:
+        """All that the mouths of frames are drawn from, one by one."""
+        return prepared_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
 
     def compose(self, drawn: DrawnBatch) -> tuple[ScheduledFrame, Planes]:
         """Return a frame with its mouths, the watermark and the label."""
@@ -295,13 +299,13 @@ class SpeechBuffer:
 
 
 def _in_time(
-    timeline: Iterable[tuple[int, ScheduledFrame]], clock: _Clock, most_late: float | None, numbers: deque[int]
-) -> Iterator[ScheduledFrame]:
+    frames: Iterable[tuple[int, PreparedBatch]], clock: _Clock, most_late: float | None, numbers: deque[int]
+) -> Iterator[PreparedBatch]:
     """Leave out frames that are too late, and note the numbers of the others."""
-    for number, item in timeline:
-        if most_late is None or clock.late(item.time) <= most_late:
+    for number, each in frames:
+        if most_late is None or clock.late(each.frames[0].time) <= most_late:
             numbers.append(number)
-            yield item
+            yield each
 
 
 def _while_speech_lasts(timeline: Iterator[ScheduledFrame], speech: SpeechBuffer) -> Iterator[ScheduledFrame]:

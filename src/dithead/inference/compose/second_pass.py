@@ -64,6 +64,7 @@ class _Batch:
     tracklets: list[Tracklet]
     capacity: int  # frames, at most
     frames: list[ScheduledFrame] = field(default_factory=list)
+    begins: bool = False  # other tracklets are shown than before
     ends: bool = False  # a segment
 
 
@@ -74,6 +75,16 @@ class _Mouths(NamedTuple):
     views: list[SourceView]
     drawn: NDArray[np.uint8]  # (B, S, S, 3)
     references: Sequence[FrameReference | None]
+
+
+class PreparedBatch(NamedTuple):
+    """A batch that has all that its mouths are drawn from."""
+
+    frames: list[ScheduledFrame]
+    planes: list[Planes]
+    faces: list[tuple[Tracklet, list[SourceView]]]
+    begins: bool  # other tracklets are shown than before
+    ends: bool  # a segment
 
 
 class DrawnBatch(NamedTuple):
@@ -94,7 +105,7 @@ def draw_frames(
     finish: Finish,
     segments: Segments,
 ) -> Iterator[tuple[ScheduledFrame, Planes]]:
-    """Draw the mouths of a video; decoding and drawing run on threads of their own while earlier frames are composed.
+    """Draw the mouths of a video; decoding and hearing, drawing, and composing run on threads of their own.
 
     Args:
         timeline: The output's frames in order.
@@ -108,8 +119,8 @@ def draw_frames(
     Yields:
         Each frame with its new planes, in order.
     """
-    frames, length = ahead(timeline, batch, "decode"), segments.length
-    drawn = drawn_batches(frames, analysis, sampler, pix_fmt, batch, detail=finish.detail, length=length)
+    prepared = ahead(prepared_batches(timeline, analysis, sampler, pix_fmt, batch, segments.length), 1, "decode")
+    drawn = drawn_batches(prepared, sampler, detail=finish.detail)
     number, count, drawings = segments.first, 0, Drawings()
     for part in ahead(_reported(drawn, segments), 1, "draw"):
         drawings += compose_batch(part, finish)
@@ -129,22 +140,34 @@ def compose_batch(part: DrawnBatch, finish: Finish) -> Drawings:
     return drawings
 
 
-def drawn_batches(
+def prepared_batches(
     timeline: Iterable[ScheduledFrame],
     analysis: VideoAnalysis,
     sampler: Sampler,
     pix_fmt: str,
     batch: int,
-    *,
-    detail: bool = True,
     length: int | None = None,
-) -> Iterator[DrawnBatch]:
-    """Draw the mouths, see ``draw_frames``; nothing is composed yet. Segments of ``length`` frames end a batch."""
+) -> Iterator[PreparedBatch]:
+    """Cut the crops of frames and hear their speech, on another thread than ``drawn_batches`` if you like.
+
+    See ``draw_frames`` for the arguments; segments of ``length`` frames end a batch.
+    """
     for part in _batches(timeline, analysis, sampler, batch, length):
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
-        mouths = [_draw(part.frames, planes, tracklet, sampler, detail=detail) for tracklet in part.tracklets]
-        yield DrawnBatch(part.frames, planes, mouths, part.ends)
+        faces = [(tracklet, _views(part.frames, planes, tracklet, sampler.size)) for tracklet in part.tracklets]
+        for tracklet in part.tracklets:
+            sampler.listen(tracklet, np.array([f.time for f in part.frames]))
+        yield PreparedBatch(part.frames, planes, faces, part.begins, part.ends)
+
+
+def drawn_batches(prepared: Iterable[PreparedBatch], sampler: Sampler, *, detail: bool = True) -> Iterator[DrawnBatch]:
+    """Draw the mouths of batches, see ``draw_frames``; nothing is composed yet."""
+    for part in prepared:
+        if part.begins:
+            sampler.begin()
+        mouths = [_draw(part.frames, tracklet, views, sampler, detail=detail) for tracklet, views in part.faces]
+        yield DrawnBatch(part.frames, part.planes, mouths, part.ends)
 
 
 def _reported(drawn: Iterable[DrawnBatch], segments: Segments) -> Iterator[DrawnBatch]:
@@ -170,8 +193,7 @@ def _batches(
         if count == 0 or tracklets != part.tracklets:
             if part.frames:
                 yield part
-            sampler.begin()
-            part = _Batch(tracklets, sampler.frames_at_once(size, first=True))
+            part = _Batch(tracklets, sampler.frames_at_once(size, first=True), begins=True)
         part.frames.append(item)
         count += 1
         if (ends := count == length) or len(part.frames) >= part.capacity:
@@ -184,16 +206,19 @@ def _batches(
         yield _Batch([], 0, ends=True)
 
 
+def _views(frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, size: int) -> list[SourceView]:
+    """Cut the crops of one face."""
+    with stage("crops"):
+        return [
+            SourceView.of_planes(p, tracklet.transforms[f.index - tracklet.start], size, f.index)
+            for f, p in zip(frames, planes, strict=True)
+        ]
+
+
 def _draw(
-    frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, sampler: Sampler, *, detail: bool
+    frames: list[ScheduledFrame], tracklet: Tracklet, views: list[SourceView], sampler: Sampler, *, detail: bool
 ) -> _Mouths:
     """Draw the mouths of one face."""
-    transforms = [tracklet.transforms[f.index - tracklet.start] for f in frames]
-    with stage("crops"):
-        views = [
-            SourceView.of_planes(p, transform, sampler.size, f.index)
-            for f, p, transform in zip(frames, planes, transforms, strict=True)
-        ]
     times = np.array([f.time for f in frames])
     indices = [f.index for f in frames]
     drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, indices)

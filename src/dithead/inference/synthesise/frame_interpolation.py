@@ -50,6 +50,9 @@ class FrameInterpolator:
         """See ``MouthSampler.expect``."""
         self.sampler.expect(tracklet)
 
+    def listen(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
+        """Do nothing: which of the frames are drawn is not known yet, and ``draw`` hears those."""
+
     def frame_references(
         self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None
     ) -> list[FrameReference | None]:

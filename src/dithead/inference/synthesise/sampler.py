@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
 
-_REMEMBERED = 256  # moments whose targets are kept for ``target_lips`` (our choice)
-_WAITING = 64  # moments at which what was heard ahead is remembered (our choice)
+_REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
+_WAITING = 16  # batches of which what was heard ahead is remembered, all faces counted (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
@@ -95,7 +95,7 @@ class MouthSampler:
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
         self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
-        self._heard: dict[tuple[int, float], _SpeechConditions] = {}  # of single moments, by (face, time)
+        self._heard: dict[tuple[int, tuple[float, ...]], _SpeechConditions] = {}  # by (face, times)
 
     @property
     def size(self) -> int:
@@ -116,13 +116,16 @@ class MouthSampler:
         del first
         return max(1, batch)
 
-    def listen(self, tracklet: Tracklet, time: float) -> None:
-        """Hear the speech at one moment before the mouth of a ``tracklet`` is drawn, for that moment alone.
+    def listen(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
+        """Hear the speech at ``times`` (B,) before the mouths of a ``tracklet`` are drawn, all of them at once.
 
-        It may be called on another thread than ``draw``, which then need not wait for the speech.
+        It may be called on another thread than ``draw``, which then need not wait for the speech. Nothing happens where
+        each frame is drawn by itself, see ``draw``.
         """
-        heard = self._predict(tracklet, np.array([time]))
-        self._heard = dict([*self._heard.items(), ((tracklet.face, time), heard)][-_WAITING:])
+        if len(times) > 1 and (self.reference != "static" or tracklet.frame_polygons is not None):
+            return
+        heard = self._predict(tracklet, times)
+        self._heard = dict([*self._heard.items(), ((tracklet.face, tuple(times.tolist())), heard)][-_WAITING:])
 
     def draw(
         self,
@@ -252,7 +255,7 @@ class MouthSampler:
 
     def _speech(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
         """What was heard at ``times`` (B,), or is heard now."""
-        heard = self._heard.get((tracklet.face, float(times[0]))) if len(times) == 1 else None
+        heard = self._heard.get((tracklet.face, tuple(times.tolist())))
         return heard or self._predict(tracklet, times)
 
     @torch.inference_mode()

@@ -137,6 +137,13 @@ def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
     assert found == [1, 3, 0]
 
 
+def test_lips_that_close_because_they_were_nearly_closed_keep_their_width():
+    openings, widths = np.float32([0, 0.01]), np.float32([0.5, 0.7])
+    pictures = ReferenceSet(np.zeros((2, 4, 4, 3), np.uint8), openings, widths, (), openings, widths)
+    assert pictures.nearest(LipTarget(0.0, 0.7)) == 0
+    assert pictures.nearest(LipTarget(0.0, 0.7, parted=0.014)) == 1
+
+
 def test_the_persons_own_pictures_are_kept_as_the_source_shows_them():
     reference_set = ReferenceSet.interpolated(kept([0.0, 0.2]))
     assert reference_set.picture_openings.tolist() == pytest.approx([0.0, 0.2])

@@ -34,6 +34,7 @@ class LipTarget(NamedTuple):
 
     opening: float
     width: float
+    parted: float | None = None  # the opening before lips that are nearly closed were closed; None: the opening
 
 
 class SourcePicture(NamedTuple):
@@ -149,9 +150,11 @@ class _Chain:
 def _distances(openings: NDArray[np.float32], widths: NDArray[np.float32], lips: LipTarget) -> NDArray[np.float64]:
     """Squared distances of ``lips`` from mouths: of the opening, and of the width with its weight.
 
-    Lips that close must close, whatever their width, so the width counts less the less they are to be open.
+    Lips that close must close, whatever their width, so the width counts less the less they are to be open. Lips that
+    close only because they were predicted to be nearly closed are rounded or spread as before.
     """
-    weight = _WIDTH_WEIGHT * min(1.0, max(lips.opening, 0.0) / _ROUNDED_FROM)
+    parted = lips.opening if lips.parted is None else lips.parted
+    weight = _WIDTH_WEIGHT * min(1.0, max(parted, 0.0) / _ROUNDED_FROM)
     return (openings.astype(np.float64) - lips.opening) ** 2 + (weight * (widths - lips.width)) ** 2
 
 

@@ -296,7 +296,7 @@ class MouthSampler:
             personal = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
             openings = with_closures(personal)
             change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
-            targets = self._targets_of(tracklet, stored, times, openings, change)
+            targets = self._targets_of(tracklet, stored, times, (openings, personal), change)
         lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
         return _SpeechConditions(tokens, lips, targets)
 
@@ -305,16 +305,19 @@ class MouthSampler:
         tracklet: Tracklet,
         stored: StoredReferences,
         times: NDArray[np.float64],
-        openings: NDArray[np.float64],
+        openings: tuple[NDArray[np.float64], NDArray[np.float64]],
         change: Tensor,
     ) -> list[LipTarget]:
-        """The targets at ``times`` (B,) for this person's ``openings`` (B,) and ``change`` (B, K) of all lips."""
+        """The targets at ``times`` (B,) for this person's ``openings`` and ``change`` (B, K) of all lips.
+
+        The openings (B,) are those with nearly closed lips closed, and those that were predicted.
+        """
         calibration = tracklet.calibration or self._average
-        openings = np.clip(openings, 0, _WIDEST * float(stored.openings[-1]))
+        closed, parted = (np.clip(each, 0, _WIDEST * float(stored.openings[-1])).tolist() for each in openings)
         wider = widths_of(change.numpy(), self.talker.config.width_units)
         gain = 1.0 if stored.opened else width_gain(calibration, tracklet.width_spread)
         widths = stored.mean_width + wider * np.float32(gain)
-        targets = [LipTarget(*pair) for pair in zip(openings.tolist(), widths.tolist(), strict=True)]
+        targets = [LipTarget(*lips) for lips in zip(closed, widths.tolist(), parted, strict=True)]
         new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
         return targets

@@ -125,8 +125,10 @@ def test_of_what_is_heard_ahead_little_is_kept(footage, pictures, talker):
     head = LiveHead(footage(pictures[:6]), model=talker, seed=2)
     sampler = head.sampler(FileLike(talker))
     for k in range(200):
-        sampler.listen(head.analysis.tracklets[0], np.array([k / 25]))
-    assert len(sampler._heard) == 16
+        sampler.prepare(
+            head.analysis.tracklets[0], np.zeros((1, talker.size, talker.size, 3), np.uint8), np.array([k / 25])
+        )
+    assert len(sampler._ready) == 16
 
 
 class FileLike:

@@ -79,6 +79,8 @@ class Conditions:
     """Calibrated lip coefficients (B, K); None: those that the audio encoder predicts from the tokens."""
     reference_latent: Tensor | None = None
     """Latents (B, C, G, G) in place of those of ``reference``: known ones, or the previous output's as in the paper."""
+    masked_latent: Tensor | None = None
+    """What ``TalkingHead.masked_latents`` makes of ``masked``, where it is known already."""
 
 
 def make_denoiser(config: DiTConfig) -> DiT | UNet:
@@ -165,7 +167,7 @@ class TalkingHead(nn.Module):
         window, index = window_of(mask_z), tokens_under_mask(mask_z)
         known = c.reference_latent
         reference_z = self.encode_window(reference, window) if known is None else known.to(masked)
-        masked_z = self.encode_window(masked, window, masked=True)
+        masked_z = self.encode_window(masked, window, masked=True) if c.masked_latent is None else c.masked_latent
         reference, mask, reference_z = (x.expand(b, -1, -1, -1) for x in (reference, mask, reference_z))
         lips = self.predict_lips(c.tokens) if c.lips is None else c.lips.to(self.device)
         latent_conditions = LatentConditions(masked_z, mask_z, reference_z, tokens, lips, index)
@@ -210,6 +212,13 @@ class TalkingHead(nn.Module):
         """Encode references ``pictures`` (B, 3, S, S) as ``generate`` does under a ``mask`` (1, 1, S, S)."""
         pictures, mask = (x.to(self.device, self.autoencoder.dtype) for x in (pictures, mask))
         return self.encode_window(pictures, window_of(F.avg_pool2d(mask, self.size // self.config.dit.grid)))
+
+    @torch.inference_mode()
+    def masked_latents(self, masked: Tensor, mask: Tensor) -> Tensor:
+        """Encode ``masked`` frames (B, 3, S, S) as ``generate`` does under a ``mask`` (B, 1, S, S)."""
+        masked, mask = (x.to(self.device, self.autoencoder.dtype) for x in (masked, mask))
+        window = window_of(F.avg_pool2d(mask, self.size // self.config.dit.grid))
+        return self.encode_window(masked, window, masked=True)
 
     def predict_lips(self, tokens: Tensor) -> Tensor | None:
         """Predict calibrated lip coefficients (B, K) from tokens (B, L, A); None for a model without that condition."""

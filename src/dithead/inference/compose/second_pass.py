@@ -148,16 +148,17 @@ def prepared_batches(
     batch: int,
     length: int | None = None,
 ) -> Iterator[PreparedBatch]:
-    """Cut the crops of frames and hear their speech, on another thread than ``drawn_batches`` if you like.
+    """Cut the crops of frames, hear their speech, and encode what is known of them.
 
-    See ``draw_frames`` for the arguments; segments of ``length`` frames end a batch.
+    It may run on another thread than ``drawn_batches``. See ``draw_frames`` for the arguments; segments of ``length``
+    frames end a batch.
     """
     for part in _batches(timeline, analysis, sampler, batch, length):
         with stage("planes"):
             planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
         faces = [(tracklet, _views(part.frames, planes, tracklet, sampler.size)) for tracklet in part.tracklets]
-        for tracklet in part.tracklets:
-            sampler.listen(tracklet, np.array([f.time for f in part.frames]))
+        for tracklet, views in faces:
+            sampler.prepare(tracklet, _crops(views), np.array([f.time for f in part.frames]))
         yield PreparedBatch(part.frames, planes, faces, part.begins, part.ends)
 
 
@@ -215,13 +216,17 @@ def _views(frames: list[ScheduledFrame], planes: list[Planes], tracklet: Trackle
         ]
 
 
+def _crops(views: list[SourceView]) -> NDArray[np.uint8]:
+    return np.stack([view.crop for view in views])
+
+
 def _draw(
     frames: list[ScheduledFrame], tracklet: Tracklet, views: list[SourceView], sampler: Sampler, *, detail: bool
 ) -> _Mouths:
     """Draw the mouths of one face."""
     times = np.array([f.time for f in frames])
     indices = [f.index for f in frames]
-    drawn = sampler.draw(tracklet, np.stack([view.crop for view in views]), times, indices)
+    drawn = sampler.draw(tracklet, _crops(views), times, indices)
     references = sampler.frame_references(tracklet, times, indices) if detail else [None] * len(frames)
     return _Mouths(tracklet, views, drawn, references)
 

@@ -50,8 +50,8 @@ class FrameInterpolator:
         """See ``MouthSampler.expect``."""
         self.sampler.expect(tracklet)
 
-    def listen(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
-        """Do nothing: which of the frames are drawn is not known yet, and ``draw`` hears those."""
+    def prepare(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
+        """Do nothing: which of the frames are drawn is not known yet, and ``draw`` prepares those."""
 
     def frame_references(
         self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None

@@ -66,6 +66,21 @@ class _SpeechConditions(NamedTuple):
     targets: list[LipTarget] | None  # B openings and widths, where they are known
 
 
+class _MaskedFrames(NamedTuple):
+    """Frames without what is to be drawn."""
+
+    pictures: Tensor  # (B, 3, S, S)
+    mask: Tensor  # (B, 1, S, S)
+    latents: Tensor  # (B, C, G, G)
+
+
+class _Ready(NamedTuple):
+    """What was made ready before frames are drawn."""
+
+    speech: _SpeechConditions
+    masked: _MaskedFrames | None  # None where the mask follows the face
+
+
 class MouthSampler:
     """Draws mouths with one model.
 
@@ -95,7 +110,7 @@ class MouthSampler:
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
         self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
-        self._heard: dict[tuple[int, tuple[float, ...]], _SpeechConditions] = {}  # by (face, times)
+        self._ready: dict[tuple[int, tuple[float, ...]], _Ready] = {}  # by (face, times)
 
     @property
     def size(self) -> int:
@@ -116,16 +131,17 @@ class MouthSampler:
         del first
         return max(1, batch)
 
-    def listen(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
-        """Hear the speech at ``times`` (B,) before the mouths of a ``tracklet`` are drawn, all of them at once.
+    def prepare(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
+        """Hear the speech and encode the masked frames before the mouths of a ``tracklet`` are drawn, all at once.
 
-        It may be called on another thread than ``draw``, which then need not wait for the speech. Nothing happens where
-        each frame is drawn by itself, see ``draw``.
+        It may be called on another thread than ``draw``, which then has less to do, with the same bits. Where each
+        frame is drawn by itself, several are left to ``draw``, which has the arguments ``crops`` and ``times``, too.
         """
-        if len(times) > 1 and (self.reference != "static" or tracklet.frame_polygons is not None):
+        alone = self.reference != "static" or tracklet.frame_polygons is not None
+        if alone and len(times) > 1:
             return
-        heard = self._predict(tracklet, times)
-        self._heard = dict([*self._heard.items(), ((tracklet.face, tuple(times.tolist())), heard)][-_WAITING:])
+        ready = _Ready(self._predict(tracklet, times), None if alone else self._masked(crops, tracklet.polygon))
+        self._ready = dict([*self._ready.items(), ((tracklet.face, tuple(times.tolist())), ready)][-_WAITING:])
 
     def draw(
         self,
@@ -239,7 +255,8 @@ class MouthSampler:
         latent: Tensor | None = None,
     ) -> tuple[NDArray[np.uint8], Tensor]:
         """Frames (B, S, S, 3) and latents (B, C, G, G) under one mask; ``latent`` replaces the reference's."""
-        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.size))
+        ready = self._ready.get((tracklet.face, tuple(times.tolist())))
+        masked = (ready and ready.masked) or self._masked(crops, polygon)
         speech = self._speech(tracklet, times)
         with torch.inference_mode():
             references = None if self.reference == "previous" else self.bank.of(tracklet)
@@ -248,15 +265,21 @@ class MouthSampler:
             else:
                 views = _views(tracklet, frames, len(times))
                 reference, latent = self._references(tracklet, views, speech.targets, polygon)
-            conditions = Conditions(masked, mask, reference, speech.tokens, speech.lips, latent)
+            pictures = masked.pictures, masked.mask, reference
+            conditions = Conditions(*pictures, speech.tokens, speech.lips, latent, masked.latents)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
     def _speech(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
         """What was heard at ``times`` (B,), or is heard now."""
-        heard = self._heard.get((tracklet.face, tuple(times.tolist())))
-        return heard or self._predict(tracklet, times)
+        ready = self._ready.get((tracklet.face, tuple(times.tolist())))
+        return self._predict(tracklet, times) if ready is None else ready.speech
+
+    def _masked(self, crops: NDArray[np.uint8], polygon: NDArray[np.float32]) -> _MaskedFrames:
+        masked, mask = frame_conditions(crops, polygon_mask(polygon, self.size))
+        with stage("model"):
+            return _MaskedFrames(masked, mask, self.talker.masked_latents(masked, mask))
 
     @torch.inference_mode()
     def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -46,6 +47,13 @@ def test_a_process_finds_the_same(job, process, tmp_path):
         pictures = [each.store.get(each.images) for each in (one.references, other.references)]
         assert all(map(np.array_equal, *pictures))
     assert {"landmarks", OUTSIDE_STAGES} <= {span.stage for span in recorder.spans}
+
+
+def test_ctrl_c_reaches_only_the_process_that_started_it_which_ends_it(process):
+    process.start()
+    assert os.getpgid(process._process.pid) != os.getpgid(0)
+    process.__exit__(None, None, None)
+    assert process._process.returncode is not None
 
 
 def test_its_errors_are_raised_here(job, process, footage):

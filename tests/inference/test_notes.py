@@ -57,7 +57,7 @@ def test_frames_passed_through_damaged_ones_and_speakers_without_a_face_are_note
     analysis = SimpleNamespace(
         faces_missed=12, frames=75, passed_through=[FrameSpan(0, 5, "no face"), FrameSpan(20, 25, "mouth covered")],
         damaged=[FrameSpan(7, 9, "damaged")], remarks=["its clock jumps"],
-        tracklets=[SimpleNamespace(face=1, references=SimpleNamespace(opened=True))],
+        tracklets=[SimpleNamespace(face=1, references=SimpleNamespace(opened=True), turned_references=())],
     )  # fmt: skip
     write_audio(tmp_path / "a.wav", np.zeros(16, np.float32), 16000)
     lengths = {1: 3.0, 3: 5.0}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dithead.inference.analyse import face_samples
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import choose_references
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
@@ -57,6 +58,30 @@ def test_a_pose_in_which_the_mouth_hardly_opens_lends_nothing():
     assert len(middles) == 3
     assert max(middles) < 0.25
     assert middles[frame_views(TURNS, middles)[-1]] == max(middles), "the nearest pose stands in"
+
+
+def test_where_the_mouth_opens_in_one_pose_alone_all_poses_are_views():
+    """Pictures of one pose, lent to all, would put background on the near cheek of the others."""
+    openings = np.where(TURNS > 0.35, OPENINGS, 0.0)
+    middles = view_turns(TURNS, openings)
+    assert len(middles) == 4
+    for chosen, middle in zip(
+        choose_view_references(openings, WIDTHS, TURNS, np.ones(90), middles), middles, strict=True
+    ):
+        assert np.abs(TURNS[chosen.narrow] - middle).max() < 0.25
+
+
+def test_a_mouth_that_opens_in_one_pose_alone_is_opened_by_geometry_in_the_others(monkeypatch):
+    monkeypatch.setattr(face_samples, "with_mouth", lambda crop, picture, *_: (crop, picture))
+    yaws = np.linspace(-35, 35, 60)
+    swing = [face(yaw=float(yaw)) for yaw in yaws]
+    for k, points in enumerate(swing):
+        points[14] = points[13] + (0, 5 * (k % 4) if yaws[k] > 15 else 0, 0)
+    [own] = analysed(swing).tracklets
+    every = (own.references, *own.turned_references)
+    assert len(every) == 4
+    assert [each.opened for each in every].count(False) == 1
+    assert all(len(each.openings) > 10 for each in every if each.opened)
 
 
 def test_a_frame_keeps_its_view_while_no_other_is_clearly_nearer():

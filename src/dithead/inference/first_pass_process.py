@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
@@ -79,7 +78,10 @@ class FirstPassProcess:
             command = [sys.executable, "-c", _CODE, *sys.path]
             with contextlib.suppress(OSError):
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
                 )
 
     def analyse(self, job: FirstPass, seen: Callable[[int], None]) -> VideoAnalysis | None:
@@ -124,7 +126,6 @@ def saves_time() -> bool:
 
 def serve() -> None:
     """Make the first pass that stdin describes, and write the numbers of its frames and what it finds to stdout."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed is no message
 

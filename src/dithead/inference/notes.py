@@ -49,7 +49,7 @@ def result_notes(info: VideoInfo, analysis: VideoAnalysis, lengths: Lengths, fit
     """
     notes = [*length_notes(lengths, fit), *sound_notes(info, lengths, sound), *speaker_notes(analysis, sound.speakers)]
     notes += unchanged_notes(analysis)
-    if any(tracklet.references is not None and tracklet.references.opened for tracklet in analysis.tracklets):
+    if any(r is not None and r.opened for t in analysis.tracklets for r in (t.references, *t.turned_references)):
         notes.append(_OPENED)
     if damaged := sum(span.last - span.first + 1 for span in analysis.damaged):
         notes.append(f"{damaged} damaged frames of the source show the last good frame")

@@ -33,7 +33,14 @@ from dithead.inference.analyse.references import (
     source_picture,
     with_mouth,
 )
-from dithead.inference.analyse.views import as_seen_ahead, choose_view_references, view_turns, widths_as_seen_ahead
+from dithead.inference.analyse.views import (
+    as_seen_ahead,
+    choose_view_references,
+    in_view,
+    opens_enough,
+    view_turns,
+    widths_as_seen_ahead,
+)
 from dithead.media.partial_rgb import PartialRGB
 from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, RGBLike, Similarity
@@ -178,16 +185,18 @@ def stored_references(
     views = choose_view_references(openings, widths, turns, sharpness, middles)
     seen = [replace(s, opening=o, width=w) for s, o, w in zip(seen, openings.tolist(), widths.tolist(), strict=True)]
     means = float(openings.mean()), float(widths.mean())
-    return tuple(_stored(seen, view, means, store) for view in views), middles
+    own = [openings[in_view(turns, middle, middles)] for middle in middles.tolist()]
+    enough = [len(middles) == 1 or opens_enough(part, openings) for part in own]
+    return tuple(_stored(seen, *view, means, store) for view in zip(views, enough, strict=True)), middles
 
 
 def _stored(
-    seen: list[FaceSample], found: ChosenSamples, means: tuple[float, float], store: ImageStore
+    seen: list[FaceSample], found: ChosenSamples, enough: bool, means: tuple[float, float], store: ImageStore
 ) -> StoredReferences:
-    """Keep the samples that were found; a mouth that never moves is opened by geometry."""
+    """Keep the samples that were found; a mouth that never moves, or not enough in its pose, is opened by geometry."""
     order = sorted({*found.narrow, *found.wide}, key=lambda k: (seen[k].opening, k))
     chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
-    opened = never_moves(chosen[0].opening, chosen[-1].opening)
+    opened = not enough or never_moves(chosen[0].opening, chosen[-1].opening)
     if opened:
         means = _SPEAKING, chosen[0].width
         chosen, narrow, wide = _opened(chosen[0])

@@ -16,7 +16,7 @@ from dithead.inference.analyse.references import ChosenSamples, choose_reference
 _WIDTH = 0.3  # span of the turns from which on a tracklet has another view
 _MOST = 5  # views
 _REACH = 0.75  # of a view's width, on either side of its middle, within which samples belong to it
-_ENOUGH = 0.6  # share of the span of all lip openings that a view must show; else its frames take another view
+_ENOUGH = 0.6  # share of the span of all lip openings that a view must show to lend pictures
 _TAILS = 0.05  # share of the turns at either end that is left out when views are placed
 _SWITCH = 0.2  # of the distance of two views, by which another one must be nearer before it replaces the last one
 
@@ -29,17 +29,26 @@ def view_turns(turns: NDArray[np.float64], openings: NDArray[np.float64]) -> NDA
         openings: (n,) their lip openings.
 
     Returns:
-        (V,) the middles of the views, that of the usual pose first; one where the head keeps its pose.
+        (V,) the middles of the views, that of the usual pose first; one where the head keeps its pose. Frames of a pose
+        that does not show enough openings take the nearest view that does; where fewer than two do, all poses are
+        views, and mouths are opened by geometry where they are lacking.
     """
     usual = float(np.median(turns))
     low, high = np.quantile(turns, (_TAILS, 1 - _TAILS))
     count = min(_MOST, 1 + int((high - low) / _WIDTH))
     middles = np.linspace(low, high, 2 * count + 1)[1::2]
-    wanted = _ENOUGH * _span(openings)
-    kept = [m for m in middles if _span(openings[in_view(turns, float(m), middles)]) >= wanted]
-    if count < 2 or len(kept) < 2:
+    if count < 2:
         return np.array([usual])
+    seen = {float(m): openings[in_view(turns, float(m), middles)] for m in middles}
+    kept = [m for m, own in seen.items() if opens_enough(own, openings)]
+    if len(kept) < 2:
+        kept = [m for m, own in seen.items() if len(own)]
     return np.array(sorted(kept, key=lambda middle: abs(middle - usual)))
+
+
+def opens_enough(own: NDArray[np.float64], openings: NDArray[np.float64]) -> bool:
+    """Return whether the lip openings (m,) of one view span enough of all ``openings`` (n,)."""
+    return len(own) > 1 and _span(own) >= _ENOUGH * _span(openings)
 
 
 def in_view(turns: NDArray[np.float64], middle: float, middles: NDArray[np.float64]) -> NDArray[np.bool_]:

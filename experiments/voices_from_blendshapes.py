@@ -1,7 +1,7 @@
-"""Turn recorded speech with measured blendshapes into voices for `dithead train audio --voices`.
+"""Do the jaw and lips of recorded blendshapes help to hear lips? Turns such recordings into voices for training.
 
 The recordings are those that FACEGOOD publishes with its Audio2Face (MIT; one Mandarin speaker, 116 weights at 30
-frames a second). It answers whether their jaw and lips help the lip predictor (docs/log/2026-11.md).
+frames a second). docs/log/2026-11.md has the answer; `dithead train audio --voices FOLDER` takes what is written.
 
     python experiments/voices_from_blendshapes.py RECORDINGS FOLDER
 

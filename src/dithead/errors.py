@@ -10,6 +10,7 @@ EXTRAS = {
     "synth": ("moderngl", "scipy"),
     "evaluate": ("torchmetrics",),
     "train": ("accelerate", "diffusers", "tensorboard", "transformers"),
+    "kokoro": ("onnxruntime",),
     "ray": ("ray",),
     "serve": ("aiortc", "dbos", "fastapi", "httpx", "prometheus_client", "psycopg", "sqlalchemy", "uvicorn"),
 }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.errors import DataError, DitheadError
+from dithead.errors import DataError, DitheadError, MissingExtraError
 from dithead.synth.voice.utterance import Phoneme, Utterance
 
 RATE = 24_000
@@ -51,7 +51,7 @@ class Kokoro:
         try:
             import onnxruntime
         except ImportError:
-            raise DitheadError("Kokoro needs onnxruntime; pip install onnxruntime") from None
+            raise MissingExtraError("kokoro", "onnxruntime") from None
         try:
             self.vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text("utf-8"))["vocab"]
             with np.load(folder / "voices.npz") as stored:

@@ -61,6 +61,17 @@ def test_segments_of_any_length_join_to_one_frame_rate(tmp_path, presenter, size
     assert [frame.time for frame in read_frames(tmp_path / "a.mp4")] == pytest.approx([k / 25 for k in range(24)])
 
 
+def test_an_hours_pause_within_a_segment_keeps_every_frame_and_its_time(tmp_path, presenter) -> None:
+    """Frames after the pause are decoded an hour before they are shown, which is no undefined time."""
+    height, width = presenter[0].arrays[0].shape
+    encoding = PictureEncoding(VideoInfo(width, height, Fraction(25)), EncoderOptions(preset="veryfast"))
+    stamps = [k if k < 12 else 90_000 + k for k in range(24)]
+    write_segment(tmp_path / "part", zip(presenter, stamps, strict=True), encoding)
+    join_segments([tmp_path / "part"], tmp_path / "a.mkv", encoding, end=Fraction(90_024, 25))
+    times = [frame.time for frame in read_frames(tmp_path / "a.mkv")]
+    assert times == pytest.approx([stamp / 25 for stamp in stamps], abs=2e-3)
+
+
 @pytest.mark.parametrize("name", HARDWARE)
 def test_hardware_encodes_where_it_is_there_and_is_refused_in_one_line_where_it_is_not(tmp_path, presenter, name):
     info = VideoInfo(presenter[0].arrays[0].shape[1], presenter[0].arrays[0].shape[0], Fraction(25))

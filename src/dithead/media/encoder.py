@@ -28,7 +28,7 @@ _THREADS = 4
 
 _LAMBDA = 118  # FFmpeg's FF_QP2LAMBDA, by which VideoToolbox's quality of 0 to 100 is multiplied
 
-_LONGEST_DELAY = 60.0  # seconds between decoding and showing a frame that no encoder reaches (our choice)
+_LONGEST_DELAY = 60.0  # seconds that no encoder decodes the first frame before it is shown (our choice)
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,17 @@ class FrameClock:
         self.frames += 1
 
 
-def with_decoding_times(packets: list[Any]) -> list[Any]:
-    """Mend the decoding times of encoded packets: x265 leaves them undefined where it was given a single frame."""
+def with_decoding_times(packets: list[Any], begin: Fraction) -> list[Any]:
+    """Mend the decoding times of encoded packets: x265 leaves them undefined where it was given a single frame.
+
+    After a pause in the video a frame is rightly decoded long before it is shown, but never before the first one.
+
+    Args:
+        packets: What the encoder returned.
+        begin: Seconds at which the first frame that it was given is shown.
+    """
     for packet in packets:
-        if packet.dts is None or abs(packet.pts - packet.dts) * packet.time_base > _LONGEST_DELAY:
+        if packet.dts is None or packet.dts > packet.pts or begin - packet.dts * packet.time_base > _LONGEST_DELAY:
             packet.dts = packet.pts
     return packets
 

@@ -32,15 +32,16 @@ def write_segment(path: Path, frames: Iterator[tuple[Planes, int]], encoding: Pi
         frames: Planes and time stamp, in the source's time base, of each frame.
         encoding: How they are encoded; the same for all segments of a file.
     """
-    context = encoding.codec_context()
+    context, begin = encoding.codec_context(), None
     with replacing(path) as temporary, temporary.open("wb") as file:
         for planes, pts in frames:
             with stage("encode"):
                 frame = planes.to_frame()
                 frame.pts, frame.time_base = pts, context.time_base
-                _store(file, context.encode(frame))
+                begin = pts * encoding.time_base if begin is None else begin
+                _store(file, context.encode(frame), begin)
         with stage("encode"):
-            _store(file, context.encode(None))
+            _store(file, context.encode(None), begin or Fraction(0))
 
 
 def join_segments(
@@ -84,8 +85,8 @@ def join_segments(
             audio_muxer.finish(end)
 
 
-def _store(file: Any, packets: list[Any]) -> None:
-    for packet in with_decoding_times(packets):
+def _store(file: Any, packets: list[Any], begin: Fraction) -> None:
+    for packet in with_decoding_times(packets, begin):
         data = bytes(packet)
         file.write(_RECORD.pack(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, len(data)))
         file.write(data)

@@ -52,7 +52,7 @@ class VideoWriter:
         self.clock = FrameClock(like)
         self.audio, self.metadata, self.seal = audio, metadata or {}, seal
         self.frames = 0
-        self._end = Fraction(0)
+        self._begin = self._end = Fraction(0)  # seconds of the picture
 
     @property
     def pix_fmt(self) -> str:
@@ -92,7 +92,9 @@ class VideoWriter:
         """
         frame = to_video_frame(picture, self.like, self.pix_fmt)
         self.clock.stamp(frame, pts, time_base)
-        self._media.mux(with_decoding_times(self._stream.encode(frame)))
+        if not self.frames:
+            self._begin = frame.pts * Fraction(frame.time_base)
+        self._media.mux(with_decoding_times(self._stream.encode(frame), self._begin))
         self.frames += 1
         self._end = self.clock.end
         if self._audio_muxer is not None:
@@ -101,6 +103,6 @@ class VideoWriter:
     def _finish(self) -> None:
         if not self.frames:
             raise OutputError(f"{printable(self.path)}: no frame to write; give a source that has frames")
-        self._media.mux(with_decoding_times(self._stream.encode(None)))
+        self._media.mux(with_decoding_times(self._stream.encode(None), self._begin))
         if self._audio_muxer is not None:
             self._audio_muxer.finish(self._end)

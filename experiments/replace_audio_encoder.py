@@ -17,13 +17,11 @@ from pathlib import Path
 
 import torch
 
-from dithead.checkpoint import load_model, save_model
+from dithead.checkpoint import load_model
 from dithead.config import ModelConfig
-from dithead.hub import resolve_model
-from dithead.model_folder import CARD
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.train.stages.assemble_model import load_audio
-from shared import make_parser
+from shared import make_parser, save_next_version
 
 
 def main() -> None:
@@ -47,13 +45,9 @@ def main() -> None:
     mixed = {name: old[name].lerp(value, options.share) for name, value in encoder.state_dict().items() if name in old}
     encoder.load_state_dict(encoder.state_dict() | mixed)
     talker.audio = encoder
-    talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
     fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": config}
     talker.config = ModelConfig.model_validate(fields)
-    card = (resolve_model(options.model) / CARD).read_text("utf-8")
-    save_model(options.output, talker, version=options.version)
-    (options.output / CARD).write_text(card, "utf-8")  # the model card is written by hand, so it is carried over
-    print(options.output)
+    save_next_version(talker, basis, options.model, options.output, options.version)
 
 
 if __name__ == "__main__":

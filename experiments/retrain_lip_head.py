@@ -24,9 +24,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dithead.checkpoint import load_model, save_model
-from dithead.hub import resolve_model
-from dithead.model_folder import CARD
+from dithead.checkpoint import load_model
 from dithead.models.audio.context_encoder import ContextEncoder
 from dithead.models.audio.mel import windows
 from dithead.prepare.dataset import Clip
@@ -34,7 +32,7 @@ from dithead.train.data.lip_basis import LipBasis
 from dithead.train.data.speech_dataset import features_of, lip_shapes_of
 from dithead.train.metrics.held_out_lips import measured_and_predicted
 from dithead.train.stages.audio_encoder import BASIS
-from shared import load_clips, make_parser, parse_named
+from shared import load_clips, make_parser, parse_named, save_next_version
 
 STEPS, BATCH, RATE, DECAY = 400, 256, 3e-4, 0.99  # DECAY: of the moving average of the weights
 NOISE, DROPOUT = 0.1, 0.3  # noise on the tokens, relative to their spread
@@ -110,13 +108,7 @@ def main() -> None:
     print(f"held out: {mean_correlation(before):.4f} before, {mean_correlation(after):.4f} after")
     truth, predicted = (np.concatenate(part) for part in zip(*after, strict=True))
     calibrated = basis.calibrated_to(truth, predicted)
-    talker.dit.set_calibration(
-        *(torch.from_numpy(part) for part in (calibrated.gain, calibrated.shift, calibrated.centre))
-    )
-    card = (resolve_model(options.model) / CARD).read_text("utf-8")
-    save_model(options.output, talker, version=options.version)
-    (options.output / CARD).write_text(card, "utf-8")  # the model card is written by hand, so it is carried over
-    print(options.output)
+    save_next_version(talker, calibrated, options.model, options.output, options.version)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from dithead.checkpoint import save_model
 from dithead.errors import DitheadError
 from dithead.evaluate.tables import markdown_table
+from dithead.hub import resolve_model
+from dithead.model_folder import CARD
+from dithead.models.talking_head import TalkingHead
 from dithead.prepare.dataset import Clip, Dataset
+from dithead.train.data.lip_basis import LipBasis
 from dithead.types import Wave
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -60,3 +66,20 @@ def shift_sound(wave: Wave, frames: int) -> Wave:
 def print_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table whose columns, but for the first, are aligned right."""
     print(markdown_table(heading, lines), flush=True)
+
+
+def save_next_version(talker: TalkingHead, basis: LipBasis, before: str, output: Path, version: str) -> None:
+    """Write a model whose audio encoder is new.
+
+    Args:
+        talker: The model.
+        basis: Has the calibration of its predicted lips.
+        before: The model it was made of, whose card is carried over, because cards are written by hand.
+        output: Model folder to write.
+        version: Of the new model.
+    """
+    talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
+    card = (resolve_model(before) / CARD).read_text("utf-8")
+    save_model(output, talker, version=version)
+    (output / CARD).write_text(card, "utf-8")
+    print(output)

@@ -6,7 +6,7 @@ Names of metrics are keys of ``report.json`` and do not change without a new sch
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -144,33 +144,27 @@ PICTURE = MetricGroup(
 
 
 def _without_talking(prefix: str, short: str, title: str, question: str) -> MetricGroup:
-    """The group of a protocol in which no talking frame lends anything."""
+    """The group of a protocol in which no talking frame lends anything: most of it means what it means elsewhere."""
+    known = {metric.name: metric for metric in (*LIPS.metrics, *SYNC.metrics)}
+
+    def same(*names: str) -> list[Metric]:
+        return [replace(known[name], name=prefix + name, heading=f"{short}: {known[name].heading}") for name in names]
+
     return MetricGroup(
         title,
         question,
         (
-            Metric(f"{prefix}lip_correlation", f"{short}: lip correlation", 2,
-                   "Correlation of the lip opening with the true one, frame by frame; 1 is best."),
+            *same("lip_correlation"),
             Metric(f"{prefix}lip_lag_correlation", f"{short}: at the best lag", 2,
                    "The same at the shift within ±10 frames at which it is largest; 1 is best."),
-            Metric(f"{prefix}lip_gain", f"{short}: gain", 2,
-                   "Standard deviation of the lip opening over that of the true one; 1 is best."),
-            Metric(f"{prefix}lip_width_correlation", f"{short}: lip width r", 2,
-                   "Correlation of the width of the lips with the true one, at that shift; 1 is best."),
-            Metric(f"{prefix}closures_kept", f"{short}: closures kept", 2,
-                   "Share of the closures of the true lips that are closures of the output, too; 1 is best."),
-            Metric(f"{prefix}closures_true", f"{short}: closures true", 2,
-                   "Share of the output's closures that are closures of the true lips, too; 1 is best."),
-            Metric(f"{prefix}jitter", f"{short}: jitter", 2,
-                   "Mean acceleration of the mouth's landmarks over that of the true ones; 1 is best."),
+            *same("lip_gain", "lip_width_correlation", "closures_kept", "closures_true", "jitter"),
             Metric(f"{prefix}sharpness_open", f"{short}: sharpness of open mouths", 2,
                    "Variance of the Laplacian in the box of the lips, over the frames with open lips, over the same of "
                    "the person's own open mouths; 1 is best."),
             Metric(f"{prefix}identity_kept", f"{short}: identity kept", 2,
                    "How clearly a face network takes the output for this person, relative to the true frames: 1 is as "
                    "clearly as those, 0 is where it begins to see somebody else."),
-            Metric(f"{prefix}sync_confidence", f"{short}: sync confidence", 3,
-                   "The shipped expert's confidence that the picture speaks the sound."),
+            *same("sync_confidence"),
         ),
     )  # fmt: skip
 

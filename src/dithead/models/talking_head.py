@@ -25,7 +25,7 @@ from dithead.models.denoiser.dit import DiT
 from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
 from dithead.models.packed import InType, can_pack, packed
-from dithead.models.packed_dit import packed_denoiser
+from dithead.models.packed_dit import PackedDiT, packed_denoiser
 from dithead.types import MaskKind
 
 
@@ -202,6 +202,11 @@ class TalkingHead(nn.Module):
             "audio": audio,
         }
         return fast
+
+    @property
+    def same_in_every_batch(self) -> bool:
+        """Whether a frame gets the same bits whatever is drawn beside it."""
+        return isinstance(self.dit, PackedDiT) and isinstance(self.autoencoder, FaceAutoencoder)
 
     def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
         """Encode an ``image`` (B, 3, S, S), ``masked`` or whole, in a ``window``: (B, C, G, G), zero elsewhere."""

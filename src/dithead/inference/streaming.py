@@ -155,7 +155,7 @@ class LiveHead:
             Each frame as soon as it is drawn.
         """
         clock = _Clock(self.latency)
-        speech = SpeechBuffer(clock.started_by(chunks), loudness, self.reach, self.talker.audio)
+        speech = SpeechBuffer(clock.started_by(chunks), loudness, self.reach, self.drawing.audio)
         sampler = self.sampler(speech)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()

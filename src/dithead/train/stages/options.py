@@ -27,6 +27,16 @@ class StageOptions:
 
 
 @dataclass(frozen=True)
+class AutoencoderOptions(StageOptions):
+    """Options of the autoencoder's stage."""
+
+    latents_of: str | None = option(
+        None,
+        "A model whose latents stay: only what draws from them, and the encoder of masked frames, learns.",
+    )
+
+
+@dataclass(frozen=True)
 class AudioOptions(StageOptions):
     """Options of the audio encoder's stage."""
 

@@ -68,7 +68,8 @@ def test_masked_frames_may_have_an_encoder_and_the_decoder_channels_of_its_own()
     assert smaller < larger
     with torch.no_grad():
         z, known = model.encode(image), model.encode_masked(masked)
-        assert known.shape == z.shape and not torch.equal(known, model.encode(masked))
+        assert known.shape == z.shape
+        assert not torch.equal(known, model.encode(masked))
         assert model.decode(z, masked, mask, image).shape == image.shape
         before = model.encode_masked(masked)
         model.set_statistics(model.encoder(image))  # both encoders share the latents' statistics

@@ -13,11 +13,13 @@ from dithead.checkpoint import load_model
 from dithead.config import Preset, get_preset
 from dithead.errors import ModelError
 from dithead.face.lip_opening import lip_opening
+from dithead.train.data.clips import DataSource, FrameDataset
+from dithead.train.data.image_batch import image_batch
 from dithead.train.data.latent_cache import ClipLatents
 from dithead.train.data.opened_references import closed_frame, opened_reference
 from dithead.train.stages.assemble_model import spaced_blocks
 from dithead.train.stages.audio_encoder import train_audio
-from dithead.train.stages.autoencoder import DataSource, FrameDataset, image_batch, train_autoencoder
+from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import train_dit
 from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
 
@@ -68,7 +70,8 @@ def test_stage_one_keeps_the_latents_of_a_model(dataset: Path, model: Path, tmp_
     run = train_autoencoder([str(dataset)], tiny(*changes), tmp_path / "ae", options)
     before, after = load_file(model / "autoencoder.safetensors"), load_file(run / "autoencoder.safetensors")
     kept = [name for name in before if name.startswith(("encoder.", "latent_"))]
-    assert kept and all(torch.equal(before[name], after[name]) for name in kept)
+    assert kept
+    assert all(torch.equal(before[name], after[name]) for name in kept)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     logged = next(line for line in lines if "pixel" in line)
     assert logged["identity"] > 0

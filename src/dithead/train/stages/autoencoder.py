@@ -27,11 +27,9 @@ from dithead.model_folder import verify_folder
 from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder
 from dithead.models.autoencoder.kl import KLConfig
 from dithead.models.denoiser.token_window import Window
-from dithead.prepare.conditions import apply_mask, to_tensor
-from dithead.train.data.clips import ClipFrames, DataSource, FrameDataset, augment_frames, held_out_split
+from dithead.train.data.clips import ClipFrames, DataSource, FrameDataset, held_out_split
 from dithead.train.data.frame_stream import FrameStream, is_sharded
-from dithead.train.data.opened_references import closed_frame, opened_reference
-from dithead.train.data.picture_augmentation import draw_augmentation, no_augmentation
+from dithead.train.data.image_batch import Frames, image_batch
 from dithead.train.loop.batches import Batch
 from dithead.train.loop.precision import autocast
 from dithead.train.loop.processes import process_group
@@ -45,9 +43,7 @@ from dithead.train.metrics.reconstruction import Distance, held_out_metrics, loa
 from dithead.train.report.sample_sheet import write_sample_sheet
 from dithead.train.stages.options import AutoencoderOptions
 from dithead.train.stages.start import StageStart, start_stage
-from dithead.types import RGB
 
-Frames = FrameDataset | FrameStream
 WEIGHTS = "autoencoder.safetensors"
 """The file in the run folder that the denoiser's stage reads."""
 _WINDOW_STREAM, _HELD_OUT_STREAM, _STATISTICS_STREAM = 5, 7, 9  # of random numbers, see ``step_rng``
@@ -55,44 +51,6 @@ _DISCRIMINATOR_CLIP = 10.0  # norm to which its gradient is clipped; our choice
 _HELD_OUT_FRAMES = 12  # frames of held-out people on which it is measured; our choice
 _STATISTICS_BATCHES = _STATISTICS_ROWS = 16  # from which the latents' mean and deviation are measured
 _WINDOW_SHARE = (0.7, 0.8)  # of the latent's rows and columns that a training window covers
-
-
-def image_batch(
-    frames: Frames, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0,
-    opened: float = 0.0,
-) -> Batch:  # fmt: skip
-    """Make a batch of images: a row for each of ``rngs``.
-
-    Args:
-        frames: Where the frames come from.
-        size: Crop side S.
-        rngs: The randomness of each row.
-        augment: Change pose, shape and light at random.
-        place: Where the first row stands in the whole training.
-        opened: Share of the rows whose reference has a mouth opened by geometry.
-
-    Returns:
-        ``image``, ``masked`` and ``reference`` (B, 3, S, S) in [-1, 1]; ``mask`` and ``mouth`` (B, 1, S, S).
-    """
-    samples = []
-    for row, rng in enumerate(rngs):
-        clip, target, reference = frames.pick(rng, place + row)
-        side = clip.crops.shape[1]
-        augmentation = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
-        samples.append(augment_frames(clip, target, _reference(clip, target, reference, rng, opened), augmentation))
-    targets, references, regions = (np.stack(part) for part in zip(*samples, strict=True))
-    image = to_tensor(targets)
-    mask, mouth = (torch.from_numpy(regions[..., None, i] > 127).permute(0, 3, 1, 2).float() for i in range(2))
-    return {"image": image, "reference": to_tensor(references), "mask": mask, "mouth": mouth * mask,
-            "masked": apply_mask(image, mask)}  # fmt: skip
-
-
-def _reference(clip: ClipFrames, target: int, reference: int, rng: np.random.Generator, opened: float) -> RGB:
-    """Return the reference frame (S0, S0, 3), in a share of the rows one whose mouth was opened by geometry."""
-    if not opened or rng.random() >= opened:
-        return clip.crops[reference]
-    closed = closed_frame(clip.landmarks, rng)
-    return opened_reference(clip.crops[closed], clip.landmarks[closed], clip.landmarks[target])
 
 
 @dataclass

@@ -58,7 +58,10 @@ class AudioOptions(StageOptions):
 class DenoiserOptions(StageOptions):
     """Options of the denoiser's stage."""
 
-    init: Path | None = option(None, "Run folder of `train dit`, or a model folder (of a deeper transformer evenly spaced blocks are taken), to start from.")
+    init: Path | None = option(
+        None,
+        "Run folder of `train dit`, or a model folder, to start from; of a deeper one evenly spaced blocks are taken.",
+    )
     cache: Path | None = option(None, "Folder for latents that several runs share; else they go to the run folder.")
     sync_expert: Path | None = option(None, "File of `train sync --expert loss`, with --set dit.sync_weight=0.1.")
 

@@ -40,6 +40,7 @@ class ContextEncoderConfig:
         lip_predictor_hidden: Width of the lip predictor's Moonshine layers (Moonshine tiny: 288).
         lip_predictor_heads: Their attention heads (Moonshine tiny: 8).
         lip_predictor_layers: Their number (Moonshine tiny has 6).
+        closure_hidden: Width of the lip predictor's closure head, which learned when lips are closed; 0: there is none.
         kind: Distinguishes this configuration from those of other encoders in ``config.json``.
     """
 
@@ -54,6 +55,7 @@ class ContextEncoderConfig:
     lip_predictor_hidden: int = 288
     lip_predictor_heads: int = 8
     lip_predictor_layers: int = 4
+    closure_hidden: int = 0
     kind: Literal["context"] = "context"
 
     def __post_init__(self) -> None:
@@ -97,7 +99,7 @@ class ContextEncoder(LogMelEncoder):
         )
         if config.past:
             sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
-            self.lip_predictor = LipPredictor(*sizes, config.lip_targets)
+            self.lip_predictor = LipPredictor(*sizes, config.lip_targets, config.closure_hidden)
 
     def forward(self, window: Tensor) -> Tensor:
         """See ``AudioEncoder.forward``; the samples are not used."""

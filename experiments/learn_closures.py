@@ -31,7 +31,7 @@ from dithead.evaluate.lip_series import CLOSED
 from dithead.hub import resolve_model
 from dithead.model_folder import CARD
 from dithead.models.audio.context_encoder import ContextEncoder
-from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor
+from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor, mean_lips
 from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, choose_clips
@@ -40,7 +40,7 @@ from dithead.train.losses.closure_loss import closure_loss
 from shared import make_parser, print_table
 
 TOKEN = 320  # samples
-PAST = 100  # tokens of silence before and after a clip, as many as a model receives of the past
+PAST, AHEAD = 100, 25  # tokens of silence before and after a clip, about as many as a model receives of either
 LAGS = range(-20, 21)  # tokens that sound and lips may be apart
 STEPS, BATCH, TOKENS = 400, 16, 60  # TOKENS: of a sample
 RATE, DECAY = 2e-3, 0.05  # RATE: of learning; DECAY: of the weights
@@ -64,8 +64,8 @@ class HeardClip(NamedTuple):
 def hear(clip: Clip, predictor: LipPredictor) -> HeardClip:
     """Compute what the head reads off a clip's sound, and measure its lips."""
     wave = torch.from_numpy(np.asarray(clip.audio(), np.float32))
-    count, silence = len(wave) // TOKEN, PAST * TOKEN
-    states = predictor.normed(predictor.layers(F.pad(wave, (silence, silence))[None]))
+    count, padded = len(wave) // TOKEN, F.pad(wave, (PAST * TOKEN, AHEAD * TOKEN))
+    states = predictor.normed(predictor.layers(padded[None]))
     heard = predictor.heard_along(states, PAST, count)
     predicted = predictor.lips(heard)[0, :, -1].unfold(0, 2 * AVERAGED + 1, 1).mean(-1).double().numpy()
     opening = lip_shapes(clip.track().landmarks)[:, -1].astype(np.float64)
@@ -120,16 +120,20 @@ def mean_precision(opening: Numbers, closed: NDArray[np.bool_]) -> float:
     return float((np.cumsum(found) / np.arange(1, len(found) + 1))[found].mean())
 
 
+def with_told(predictor: LipPredictor, clip: HeardClip) -> Numbers:
+    """Return the predicted opening (T,) with the share that the head says."""
+    lips = torch.from_numpy(clip.predicted)[None, :, None]
+    return mean_lips(lips, predictor.with_closures(lips, clip.heard[None]))[0, :, 0].numpy()
+
+
 @torch.inference_mode()
 def test(predictor: LipPredictor, clips: Sequence[HeardClip]) -> list[str]:
     """Return the table's columns: mean precision and correlation before, and with the head."""
-    after = [
-        predictor.with_closures(torch.from_numpy(c.predicted)[None, :, None], c.heard[None])[0, :, 0] for c in clips
-    ]
+    after = [with_told(predictor, clip) for clip in clips]
     counts = [clip.known.numpy() > 0 for clip in clips]
     closed = np.concatenate([clip.truth[known] < CLOSED for clip, known in zip(clips, counts, strict=True)])
     columns = []
-    for openings in ([clip.predicted for clip in clips], [part.double().numpy() for part in after]):
+    for openings in ([clip.predicted for clip in clips], after):
         seen = [opening[known] for opening, known in zip(openings, counts, strict=True)]
         r = [correlation(x, clip.truth[known]) for x, clip, known in zip(seen, clips, counts, strict=True)]
         columns += [f"{mean_precision(np.concatenate(seen), closed):.3f}", f"{np.mean(r):.3f}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.lip_predictor import (
     CLOSURE_SHARE,
     EVEN_OPENING,
@@ -35,15 +36,27 @@ def test_the_head_says_its_share_of_the_opening(odds: float) -> None:
     with torch.inference_mode():
         before, after = without.along(samples, 20, 9), with_head.along(samples, 20, 9)
     told = EVEN_OPENING - OPENING_PER_LOG_ODDS * odds
-    assert torch.equal(after[..., :-1], before[..., :-1])
-    torch.testing.assert_close(after[..., -1], (1 - CLOSURE_SHARE) * before[..., -1] + CLOSURE_SHARE * told)
+    assert torch.equal(after[..., :-1], before)
+    torch.testing.assert_close(after[..., -1], torch.full((2, 9), told))
 
 
-def test_a_head_that_is_surer_of_closed_lips_closes_them_further() -> None:
-    samples = torch.randn(1, SAMPLES) * 0.1
-    with torch.inference_mode():
-        openings = [predictors(odds)[1].along(samples, 20, 9)[..., -1] for odds in (-2.0, 2.0)]
-    assert (openings[1] < openings[0]).all()
+def test_the_surer_of_closed_lips_the_less_open_they_become_and_nothing_else_changes() -> None:
+    config = ContextEncoderConfig(
+        window=40, tokens=12, width=16, hidden=24, heads=2, layers=1, past=16,
+        lip_predictor_hidden=40, lip_predictor_heads=2, lip_predictor_layers=2,
+    )  # fmt: skip
+    encoder, mel = ContextEncoder(config).eval(), torch.randn(3, 56, 240)
+    found = []
+    for head in predictors(-2.0)[0], predictors(-2.0)[1], predictors(2.0)[1]:
+        encoder.lip_predictor = head
+        with torch.inference_mode():
+            found.append(encoder.tokens_and_lips(mel))
+    (tokens, lips), (tokens_apart, apart), (tokens_closed, closed) = found
+    assert torch.equal(tokens, tokens_apart)
+    assert torch.equal(tokens, tokens_closed)
+    assert torch.equal(apart[:, :-1], lips[:, :-1])
+    assert torch.equal(closed[:, :-1], lips[:, :-1])
+    torch.testing.assert_close(apart[:, -1] - closed[:, -1], torch.full((3,), 4 * CLOSURE_SHARE * OPENING_PER_LOG_ODDS))
 
 
 def test_one_moment_is_that_of_the_stretch_around_it() -> None:

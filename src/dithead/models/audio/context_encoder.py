@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dithead.models.audio.base import LogMelEncoder
 from dithead.models.audio.lip_blocks import LipBlocks, Samples
-from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor
+from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor, mean_lips
 from dithead.models.audio.lip_stream import LipStream
 from dithead.models.audio.mel import HOP, N_MELS, samples_of
 from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
@@ -118,7 +118,7 @@ class ContextEncoder(LogMelEncoder):
         if self.lip_predictor is None:
             return tokens, lips
         centre = (self.past + self.config.window // 2) // TOKEN
-        return tokens, (lips + self.lip_predictor.at(samples_of(window), centre)) / 2
+        return tokens, mean_lips(lips, self.lip_predictor.at(samples_of(window), centre))
 
     def lip_blocks(self, samples: Samples) -> LipBlocks | None:
         """See ``AudioEncoder.lip_blocks``."""

@@ -4,7 +4,7 @@ It uses the seconds before the moment and half a second after it. A small networ
 layers' states, for a whole stretch at once, so that neighbouring moments agree. It errs differently from the prediction
 from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6). A prediction is a mean
 of what may be, and hardly ever closes the lips as briefly as p, b and m do. So a model may have a closure head: it
-learned when lips are closed and when not, and its opinion becomes part of the opening.
+learned when lips are closed and when not, and what it says becomes a part of the opening.
 Letters: B batch, n samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, W width of the
 network over time, K lip coefficients, D = ``LipPredictor.margin`` tokens.
 """
@@ -30,9 +30,9 @@ _REACH = 2  # tokens on either side that each of its layers sees
 _DROPOUT = 0.4  # high, because there are few speakers with measured lips
 AVERAGED = 3
 """Tokens on either side that one moment is averaged over: fewer jitter, more miss short closures."""
-CLOSURE_SHARE = 0.6
-"""Share of the predicted opening that a closure head says, where there is one (docs/log)."""
-EVEN_OPENING, OPENING_PER_LOG_ODDS = 0.6, 0.35
+CLOSURE_SHARE = 0.3
+"""Share of the opening that a closure head says, where there is one (docs/log)."""
+EVEN_OPENING, OPENING_PER_LOG_ODDS = 0.6, 0.4
 """What a closure head's log-odds of closed lips say of the opening, in its unit: that of even odds, and by how much it
 falls for one more. So the head's opening varies as widely as the predicted one (fitted to HDTF, docs/log)."""
 LEAST_WINDOW = 4 * (_DEPTH * _REACH + AVERAGED + 1)
@@ -83,12 +83,16 @@ class LipPredictor(nn.Module):
         return odds[:, 0]
 
     def at(self, samples: Tensor, token: int) -> Tensor:
-        """Predict the lips (B, K) at one ``token`` of ``samples`` (B, n), as the mean over it and its neighbours."""
+        """Predict the lips at one ``token`` of ``samples`` (B, n), as the mean over it and its neighbours.
+
+        Returns:
+            The lips (B, K), or with what a closure head says of the opening behind them (B, K + 1): see ``mean_lips``.
+        """
         heard = self.heard_along(self.normed(self.layers(samples)), token, 1)
         return self.with_closures(self.read_lips(heard).mean(1, keepdim=True), heard)[:, 0]
 
     def along(self, samples: Tensor, first: int, count: int) -> Tensor:
-        """Predict the lips (B, ``count``, K) at the tokens from ``first`` on, each as ``at`` does."""
+        """Predict the lips (B, ``count``, K or K + 1) at the tokens from ``first`` on, each as ``at`` does."""
         return self.read_along(self.normed(self.layers(samples)), first, count)
 
     def read_along(self, states: Tensor, first: int, count: int) -> Tensor:
@@ -120,16 +124,19 @@ class LipPredictor(nn.Module):
         return h
 
     def with_closures(self, lips: Tensor, heard: Tensor) -> Tensor:
-        """Let the closure head, where there is one, say a part of the predicted opening.
+        """Put what the closure head, where there is one, says of the opening behind the lips.
 
         Args:
             lips: (B, T, K).
             heard: What ``heard_along`` returned (B, T + 6, W).
+
+        Returns:
+            (B, T, K + 1), or (B, T, K) without a closure head.
         """
         if self.closure is None:
             return lips
         told = EVEN_OPENING - OPENING_PER_LOG_ODDS * self.log_odds(heard).to(lips)
-        return torch.cat([lips[..., :-1], torch.lerp(lips[..., -1], told, CLOSURE_SHARE)[..., None]], -1)
+        return torch.cat([lips, told[..., None]], -1)
 
     def _dropout(self, x: Tensor) -> Tensor:
         return F.dropout(x, _DROPOUT, self.training)
@@ -143,6 +150,20 @@ def closure_head(hidden: int) -> nn.Sequential:
     """
     look = nn.Conv1d(_WIDTH, hidden, 2 * AVERAGED + 1)
     return nn.Sequential(look, nn.GELU(), nn.Dropout(_DROPOUT), nn.Conv1d(hidden, 1, 1))
+
+
+def mean_lips(lips: Tensor, predicted: Tensor) -> Tensor:
+    """Return the mean of two predictions, with the share of the opening that a closure head says.
+
+    Args:
+        lips: Those from the audio encoder's tokens (B, K).
+        predicted: The lip predictor's (B, K), or (B, K + 1) where it has a closure head.
+    """
+    count = lips.shape[-1]
+    mean = (lips + predicted[..., :count]) / 2
+    if predicted.shape[-1] == count:
+        return mean
+    return torch.cat([mean[..., :-1], torch.lerp(mean[..., -1:], predicted[..., count:], CLOSURE_SHARE)], -1)
 
 
 def at_tokens(states: Tensor, first: int, stop: int) -> Tensor:

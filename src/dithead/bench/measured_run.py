@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dithead.own_process import claim_process
 from dithead.stages import StageRecorder, moment, recording, stage
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _ended_processes() -> float:
 
 
 def _generate(spec: dict[str, Any]) -> dict[str, Any]:
+    claim_process()  # as the command does
     with stage("imports"):
         import_module("dithead.cli")  # a user starts with it
         from dithead.inference.pipeline import generate

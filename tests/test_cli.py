@@ -308,7 +308,7 @@ def test_train(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dithead.config import get_preset
     from dithead.train.stages import options
 
-    made = {"autoencoder": options.StageOptions, "audio": options.AudioOptions, "dit": options.DenoiserOptions}
+    made = {"autoencoder": options.AutoencoderOptions, "audio": options.AudioOptions, "dit": options.DenoiserOptions}
     called = stand_in(monkeypatch, f"dithead.train.stages.{STAGE_FILES[stage]}.train_{stage}", Path("run"))
     extra = ["--autoencoder", "ae", "--audio", "encoder"] if stage == "dit" else []
     arguments = ["--data", "a:0.7", "--data", "b", "--preset", "tiny", "-o", "run", "--steps", "5", *extra]

@@ -21,10 +21,10 @@ from dithead.options import BatchOptions, GenerateJob, GenerateOptions, Sampling
 from dithead.prepare.settings import PrepareOptions
 from dithead.progress import silent
 from dithead.synth.corpus.options import SynthOptions
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions, SyncOptions
 
 CLASSES: tuple[Any, ...] = (
-    SamplingOptions, GenerateOptions, BatchOptions, EvaluateOptions, PrepareOptions, SynthOptions, StageOptions,
+    SamplingOptions, GenerateOptions, BatchOptions, EvaluateOptions, PrepareOptions, SynthOptions, AutoencoderOptions,
     AudioOptions, DenoiserOptions, SyncOptions,
 )  # fmt: skip
 ODD: tuple[Any, ...] = (

@@ -26,7 +26,7 @@ from dithead.option_values import settle
 from dithead.options import JOB_OPTIONS, SHARED, GenerateJob, GenerateOptions, SamplingOptions
 from dithead.prepare.settings import PrepareOptions
 from dithead.synth.corpus.options import SynthOptions
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions, SyncOptions
 
 FILES = ("video", "audio", "output")
 NAMES = [each.name for each in option_fields(GenerateOptions)]
@@ -43,7 +43,7 @@ OTHER: dict[str, Any] = {
 
 CLASSES: dict[str, type[Any]] = {
     "generate": GenerateOptions, "prepare": PrepareOptions, "synth": SynthOptions, "evaluate": EvaluateOptions,
-    "train autoencoder": StageOptions, "train audio": AudioOptions, "train dit": DenoiserOptions,
+    "train autoencoder": AutoencoderOptions, "train audio": AudioOptions, "train dit": DenoiserOptions,
     "train sync": SyncOptions,
 }  # fmt: skip
 """The class of options of each command that has one."""

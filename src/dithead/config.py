@@ -117,6 +117,14 @@ class AutoencoderTraining(Frozen):
     """Weight of the discriminator's verdict in the loss."""
     matching_weight: float = 1.0
     """Weight of the difference between the discriminator's features of true and rebuilt pictures."""
+    opened_references: float = 0.0
+    """Share of the samples whose reference is another frame with closed lips, opened by geometry as ``generate`` does
+    with portraits."""
+    masked_weight: float = 1.0
+    """Weight of the difference between the latents of masked frames and those of the encoder of whole pictures, where
+    masked frames have an encoder of their own."""
+    identity_weight: float = 0.0
+    """Weight of the difference between a face recognition network's features of true and rebuilt faces."""
     lpips: str = ""
     """File of LPIPS weights (docs/reference/metrics.md says which); empty: LPIPS takes no part."""
     lpips_weight: float = 0.5
@@ -189,6 +197,9 @@ class DiTTraining(Frozen):
     """Share of the samples that are the most open mouth of three, because mouths are closed most of the time."""
     reference_choice: Literal["random", "near-mouth"] = "near-mouth"
     """Which other frame is the reference: any, or one whose mouth is about as open (as ``generate`` does)."""
+    opened_references: float = 0.0
+    """Share of the samples whose reference is another frame with closed lips, opened by geometry as ``generate`` does
+    with portraits."""
     adversarial_weight: float = 0.0
     """Weight of a discriminator of the clean estimate; 0: none."""
     adversarial_start: float = 0.5

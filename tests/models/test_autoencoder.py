@@ -59,3 +59,19 @@ def test_sizes_that_do_not_divide_raise() -> None:
         FaceAutoencoder(CONFIG).encode(torch.zeros(1, 3, 60, 60))
     with pytest.raises(ValueError, match="positive"):
         AutoencoderConfig(latent_channels=0)
+
+
+def test_masked_frames_may_have_an_encoder_and_the_decoder_channels_of_its_own() -> None:
+    config = AutoencoderConfig(8, (8, 16, 16, 16), (8, 8, 8), (8, 8, 8, 8), (4, 8, 8, 8))
+    model, (image, masked, mask) = FaceAutoencoder(config).eval(), pictures()
+    smaller, larger = (sum(p.numel() for p in m.parameters()) for m in (model.decoder, FaceAutoencoder(CONFIG).decoder))
+    assert smaller < larger
+    with torch.no_grad():
+        z, known = model.encode(image), model.encode_masked(masked)
+        assert known.shape == z.shape
+        assert not torch.equal(known, model.encode(masked))
+        assert model.decode(z, masked, mask, image).shape == image.shape
+        before = model.encode_masked(masked)
+        model.set_statistics(model.encoder(image))  # both encoders share the latents' statistics
+        raw = before * torch.ones(1) + 0
+        torch.testing.assert_close(model.encode_masked(masked), (raw - model.latent_mean) / model.latent_std)

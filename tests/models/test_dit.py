@@ -10,6 +10,8 @@ from dithead.models.denoiser.base import DiTConfig, LatentConditions
 from dithead.models.denoiser.dit import DiT, DiTBlock
 from dithead.models.denoiser.token_window import tokens_per_sample, tokens_under_mask
 from dithead.models.denoiser.unet import UNet
+from dithead.models.packed import can_pack
+from dithead.models.packed_dit import packed_denoiser
 
 CONFIG = DiTConfig(grid=4, latent_channels=8, width=32, depth=2, heads=2, audio_width=16)
 
@@ -42,6 +44,21 @@ def randomised(config: DiTConfig = CONFIG) -> DiT | UNet:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return model.eval()
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "unet"])
+def test_the_packed_transformer_computes_the_same_and_each_sample_by_itself(kind: str) -> None:
+    model, (z, t, c) = randomised(KINDS[kind]), inputs(3, token_index=torch.tensor([5, 9, 10, 14]))
+    assert isinstance(model, DiT)
+    c = c._replace(reference=torch.randn(3, 24, 4, 4)) if kind == "references" else c
+    c = c._replace(lips=torch.randn(3, 5)) if kind == "lips" else c
+    fast = packed_denoiser(model, torch.float32, pack=True)
+    with torch.inference_mode():
+        for times in (t, t[:1].expand(3), t[1:2].expand(3)):  # one time for all is remembered
+            torch.testing.assert_close(fast(z, times, c), model(z, times, c), atol=1e-6, rtol=1e-5)
+        alone = fast(z[1:2], t[:1], LatentConditions(*(None if x is None else x[1:2] for x in c[:5]), c.token_index))
+        assert torch.equal(alone, fast(z, t[:1].expand(3), c)[1:2])
 
 
 def test_block_is_the_identity_at_the_start() -> None:

@@ -26,7 +26,7 @@ from dithead.train.losses.sync_loss import SyncWindows
 from dithead.train.metrics.held_out_latents import held_out_clips
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
-from dithead.train.stages.options import AudioOptions, StageOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions
 from dithead.train.stages.start import parse_sources
 
 TINY = get_preset("tiny")
@@ -123,7 +123,7 @@ def test_stages_train_on_a_partly_silent_dataset_and_count_what_they_leave_out(
     partly_silent: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    train_autoencoder([str(partly_silent)], TINY, tmp_path / "ae", StageOptions(steps=1, device="cpu"))
+    train_autoencoder([str(partly_silent)], TINY, tmp_path / "ae", AutoencoderOptions(steps=1, device="cpu"))
     assert "which have no speech" not in caplog.text
     train_audio([str(partly_silent)], TINY, tmp_path / "audio", AudioOptions(steps=3, device="cpu"))
     assert "left out: 1 of 4 clips, which have no speech" in caplog.text

@@ -19,7 +19,7 @@ from dithead.train.loop.trainable import Trainable
 from dithead.train.stages.audio_encoder import AudioEncoderWithHeads, train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import train_dit
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
 
 SIZES = {"window": 32, "tokens": 12, "width": 16, "hidden": 24, "heads": 2, "layers": 1, "past": 64}
 LIP_PREDICTOR = {"hidden": 40, "heads": 2, "layers": 2}
@@ -52,7 +52,7 @@ def test_a_run_of_each_stage_begun_before_resumes(dataset: Path, tmp_path: Path)
     preset = get_preset("tiny").model_copy(update={"model": model})
 
     def autoencoder() -> Path:
-        return train_autoencoder([str(dataset)], preset, tmp_path / "autoencoder", StageOptions(**small))
+        return train_autoencoder([str(dataset)], preset, tmp_path / "autoencoder", AutoencoderOptions(**small))
 
     def audio() -> Path:
         return train_audio([str(dataset)], preset, tmp_path / "audio", AudioOptions(**small))

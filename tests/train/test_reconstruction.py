@@ -17,7 +17,7 @@ from dithead.errors import ModelError, OutputError
 from dithead.train.loop.weights_file import save_weights
 from dithead.train.metrics.reconstruction import held_out_metrics, load_lpips, ssim
 from dithead.train.stages.autoencoder import train_autoencoder
-from dithead.train.stages.options import StageOptions
+from dithead.train.stages.options import AutoencoderOptions
 
 
 def pictures(count: int = 2, side: int = 64) -> torch.Tensor:
@@ -66,6 +66,8 @@ def test_worse_pictures_have_worse_numbers() -> None:
     little, much = (held_out_metrics(image + level * noise, truth) for level in (0.05, 0.2))
     assert little["held_out_psnr"] == pytest.approx(20 * np.log10(2 / 0.05), abs=0.2)
     assert little["held_out_ssim"] > much["held_out_ssim"] + 0.05
+    assert 0 < little["held_out_identity"] < much["held_out_identity"]
+    assert held_out_metrics(image, truth)["held_out_identity"] == 0
     assert "held_out_lpips" not in little
 
 
@@ -87,13 +89,13 @@ def test_stage_one_trains_with_lpips_and_names_weights_that_are_not_there(
     dataset: Path, alexnet: Path, tmp_path: Path
 ) -> None:
     preset = get_preset("tiny", ["autoencoder.batch=2", f"autoencoder.lpips={alexnet}"])
-    run = train_autoencoder([str(dataset)], preset, tmp_path / "run", StageOptions(steps=2, device="cpu"))
+    run = train_autoencoder([str(dataset)], preset, tmp_path / "run", AutoencoderOptions(steps=2, device="cpu"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[0]["lpips"] > 0
     assert {"held_out_psnr", "held_out_ssim", "held_out_lpips"} <= set(lines[-1])
     gone = get_preset("tiny", [f"autoencoder.lpips={tmp_path / 'gone.pth'}"])
     with pytest.raises(ModelError, match="gone.pth"):
-        train_autoencoder([str(dataset)], gone, tmp_path / "gone", StageOptions(steps=2, device="cpu"))
+        train_autoencoder([str(dataset)], gone, tmp_path / "gone", AutoencoderOptions(steps=2, device="cpu"))
 
 
 def test_weights_that_cannot_be_written_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,16 @@ from dithead.train.report.cost_estimate import FrameCounts, PresetStage, count_f
 from dithead.train.report.model_sizes import sizes_of
 from dithead.train.report.run_table import people_table, runs_table
 from dithead.train.stages.autoencoder import train_autoencoder
-from dithead.train.stages.options import StageOptions
+from dithead.train.stages.options import AutoencoderOptions
 
 
 def test_an_estimate_comes_from_the_code_itself(dataset: Path, tmp_path: Path) -> None:
     preset = get_preset("tiny", ["autoencoder.batch=2"])
     cost = estimate_stage(
-        PresetStage("autoencoder", train_autoencoder), [str(dataset)], preset, StageOptions(steps=1000, device="cpu")
+        PresetStage("autoencoder", train_autoencoder),
+        [str(dataset)],
+        preset,
+        AutoencoderOptions(steps=1000, device="cpu"),
     )
     assert cost.steps == 1000
     assert cost.training == pytest.approx(1000 * cost.seconds_per_step)
@@ -68,7 +71,7 @@ def test_an_estimate_is_arithmetic_on_what_trials_took(dataset: Path) -> None:
 def test_runs_stand_side_by_side(dataset: Path, tmp_path: Path) -> None:
     for name, changes in {"one": [], "two": ["autoencoder.detail_weight=1.0"]}.items():
         preset = get_preset("tiny", ["autoencoder.batch=2", *changes])
-        train_autoencoder([str(dataset)], preset, tmp_path / name, StageOptions(steps=3, device="cpu"))
+        train_autoencoder([str(dataset)], preset, tmp_path / name, AutoencoderOptions(steps=3, device="cpu"))
     lines = runs_table([tmp_path / "one", tmp_path / "two"]).splitlines()
     assert lines[0].startswith("| run | differs in | mouth l1 | psnr |")
     assert lines[2].startswith("| one | – |")

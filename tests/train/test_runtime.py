@@ -27,7 +27,7 @@ from dithead.train.loop.processes import ProcessGroup
 from dithead.train.loop.run_folder import RunFolder, read_checkpoint
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
-from dithead.train.stages.options import AudioOptions, StageOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -195,7 +195,9 @@ def test_two_processes_train_stage_one_as_one_does(dataset: Path, tmp_path: Path
 def test_accelerate_launches_a_split_stage_two_that_trains_as_one_process(dataset: Path, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     tiny = get_preset("tiny")
-    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", StageOptions(steps=3, device="cpu"))
+    autoencoder = train_autoencoder(
+        [str(dataset)], tiny, tmp_path / "autoencoder", AutoencoderOptions(steps=3, device="cpu")
+    )
     audio = train_audio([str(dataset)], tiny, tmp_path / "audio", AudioOptions(steps=3, device="cpu"))
     launch = ["accelerate.commands.launch", "--use_fsdp", "--fsdp_version=2", "--num_processes=2", "--num_machines=1",
               "--mixed_precision=no", "--dynamo_backend=no", "-m"]  # fmt: skip

@@ -27,7 +27,7 @@ from dithead.train.loop.run_folder import RunFolder, read_checkpoint
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import train_dit
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_training_reads_shards_at_a_url(dataset: Path, tmp_path: Path) -> None:
     assert is_sharded([DataSource.parse("memory://bucket/people:0.5")])
     preset = get_preset("tiny", ["autoencoder.batch=2"])
     run = train_autoencoder(
-        ["memory://bucket/people:0.5"], preset, tmp_path / "run", StageOptions(steps=3, device="cpu")
+        ["memory://bucket/people:0.5"], preset, tmp_path / "run", AutoencoderOptions(steps=3, device="cpu")
     )
     assert json.loads((run / "config.json").read_text())["data"] == [{"path": "memory://bucket/people", "weight": 0.5}]
     assert (run / "autoencoder.safetensors").exists()
@@ -73,7 +73,9 @@ def test_stage_two_from_shards_is_stage_two_from_the_folder_and_resumes(
     """Latents are encoded from the clips as their shards are fetched; from then on nothing differs, to the bit."""
     write_shards(dataset, "memory://bucket/faces", clips_per_shard=2)
     tiny, options = get_preset("tiny"), {"device": "cpu"}
-    autoencoder = train_autoencoder([str(dataset)], tiny, tmp_path / "autoencoder", StageOptions(steps=2, **options))
+    autoencoder = train_autoencoder(
+        [str(dataset)], tiny, tmp_path / "autoencoder", AutoencoderOptions(steps=2, **options)
+    )
     audio = train_audio(["memory://bucket/faces"], tiny, tmp_path / "audio", AudioOptions(steps=2, **options))
 
     def train(source: str, name: str) -> Path:
@@ -132,7 +134,9 @@ def test_a_damaged_shard_is_named_and_stops_a_run_that_loses_too_much(packed: Pa
     with pytest.raises(ShardError, match=rf"{clip.shard}: does not match its SHA-256"):
         Dataset(packed).clips("train")[0].frames()
     with pytest.raises(DataError, match="more than 1%"):
-        train_autoencoder([str(packed)], get_preset("tiny"), tmp_path / "run", StageOptions(steps=3, device="cpu"))
+        train_autoencoder(
+            [str(packed)], get_preset("tiny"), tmp_path / "run", AutoencoderOptions(steps=3, device="cpu")
+        )
 
 
 def test_a_missing_shard_is_a_damaged_one(packed: Path) -> None:

@@ -20,7 +20,7 @@ from dithead.train.losses.sync_loss import PREFIX, SyncLoss, cut_mouth, load_los
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import _DenoiserUpdate, train_dit
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
 from dithead.train.stages.sync_expert import save_expert
 
 TINY = {"side": 32, "width": 8, "embedding": 8, "frames": 5, "context": 0}
@@ -97,7 +97,7 @@ def test_training_against_the_expert_raises_its_agreement_and_moves_the_denoiser
 def test_the_denoiser_trains_against_the_expert(dataset: Path, expert: Path, tmp_path: Path) -> None:
     settings = ("dit.sync_weight=0.1", "dit.sync_start=0", "dit.sync_windows=2")
     preset, options = get_preset("tiny", settings), {"steps": 2, "device": "cpu"}
-    autoencoder = train_autoencoder([str(dataset)], preset, tmp_path / "autoencoder", StageOptions(**options))
+    autoencoder = train_autoencoder([str(dataset)], preset, tmp_path / "autoencoder", AutoencoderOptions(**options))
     audio = train_audio([str(dataset)], preset, tmp_path / "audio", AudioOptions(**options))
     folder = train_dit([str(dataset)], preset, tmp_path / "dit", autoencoder, audio,
                        DenoiserOptions(sync_expert=expert, **options))  # fmt: skip

@@ -23,9 +23,9 @@ from dithead.train.report.run_report import read_metrics
 from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import train_dit
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
 
-ON_CPU, DENOISER_ON_CPU = StageOptions(device="cpu"), DenoiserOptions(device="cpu")
+ON_CPU, DENOISER_ON_CPU = AutoencoderOptions(device="cpu"), DenoiserOptions(device="cpu")
 
 
 def preset(**changes: int | float) -> Preset:
@@ -146,7 +146,7 @@ def test_stage_two_starts_from_a_model_folder(dataset: Path, stage_one: Path, au
     made = load_model(folder).dit.state_dict()
     assert set(begun) == set(made)
     assert all(torch.equal(made[name], tensor) for name, tensor in begun.items())
-    other = get_preset("tiny", ["model.dit.depth=1", "dit.steps=1"])
+    other = get_preset("tiny", ["model.dit.depth=3", "dit.steps=1"])
     with pytest.raises(ModelError, match="does not fit the preset"):
         train_dit([str(dataset)], other, tmp_path / "back", *parts, DenoiserOptions(device="cpu", init=model))
     (model / "dit.safetensors").write_bytes(b"damaged")
@@ -186,7 +186,7 @@ def test_stage_two_without_the_audio_encoder_says_what_to_do(dataset: Path, stag
 
 def test_warm_start_begins_from_the_other_runs_average(dataset: Path, stage_one: Path, tmp_path: Path) -> None:
     still = preset(steps=1, learning_rate=0.0)
-    run = train_autoencoder([str(dataset)], still, tmp_path / "warm", StageOptions(device="cpu", init=stage_one))
+    run = train_autoencoder([str(dataset)], still, tmp_path / "warm", AutoencoderOptions(device="cpu", init=stage_one))
     average = torch.load(stage_one / "checkpoint.pt", weights_only=True)["autoencoder"]["average"]
     for name, tensor in weights(run, "autoencoder").items():
         torch.testing.assert_close(tensor, average[f"module.{name}"])

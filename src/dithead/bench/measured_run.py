@@ -9,23 +9,16 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dithead.own_process import claim_process
-from dithead.stages import StageRecorder, moment, recording, stage
+from dithead.stages import StageRecorder, recording, stage
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from dithead.bench.thread_sampler import ThreadSampler
-
-_WARM_UP = 12  # live frames that are not counted
-_CHUNK = 640  # samples that live speech brings at once: 40 ms
 
 
 def main(spec_file: str, result_file: str) -> None:
@@ -35,7 +28,7 @@ def main(spec_file: str, result_file: str) -> None:
 
     origin = time.perf_counter() - (time.time() - spec["started"])
     with recording() as recorder, ThreadSampler() as threads:
-        measured = _live(spec) if spec["live"] else _generate(spec)
+        measured = _measured(spec)
         seconds, cpu = time.perf_counter() - origin, time.process_time() + _ended_processes()
     cpu -= threads.own_cpu()
     own = {span.thread for span in recorder.spans}
@@ -67,6 +60,14 @@ def _ended_processes() -> float:
     return times.children_user + times.children_system
 
 
+def _measured(spec: dict[str, Any]) -> dict[str, Any]:
+    if not spec["live"]:
+        return _generate(spec)
+    with stage("imports"):
+        from dithead.bench.live_run import measure_live
+    return measure_live(spec)
+
+
 def _generate(spec: dict[str, Any]) -> dict[str, Any]:
     claim_process()  # as the command does
     with stage("imports"):
@@ -75,39 +76,6 @@ def _generate(spec: dict[str, Any]) -> dict[str, Any]:
     output = Path(spec["output"])
     result = generate(spec["video"], spec["audio"], output, **spec["options"])
     return {"frames": result.frames, "bytes": output.stat().st_size}
-
-
-def _live(spec: dict[str, Any]) -> dict[str, Any]:
-    """Draw live frames as fast as they come; speech is there whenever it is asked for."""
-    with stage("imports"):
-        from dithead.inference.streaming import LiveHead
-        from dithead.media.audio import read_audio
-    options = {name: spec["options"][name] for name in ("model", "device")}
-    head, wave = LiveHead(spec["video"], **options), read_audio(spec["audio"])
-    arrived: list[float] = []
-    ready, waited = [], []
-    for frame in head.frames(_chunks(wave, arrived)):
-        now = time.perf_counter()
-        moment("first frame written")
-        del frame
-        ready.append((now, time.process_time()))
-        waited.append(now - arrived[-1])
-    (begin, cpu), (end, cpu_end) = ready[_WARM_UP], ready[-1]
-    counted = len(ready) - 1 - _WARM_UP
-    waits = sorted(waited[_WARM_UP + 1 :])
-    return {
-        "frames": len(ready),
-        "live_frames_per_second": counted / (end - begin),
-        "live_core_seconds_per_frame": (cpu_end - cpu) / counted,
-        "live_wait_ms": {"median": 1e3 * waits[len(waits) // 2], "p95": 1e3 * waits[int(0.95 * len(waits))]},
-    }
-
-
-def _chunks(wave: NDArray[np.float32], arrived: list[float]) -> Iterator[NDArray[np.float32]]:
-    """The speech in chunks; ``arrived`` gets the moment at which each was handed out."""
-    for k in range(0, len(wave), _CHUNK):
-        arrived.append(time.perf_counter())
-        yield wave[k : k + _CHUNK]
 
 
 def _first(recorder: StageRecorder, origin: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dithead.errors import ConfigError
 from dithead.hub import DEFAULT_MODEL
@@ -14,7 +15,7 @@ from dithead.option_values import settle
 
 @dataclass(frozen=True)
 class BenchCase:
-    """One thing that is measured: a picture size, how many faces, how long, and whether live."""
+    """One thing that is measured: a picture size, how many faces, how long, and whether and how live."""
 
     name: str
     width: int
@@ -22,7 +23,8 @@ class BenchCase:
     side: int  # pixels: side of the square of the picture that shows a presenter
     faces: int = 1
     times: int = 1  # how many times ``BenchOptions.seconds`` it lasts
-    live: bool = False
+    live: Literal["", "fast", "paced"] = ""
+    """Live use, with speech that is there at once or comes by the clock; else a whole call of ``generate``."""
 
 
 CASES = (
@@ -31,7 +33,8 @@ CASES = (
     BenchCase("4k", 3840, 2160, 1720),
     BenchCase("long", 512, 512, 512, times=6),
     BenchCase("faces", 1920, 1080, 860, faces=2),
-    BenchCase("live", 512, 512, 512, live=True),
+    BenchCase("live", 512, 512, 512, live="fast"),
+    BenchCase("live-paced", 512, 512, 512, live="paced"),
 )
 """All cases. A presenter's face is 0.47 of ``side`` wide: 240, 400 and 800 pixels."""
 CASE_NAMES = tuple(case.name for case in CASES)
@@ -47,8 +50,8 @@ class BenchOptions:
 
     cases: Sequence[str] = option(
         CASE_NAMES,
-        "512 (pixels square), 1080p, 4k, long (512, six times as long), faces (1080p, two of them) or live; "
-        "repeatable, else all.",
+        "512 (pixels square), 1080p, 4k, long (512, six times as long), faces (1080p, two of them), live or live-paced "
+        "(speech at its own speed); repeatable, else all.",
         flag="--case",
     )
     seconds: float = option(10.0, "Length of the videos.", minimum=0.4)

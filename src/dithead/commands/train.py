@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dithead.commands.shared import Data, PresetName, Run, Set, WholeSentences, given, out, reports, say, takes_options
-from dithead.train.stages.options import AudioOptions, DenoiserOptions, StageOptions, SyncOptions
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions, StageOptions, SyncOptions
 
 train = typer.Typer(
     cls=WholeSentences, help="Train a model: autoencoder, audio encoder, then denoiser.", no_args_is_help=True
@@ -54,7 +54,7 @@ class PresetRequest:
 
 @train.command("autoencoder")
 @reports
-@takes_options(StageOptions)
+@takes_options(AutoencoderOptions)
 def autoencoder(
     data: Data,
     output: Run,
@@ -67,7 +67,7 @@ def autoencoder(
     from dithead.train.stages.autoencoder import train_autoencoder
 
     request = PresetRequest(data, output, preset, changes, estimate)
-    request.run("autoencoder", train_autoencoder, StageOptions(**given(**options)))
+    request.run("autoencoder", train_autoencoder, AutoencoderOptions(**given(**options)))
 
 
 @train.command("audio")

@@ -31,6 +31,7 @@ CHIP = 150
 """Side in pixels of the pictures that the network was trained on."""
 _MEAN = (122.782, 117.001, 104.298)  # of R, G, B, subtracted from the input, as dlib does
 _STAGES = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))  # channels and residual blocks of each stage
+_LAST_OF_STAGE = tuple(k == count - 1 for _, count in _STAGES for k in range(count))
 # Where dlib's alignment puts the outer corners of the eyes in its picture (``get_face_chip_details``, padding 0.25).
 _EYES_APART, _EYES_DOWN = (0.8595674595992 - 0.1205750620789) / 1.5, (0.25 + 0.2136130) / 1.5
 _FOLDER, _FILE = "identity", "identity.safetensors"
@@ -52,12 +53,17 @@ class FaceIdentity(nn.Module):
 
     def forward(self, chips: Tensor) -> Tensor:
         """Embed pictures (B, 3, 150, 150) with values 0 to 255, R first, as (B, 128); differentiable."""
-        x = (chips - torch.tensor(_MEAN, device=chips.device).view(3, 1, 1)) / 256
-        x = F.max_pool2d(F.relu(self.stem(x)), 3, 2)
-        for block in self.blocks:
-            x = block(x)
-        embedding: Tensor = self.head(x.mean((2, 3)))
+        embedding: Tensor = self.head(self.features(chips)[-1].mean((2, 3)))
         return embedding
+
+    def features(self, chips: Tensor) -> list[Tensor]:
+        """Compute what each stage makes of pictures (B, 3, 150, 150), from (B, 32, 35, 35) to (B, 256, 3, 3)."""
+        x = (chips - torch.tensor(_MEAN, device=chips.device).view(3, 1, 1)) / 256
+        x, stages = F.max_pool2d(F.relu(self.stem(x)), 3, 2), []
+        for block, last in zip(self.blocks, _LAST_OF_STAGE, strict=True):
+            x = block(x)
+            stages += [x] if last else []
+        return stages
 
 
 class _Block(nn.Module):

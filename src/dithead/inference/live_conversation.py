@@ -21,9 +21,10 @@ from torch import Tensor
 from dithead.errors import ConfigError
 from dithead.inference.ahead import ahead
 from dithead.inference.compose.second_pass import DrawnBatch
+from dithead.inference.live_hearing import LEVELS, SpeechBuffer
 from dithead.inference.live_speech import PIECE, LiveSpeech, Rewound, SpeechClosed
 from dithead.inference.source.timeline import ScheduledFrame, schedule
-from dithead.inference.streaming import LEVELS, LiveFrame, LiveHead, SpeechBuffer
+from dithead.inference.streaming import LiveFrame, LiveHead
 from dithead.inference.threads import each_on_one_thread
 from dithead.media.planes import Planes
 from dithead.media.resample import Resampler

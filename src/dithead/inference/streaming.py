@@ -18,9 +18,6 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.errors import ConfigError, FaceError
@@ -39,29 +36,24 @@ from dithead.inference.compose.second_pass import (
     prepared_batches,
 )
 from dithead.inference.denied_faces import refuse_denied_faces
+from dithead.inference.live_hearing import SpeechBuffer, live_latency, needed_speech
 from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
-from dithead.inference.synthesise.audio_features import SpeechFeatures, feature_span, nearest_frames
-from dithead.inference.synthesise.lip_calibration import LOOK_AHEAD, calibrate_tracklets, source_speech
+from dithead.inference.synthesise.audio_features import SpeechFeatures
+from dithead.inference.synthesise.lip_calibration import calibrate_tracklets, source_speech
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.inference.threads import each_on_one_thread, one_thread_each
 from dithead.inference.visible_label import label_of
 from dithead.media.planes import Planes, to_rgb, working_format
 from dithead.media.video import probe
-from dithead.models.audio.base import AudioEncoder
-from dithead.models.audio.mel import FLOOR, MEL_RATE, SAMPLE_RATE, speech_level
 from dithead.option_values import file_name, make_options
 from dithead.options import SamplingOptions, StrPath
 from dithead.provenance.consent import read_consent
 from dithead.types import RGB, Wave
 
-_ENOUGH_SPEECH = 50  # feature frames from which the loudness of live speech is estimated (our choice)
 _STILL_SECONDS = 4.0  # seconds of sway that a picture gets before it repeats (our choice)
 _PATIENCE = 0.5  # seconds for which an ended stream waits for each of its threads (our choice)
-LEVELS = 500
-"""Blocks of feature frames whose level is remembered: about 20 s of speech (our choice)."""
-_BLOCK_FRAMES = 8  # feature frames of delay, because they are computed in blocks of four that touch two on either side
 
 
 @dataclass(frozen=True)
@@ -131,9 +123,11 @@ class LiveHead:
     @property
     def latency(self) -> float:
         """Seconds of speech after a frame's moment that must have come before it is drawn; drawing comes on top."""
-        seconds = (self.reach + _BLOCK_FRAMES) / MEL_RATE + LOOK_AHEAD
-        lips = self.talker.audio.lip_stream()
-        return seconds if lips is None else max(seconds, lips.latency)
+        return live_latency(self.talker.audio, self.reach)
+
+    def needs(self, time: float) -> float:
+        """Return how many seconds of speech must have come before the frame at ``time`` seconds is drawn."""
+        return needed_speech(time, self.talker.audio, self.reach)
 
     def frames(
         self, chunks: Iterable[Wave], *, loudness: float | None = None, most_late: float | None = None
@@ -210,92 +204,6 @@ class _Clock:
     def late(self, time: float) -> float:
         """Seconds since the frame at ``time`` could have been ready."""
         return monotonic() - self.begun - time - self.latency
-
-
-class SpeechBuffer:
-    """Speech that arrives while it is used: asks for chunks only as far as needed, and keeps only what is needed."""
-
-    def __init__(
-        self,
-        chunks: Iterable[Wave],
-        loudness: float | None,
-        reach: int,
-        encoder: AudioEncoder,
-        *,
-        origin: float = 0.0,
-        levels: deque[Tensor] | None = None,
-    ) -> None:
-        """Begin to take chunks.
-
-        Args:
-            chunks: Speech (n,) at 16 kHz.
-            loudness: Of the speech, where it is known.
-            reach: Feature frames after a moment that its drawing needs.
-            encoder: Computes the features.
-            origin: Moment in seconds at which the chunks begin.
-            levels: How loud earlier speech of the same person was, where there was any; it is added to.
-        """
-        self.reach, self.encoder, self.origin = reach, encoder, origin
-        self._chunks, self._stream = iter(chunks), encoder.stream()
-        self._lips = encoder.lip_stream()
-        self._loudness = loudness
-        self._kept = torch.zeros(0, encoder.features_width)
-        self._first = 0  # number of the first feature frame kept
-        self._levels: deque[Tensor] = deque(maxlen=LEVELS) if levels is None else levels
-        self._samples, self._ended = 0, False
-
-    def reaches(self, time: float) -> bool:
-        """Return whether there is speech at ``time`` seconds, after waiting for the chunks that decide it."""
-        time -= self.origin
-        while not self._ended and self._samples <= time * SAMPLE_RATE:
-            self._next()
-        return time * SAMPLE_RATE < self._samples
-
-    def around(self, times: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """See ``audio_features.SpeechFeatures``."""
-        times = times - self.origin
-        needed = int(times.max() * MEL_RATE) + self.reach + 2
-        while not self._ended and self._first + len(self._kept) < needed:
-            self._next()
-        span = feature_span(times, self._first + len(self._kept), self.encoder, self.reach)
-        found = self._kept[span.first - self._first : span.stop - self._first]
-        self._kept, self._first = self._kept[max(0, span.first - self._first) :], max(span.first, self._first)
-        level = self._present_level()
-        return found if level is None else self.encoder.at_level(found, level), span.times
-
-    def lips_at(self, times: NDArray[np.float64]) -> Tensor | None:
-        """See ``audio_features.SpeechFeatures``."""
-        if self._lips is None:
-            return None
-        frames = nearest_frames(times - self.origin, self.encoder)
-        while not self._ended and self._lips.tokens <= int(frames.max()) // self.encoder.frames_per_token + 1:
-            self._next()
-        if self._ended:
-            self._lips.finish(int(frames.max()))
-        return self._lips.at(torch.from_numpy(frames))
-
-    def _next(self) -> None:
-        chunk = next(self._chunks, None)
-        if chunk is None:
-            self._ended = True
-            blocks = list(self._stream.finish())
-        else:
-            self._samples += len(chunk)
-            samples = torch.from_numpy(np.asarray(chunk, np.float32))
-            blocks = list(self._stream.push(samples))
-            if self._lips is not None:
-                self._lips.push(samples)
-        self._kept = torch.cat([self._kept, *blocks])
-        if self._loudness is None:
-            levels = [self.encoder.frame_levels(block) for block in blocks]
-            self._levels.extend(level[level > FLOOR] for level in levels if bool((level > FLOOR).any()))
-
-    def _present_level(self) -> float | None:
-        """The level of the speech as far as it is known; None where too little of it has come."""
-        if self._loudness is not None:
-            return self._loudness
-        levels = torch.cat(list(self._levels)) if self._levels else torch.zeros(0)
-        return speech_level(levels) if len(levels) >= _ENOUGH_SPEECH else None
 
 
 def _in_time(

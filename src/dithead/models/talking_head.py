@@ -25,6 +25,7 @@ from dithead.models.denoiser.dit import DiT
 from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
 from dithead.models.packed import InType, can_pack, packed
+from dithead.models.packed_dit import packed_denoiser
 from dithead.types import MaskKind
 
 
@@ -197,7 +198,7 @@ class TalkingHead(nn.Module):
             audio._modules["whisper"] = InType(packed(whisper, dtype, pack=pack), dtype)
         fast._modules = {
             "autoencoder": packed(self.autoencoder, dtype, pack=pack and own),
-            "dit": packed(self.dit, dtype, pack=pack),
+            "dit": packed_denoiser(self.dit, dtype, pack=pack),
             "audio": audio,
         }
         return fast

@@ -56,6 +56,10 @@ class LipStream:
         """How many tokens have their lips."""
         return self._next * STEP_TOKENS
 
+    def samples_for(self, token: int) -> int:
+        """Return how many samples must have come before a ``token`` has its lips."""
+        return (token // STEP_TOKENS + 1 + self.ahead) * _STEP
+
     @torch.inference_mode()
     def push(self, samples: Tensor) -> None:
         """Take samples (n,), and predict the lips of all steps that they complete."""

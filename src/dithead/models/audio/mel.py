@@ -139,6 +139,11 @@ class MelStream:
         self._start = 0  # the mel frame at whose centre the kept samples begin
         self._made = 0  # mel frames that have been yielded
 
+    @staticmethod
+    def samples_for(frames: int) -> int:
+        """Return how many samples must have come before the first ``frames`` mel frames have been yielded."""
+        return (-(-frames // _BLOCK) * _BLOCK + _MARGIN) * HOP
+
     def push(self, samples: Tensor) -> Iterator[Tensor]:
         """Yield the blocks (4, F) that ``samples`` (n,) complete."""
         self._wave = torch.cat([self._wave, samples.float()])

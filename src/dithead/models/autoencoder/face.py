@@ -26,15 +26,26 @@ class AutoencoderConfig:
         latent_channels: Latent channels C.
         widths: Channels at S/2, S/4, S/8 and S/16.
         skip_widths: Channels of the picture branch at S/2, S/4 and S/8.
+        decoder_widths: Channels of the decoder, as ``widths``; None: those.
+        masked_widths: Channels of an encoder of its own for masked frames, as ``widths``; None: there is none. Masked
+            frames are encoded for every frame that is drawn, whole pictures for references only.
     """
 
     latent_channels: int = 32
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     skip_widths: tuple[int, int, int] = (24, 48, 96)
+    decoder_widths: tuple[int, int, int, int] | None = None
+    masked_widths: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.latent_channels < 1 or min(self.widths + self.skip_widths) < 1:
+        widths = self.widths + self.skip_widths + (self.decoder_widths or ()) + (self.masked_widths or ())
+        if self.latent_channels < 1 or min(widths) < 1:
             raise ValueError("autoencoder widths and latent_channels must be positive")
+
+    @property
+    def drawn_widths(self) -> tuple[int, int, int, int]:
+        """Channels of the decoder."""
+        return self.decoder_widths or self.widths
 
     def build(self) -> FaceAutoencoder:
         """Build the network with random weights."""
@@ -75,9 +86,10 @@ class HalvingStem(nn.Conv2d):
 class Encoder(nn.Module):
     """Image (B, 3, S, S) to latent (B, C, G, G) whose every position has unit root mean square over channels."""
 
-    def __init__(self, config: AutoencoderConfig) -> None:
+    def __init__(self, config: AutoencoderConfig, widths: tuple[int, int, int, int] | None = None) -> None:
+        """Make an encoder with the channels ``widths``, by default those of the configuration."""
         super().__init__()
-        w = config.widths
+        w = widths or config.widths
         self.stem = HalvingStem(3, w[0])
         self.levels = nn.ModuleList(ResBlock(c) for c in w)
         self.downs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, stride=2, padding=1) for i in range(3))
@@ -100,7 +112,7 @@ class SkipBranch(nn.Module):
         self.stem = HalvingStem(3 + 1 + 3, w[0])
         self.levels = nn.ModuleList(ResBlock(c) for c in w)
         self.downs = nn.ModuleList(nn.Conv2d(w[i], w[i + 1], 3, stride=2, padding=1) for i in range(2))
-        self.project = nn.ModuleList(nn.Conv2d(w[i], config.widths[i], 1) for i in range(3))
+        self.project = nn.ModuleList(nn.Conv2d(w[i], config.drawn_widths[i], 1) for i in range(3))
 
     def forward(self, masked: Tensor, mask: Tensor, reference: Tensor) -> list[Tensor]:
         x = torch.cat([masked, mask * 2 - 1, reference], 1)  # (B, 7, S, S)
@@ -117,7 +129,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        w = config.widths
+        w = config.drawn_widths
         self.stem = nn.Conv2d(config.latent_channels, w[3], 1)
         self.middle = nn.Sequential(ResBlock(w[3]), ResBlock(w[3]))
         self.ups = nn.ModuleList(nn.Conv2d(w[i + 1], w[i], 1) for i in range(3))
@@ -148,6 +160,7 @@ class FaceAutoencoder(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
+        self.masked_encoder = Encoder(config, config.masked_widths) if config.masked_widths else None
         self.skip = SkipBranch(config)
         self.decoder = Decoder(config)
         self.register_buffer("latent_mean", torch.zeros(1, config.latent_channels, 1, 1))
@@ -158,14 +171,17 @@ class FaceAutoencoder(nn.Module):
         return next(self.parameters()).dtype
 
     def encode_masked(self, x: Tensor) -> Tensor:
-        """Encode a masked frame (B, 3, S, S), with the encoder of whole images."""
-        return self.encode(x)
+        """Encode a masked frame (B, 3, S, S), with the encoder of whole images where there is no other."""
+        return self._scaled(x, self.encoder if self.masked_encoder is None else self.masked_encoder)
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode an image (B, 3, S, S) as a scaled latent (B, C, G, G). Raises ValueError if S is no multiple of 16."""
+        return self._scaled(x, self.encoder)
+
+    def _scaled(self, x: Tensor, encoder: nn.Module) -> Tensor:
         if x.shape[-1] % FACTOR or x.shape[-2] % FACTOR:
             raise ValueError(f"image side must be a multiple of {FACTOR}, got {tuple(x.shape[-2:])}")
-        return (self.encoder(x) - self.latent_mean) / self.latent_std
+        return (encoder(x) - self.latent_mean) / self.latent_std  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor, masked: Tensor, mask: Tensor, reference: Tensor) -> Tensor:
         """Decode a latent.

@@ -138,11 +138,15 @@ class Denoiser(nn.Module):
             audio: Audio tokens (B, L, A).
             lips: Lip coefficients (B, K); None is the resting mouth.
         """
-        vector: Tensor = self.time(timestep_embedding(t, _TIME_FEATURES).to(audio.dtype)) + self._audio_vector(audio)
+        vector = self.time_vector(t, audio.dtype) + self._audio_vector(audio)
         if self.config.lip_targets:
             lips = audio.new_zeros(len(audio), self.config.lip_targets) if lips is None else lips
             vector = vector + self.lips(lips.to(audio.dtype))
         return vector
+
+    def time_vector(self, t: Tensor, dtype: torch.dtype) -> Tensor:
+        """Compute the part (B, D) of the condition vector that depends on the times ``t`` (B,), in type ``dtype``."""
+        return self.time(timestep_embedding(t, _TIME_FEATURES).to(dtype))  # type: ignore[no-any-return]
 
     def _audio_vector(self, audio: Tensor) -> Tensor:
         """The mean of the window's tokens and that of its centre, where the frame is shown: (B, L, A) to (B, D)."""

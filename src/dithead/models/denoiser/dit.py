@@ -102,24 +102,36 @@ class DiT(Denoiser):
         Returns:
             (B, C, G, G); positions that ``conditions.token_index`` does not list are zero.
         """
-        g, b, audio = self.config.grid, len(z_t), conditions.audio
+        g, audio = self.config.grid, conditions.audio
         every = torch.arange(g * g, device=z_t.device) if conditions.token_index is None else conditions.token_index
-        index = every.expand(b, every.shape[-1])  # (B, N)
-        tokens = self.input_channels(z_t, conditions).flatten(2).transpose(1, 2)  # (B, G*G, inputs)
-        x = self.embed(_rows(tokens, index)) + self.positions[index].to(z_t.dtype)  # (B, N, D)
+        rows = _rows(self.input_channels(z_t, conditions).flatten(2), every)  # (B, N, inputs)
+        x = self.embed(rows) + self.positions[every].to(z_t.dtype)  # (B, N, D)
         condition = self.condition_vector(t, audio.to(x.dtype), conditions.lips)
         if self.config.audio == "concat":
             x = torch.cat([x, self.audio_tokens(audio).to(x.dtype)], 1)  # (B, N + L, D)
-        for block in self.blocks:
-            x = block(x, condition, audio)
-        x = x[:, : index.shape[1]]
+        x = self.transform(x, condition, audio)[:, : every.shape[-1]]
         shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
         prediction = self.out(modulate(self.norm(x), shift, scale))  # (B, N, C)
-        grid = prediction.new_zeros(b, g * g, prediction.shape[-1])
-        grid.scatter_(1, index[..., None].expand_as(prediction), prediction)
+        grid = _on_grid(prediction, every, g * g)
         return grid.transpose(1, 2).unflatten(2, (g, g)).contiguous()  # FSDP takes no views
+
+    def transform(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
+        """Pass tokens ``x`` (B, N, D) through all blocks; see ``DiTBlock.forward``."""
+        for block in self.blocks:
+            x = block(x, condition, audio)
+        return x
 
 
 def _rows(tokens: Tensor, index: Tensor) -> Tensor:
-    """Rows ``index`` (B, N) of tokens (B, M, J) to (B, N, J)."""
-    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+    """Columns ``index`` (N,) or (B, N) of tokens (B, J, M) as rows (B, N, J)."""
+    if index.ndim == 1:
+        return tokens.index_select(2, index).transpose(1, 2)
+    return tokens.transpose(1, 2).gather(1, index[..., None].expand(-1, -1, tokens.shape[1]))
+
+
+def _on_grid(rows: Tensor, index: Tensor, cells: int) -> Tensor:
+    """Put ``rows`` (B, N, C) into the places ``index`` (N,) or (B, N) of ``cells`` rows that are zero elsewhere."""
+    grid = rows.new_zeros(len(rows), cells, rows.shape[-1])
+    if index.ndim == 1:
+        return grid.index_copy_(1, index, rows)
+    return grid.scatter_(1, index[..., None].expand_as(rows), rows)

@@ -23,6 +23,7 @@ from dithead.face.mesh_indices import OUTER_LIPS
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.picture_augmentation import PictureAugmentation
+from dithead.types import RGB
 
 HELD_OUT_CLIPS = 18
 """Clips of held-out people whose latents the denoiser's stage caches. Our choice."""
@@ -208,11 +209,12 @@ def region_image(size: int, polygon: NDArray[np.float32], box: NDArray[np.float3
 
 @dataclass(frozen=True)
 class ClipFrames:
-    """Some frames of one clip in memory, with the mask's polygon and the boxes of the lips."""
+    """Some frames of one clip in memory, with the mask's polygon, the landmarks and the boxes of the lips."""
 
     crops: NDArray[np.uint8]  # (N, S0, S0, 3)
     polygon: NDArray[np.float32]  # (K, 2)
     boxes: NDArray[np.float32]  # (N, 4)
+    landmarks: NDArray[np.float32]  # (N, 478, 2)
     id: str = ""
 
 
@@ -258,13 +260,14 @@ def load_frames(item: WeightedClip) -> ClipFrames:
     """Load every ``stride``-th frame whose landmarks are not interpolated."""
     track = item.clip.track()
     index = np.flatnonzero(track.valid)[:: item.stride]
-    return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(track.landmarks[index]), item.clip.id)
+    landmarks = track.landmarks[index]
+    return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(landmarks), landmarks, item.clip.id)
 
 
 def augment_frames(
-    clip: ClipFrames, target: int, reference: int, augmentation: PictureAugmentation
+    clip: ClipFrames, target: int, reference: RGB, augmentation: PictureAugmentation
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Augment target (S, S, 3), reference (S, S, 3) and their regions (S, S, 2, mask and mouth) alike."""
     side = clip.crops.shape[1]
     regions = augmentation.warp(region_image(side, clip.polygon, clip.boxes[target]))
-    return augmentation.apply(clip.crops[target]), augmentation.apply(clip.crops[reference]), regions
+    return augmentation.apply(clip.crops[target]), augmentation.apply(reference), regions

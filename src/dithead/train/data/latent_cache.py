@@ -29,6 +29,7 @@ from dithead.progress import shown
 from dithead.train.data.clips import WeightedClip, lip_boxes, region_image
 from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.lip_basis import lip_shapes
+from dithead.train.data.opened_references import closed_frame, opened_reference
 from dithead.train.data.picture_augmentation import PictureAugmentation, draw_augmentation, no_augmentation
 from dithead.train.loop.precision import autocast
 from dithead.train.loop.processes import process_group
@@ -38,11 +39,12 @@ from dithead.types import MaskKind
 EARLIER_FPS = 25
 """Frame rate of latents that were cached before their files said it."""
 _ENCODED_AT_ONCE = 25  # frames
+_OPENED_STREAM = 11  # of random numbers, see ``step_rng``
 
 
 @dataclass(frozen=True)
 class ClipLatents:
-    """What the denoiser's stage needs of one clip under one augmentation; arrays are float16 but for the last two."""
+    """What the denoiser's stage needs of one clip under one augmentation; arrays are float16 but for frame numbers."""
 
     latents: NDArray[np.float16]  # (N, C, G, G)
     masked: NDArray[np.float16]  # (N, C, G, G)
@@ -52,6 +54,7 @@ class ClipLatents:
     mel: NDArray[np.float16]  # (T, F) speech features of the whole clip that become tokens
     first: NDArray[np.int64]  # () number of the clip's frame in row 0
     fps: NDArray[np.int64]  # () frames a second
+    opened: NDArray[np.float16] | None = None  # (N, C, G, G) of closed lips opened like each frame's, where asked for
 
     def mask_of(self, frame: int) -> NDArray[np.float16]:
         """Return the mask (1, G, G) of one frame."""
@@ -105,11 +108,13 @@ class LatentEncoder:
         talker: The model.
         seed: Of the augmentations.
         mask: The kind of mask.
+        opened: Other frames with closed lips are opened by geometry, too, to be references.
     """
 
     talker: TalkingHead
     seed: int
     mask: MaskKind = "stable-polygon"
+    opened: bool = False
 
     @torch.no_grad()
     def encode(self, item: WeightedClip, variant: int) -> ClipLatents:
@@ -133,7 +138,20 @@ class LatentEncoder:
             mel=_token_features(self.talker, item.clip).numpy().astype(np.float16),
             first=np.asarray(item.frames.start, np.int64),
             fps=np.asarray(item.clip.fps, np.int64),
+            opened=self._encode_opened(item, variant, crops, landmarks, window) if self.opened else None,
         )
+
+    def _encode_opened(
+        self, item: WeightedClip, variant: int, crops: NDArray[np.uint8], landmarks: NDArray[np.float32], window: Window
+    ) -> NDArray[np.float16]:
+        """Compute latents of closed lips that were opened like those of each frame."""
+        augmentation = augmentation_of(item, variant, self.seed, crops.shape[1], self.talker.size)
+        rng = step_rng(self.seed, variant, _OPENED_STREAM)
+        closed = [closed_frame(landmarks, rng) for _ in crops]
+        pairs = zip(closed, landmarks, strict=True)
+        opened = (opened_reference(crops[k], landmarks[k], wanted) for k, wanted in pairs)
+        images = to_tensor(np.stack([augmentation.apply(picture) for picture in opened]))
+        return self._encode(self.talker.autoencoder.encode, images, window)
 
     def _encode(self, encode: Callable[[Tensor], Tensor], images: Tensor, window: Window) -> NDArray[np.float16]:
         """Compute latents as ``TalkingHead.encode_window`` does."""
@@ -194,7 +212,8 @@ def cache_clips(
         if not _is_current(paths[index], item.clip):
             made = damaged.read(item.clip, lambda: encoder.encode(item, variant))  # noqa: B023 - called at once
             if made is not None:
-                save_arrays(paths[index], **{f.name: getattr(made, f.name) for f in fields(made)})
+                arrays = {f.name: getattr(made, f.name) for f in fields(made)}
+                save_arrays(paths[index], **{name: array for name, array in arrays.items() if array is not None})
     process_group().barrier()
     return [
         CachedClip(_read(path), item.probability / count, item.final / count, _name(item, variant), item, variant)
@@ -218,4 +237,4 @@ def _is_current(path: Path, clip: Clip) -> bool:
 def _read(path: Path) -> ClipLatents:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {"fps": np.asarray(EARLIER_FPS, np.int64), **stored}
-        return ClipLatents(**{f.name: arrays[f.name] for f in fields(ClipLatents)})
+        return ClipLatents(**{f.name: arrays[f.name] for f in fields(ClipLatents) if f.name in arrays})

@@ -156,13 +156,15 @@ class LatentDataset:
         return lips + noise * np.float32(rng.uniform(0, self.settings.lip_noise))
 
     def _references(self, clip: ClipLatents, frame: int, rng: np.random.Generator) -> Array:
-        """Draw references (R * C, G, G): zeros, the noised frame before, or other frames of the clip."""
+        """Draw references (R * C, G, G): zeros, the noised frame before, opened closed lips, or other frames."""
         s, kind = self.settings, rng.random()
         if kind < s.reference_dropout:
             return np.zeros((self.references * clip.latents.shape[1], *clip.latents.shape[2:]), np.float16)
         if kind < s.reference_dropout + s.previous_reference and frame:
             noise = rng.standard_normal(clip.latents[0].shape) * rng.uniform(0, s.previous_noise)
             return np.tile((clip.latents[frame - 1] + noise).astype(np.float16), (self.references, 1, 1))
+        if clip.opened is not None and rng.random() < s.opened_references:
+            return np.tile(clip.opened[self._reference_frame(clip, frame, rng)], (self.references, 1, 1))
         return self._side_by_side(clip, [self._reference_frame(clip, frame, rng) for _ in range(self.references)])
 
     @staticmethod

@@ -42,19 +42,42 @@ def load_weights(
     Raises:
         ModelError: The file is missing, is no safetensors file, or does not fit the module.
     """
+    stored = load_tensors(path, advice)
+    for part, taken in ((keep, False), (only, True)):
+        if part is not None:
+            own = {k: v for k, v in module.state_dict().items() if k.startswith(f"{part}.") != taken}
+            stored = {k: v for k, v in stored.items() if k.startswith(f"{part}.") == taken} | own
+    fill(module, stored, path)
+
+
+def fill(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Load ``weights`` that come from the file ``path`` into ``module``.
+
+    Raises:
+        ModelError: They do not fit.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{path} does not fit the preset ({mismatch(error)})") from None
+
+
+def load_tensors(path: Path, advice: str) -> dict[str, Tensor]:
+    """Read a file of weights.
+
+    Args:
+        path: A safetensors file.
+        advice: What to do when it is missing or damaged; it ends the error message.
+
+    Raises:
+        ModelError: The file is missing or is no safetensors file.
+    """
     if not path.exists():
         raise ModelError(f"{path} is missing; {advice}")
     try:
-        stored = migrate_tensors(load_file(path), path)
-        for part, taken in ((keep, False), (only, True)):
-            if part is not None:
-                own = {k: v for k, v in module.state_dict().items() if k.startswith(f"{part}.") != taken}
-                stored = {k: v for k, v in stored.items() if k.startswith(f"{part}.") == taken} | own
-        module.load_state_dict(stored)
+        return migrate_tensors(load_file(path), path)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file ({error}); {advice}") from None
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not fit the preset ({mismatch(error)})") from None
 
 
 def mismatch(error: Exception) -> str:

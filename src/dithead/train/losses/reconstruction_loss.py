@@ -1,4 +1,4 @@
-"""Computes the losses of the autoencoder: weighted pixels, Laplacian pyramid, discriminator, feature matching.
+"""Computes the losses of the autoencoder: pixels, Laplacian pyramid, discriminator, features of two networks.
 
 Letters: B batch, C channels, S side. Images are in [-1, 1].
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dithead.critics.face_identity import FaceIdentity, chips_of_crops
 
 
 def weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
@@ -45,3 +47,16 @@ def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """Compute the mean relative L1 distance between a discriminator's features; the real ones are constant."""
     return torch.stack([F.l1_loss(f, r.detach()) / r.detach().abs().mean().clamp_min(1e-3)
                         for r, f in zip(real, fake, strict=True)]).mean()  # fmt: skip
+
+
+def identity_loss(network: FaceIdentity, prediction: Tensor, target: Tensor) -> Tensor:
+    """Compute how much a face recognition network's features of two pictures differ: the relative L1, mean over stages.
+
+    Args:
+        network: The network; its weights do not change.
+        prediction: Aligned crops (B, 3, S, S), which get the gradient.
+        target: The true crops (B, 3, S, S).
+    """
+    with torch.no_grad():
+        real = network.features(chips_of_crops((target + 1) * 127.5))
+    return feature_matching(real, network.features(chips_of_crops((prediction + 1) * 127.5)))

@@ -19,11 +19,16 @@ _BY_STAGE: dict[str, dict[str, str]] = {
         "detail": "the same error over edges and texture of several sizes (Laplacian pyramid)",
         "lpips": "perceptual distance (LPIPS) of rebuilt and true picture; 0 is identical",
         "matching": "difference between the discriminator's features of rebuilt and true pictures",
+        "masked": "mean squared difference between the masked frames' own latents and those of the encoder of whole "
+        "pictures; latents have variance 1",
+        "identity": "relative difference between a face recognition network's features of rebuilt and true faces",
         "held_out_mouth_l1": "mean absolute error at the lips for people not trained on (pixels run from -1 to 1); "
         "lower is better",
         "held_out_psnr": "peak signal-to-noise ratio under the mask in dB, people not trained on; higher is better",
         "held_out_ssim": "structural similarity under the mask, people not trained on; 1 is identical",
         "held_out_lpips": "perceptual distance (LPIPS), people not trained on; 0 is identical",
+        "held_out_identity": "distance of rebuilt and true face to a face recognition network, people not trained on; "
+        "below 0.6 it takes both for one person",
     },
     "audio": {
         "centre": "error of the lip coefficients predicted for the frame in the middle of the audio window",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dithead.critics.face_identity import embed_crops
 from dithead.critics.lpips import lpips_network
 from dithead.critics.ssim import structural_similarity
 from dithead.prepare.conditions import to_pixels
@@ -38,7 +39,7 @@ def load_lpips(file: str, device: torch.device) -> Distance | None:
 
 
 def held_out_metrics(picture: Tensor, truth: Batch, lpips: Distance | None = None) -> dict[str, float]:
-    """Measure L1 at the mouth, PSNR in dB and SSIM under the mask, and LPIPS where its network is given.
+    """Measure L1 at the mouth, PSNR in dB and SSIM under the mask, the faces' identity, and LPIPS where it is given.
 
     Args:
         picture: Reconstructions (B, 3, S, S).
@@ -51,6 +52,7 @@ def held_out_metrics(picture: Tensor, truth: Batch, lpips: Distance | None = Non
         "held_out_mouth_l1": float(weighted_mean((picture - image).abs(), truth["mouth"])),
         "held_out_psnr": float(10 * torch.log10(4 / squared.clamp_min(1e-10))),
         "held_out_ssim": ssim(picture, image, mask),
+        "held_out_identity": identity_distance(picture, image),
     }
     if lpips is not None:
         with torch.no_grad():
@@ -66,6 +68,12 @@ def ssim(picture: Tensor, truth: Tensor, mask: Tensor) -> float:
     pairs = zip(to_pixels(picture), to_pixels(truth), strict=True)
     maps = [structural_similarity(_luma(a), _luma(b)) for a, b in pairs]  # (S, S) each
     return float(weighted_mean(torch.from_numpy(np.stack(maps)[:, None]), mask))
+
+
+def identity_distance(picture: Tensor, truth: Tensor) -> float:
+    """Compute the mean distance of two faces (B, 3, S, S) to a face recognition network (``critics.face_identity``)."""
+    one, other = (embed_crops(list(to_pixels(each))) for each in (picture, truth))
+    return float(np.linalg.norm(one - other, axis=1).mean())
 
 
 def _luma(image: RGB) -> RGB:

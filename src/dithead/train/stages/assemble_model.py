@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dithead.config import ModelConfig, Preset
 from dithead.diffusion.objectives import make_objective
@@ -17,9 +18,10 @@ from dithead.model_folder import verify_folder
 from dithead.models.audio.base import AudioConfig, AudioEncoder
 from dithead.models.autoencoder.face import FaceAutoencoder
 from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
+from dithead.models.denoiser.dit import DiT
 from dithead.models.talking_head import TalkingHead
 from dithead.train.data.lip_basis import LipBasis
-from dithead.train.loop.weights_file import load_weights
+from dithead.train.loop.weights_file import fill, load_tensors, load_weights
 from dithead.train.stages.audio_encoder import BASIS
 from dithead.train.stages.audio_encoder import WEIGHTS as AUDIO_WEIGHTS
 from dithead.train.stages.autoencoder import WEIGHTS as AUTOENCODER_WEIGHTS
@@ -101,7 +103,7 @@ def load_audio(folder: Path, encoder: AudioEncoder) -> LipBasis:
 
 
 def start_from_model(talker: TalkingHead, init: Path | None) -> Path | None:
-    """Load the denoiser of the model folder ``init``.
+    """Load the denoiser of the model folder ``init``; of one with more blocks, ``spaced_blocks`` are taken.
 
     Returns:
         None; or ``init`` itself where it is not a model folder, but another run's, from which the loop starts.
@@ -112,15 +114,39 @@ def start_from_model(talker: TalkingHead, init: Path | None) -> Path | None:
     if init is None or not (init / "dit.safetensors").exists():
         return init
     verify_folder(init)
-    load_weights(talker.dit, init / "dit.safetensors", "give another folder")
+    stored = load_tensors(init / "dit.safetensors", "give another folder")
+    if isinstance(talker.dit, DiT):
+        stored = spaced_blocks(stored, talker.config.dit.depth)
+    fill(talker.dit, stored, init / "dit.safetensors")
     return None
 
 
-def cache_key(talker: TalkingHead, seed: int) -> str:
-    """Return a folder name for what cached latents and features depend on besides the clips."""
+def spaced_blocks(weights: dict[str, Tensor], depth: int) -> dict[str, Tensor]:
+    """Take ``depth`` evenly spaced blocks, the first and the last among them, of a transformer that has more.
+
+    Each block adds to what passes through it, so the others still fit each other; training mends the rest.
+
+    Args:
+        weights: Of the transformer.
+        depth: Blocks that are wanted; a transformer with as many or fewer stays as it is.
+    """
+    numbers = sorted({int(name.split(".")[1]) for name in weights if name.startswith("blocks.")})
+    if len(numbers) <= depth:
+        return weights
+    kept = {round(k * (len(numbers) - 1) / max(depth - 1, 1)): k for k in range(depth)}
+    taken = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
+    for name, value in weights.items():
+        parts = name.split(".", 2)
+        if parts[0] == "blocks" and int(parts[1]) in kept:
+            taken[f"blocks.{kept[int(parts[1])]}.{parts[2]}"] = value
+    return taken
+
+
+def cache_key(talker: TalkingHead, seed: int, opened: bool = False) -> str:
+    """Return a folder name for what cached latents and features depend on besides the clips; see ``LatentEncoder``."""
     config, digest = talker.config, hashlib.sha256()
     for name, tensor in talker.autoencoder.state_dict().items():
         digest.update(f"{name} {tensor.double().sum().item()!r}".encode())
     source = getattr(config.audio, "source", getattr(config.audio, "kind", "mel"))
     digest.update(f"{config.size} {getattr(config, 'mask', '')} {source} {seed}".encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16] + ("-opened" if opened else "")

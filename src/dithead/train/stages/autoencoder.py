@@ -20,14 +20,16 @@ from torch import Tensor
 
 from dithead.config import AutoencoderTraining, Preset
 from dithead.critics.discriminator import PatchDiscriminator
-from dithead.errors import ConfigError
+from dithead.critics.face_identity import FaceIdentity, load_face_identity
+from dithead.errors import ConfigError, ModelError
+from dithead.hub import resolve_model
+from dithead.model_folder import verify_folder
 from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder
 from dithead.models.autoencoder.kl import KLConfig
 from dithead.models.denoiser.token_window import Window
-from dithead.prepare.conditions import apply_mask, to_tensor
-from dithead.train.data.clips import ClipFrames, DataSource, FrameDataset, augment_frames, held_out_split
+from dithead.train.data.clips import ClipFrames, DataSource, FrameDataset, held_out_split
 from dithead.train.data.frame_stream import FrameStream, is_sharded
-from dithead.train.data.picture_augmentation import draw_augmentation, no_augmentation
+from dithead.train.data.image_batch import Frames, image_batch
 from dithead.train.loop.batches import Batch
 from dithead.train.loop.precision import autocast
 from dithead.train.loop.processes import process_group
@@ -35,14 +37,13 @@ from dithead.train.loop.randomness import step_generator, step_rng
 from dithead.train.loop.runtime import TrainingTask, train_loop
 from dithead.train.loop.schedule import Schedule, learning_rate
 from dithead.train.loop.trainable import Trainable
-from dithead.train.loop.weights_file import save_weights
+from dithead.train.loop.weights_file import load_tensors, save_weights
 from dithead.train.losses import reconstruction_loss as losses
 from dithead.train.metrics.reconstruction import Distance, held_out_metrics, load_lpips
 from dithead.train.report.sample_sheet import write_sample_sheet
-from dithead.train.stages.options import StageOptions
+from dithead.train.stages.options import AutoencoderOptions
 from dithead.train.stages.start import StageStart, start_stage
 
-Frames = FrameDataset | FrameStream
 WEIGHTS = "autoencoder.safetensors"
 """The file in the run folder that the denoiser's stage reads."""
 _WINDOW_STREAM, _HELD_OUT_STREAM, _STATISTICS_STREAM = 5, 7, 9  # of random numbers, see ``step_rng``
@@ -50,34 +51,6 @@ _DISCRIMINATOR_CLIP = 10.0  # norm to which its gradient is clipped; our choice
 _HELD_OUT_FRAMES = 12  # frames of held-out people on which it is measured; our choice
 _STATISTICS_BATCHES = _STATISTICS_ROWS = 16  # from which the latents' mean and deviation are measured
 _WINDOW_SHARE = (0.7, 0.8)  # of the latent's rows and columns that a training window covers
-
-
-def image_batch(
-    frames: Frames, size: int, rngs: Sequence[np.random.Generator], augment: bool = True, place: int = 0
-) -> Batch:
-    """Make a batch of images: a row for each of ``rngs``.
-
-    Args:
-        frames: Where the frames come from.
-        size: Crop side S.
-        rngs: The randomness of each row.
-        augment: Change pose, shape and light at random.
-        place: Where the first row stands in the whole training.
-
-    Returns:
-        ``image``, ``masked`` and ``reference`` (B, 3, S, S) in [-1, 1]; ``mask`` and ``mouth`` (B, 1, S, S).
-    """
-    samples = []
-    for row, rng in enumerate(rngs):
-        clip, target, reference = frames.pick(rng, place + row)
-        side = clip.crops.shape[1]
-        augmentation = draw_augmentation(rng, side, size) if augment else no_augmentation(side, size)
-        samples.append(augment_frames(clip, target, reference, augmentation))
-    targets, references, regions = (np.stack(part) for part in zip(*samples, strict=True))
-    image = to_tensor(targets)
-    mask, mouth = (torch.from_numpy(regions[..., None, i] > 127).permute(0, 3, 1, 2).float() for i in range(2))
-    return {"image": image, "reference": to_tensor(references), "mask": mask, "mouth": mouth * mask,
-            "masked": apply_mask(image, mask)}  # fmt: skip
 
 
 @dataclass
@@ -90,15 +63,24 @@ class _AutoencoderUpdate:
     device: torch.device
     seed: int
     lpips: Distance | None = None
+    identity: FaceIdentity | None = None
 
     def __call__(self, step: int, batch: Batch) -> dict[str, float]:
         s = self.settings
         window = _training_window(batch["mask"], step_rng(self.seed, step, _WINDOW_STREAM))
+        whole = batch["image"]
         batch = {
             key: window.pixels(value).to(self.device, memory_format=torch.channels_last) for key, value in batch.items()
         }
-        output = self._reconstruct(step, batch)
+        output, masked = self._reconstruct(step, batch)
         loss, metrics = self._reconstruction_loss(batch, output)
+        if masked is not None:
+            metrics["masked"] = masked
+            loss = loss + s.masked_weight * masked
+        if self.identity is not None:
+            whole = whole.to(self.device)
+            metrics["identity"] = losses.identity_loss(self.identity, window.place_pixels(output, whole), whole)
+            loss = loss + s.identity_weight * metrics["identity"]
         adversarial = step >= s.adversarial_start * s.steps
         if adversarial:
             fake, matching = self._adversarial_loss(batch, output)
@@ -111,8 +93,13 @@ class _AutoencoderUpdate:
             metrics["critic"] = self._update_discriminator(batch, output.detach(), rate)
         return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
 
-    def _reconstruct(self, step: int, batch: Batch) -> Tensor:
-        """Encode, add noise to the latents, and decode: (B, 3, S, S)."""
+    def _reconstruct(self, step: int, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Encode, add noise to the latents, and decode.
+
+        Returns:
+            The picture (B, 3, S, S), and where masked frames have an encoder of their own, the mean squared difference
+            between its latents and those of the encoder of whole pictures.
+        """
         model = self.autoencoder.module
         assert isinstance(model, FaceAutoencoder)
         with autocast(self.device):
@@ -120,8 +107,14 @@ class _AutoencoderUpdate:
             rows, batch_size = process_group().rows(self.settings.batch), self.settings.batch
             noise = torch.randn(batch_size, *z.shape[1:], generator=step_generator(self.seed, step))[rows].to(z)
             level = torch.rand(batch_size, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
-            z = z + noise * level * self.settings.latent_noise * 2
-            return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float()
+            z, masked = z + noise * level * self.settings.latent_noise * 2, None
+            if model.masked_encoder is not None:
+                known = model.encode_masked(batch["masked"])
+                with torch.no_grad():
+                    wanted = model.encode(batch["masked"])
+                masked = F.mse_loss(known.float(), wanted.float())
+                z = torch.where(F.avg_pool2d(batch["mask"], FACTOR) > 0, z, known)  # as ``TalkingHead.generate`` does
+            return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float(), masked
 
     def _reconstruction_loss(self, batch: Batch, output: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         s = self.settings
@@ -189,7 +182,7 @@ def measure_statistics(model: FaceAutoencoder, frames: Frames, size: int, device
 
 
 def train_autoencoder(
-    data: Sequence[DataSource | str], preset: Preset, output: Path, options: StageOptions | None = None
+    data: Sequence[DataSource | str], preset: Preset, output: Path, options: AutoencoderOptions | None = None
 ) -> Path:
     """Train the autoencoder; the same call resumes.
 
@@ -197,7 +190,7 @@ def train_autoencoder(
         data: Prepared datasets, as ``DataSource`` or ``"FOLDER:WEIGHT"``; their clips need no speech.
         preset: The model and its training settings.
         output: The run folder.
-        options: Steps, seed, device and the run to start from.
+        options: Steps, seed, device, the run to start from, and the model whose latents stay.
 
     Returns:
         The run folder, whose ``autoencoder.safetensors`` the denoiser's stage reads.
@@ -207,26 +200,53 @@ def train_autoencoder(
         DataError: A dataset cannot be read or has no usable clips.
         ModelError: A checkpoint or the LPIPS weights cannot be read.
     """
-    options, config = options or StageOptions(), preset.model.autoencoder
+    options, config = options or AutoencoderOptions(), preset.model.autoencoder
     if isinstance(config, KLConfig):
         raise ConfigError(
             f"preset '{preset.model.name}' takes a pretrained autoencoder, there is nothing to train: go on with "
             f"dithead train dit --autoencoder {config.source}"
         )
     model = preset.model.model_dump(mode="json")
-    start = start_stage("autoencoder", data, model, preset.autoencoder, output, options)
-    size = preset.model.size
+    recorded = {"latents_of": options.latents_of} if options.latents_of else {}
+    start = start_stage("autoencoder", data, model, preset.autoencoder, output, options, recorded)
+    size, network = preset.model.size, FaceAutoencoder(config)
+    if options.latents_of:
+        take_latents(network, options.latents_of)
     lpips, frames = load_lpips(start.settings.lpips, start.device), _training_frames(start)
-    update = _AutoencoderUpdate(start.settings, _trainable(FaceAutoencoder(config), start),
-                                _trainable(PatchDiscriminator(), start), start.device, start.seed, lpips)  # fmt: skip
+    identity = load_face_identity().to(start.device) if start.settings.identity_weight else None
+    update = _AutoencoderUpdate(start.settings, _trainable(network, start), _trainable(PatchDiscriminator(), start),
+                                start.device, start.seed, lpips, identity)  # fmt: skip
     average = update.autoencoder.average.module
     assert isinstance(average, FaceAutoencoder)
     train_loop(start.run, _task(start, update, average, frames, size), Schedule(start.settings.steps), options.init)
-    measure_statistics(average, frames, size, start.device)
+    if not options.latents_of:
+        measure_statistics(average, frames, size, start.device)
     if process_group().is_main:
         save_weights(start.run.folder / WEIGHTS, average.state_dict())
     process_group().barrier()
     return start.run.folder
+
+
+def take_latents(network: FaceAutoencoder, source: str) -> None:
+    """Give a network the encoder of a model, and the statistics of its latents, which then stay as they are.
+
+    Args:
+        network: The network.
+        source: Shipped name, model folder or hub id.
+
+    Raises:
+        ModelError: The model cannot be read, or its encoder has another shape.
+    """
+    folder = resolve_model(source)
+    verify_folder(folder)
+    stored = load_tensors(folder / WEIGHTS, "give another model")
+    own = network.state_dict()
+    kept = {name: value for name, value in stored.items() if name.startswith(("encoder.", "latent_"))}
+    differing = [name for name, value in kept.items() if name not in own or own[name].shape != value.shape]
+    if differing:
+        raise ModelError(f"{folder}: its encoder does not fit the preset ({differing[0]}); give another model")
+    network.load_state_dict(own | kept)
+    network.encoder.requires_grad_(False)
 
 
 def _training_frames(start: StageStart[AutoencoderTraining]) -> Frames:
@@ -258,7 +278,9 @@ def _task(
 
     return TrainingTask(
         parts={"autoencoder": update.autoencoder, "discriminator": update.discriminator},
-        make_batch=lambda step: image_batch(frames, size, rows(step), place=place(step)),
+        make_batch=lambda step: image_batch(
+            frames, size, rows(step), place=place(step), opened=start.settings.opened_references
+        ),
         update=update,
         measure=measure,
         describe_batch=lambda step: [
@@ -283,4 +305,4 @@ def _held_out_batch(start: StageStart[AutoencoderTraining], frames: Frames, size
     if held_out_split(start.sources) == "val":
         source = FrameDataset(start.sources, "val", max(24, start.settings.frames_per_identity // 20))
     rngs = [step_rng(0, 0, _HELD_OUT_STREAM, row) for row in range(_HELD_OUT_FRAMES)]
-    return image_batch(source, size, rngs, augment=False)
+    return image_batch(source, size, rngs, augment=False, opened=start.settings.opened_references)

@@ -169,9 +169,8 @@ def train_dit(
     talker, basis = assemble_model(preset, autoencoder, Path(audio), start.device)
     init = start_from_model(talker, options.init)
     talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
-    folder = (
-        start.run.folder / "cache" if options.cache is None else Path(options.cache) / cache_key(talker, start.seed)
-    )
+    key = cache_key(talker, start.seed, opened=start.settings.opened_references > 0)
+    folder = start.run.folder / "cache" if options.cache is None else Path(options.cache) / key
     latents = _CachedLatents(folder, start, talker, basis)
     dataset = latents.training()
     update = _make_update(preset, start, talker, expert)
@@ -244,5 +243,6 @@ class _CachedLatents:
     def _dataset(self, folder: Path, chosen: Sequence[WeightedClip], variants: Sequence[int]) -> LatentDataset:
         talker, config = self.talker, self.talker.config
         assert isinstance(config, ModelConfig)
-        cached = cache_clips(folder, chosen, variants, LatentEncoder(talker, self.start.seed, config.mask))
+        opened = self.start.settings.opened_references > 0
+        cached = cache_clips(folder, chosen, variants, LatentEncoder(talker, self.start.seed, config.mask, opened))
         return LatentDataset(cached, self.basis, self.start.settings, talker.audio, config.dit.references)

@@ -27,6 +27,16 @@ class StageOptions:
 
 
 @dataclass(frozen=True)
+class AutoencoderOptions(StageOptions):
+    """Options of the autoencoder's stage."""
+
+    latents_of: str | None = option(
+        None,
+        "A model whose latents stay: only what draws from them, and the encoder of masked frames, learns.",
+    )
+
+
+@dataclass(frozen=True)
 class AudioOptions(StageOptions):
     """Options of the audio encoder's stage."""
 
@@ -48,7 +58,10 @@ class AudioOptions(StageOptions):
 class DenoiserOptions(StageOptions):
     """Options of the denoiser's stage."""
 
-    init: Path | None = option(None, "Run folder of `train dit`, or a model folder, whose weights are the start.")
+    init: Path | None = option(
+        None,
+        "Run folder of `train dit`, or a model folder, to start from; of a deeper one evenly spaced blocks are taken.",
+    )
     cache: Path | None = option(None, "Folder for latents that several runs share; else they go to the run folder.")
     sync_expert: Path | None = option(None, "File of `train sync --expert loss`, with --set dit.sync_weight=0.1.")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dithead.inference.ahead import ahead
+from dithead.inference.ahead import ahead, groups_ahead
 
 
 def threads() -> list[str]:
@@ -35,6 +35,24 @@ def test_no_more_than_the_depth_is_computed_ahead() -> None:
     time.sleep(0.3)
     assert len(computed) <= 4  # one taken, two that wait, one that has no place yet
     slow.close()
+    assert not threads()
+
+
+def test_what_waits_comes_together() -> None:
+    computed = threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for k in range(7):
+            yield k
+            computed.release()
+
+    groups = groups_ahead(items(), 4, "try", 3)
+    got = [next(groups)]
+    for _ in range(4):
+        assert computed.acquire(timeout=10)
+    got += [*groups]
+    assert [k for group in got for k in group] == list(range(7))
+    assert max(map(len, got)) == 3
     assert not threads()
 
 

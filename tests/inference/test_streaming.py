@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import torch
 from dithead.checkpoint import build_model
 from dithead.config import get_preset
 from dithead.inference import streaming
+from dithead.inference.compose.second_pass import PreparedBatch, drawn_batches, hear, joined_batches, split_batch
 from dithead.inference.pipeline import generate
+from dithead.inference.source.timeline import schedule
 from dithead.inference.streaming import LiveHead
 from dithead.inference.synthesise.audio_features import loudness_of
 from dithead.inference.synthesise.sampler import MouthSampler
@@ -99,7 +102,7 @@ def test_a_frame_says_how_late_it_is_and_those_too_late_are_left_out(footage, pi
 
     def slow(*args, **options):
         nonlocal now
-        now += 0.1
+        now += 0.1 * len(args[2])
         return draw(*args, **options)
 
     monkeypatch.setattr(MouthSampler, "draw", slow)
@@ -117,7 +120,7 @@ def test_a_frame_says_how_late_it_is_and_those_too_late_are_left_out(footage, pi
     begun = now
     kept = [(f.index, f.late) for f in head.frames(chunks(), most_late=0.2)]
     assert 15 < len(kept) < 40
-    assert max(late for _, late in kept) < 0.2 + 3 * 0.11, "its own drawing, and by the clock that of the next ones"
+    assert max(late for _, late in kept) < 0.2 + 3 * 0.31, "its own drawing, and by the clock that of the next ones"
     assert [index for index, _ in kept] == sorted({index for index, _ in kept})
 
 
@@ -125,10 +128,37 @@ def test_of_what_is_heard_ahead_little_is_kept(footage, pictures, talker):
     head = LiveHead(footage(pictures[:6]), model=talker, seed=2)
     sampler = head.sampler(FileLike(talker))
     for k in range(200):
-        sampler.prepare(
-            head.analysis.tracklets[0], np.zeros((1, talker.size, talker.size, 3), np.uint8), np.array([k / 25])
-        )
-    assert len(sampler._ready) == 16
+        moment = np.array([k / 25])
+        sampler.see(head.analysis.tracklets[0], np.zeros((1, talker.size, talker.size, 3), np.uint8), moment)
+        sampler.hear(head.analysis.tracklets[0], moment)
+    assert len(sampler._seen) == len(sampler._heard) == 32
+
+
+def test_frames_that_wait_are_drawn_together_with_the_bits_of_single_ones(footage, pictures, talker, monkeypatch):
+    head = LiveHead(footage(pictures[:6]), model=talker, seed=2)
+    assert head.drawing.same_in_every_batch
+
+    def frames(at_once: int) -> list[np.ndarray]:
+        sampler = head.sampler(FileLike(talker))
+        timeline = islice(schedule(head.clip, head.analysis.stamps, "loop", float("inf")), 6)
+        parts = list(head._seen(timeline, sampler))
+        for part in parts:
+            hear(part, sampler)
+        with monkeypatch.context() as nothing_is_made_twice:
+            nothing_is_made_twice.delattr(MouthSampler, "_masked")
+            nothing_is_made_twice.delattr(MouthSampler, "_predict")
+            joined = [whole for k in range(0, 6, at_once) for whole in joined_batches(parts[k : k + at_once])]
+            assert [len(whole.frames) for whole in joined] == [at_once] * (6 // at_once)
+            single = [one for drawn in drawn_batches(joined, sampler) for one in split_batch(drawn)]
+        return [array for one in single for array in head.compose(one)[1].arrays]
+
+    for one, other in zip(frames(1), frames(3), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_batches_of_different_shots_are_not_joined():
+    parts = [PreparedBatch([k], [k], [], begins=k == 2, ends=False) for k in range(5)]
+    assert [whole.frames for whole in joined_batches(parts)] == [[0, 1], [2, 3, 4]]
 
 
 class FileLike:

@@ -12,6 +12,7 @@ from dithead.checkpoint import load_model
 from dithead.media.audio import read_audio
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.models.audio.lip_stream import LipStream
+from dithead.models.packed import can_pack, packed
 
 SPEECH = Path(__file__).parents[2] / "examples" / "speech" / "english.flac"
 CONFIG = ContextEncoderConfig(
@@ -48,10 +49,26 @@ def test_pieces_do_not_matter_by_a_bit(wave: torch.Tensor, pieces: int) -> None:
 
 def test_the_first_step_is_that_of_one_pass_over_the_window(wave: torch.Tensor) -> None:
     lips = stream()
-    window = torch.cat([torch.zeros(lips.past * 1920), wave])[: lips.window * 1920]
+    steps = lips.steps
+    window = torch.cat([torch.zeros(steps.past * 1920), wave])[: steps.window * 1920]
     with torch.inference_mode():
-        whole = lips.predictor.along(window[None], lips.past * 6, 6)[0]
+        whole = steps.predictor.along(window[None], steps.past * 6, 6)[0]
     torch.testing.assert_close(lips_of(wave, 9)[:6], whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
+def test_recorded_steps_of_packed_layers_predict_what_the_network_predicts(wave: torch.Tensor) -> None:
+    torch.manual_seed(1)
+    encoder = ContextEncoder(CONFIG).eval()
+    fast, found = packed(encoder, torch.float32, pack=True), []
+    fast.record()
+    for each in (encoder, fast):
+        lips = each.lip_stream()
+        lips.push(wave)
+        lips.finish(150)
+        found.append(lips.at(torch.arange(0, 150, 2).float()))
+    assert fast.lip_stream().steps is fast.lip_stream().steps, "recorded once"
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
 
 
 def test_a_block_attends_to_kept_keys_and_values_as_to_the_states_themselves() -> None:

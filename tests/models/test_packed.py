@@ -9,7 +9,7 @@ from torch import Tensor
 from dithead.checkpoint import build_model, load_model
 from dithead.config import get_preset
 from dithead.device import pick_dtype
-from dithead.models.packed import PackedLinear, can_pack
+from dithead.models.packed import PackedConv1d, PackedLinear, can_pack, packed
 from dithead.models.talking_head import Conditions, TalkingHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
@@ -80,6 +80,18 @@ def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads
                 assert torch.equal(drawn(fast, only(c, which)), whole[which])
     finally:
         torch.set_num_threads(threads)
+
+
+@needs_onednn
+@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 1, 1), (7, 3, 0), (3, 2, 1)])
+def test_a_packed_convolution_over_time_computes_the_same(size: int, stride: int, padding: int) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Conv1d(8, 6, size, stride=stride, padding=padding)
+    fast = packed(plain, torch.float32, pack=True)
+    assert isinstance(fast, PackedConv1d)
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(x := torch.randn(2, 8, 20)), plain(x))
+        assert packed(one := torch.nn.Conv1d(1, 4, 3), torch.float32, pack=True)(x[:, :1]).equal(one(x[:, :1]))
 
 
 @needs_onednn

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -35,18 +36,44 @@ def ahead(items: Iterable[T], depth: int, name: str, patience: float = _PATIENCE
         name: Of the thread.
         patience: Seconds for which closing waits for the thread.
     """
+    with closing(groups_ahead(items, depth, name, 1, patience)) as groups:
+        for (item,) in groups:
+            yield item
+
+
+def groups_ahead(
+    items: Iterable[T], depth: int, name: str, most: int, patience: float = _PATIENCE
+) -> Generator[list[T], None, None]:
+    """Do as ``ahead``, but yield together what waits already: at least one item, and at most ``most``."""
     waiting: queue.Queue[T | _End] = queue.Queue(depth)
     unwanted = threading.Event()
     thread = threading.Thread(target=_compute, args=(items, waiting, unwanted), name=f"dithead-{name}", daemon=True)
     thread.start()
     try:
-        while not isinstance(item := waiting.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
+        end: _End | None = None
+        while end is None:
+            group, end = _taken(waiting, most)
+            if group:
+                yield group
+        if end.error is not None:
+            raise end.error
     finally:
         unwanted.set()
         thread.join(patience)
+
+
+def _taken(waiting: queue.Queue[T | _End], most: int) -> tuple[list[T], _End | None]:
+    """What waits, after waiting for the first, and the end if it has come."""
+    group: list[T] = []
+    while len(group) < most:
+        try:
+            item = waiting.get(block=not group)
+        except queue.Empty:
+            break
+        if isinstance(item, _End):
+            return group, item
+        group.append(item)
+    return group, None
 
 
 def _compute(items: Iterable[T], waiting: queue.Queue[T | _End], unwanted: threading.Event) -> None:

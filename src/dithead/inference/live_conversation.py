@@ -264,5 +264,5 @@ class Conversation:
         generation = self.speech.generation
         pieces = self.speech.pieces(begin, generation)
         heard = Resampler(self.speech.rate, SAMPLE_RATE).blocks(pieces)
-        encoder, reach = self.head.talker.audio, self.head.reach
+        encoder, reach = self.head.drawing.audio, self.head.reach
         return SpeechBuffer(heard, None, reach, encoder, origin=begin / self.speech.rate, levels=self._levels)

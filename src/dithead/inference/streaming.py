@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from dithead.errors import ConfigError, FaceError
-from dithead.inference.ahead import ahead
+from dithead.inference.ahead import ahead, groups_ahead
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.multi_face import FaceChoice
@@ -33,7 +33,11 @@ from dithead.inference.compose.second_pass import (
     PreparedBatch,
     compose_batch,
     drawn_batches,
+    hear,
+    joined_batches,
     prepared_batches,
+    seen_batches,
+    split_batch,
 )
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.live_hearing import SpeechBuffer, live_latency, needed_speech
@@ -53,6 +57,8 @@ from dithead.provenance.consent import read_consent
 from dithead.types import RGB, Wave
 
 _STILL_SECONDS = 4.0  # seconds of sway that a picture gets before it repeats (our choice)
+_SEEN_AHEAD = 3  # frames that are looked at before their speech comes: those of a step of hearing (our choice)
+_AT_ONCE = 3  # frames that are drawn together where they wait (our choice; docs/results/cost.md)
 _PATIENCE = 0.5  # seconds for which an ended stream waits for each of its threads (our choice)
 
 
@@ -141,21 +147,24 @@ class LiveHead:
             most_late: Seconds that a frame may be late; frames that would begin to be drawn later are left out, so that
                 the others stay in step with the sound on a machine that is too slow. None draws every frame.
 
-        Hearing, drawing and composing run on three threads, so ``chunks`` is iterated on another thread than the
-        caller's, up to three frames ahead where the speech is there already.
+        Looking at the video, hearing, drawing and composing run on four threads, so ``chunks`` is iterated on another
+        thread than the caller's, several frames ahead where the speech is there already. Frames that wait are drawn
+        together.
 
         Yields:
             Each frame as soon as it is drawn.
         """
         clock = _Clock(self.latency)
-        speech = SpeechBuffer(clock.started_by(chunks), loudness, self.reach, self.talker.audio)
+        speech = SpeechBuffer(clock.started_by(chunks), loudness, self.reach, self.drawing.audio)
         sampler = self.sampler(speech)
         endless = schedule(self.clip, self.analysis.stamps, "loop", float("inf"))
         numbers: deque[int] = deque()
-        prepared = enumerate(self._prepared(_while_speech_lasts(endless, speech), sampler))
-        heard = ahead(each_on_one_thread(prepared), 1, "hear", _PATIENCE)
-        drawn = drawn_batches(_in_time(heard, clock, most_late, numbers), sampler)
-        with closing(ahead(each_on_one_thread(drawn), 1, "draw", _PATIENCE)) as waiting:
+        seen = ahead(each_on_one_thread(self._seen(endless, sampler)), _SEEN_AHEAD, "see", _PATIENCE)
+        heard = enumerate(_heard(seen, speech, sampler))
+        groups = groups_ahead(each_on_one_thread(heard), _AT_ONCE, "hear", self._at_once, _PATIENCE)
+        drawn = drawn_batches(_in_time(groups, clock, most_late, numbers), sampler)
+        single = (one for batch in drawn for one in split_batch(batch))
+        with closing(ahead(each_on_one_thread(single), _AT_ONCE, "draw", _PATIENCE)) as waiting:
             for item, planes in each_on_one_thread(map(self.compose, waiting)):
                 yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
 
@@ -167,11 +176,16 @@ class LiveHead:
 
     def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
         """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""
-        return drawn_batches(self._prepared(timeline, sampler), sampler)
+        return drawn_batches(prepared_batches(timeline, self.analysis, sampler, self.pix_fmt, 1), sampler)
 
-    def _prepared(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[PreparedBatch]:
-        """All that the mouths of frames are drawn from, one by one."""
-        return prepared_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
+    def _seen(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[PreparedBatch]:
+        """All that the mouths of frames are drawn from but the speech, one by one."""
+        return seen_batches(timeline, self.analysis, sampler, self.pix_fmt, 1)
+
+    @property
+    def _at_once(self) -> int:
+        """Frames that may be drawn together: what is drawn must not depend on how fast the speech comes."""
+        return _AT_ONCE if self.drawing.same_in_every_batch else 1
 
     def compose(self, drawn: DrawnBatch) -> tuple[ScheduledFrame, Planes]:
         """Return a frame with its mouths, the watermark and the label."""
@@ -207,17 +221,19 @@ class _Clock:
 
 
 def _in_time(
-    frames: Iterable[tuple[int, PreparedBatch]], clock: _Clock, most_late: float | None, numbers: deque[int]
+    groups: Iterable[list[tuple[int, PreparedBatch]]], clock: _Clock, most_late: float | None, numbers: deque[int]
 ) -> Iterator[PreparedBatch]:
-    """Leave out frames that are too late, and note the numbers of the others."""
-    for number, each in frames:
-        if most_late is None or clock.late(each.frames[0].time) <= most_late:
-            numbers.append(number)
-            yield each
+    """Leave out frames that are too late, note the numbers of the others, and join those that wait."""
+    for group in groups:
+        kept = [each for each in group if most_late is None or clock.late(each[1].frames[0].time) <= most_late]
+        numbers.extend(number for number, _ in kept)
+        yield from joined_batches([part for _, part in kept])
 
 
-def _while_speech_lasts(timeline: Iterator[ScheduledFrame], speech: SpeechBuffer) -> Iterator[ScheduledFrame]:
-    for item in timeline:
-        if not speech.reaches(item.time):
+def _heard(seen: Iterable[PreparedBatch], speech: SpeechBuffer, sampler: MouthSampler) -> Iterator[PreparedBatch]:
+    """Hear the speech of single frames as long as it lasts."""
+    for part in seen:
+        if not speech.reaches(part.frames[0].time):
             return
-        yield item
+        hear(part, sampler)
+        yield part

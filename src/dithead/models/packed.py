@@ -11,11 +11,14 @@ import copy
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dithead.models.autoencoder.face import HalvingStem, ResBlock
+from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder, HalvingStem, ResBlock
+from dithead.models.recorded import fused_calls, record
 
 M = TypeVar("M", bound=nn.Module)
+A = TypeVar("A", bound=nn.Module)
 
 _ROWS, _PICTURE = 512, 64  # rows, and picture side in pixels, for which the layout of packed weights is chosen
 _LONG = 1024  # inputs from which sums in bfloat16 depend on the number of rows, so samples are computed one by one
@@ -37,7 +40,7 @@ def packed(module: M, dtype: torch.dtype, *, pack: bool) -> M:
     Returns:
         The copy, which takes and gives the same tensors. It cannot be trained, stored or moved.
     """
-    if pack and type(module) in _PACKED:
+    if pack and type(module) in _PACKED and not _stays(module):
         return _PACKED[type(module)](module, dtype)  # type: ignore[return-value]
     result: Any = copy.copy(module)
     result._parameters = {k: None if p is None else _converted(p, dtype) for k, p in module._parameters.items()}
@@ -46,6 +49,17 @@ def packed(module: M, dtype: torch.dtype, *, pack: bool) -> M:
     if pack and type(module) is nn.Sequential:
         _fuse_activations(result)
     return result  # type: ignore[no-any-return]
+
+
+def packed_autoencoder(autoencoder: A, dtype: torch.dtype, *, pack: bool) -> A:
+    """Do as ``packed`` with stage one; where it is packed, what it computes is recorded (``models.recorded``)."""
+    result = packed(autoencoder, dtype, pack=pack)
+    if pack and isinstance(result, FaceAutoencoder):
+        side, channels = 2 * FACTOR, result.config.latent_channels
+        picture, mask = torch.zeros(2, 3, side, side, dtype=dtype), torch.zeros(2, 1, side, side, dtype=dtype)
+        latent = torch.zeros(2, channels, 2, 2, dtype=dtype)
+        record(result, encode=(picture,), encode_masked=(picture,), decode=(latent, picture, mask, picture))
+    return result
 
 
 class InType(nn.Module):
@@ -66,19 +80,16 @@ class PackedLinear(nn.Module):
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
         self.bias = None if layer.bias is None else _converted(layer.bias, dtype)
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(_converted(layer.weight, dtype).data, _ROWS)
+        self.packed: Tensor
+        weight = _converted(layer.weight, dtype).data
+        self.register_buffer("packed", torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS), persistent=False)
         self.activation, self.algorithm = "none", ""
         self.one_by_one = dtype == torch.bfloat16 and layer.in_features >= _LONG
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``nn.Linear``."""
-        if self.one_by_one and x.ndim == 3:
-            return torch.stack([self._call(sample) for sample in x])
-        return self._call(x)
-
-    def _call(self, x: Tensor) -> Tensor:
-        call = torch.ops.mkldnn._linear_pointwise
-        return call(x, self.packed, self.bias, self.activation, [], self.algorithm)  # type: ignore[no-any-return]
+        call = fused_calls()["linear"]
+        return call(x, self.packed, self.bias, self.activation, self.algorithm, self.one_by_one)
 
 
 class PackedConv(nn.Module):
@@ -94,18 +105,36 @@ class PackedConv(nn.Module):
         self.shape = list(padding), list(stride), list(layer.dilation), layer.groups
         example = [8, weight.shape[1] * layer.groups, _PICTURE, _PICTURE]
         weight = weight.contiguous(memory_format=torch.channels_last)
-        self.packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.shape, example)
+        self.packed: Tensor
+        layout = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.shape, example)
+        self.register_buffer("packed", layout, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``nn.Conv2d``; the result lies in memory with channels last."""
         x = x.contiguous(memory_format=torch.channels_last)
-        call = torch.ops.mkldnn._convolution_pointwise
-        return call(x, self.packed, self.bias, *self.shape, self.activation, [], "")  # type: ignore[no-any-return]
+        return fused_calls()["convolution"](x, self.packed, self.bias, self.shape, self.activation)
 
     def added_to(self, other: Tensor, x: Tensor) -> Tensor:
         """Return ``other`` plus the convolution of ``x``."""
-        call = torch.ops.mkldnn._convolution_pointwise.binary
-        return call(x, other, self.packed, self.bias, *self.shape, "add", None, None, [], None)  # type: ignore[no-any-return]
+        return fused_calls()["convolution_added"](x, other, self.packed, self.bias, self.shape)
+
+
+class PackedConv1d(nn.Module):
+    """A convolution over time as a matrix product: oneDNN's own choice is a hundred times slower at some sizes."""
+
+    def __init__(self, layer: nn.Conv1d, dtype: torch.dtype) -> None:
+        super().__init__()
+        rows = nn.Linear(layer.in_channels * layer.kernel_size[0], layer.out_channels, device="meta")
+        rows.weight = nn.Parameter(layer.weight.transpose(1, 2).flatten(1), requires_grad=False)
+        rows.bias = layer.bias  # type: ignore[assignment]
+        self.rows, self.size, self.stride = PackedLinear(rows, dtype), layer.kernel_size[0], layer.stride[0]
+        self.padding = int(layer.padding[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See ``nn.Conv1d``."""
+        x = F.pad(x.transpose(1, 2), (0, 0, self.padding, self.padding)) if self.padding else x.transpose(1, 2)
+        parts = x.unfold(1, self.size, self.stride).transpose(2, 3).flatten(2)  # (B, T, size * channels)
+        return self.rows(parts).transpose(1, 2)  # type: ignore[no-any-return]
 
 
 class PackedStem(PackedConv):
@@ -136,10 +165,18 @@ class PackedResBlock(nn.Module):
 _CALLS = ("_linear_pointwise", "_convolution_pointwise", "_reorder_linear_weight", "_reorder_convolution_weight")
 _PACKED: dict[type, Any] = {
     nn.Linear: PackedLinear,
+    nn.Conv1d: PackedConv1d,
     nn.Conv2d: PackedConv,
     HalvingStem: PackedStem,
     ResBlock: PackedResBlock,
 }
+
+
+def _stays(module: nn.Module) -> bool:
+    """Whether a convolution over time is better left as it is: of one channel, and those that nobody uses here."""
+    if not isinstance(module, nn.Conv1d):
+        return False
+    return module.in_channels == 1 or module.groups > 1 or module.dilation != (1,) or module.padding_mode != "zeros"
 
 
 def _fuse_activations(layers: nn.Sequential) -> None:

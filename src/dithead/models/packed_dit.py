@@ -1,8 +1,8 @@
 """The diffusion transformer with fewer and larger calls, for drawing: a single live frame waits mostly for calls.
 
 What all blocks compute from the same input is one matrix product: the keys and values of the speech, and the first
-factor of the modulation. Queries, keys and values of a block are one, too. Norm and modulation are one call, and so are
-gate and sum. The vector of a time is computed once.
+factor of the modulation. Queries, keys and values of a block are one, too. The vector of a time is computed once, and
+all the rest is recorded (``models.recorded``).
 Letters: B batch, N tokens, D width, L audio tokens, A audio width.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dithead.models.denoiser.dit import DiT, DiTBlock
 from dithead.models.packed import PackedLinear, packed
+from dithead.models.recorded import record
 
 
 def packed_denoiser(denoiser: nn.Module, dtype: torch.dtype, *, pack: bool) -> nn.Module:
@@ -40,6 +41,16 @@ class PackedDiT(DiT):
         crosses = [block.cross.key_value for block in blocks if block.cross is not None]
         self.key_values = _joined(crosses, dtype) if crosses else None
         self._times: dict[float, Tensor] = {}
+        self._record(dtype)
+
+    @torch.no_grad()
+    def _record(self, dtype: torch.dtype) -> None:
+        """Record ``predict``, which takes batches of any size and any list of positions for all."""
+        c, index = self.config, torch.arange(1)
+        channels = torch.zeros(2, c.inputs, c.grid, c.grid, dtype=dtype)
+        audio = torch.zeros(2, 8, c.audio_width, dtype=dtype)
+        time = self.time_vector(torch.ones(1), dtype)
+        record(self, predict=(channels, time, audio, self.lips_or_rest(None, audio), index))
 
     def time_vector(self, t: Tensor, dtype: torch.dtype) -> Tensor:
         """See ``Denoiser.time_vector``."""
@@ -89,10 +100,7 @@ class _PackedBlock(nn.Module):
         return torch.addcmul(x, gate, self.mlp(self._modulated(x, shift, scale)))
 
     def _modulated(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        """The norm of ``x`` (B, N, D) times ``1 + scale`` plus ``shift``: they are its weights, sample by sample."""
-        size, weight = x.shape[-1:], 1 + scale
-        made = [F.layer_norm(x[k], size, weight[k, 0], shift[k, 0], self.eps) for k in range(len(x))]
-        return torch.stack(made) if len(made) > 1 else made[0][None]
+        return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=self.eps), 1 + scale)
 
 
 class _Modulations(nn.Module):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dithead.device import Precision, pick_dtype
 from dithead.models.audio.base import AudioConfig
+from dithead.models.audio.context_encoder import ContextEncoder
 from dithead.models.audio.mel import windows
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
 from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
@@ -24,8 +25,8 @@ from dithead.models.denoiser.base import DiTConfig, LatentConditions
 from dithead.models.denoiser.dit import DiT
 from dithead.models.denoiser.token_window import Window, tokens_under_mask, window_of
 from dithead.models.denoiser.unet import UNet
-from dithead.models.packed import InType, can_pack, packed
-from dithead.models.packed_dit import packed_denoiser
+from dithead.models.packed import InType, can_pack, packed, packed_autoencoder
+from dithead.models.packed_dit import PackedDiT, packed_denoiser
 from dithead.types import MaskKind
 
 
@@ -194,14 +195,20 @@ class TalkingHead(nn.Module):
         whisper = self.audio.whisper
         if whisper is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
             audio = packed(self.audio, torch.float32, pack=pack)
-            audio.lip_predictor = self.audio.lip_predictor  # it is called with its layers' own weights
             audio._modules["whisper"] = InType(packed(whisper, dtype, pack=pack), dtype)
+            if pack and isinstance(audio, ContextEncoder):
+                audio.record()
         fast._modules = {
-            "autoencoder": packed(self.autoencoder, dtype, pack=pack and own),
+            "autoencoder": packed_autoencoder(self.autoencoder, dtype, pack=pack and own),
             "dit": packed_denoiser(self.dit, dtype, pack=pack),
             "audio": audio,
         }
         return fast
+
+    @property
+    def same_in_every_batch(self) -> bool:
+        """Whether a frame gets the same bits whatever is drawn beside it."""
+        return isinstance(self.dit, PackedDiT) and isinstance(self.autoencoder, FaceAutoencoder)
 
     def encode_window(self, image: Tensor, window: Window, masked: bool = False) -> Tensor:
         """Encode an ``image`` (B, 3, S, S), ``masked`` or whole, in a ``window``: (B, C, G, G), zero elsewhere."""

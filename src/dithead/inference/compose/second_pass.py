@@ -153,13 +153,58 @@ def prepared_batches(
     It may run on another thread than ``drawn_batches``. See ``draw_frames`` for the arguments; segments of ``length``
     frames end a batch.
     """
+    for part in seen_batches(timeline, analysis, sampler, pix_fmt, batch, length):
+        hear(part, sampler)
+        yield part
+
+
+def seen_batches(
+    timeline: Iterable[ScheduledFrame],
+    analysis: VideoAnalysis,
+    sampler: Sampler,
+    pix_fmt: str,
+    batch: int,
+    length: int | None = None,
+) -> Iterator[PreparedBatch]:
+    """Do as ``prepared_batches`` but for the speech, which ``hear`` adds, on another thread if you like."""
     for part in _batches(timeline, analysis, sampler, batch, length):
         with stage("planes"):
             planes = [f.frame.planes(pix_fmt) for f in part.frames]
         faces = [(tracklet, _views(part.frames, planes, tracklet, sampler.size)) for tracklet in part.tracklets]
         for tracklet, views in faces:
-            sampler.prepare(tracklet, _crops(views), np.array([f.time for f in part.frames]))
+            sampler.see(tracklet, _crops(views), _times(part.frames))
         yield PreparedBatch(part.frames, planes, faces, part.begins, part.ends)
+
+
+def hear(part: PreparedBatch, sampler: Sampler) -> None:
+    """Hear the speech of a batch whose mouths are drawn next."""
+    for tracklet, _ in part.faces:
+        sampler.hear(tracklet, _times(part.frames))
+
+
+def joined_batches(parts: Sequence[PreparedBatch]) -> Iterator[PreparedBatch]:
+    """Make larger batches of several that follow one another, where they show the same tracklets."""
+    first = 0
+    for k in range(1, len(parts) + 1):
+        if k == len(parts) or parts[k].begins or parts[k - 1].ends:
+            yield _joined(parts[first:k])
+            first = k
+
+
+def _joined(parts: Sequence[PreparedBatch]) -> PreparedBatch:
+    views = zip(*([views for _, views in part.faces] for part in parts), strict=True)
+    tracklets = [tracklet for tracklet, _ in parts[0].faces]
+    faces = [(tracklet, [v for each in of for v in each]) for tracklet, of in zip(tracklets, views, strict=True)]
+    frames, planes = [f for part in parts for f in part.frames], [p for part in parts for p in part.planes]
+    return PreparedBatch(frames, planes, faces, parts[0].begins, parts[-1].ends)
+
+
+def split_batch(drawn: DrawnBatch) -> Iterator[DrawnBatch]:
+    """Yield the frames of a batch one by one, so that the first may be composed before the others."""
+    last = len(drawn.frames) - 1
+    for k in range(last + 1):
+        mouths = [_Mouths(m.tracklet, m.views[k:][:1], m.drawn[k:][:1], m.references[k:][:1]) for m in drawn.mouths]
+        yield DrawnBatch(drawn.frames[k:][:1], drawn.planes[k:][:1], mouths, drawn.ends and k == last)
 
 
 def drawn_batches(prepared: Iterable[PreparedBatch], sampler: Sampler, *, detail: bool = True) -> Iterator[DrawnBatch]:
@@ -216,6 +261,10 @@ def _views(frames: list[ScheduledFrame], planes: list[Planes], tracklet: Trackle
         ]
 
 
+def _times(frames: list[ScheduledFrame]) -> NDArray[np.float64]:
+    return np.array([frame.time for frame in frames])
+
+
 def _crops(views: list[SourceView]) -> NDArray[np.uint8]:
     return np.stack([view.crop for view in views])
 
@@ -224,7 +273,7 @@ def _draw(
     frames: list[ScheduledFrame], tracklet: Tracklet, views: list[SourceView], sampler: Sampler, *, detail: bool
 ) -> _Mouths:
     """Draw the mouths of one face."""
-    times = np.array([f.time for f in frames])
+    times = _times(frames)
     indices = [f.index for f in frames]
     drawn = sampler.draw(tracklet, _crops(views), times, indices)
     references = sampler.frame_references(tracklet, times, indices) if detail else [None] * len(frames)

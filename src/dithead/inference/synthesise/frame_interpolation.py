@@ -50,8 +50,11 @@ class FrameInterpolator:
         """See ``MouthSampler.expect``."""
         self.sampler.expect(tracklet)
 
-    def prepare(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
+    def see(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
         """Do nothing: which of the frames are drawn is not known yet, and ``draw`` prepares those."""
+
+    def hear(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
+        """Do nothing, see ``see``."""
 
     def frame_references(
         self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None

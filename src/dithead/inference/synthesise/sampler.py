@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +27,13 @@ from dithead.inference.synthesise.lip_calibration import (
     widths_of,
     with_closures,
 )
+from dithead.inference.synthesise.prepared_moments import (
+    MaskedFrames,
+    PreparedMoments,
+    SpeechConditions,
+    joined_frames,
+    joined_speech,
+)
 from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
@@ -39,7 +46,6 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
-_WAITING = 16  # batches of which what was heard ahead is remembered, all faces counted (our choice)
 # The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
@@ -56,29 +62,6 @@ class TrackletState:
     references: dict[int, Tensor] = field(default_factory=dict)  # (R, 3, S, S) by view
     latents: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     """(1, C, G, G) of those references that were needed so far under ``polygon``, by view and index."""
-
-
-class _SpeechConditions(NamedTuple):
-    """The conditions that the speech gives for some moments."""
-
-    tokens: Tensor  # (B, L, A)
-    lips: Tensor | None  # (B, K) lip coefficients, for models with that condition
-    targets: list[LipTarget] | None  # B openings and widths, where they are known
-
-
-class _MaskedFrames(NamedTuple):
-    """Frames without what is to be drawn."""
-
-    pictures: Tensor  # (B, 3, S, S)
-    mask: Tensor  # (B, 1, S, S)
-    latents: Tensor  # (B, C, G, G)
-
-
-class _Ready(NamedTuple):
-    """What was made ready before frames are drawn."""
-
-    speech: _SpeechConditions
-    masked: _MaskedFrames | None  # None where the mask follows the face
 
 
 class MouthSampler:
@@ -110,7 +93,7 @@ class MouthSampler:
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
         self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
-        self._ready: dict[tuple[int, tuple[float, ...]], _Ready] = {}  # by (face, times)
+        self._seen, self._heard = PreparedMoments(joined_frames), PreparedMoments(joined_speech)
 
     @property
     def size(self) -> int:
@@ -131,17 +114,26 @@ class MouthSampler:
         del first
         return max(1, batch)
 
-    def prepare(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
-        """Hear the speech and encode the masked frames before the mouths of a ``tracklet`` are drawn, all at once.
+    def see(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
+        """Encode the masked frames before the mouths of a ``tracklet`` are drawn, for which no speech is needed.
 
-        It may be called on another thread than ``draw``, which then has less to do, with the same bits. Where each
-        frame is drawn by itself, several are left to ``draw``, which has the arguments ``crops`` and ``times``, too.
+        It may be called on another thread than ``draw``, which then has less to do, with the same bits, even if it gets
+        several moments at once that were made ready one by one. The arguments ``crops`` and ``times`` are those of
+        ``draw``. A mask that follows the face is left to ``draw``.
         """
-        alone = self.reference != "static" or tracklet.frame_polygons is not None
-        if alone and len(times) > 1:
-            return
-        ready = _Ready(self._predict(tracklet, times), None if alone else self._masked(crops, tracklet.polygon))
-        self._ready = dict([*self._ready.items(), ((tracklet.face, tuple(times.tolist())), ready)][-_WAITING:])
+        if not self._draws_one_by_one(tracklet):
+            self._seen.keep(tracklet.face, times, self._masked(crops, tracklet.polygon))
+
+    def hear(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
+        """Hear the speech before the mouths of a ``tracklet`` are drawn, see ``see``.
+
+        Several frames at once, each of which is drawn by itself, are left to ``draw``.
+        """
+        if len(times) == 1 or not self._draws_one_by_one(tracklet):
+            self._heard.keep(tracklet.face, times, self._predict(tracklet, times))
+
+    def _draws_one_by_one(self, tracklet: Tracklet) -> bool:
+        return self.reference != "static" or tracklet.frame_polygons is not None
 
     def draw(
         self,
@@ -255,8 +247,7 @@ class MouthSampler:
         latent: Tensor | None = None,
     ) -> tuple[NDArray[np.uint8], Tensor]:
         """Frames (B, S, S, 3) and latents (B, C, G, G) under one mask; ``latent`` replaces the reference's."""
-        ready = self._ready.get((tracklet.face, tuple(times.tolist())))
-        masked = (ready and ready.masked) or self._masked(crops, polygon)
+        masked = self._seen.at(tracklet.face, times) or self._masked(crops, polygon)
         speech = self._speech(tracklet, times)
         with torch.inference_mode():
             references = None if self.reference == "previous" else self.bank.of(tracklet)
@@ -271,23 +262,22 @@ class MouthSampler:
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
 
-    def _speech(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
+    def _speech(self, tracklet: Tracklet, times: NDArray[np.float64]) -> SpeechConditions:
         """What was heard at ``times`` (B,), or is heard now."""
-        ready = self._ready.get((tracklet.face, tuple(times.tolist())))
-        return self._predict(tracklet, times) if ready is None else ready.speech
+        return self._heard.at(tracklet.face, times) or self._predict(tracklet, times)
 
-    def _masked(self, crops: NDArray[np.uint8], polygon: NDArray[np.float32]) -> _MaskedFrames:
+    def _masked(self, crops: NDArray[np.uint8], polygon: NDArray[np.float32]) -> MaskedFrames:
         masked, mask = frame_conditions(crops, polygon_mask(polygon, self.size))
         with stage("model"):
-            return _MaskedFrames(masked, mask, self.talker.masked_latents(masked, mask))
+            return MaskedFrames(masked, mask, self.talker.masked_latents(masked, mask))
 
     @torch.inference_mode()
-    def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> _SpeechConditions:
+    def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> SpeechConditions:
         """The speech conditions at ``times`` (B,), with lips calibrated to the tracklet's person."""
         sound = self.features.get(tracklet.face, self.features[None])
         tokens, predicted = predict_lips(self.talker, sound, times)
         if predicted is None:
-            return _SpeechConditions(tokens, None, None)
+            return SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit
         calibration, stored = tracklet.calibration or average, tracklet.references
         change, opened = predicted - torch.from_numpy(calibration.mean), stored is not None and stored.opened
@@ -298,7 +288,7 @@ class MouthSampler:
             change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
             targets = self._targets_of(tracklet, stored, times, (openings, personal), change)
         lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
-        return _SpeechConditions(tokens, lips, targets)
+        return SpeechConditions(tokens, lips, targets)
 
     def _targets_of(
         self,

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from dithead.models.audio.base import LogMelEncoder
 from dithead.models.audio.lip_blocks import LipBlocks, Samples
 from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor
-from dithead.models.audio.lip_stream import LipStream
+from dithead.models.audio.lip_stream import LipSteps, LipStream
 from dithead.models.audio.mel import HOP, N_MELS, samples_of
 from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
+from dithead.models.recorded import record
 
 _GROUP = 3  # tokens whose mean is one moment to the head that predicts the lips (our choice)
 
@@ -98,6 +99,7 @@ class ContextEncoder(LogMelEncoder):
         if config.past:
             sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
             self.lip_predictor = LipPredictor(*sizes, config.lip_targets)
+        self.lip_steps: LipSteps | None = None
 
     def forward(self, window: Tensor) -> Tensor:
         """See ``AudioEncoder.forward``; the samples are not used."""
@@ -124,11 +126,19 @@ class ContextEncoder(LogMelEncoder):
             return None
         return LipBlocks(self.lip_predictor, self.past, self.config.window // 2, samples)
 
+    def record(self) -> None:
+        """Record what is computed for single frames and steps (``models.recorded``); for a copy that only hears."""
+        window = self.position.new_zeros(2, self.config.window, self.features_width)
+        record(self, forward=(window,), predict_lips=(self.position.expand(2, -1, -1),))
+        if self.lip_predictor is not None:  # only now, because no part may occur twice in what is recorded
+            self.lip_steps = LipSteps(self.lip_predictor, self.past, self.config.window // 2)
+            self.lip_steps.record()
+
     def lip_stream(self) -> LipStream | None:
         """See ``AudioEncoder.lip_stream``."""
         if self.lip_predictor is None:
             return None
-        return LipStream(self.lip_predictor, self.past, self.config.window // 2)
+        return LipStream(self.lip_steps or LipSteps(self.lip_predictor, self.past, self.config.window // 2))
 
     def predict_lips(self, tokens: Tensor) -> Tensor:
         """See ``AudioEncoder.predict_lips``."""

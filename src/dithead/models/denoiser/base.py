@@ -130,19 +130,20 @@ class Denoiser(nn.Module):
             self.register_buffer("lip_gain", torch.ones(config.lip_targets))
             self.register_buffer("lip_centre", torch.zeros(config.lip_targets))
 
-    def condition_vector(self, t: Tensor, audio: Tensor, lips: Tensor | None) -> Tensor:
+    def condition_vector(self, time: Tensor, audio: Tensor, lips: Tensor) -> Tensor:
         """Compute the condition vector (B, D).
 
         Args:
-            t: Times (B,) in [0, 1].
+            time: From ``time_vector``, (B, D) or (1, D).
             audio: Audio tokens (B, L, A).
-            lips: Lip coefficients (B, K); None is the resting mouth.
+            lips: Lip coefficients (B, K), not used without that condition.
         """
-        vector = self.time_vector(t, audio.dtype) + self._audio_vector(audio)
-        if self.config.lip_targets:
-            lips = audio.new_zeros(len(audio), self.config.lip_targets) if lips is None else lips
-            vector = vector + self.lips(lips.to(audio.dtype))
-        return vector
+        vector = time + self._audio_vector(audio)
+        return vector + self.lips(lips) if self.config.lip_targets else vector
+
+    def lips_or_rest(self, lips: Tensor | None, audio: Tensor) -> Tensor:
+        """Return ``lips`` (B, K) in the type of the ``audio`` tokens (B, L, A); those at rest for None."""
+        return audio.new_zeros(len(audio), self.config.lip_targets) if lips is None else lips.to(audio.dtype)
 
     def time_vector(self, t: Tensor, dtype: torch.dtype) -> Tensor:
         """Compute the part (B, D) of the condition vector that depends on the times ``t`` (B,), in type ``dtype``."""

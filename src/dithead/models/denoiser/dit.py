@@ -102,17 +102,30 @@ class DiT(Denoiser):
         Returns:
             (B, C, G, G); positions that ``conditions.token_index`` does not list are zero.
         """
-        g, audio = self.config.grid, conditions.audio
-        every = torch.arange(g * g, device=z_t.device) if conditions.token_index is None else conditions.token_index
-        rows = _rows(self.input_channels(z_t, conditions).flatten(2), every)  # (B, N, inputs)
-        x = self.embed(rows) + self.positions[every].to(z_t.dtype)  # (B, N, D)
-        condition = self.condition_vector(t, audio.to(x.dtype), conditions.lips)
+        index, audio = conditions.token_index, conditions.audio.to(z_t.dtype)
+        every = torch.arange(self.config.grid**2, device=z_t.device) if index is None else index
+        channels, time = self.input_channels(z_t, conditions), self.time_vector(t, z_t.dtype)
+        return self.predict(channels, time, audio, self.lips_or_rest(conditions.lips, audio), every)
+
+    def predict(self, channels: Tensor, time: Tensor, audio: Tensor, lips: Tensor, index: Tensor) -> Tensor:
+        """Predict the latent (B, C, G, G).
+
+        Args:
+            channels: From ``input_channels``.
+            time: From ``time_vector``.
+            audio: Audio tokens (B, L, A).
+            lips: Lip coefficients (B, K).
+            index: Positions to compute, see ``LatentConditions.token_index``.
+        """
+        g = self.config.grid
+        x = self.embed(_rows(channels.flatten(2), index)) + self.positions[index].to(channels.dtype)  # (B, N, D)
+        condition = self.condition_vector(time, audio, lips)
         if self.config.audio == "concat":
-            x = torch.cat([x, self.audio_tokens(audio).to(x.dtype)], 1)  # (B, N + L, D)
-        x = self.transform(x, condition, audio)[:, : every.shape[-1]]
+            x = torch.cat([x, self.audio_tokens(audio)], 1)  # (B, N + L, D)
+        x = self.transform(x, condition, audio)[:, : index.shape[-1]]
         shift, scale = self.modulation(F.silu(condition)).unsqueeze(1).chunk(2, -1)
         prediction = self.out(modulate(self.norm(x), shift, scale))  # (B, N, C)
-        grid = _on_grid(prediction, every, g * g)
+        grid = _on_grid(prediction, index, g * g)
         return grid.transpose(1, 2).unflatten(2, (g, g)).contiguous()  # FSDP takes no views
 
     def transform(self, x: Tensor, condition: Tensor, audio: Tensor) -> Tensor:
@@ -131,7 +144,7 @@ def _rows(tokens: Tensor, index: Tensor) -> Tensor:
 
 def _on_grid(rows: Tensor, index: Tensor, cells: int) -> Tensor:
     """Put ``rows`` (B, N, C) into the places ``index`` (N,) or (B, N) of ``cells`` rows that are zero elsewhere."""
-    grid = rows.new_zeros(len(rows), cells, rows.shape[-1])
+    grid = rows.new_zeros(rows.shape[0], cells, rows.shape[-1])
     if index.ndim == 1:
         return grid.index_copy_(1, index, rows)
     return grid.scatter_(1, index[..., None].expand_as(rows), rows)

@@ -73,7 +73,8 @@ class UNet(Denoiser):
         """See ``DiT.forward``."""
         h = self.stem(self.input_channels(z_t, conditions))  # (B, width, G, G)
         audio = conditions.audio.to(h.dtype)
-        condition = self.condition_vector(t, audio, conditions.lips)
+        lips = self.lips_or_rest(conditions.lips, audio)
+        condition = self.condition_vector(self.time_vector(t, audio.dtype), audio, lips)
         for block in self.before:
             h = block(h, condition)
         low = self.down(h)

@@ -1,0 +1,104 @@
+"""Records what a network computes, so that it runs outside of Python's lock and without Python's part of each call.
+
+PyTorch's own layers leave Python's lock at every call, of which one live frame has a thousand, and wait for it after
+each: with several threads, that takes longer than the calls. A recording (TorchScript) is one call, with the same bits.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined]
+from torch.jit._fuser import optimized_execution
+
+
+def record(module: nn.Module, **methods: tuple[Tensor, ...]) -> None:
+    """Replace methods of one module by recordings of them.
+
+    What they compute must not depend on the numbers in their inputs, nor on shapes but through PyTorch's functions
+    (``x.shape``, not ``len(x)``).
+
+    Args:
+        module: A network that is drawn with, and neither trained nor moved.
+        methods: Inputs of the right types of each method, which takes and returns tensors; other shapes may follow.
+    """
+    with torch.no_grad(), _deprecation_ignored():
+        made = {name: torch.jit.trace(_Method(module, name), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+                for name, inputs in methods.items()}  # fmt: skip
+    for name, recording in made.items():
+        setattr(module, name, partial(_play, recording))
+
+
+def _play(recording: Callable[..., Any], *inputs: Tensor) -> Any:
+    """Call a recording as it is: optimising it would take time, and gain nothing."""
+    with optimized_execution(False):  # type: ignore[no-untyped-call]
+        return recording(*inputs)
+
+
+class _Method(nn.Module):
+    """A method as a module, as TorchScript wants it."""
+
+    def __init__(self, module: nn.Module, method: str) -> None:
+        super().__init__()
+        self.module, self.method = module, method
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return getattr(self.module, self.method)(*inputs)
+
+
+@contextmanager
+def _deprecation_ignored() -> Iterator[None]:
+    """PyTorch advises ``torch.compile`` instead, which needs a compiler on the user's machine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", TracerWarning)
+        yield
+
+
+@lru_cache(maxsize=1)
+def fused_calls() -> dict[str, Callable[..., Tensor]]:
+    """Return oneDNN's fused calls as functions that can be recorded, by name.
+
+    ``linear`` and ``convolution`` compute the activation as well, ``convolution_added`` a sum.
+    """
+    with _deprecation_ignored():
+        return {
+            "linear": torch.jit.script(_linear),
+            "convolution": torch.jit.script(_convolution),
+            "convolution_added": torch.jit.script(_convolution_added),
+        }
+
+
+def _linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, algorithm: str, one_by_one: bool
+) -> Tensor:
+    if not one_by_one or x.dim() != 3 or x.size(0) == 1:
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
+    made: list[Tensor] = []
+    for k in range(x.size(0)):
+        made.append(torch.ops.mkldnn._linear_pointwise(x[k], weight, bias, activation, [], algorithm))
+    return torch.stack(made)
+
+
+def _convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, shape: tuple[list[int], list[int], list[int], int], activation: str
+) -> Tensor:
+    padding, stride, dilation, groups = shape
+    return torch.ops.mkldnn._convolution_pointwise(
+        x, weight, bias, padding, stride, dilation, groups, activation, [], ""
+    )
+
+
+def _convolution_added(
+    x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None, shape: tuple[list[int], list[int], list[int], int]
+) -> Tensor:
+    padding, stride, dilation, groups = shape
+    return torch.ops.mkldnn._convolution_pointwise(
+        x, other, weight, bias, padding, stride, dilation, groups, "add", None, None, [], None
+    )

@@ -117,7 +117,7 @@ def _free_memory() -> int:
 
 def _written(memory: int, arrays: Sequence[NDArray[Any]], place: int) -> bool:
     """Write the samples of planes; returns whether there was room."""
-    data = [memoryview(np.ascontiguousarray(array)).cast("B") for array in arrays]
+    data = [np.ascontiguousarray(array).data.cast("B") for array in arrays]
     try:
         return os.pwritev(memory, data, place) == sum(map(len, data))
     except OSError:
@@ -127,7 +127,7 @@ def _written(memory: int, arrays: Sequence[NDArray[Any]], place: int) -> bool:
 def _read(memory: int, arrays: Sequence[NDArray[Any]], place: int) -> None:
     """Read the samples of planes."""
     whole = [array if array.flags.c_contiguous else np.empty(array.shape, array.dtype) for array in arrays]
-    os.preadv(memory, [memoryview(each).cast("B") for each in whole], place)
+    os.preadv(memory, [each.data.cast("B") for each in whole], place)
     for array, each in zip(arrays, whole, strict=True):
         if each is not array:
             array[:] = each

@@ -33,7 +33,6 @@ from dithead.hub import DEFAULT_MODEL, SHIPPED, resolve_model
 from dithead.limits import require_settings
 from dithead.model_folder import CARD, CONFIG, HASHED, HASHES, PARTS, file_hash, read_json, verify_folder
 from dithead.models.format_migration import migrate_config, migrate_tensors
-from dithead.own_process import load_lazy_parts
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -155,7 +154,6 @@ def _require_filled(config: ModelConfig, folder: Path) -> None:
     if folder.name in SHIPPED and folder.parent == Path(__file__).with_name("weights"):
         return
     held = sum((folder / f"{part}.safetensors").stat().st_size for part in PARTS)
-    load_lazy_parts()
     try:
         with torch.device("meta"):
             described = sum(tensor.numel() for tensor in build_model(config).state_dict().values())

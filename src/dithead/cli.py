@@ -19,7 +19,7 @@ from dithead.commands import bench, measure, prepare, serve, synthetic, talk, tr
 from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
-from dithead.own_process import claim_process
+from dithead.process_settings import keep_freed_memory
 from dithead.progress import style
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
@@ -149,7 +149,7 @@ def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminate)  # so that `finally` blocks clean up
     if sys.argv[1:2] and sys.argv[1] in _DRAWING:
-        claim_process()
+        keep_freed_memory()
     app()
 
 

@@ -15,7 +15,7 @@ from dithead.hub import resolve_model
 from dithead.inference.threads import one_torch_thread
 from dithead.model_folder import CONFIG, read_json, verify_folder
 from dithead.options import StrPath
-from dithead.own_process import no_garbage_collection
+from dithead.process_settings import no_garbage_collection
 from dithead.stages import stage
 from dithead.types import MaskKind
 

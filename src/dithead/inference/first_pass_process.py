@@ -22,7 +22,7 @@ from dithead.inference.source.kept_frames import KeptFrame, KeptFrames, new_memo
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_opencv_thread
 from dithead.media.video import VideoFrame
-from dithead.own_process import claim_process
+from dithead.process_settings import keep_freed_memory
 from dithead.stages import Span, add_spans, is_recording, recording
 
 OUTSIDE_STAGES = "first pass, other threads"
@@ -145,7 +145,7 @@ def serve() -> None:
     """Make the first pass that stdin describes, and write the numbers of its frames and what it finds to stdout."""
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed is no message
-    claim_process()
+    keep_freed_memory()
 
     def tell(message: Any) -> None:
         pickle.dump(message, messages)

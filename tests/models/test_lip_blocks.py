@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,9 @@ def track():
     return samples, calls
 
 
-def blocks(samples) -> LipBlocks:
+def blocks(samples, closure_hidden: int = 0) -> LipBlocks:
     torch.manual_seed(1)
-    found = ContextEncoder(CONFIG).eval().lip_blocks(samples)
+    found = ContextEncoder(replace(CONFIG, closure_hidden=closure_hidden)).eval().lip_blocks(samples)
     assert found is not None
     return found
 
@@ -62,9 +63,10 @@ def test_every_block_is_computed_once_and_has_the_past_and_the_future_that_it_ne
         assert stop >= 384 * (number + 1) + CONFIG.window // 2
 
 
-def test_a_token_is_that_of_the_block_around_it_and_half_tokens_lie_between(track) -> None:
+@pytest.mark.parametrize("closure_hidden", [0, 4])
+def test_a_token_is_that_of_the_block_around_it_and_half_tokens_lie_between(track, closure_hidden: int) -> None:
     samples, _ = track
-    lips = blocks(samples)
+    lips = blocks(samples, closure_hidden)
     past = lips.past * 6
     whole = lips.predictor.along(samples(-lips.past * 12, 384 + lips.ahead * 12)[None], past, 192)[0]
     torch.testing.assert_close(

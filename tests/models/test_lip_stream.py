@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,15 @@ def wave() -> torch.Tensor:
     return torch.randn(24_000) * 0.1
 
 
-def stream() -> LipStream:
+def stream(closure_hidden: int = 0) -> LipStream:
     torch.manual_seed(1)
-    found = ContextEncoder(CONFIG).eval().lip_stream()
+    found = ContextEncoder(replace(CONFIG, closure_hidden=closure_hidden)).eval().lip_stream()
     assert found is not None
     return found
 
 
-def lips_of(wave: torch.Tensor, pieces: int) -> torch.Tensor:
-    lips = stream()
+def lips_of(wave: torch.Tensor, pieces: int, closure_hidden: int = 0) -> torch.Tensor:
+    lips = stream(closure_hidden)
     for part in wave.tensor_split(pieces):
         lips.push(part)
     lips.finish(150)
@@ -47,19 +48,23 @@ def test_pieces_do_not_matter_by_a_bit(wave: torch.Tensor, pieces: int) -> None:
     assert torch.equal(lips_of(wave, pieces), lips_of(wave, 1))
 
 
-def test_the_first_step_is_that_of_one_pass_over_the_window(wave: torch.Tensor) -> None:
-    lips = stream()
+@pytest.mark.parametrize("closure_hidden", [0, 4])
+def test_the_first_step_is_that_of_one_pass_over_the_window(wave: torch.Tensor, closure_hidden: int) -> None:
+    lips = stream(closure_hidden)
     steps = lips.steps
     window = torch.cat([torch.zeros(steps.past * 1920), wave])[: steps.window * 1920]
     with torch.inference_mode():
         whole = steps.predictor.along(window[None], steps.past * 6, 6)[0]
-    torch.testing.assert_close(lips_of(wave, 9)[:6], whole, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(lips_of(wave, 9, closure_hidden)[:6], whole, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
-def test_recorded_steps_of_packed_layers_predict_what_the_network_predicts(wave: torch.Tensor) -> None:
+@pytest.mark.parametrize("closure_hidden", [0, 4])
+def test_recorded_steps_of_packed_layers_predict_what_the_network_predicts(
+    wave: torch.Tensor, closure_hidden: int
+) -> None:
     torch.manual_seed(1)
-    encoder = ContextEncoder(CONFIG).eval()
+    encoder = ContextEncoder(replace(CONFIG, closure_hidden=closure_hidden)).eval()
     fast, found = packed(encoder, torch.float32, pack=True), []
     fast.record()
     for each in (encoder, fast):

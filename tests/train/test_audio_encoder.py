@@ -97,6 +97,18 @@ def test_the_lip_predictor_is_trained_while_the_tokens_of_a_model_stay(
     assert LipBasis.load(run / "lips.npz").scale[-1] == pytest.approx(0.04)
 
 
+def test_a_closure_head_is_trained_beside_the_lips(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
+    config = read_config(model_with_tokens).audio
+    audio = dataclasses.replace(config, past=64, closure_hidden=8, **LIP_PREDICTOR)
+    settings = TINY.audio.model_copy(update={"steps": 30, "batch": 8, "learning_rate": 3e-3})
+    preset = TINY.model_copy(update={"audio": settings, "model": TINY.model.model_copy(update={"audio": audio})})
+    options = AudioOptions(device="cpu", tokens_of=str(model_with_tokens))
+    run = train_audio([str(dataset)], preset, tmp_path / "run", options)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["closures"] for line in lines if "closures" in line]
+    assert losses[-1] < 0.9 * losses[0]
+
+
 def test_the_lip_predictor_of_a_model_is_where_another_starts(dataset: Path, tmp_path: Path) -> None:
     config = ContextEncoderConfig(
         window=32, tokens=12, width=16, hidden=24, heads=2, layers=1, past=64, **LIP_PREDICTOR

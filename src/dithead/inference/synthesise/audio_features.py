@@ -45,7 +45,7 @@ class SpeechFeatures(Protocol):
             times: (B,) seconds from the beginning of the track.
 
         Returns:
-            Lip coefficients (B, K), not calibrated.
+            Lip coefficients (B, K), not calibrated, or (B, K + 1) with what a closure head says of the opening.
         """
         ...
 

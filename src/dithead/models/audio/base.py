@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dithead.models.audio.lip_blocks import LipBlocks, Samples
-from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.audio.lip_predictor import LipPredictor, mean_lips
 from dithead.models.audio.lip_stream import LipStream
 from dithead.models.audio.mel import (
     FLOOR,
@@ -175,10 +175,10 @@ class AudioEncoder(nn.Module, ABC):
 
         Args:
             window: Windows without the past (B, W, F).
-            predicted: The lips from ``lip_blocks``.
+            predicted: The lips from ``lip_blocks``, or (B, K + 1) with what a closure head says.
         """
         tokens: Tensor = self(window)
-        return tokens, (self.predict_lips(tokens) + predicted.to(tokens)) / 2
+        return tokens, mean_lips(self.predict_lips(tokens), predicted.to(tokens))
 
     def predict_lips(self, tokens: Tensor) -> Tensor:
         """Predict the lip coefficients (B, K) of the centre frame from tokens (B, L, A) alone."""

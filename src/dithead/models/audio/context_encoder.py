@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dithead.models.audio.base import LogMelEncoder
 from dithead.models.audio.lip_blocks import LipBlocks, Samples
-from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor
+from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor, mean_lips
 from dithead.models.audio.lip_stream import LipSteps, LipStream
 from dithead.models.audio.mel import HOP, N_MELS, samples_of
 from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
@@ -41,6 +41,7 @@ class ContextEncoderConfig:
         lip_predictor_hidden: Width of the lip predictor's Moonshine layers (Moonshine tiny: 288).
         lip_predictor_heads: Their attention heads (Moonshine tiny: 8).
         lip_predictor_layers: Their number (Moonshine tiny has 6).
+        closure_hidden: Width of the lip predictor's closure head, which learned when lips are closed; 0: there is none.
         kind: Distinguishes this configuration from those of other encoders in ``config.json``.
     """
 
@@ -55,6 +56,7 @@ class ContextEncoderConfig:
     lip_predictor_hidden: int = 288
     lip_predictor_heads: int = 8
     lip_predictor_layers: int = 4
+    closure_hidden: int = 0
     kind: Literal["context"] = "context"
 
     def __post_init__(self) -> None:
@@ -98,7 +100,7 @@ class ContextEncoder(LogMelEncoder):
         )
         if config.past:
             sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
-            self.lip_predictor = LipPredictor(*sizes, config.lip_targets)
+            self.lip_predictor = LipPredictor(*sizes, config.lip_targets, config.closure_hidden)
         self.lip_steps: LipSteps | None = None
 
     def forward(self, window: Tensor) -> Tensor:
@@ -118,7 +120,7 @@ class ContextEncoder(LogMelEncoder):
         if self.lip_predictor is None:
             return tokens, lips
         centre = (self.past + self.config.window // 2) // TOKEN
-        return tokens, (lips + self.lip_predictor.at(samples_of(window), centre)) / 2
+        return tokens, mean_lips(lips, self.lip_predictor.at(samples_of(window), centre))
 
     def lip_blocks(self, samples: Samples) -> LipBlocks | None:
         """See ``AudioEncoder.lip_blocks``."""

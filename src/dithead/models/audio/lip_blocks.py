@@ -2,7 +2,7 @@
 
 ``LipPredictor.at`` encodes seconds of the past anew for each moment. A block of speech gives the lips of four seconds
 at once, with at least as much speech before and after each moment as that method has. Letters: n samples at 16 kHz, B
-moments, K lip coefficients.
+moments, K lip coefficients, and what a closure head says of the opening where there is one.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 It uses the seconds before the moment and half a second after it. A small network over time predicts the lips from the
 layers' states, for a whole stretch at once, so that neighbouring moments agree. It errs differently from the prediction
-from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6). Letters: B batch, n
-samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, K lip coefficients, D =
-``LipPredictor.margin`` tokens.
+from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6). A prediction is a mean
+of what may be, and hardly ever closes the lips as briefly as p, b and m do. So a model may have a closure head: it
+learned when lips are closed and when not, and what it says becomes a part of the opening.
+Letters: B batch, n samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, W width of the
+network over time, K lip coefficients, D = ``LipPredictor.margin`` tokens.
 """
 
 from __future__ import annotations
@@ -26,15 +28,21 @@ _WIDTH = 128  # of the network over time
 _DEPTH = 2  # its layers
 _REACH = 2  # tokens on either side that each of its layers sees
 _DROPOUT = 0.4  # high, because there are few speakers with measured lips
-_AVERAGED = 3  # tokens on either side that one moment is averaged over: fewer jitter, more miss short closures
-LEAST_WINDOW = 4 * (_DEPTH * _REACH + _AVERAGED + 1)
+AVERAGED = 3
+"""Tokens on either side that one moment is averaged over: fewer jitter, more miss short closures."""
+CLOSURE_SHARE = 0.3
+"""Share of the opening that a closure head says, where there is one (docs/log)."""
+EVEN_OPENING, OPENING_PER_LOG_ODDS = 0.6, 0.4
+"""What a closure head's log-odds of closed lips say of the opening, in its unit: that of even odds, and by how much it
+falls for one more. So the head's opening varies as widely as the predicted one (fitted to HDTF, docs/log)."""
+LEAST_WINDOW = 4 * (_DEPTH * _REACH + AVERAGED + 1)
 """Mel frames that a window around a moment must have at least."""
 
 
 class LipPredictor(nn.Module):
     """Samples (B, n) to lip coefficients (B, T, K) at each token."""
 
-    def __init__(self, hidden: int, heads: int, layers: int, lip_targets: int) -> None:
+    def __init__(self, hidden: int, heads: int, layers: int, lip_targets: int, closure_hidden: int = 0) -> None:
         """Build the network with random weights.
 
         Args:
@@ -42,6 +50,7 @@ class LipPredictor(nn.Module):
             heads: Their attention heads.
             layers: Their number.
             lip_targets: Lip coefficients K.
+            closure_hidden: Width of the closure head; 0: there is none.
         """
         super().__init__()
         self.layers = MoonshineLayers(hidden, heads, layers)
@@ -52,27 +61,49 @@ class LipPredictor(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(_WIDTH) for _ in range(_DEPTH))
         self.over_time = nn.ModuleList(nn.Conv1d(_WIDTH, _WIDTH, 2 * _REACH + 1) for _ in range(_DEPTH))
         self.lips = nn.Linear(_WIDTH, lip_targets)
+        self.closure = closure_head(closure_hidden) if closure_hidden else None
 
     def forward(self, samples: Tensor) -> Tensor:
         """Predict the lips (B, T - 2 D, K) at all tokens of samples (B, n) but the first D and the last D."""
-        return self._predict(samples, 0, samples.shape[1] // _TOKEN)
+        return self.read_lips(self.hear(samples))
+
+    def hear(self, samples: Tensor) -> Tensor:
+        """Return what the lips are read off (B, T - 2 D, W), for samples (B, n) as in ``forward``."""
+        return self._over_time(self.normed(self.layers(samples)), 0, samples.shape[1] // _TOKEN)
+
+    def read_lips(self, heard: Tensor) -> Tensor:
+        """Read the lips (B, T, K) off what ``hear`` returned (B, T, W); a closure head has no part in it."""
+        lips: Tensor = self.lips(self._dropout(heard))
+        return lips
+
+    def log_odds(self, heard: Tensor) -> Tensor:
+        """Tell how likely lips are closed (B, T - 6) from what ``hear`` returned (B, T, W); needs a closure head."""
+        assert self.closure is not None
+        odds: Tensor = self.closure(self._dropout(heard).transpose(1, 2))
+        return odds[:, 0]
 
     def at(self, samples: Tensor, token: int) -> Tensor:
-        """Predict the lips (B, K) at one ``token`` of ``samples`` (B, n), as the mean over it and its neighbours."""
-        reach = self.margin + _AVERAGED
-        return self._predict(samples, token - reach, token + reach + 1).mean(1)
+        """Predict the lips at one ``token`` of ``samples`` (B, n), as the mean over it and its neighbours.
+
+        Returns:
+            The lips (B, K), or with what a closure head says of the opening behind them (B, K + 1): see ``mean_lips``.
+        """
+        heard = self.heard_along(self.normed(self.layers(samples)), token, 1)
+        return self.with_closures(self.read_lips(heard).mean(1, keepdim=True), heard)[:, 0]
 
     def along(self, samples: Tensor, first: int, count: int) -> Tensor:
-        """Predict the lips (B, ``count``, K) at the tokens from ``first`` on, each as ``at`` does."""
-        reach = self.margin + _AVERAGED
-        lips = self._predict(samples, first - reach, first + count + reach)
-        return lips.unfold(1, 2 * _AVERAGED + 1, 1).mean(-1)
+        """Predict the lips (B, ``count``, K or K + 1) at the tokens from ``first`` on, each as ``at`` does."""
+        return self.read_along(self.normed(self.layers(samples)), first, count)
 
     def read_along(self, states: Tensor, first: int, count: int) -> Tensor:
         """Do as ``along`` with the states (B, S, width) that ``normed`` returned."""
-        reach = self.margin + _AVERAGED
-        lips = self._over_time(states, first - reach, first + count + reach)
-        return lips.unfold(1, 2 * _AVERAGED + 1, 1).mean(-1)
+        heard = self.heard_along(states, first, count)
+        return self.with_closures(self.read_lips(heard).unfold(1, 2 * AVERAGED + 1, 1).mean(-1), heard)
+
+    def heard_along(self, states: Tensor, first: int, count: int) -> Tensor:
+        """Return what ``read_along`` reads the lips off: (B, ``count`` + 6, W), a moment has three on either side."""
+        reach = self.margin + AVERAGED
+        return self._over_time(states, first - reach, first + count + reach)
 
     def normed(self, states: Sequence[Tensor]) -> Tensor:
         """Join the states of all layers (B, S, H) to those that are read (B, S, width)."""
@@ -84,21 +115,55 @@ class LipPredictor(nn.Module):
         """D: tokens on either side of one that its prediction needs."""
         return _DEPTH * _REACH
 
-    def _predict(self, samples: Tensor, first: int, stop: int) -> Tensor:
-        """Lips (B, stop - first - 2 D, K) from the tokens ``first`` to ``stop`` - 1."""
-        return self._over_time(self.normed(self.layers(samples)), first, stop)
-
     def _over_time(self, states: Tensor, first: int, stop: int) -> Tensor:
         x = at_tokens(states, first, stop)
-        h = F.gelu(self.mix(self.read(self._dropout(x))))
+        h: Tensor = F.gelu(self.mix(self.read(self._dropout(x))))
         for norm, layer in zip(self.norms, self.over_time, strict=True):
             new = F.gelu(layer(norm(h).transpose(1, 2)).transpose(1, 2))
             h = h[:, _REACH:-_REACH] + self._dropout(new)
-        lips: Tensor = self.lips(self._dropout(h))
-        return lips
+        return h
+
+    def with_closures(self, lips: Tensor, heard: Tensor) -> Tensor:
+        """Put what the closure head, where there is one, says of the opening behind the lips.
+
+        Args:
+            lips: (B, T, K).
+            heard: What ``heard_along`` returned (B, T + 6, W).
+
+        Returns:
+            (B, T, K + 1), or (B, T, K) without a closure head.
+        """
+        if self.closure is None:
+            return lips
+        told = EVEN_OPENING - OPENING_PER_LOG_ODDS * self.log_odds(heard).to(lips)
+        return torch.cat([lips, told[..., None]], -1)
 
     def _dropout(self, x: Tensor) -> Tensor:
         return F.dropout(x, _DROPOUT, self.training)
+
+
+def closure_head(hidden: int) -> nn.Sequential:
+    """Build a network from moments (B, W, T + 6), each with three on either side, to one number for each (B, 1, T).
+
+    Args:
+        hidden: Its width.
+    """
+    look = nn.Conv1d(_WIDTH, hidden, 2 * AVERAGED + 1)
+    return nn.Sequential(look, nn.GELU(), nn.Dropout(_DROPOUT), nn.Conv1d(hidden, 1, 1))
+
+
+def mean_lips(lips: Tensor, predicted: Tensor) -> Tensor:
+    """Return the mean of two predictions, with the share of the opening that a closure head says.
+
+    Args:
+        lips: Those from the audio encoder's tokens (B, K).
+        predicted: The lip predictor's (B, K), or (B, K + 1) where it has a closure head.
+    """
+    count = lips.shape[-1]
+    mean = (lips + predicted[..., :count]) / 2
+    if predicted.shape[-1] == count:
+        return mean
+    return torch.cat([mean[..., :-1], torch.lerp(mean[..., -1:], predicted[..., count:], CLOSURE_SHARE)], -1)
 
 
 def at_tokens(states: Tensor, first: int, stop: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 Speech is taken in steps of 120 ms. The states of a step are computed together with provisional ones of the speech after
 it, and attend to the keys and values that earlier steps left, as in ``LipPredictor.at`` to the states of the past.
-Letters: n samples at 16 kHz, B moments, W steps of a window, H width of the network, K lip coefficients.
+Letters: n samples at 16 kHz, B moments, W steps of a window, H width of the network, K lip
+coefficients, and what a closure head says of the opening where there is one.
 """
 
 from __future__ import annotations

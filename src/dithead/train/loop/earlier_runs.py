@@ -22,6 +22,10 @@ RENAMED: dict[str, str] = {
     },
 }
 """Settings that have another name now, and the name."""
+ADDED: dict[str, tuple[str, Any]] = {
+    f"{section}.closure_hidden": (f"{section}.lip_predictor_hidden", 0) for section in ("model", "model.audio")
+}
+"""Settings that runs of the past did not have: where they stand beside another one, and what those runs did."""
 _ENCODER_PREFIXES = ("encoder.", "module.encoder.")  # of the audio encoder in a training's module and in its average
 
 
@@ -32,7 +36,9 @@ def upgrade_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
     today's configuration names it.
     """
     settings = {name: value for name, value in _flat(stored) if name not in REMOVED or REMOVED[name] != value}
-    return _nested({RENAMED.get(name, name): value for name, value in settings.items()})
+    renamed = {RENAMED.get(name, name): value for name, value in settings.items()}
+    added = {name: value for name, (beside, value) in ADDED.items() if beside in renamed}
+    return _nested(added | renamed)
 
 
 def upgrade_checkpoint(state: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -35,6 +35,7 @@ _BY_STAGE: dict[str, dict[str, str]] = {
         "lips": "error of the lip coefficients predicted at every token of the audio window",
         "mouth": "error of the mouth controls (jaw, rounding and so on) predicted for voices without a face",
         "lip_predictor": "error of the lip coefficients that the lip predictor gives over its whole stretch of sound",
+        "closures": "cross-entropy of the closure head's odds that lips are closed",
         "held_out_r": "correlation of predicted and measured lip opening, people not trained on; 1 is perfect",
         "held_out_gain": "how far the predicted opening moves, relative to the measured one; 1 is right, below 1 the "
         "prediction is too mild",

@@ -23,6 +23,7 @@ from dithead.config import AudioTraining, Preset
 from dithead.errors import ConfigError, ModelError
 from dithead.hub import SHIPPED, resolve_model
 from dithead.models.audio.base import AudioEncoder
+from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor
 from dithead.models.audio.mel import samples_of
 from dithead.models.audio.moonshine_layers import MoonshineLayers
 from dithead.models.audio.whisper_layers import WhisperLayers
@@ -38,6 +39,7 @@ from dithead.train.loop.runtime import TrainingTask, train_loop
 from dithead.train.loop.schedule import Schedule, learning_rate
 from dithead.train.loop.trainable import Trainable
 from dithead.train.loop.weights_file import load_weights, save_weights
+from dithead.train.losses.closure_loss import closure_loss
 from dithead.train.metrics.held_out_lips import held_out_metrics, measured_and_predicted
 from dithead.train.stages.options import AudioOptions
 from dithead.train.stages.start import StageStart, start_stage
@@ -77,6 +79,8 @@ class _AudioUpdate:
     settings: AudioTraining
     trainable: Trainable
     device: torch.device
+    opening_unit: float
+    """What 1 of the opening means, in distances between the outer eye corners."""
     tokens_fixed: bool = False
 
     def __call__(self, step: int, batch: Batch) -> dict[str, float]:
@@ -85,7 +89,7 @@ class _AudioUpdate:
         weight = 1 - voice + voice * _OPENING_ONLY.to(voice) * s.voice_lips  # (B, 9) of each coefficient
         terms = {} if self.tokens_fixed else self._token_losses(batch, weight)
         if "stretch" in batch:
-            terms["lip_predictor"] = self._lip_predictor_loss(batch, weight)
+            terms |= self._lip_predictor_losses(batch, weight)
         weighted = [term * (s.mouth_loss if key == "mouth" else 1.0) for key, term in terms.items()]
         torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
         rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
@@ -102,16 +106,25 @@ class _AudioUpdate:
             "mouth": _weighted_mean(mouth_error, batch["voice"][:, None, None]),
         }
 
-    def _lip_predictor_loss(self, batch: Batch, weight: Tensor) -> Tensor:
-        """Error of all coefficients, of the opening once more, and of how the opening moves."""
+    def _lip_predictor_losses(self, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
+        """Error of all coefficients, of the opening once more, and of how the opening moves; and of a closure head."""
         predictor = self.trainable.module.get_submodule("encoder.lip_predictor")
+        assert isinstance(predictor, LipPredictor)
         with autocast(self.device):
-            predicted = predictor(samples_of(batch["mel"]))
+            heard = predictor.hear(samples_of(batch["mel"]))
+            predicted = predictor.read_lips(heard)
         predicted, truth, inside = predicted.float(), batch["stretch"], batch["inside"]
         error = F.smooth_l1_loss(predicted, truth, reduction="none")
         shape = _weighted_mean(error, weight[:, None] * inside[..., None])
         opening = _weighted_mean(error[..., -1], weight[:, -1:] * inside)
-        return shape + opening + _CORRELATION_WEIGHT * correlation_loss(predicted[..., -1], truth[..., -1], inside)
+        moves = _CORRELATION_WEIGHT * correlation_loss(predicted[..., -1], truth[..., -1], inside)
+        losses = {"lip_predictor": shape + opening + moves}
+        if predictor.closure is not None:
+            log_odds = predictor.log_odds(heard.float().detach())  # what is heard stays what the lips need
+            middle = slice(AVERAGED, -AVERAGED)
+            openings = truth[:, middle, -1] * self.opening_unit
+            losses["closures"] = closure_loss(log_odds, openings, weight[:, -1:] * inside[:, middle])
+        return losses
 
 
 def correlation_loss(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
@@ -159,7 +172,8 @@ def train_audio(
         dataset.basis.save(start.run.folder / BASIS)
     module = AudioEncoderWithHeads(encoder).to(device)
     trainable = Trainable(module, settings.learning_rate, settings.ema, slow=slow, slow_rate=settings.pretrained_rate)
-    update = _AudioUpdate(settings, trainable, device, tokens_fixed=options.tokens_of is not None)
+    unit = float(dataset.basis.scale[-1])
+    update = _AudioUpdate(settings, trainable, device, unit, tokens_fixed=options.tokens_of is not None)
     task = TrainingTask(
         parts={"listener": trainable},
         make_batch=lambda step: dataset.batch(step, start.seed),

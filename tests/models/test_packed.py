@@ -11,6 +11,7 @@ from dithead.config import get_preset
 from dithead.device import pick_dtype
 from dithead.models.autoencoder.face import AutoencoderConfig
 from dithead.models.packed import PackedConv, PackedConv1d, PackedLinear, can_pack, packed, packed_autoencoder
+from dithead.models.recorded import unrecorded
 from dithead.models.talking_head import Conditions, TalkingHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
@@ -91,6 +92,15 @@ def test_convolutions_are_laid_out_for_the_pictures_that_they_get() -> None:
     sides = {name: layer.side for name, layer in fast.named_modules() if isinstance(layer, PackedConv)}
     assert sides["encoder.stem"] == sides["skip.stem"] == 160
     assert (sides["encoder.downs.2"], sides["encoder.levels.3.conv1"], sides["decoder.out"]) == (20, 10, 80)
+
+
+@needs_onednn
+def test_what_is_not_recorded_draws_the_same_bits(talker: TalkingHead, monkeypatch) -> None:
+    c, recorded = conditions(talker), talker.for_drawing("bfloat16")
+    monkeypatch.setattr(torch.jit, "trace", None)
+    with unrecorded():
+        plain = talker.for_drawing("bfloat16")
+    assert torch.equal(drawn(plain, c), drawn(recorded, c))
 
 
 @needs_onednn

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "dithead"
-BASE = {"types", "errors", "limits", "stages", "progress", "glossary"}
+BASE = {"types", "errors", "limits", "stages", "progress", "glossary", "process_settings"}
 CORE = BASE | {
     "option_fields",
     "option_values",
@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "limits": {"errors"},
     "stages": set(),
+    "process_settings": set(),
     "progress": set(),
     "glossary": set(),
     "option_fields": {"errors"},

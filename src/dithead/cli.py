@@ -19,10 +19,12 @@ from dithead.commands import bench, measure, prepare, serve, synthetic, talk, tr
 from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
+from dithead.process_settings import keep_freed_memory
 from dithead.progress import style
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
 USAGE_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+_DRAWING = ("generate", "worker")  # sub-commands whose process draws and does nothing else
 
 
 class _Commands(WholeSentences):
@@ -146,6 +148,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminate)  # so that `finally` blocks clean up
+    if sys.argv[1:2] and sys.argv[1] in _DRAWING:
+        keep_freed_memory()
     app()
 
 

@@ -10,6 +10,7 @@ from dithead.checkpoint import build_model, load_model
 from dithead.config import get_preset
 from dithead.device import pick_dtype
 from dithead.models.packed import PackedConv1d, PackedLinear, can_pack, packed
+from dithead.models.recorded import unrecorded
 from dithead.models.talking_head import Conditions, TalkingHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
@@ -80,6 +81,15 @@ def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads
                 assert torch.equal(drawn(fast, only(c, which)), whole[which])
     finally:
         torch.set_num_threads(threads)
+
+
+@needs_onednn
+def test_what_is_not_recorded_draws_the_same_bits(talker: TalkingHead, monkeypatch) -> None:
+    c, recorded = conditions(talker), talker.for_drawing("bfloat16")
+    monkeypatch.setattr(torch.jit, "trace", None)
+    with unrecorded():
+        plain = talker.for_drawing("bfloat16")
+    assert torch.equal(drawn(plain, c), drawn(recorded, c))
 
 
 @needs_onednn

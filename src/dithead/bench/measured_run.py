@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dithead.process_settings import keep_freed_memory
 from dithead.stages import StageRecorder, recording, stage
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _measured(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _generate(spec: dict[str, Any]) -> dict[str, Any]:
+    keep_freed_memory()  # as the command does
     with stage("imports"):
         import_module("dithead.cli")  # a user starts with it
         from dithead.inference.pipeline import generate

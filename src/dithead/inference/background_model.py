@@ -15,6 +15,7 @@ from dithead.hub import resolve_model
 from dithead.inference.threads import one_torch_thread
 from dithead.model_folder import CONFIG, read_json, verify_folder
 from dithead.options import StrPath
+from dithead.process_settings import no_garbage_collection
 from dithead.stages import stage
 from dithead.types import MaskKind
 
@@ -94,7 +95,8 @@ def load_talker(model: StrPath | TalkingHead, device: str = "auto") -> TalkingHe
 
 
 def _load(folder: Path, device: str) -> TalkingHead:
-    with stage("load model"), one_torch_thread():  # several would wait in loops for the cores that the first pass uses
+    with stage("load model"), no_garbage_collection(), one_torch_thread():
+        # Several threads would wait in loops for the cores that the first pass uses.
         from dithead.checkpoint import read_model
 
         return read_model(folder, pick_device(device))

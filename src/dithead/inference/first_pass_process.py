@@ -11,16 +11,18 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.source.kept_frames import KeptFrame, KeptFrames, new_memory
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_opencv_thread
 from dithead.media.video import VideoFrame
+from dithead.process_settings import keep_freed_memory
 from dithead.stages import Span, add_spans, is_recording, recording
 
 OUTSIDE_STAGES = "first pass, other threads"
@@ -35,12 +37,16 @@ class FirstPass(NamedTuple):
     settings: AnalysisSettings
     occlusion: bool  # look for what hides the mouth
     store: ImageStore
+    kept: KeptFrames | None = None  # where the decoded frames are kept
 
     def run(self, seen: Callable[[int], None]) -> VideoAnalysis:
         """Make it; ``seen`` is called with the number of each frame. Raises what ``analyse_video`` raises."""
         with one_opencv_thread(), OcclusionDetector() as detector:
             used = detector if self.occlusion else None
-            return analyse_video(_told(self.clip.frames(), seen), self.settings, detector=used, store=self.store)
+            frames = _told(self.clip.frames(), seen)
+            if self.kept is not None:
+                frames = self.kept.keeping(frames)
+            return analyse_video(frames, self.settings, detector=used, store=self.store)
 
 
 class _Done(NamedTuple):
@@ -48,13 +54,19 @@ class _Done(NamedTuple):
 
     analysis: VideoAnalysis
     spans: list[Span]
+    frames: tuple[KeptFrame, ...] | None
 
 
 class FirstPassProcess:
-    """A process that will make the first pass, where that is worth one; a context manager, which ends it."""
+    """A process that will make the first pass, where that is worth one; a context manager, which ends it.
+
+    Both share the memory in which frames are kept.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self.memory = new_memory()
+        """Descriptor of that memory; None where the system has none."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +74,8 @@ class FirstPassProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.memory is not None:
+            os.close(self.memory)
         if self._process is not None:
             self._process.kill()
             with contextlib.suppress(OSError):  # what it has not read
@@ -81,6 +95,7 @@ class FirstPassProcess:
                     command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
+                    pass_fds=() if self.memory is None else (self.memory,),
                     start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
                 )
 
@@ -105,6 +120,8 @@ class FirstPassProcess:
                 raise message
             else:
                 add_spans(message.spans)
+                if job.kept is not None:
+                    job.kept.frames = message.frames
                 return message.analysis
         return None
 
@@ -128,6 +145,7 @@ def serve() -> None:
     """Make the first pass that stdin describes, and write the numbers of its frames and what it finds to stdout."""
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed is no message
+    keep_freed_memory()
 
     def tell(message: Any) -> None:
         pickle.dump(message, messages)
@@ -136,7 +154,7 @@ def serve() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):  # the other process is gone, or needs no first pass
         job, record = pickle.load(sys.stdin.buffer)  # noqa: S301 - only the process that started this one writes it
         try:
-            done: _Done | Exception = _recorded(job, tell) if record else _Done(job.run(tell), [])
+            done: _Done | Exception = _recorded(job, tell) if record else _done(job, job.run(tell))
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001 - the other process raises it
@@ -151,7 +169,11 @@ def _recorded(job: FirstPass, tell: Callable[[int], None]) -> _Done:
         analysis = job.run(tell)
     spans, end = recorder.spans, time.perf_counter()
     rest = time.process_time() - sum(span.own_cpu for span in spans)
-    return _Done(analysis, [*spans, Span(OUTSIDE_STAGES, 0, begin, end, 0.0, rest)])
+    return _done(job, analysis, [*spans, Span(OUTSIDE_STAGES, 0, begin, end, 0.0, rest)])
+
+
+def _done(job: FirstPass, analysis: VideoAnalysis, spans: Sequence[Span] = ()) -> _Done:
+    return _Done(analysis, list(spans), None if job.kept is None else job.kept.frames)
 
 
 def _told(frames: Iterator[VideoFrame], seen: Callable[[int], None]) -> Iterator[VideoFrame]:

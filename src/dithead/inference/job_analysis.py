@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from dithead.errors import FaceError
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
 from dithead.inference.first_pass_process import FirstPass, FirstPassProcess
 from dithead.inference.model_preparation import ModelPreparation, ReadyModel
+from dithead.inference.prepared_job import PreparedJob
+from dithead.inference.source.kept_frames import KeptFrames, room
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_thread_each
 
@@ -55,12 +58,24 @@ def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
         prepared.progress("finding the face", index + 1, clip.expected_frames)
         preparation.check()
 
+    kept = _kept_frames(prepared, process)
+
     def job() -> FirstPass:
-        return FirstPass(clip, settings, options.occlusion == "auto", preparation.work.new_store())
+        return FirstPass(clip, settings, options.occlusion == "auto", preparation.work.new_store(), kept)
 
     if process.started:
         preparation.check()  # begins to import torch, which only frames of this process would have to wait for
     try:
-        return process.analyse(job(), seen) or job().run(seen)
+        analysis = process.analyse(job(), seen) or job().run(seen)
     except FaceError as error:
         raise explain_face_error(error, clip, prepared.choice) from None
+    if kept is not None:
+        prepared.clip = replace(clip, kept=kept.frames)
+    return analysis
+
+
+def _kept_frames(prepared: PreparedJob, process: FirstPassProcess) -> KeptFrames | None:
+    """Where the frames are kept for the second pass; None where they would not fit."""
+    clip, memory = prepared.clip, process.memory
+    limit = room(clip.expected_frames, clip.info.width, clip.info.height)
+    return None if memory is None or not limit else KeptFrames(memory, prepared.encoding.pix_fmt, limit)

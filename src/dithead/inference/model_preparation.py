@@ -91,10 +91,12 @@ def make_sampler(
     from dithead.inference.synthesise.audio_features import FileFeatures
     from dithead.inference.synthesise.frame_interpolation import FrameInterpolator
     from dithead.inference.synthesise.sampler import MouthSampler
+    from dithead.models.recorded import unrecorded
 
     job, audio = prepared.job, talker.audio
     tracks = [(None, prepared.sound.speech), *prepared.sound.speakers.items()]
     features = {number: FileFeatures(audio, path, work.features(number or 0), unwanted) for number, path in tracks}
-    fast = talker.for_drawing(job.precision)
+    with unrecorded():
+        fast = talker.for_drawing(job.precision)
     sampler = MouthSampler(fast, features, seed=job.seed, steps=job.steps, reference=job.reference)
     return FrameInterpolator(sampler) if job.interpolate else sampler

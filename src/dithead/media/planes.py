@@ -29,6 +29,13 @@ class Planes:
     arrays: list[NDArray[Any]]  # Y (H, W); Cb, Cr (H / sub_y, W / sub_x); uint8 or uint16
     pix_fmt: str  # yuv420p, yuv422p, yuv444p, or one of them with "10le"
     encoding: ColourEncoding
+    frame: Any = None  # av.VideoFrame whose own samples these are, where there is one
+
+    @classmethod
+    def empty(cls, width: int, height: int, pix_fmt: str, encoding: ColourEncoding) -> Planes:
+        """Return the planes of a new ``av.VideoFrame``, which hold nothing yet."""
+        frame = av.VideoFrame(width, height, pix_fmt)
+        return cls(views_of(frame), pix_fmt, encoding, frame)
 
     @property
     def depth(self) -> int:
@@ -101,8 +108,12 @@ class Planes:
         edges = ((0, shape[0] - signal.shape[0]), (0, shape[1] - signal.shape[1]), (0, 0))
         return np.pad(signal, edges, mode="edge")
 
+    def frame_to_encode(self) -> Any:
+        """Return an ``av.VideoFrame`` with these samples, which must not change any more: it may share them."""
+        return self.to_frame() if self.frame is None else self.frame
+
     def to_frame(self) -> Any:
-        """Return an ``av.VideoFrame`` with these samples."""
+        """Return an ``av.VideoFrame`` with a copy of these samples."""
         height, width = self.arrays[0].shape
         frame = av.VideoFrame(width, height, self.pix_fmt)
         for plane, array in zip(frame.planes, self.arrays, strict=True):
@@ -162,7 +173,12 @@ def planes_of(native: Any, pix_fmt: str, encoding: ColourEncoding, rotation: int
             dst_color_range=encoding.swscale_range,
             threads=1,
         )
-    return Planes([np.rot90(a, rotation // 90).copy() for a in views_of(native)], pix_fmt, encoding)
+    turned = [np.rot90(a, rotation // 90) for a in views_of(native)]
+    height, width = turned[0].shape
+    planes = Planes.empty(width, height, pix_fmt, encoding)
+    for array, samples in zip(planes.arrays, turned, strict=True):
+        array[:] = samples
+    return planes
 
 
 def views_of(native: Any) -> list[NDArray[Any]]:

@@ -36,7 +36,7 @@ def write_segment(path: Path, frames: Iterator[tuple[Planes, int]], encoding: Pi
     with replacing(path) as temporary, temporary.open("wb") as file:
         for planes, pts in frames:
             with stage("encode"):
-                frame = planes.to_frame()
+                frame = planes.frame_to_encode()
                 frame.pts, frame.time_base = pts, context.time_base
                 begin = pts * encoding.time_base if begin is None else begin
                 _store(file, context.encode(frame), begin)

@@ -24,7 +24,7 @@ from dithead.media.files import open_media, printable, unreadable
 from dithead.media.info import PICTURE_TICK, VideoInfo, describe, picture_info
 from dithead.media.partial_rgb import PartialRGB
 from dithead.media.picture import WHITE, Picture, describe_picture, picture_format, picture_frames
-from dithead.media.planes import to_rgb
+from dithead.media.planes import Planes, planes_of, to_rgb
 from dithead.media.presentation import DecodedFrame, Presentation
 from dithead.media.wholeness import is_cut_off
 from dithead.stages import stage, staged
@@ -77,6 +77,10 @@ class VideoFrame:
         if PartialRGB.supports(self.native, self.rotation):
             return PartialRGB.of_frame(self.native, self.encoding, self.rotation, exact=True)
         return self.pixels
+
+    def planes(self, pix_fmt: str) -> Planes:
+        """Return the samples as displayed, in a format that ``working_format`` names; they are the caller's own."""
+        return planes_of(self.native, pix_fmt, self.encoding, self.rotation)
 
     def _turned(self, rgb: RGB) -> RGB:
         return np.ascontiguousarray(np.rot90(rgb, self.rotation // 90))

@@ -19,7 +19,7 @@ from dithead.inference.compose.compose_mouth import ComposedMouth, SourceView, c
 from dithead.inference.result import Drawings
 from dithead.inference.source.timeline import ScheduledFrame
 from dithead.inference.synthesise.reference_bank import FrameReference
-from dithead.media.planes import Planes, planes_of
+from dithead.media.planes import Planes
 from dithead.stages import stage
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def seen_batches(
     """Do as ``prepared_batches`` but for the speech, which ``hear`` adds, on another thread if you like."""
     for part in _batches(timeline, analysis, sampler, batch, length):
         with stage("planes"):
-            planes = [planes_of(f.frame.native, pix_fmt, f.frame.encoding, f.frame.rotation) for f in part.frames]
+            planes = [f.frame.planes(pix_fmt) for f in part.frames]
         faces = [(tracklet, _views(part.frames, planes, tracklet, sampler.size)) for tracklet in part.tracklets]
         for tracklet, views in faces:
             sampler.see(tracklet, _crops(views), _times(part.frames))

@@ -37,7 +37,7 @@ class StillClip(SourceClip):
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield a frame every 1/25 s, as long as the speech lasts."""
-        return self._frames(range(self.expected_frames))
+        return self._frames(range(self.expected_frames)) if self.kept is None else iter(self.kept)
 
     def frames_backwards(self, stamps: NDArray[np.int64]) -> Iterator[VideoFrame]:
         """Yield the frames of as many ``stamps`` (N,), the last one first."""

@@ -33,6 +33,7 @@ class SourceClip:
     end: float | None = None
     background: tuple[int, int, int] = WHITE  # what shows through transparent pixels
     seekable: bool = True  # the frames keep the file's own clock, so that a span can be found by seeking
+    kept: tuple[VideoFrame, ...] | None = None  # all frames of the part, where they were kept when decoded
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.end is not None and self.end <= self.start):
@@ -50,6 +51,9 @@ class SourceClip:
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames of the part, numbered and timed from its beginning. Raises MediaError when there is none."""
+        if self.kept is not None:
+            yield from self.kept
+            return
         first: VideoFrame | None = None
         for frame in read_frames(self.path, background=self.background):
             if self.end is not None and frame.time >= self.end - 1e-9:

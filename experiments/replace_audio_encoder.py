@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of `dithead train audio --tokens-of MODEL`")
     parser.add_argument("output", type=Path, help="model folder to write")
     parser.add_argument("--version", required=True, help="version of the new model")
+    parser.add_argument("--width-units", type=float, nargs="+", help="from lent_references.py --fit")
     parser.add_argument("--share", type=float, default=1.0, help="weight of the run's lip predictor; the rest: MODEL's")
     options = parser.parse_args()
     talker = load_model(options.model)
@@ -46,6 +47,8 @@ def main() -> None:
     encoder.load_state_dict(encoder.state_dict() | mixed)
     talker.audio = encoder
     fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": config}
+    if options.width_units:
+        fields["width_units"] = tuple(options.width_units)
     talker.config = ModelConfig.model_validate(fields)
     save_next_version(talker, basis, options.model, options.output, options.version)
 

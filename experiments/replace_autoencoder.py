@@ -1,0 +1,53 @@
+"""Put the autoencoder of a later training run into a model whose transformer and audio encoder stay as they are.
+
+It answers no question: it is a step by which the shipped model was made (docs/log/2026-11.md).
+
+    dithead train autoencoder --latents-of small ... -o out/autoencoder
+    python experiments/replace_autoencoder.py out/dit/model out/autoencoder out/model --version 0.7
+
+The latents of the run must be those of the model, because the transformer was trained on them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+
+from dithead.checkpoint import load_model, save_model
+from dithead.config import ModelConfig
+from dithead.hub import resolve_model
+from dithead.model_folder import CARD
+from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
+from dithead.train.loop.weights_file import load_weights
+from dithead.train.stages.autoencoder import WEIGHTS
+from shared import make_parser
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("model", help="shipped name, model folder or hub id")
+    parser.add_argument("run", type=Path, help="run folder of `dithead train autoencoder --latents-of MODEL`")
+    parser.add_argument("output", type=Path, help="model folder to write")
+    parser.add_argument("--version", required=True, help="version of the new model")
+    options = parser.parse_args()
+    talker = load_model(options.model)
+    settings = json.loads((options.run / "config.json").read_text("utf-8"))["model"]["autoencoder"]
+    autoencoder = FaceAutoencoder(TypeAdapter(AutoencoderConfig).validate_python(settings))
+    load_weights(autoencoder, options.run / WEIGHTS, "finish the run")
+    old, new = talker.autoencoder.state_dict(), autoencoder.state_dict()
+    kept = [name for name in old if name.startswith(("encoder.", "latent_"))]
+    if any(not torch.allclose(old[name], new[name], atol=1e-2) for name in kept):  # a model is stored in 16 bits
+        raise SystemExit(f"{options.run} has other latents than {options.model}; train it with --latents-of")
+    talker.autoencoder = autoencoder
+    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "autoencoder": autoencoder.config}
+    talker.config = ModelConfig.model_validate(fields)
+    save_model(options.output, talker, version=options.version)
+    (options.output / CARD).write_text((resolve_model(options.model) / CARD).read_text("utf-8"), "utf-8")
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()

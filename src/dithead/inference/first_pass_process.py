@@ -74,8 +74,9 @@ class FirstPassProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.memory is not None:
-            os.close(self.memory)
+        memory, self.memory = self.memory, None
+        if memory is not None:
+            os.close(memory)
         if self._process is not None:
             self._process.kill()
             with contextlib.suppress(OSError):  # what it has not read

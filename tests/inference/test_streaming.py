@@ -18,11 +18,13 @@ from dithead.inference.pipeline import generate
 from dithead.inference.source.timeline import schedule
 from dithead.inference.streaming import LiveHead
 from dithead.inference.synthesise.audio_features import loudness_of
+from dithead.inference.synthesise.reference_bank import ReferenceSet
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
 from dithead.media.planes import planes_of
 from dithead.media.video import read_frames
 from dithead.models.audio.context_encoder import ContextEncoderConfig
+from dithead.models.talking_head import TalkingHead
 
 
 @pytest.fixture
@@ -154,6 +156,19 @@ def test_frames_that_wait_are_drawn_together_with_the_bits_of_single_ones(footag
 
     for one, other in zip(frames(1), frames(3), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_the_references_of_one_stream_serve_the_next(footage, pictures, with_lip_predictor, monkeypatch):
+    head = LiveHead(footage(pictures[:6]), model=with_lip_predictor, seed=2)
+    assert head.analysis.tracklets[0].references is not None
+    monkeypatch.setattr(ReferenceSet, "interpolated", None)  # read when the head was made
+    encode, encoded = TalkingHead.reference_latents, []
+    monkeypatch.setattr(TalkingHead, "reference_latents", lambda *a: encoded.append(a) or encode(*a))
+    first, again = ([frame.planes.arrays for frame in head.frames([np.zeros(16_000, np.float32)])] for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    (state,) = head._last_sampler._states.values()
+    assert 0 < len(encoded) == len(state.latents), "each once for both streams"
 
 
 def test_batches_of_different_shots_are_not_joined():

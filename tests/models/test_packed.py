@@ -9,7 +9,8 @@ from torch import Tensor
 from dithead.checkpoint import build_model, load_model
 from dithead.config import get_preset
 from dithead.device import pick_dtype
-from dithead.models.packed import PackedConv1d, PackedLinear, can_pack, packed
+from dithead.models.autoencoder.face import AutoencoderConfig
+from dithead.models.packed import PackedConv, PackedConv1d, PackedLinear, can_pack, packed, packed_autoencoder
 from dithead.models.recorded import unrecorded
 from dithead.models.talking_head import Conditions, TalkingHead
 
@@ -89,6 +90,16 @@ def test_references_that_are_encoded_at_once_have_the_same_bits(talker: TalkingH
     assert fast.same_in_every_batch == (talker.config.dit.backbone != "unet")
     one_by_one = [fast.reference_latents(picture, c.mask) for picture in c.reference.split(1)]
     assert torch.equal(fast.reference_latents(c.reference, c.mask), torch.cat(one_by_one))
+
+
+@needs_onednn
+def test_convolutions_are_laid_out_for_the_pictures_that_they_get() -> None:
+    """A layout for pictures of another size made one convolution of a smaller model a hundred times slower."""
+    config = AutoencoderConfig(32, (16, 32, 96, 192), (16, 32, 64))
+    fast = packed_autoencoder(config.build(), torch.bfloat16, 160, pack=True)
+    sides = {name: layer.side for name, layer in fast.named_modules() if isinstance(layer, PackedConv)}
+    assert sides["encoder.stem"] == sides["skip.stem"] == 160
+    assert (sides["encoder.downs.2"], sides["encoder.levels.3.conv1"], sides["decoder.out"]) == (20, 10, 80)
 
 
 @needs_onednn

@@ -118,6 +118,8 @@ class LiveHead:
         self.drawing = self.talker.for_drawing(self.options.precision)
         """The model as it draws fastest."""
         refuse_denied_faces(self.analysis)
+        self._last_sampler: MouthSampler | None = None
+        self._read_references()
         self._finish = Finish(marker=self.watermark.marker(self.talker.config.name, "live"))
         self.label = label_of(self.options.label, info, self.analysis, self.talker.size)
 
@@ -168,11 +170,22 @@ class LiveHead:
             for item, planes in each_on_one_thread(map(self.compose, waiting)):
                 yield LiveFrame(numbers.popleft(), item.time, planes, clock.late(item.time))
 
+    def _read_references(self) -> None:
+        """Read the pictures of those who are shown first, so that no frame waits for them."""
+        sampler = self.sampler(SpeechBuffer([], None, self.reach, self.drawing.audio))
+        with one_thread_each():
+            for tracklet in self.analysis.tracklets_at(0):
+                sampler.expect(tracklet)
+
     def sampler(self, speech: SpeechFeatures) -> MouthSampler:
         """Return what draws the mouths of one stream of speech."""
         o = self.options
         features: dict[int | None, Tensor | SpeechFeatures] = {None: speech}
-        return MouthSampler(self.drawing, features, seed=o.seed, steps=o.steps, reference=o.reference)
+        made = MouthSampler(self.drawing, features, seed=o.seed, steps=o.steps, reference=o.reference)
+        if self._last_sampler is not None:
+            made.share_pictures(self._last_sampler)
+        self._last_sampler = made
+        return made
 
     def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
         """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""

@@ -8,6 +8,8 @@ calls give a frame the same bits whatever else is in its batch and however many 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -20,7 +22,7 @@ from dithead.models.recorded import fused_calls, record
 M = TypeVar("M", bound=nn.Module)
 A = TypeVar("A", bound=nn.Module)
 
-_ROWS, _PICTURE = 512, 64  # rows, and picture side in pixels, for which the layout of packed weights is chosen
+_ROWS, _PICTURE = 512, 64  # rows, and input side of a convolution, for which the layout of packed weights is chosen
 _LONG = 1024  # inputs from which sums in bfloat16 depend on the number of rows, so samples are computed one by one
 
 
@@ -29,37 +31,73 @@ def can_pack(device: torch.device) -> bool:
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, _CALLS[0])
 
 
-def packed(module: M, dtype: torch.dtype, *, pack: bool) -> M:
+Sides = Mapping[nn.Module, int]
+"""Sides of the inputs of convolutions. A layout that was chosen for other sizes may take a hundred times as long."""
+
+
+def packed(module: M, dtype: torch.dtype, *, pack: bool, sides: Sides | None = None) -> M:
     """Copy a network with its parameters in another type; buffers are shared.
 
     Args:
         module: The network.
         dtype: Type of the parameters.
         pack: Replace layers by oneDNN's fused calls. Without it the copy computes as the network itself does.
+        sides: About how large the inputs of its convolutions are, where that is known.
 
     Returns:
         The copy, which takes and gives the same tensors. It cannot be trained, stored or moved.
     """
     if pack and type(module) in _PACKED and not _stays(module):
-        return _PACKED[type(module)](module, dtype)  # type: ignore[return-value]
+        return _PACKED[type(module)](module, dtype, sides or {})  # type: ignore[return-value]
     result: Any = copy.copy(module)
     result._parameters = {k: None if p is None else _converted(p, dtype) for k, p in module._parameters.items()}
     result._buffers = dict(module._buffers)
-    result._modules = {k: None if m is None else packed(m, dtype, pack=pack) for k, m in module._modules.items()}
+    result._modules = {
+        k: None if m is None else packed(m, dtype, pack=pack, sides=sides) for k, m in module._modules.items()
+    }
     if pack and type(module) is nn.Sequential:
         _fuse_activations(result)
     return result  # type: ignore[no-any-return]
 
 
-def packed_autoencoder(autoencoder: A, dtype: torch.dtype, *, pack: bool) -> A:
-    """Do as ``packed`` with stage one; where it is packed, what it computes is recorded (``models.recorded``)."""
-    result = packed(autoencoder, dtype, pack=pack)
+def packed_autoencoder(autoencoder: A, dtype: torch.dtype, size: int, *, pack: bool) -> A:
+    """Do as ``packed`` with stage one; where it is packed, what it computes is recorded (``models.recorded``).
+
+    Args:
+        autoencoder: Stage one.
+        dtype: Type of the parameters.
+        size: Side of its pictures in pixels.
+        pack: See ``packed``.
+    """
+    known = pack and isinstance(autoencoder, FaceAutoencoder)
+    result = packed(autoencoder, dtype, pack=pack, sides=_sides(autoencoder, size) if known else None)
     if pack and isinstance(result, FaceAutoencoder):
         side, channels = 2 * FACTOR, result.config.latent_channels
         picture, mask = torch.zeros(2, 3, side, side, dtype=dtype), torch.zeros(2, 1, side, side, dtype=dtype)
         latent = torch.zeros(2, channels, 2, 2, dtype=dtype)
         record(result, encode=(picture,), encode_masked=(picture,), decode=(latent, picture, mask, picture))
     return result
+
+
+def _sides(autoencoder: nn.Module, size: int) -> Sides:
+    """The inputs' sides of all convolutions of stage one, seen in one of the same build with single channels."""
+    assert isinstance(autoencoder, FaceAutoencoder)
+    widths = {name: value for name, value in vars(autoencoder.config).items() if isinstance(value, tuple)}
+    thin: dict[str, Any] = {name: (1,) * len(value) for name, value in widths.items()}
+    hollow = replace(autoencoder.config, **thin).build()
+    picture, mask = torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size)
+    own, sides = dict(zip(hollow.modules(), autoencoder.modules(), strict=True)), {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sides[own[module]] = inputs[0].shape[-1]
+
+    for module in hollow.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_pre_hook(note)
+    with torch.no_grad():
+        hollow.encode_masked(picture)
+        hollow.decode(hollow.encode(picture), picture, mask, picture)
+    return sides
 
 
 class InType(nn.Module):
@@ -77,7 +115,7 @@ class InType(nn.Module):
 class PackedLinear(nn.Module):
     """A linear layer, with the GELU after it where there is one."""
 
-    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype, sides: Sides | None = None) -> None:  # noqa: ARG002
         super().__init__()
         self.bias = None if layer.bias is None else _converted(layer.bias, dtype)
         self.packed: Tensor
@@ -95,15 +133,16 @@ class PackedLinear(nn.Module):
 class PackedConv(nn.Module):
     """A convolution, with the SiLU after it where there is one."""
 
-    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
+    def __init__(self, layer: nn.Conv2d, dtype: torch.dtype, sides: Sides) -> None:
         super().__init__()
+        self.side = sides.get(layer, _PICTURE)
         self._build(layer, _converted(layer.weight, dtype).data, dtype, layer.padding, layer.stride)
 
     def _build(self, layer: nn.Conv2d, weight: Tensor, dtype: torch.dtype, padding: Any, stride: Any) -> None:
         self.bias = None if layer.bias is None else _converted(layer.bias, dtype)
         self.dtype, self.activation = dtype, "none"
         self.shape = list(padding), list(stride), list(layer.dilation), layer.groups
-        example = [8, weight.shape[1] * layer.groups, _PICTURE, _PICTURE]
+        example = [8, weight.shape[1] * layer.groups, self.side, self.side]
         weight = weight.contiguous(memory_format=torch.channels_last)
         self.packed: Tensor
         layout = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.shape, example)
@@ -122,7 +161,7 @@ class PackedConv(nn.Module):
 class PackedConv1d(nn.Module):
     """A convolution over time as a matrix product: oneDNN's own choice is a hundred times slower at some sizes."""
 
-    def __init__(self, layer: nn.Conv1d, dtype: torch.dtype) -> None:
+    def __init__(self, layer: nn.Conv1d, dtype: torch.dtype, sides: Sides | None = None) -> None:  # noqa: ARG002
         super().__init__()
         rows = nn.Linear(layer.in_channels * layer.kernel_size[0], layer.out_channels, device="meta")
         rows.weight = nn.Parameter(layer.weight.transpose(1, 2).flatten(1), requires_grad=False)
@@ -140,8 +179,9 @@ class PackedConv1d(nn.Module):
 class PackedStem(PackedConv):
     """A convolution over squares of 2 x 2 pixels, as one over the pixels themselves in steps of two."""
 
-    def __init__(self, layer: HalvingStem, dtype: torch.dtype) -> None:
+    def __init__(self, layer: HalvingStem, dtype: torch.dtype, sides: Sides) -> None:
         nn.Module.__init__(self)
+        self.side = sides.get(layer, _PICTURE)
         weight = _converted(layer.weight, dtype).data  # (out, channels * 2 * 2, k, k)
         by_pixel = weight.unflatten(1, (-1, 2, 2)).permute(0, 1, 4, 2, 5, 3)  # (out, channels, k, 2, k, 2)
         padding, side = [2 * p for p in layer.padding], 2 * weight.shape[-1]  # type: ignore[union-attr]
@@ -151,10 +191,10 @@ class PackedStem(PackedConv):
 class PackedResBlock(nn.Module):
     """A ``ResBlock`` whose activation and sum are part of its convolutions."""
 
-    def __init__(self, block: ResBlock, dtype: torch.dtype) -> None:
+    def __init__(self, block: ResBlock, dtype: torch.dtype, sides: Sides) -> None:
         super().__init__()
         self.norm = packed(block.norm, dtype, pack=True)
-        self.conv1, self.conv2 = PackedConv(block.conv1, dtype), PackedConv(block.conv2, dtype)
+        self.conv1, self.conv2 = PackedConv(block.conv1, dtype, sides), PackedConv(block.conv2, dtype, sides)
         self.conv1.activation = "swish"
 
     def forward(self, x: Tensor) -> Tensor:

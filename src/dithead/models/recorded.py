@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ _wanted = ContextVar("networks are recorded", default=True)
 def unrecorded() -> Iterator[None]:
     """Let ``record`` leave networks as they are while the block runs, for drawing that ends soon.
 
-    Recording takes 0.7 s of one core, and batches of eight frames are drawn no faster by it.
+    Recording takes a quarter of a second of one core, and batches of eight frames are drawn no faster by it.
     """
     before = _wanted.set(False)
     try:
@@ -46,28 +46,37 @@ def record(module: nn.Module, **methods: tuple[Tensor, ...]) -> None:
     """
     if not _wanted.get():
         return
-    with torch.no_grad(), _deprecation_ignored():
-        made = {name: torch.jit.trace(_Method(module, name), inputs, check_trace=False)  # type: ignore[no-untyped-call]
-                for name, inputs in methods.items()}  # fmt: skip
+    made = {name: _recording(module, name, inputs) for name, inputs in methods.items()}
     for name, recording in made.items():
-        setattr(module, name, partial(_play, recording))
+        setattr(module, name, recording)
 
 
-def _play(recording: Callable[..., Any], *inputs: Tensor) -> Any:
-    """Call a recording as it is: optimising it would take time, and gain nothing."""
-    with optimized_execution(False):  # type: ignore[no-untyped-call]
-        return recording(*inputs)
+def _recording(module: nn.Module, method: str, inputs: tuple[Tensor, ...]) -> Callable[..., Any]:
+    """Record one method.
 
+    Weights in oneDNN's own layout cannot be constants of a recording, so they are given to it with every call. They
+    could also be parts of a recorded module, but to record one takes far longer.
+    """
+    holders = [each for each in module.modules() if "packed" in each._buffers]
+    weights = [holder._buffers["packed"] for holder in holders]
 
-class _Method(nn.Module):
-    """A method as a module, as TorchScript wants it."""
+    def computed(*given: Tensor) -> Any:
+        try:
+            for holder, weight in zip(holders, given[len(inputs) :], strict=True):
+                holder._buffers["packed"] = weight
+            return getattr(module, method)(*given[: len(inputs)])
+        finally:
+            for holder, known in zip(holders, weights, strict=True):
+                holder._buffers["packed"] = known
 
-    def __init__(self, module: nn.Module, method: str) -> None:
-        super().__init__()
-        self.module, self.method = module, method
+    with torch.no_grad(), _deprecation_ignored():
+        made = torch.jit.trace(computed, (*inputs, *weights), check_trace=False)  # type: ignore[no-untyped-call]
 
-    def forward(self, *inputs: Tensor) -> Any:
-        return getattr(self.module, self.method)(*inputs)
+    def play(*given: Tensor) -> Any:
+        with optimized_execution(False):  # type: ignore[no-untyped-call]  # it would take time, and gain nothing
+            return made(*given, *weights)
+
+    return play
 
 
 @contextmanager

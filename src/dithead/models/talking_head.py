@@ -194,12 +194,14 @@ class TalkingHead(nn.Module):
         audio = self.audio
         whisper = self.audio.whisper
         if whisper is not None:  # pretrained encoders of other kinds cannot be copied layer by layer
-            audio = packed(self.audio, torch.float32, pack=pack)
+            audio = copy.copy(self.audio)
+            audio._modules = self.audio._modules | {"whisper": None}
+            audio = packed(audio, torch.float32, pack=pack)
             audio._modules["whisper"] = InType(packed(whisper, dtype, pack=pack), dtype)
             if pack and isinstance(audio, ContextEncoder):
                 audio.record()
         fast._modules = {
-            "autoencoder": packed_autoencoder(self.autoencoder, dtype, pack=pack and own),
+            "autoencoder": packed_autoencoder(self.autoencoder, dtype, self.size, pack=pack and own),
             "dit": packed_denoiser(self.dit, dtype, pack=pack),
             "audio": audio,
         }

@@ -166,6 +166,10 @@ class ReferenceBank:
         self.donors: dict[tuple[int, int], int] = {}
         """The last donor by (face, first frame of its tracklet), as 64 times its view plus its index."""
 
+    def share(self, other: ReferenceBank) -> None:
+        """Use the sets that another bank has made, and will make of the same tracklets."""
+        self._present = dict(other._present)
+
     def of(self, tracklet: Tracklet, view: int = 0) -> ReferenceSet | None:
         """Return the references of a tracklet in one pose, or None when no picture was kept of it."""
         if tracklet.references is None:

@@ -103,6 +103,14 @@ class MouthSampler:
     def begin(self) -> None:
         """Begin after a gap in the frames; state is kept by tracklet, so there is nothing to reset."""
 
+    def share_pictures(self, other: MouthSampler) -> None:
+        """Use the references that another sampler of the same video and model has read and encoded, and will."""
+        self.bank.share(other.bank)
+        self._states = {
+            key: TrackletState(polygon=each.polygon, references=each.references, latents=each.latents)
+            for key, each in other._states.items()
+        }
+
     def expect(self, tracklet: Tracklet) -> None:
         """Read the references of a tracklet that is drawn next, so that its first frame need not wait for them."""
         view = tracklet.view(tracklet.start)

@@ -85,14 +85,6 @@ def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads
 
 
 @needs_onednn
-def test_references_that_are_encoded_at_once_have_the_same_bits(talker: TalkingHead) -> None:
-    fast, c = talker.for_drawing("bfloat16"), conditions(talker)
-    assert fast.same_in_every_batch == (talker.config.dit.backbone != "unet")
-    one_by_one = [fast.reference_latents(picture, c.mask) for picture in c.reference.split(1)]
-    assert torch.equal(fast.reference_latents(c.reference, c.mask), torch.cat(one_by_one))
-
-
-@needs_onednn
 def test_convolutions_are_laid_out_for_the_pictures_that_they_get() -> None:
     """A layout for pictures of another size made one convolution of a smaller model a hundred times slower."""
     config = AutoencoderConfig(32, (16, 32, 96, 192), (16, 32, 64))

@@ -329,19 +329,20 @@ class MouthSampler:
     ) -> tuple[Tensor, Tensor | None]:
         """References (B, 3, S, S) in the poses ``views`` (B,), whose lips are most like ``targets``, and their latents.
 
-        Latents depend on the mask, so they are encoded anew for another one, each when it is first needed. Under a mask
-        that follows the face they are left to the model, because they differ in every frame.
+        Latents depend on the mask, so they are encoded anew for another one, each when it is first needed and by
+        itself: so none depends on the batch. Under a mask that follows the face they are left to the model, because
+        they differ in every frame.
         """
         state = self._state(tracklet)
         if state.polygon is not polygon:
             state.polygon, state.latents = polygon, {}
-        pairs = zip(views, targets, strict=True)
-        chosen = [(view, self._reference_set(tracklet, view).nearest(lips)) for view, lips in pairs]
-        pictures = torch.stack([state.references[view][index] for view, index in chosen])
-        if tracklet.frame_polygons is not None:
-            return pictures, None
-        self._encode(state, [each for each in dict.fromkeys(chosen) if each not in state.latents])
-        return pictures, torch.cat([state.latents[each] for each in chosen])
+        pictures, latents = [], []
+        for view, lips in zip(views, targets, strict=True):
+            index = self._reference_set(tracklet, view).nearest(lips)
+            pictures.append(state.references[view][index])
+            if tracklet.frame_polygons is None:
+                latents.append(self._latent(state, view, index))
+        return torch.stack(pictures), torch.cat(latents) if latents else None
 
     def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
         found, state = self.bank.of(tracklet, view), self._state(tracklet)
@@ -350,16 +351,13 @@ class MouthSampler:
             state.references[view] = to_tensor(found.crops)
         return found
 
-    def _encode(self, state: TrackletState, new: Sequence[tuple[int, int]]) -> None:
-        """Encode references that are needed for the first time: at once, where that changes no bit."""
-        if not new:
-            return
-        assert state.polygon is not None
-        mask = torch.from_numpy(polygon_mask(state.polygon, self.size))[None, None]
-        pictures = torch.stack([state.references[view][index] for view, index in new])
-        parts = [pictures] if self.talker.same_in_every_batch else pictures.split(1)
-        latents = torch.cat([self.talker.reference_latents(part, mask) for part in parts])
-        state.latents.update(zip(new, latents.split(1), strict=True))
+    def _latent(self, state: TrackletState, view: int, index: int) -> Tensor:
+        if (view, index) not in state.latents:
+            assert state.polygon is not None
+            mask = torch.from_numpy(polygon_mask(state.polygon, self.size))[None, None]
+            picture = state.references[view][index : index + 1]
+            state.latents[view, index] = self.talker.reference_latents(picture, mask)
+        return state.latents[view, index]
 
 
 def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:

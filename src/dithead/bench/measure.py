@@ -21,7 +21,10 @@ from dithead.bench.options import BenchCase, BenchOptions
 from dithead.bench.report import write_reports
 from dithead.errors import DitheadError, OutputError
 
-_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES")
+_VARIABLES = (
+    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES",
+    "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
 """Environment variables that change the speed and are therefore reported."""
 
 Report = dict[str, Any]

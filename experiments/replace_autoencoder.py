@@ -16,14 +16,12 @@ from pathlib import Path
 import torch
 from pydantic import TypeAdapter
 
-from dithead.checkpoint import load_model, save_model
+from dithead.checkpoint import load_model
 from dithead.config import ModelConfig
-from dithead.hub import resolve_model
-from dithead.model_folder import CARD
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
 from dithead.train.loop.weights_file import load_weights
 from dithead.train.stages.autoencoder import WEIGHTS
-from shared import make_parser
+from shared import make_parser, save_next_version
 
 
 def main() -> None:
@@ -44,9 +42,7 @@ def main() -> None:
     talker.autoencoder = autoencoder
     fields = {**ModelConfig.model_validate(talker.config).model_dump(), "autoencoder": autoencoder.config}
     talker.config = ModelConfig.model_validate(fields)
-    save_model(options.output, talker, version=options.version)
-    (options.output / CARD).write_text((resolve_model(options.model) / CARD).read_text("utf-8"), "utf-8")
-    print(options.output)
+    save_next_version(talker, None, options.model, options.output, options.version)
 
 
 if __name__ == "__main__":

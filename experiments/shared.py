@@ -68,17 +68,18 @@ def print_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     print(markdown_table(heading, lines), flush=True)
 
 
-def save_next_version(talker: TalkingHead, basis: LipBasis, before: str, output: Path, version: str) -> None:
-    """Write a model whose audio encoder is new.
+def save_next_version(talker: TalkingHead, basis: LipBasis | None, before: str, output: Path, version: str) -> None:
+    """Write a model of which a part is new.
 
     Args:
         talker: The model.
-        basis: Has the calibration of its predicted lips.
+        basis: Has the calibration of the lips that a new audio encoder predicts; None: the encoder is the old one.
         before: The model it was made of, whose card is carried over, because cards are written by hand.
         output: Model folder to write.
         version: Of the new model.
     """
-    talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
+    if basis is not None:
+        talker.dit.set_calibration(*(torch.from_numpy(part) for part in (basis.gain, basis.shift, basis.centre)))
     card = (resolve_model(before) / CARD).read_text("utf-8")
     save_model(output, talker, version=version)
     (output / CARD).write_text(card, "utf-8")

@@ -49,7 +49,13 @@ dithead train audio --preset small --tokens-of "$MODEL" --lip-predictor "$MODEL"
   --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7 --set audio.ema=0.98 \
   --data "$OUT/hdtf:0.6" --data "$OUT/people:0.3" --data "$OUT/s1:0.1"
 
-# 5. All of it as one model.
+# 5. All of it as one model. The units of the width are what `experiments/lent_references.py --fit` prints for this model on
+#    six clips of HDTF (p20/1, p22/1, p24/1, p35/1, p31/2, p34/1).
 python experiments/replace_autoencoder.py "$OUT/dit/model" "$OUT/autoencoder" "$OUT/with-autoencoder" --version 0.7
-python experiments/replace_audio_encoder.py "$OUT/with-autoencoder" "$OUT/audio" "$OUT/model" --share 0.5 --version 0.7
+python experiments/replace_audio_encoder.py "$OUT/with-autoencoder" "$OUT/audio" "$OUT/with-lips" --share 0.5 --version 0.7 \
+  --width-units 0.0136 -0.0722 -0.0538 0.0389 -0.0015 0.0234 0.0208 -0.0068 -0.0178
+
+# 6. A head that knows closed lips by ear.
+python experiments/learn_closures.py "$OUT/with-lips" "$OUT/model" --version 0.7 \
+  --data "$OUT/hdtf:0.7" --data "$OUT/people:0.3"
 echo "model: $OUT/model"

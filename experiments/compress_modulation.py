@@ -25,7 +25,7 @@ from dithead.config import ModelConfig
 from dithead.hub import resolve_model
 from dithead.model_folder import CARD
 from dithead.models.talking_head import TalkingHead
-from shared import make_parser, print_table
+from shared import make_version_parser, print_table
 
 STEPS = (1, 4)  # sampling steps, in turn
 
@@ -63,11 +63,8 @@ def factorise(weight: Tensor, bias: Tensor, conditions: Tensor, rank: int) -> tu
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("model", help="shipped name, model folder or hub id")
-    parser.add_argument("output", type=Path, help="model folder to write")
+    parser = make_version_parser(__doc__)
     parser.add_argument("--rank", type=int, required=True, help="numbers between the two layers of each modulation")
-    parser.add_argument("--version", required=True, help="version of the new model")
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="videos with speech")
     options = parser.parse_args()
     talker = load_model(options.model)

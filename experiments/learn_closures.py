@@ -37,7 +37,7 @@ from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, choose_clips
 from dithead.train.data.lip_basis import lip_shapes
 from dithead.train.losses.closure_loss import closure_loss
-from shared import make_parser, print_table
+from shared import make_version_parser, print_table
 
 TOKEN = 320  # samples
 PAST, AHEAD = 100, 25  # tokens of silence before and after a clip, about as many as a model receives of either
@@ -151,10 +151,7 @@ def with_head(encoder: ContextEncoder) -> ContextEncoder:
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("model", help="shipped name, model folder or hub id")
-    parser.add_argument("output", type=Path, help="model folder to write")
-    parser.add_argument("--version", required=True, help="version of the new model")
+    parser = make_version_parser(__doc__)
     parser.add_argument("--data", action="append", required=True, metavar="DATASET:WEIGHT")
     options = parser.parse_args()
     torch.set_num_threads(1)

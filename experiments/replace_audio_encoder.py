@@ -13,7 +13,6 @@ model, such a mean forgets less of what the model had learned (Wortsman et al. 2
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import torch
 
@@ -21,15 +20,11 @@ from dithead.checkpoint import load_model
 from dithead.config import ModelConfig
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.train.stages.assemble_model import load_audio
-from shared import make_parser, save_next_version
+from shared import make_version_parser, save_next_version
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("model", help="shipped name, model folder or hub id")
-    parser.add_argument("run", type=Path, help="run folder of `dithead train audio --tokens-of MODEL`")
-    parser.add_argument("output", type=Path, help="model folder to write")
-    parser.add_argument("--version", required=True, help="version of the new model")
+    parser = make_version_parser(__doc__, "run folder of `dithead train audio --tokens-of MODEL`")
     parser.add_argument("--width-units", type=float, nargs="+", help="from lent_references.py --fit")
     parser.add_argument("--share", type=float, default=1.0, help="weight of the run's lip predictor; the rest: MODEL's")
     options = parser.parse_args()

@@ -11,7 +11,6 @@ The latents of the run must be those of the model, because the transformer was t
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
@@ -21,15 +20,11 @@ from dithead.config import ModelConfig
 from dithead.models.autoencoder.face import AutoencoderConfig, FaceAutoencoder
 from dithead.train.loop.weights_file import load_weights
 from dithead.train.stages.autoencoder import WEIGHTS
-from shared import make_parser, save_next_version
+from shared import make_version_parser, save_next_version
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("model", help="shipped name, model folder or hub id")
-    parser.add_argument("run", type=Path, help="run folder of `dithead train autoencoder --latents-of MODEL`")
-    parser.add_argument("output", type=Path, help="model folder to write")
-    parser.add_argument("--version", required=True, help="version of the new model")
+    parser = make_version_parser(__doc__, "run folder of `dithead train autoencoder --latents-of MODEL`")
     options = parser.parse_args()
     talker = load_model(options.model)
     settings = json.loads((options.run / "config.json").read_text("utf-8"))["model"]["autoencoder"]

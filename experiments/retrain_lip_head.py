@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -32,7 +31,7 @@ from dithead.train.data.lip_basis import LipBasis
 from dithead.train.data.speech_dataset import features_of, lip_shapes_of
 from dithead.train.metrics.held_out_lips import measured_and_predicted
 from dithead.train.stages.audio_encoder import BASIS
-from shared import load_clips, make_parser, parse_named, save_next_version
+from shared import load_clips, make_version_parser, parse_named, save_next_version
 
 STEPS, BATCH, RATE, DECAY = 400, 256, 3e-4, 0.99  # DECAY: of the moving average of the weights
 NOISE, DROPOUT = 0.1, 0.3  # noise on the tokens, relative to their spread
@@ -84,13 +83,9 @@ def mean_correlation(pairs: Pairs) -> float:
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("model", help="model folder, of `experiments/replace_audio_encoder.py`")
-    parser.add_argument("run", type=Path, help="run folder of its audio encoder")
-    parser.add_argument("output", type=Path, help="model folder to write")
+    parser = make_version_parser(__doc__, "run folder of the model's audio encoder")
     parser.add_argument("--train", action="append", required=True, metavar="NAME=DATASET")
     parser.add_argument("--held-out", required=True, metavar="DATASET")
-    parser.add_argument("--version", required=True, help="version of the new model")
     options = parser.parse_args()
     talker, basis = load_model(options.model), LipBasis.load(options.run / BASIS)
     encoder, held_out = talker.audio, load_clips(options.held_out)

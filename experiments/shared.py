@@ -32,6 +32,22 @@ def make_parser(docstring: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
+def make_version_parser(docstring: str | None, run: str = "") -> argparse.ArgumentParser:
+    """Return ``make_parser``'s parser for a script that makes a new version of a model.
+
+    Args:
+        docstring: Of the script.
+        run: What the run folder is whose part the new version gets; empty: there is none.
+    """
+    parser = make_parser(docstring)
+    parser.add_argument("model", help="shipped name, model folder or hub id")
+    if run:
+        parser.add_argument("run", type=Path, help=run)
+    parser.add_argument("output", type=Path, help="model folder to write")
+    parser.add_argument("--version", required=True, help="version of the new model")
+    return parser
+
+
 def parse_named(entries: Sequence[str]) -> dict[str, str]:
     """Split ``NAME=VALUE`` arguments into a mapping; end the script with one line for another form."""
     named = {

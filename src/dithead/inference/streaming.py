@@ -34,8 +34,8 @@ from dithead.inference.compose.second_pass import (
     compose_batch,
     drawn_batches,
     hear,
+    heard_batches,
     joined_batches,
-    prepared_batches,
     seen_batches,
     split_batch,
 )
@@ -189,7 +189,7 @@ class LiveHead:
 
     def draw(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[DrawnBatch]:
         """Draw the mouths of frames one by one; ``compose`` puts them in, on another thread if you like."""
-        return drawn_batches(prepared_batches(timeline, self.analysis, sampler, self.pix_fmt, 1), sampler)
+        return drawn_batches(heard_batches(self._seen(timeline, sampler), sampler), sampler)
 
     def _seen(self, timeline: Iterable[ScheduledFrame], sampler: MouthSampler) -> Iterator[PreparedBatch]:
         """All that the mouths of frames are drawn from but the speech, one by one."""

@@ -119,8 +119,8 @@ def draw_frames(
     Yields:
         Each frame with its new planes, in order.
     """
-    prepared = ahead(prepared_batches(timeline, analysis, sampler, pix_fmt, batch, segments.length), 1, "decode")
-    drawn = drawn_batches(prepared, sampler, detail=finish.detail)
+    seen = seen_batches(timeline, analysis, sampler, pix_fmt, batch, segments.length)
+    drawn = drawn_batches(ahead(heard_batches(seen, sampler), 1, "decode"), sampler, detail=finish.detail)
     number, count, drawings = segments.first, 0, Drawings()
     for part in ahead(_reported(drawn, segments), 1, "draw"):
         drawings += compose_batch(part, finish)
@@ -140,24 +140,6 @@ def compose_batch(part: DrawnBatch, finish: Finish) -> Drawings:
     return drawings
 
 
-def prepared_batches(
-    timeline: Iterable[ScheduledFrame],
-    analysis: VideoAnalysis,
-    sampler: Sampler,
-    pix_fmt: str,
-    batch: int,
-    length: int | None = None,
-) -> Iterator[PreparedBatch]:
-    """Cut the crops of frames, hear their speech, and encode what is known of them.
-
-    It may run on another thread than ``drawn_batches``. See ``draw_frames`` for the arguments; segments of ``length``
-    frames end a batch.
-    """
-    for part in seen_batches(timeline, analysis, sampler, pix_fmt, batch, length):
-        hear(part, sampler)
-        yield part
-
-
 def seen_batches(
     timeline: Iterable[ScheduledFrame],
     analysis: VideoAnalysis,
@@ -166,7 +148,11 @@ def seen_batches(
     batch: int,
     length: int | None = None,
 ) -> Iterator[PreparedBatch]:
-    """Do as ``prepared_batches`` but for the speech, which ``hear`` adds, on another thread if you like."""
+    """Cut the crops of frames, and encode what is known of them without their speech.
+
+    It may run on another thread than ``drawn_batches``, and so may ``heard_batches``, which come between both. See
+    ``draw_frames`` for the arguments; segments of ``length`` frames end a batch.
+    """
     for part in _batches(timeline, analysis, sampler, batch, length):
         with stage("planes"):
             planes = [f.frame.planes(pix_fmt) for f in part.frames]
@@ -174,6 +160,13 @@ def seen_batches(
         for tracklet, views in faces:
             sampler.see(tracklet, _crops(views), _times(part.frames))
         yield PreparedBatch(part.frames, planes, faces, part.begins, part.ends)
+
+
+def heard_batches(seen: Iterable[PreparedBatch], sampler: Sampler) -> Iterator[PreparedBatch]:
+    """Hear the speech of batches that are drawn next."""
+    for part in seen:
+        hear(part, sampler)
+        yield part
 
 
 def hear(part: PreparedBatch, sampler: Sampler) -> None:

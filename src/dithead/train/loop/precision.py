@@ -13,6 +13,6 @@ from dithead.device import pick_dtype
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Return bfloat16 autocast where the device has instructions for it; full precision elsewhere.
 
-    A processor without them emulates bfloat16, and a training step takes twenty times as long as in float32.
+    A processor without them emulates bfloat16, and a training step takes about ten times as long as in float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=pick_dtype(device) is torch.bfloat16)

@@ -29,6 +29,10 @@ from dithead.models.packed import InType, can_pack, packed, packed_autoencoder
 from dithead.models.packed_dit import PackedDiT, packed_denoiser
 from dithead.types import MaskKind
 
+REFERENCE_SHARE = 0.5
+"""Share of the reference's latent in what is decoded, where the reference shows about the wanted mouth: what is drawn
+alone is a hazy mean at times (docs/log)."""
+
 
 class HeadConfig(Protocol):
     """What the model reads of its configuration (``config.ModelConfig`` says what each setting means)."""

@@ -36,7 +36,7 @@ from dithead.inference.synthesise.prepared_moments import (
 )
 from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank, ReferenceSet
 from dithead.media.files import save_arrays
-from dithead.models.talking_head import Conditions
+from dithead.models.talking_head import REFERENCE_SHARE, Conditions
 from dithead.options import ReferenceMode
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 from dithead.stages import stage
@@ -46,11 +46,10 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
-# The next five: docs/log.
+# The next four: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
-_REFERENCE_SHARE = 0.5  # of the reference's latent in what is decoded: what is drawn alone is a hazy mean at times
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
 
@@ -263,7 +262,7 @@ class MouthSampler:
             if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
-                share = _REFERENCE_SHARE
+                share = REFERENCE_SHARE
                 views = _views(tracklet, frames, len(times))
                 reference, latent = self._references(tracklet, views, speech.targets, polygon)
             pictures = masked.pictures, masked.mask, reference

@@ -24,7 +24,7 @@ from dithead.errors import ModelError
 from dithead.models.autoencoder.face import FACTOR
 from dithead.models.denoiser.base import LatentConditions
 from dithead.models.denoiser.token_window import tokens_per_sample
-from dithead.models.talking_head import TalkingHead
+from dithead.models.talking_head import REFERENCE_SHARE, TalkingHead
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import FrameSpeech
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
@@ -85,7 +85,7 @@ class LatentDrawer:
 
     @torch.no_grad()
     def draw(self, batch: Mapping[str, Tensor], noise: Tensor) -> Tensor:
-        """Draw latents (B, C, G, G) as ``TalkingHead.generate`` does.
+        """Draw latents (B, C, G, G) and mix them with the reference's, as ``TalkingHead.generate`` does.
 
         Args:
             batch: ``masked`` and ``reference`` (B, 3, S, S), ``mask`` (B, 1, S, S), ``tokens`` (B, L, A) and ``lips``
@@ -99,6 +99,5 @@ class LatentDrawer:
             conditions = LatentConditions(
                 masked, mask, reference, audio=batch["tokens"], lips=batch["lips"], token_index=tokens_per_sample(mask)
             )
-            return talker.objective.sample(
-                lambda z, t: talker.dit(z, t, conditions), noise, talker.config.steps
-            ).float()
+            drawn = talker.objective.sample(lambda z, t: talker.dit(z, t, conditions), noise, talker.config.steps)
+        return drawn.float().lerp(reference.float(), REFERENCE_SHARE)

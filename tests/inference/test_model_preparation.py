@@ -69,9 +69,9 @@ def test_the_speech_of_seen_frames_is_heard_until_the_first_pass_ends(preparatio
             enough.set()
 
     monkeypatch.setattr(MouthSampler, "hear_ahead", hear)
-    for k in range(12):
+    for k in range(20):
         preparation.saw(k / 25)
     preparation.check()
     assert enough.wait(60)
     preparation.ready()
-    assert heard == [[0, 1 / 25], [k / 25 for k in range(2, 10)]]
+    assert heard == [[k / 25 for k in range(8)], [k / 25 for k in range(8, 16)]]

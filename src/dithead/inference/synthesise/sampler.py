@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
-_FIRST = 2  # frames of the first batch: composing and encoding wait for it (our choice)
 _AHEAD = 128  # batches that are heard before the first pass has ended, at most: some 25 MB (our choice)
 # The next five: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
@@ -122,8 +121,9 @@ class MouthSampler:
             self._reference_set(tracklet, view)
 
     def frames_at_once(self, batch: int, *, first: bool) -> int:
-        """Return how many frames ``draw`` should get at once: ``batch``, and few at ``first``, which come soon then."""
-        return max(1, min(batch, _FIRST) if first else batch)
+        """Return how many frames ``draw`` should get at once: ``batch``, whether they are the ``first`` or not."""
+        del first
+        return max(1, batch)
 
     def see(self, tracklet: Tracklet, crops: NDArray[np.uint8], times: NDArray[np.float64]) -> None:
         """Encode the masked frames before the mouths of a ``tracklet`` are drawn, for which no speech is needed.

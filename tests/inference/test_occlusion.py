@@ -60,7 +60,7 @@ def test_lips_in_the_shade_of_a_face_that_is_lit_from_the_side_are_free(seen):
     """The same dark lower face is an occluder where the cheeks are lit evenly."""
     crop, points, _ = seen
     middle, hands = points[list(OUTER_LIPS)].mean(axis=0), np.zeros((SIZE, SIZE), bool)
-    around = with_ball(np.zeros_like(crop), middle + (0, 12), 20, (255, 255, 255)) > 0
+    around = with_ball(np.zeros_like(crop), middle + np.array([0, 12]), 20, (255, 255, 255)) > 0
     dark = np.where(around, crop * 0.35, crop).astype(np.uint8)
     third = np.sort(points[list(CHEEKS), 0])[2]  # most of the cheeks' eight points are lit
     beside = (np.arange(SIZE) < third + 3)[None, :, None] & ~around

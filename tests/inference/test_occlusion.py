@@ -56,21 +56,6 @@ def test_a_free_mouth_is_free(seen):
     assert not occluder_beside_lips(unlike, points).certain
 
 
-def test_lips_in_the_shade_of_a_face_that_is_lit_from_the_side_are_free(seen):
-    """The same dark lower face is an occluder where the cheeks are lit evenly."""
-    crop, points, _ = seen
-    middle, hands = points[list(OUTER_LIPS)].mean(axis=0), np.zeros((SIZE, SIZE), bool)
-    around = with_ball(np.zeros_like(crop), middle + np.array([0, 12]), 20, (255, 255, 255)) > 0
-    dark = np.where(around, crop * 0.35, crop).astype(np.uint8)
-    third = np.sort(points[list(CHEEKS), 0])[2]  # most of the cheeks' eight points are lit
-    beside = (np.arange(SIZE) < third + 3)[None, :, None] & ~around
-    lit_from_the_side = np.where(beside, dark * 0.6, dark).astype(np.uint8)
-    assert finding_in(dark, points, hands).cover is not None or finding_in(dark, points, hands).reason
-    found = finding_in(lit_from_the_side, points, hands)
-    assert found.cover is None
-    assert not found.reason
-
-
 @pytest.mark.parametrize("colour", [(15, 15, 18), (40, 60, 160), (60, 160, 60)], ids=["black", "blue", "green"])
 def test_an_occluder_before_the_lower_lip_is_found_whole(seen, colour):
     crop, points, _ = seen

@@ -29,7 +29,6 @@ from dithead.inference.analyse.occlusion_colour import (
     mean_of_channels,
     occluder_before_lips,
     occluder_beside_lips,
-    shaded_light,
     skin_colour,
     soft_lab,
     tints_away,
@@ -84,6 +83,10 @@ class OcclusionDetector:
     ) -> None:
         for finder in self._finders.values():
             finder.__exit__(kind, error, trace)
+
+    def load(self) -> None:
+        """Load the networks for the main face now, not on first use. Raises ModelError as ``HandFinder.load`` does."""
+        self._finders.setdefault(0, HandFinder()).load()
 
     def find(
         self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
@@ -150,11 +153,9 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         points: (478, 2) landmarks in the crop.
         hands: (S, S) pixels of the crop that show a hand.
     """
-    lab, cheeks = soft_lab(crop), points[list(CHEEKS)]
-    skin = skin_colour(lab, cheeks)
-    unlike = unlike_colour(lab, skin)
-    before = occluder_before_lips(unlike_colour(lab, skin, shaded_light(lab, cheeks)), points)  # lips may be shaded
-    text = overlay_mask(crop, points, unlike)
+    lab = soft_lab(crop)
+    unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
+    before, text = occluder_before_lips(unlike, points), overlay_mask(crop, points, unlike)
     if text.any():
         return _with_overlay(_finding(lab, points, unlike, hands | before | text), text, hands)
     found = _finding(lab, points, unlike, hands | before)

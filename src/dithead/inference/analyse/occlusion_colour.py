@@ -28,7 +28,6 @@ from dithead.face.mesh_indices import (
 from dithead.types import RGB
 
 _LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; without one it stays below 0.15
-_SHADED = 0.25  # quantile of the lightness of spots of skin that counts as that of the shaded side (docs/log)
 _PAINTED = 0.95  # share of a cover within the lips that means paint: 1.0 for lipsticks, 0.7 or less for occluders
 _PAINT_SPREAD = 20.0  # distance in Lab, lightness halved, within which paint has one colour (our choice)
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
@@ -123,32 +122,11 @@ def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = Non
     return unlike_colour(lab, skin_colour(lab if skin_of is None else soft_lab(skin_of), spots))
 
 
-def unlike_colour(
-    lab: NDArray[np.float32], skin: NDArray[np.float32], shaded: float | None = None
-) -> NDArray[np.bool_]:
-    """Find pixels unlike skin, see ``unlike_skin``.
-
-    Args:
-        lab: A picture in Lab (S, S, 3).
-        skin: The colour (3,) of skin in it.
-        shaded: Lightness of skin in the shade, with which dark pixels are compared; None: that of ``skin``.
-
-    Returns:
-        (S, S).
-    """
+def unlike_colour(lab: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find pixels (S, S) of a picture in Lab (S, S, 3) that are unlike skin of a colour (3,); see ``unlike_skin``."""
     light, red, yellow = cv2.split(lab)
-    dark, bright = light < 0.42 * (skin[0] if shaded is None else shaded), light > skin[0] + 30
+    dark, bright = light < 0.42 * skin[0], light > skin[0] + 30
     return np.asarray(dark | bright | (red < skin[1] - 10) | (np.abs(yellow - skin[2]) > 24))
-
-
-def shaded_light(lab: NDArray[np.float32], spots: NDArray[np.float32]) -> float:
-    """Return how light the skin is where light from the side does not fall.
-
-    Args:
-        lab: The crop (S, S, 3) as ``soft_lab`` returns it.
-        spots: (n, 2) where the cheeks are.
-    """
-    return float(np.quantile([np.median(_around(lab, spot)[:, 0]) for spot in spots], _SHADED))
 
 
 def lip_tint(lab: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:

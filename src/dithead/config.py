@@ -120,6 +120,8 @@ class AutoencoderTraining(Frozen):
     opened_references: float = 0.0
     """Share of the samples whose reference is another frame with closed lips, opened by geometry as ``generate`` does
     with portraits."""
+    drawn_share: float = 0.0
+    """Share of the samples with speech whose latents are drawn by the model of `--drawn-by`."""
     masked_weight: float = 1.0
     """Weight of the difference between the latents of masked frames and those of the encoder of whole pictures, where
     masked frames have an encoder of their own."""

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dithead.face.closed_mouth import Motion, closed_evenly
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import CHIN, INNER_LIP_BOTTOM, INNER_LIP_TOP, INNER_LIPS, NOSE_TIP, eye_distance
@@ -110,3 +111,34 @@ def test_a_mouth_that_is_open_shows_its_own_inside(presenter: np.ndarray, face: 
     middle = moved_landmarks(landmarks, lip_opening(landmarks) + 0.05)[[INNER_LIP_TOP, INNER_LIP_BOTTOM]].mean(axis=0)
     x, y = np.rint(middle).astype(int)
     assert wider[y, x] == pytest.approx([250, 0, 200], abs=12)
+
+
+def test_lips_that_close_cover_the_teeth_instead_of_squeezing_them(presenter: np.ndarray, face: np.ndarray) -> None:
+    """Green paint between wide lips is gone when they are closed, and keeps its place and colour when half closed."""
+    landmarks = face[:, :2]
+    picture = opened_mouth(presenter[0], landmarks, 0.16)
+    with FaceLandmarker(1) as landmarker:
+        found = landmarker.track(picture)
+    assert found is not None
+    landmarks = found[:, :2]
+    cv2.fillPoly(picture, [np.rint(landmarks[list(INNER_LIPS)]).astype(np.int32)], (0, 255, 0))
+
+    def painted(each: np.ndarray) -> int:
+        red, green, blue = np.moveaxis(each.astype(int), 2, 0)
+        return int((green > 1.5 * np.maximum(red, blue)).sum())
+
+    assert painted(picture) > 200
+    assert painted(opened_mouth(picture, landmarks, 0.0)) < 0.05 * painted(picture)
+    half = opened_mouth(picture, landmarks, lip_opening(landmarks) / 2)
+    assert 0.3 < painted(half) / painted(picture) < 0.75
+
+
+def test_a_gap_is_closed_evenly_also_where_the_lips_are_not_those_of_a_mean_person(face: np.ndarray) -> None:
+    before = np.asarray(face[:, :2], np.float64)
+    before[list(INNER_LIPS[11:20])] -= 0.05 * eye_distance(before) * np.linspace(0, 1, 9)[:, None]
+    for share in (0.0, 0.5):
+        closed_lips = closed_evenly(Motion(before, before), share).after
+        for k in range(1, 10):
+            pair = [INNER_LIPS[k], INNER_LIPS[-k]]
+            apart = [np.subtract(*each[pair]) for each in (closed_lips, before)]
+            assert apart[0] == pytest.approx(share * apart[1], abs=1e-6)

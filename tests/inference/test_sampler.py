@@ -103,6 +103,27 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
     assert lips[:, -1].numpy() == pytest.approx(0.5 + limited((every - 0.25) * wide, 3.0)[:, -1].numpy(), abs=1e-2)
 
 
+def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() -> None:
+    """A single reference has other lips than wanted, so nothing of its latent is mixed in."""
+    mouths, seen = speaker(opening=0.035, opening_unit=0.05), []
+    tracklet, crops, times = footage(2)
+    plain = replace(tracklet)
+    tracklet.references = kept(crops, [0.0, 0.1], 0.05)
+    generate = mouths.talker.generate
+    mouths.talker.generate = lambda c, noise, **more: (
+        seen.append((c, generate(c, noise, **more)[1])) or generate(c, noise)
+    )
+    for each in (tracklet, plain):
+        mouths.draw(each, crops, times)
+    assert [c.reference_share for c, _ in seen] == [0.5, 0.0]
+    conditions, latent = seen[0]
+    alone = generate(replace(conditions, reference_share=0.0), mouths.noise)[1]
+    inside = (latent != alone).any(1, keepdim=True).expand_as(latent)
+    assert inside.any(), "latents under the mask differ"
+    halves = (alone + conditions.reference_latent) / 2
+    torch.testing.assert_close(latent[inside], halves[inside])
+
+
 def test_a_model_without_an_opening_unit_gets_one_reference() -> None:
     mouths = speaker()
     tracklet, crops, times = footage(4)

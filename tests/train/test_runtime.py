@@ -23,6 +23,7 @@ from dithead.config import get_preset
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.train.loop.batches import TrainingClock, prefetch
 from dithead.train.loop.loggers import Loggers
+from dithead.train.loop.precision import autocast
 from dithead.train.loop.processes import ProcessGroup
 from dithead.train.loop.run_folder import RunFolder, read_checkpoint
 from dithead.train.stages.audio_encoder import train_audio
@@ -292,3 +293,11 @@ def test_prefetch_gives_every_batch_in_order_and_knows_its_speed() -> None:
     assert steps == [3, 4, 5, 6, 7, 8]
     assert clock.batches == 6
     assert clock.speed(2)["loader_rows_per_second"] > 0
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_is_for_processors_that_multiply_in_it(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dithead.device._has_bfloat16_instructions", lambda: fast)
+    with autocast(torch.device("cpu")):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype is (torch.bfloat16 if fast else torch.float32)

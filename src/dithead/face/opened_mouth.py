@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_interior
 from dithead.face.lip_opening import lip_opening
 from dithead.face.mesh_indices import ALIGNMENT_POINTS, CHEEKS, INNER_LIPS, NOSE_TIP, eye_distance
 from dithead.face.thin_plate import warp_to
@@ -54,14 +55,20 @@ def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float, wider: flo
     fixed = _frame_around(before, unit)
     moving = np.flatnonzero(before[:, 1] > before[NOSE_TIP, 1])
     still = np.setdiff1d(ALIGNMENT_POINTS, moving)
+    box, own = _box(fixed, picture.shape), lip_opening(before)
+    left, top, right, bottom = box
+    warped = picture.copy()
+    if opening < own:
+        moving, left_open = moving[~lip_interior(before)[moving]], opening / own
+        lips = closed_evenly(Motion(before, after), left_open)
+        anchors = Motion(*(np.concatenate([each[moving], before[still], fixed]) for each in (before, after)))
+        warped[top:bottom, left:right] = cover_inside(picture, lips, anchors, box, left_open)
+        return warped
     points, origins = (np.concatenate([each[moving], before[still], fixed]) for each in (after, before))
     _, distinct = np.unique(np.round(points, 2), axis=0, return_index=True)
-    box = _box(fixed, picture.shape)
     where = warp_to(points[distinct], origins[distinct], box, unit)
-    warped = picture.copy()
-    left, top, right, bottom = box
     warped[top:bottom, left:right] = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    share = _rendered_share(lip_opening(before), opening)
+    share = _rendered_share(own, opening)
     return _filled(warped, after, _skin(picture, before, unit), unit, share) if share else warped
 
 

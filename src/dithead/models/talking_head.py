@@ -83,6 +83,8 @@ class Conditions:
     """Latents (B, C, G, G) in place of those of ``reference``: known ones, or the previous output's as in the paper."""
     masked_latent: Tensor | None = None
     """What ``TalkingHead.masked_latents`` makes of ``masked``, where it is known already."""
+    reference_share: float = 0.0
+    """Share of the reference's latent in the one that is decoded, where the reference shows about the wanted mouth."""
 
 
 def make_denoiser(config: DiTConfig) -> DiT | UNet:
@@ -174,6 +176,8 @@ class TalkingHead(nn.Module):
         lips = self.predict_lips(c.tokens) if c.lips is None else c.lips.to(self.device)
         latent_conditions = LatentConditions(masked_z, mask_z, reference_z, tokens, lips, index)
         z = self._sample(latent_conditions, noise.to(masked_z), steps, guidance)
+        if c.reference_share:
+            z = torch.lerp(z, reference_z.to(z), c.reference_share)
         outside = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         outside[index] = False
         z = torch.where(outside.view(1, 1, *z.shape[-2:]), masked_z, z)

@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
-# The next four: docs/log.
+# The next five: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
+_REFERENCE_SHARE = 0.5  # of the reference's latent in what is decoded: what is drawn alone is a hazy mean at times
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
 
@@ -258,14 +259,15 @@ class MouthSampler:
         masked = self._seen.at(tracklet.face, times) or self._masked(crops, polygon)
         speech = self._speech(tracklet, times)
         with torch.inference_mode():
-            references = None if self.reference == "previous" else self.bank.of(tracklet)
+            references, share = None if self.reference == "previous" else self.bank.of(tracklet), 0.0
             if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
+                share = _REFERENCE_SHARE
                 views = _views(tracklet, frames, len(times))
                 reference, latent = self._references(tracklet, views, speech.targets, polygon)
             pictures = masked.pictures, masked.mask, reference
-            conditions = Conditions(*pictures, speech.tokens, speech.lips, latent, masked.latents)
+            conditions = Conditions(*pictures, speech.tokens, speech.lips, latent, masked.latents, share)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +208,20 @@ def region_image(size: int, polygon: NDArray[np.float32], box: NDArray[np.float3
 
 
 @dataclass(frozen=True)
+class FrameSpeech:
+    """What a transformer is told of some frames of one clip: audio tokens and measured lips."""
+
+    tokens: NDArray[np.float16]  # (N, L, A)
+    lips: NDArray[np.float32]  # (N, 9)
+    heard: bool = True
+    """False for a clip without speech, whose tokens and lips are zeros."""
+
+
+Hear = Callable[[Clip, NDArray[np.intp]], FrameSpeech]
+"""Computes the speech of some frames (N,) of a clip."""
+
+
+@dataclass(frozen=True)
 class ClipFrames:
     """Some frames of one clip in memory, with the mask's polygon, the landmarks and the boxes of the lips."""
 
@@ -216,12 +230,16 @@ class ClipFrames:
     boxes: NDArray[np.float32]  # (N, 4)
     landmarks: NDArray[np.float32]  # (N, 478, 2)
     id: str = ""
+    speech: FrameSpeech | None = None
+    """Only where a share of the latents is drawn."""
 
 
 class FrameDataset:
     """The frames of the autoencoder's stage, in memory: spread over each clip, people balanced."""
 
-    def __init__(self, sources: Sequence[DataSource], split: str, cap: int, places: int = 1) -> None:
+    def __init__(
+        self, sources: Sequence[DataSource], split: str, cap: int, places: int = 1, hear: Hear | None = None
+    ) -> None:
         """Load the frames.
 
         Args:
@@ -229,6 +247,7 @@ class FrameDataset:
             split: "train" or "val".
             cap: Frames of a person that are used, at most.
             places: Rows of the whole training, over which the mixture changes.
+            hear: Computes the frames' speech, where it is needed.
 
         Raises:
             DataError: No clip has two usable frames, or too many clips are damaged.
@@ -236,7 +255,7 @@ class FrameDataset:
         chosen, self._places = choose_clips(sources, split, cap), places
         damaged = DamagedClips(len(chosen))
         with ThreadPoolExecutor(2) as pool:
-            loaded = pool.map(lambda w: damaged.read(w.clip, lambda: load_frames(w)), chosen)
+            loaded = pool.map(lambda w: damaged.read(w.clip, lambda: load_frames(w, hear)), chosen)
             found = [(frames, w) for frames, w in zip(loaded, chosen, strict=True) if frames is not None]
         pairs = [(frames, w) for frames, w in found if len(frames.crops) > 1]
         if not pairs:
@@ -256,12 +275,14 @@ def pick_two_frames(clip: ClipFrames, rng: np.random.Generator) -> tuple[int, in
     return int(target), int(reference)
 
 
-def load_frames(item: WeightedClip) -> ClipFrames:
-    """Load every ``stride``-th frame whose landmarks are not interpolated."""
+def load_frames(item: WeightedClip, hear: Hear | None = None) -> ClipFrames:
+    """Load every ``stride``-th frame whose landmarks are not interpolated; ``hear`` computes their speech, if given."""
     track = item.clip.track()
     index = np.flatnonzero(track.valid)[:: item.stride]
     landmarks = track.landmarks[index]
-    return ClipFrames(item.clip.frames()[index], track.polygon, lip_boxes(landmarks), landmarks, item.clip.id)
+    speech = None if hear is None else hear(item.clip, index)
+    crops = item.clip.frames()[index]
+    return ClipFrames(crops, track.polygon, lip_boxes(landmarks), landmarks, item.clip.id, speech)
 
 
 def augment_frames(

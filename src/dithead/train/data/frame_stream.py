@@ -15,7 +15,15 @@ import numpy as np
 from dithead.errors import DataError
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.prepare.shards import ShardStore, shuffled
-from dithead.train.data.clips import ClipFrames, DataSource, Mixture, WeightedClip, load_frames, pick_two_frames
+from dithead.train.data.clips import (
+    ClipFrames,
+    DataSource,
+    Hear,
+    Mixture,
+    WeightedClip,
+    load_frames,
+    pick_two_frames,
+)
 from dithead.train.data.damaged_clips import DamagedClips
 
 _CACHED_CLIPS = 256  # decoded clips that stay in memory; our choice
@@ -24,7 +32,9 @@ _CACHED_CLIPS = 256  # decoded clips that stay in memory; our choice
 class FrameStream:
     """Frames of sharded datasets. Clips come in the shards' shuffled order, so people count by their footage."""
 
-    def __init__(self, sources: Sequence[DataSource], split: str, seed: int = 0, places: int = 1) -> None:
+    def __init__(
+        self, sources: Sequence[DataSource], split: str, seed: int = 0, places: int = 1, hear: Hear | None = None
+    ) -> None:
         """Open the datasets.
 
         Args:
@@ -32,11 +42,12 @@ class FrameStream:
             split: "train" or "val".
             seed: Of the clips' order.
             places: Rows of the whole training, over which the mixture changes.
+            hear: Computes the frames' speech, where it is needed.
 
         Raises:
             DataError: A dataset has no clip of ``split``.
         """
-        self.seed, self._places = seed, places
+        self.seed, self._places, self._hear = seed, places, hear
         self.sources = [_ShardedClips(source, split) for source in sources]
         self._mixture = Mixture([source.weight for source in sources], [source.last_weight for source in sources])
         self._damaged = DamagedClips(sum(len(source.clips) for source in self.sources))
@@ -67,7 +78,7 @@ class FrameStream:
                 self._recent.move_to_end(key)
                 return self._recent[key]
         whole = WeightedClip(clip, 1.0, 1.0, slice(0, clip.length), 1)
-        frames = self._damaged.read(clip, lambda: load_frames(whole))
+        frames = self._damaged.read(clip, lambda: load_frames(whole, self._hear))
         with self._lock:
             self._recent[key] = frames
             while len(self._recent) > _CACHED_CLIPS:

@@ -1,7 +1,7 @@
-"""Makes reference frames as ``generate`` makes them of a portrait: closed lips of another frame, opened by geometry.
+"""Chooses reference frames as ``generate`` does, and makes those of a portrait: closed lips, opened by geometry.
 
-What such a picture shows between its lips is rendered and its skin is stretched, so whoever draws from it must learn to
-take the person from it and not its faults. Letters: N frames of a clip, S0 side of the stored crop, K candidates.
+What an opened picture shows between its lips is rendered and its skin is stretched, so whoever draws from it must learn
+to take the person from it and not its faults. Letters: N frames of a clip, S0 side of the stored crop, K candidates.
 """
 
 from __future__ import annotations
@@ -13,13 +13,24 @@ from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.opened_mouth import opened_mouth
 from dithead.types import RGB
 
-_CANDIDATES = 8  # frames of which the one with the least open mouth is taken; our choice
+_CANDIDATES = 8  # frames of which the best one is taken, at most; our choice
 
 
 def closed_frame(landmarks: NDArray[np.float32], rng: np.random.Generator) -> int:
     """Draw some of a clip's frames with ``landmarks`` (N, 478, 2), and return the one whose lips are the least open."""
     few = rng.integers(len(landmarks), size=_CANDIDATES)
     return int(few[np.argmin([lip_opening(landmarks[k]) for k in few])])
+
+
+def nearest_frame(landmarks: NDArray[np.float32], target: int, rng: np.random.Generator) -> int:
+    """Draw one to eight of a clip's frames with ``landmarks`` (N, 478, 2); return the one that is open like ``target``.
+
+    The target itself is drawn only where the clip has no other frame.
+    """
+    others = np.flatnonzero(np.arange(len(landmarks)) != target)
+    few = rng.choice(others if len(others) else [target], int(rng.integers(1, _CANDIDATES + 1)))
+    wanted = lip_opening(landmarks[target])
+    return int(few[np.argmin([abs(lip_opening(landmarks[k]) - wanted) for k in few])])
 
 
 def opened_reference(crop: RGB, landmarks: NDArray[np.float32], wanted: NDArray[np.float32]) -> RGB:

@@ -27,6 +27,9 @@ from dithead.train.loop.earlier_runs import upgrade_checkpoint, upgrade_settings
 from dithead.train.loop.loggers import Loggers
 from dithead.train.loop.processes import process_group
 
+CHECKPOINT = "checkpoint.pt"
+"""The file in a run folder from which the run resumes."""
+
 
 @dataclass
 class RunFolder:
@@ -81,7 +84,7 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         """Path of the checkpoint, which need not exist yet."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     @property
     def seconds(self) -> float:

@@ -21,7 +21,7 @@ from dithead.progress import Progress, Style, annotate, terminal_progress
 from dithead.train.loop.batches import Batch, TrainingClock, prefetch
 from dithead.train.loop.interrupts import Interrupts
 from dithead.train.loop.processes import process_group
-from dithead.train.loop.run_folder import RunFolder, read_checkpoint, report_full_disk
+from dithead.train.loop.run_folder import CHECKPOINT, RunFolder, read_checkpoint, report_full_disk
 from dithead.train.loop.schedule import Schedule
 from dithead.train.loop.trainable import Trainable
 from dithead.train.loop.weights_file import mismatch
@@ -107,9 +107,9 @@ def _resume_or_start(run: RunFolder, parts: dict[str, Trainable], init: Path | N
 
 
 def _warm_start(parts: dict[str, Trainable], init: Path) -> None:
-    path = init / "checkpoint.pt"
+    path = init / CHECKPOINT
     if not path.exists():
-        raise DataError(f"{init} has no checkpoint.pt to start from")
+        raise DataError(f"{init} has no {CHECKPOINT} to start from")
     state = read_checkpoint(path)
     for name, part in parts.items():
         try:

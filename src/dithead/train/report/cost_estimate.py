@@ -19,6 +19,7 @@ from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data.clips import DataSource, WeightedClip, choose_clips, choose_held_out_clips
 from dithead.train.data.latent_cache import variants_of
 from dithead.train.data.mouth_dataset import cached_side
+from dithead.train.loop.run_folder import CHECKPOINT
 from dithead.train.metrics.held_out_latents import HELD_OUT_MEASURED
 from dithead.train.report.run_report import duration
 from dithead.train.stages.options import DenoiserOptions, StageOptions, SyncOptions
@@ -110,7 +111,7 @@ def estimate(
             run = Path(folder) / "longer"
             train(trial, run, math.ceil(TRIAL_SECONDS / max(per_step, 1e-3)))
         cost = _cost(run)
-        checkpoint = (run / "checkpoint.pt").stat().st_size / 1e9
+        checkpoint = (run / CHECKPOINT).stat().st_size / 1e9
         tried, all_data = (count(chosen) for chosen in (trial, sources))
     per_step = float(cost["seconds_per_step"])
     measurements = math.ceil(steps / cost["measure_every"])

@@ -9,163 +9,60 @@ Letters: B batch, S crop side, C latent channels, G latent side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dithead.config import AutoencoderTraining, Preset
 from dithead.critics.discriminator import PatchDiscriminator
-from dithead.critics.face_identity import FaceIdentity, load_face_identity
+from dithead.critics.face_identity import load_face_identity
 from dithead.errors import ConfigError, ModelError
 from dithead.hub import resolve_model
 from dithead.model_folder import verify_folder
-from dithead.models.autoencoder.face import FACTOR, FaceAutoencoder
+from dithead.models.autoencoder.face import FaceAutoencoder
 from dithead.models.autoencoder.kl import KLConfig
-from dithead.models.denoiser.token_window import Window
 from dithead.train.data.clips import ClipFrames, DataSource, FrameDataset, held_out_split
+from dithead.train.data.drawn_latents import LatentDrawer
 from dithead.train.data.frame_stream import FrameStream, is_sharded
 from dithead.train.data.image_batch import Frames, image_batch
 from dithead.train.loop.batches import Batch
 from dithead.train.loop.precision import autocast
 from dithead.train.loop.processes import process_group
 from dithead.train.loop.randomness import step_generator, step_rng
+from dithead.train.loop.run_folder import CHECKPOINT
 from dithead.train.loop.runtime import TrainingTask, train_loop
-from dithead.train.loop.schedule import Schedule, learning_rate
+from dithead.train.loop.schedule import Schedule
 from dithead.train.loop.trainable import Trainable
-from dithead.train.loop.weights_file import load_tensors, save_weights
-from dithead.train.losses import reconstruction_loss as losses
-from dithead.train.metrics.reconstruction import Distance, held_out_metrics, load_lpips
+from dithead.train.loop.weights_file import load_tensors, load_weights, save_weights
+from dithead.train.metrics.reconstruction import held_out_metrics, load_lpips
 from dithead.train.report.sample_sheet import write_sample_sheet
+from dithead.train.stages.autoencoder_update import WINDOW_STREAM, AutoencoderUpdate, training_window
 from dithead.train.stages.options import AutoencoderOptions
 from dithead.train.stages.start import StageStart, start_stage
 
 WEIGHTS = "autoencoder.safetensors"
 """The file in the run folder that the denoiser's stage reads."""
-_WINDOW_STREAM, _HELD_OUT_STREAM, _STATISTICS_STREAM = 5, 7, 9  # of random numbers, see ``step_rng``
-_DISCRIMINATOR_CLIP = 10.0  # norm to which its gradient is clipped; our choice
+_HELD_OUT_STREAM, _STATISTICS_STREAM = 7, 9  # of random numbers, see ``step_rng``
 _HELD_OUT_FRAMES = 12  # frames of held-out people on which it is measured; our choice
 _STATISTICS_BATCHES = _STATISTICS_ROWS = 16  # from which the latents' mean and deviation are measured
-_WINDOW_SHARE = (0.7, 0.8)  # of the latent's rows and columns that a training window covers
-
-
-@dataclass
-class _AutoencoderUpdate:
-    """One update of autoencoder and discriminator."""
-
-    settings: AutoencoderTraining
-    autoencoder: Trainable
-    discriminator: Trainable
-    device: torch.device
-    seed: int
-    lpips: Distance | None = None
-    identity: FaceIdentity | None = None
-
-    def __call__(self, step: int, batch: Batch) -> dict[str, float]:
-        s = self.settings
-        window = _training_window(batch["mask"], step_rng(self.seed, step, _WINDOW_STREAM))
-        whole = batch["image"]
-        batch = {
-            key: window.pixels(value).to(self.device, memory_format=torch.channels_last) for key, value in batch.items()
-        }
-        output, masked = self._reconstruct(step, batch)
-        loss, metrics = self._reconstruction_loss(batch, output)
-        if masked is not None:
-            metrics["masked"] = masked
-            loss = loss + s.masked_weight * masked
-        if self.identity is not None:
-            whole = whole.to(self.device)
-            metrics["identity"] = losses.identity_loss(self.identity, window.place_pixels(output, whole), whole)
-            loss = loss + s.identity_weight * metrics["identity"]
-        adversarial = step >= s.adversarial_start * s.steps
-        if adversarial:
-            fake, matching = self._adversarial_loss(batch, output)
-            loss = loss + s.adversarial_weight * fake + s.matching_weight * matching
-            metrics |= {"fake": fake, "matching": matching}
-        loss.backward()  # type: ignore[no-untyped-call]
-        rate = learning_rate(step, s.steps, s.learning_rate, s.warmup, s.decay)
-        norm = self.autoencoder.step(rate, s.clip)
-        if adversarial:
-            metrics["critic"] = self._update_discriminator(batch, output.detach(), rate)
-        return {**{key: float(value.detach()) for key, value in metrics.items()}, "norm": norm, "rate": rate}
-
-    def _reconstruct(self, step: int, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Encode, add noise to the latents, and decode.
-
-        Returns:
-            The picture (B, 3, S, S), and where masked frames have an encoder of their own, the mean squared difference
-            between its latents and those of the encoder of whole pictures.
-        """
-        model = self.autoencoder.module
-        assert isinstance(model, FaceAutoencoder)
-        with autocast(self.device):
-            z = model.encode(batch["image"])
-            rows, batch_size = process_group().rows(self.settings.batch), self.settings.batch
-            noise = torch.randn(batch_size, *z.shape[1:], generator=step_generator(self.seed, step))[rows].to(z)
-            level = torch.rand(batch_size, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
-            z, masked = z + noise * level * self.settings.latent_noise * 2, None
-            if model.masked_encoder is not None:
-                known = model.encode_masked(batch["masked"])
-                with torch.no_grad():
-                    wanted = model.encode(batch["masked"])
-                masked = F.mse_loss(known.float(), wanted.float())
-                z = torch.where(F.avg_pool2d(batch["mask"], FACTOR) > 0, z, known)  # as ``TalkingHead.generate`` does
-            return model.decode(z, batch["masked"], batch["mask"], batch["reference"]).float(), masked
-
-    def _reconstruction_loss(self, batch: Batch, output: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        s = self.settings
-        weight = batch["mask"] * (1 + s.mouth_weight * batch["mouth"])
-        # The share of all processes' weight: the mean over processes is then that of the whole batch.
-        share = weight.sum() / process_group().mean(weight.sum())
-        pixel = losses.weighted_mean((output - batch["image"]).abs(), weight) * share
-        detail = losses.pyramid_loss(output, batch["image"], weight) * share
-        loss, metrics = pixel + s.detail_weight * detail, {"pixel": pixel, "detail": detail}
-        if self.lpips is not None:
-            metrics["lpips"] = self.lpips(output, batch["image"]).mean()
-            loss = loss + s.lpips_weight * metrics["lpips"]
-        return loss, metrics
-
-    def _score(self, image: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
-        with autocast(self.device):
-            score, features = self.discriminator.module(image, mask)
-        return score.float(), [f.float() for f in features]
-
-    def _adversarial_loss(self, batch: Batch, output: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            _, real = self._score(batch["image"], batch["mask"])
-        score, features = self._score(output, batch["mask"])
-        return F.relu(1 - score).mean(), losses.feature_matching(real, features)
-
-    def _update_discriminator(self, batch: Batch, output: Tensor, rate: float) -> Tensor:
-        score = self._score(torch.cat([batch["image"], output]), batch["mask"].repeat(2, 1, 1, 1))[0]
-        loss = losses.hinge_loss(*score.chunk(2))
-        self.discriminator.optimizer.zero_grad(set_to_none=True)  # the generator's pass left gradients here
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.discriminator.step(rate, _DISCRIMINATOR_CLIP)
-        return loss.detach()
-
-
-def _training_window(mask: Tensor, rng: np.random.Generator) -> Window:
-    """Choose the window to train on: the rows from the top of most masks down, and most columns.
-
-    The rest of the crop is known and would only cost time.
-    """
-    grid = mask.shape[-1] // FACTOR
-    rows, columns = (max(1, round(grid * share)) for share in _WINDOW_SHARE)
-    left = int(rng.integers(0, grid - columns + 1))
-    return Window(grid - rows, grid, left, left + columns, grid)
 
 
 @torch.no_grad()
-def reconstruct(model: FaceAutoencoder, batch: Batch, device: torch.device) -> Tensor:
-    """Reconstruct the images of a batch (B, 3, S, S); the result is on the CPU."""
+def reconstruct(
+    model: FaceAutoencoder, batch: Batch, device: torch.device, drawer: LatentDrawer | None = None
+) -> Tensor:
+    """Reconstruct the images of a batch (B, 3, S, S), from drawn latents where it says so; the result is on the CPU."""
+    batch = {key: value.to(device) for key, value in batch.items()}
+    image, masked, mask, reference = (batch[key] for key in ("image", "masked", "mask", "reference"))
     with autocast(device):
-        image, masked, mask, reference = (batch[k].to(device) for k in ("image", "masked", "mask", "reference"))
-        return model.decode(model.encode(image), masked, mask, reference).float().cpu()
+        z = model.encode(image)
+        if drawer is not None:
+            noise = torch.randn(len(image), *drawer.shape, generator=step_generator(0, 0)).to(z)
+            z = torch.where(batch["drawn"] > 0, drawer.draw(batch, noise).to(z), z)
+        return model.decode(z, masked, mask, reference).float().cpu()
 
 
 @torch.no_grad()
@@ -176,7 +73,7 @@ def measure_statistics(model: FaceAutoencoder, frames: Frames, size: int, device
         rngs = [step_rng(0, step, _STATISTICS_STREAM, row) for row in range(_STATISTICS_ROWS)]
         batch = image_batch(frames, size, rngs)
         with autocast(device):
-            window = _training_window(batch["mask"], step_rng(0, step, _WINDOW_STREAM))
+            window = training_window(batch["mask"], step_rng(0, step, WINDOW_STREAM))
             latents.append(model.encoder(window.pixels(batch["image"]).to(device)).float())
     model.set_statistics(torch.cat(latents))
 
@@ -207,24 +104,40 @@ def train_autoencoder(
             f"dithead train dit --autoencoder {config.source}"
         )
     model = preset.model.model_dump(mode="json")
-    recorded = {"latents_of": options.latents_of} if options.latents_of else {}
-    start = start_stage("autoencoder", data, model, preset.autoencoder, output, options, recorded)
+    start = start_stage("autoencoder", data, model, preset.autoencoder, output, options, options.recorded())
     size, network = preset.model.size, FaceAutoencoder(config)
+    init = start_from_model(network, options.init)
     if options.latents_of:
         take_latents(network, options.latents_of)
-    lpips, frames = load_lpips(start.settings.lpips, start.device), _training_frames(start)
+    drawer = None if options.drawn_by is None else LatentDrawer.load(options.drawn_by, start.device)
+    lpips, frames = load_lpips(start.settings.lpips, start.device), _training_frames(start, drawer)
     identity = load_face_identity().to(start.device) if start.settings.identity_weight else None
-    update = _AutoencoderUpdate(start.settings, _trainable(network, start), _trainable(PatchDiscriminator(), start),
-                                start.device, start.seed, lpips, identity)  # fmt: skip
+    update = AutoencoderUpdate(start.settings, _trainable(network, start), _trainable(PatchDiscriminator(), start),
+                                start.device, start.seed, lpips, identity, drawer)  # fmt: skip
     average = update.autoencoder.average.module
     assert isinstance(average, FaceAutoencoder)
-    train_loop(start.run, _task(start, update, average, frames, size), Schedule(start.settings.steps), options.init)
+    train_loop(start.run, _task(start, update, average, frames, size), Schedule(start.settings.steps), init)
     if not options.latents_of:
         measure_statistics(average, frames, size, start.device)
     if process_group().is_main:
         save_weights(start.run.folder / WEIGHTS, average.state_dict())
     process_group().barrier()
     return start.run.folder
+
+
+def start_from_model(network: FaceAutoencoder, init: Path | None) -> Path | None:
+    """Load the autoencoder of the model folder ``init``.
+
+    Returns:
+        None; or ``init`` itself where it is another run's folder, from which the loop starts.
+
+    Raises:
+        ModelError: The model folder's autoencoder cannot be read or does not fit.
+    """
+    if init is None or (init / CHECKPOINT).exists() or not (init / WEIGHTS).exists():
+        return init
+    load_weights(network, init / WEIGHTS, "give another folder")
+    return None
 
 
 def take_latents(network: FaceAutoencoder, source: str) -> None:
@@ -249,20 +162,20 @@ def take_latents(network: FaceAutoencoder, source: str) -> None:
     network.encoder.requires_grad_(False)
 
 
-def _training_frames(start: StageStart[AutoencoderTraining]) -> Frames:
-    settings = start.settings
+def _training_frames(start: StageStart[AutoencoderTraining], drawer: LatentDrawer | None) -> Frames:
+    settings, hear = start.settings, None if drawer is None else drawer.hear
     places = settings.steps * settings.batch
     if is_sharded(start.sources):
-        return FrameStream(start.sources, "train", start.seed, places)
-    return FrameDataset(start.sources, "train", settings.frames_per_identity, places)
+        return FrameStream(start.sources, "train", start.seed, places, hear)
+    return FrameDataset(start.sources, "train", settings.frames_per_identity, places, hear)
 
 
 def _task(
-    start: StageStart[AutoencoderTraining], update: _AutoencoderUpdate, average: FaceAutoencoder, frames: Frames,
+    start: StageStart[AutoencoderTraining], update: AutoencoderUpdate, average: FaceAutoencoder, frames: Frames,
     size: int,
 ) -> TrainingTask:  # fmt: skip
     """Bundle what the training loop calls."""
-    batch_size, held_out = start.settings.batch, _held_out_batch(start, frames, size)
+    batch_size, held_out = start.settings.batch, _held_out_batch(start, frames, size, update.drawer)
 
     def rows(step: int) -> list[np.random.Generator]:
         return [step_rng(start.seed, step, 0, row) for row in process_group().rows(batch_size)]
@@ -271,7 +184,7 @@ def _task(
         return step * batch_size + process_group().rows(batch_size).start
 
     def measure(step: int) -> None:
-        picture = reconstruct(average, held_out, start.device)
+        picture = reconstruct(average, held_out, start.device, update.drawer)
         start.run.log(step=step, **held_out_metrics(picture, held_out, update.lpips))
         sheet_rows = [held_out[key] for key in ("image", "masked", "reference")]
         write_sample_sheet(start.run.folder, step, *sheet_rows, picture)
@@ -279,7 +192,12 @@ def _task(
     return TrainingTask(
         parts={"autoencoder": update.autoencoder, "discriminator": update.discriminator},
         make_batch=lambda step: image_batch(
-            frames, size, rows(step), place=place(step), opened=start.settings.opened_references
+            frames,
+            size,
+            rows(step),
+            place=place(step),
+            opened=start.settings.opened_references,
+            drawn=start.settings.drawn_share,
         ),
         update=update,
         measure=measure,
@@ -299,10 +217,13 @@ def _trainable(module: Any, start: StageStart[AutoencoderTraining]) -> Trainable
     return Trainable(module, start.settings.learning_rate, start.settings.ema, betas)
 
 
-def _held_out_batch(start: StageStart[AutoencoderTraining], frames: Frames, size: int) -> Batch:
+def _held_out_batch(
+    start: StageStart[AutoencoderTraining], frames: Frames, size: int, drawer: LatentDrawer | None
+) -> Batch:
     """Load frames of held-out people; of the training people where nobody is held out."""
     source = frames
     if held_out_split(start.sources) == "val":
-        source = FrameDataset(start.sources, "val", max(24, start.settings.frames_per_identity // 20))
+        most, hear = max(24, start.settings.frames_per_identity // 20), None if drawer is None else drawer.hear
+        source = FrameDataset(start.sources, "val", most, hear=hear)
     rngs = [step_rng(0, 0, _HELD_OUT_STREAM, row) for row in range(_HELD_OUT_FRAMES)]
-    return image_batch(source, size, rngs, augment=False, opened=start.settings.opened_references)
+    return image_batch(source, size, rngs, augment=False, opened=start.settings.opened_references, drawn=1.0)

@@ -30,10 +30,20 @@ class StageOptions:
 class AutoencoderOptions(StageOptions):
     """Options of the autoencoder's stage."""
 
+    init: Path | None = option(None, "Run folder of the same stage, or a model folder, to start from.")
     latents_of: str | None = option(
         None,
         "A model whose latents stay: only what draws from them, and the encoder of masked frames, learns.",
     )
+    drawn_by: Path | None = option(
+        None,
+        "Run folder of `train dit` whose transformer draws a share of the latents (--set autoencoder.drawn_share=0.6), "
+        "so that the decoder learns to decode them.",
+    )
+
+    def recorded(self) -> dict[str, str]:
+        """Return the options that a run's configuration records, as strings."""
+        return {name: str(value) for name in ("latents_of", "drawn_by") if (value := getattr(self, name))}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""Stage one learns to decode latents that a trained transformer draws."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dithead.config import Preset, get_preset
+from dithead.errors import ModelError
+from dithead.face.lip_opening import lip_opening
+from dithead.prepare.dataset import Dataset
+from dithead.train.data.clips import DataSource, FrameDataset
+from dithead.train.data.drawn_latents import LatentDrawer
+from dithead.train.data.image_batch import image_batch
+from dithead.train.data.opened_references import nearest_frame
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.denoiser import train_dit
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
+
+CPU = torch.device("cpu")
+
+
+def tiny(*changes: str) -> Preset:
+    return get_preset("tiny", ["autoencoder.steps=3", "autoencoder.batch=2", "dit.steps=2", *changes])
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `train dit` with the tiny preset."""
+    runs = tmp_path_factory.mktemp("runs")
+    autoencoder = train_autoencoder([str(dataset)], tiny(), runs / "ae", AutoencoderOptions(device="cpu"))
+    audio = train_audio([str(dataset)], tiny(), runs / "audio", AudioOptions(steps=2, device="cpu"))
+    train_dit([str(dataset)], tiny(), runs / "dit", autoencoder, audio, DenoiserOptions(device="cpu"))
+    return runs / "dit"
+
+
+def test_drawn_latents_follow_lips_and_keep_what_is_not_masked(dataset: Path, run: Path) -> None:
+    drawer = LatentDrawer.load(run, CPU)
+    frames = FrameDataset([DataSource(dataset)], "train", 50, hear=drawer.hear)
+    batch = image_batch(frames, drawer.talker.size, [np.random.default_rng(k) for k in range(3)], drawn=1.0)
+    assert batch["drawn"].flatten().tolist() == [1.0, 1.0, 1.0]
+    noise = torch.zeros(3, *drawer.shape)
+    with torch.no_grad():  # a fresh transformer says nothing yet: its output starts at zero
+        drawer.talker.dit.get_parameter("out.weight").normal_(std=0.1)
+    once, again = drawer.draw(batch, noise), drawer.draw(batch, noise)
+    moved = drawer.draw(batch | {"lips": batch["lips"] + 3}, noise)
+    assert once.shape == (3, *drawer.shape)
+    assert torch.equal(once, again)
+    assert torch.isfinite(once).all()
+    assert not torch.allclose(once, moved)
+
+
+def test_clips_without_speech_are_never_drawn(dataset: Path, run: Path) -> None:
+    drawer, clip = LatentDrawer.load(run, CPU), Dataset(dataset).clips("train")[0]
+    heard = drawer.hear(clip, np.arange(4))
+    silent = drawer.hear(replace(clip, has_speech=False), np.arange(4))
+    assert heard.heard
+    assert not silent.heard
+    assert heard.tokens.shape == silent.tokens.shape
+    assert heard.lips.shape == silent.lips.shape
+    frames = FrameDataset(
+        [DataSource(dataset)], "train", 50, hear=lambda clip, at: drawer.hear(replace(clip, has_speech=False), at)
+    )
+    batch = image_batch(frames, drawer.talker.size, [np.random.default_rng(0)], drawn=1.0)
+    assert not batch["drawn"].any()
+
+
+def test_the_nearest_frame_is_another_one_that_is_open_alike(dataset: Path) -> None:
+    clip = FrameDataset([DataSource(dataset)], "train", 50).clips[0]
+    openings = np.array([lip_opening(frame) for frame in clip.landmarks])
+    chosen = [nearest_frame(clip.landmarks, 3, np.random.default_rng(k)) for k in range(40)]
+    assert 3 not in chosen
+    away = np.abs(openings - openings[3])
+    assert np.mean(away[chosen]) < np.mean(np.delete(away, 3))
+    assert nearest_frame(clip.landmarks[:1], 0, np.random.default_rng(0)) == 0
+
+
+def test_stage_one_learns_from_drawn_latents(dataset: Path, run: Path, tmp_path: Path) -> None:
+    def trained(share: float) -> dict[str, float]:
+        model = run / "model"
+        options = AutoencoderOptions(device="cpu", latents_of=str(model), drawn_by=run, init=model)
+        folder = tmp_path / f"ae{share}"
+        train_autoencoder([str(dataset)], tiny(f"autoencoder.drawn_share={share}"), folder, options)
+        assert json.loads((folder / "config.json").read_text())["drawn_by"] == str(run)
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return next(line for line in lines if "pixel" in line)  # type: ignore[no-any-return]
+
+    assert trained(0.0)["pixel"] != trained(1.0)["pixel"]
+
+
+def test_another_folder_than_that_of_stage_two_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no finished run of `dithead train dit`"):
+        LatentDrawer.load(tmp_path, CPU)

@@ -1,4 +1,4 @@
-"""A process of dithead's own uses freed memory again, and looks for no garbage while it imports."""
+"""A process of dithead's own uses freed memory again, looks for no garbage while it imports, and ends at once."""
 
 from __future__ import annotations
 
@@ -56,3 +56,23 @@ def test_collection_stays_off_where_it_was_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+_ENDS = """
+import atexit, sys, threading, time
+from dithead.process_settings import ends_at_once
+threading.Thread(target=time.sleep, args=(600,)).start()
+atexit.register(print, "registered")
+with ends_at_once():
+    print("printed")
+    sys.exit(CODE)
+"""
+
+
+@pytest.mark.parametrize(("code", "expected"), [("3", 3), ("", 0), ("None", 0)])
+def test_a_process_that_ends_at_once_waits_for_no_thread_and_loses_no_output(code: str, expected: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS.replace("CODE", code)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == expected
+    assert done.stdout.split() == ["printed", "registered"]

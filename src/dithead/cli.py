@@ -11,6 +11,7 @@ import json
 import re
 import signal
 import sys
+from contextlib import nullcontext
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ from dithead.commands import bench, measure, prepare, serve, synthetic, talk, tr
 from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
-from dithead.process_settings import keep_freed_memory
+from dithead.process_settings import ends_at_once, keep_freed_memory
 from dithead.progress import style
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
@@ -150,7 +151,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)  # so that `finally` blocks clean up
     if sys.argv[1:2] and sys.argv[1] in _DRAWING:
         keep_freed_memory()
-    app()
+    with ends_at_once() if sys.argv[1:2] == ["generate"] else nullcontext():
+        app()
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -1,12 +1,16 @@
-"""Settings of the process that save time: freed memory is kept, and imports are not searched for garbage.
+"""Settings of the process that save time: it keeps freed memory, imports without a search for garbage, ends at once.
 
 A library must not decide about the memory of its caller's process, so only commands and helper processes keep it.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import gc
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +30,25 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # no glibc
         return False
     return bool(mallopt(_MMAP, _LARGEST)) and bool(mallopt(_TRIM, _KEPT))
+
+
+@contextmanager
+def ends_at_once() -> Iterator[None]:
+    """End the process where the block exits it, without waiting for threads or taking every object apart.
+
+    Torch's objects take half a second of that, and a thread that imports torch when Ctrl-C comes would be waited for
+    until it has. What the block itself has to clean up is done by then.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise  # Python prints it
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it
+                stream.flush()
+        os._exit(end.code or 0)
 
 
 class _Pauses:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -88,3 +89,27 @@ def test_an_iteration_that_is_given_up_closes_all_stages_within_a_second() -> No
     assert time.perf_counter() - begun < 1
     assert closed == ["inner"]
     assert not threads()
+
+
+def test_after_an_interrupt_nobody_waits_for_what_is_computed() -> None:
+    computed = threading.Event()
+
+    def slow() -> Iterator[int]:
+        yield 0
+        computed.wait(60)
+        yield 1
+
+    def passed_on() -> Iterator[int]:
+        with closing(ahead(slow(), 1, "try")) as items:
+            yield from items
+
+    def interrupted() -> None:
+        with closing(passed_on()) as items:
+            assert next(items) == 0
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - begun < 4, "closing waits for five seconds"
+    computed.set()

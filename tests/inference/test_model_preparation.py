@@ -16,6 +16,7 @@ from dithead.inference.model_preparation import ModelPreparation
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.resume import WorkFolder, model_key
 from dithead.inference.synthesise.audio_features import FileFeatures
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.options import GenerateJob
 from dithead.progress import silent
 
@@ -56,3 +57,21 @@ def test_speech_that_is_not_wanted_is_not_read_on(talker, speech, tmp_path):
     unwanted.set()
     with pytest.raises(CancelledError):
         FileFeatures(talker.audio, speech, tmp_path / "speech.mel", unwanted)
+
+
+def test_the_speech_of_seen_frames_is_heard_until_the_first_pass_ends(preparation, talker, monkeypatch):
+    heard = []
+    enough = threading.Event()
+
+    def hear(self, times):
+        heard.append(times.tolist())
+        if len(heard) == 2:
+            enough.set()
+
+    monkeypatch.setattr(MouthSampler, "hear_ahead", hear)
+    for k in range(20):
+        preparation.saw(k / 25)
+    preparation.check()
+    assert enough.wait(60)
+    preparation.ready()
+    assert heard == [[k / 25 for k in range(8)], [k / 25 for k in range(8, 16)]]

@@ -13,6 +13,7 @@ from dithead.face.masks import box_polygon, polygon_mask
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
+from dithead.inference.synthesise import sampler as sampler_module
 from dithead.inference.synthesise.lip_calibration import predict_lips, with_closures
 from dithead.inference.synthesise.reference_bank import LipTarget
 from dithead.inference.synthesise.sampler import MouthSampler, limited
@@ -220,3 +221,20 @@ def test_the_batch_and_the_place_where_a_job_goes_on_change_nothing(tmp_path: Pa
     again, *_ = drawn([slice(4, 6)])
     assert np.array_equal(rest, again), "where it goes on, and what was drawn before, change nothing"
     assert all(map(np.array_equal, lent_later, lent[4:]))
+
+
+def test_speech_that_was_heard_ahead_is_not_heard_again_and_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracklet, crops, times = footage(3)
+    expected = sampler().draw(tracklet, crops, times)
+    mouths = sampler()
+    mouths.hear_ahead(times)
+    monkeypatch.setattr(sampler_module, "predict_lips", lambda *_: pytest.fail("heard again"))
+    mouths.hear(tracklet, times)
+    assert np.array_equal(mouths.draw(tracklet, crops, times), expected)
+
+
+def test_where_faces_have_speech_of_their_own_nothing_is_heard_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    mouths = sampler()
+    mouths.features = {None: mouths.features[None], 1: mouths.features[None]}
+    monkeypatch.setattr(sampler_module, "predict_lips", lambda *_: pytest.fail("heard"))
+    mouths.hear_ahead(np.zeros(1))

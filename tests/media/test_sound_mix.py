@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from dithead.errors import MediaError
-from dithead.media.audio import layout_name, read_audio, write_audio
+from dithead.media.audio import read_audio, write_audio
 from dithead.media.audio_track import AudioTrack
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
+from dithead.media.sound_header import sound_header
 from dithead.media.sound_mix import SoundLayer, SoundMix, file_loudness, loudness_of_blocks
 from dithead.media.writer import VideoWriter
 
@@ -134,7 +135,7 @@ def test_sound_goes_out_at_its_own_rate_and_channels(tmp_path: Path, layout: str
     with VideoWriter(tmp_path / "o.mkv", info, EncoderOptions(), audio=source) as writer:
         for _ in range(25):
             writer.write(np.zeros((64, 64, 3), np.uint8))
-    assert layout_name(tmp_path / "o.mkv") == layout_name(source)
+    assert sound_header(tmp_path / "o.mkv").layout == sound_header(source).layout
     assert AudioTrack(tmp_path / "o.mkv").rate == rate
     with av.open(str(tmp_path / "o.mkv")) as media:
         planes = np.concatenate([f.to_ndarray() for f in media.decode(audio=0)], axis=1)[:, 4096:-4096]
@@ -144,4 +145,4 @@ def test_sound_goes_out_at_its_own_rate_and_channels(tmp_path: Path, layout: str
 
 
 def test_more_than_six_channels_become_stereo(tmp_path: Path) -> None:
-    assert layout_name(surround(tmp_path / "s.flac", "7.1", 32000)) == "stereo"
+    assert sound_header(surround(tmp_path / "s.flac", "7.1", 32000)).layout == "stereo"

@@ -49,10 +49,19 @@ class HandFinder:
         Raises:
             ModelError: A network's file is damaged, or LiteRT is not installed.
         """
+        tracker = self.load()
+        size = np.array([image.shape[1], image.shape[0]], np.float32)
+        return [hand * size for hand in tracker.step(image)]
+
+    def load(self) -> RegionTracker:
+        """Load the networks, unless they are, and return what follows the hands.
+
+        Raises:
+            ModelError: A network's file is damaged, or LiteRT is not installed.
+        """
         if self._tracker is None:
             self._tracker = RegionTracker(HandModel(_DETECTION_CONFIDENCE, _PRESENCE_CONFIDENCE), _HANDS)
-        size = np.array([image.shape[1], image.shape[0]], np.float32)
-        return [hand * size for hand in self._tracker.step(image)]
+        return self._tracker
 
 
 def hand_mask(hands: list[NDArray[np.float32]], size: int) -> Mask:

@@ -58,6 +58,14 @@ class FaceLandmarker:
         """Free the networks; the object can be used again afterwards."""
         self._model = self._tracker = self._small_faces = None
 
+    def load(self) -> None:
+        """Load the networks now, not on first use.
+
+        Raises:
+            ModelError: A network's file is damaged, or LiteRT is not installed.
+        """
+        self._networks()
+
     def detect(self, image: RGBLike) -> list[Landmarks]:
         """Return landmarks (478, 3) of each face in a picture (H, W, 3), largest first.
 

@@ -6,6 +6,7 @@ Decoding, the networks, OpenCV and the encoder compute outside Python's lock, so
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 _POLL = 0.1  # seconds after which a waiting thread looks whether it is still wanted
 _PATIENCE = 5.0  # an ended iteration waits so long for its thread, which ends after the item it is computing
+
+_HASTE = 0.1  # the same in seconds after Ctrl-C: whoever presses it waits
 
 
 class _End:
@@ -28,7 +31,7 @@ def ahead(items: Iterable[T], depth: int, name: str, patience: float = _PATIENCE
     """Yield the items of an iterable in order, computed on a thread of their own.
 
     What the iteration raises is raised here, after the items before it. When this generator is closed, the thread ends
-    after the item that it is computing, and the iterable is closed.
+    after the item that it is computing, and the iterable is closed; after Ctrl-C hardly anybody waits for that.
 
     Args:
         items: Iterated only on the new thread.
@@ -59,7 +62,14 @@ def groups_ahead(
             raise end.error
     finally:
         unwanted.set()
-        thread.join(patience)
+        thread.join(min(patience, _HASTE) if _is_interrupted(sys.exc_info()[1]) else patience)
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C or a signal to end has closed the iteration."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        error = error.__context__
+    return error is not None
 
 
 def _taken(waiting: queue.Queue[T | _End], most: int) -> tuple[list[T], _End | None]:

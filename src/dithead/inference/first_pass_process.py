@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
+from dithead.errors import DitheadError
+from dithead.face.landmarks import FaceLandmarker
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion import OcclusionDetector
@@ -30,6 +32,38 @@ OUTSIDE_STAGES = "first pass, other threads"
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from dithead.inference.first_pass_process import serve; serve()"
 
 
+class SeenFrame(NamedTuple):
+    """A frame that the first pass has begun to look at."""
+
+    number: int  # from 0
+    time: float  # seconds since the part of the video began
+
+
+Seen: TypeAlias = Callable[[SeenFrame], None]
+
+
+class Finders:
+    """The networks of a first pass; a context manager."""
+
+    def __init__(self) -> None:
+        self.faces, self.occluders = FaceLandmarker(), OcclusionDetector()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.faces.close()
+        self.occluders.__exit__(kind, error, trace)
+
+    def load(self) -> None:
+        """Load them before they are used, as far as they can be: whoever uses them hears what is wrong."""
+        with contextlib.suppress(DitheadError):
+            self.faces.load()
+            self.occluders.load()
+
+
 class FirstPass(NamedTuple):
     """What the first pass of a job needs."""
 
@@ -39,14 +73,26 @@ class FirstPass(NamedTuple):
     store: ImageStore
     kept: KeptFrames | None = None  # where the decoded frames are kept
 
-    def run(self, seen: Callable[[int], None]) -> VideoAnalysis:
-        """Make it; ``seen`` is called with the number of each frame. Raises what ``analyse_video`` raises."""
-        with one_opencv_thread(), OcclusionDetector() as detector:
-            used = detector if self.occlusion else None
+    def run(self, seen: Seen, finders: Finders | None = None) -> VideoAnalysis:
+        """Make it.
+
+        Args:
+            seen: Called with each frame.
+            finders: Those to use; new ones by default.
+
+        Raises:
+            MediaError: The video cannot be read.
+            FaceError: No frame shows a usable face.
+        """
+        if finders is None:
+            with Finders() as new:
+                return self.run(seen, new)
+        with one_opencv_thread():
+            used = finders.occluders if self.occlusion else None
             frames = _told(self.clip.frames(), seen)
             if self.kept is not None:
                 frames = self.kept.keeping(frames)
-            return analyse_video(frames, self.settings, detector=used, store=self.store)
+            return analyse_video(frames, self.settings, landmarker=finders.faces, detector=used, store=self.store)
 
 
 class _Done(NamedTuple):
@@ -100,12 +146,12 @@ class FirstPassProcess:
                     start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
                 )
 
-    def analyse(self, job: FirstPass, seen: Callable[[int], None]) -> VideoAnalysis | None:
+    def analyse(self, job: FirstPass, seen: Seen) -> VideoAnalysis | None:
         """Make the first pass of a job.
 
         Args:
             job: What it needs.
-            seen: Called with the number of each frame; what it raises ends the pass.
+            seen: Called with each frame; what it raises ends the pass.
 
         Returns:
             The analysis; None where there is no process, or it died.
@@ -115,7 +161,7 @@ class FirstPassProcess:
             FaceError: No frame shows a usable face.
         """
         for message in self._messages(job):
-            if isinstance(message, int):
+            if isinstance(message, SeenFrame):
                 seen(message)
             elif isinstance(message, BaseException):
                 raise message
@@ -126,7 +172,7 @@ class FirstPassProcess:
                 return message.analysis
         return None
 
-    def _messages(self, job: FirstPass) -> Iterator[int | BaseException | _Done]:
+    def _messages(self, job: FirstPass) -> Iterator[SeenFrame | BaseException | _Done]:
         """What the process says until it has nothing more to say, or is gone."""
         if self._process is None or self._process.stdin is None or self._process.stdout is None:
             return
@@ -143,7 +189,7 @@ def saves_time() -> bool:
 
 
 def serve() -> None:
-    """Make the first pass that stdin describes, and write the numbers of its frames and what it finds to stdout."""
+    """Make the first pass that stdin describes, and write which frames it sees and what it finds to stdout."""
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed is no message
     keep_freed_memory()
@@ -152,10 +198,11 @@ def serve() -> None:
         pickle.dump(message, messages)
         messages.flush()
 
-    with contextlib.suppress(EOFError, BrokenPipeError):  # the other process is gone, or needs no first pass
+    with contextlib.suppress(EOFError, BrokenPipeError), Finders() as finders:  # the other process may be gone
+        finders.load()  # while the job is checked
         job, record = pickle.load(sys.stdin.buffer)  # noqa: S301 - only the process that started this one writes it
         try:
-            done: _Done | Exception = _recorded(job, tell) if record else _done(job, job.run(tell))
+            done: _Done | Exception = _recorded(job, tell, finders) if record else _done(job, job.run(tell, finders))
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001 - the other process raises it
@@ -163,11 +210,11 @@ def serve() -> None:
         tell(done)
 
 
-def _recorded(job: FirstPass, tell: Callable[[int], None]) -> _Done:
+def _recorded(job: FirstPass, tell: Seen, finders: Finders) -> _Done:
     """The analysis and its stages, for ``dithead bench``."""
     begin = time.perf_counter()
     with recording() as recorder:
-        analysis = job.run(tell)
+        analysis = job.run(tell, finders)
     spans, end = recorder.spans, time.perf_counter()
     rest = time.process_time() - sum(span.own_cpu for span in spans)
     return _done(job, analysis, [*spans, Span(OUTSIDE_STAGES, 0, begin, end, 0.0, rest)])
@@ -177,9 +224,9 @@ def _done(job: FirstPass, analysis: VideoAnalysis, spans: Sequence[Span] = ()) -
     return _Done(analysis, list(spans), None if job.kept is None else job.kept.frames)
 
 
-def _told(frames: Iterator[VideoFrame], seen: Callable[[int], None]) -> Iterator[VideoFrame]:
+def _told(frames: Iterator[VideoFrame], seen: Seen) -> Iterator[VideoFrame]:
     for frame in frames:
-        seen(frame.index)
+        seen(SeenFrame(frame.index, frame.time))
         yield frame
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dithead.errors import FaceError
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
-from dithead.inference.first_pass_process import FirstPass, FirstPassProcess
+from dithead.inference.first_pass_process import FirstPass, FirstPassProcess, SeenFrame
 from dithead.inference.model_preparation import ModelPreparation, ReadyModel
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.source.kept_frames import KeptFrames, room
@@ -54,9 +54,11 @@ def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
     clip, options = prepared.clip, prepared.job
     settings = AnalysisSettings(*preparing.crop_settings(), prepared.choice, prepared.hide_talking)
 
-    def seen(index: int) -> None:
-        prepared.progress("finding the face", index + 1, clip.expected_frames)
+    def seen(frame: SeenFrame) -> None:
+        prepared.progress("finding the face", frame.number + 1, clip.expected_frames)
         preparation.check()
+        if process.started:  # so this process has time left
+            preparation.saw(frame.time)
 
     kept = _kept_frames(prepared, process)
 

@@ -10,7 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+import numpy as np
+
 from dithead.inference.background_model import BackgroundModel
+from dithead.inference.compose.second_pass import batch_sizes
+from dithead.inference.output_segments import SEGMENT
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.resume import WorkFolder, model_key
 from dithead.inference.threads import one_torch_thread
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from dithead.inference.synthesise.audio_features import SpeechFeatures
     from dithead.models.talking_head import TalkingHead
     from dithead.provenance.watermark import Watermarker
+
+_POLL = 0.05  # seconds after which a waiting thread looks whether more frames were seen
 
 
 class ReadyModel(NamedTuple):
@@ -39,7 +45,9 @@ class ModelPreparation:
     def __init__(self, prepared: PreparedJob, model: BackgroundModel, work: WorkFolder) -> None:
         self.prepared, self.model, self.work = prepared, model, work
         self._begun: Future[ReadyModel] | None = None
-        self._unwanted = threading.Event()
+        self._heard: Future[None] | None = None
+        self._unwanted, self._needed = threading.Event(), threading.Event()
+        self._moments: list[float] = []
 
     def __enter__(self) -> Self:
         return self
@@ -48,6 +56,11 @@ class ModelPreparation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._unwanted.set()
+        self._needed.set()
+
+    def saw(self, time: float) -> None:
+        """Take the moment of a frame, in seconds: its speech is heard before all faces are known."""
+        self._moments.append(time)
 
     def check(self) -> None:
         """Begin, or raise the error with which loading the model has failed, if it has; this does not wait."""
@@ -55,6 +68,7 @@ class ModelPreparation:
         if self._begun is None:
             worker = ThreadPoolExecutor(1, "dithead-prepare")
             self._begun = worker.submit(self._prepare)
+            self._heard = worker.submit(self._hear_ahead, self._begun)
             worker.shutdown(wait=False)
 
     def ready(self) -> ReadyModel:
@@ -66,8 +80,30 @@ class ModelPreparation:
             MediaError: The speech cannot be read.
         """
         self.check()
+        self._needed.set()
         assert self._begun is not None, "check has begun it"
-        return self._begun.result()
+        assert self._heard is not None, "check has begun it"
+        ready = self._begun.result()
+        self._heard.result()
+        return ready
+
+    def _hear_ahead(self, begun: Future[ReadyModel]) -> None:
+        """Hear the speech of frames that were seen, in the batches in which they will be drawn, until it is needed.
+
+        The first pass leaves part of the cores idle.
+        """
+        if begun.exception() is not None:
+            return
+        sampler, first = begun.result().sampler, 0
+        with one_torch_thread():
+            for size in batch_sizes(sampler, self.prepared.batch, SEGMENT):
+                while len(self._moments) < first + size:
+                    if self._needed.wait(_POLL):
+                        return
+                if self._needed.is_set():
+                    return
+                sampler.hear_ahead(np.array(self._moments[first : first + size]))
+                first += size
 
     def _prepare(self) -> ReadyModel:
         talker = self.model.talker()

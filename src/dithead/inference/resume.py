@@ -33,9 +33,9 @@ from dithead.options import SOURCE, GenerateJob
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-_JOB, _MODEL, _ANALYSIS, _IMAGES, _LOCK = "job.json", "model.json", "analysis.npz", "references.png", "lock"
+_JOB, _MODEL, _ANALYSIS, _IMAGES, _LOCK = "job.json", "model.json", "analysis.npz", "references.images", "lock"
 _FINISHED = "finished.json"  # the result, and the state of the finished output
-_OLD = ("survey.npz", "mouths.png")  # names that versions before 0.2 gave to the analysis and the pictures
+_OLD = ("survey.npz", "mouths.png", "references.png")  # names that earlier versions gave to these files
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

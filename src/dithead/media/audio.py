@@ -6,7 +6,7 @@ count. Channels of any layout are averaged, and the resampler is flushed at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dithead.errors import MediaError, OutputError
 from dithead.limits import require_seconds, require_sound
 from dithead.media.clock import ClockJumps
 from dithead.media.files import create_media, open_media, printable, replacing
-from dithead.media.video import first_frame_time
+from dithead.media.sound_header import audio_stream, default_layout, sound_header, stated_seconds, time_zero
 from dithead.stages import stage
 from dithead.types import Wave
 
@@ -32,9 +32,6 @@ _STAMP_TOLERANCE = 0.04
 _FLAC_FRAME = 4096  # samples
 _PADDING = 4096
 """Samples by which an encoder may fill its last packets: two packets of HE-AAC."""
-_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1")  # by the number of channels
-_NAMED_LAYOUTS = (*_LAYOUTS, "3.0", "3.0(back)", "quad", "5.0(side)", "5.1(side)")
-"""Layouts that FFmpeg's AAC encoder takes; files often name none, such as "1 channels"."""
 
 
 def read_audio(path: str | PathLike[str], rate: int = 16000) -> Wave:
@@ -74,76 +71,20 @@ def audio_seconds(path: Path, rate: int = 16000) -> float:
         count = sum(len(block) for block in audio_blocks(path, rate, channels=1))
     if not count:
         raise MediaError(f"{printable(path)}: the audio has no samples; record or export it again")
-    seconds, stated = count / rate, _stated_seconds(path)
-    return stated if 0 < seconds - stated <= _PADDING / probe_audio(path)[0] else seconds
-
-
-def _stated_seconds(path: Path) -> float:
-    """Seconds from time zero to the end of the first audio track as an MP4 or MOV says it; infinite elsewhere."""
-    origin = _origin(path)
-    with open_media(path) as media:
-        stream = _audio_stream(media, path)
-        if "mp4" not in media.format.name or not stream.duration:
-            return float("inf")
-        start = float((stream.start_time or 0) * stream.time_base)
-        return start + float(stream.duration * stream.time_base) - (start if origin is None else origin)
-
-
-def probe_audio(path: Path) -> tuple[int, int]:
-    """Return (sample rate, channels) of the first audio track; MediaError if there is none."""
-    with open_media(path) as media:
-        stream = _audio_stream(media, path)
-        return int(stream.rate), int(stream.channels)
-
-
-def count_tracks(path: Path) -> int:
-    """Return how many audio tracks a file has."""
-    with open_media(path) as media:
-        return len(media.streams.audio)
-
-
-def layout_name(path: Path) -> str:
-    """Return the channels as which the first audio track is written, by FFmpeg's name: ``mono``, ``5.1(side)``.
-
-    They are its own, but for more than six, which PyAV cannot pass on: those become stereo.
-    """
-    with open_media(path) as media:
-        stream = _audio_stream(media, path)
-        name = str(stream.layout.name)
-        return name if name in _NAMED_LAYOUTS else default_layout(int(stream.channels) or 1)
-
-
-def most_channels(layouts: Sequence[str]) -> str:
-    """Return the one of several layouts that has most channels."""
-    return max(layouts, key=lambda name: int(av.AudioLayout(name).nb_channels))
-
-
-def default_layout(channels: int) -> str:
-    """Return FFmpeg's usual layout of so many channels; stereo for more than six."""
-    return _LAYOUTS[channels - 1] if channels <= len(_LAYOUTS) else "stereo"
+    seconds, stated = count / rate, stated_seconds(path)
+    return stated if 0 < seconds - stated <= _PADDING / sound_header(path).rate else seconds
 
 
 def audio_blocks(path: Path, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
     """Yield blocks (n, channels) at ``rate`` hertz that follow one another from time zero; silence fills gaps."""
-    origin, seconds = _origin(path), 0.0
+    origin, seconds = time_zero(path), 0.0
     with open_media(path) as media:
-        stream = _audio_stream(media, path)
+        stream = audio_stream(media, path)
         timeline = _Timeline(rate, channels, origin, raw=media.format.name in _RAW_FORMATS)
         for block in timeline.blocks(_frames(media, stream, path)):
             seconds += len(block) / rate
             require_seconds(printable(path), seconds)
             yield block
-
-
-def _audio_stream(media: Any, path: Path) -> Any:
-    if not media.streams.audio:
-        raise MediaError(f"{printable(path)}: has no audio track; give a file with speech")
-    return media.streams.audio[0]
-
-
-def _origin(path: Path) -> float | None:
-    with open_media(path) as media:
-        return first_frame_time(media)
 
 
 def _frames(media: Any, stream: Any, path: Path) -> Iterator[Any]:

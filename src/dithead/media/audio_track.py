@@ -11,7 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.media.audio import audio_blocks, layout_name, probe_audio
+from dithead.media.audio import audio_blocks
+from dithead.media.sound_header import sound_header
 from dithead.media.sound_mix import SoundMix
 from dithead.types import Wave
 
@@ -36,7 +37,8 @@ class AudioTrack:
             self.rate, self.layout = aac_rate(source.rate), source.layout
             self._blocks = source.blocks(self.rate, self.channels)
         else:
-            self.rate, self.layout = aac_rate(probe_audio(source)[0]), layout_name(source)
+            header = sound_header(source)
+            self.rate, self.layout = aac_rate(header.rate), header.layout
             self._blocks = audio_blocks(source, self.rate, self.channels)
         self._rest = np.zeros((0, self.channels), np.float32)
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import MediaError
-from dithead.media.audio import audio_blocks, default_layout, layout_name, most_channels, probe_audio
+from dithead.media.audio import audio_blocks
 from dithead.media.files import printable
+from dithead.media.sound_header import default_layout, most_channels, sound_header
 
 _CEILING_DB = -1.0  # dBFS that the limiter lets through: EBU R128 asks for a true peak of at most -1 dBTP
 _BLOCK = 4096  # samples pushed through a filter at once
@@ -59,12 +60,12 @@ class SoundMix:
     @cached_property
     def rate(self) -> int:
         """Hertz: the highest sample rate of a layer."""
-        return max(probe_audio(layer.path)[0] for layer in self.layers)
+        return max(sound_header(layer.path).rate for layer in self.layers)
 
     @cached_property
     def layout(self) -> str:
         """FFmpeg's name of the channels: those of the layer that has most."""
-        return most_channels([layout_name(layer.path) for layer in self.layers])
+        return most_channels([sound_header(layer.path).layout for layer in self.layers])
 
     def blocks(self, rate: int, channels: int) -> Iterator[Samples]:
         """Yield blocks (n, C) of the finished mix."""
@@ -115,8 +116,8 @@ def file_loudness(path: Path) -> float:
     Raises:
         MediaError: It has no sound, or nothing in it is loud enough to be measured.
     """
-    rate, channels = probe_audio(path)
-    channels = min(channels, 2)
+    header = sound_header(path)
+    rate, channels = header.rate, min(header.channels, 2)
     level = loudness_of_blocks(audio_blocks(path, rate, channels), rate, channels)
     if level is None:
         raise MediaError(f"{printable(path)}: its sound is silent, so it has no loudness; give a number of LUFS")

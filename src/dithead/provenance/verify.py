@@ -143,10 +143,10 @@ def _tags(path: Path) -> dict[str, str]:
     try:
         return probe(path).metadata
     except MediaError as error:
-        from dithead.media.audio import probe_audio
+        from dithead.media.sound_header import sound_header
 
         try:
-            probe_audio(path)
+            sound_header(path)
         except MediaError:
             raise error from None
         return {}

@@ -69,13 +69,13 @@ def inspect_file(path: Path, longest: float, most_pixels: float) -> Media:
 
 def _film_or_sound(path: Path, seconds: float, mime: str, has_picture: bool, has_sound: bool) -> Media:
     """Decode the beginning of each stream, so that a damaged file is refused at once."""
-    from dithead.media.audio import probe_audio
+    from dithead.media.sound_header import sound_header
     from dithead.media.video import probe
 
     if not has_picture and not has_sound:
         raise MediaError(f"{path}: has neither a picture nor sound; give a video, a picture or speech")
     if has_sound:
-        probe_audio(path)
+        sound_header(path)
     if not has_picture:
         return Media("audio", seconds, has_audio=True, mime=mime)
     info = probe(path)

@@ -84,6 +84,10 @@ class OcclusionDetector:
         for finder in self._finders.values():
             finder.__exit__(kind, error, trace)
 
+    def load(self) -> None:
+        """Load the networks for the main face now, not on first use. Raises ModelError as ``HandFinder.load`` does."""
+        self._finders.setdefault(0, HandFinder()).load()
+
     def find(
         self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
     ) -> OcclusionFinding:

@@ -245,6 +245,15 @@ def _batches(
         yield _Batch([], 0, ends=True)
 
 
+def batch_sizes(sampler: Sampler, size: int, length: int) -> Iterator[int]:
+    """Yield without end how many frames the batches have while the same faces are shown, see ``_batches``."""
+    while True:
+        left, first = length, True
+        while left:
+            yield (count := min(left, sampler.frames_at_once(size, first=first)))
+            left, first = left - count, False
+
+
 def _views(frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, size: int) -> list[SourceView]:
     """Cut the crops of one face."""
     with stage("crops"):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dithead.errors import ConfigError
-from dithead.media.audio import audio_seconds, count_tracks, layout_name, probe_audio
+from dithead.media.audio import audio_seconds
 from dithead.media.audio_track import SoundSource, aac_rate
 from dithead.media.files import printable
 from dithead.media.info import VideoInfo
+from dithead.media.sound_header import sound_header
 from dithead.media.sound_mix import SoundLayer, SoundMix, file_loudness
 from dithead.options import SOURCE, GenerateJob
 
@@ -58,13 +59,13 @@ class Soundtrack:
         files = [layer.path for layer in self.heard.layers] if isinstance(self.heard, SoundMix) else [self.speech]
         notes = []
         for path in files:
-            rate, channels = probe_audio(path)
-            if aac_rate(rate) != rate:
-                notes.append(f"the sound's {rate} Hz become {aac_rate(rate)} Hz, because AAC has no such rate")
-            if layout_name(path) == "stereo" and channels > 2:
-                notes.append(f"the sound's {channels} channels become stereo")
+            header = sound_header(path)
+            if (rate := aac_rate(header.rate)) != header.rate:
+                notes.append(f"the sound's {header.rate} Hz become {rate} Hz, because AAC has no such rate")
+            if header.layout == "stereo" and header.channels > 2:
+                notes.append(f"the sound's {header.channels} channels become stereo")
         for path in (*files, self.speech, *self.speakers.values()):
-            if (tracks := count_tracks(path)) > 1:
+            if (tracks := sound_header(path).tracks) > 1:
                 notes.append(f"of the {tracks} sound tracks of {printable(path)} only the first is used")
         return list(dict.fromkeys(notes))
 
@@ -75,7 +76,7 @@ def _heard(job: GenerateJob, speech: Path, speakers: dict[int, Path]) -> SoundSo
     if job.background_sound == SOURCE:
         layers.append(SoundLayer(Path(job.video), job.background_gain, job.start))
     elif job.background_sound is not None:
-        probe_audio(Path(job.background_sound))
+        sound_header(Path(job.background_sound))
         layers.append(SoundLayer(Path(job.background_sound), job.background_gain))
     if len(layers) == 1 and job.loudness is None:
         return layers[0].path

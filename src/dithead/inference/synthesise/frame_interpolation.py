@@ -56,6 +56,9 @@ class FrameInterpolator:
     def hear(self, tracklet: Tracklet, times: NDArray[np.float64]) -> None:
         """Do nothing, see ``see``."""
 
+    def hear_ahead(self, times: NDArray[np.float64]) -> None:
+        """Do nothing, see ``see``."""
+
     def frame_references(
         self, tracklet: Tracklet, times: NDArray[np.float64], frames: Sequence[int] | None = None
     ) -> list[FrameReference | None]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _REMEMBERED = 1024  # moments whose targets are kept for ``target_lips`` (our choice)
+_AHEAD = 128  # batches that are heard before the first pass has ended, at most: some 25 MB (our choice)
 # The next five: docs/log.
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
@@ -94,6 +95,7 @@ class MouthSampler:
         self.bank, self._average = ReferenceBank(), training_calibration(talker)
         self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
         self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
+        self._ahead: dict[tuple[float, ...], tuple[Tensor, Tensor | None]] = {}  # tokens and lips, by moments
         self._seen, self._heard = PreparedMoments(joined_frames), PreparedMoments(joined_speech)
 
     @property
@@ -140,6 +142,15 @@ class MouthSampler:
         """
         if len(times) == 1 or not self._draws_one_by_one(tracklet):
             self._heard.keep(tracklet.face, times, self._predict(tracklet, times))
+
+    def hear_ahead(self, times: NDArray[np.float64]) -> None:
+        """Hear the speech at ``times`` (B,) before it is known who speaks, see ``hear``.
+
+        Of one speech for all faces, a first part is kept. ``hear`` has less to do then, with the same bits if it gets
+        the same moments at once.
+        """
+        if self.reference == "static" and len(self.features) == 1 and len(self._ahead) < _AHEAD:
+            self._ahead[tuple(times.tolist())] = predict_lips(self.talker, self.features[None], times)
 
     def _draws_one_by_one(self, tracklet: Tracklet) -> bool:
         return self.reference != "static" or tracklet.frame_polygons is not None
@@ -285,7 +296,8 @@ class MouthSampler:
     def _predict(self, tracklet: Tracklet, times: NDArray[np.float64]) -> SpeechConditions:
         """The speech conditions at ``times`` (B,), with lips calibrated to the tracklet's person."""
         sound = self.features.get(tracklet.face, self.features[None])
-        tokens, predicted = predict_lips(self.talker, sound, times)
+        known = self._ahead.get(tuple(times.tolist()))
+        tokens, predicted = known or predict_lips(self.talker, sound, times)
         if predicted is None:
             return SpeechConditions(tokens, None, None)
         average, unit = self._average, self.talker.config.opening_unit

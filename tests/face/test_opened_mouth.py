@@ -10,7 +10,7 @@ from dithead.face.closed_mouth import Motion, closed_evenly
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import CHIN, INNER_LIP_BOTTOM, INNER_LIP_TOP, INNER_LIPS, NOSE_TIP, eye_distance
-from dithead.face.opened_mouth import moved_landmarks, opened_mouth
+from dithead.face.opened_mouth import edge_blur, moved_landmarks, opened_mouth
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,22 @@ def test_the_inside_is_darker_in_a_darker_picture(closed: tuple[np.ndarray, np.n
     inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
     bright, dim = (opened_mouth(each, landmarks, 0.15)[inside > 0].mean() for each in (picture, dark))
     assert 0.4 < dim / bright < 0.75
+
+
+def test_the_rendered_inside_is_as_soft_as_its_picture(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    picture, landmarks = closed
+    inside = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [np.rint(moved_landmarks(landmarks, 0.15)[list(INNER_LIPS)]).astype(np.int32)], 1)
+    inside = cv2.erode(inside, np.ones((5, 5), np.uint8))
+    blurs, detail = [], []
+    for sigma in (0.6, 1.2, 3.0):
+        soft = cv2.GaussianBlur(picture, (0, 0), sigma)
+        blurs.append(edge_blur(soft, landmarks))
+        opened = cv2.cvtColor(opened_mouth(soft, landmarks, 0.15), cv2.COLOR_RGB2GRAY)
+        detail.append(cv2.Laplacian(opened, cv2.CV_32F)[inside > 0].var())
+    assert np.diff(blurs).min() > 0.15
+    assert detail[0] > 1.5 * detail[1]
+    assert detail[1] > 1.1 * detail[2]
 
 
 def test_landmarks_open_the_lips_and_lower_the_chin_also_of_a_tilted_head(

@@ -30,6 +30,8 @@ _FIXED = 9  # points on each side of that frame
 _SOFT = 0.012  # sigma of the inner lips' edge, in eye distances
 _LIGHT = 0.6  # how far the inside of the mouth takes on the light of the skin: 0 not at all, 1 fully; skins differ, too
 _SHADE, _LIT = 0.4, 0.2  # brightness of the inside of nearly closed lips, and aspect of the lips from which it is full
+_SOFTER = 1.2  # times the blur of the picture, by which the rendered inside is blurred (docs/log)
+_LEAST_BLUR, _MOST_BLUR = 0.5, 4.0  # pixels, of the rendered inside, which is to be as soft as its picture (our choice)
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 
 
@@ -69,7 +71,10 @@ def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float, wider: flo
     where = warp_to(points[distinct], origins[distinct], box, unit)
     warped[top:bottom, left:right] = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     share = _rendered_share(own, opening)
-    return _filled(warped, after, _skin(picture, before, unit), unit, share) if share else warped
+    if not share:
+        return warped
+    light = _Light(_skin(picture, before, unit), edge_blur(picture, before))
+    return _filled(warped, after, light, unit, share)
 
 
 def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -> NDArray[np.float64]:
@@ -89,7 +94,7 @@ def _rendered_share(own: float, opening: float) -> float:
     return 1.0 if own <= SHUT else float(np.clip((opening / own - _KEPT) / (_STREAKED - _KEPT), 0, 1))
 
 
-def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: float, share: float) -> RGB:
+def _filled(picture: RGB, landmarks: NDArray[np.float64], light: _Light, unit: float, share: float) -> RGB:
     """The picture with the inside of a rendered mouth between its inner lips, mixed in by its ``share``."""
     lips = landmarks[list(INNER_LIPS)]
     aspect = _aspect(lips)
@@ -97,11 +102,12 @@ def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: flo
     margin = 3 * _SOFT * unit + 2
     box = _box(np.stack([lips.min(axis=0) - margin, lips.max(axis=0) + margin]), picture.shape)
     left, top, right, bottom = box
-    seen = cv2.remap(
-        donor.picture, warp_to(lips, donor.lips, box, unit), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    enlarged = np.ptp(donor.lips[:, 0]) / max(float(np.ptp(lips[:, 0])), 1e-6)
+    soft = cv2.GaussianBlur(donor.picture, (0, 0), max(enlarged * light.blur * _SOFTER, 0.3))
+    where = warp_to(lips, donor.lips, box, unit)
+    seen = cv2.remap(soft, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     shade = _SHADE + (1 - _SHADE) * min(1.0, aspect / _LIT)
-    lit = np.clip(seen * (shade * (skin / donor.skin) ** _LIGHT), 0, 255)
+    lit = np.clip(seen * (shade * (light.skin / donor.skin) ** _LIGHT), 0, 255)
     inside = np.zeros((bottom - top, right - left), np.uint8)
     corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
     cv2.fillPoly(inside, corners, 255, lineType=cv2.LINE_AA, shift=4)
@@ -109,6 +115,29 @@ def _filled(picture: RGB, landmarks: NDArray[np.float64], skin: float, unit: flo
     result, part = picture.copy(), picture[top:bottom, left:right]
     result[top:bottom, left:right] = np.rint(part + (lit - part) * weight).astype(np.uint8)
     return result
+
+
+class _Light(NamedTuple):
+    """How a picture shows what is in it."""
+
+    skin: float  # how bright the cheeks are, 0 to 255
+    blur: float  # pixels, see ``edge_blur``
+
+
+def edge_blur(picture: RGB, landmarks: NDArray[np.float64]) -> float:
+    """Estimate how blurred the edges of a face are, as the sigma in pixels of a Gaussian over sharp ones.
+
+    For steps blurred by sigma, the mean squared gradient over the mean squared Laplacian is 2 sigma squared.
+
+    Args:
+        picture: (h, w, 3).
+        landmarks: (478, 2) in its pixels.
+    """
+    left, top, right, bottom = _box(landmarks, picture.shape)
+    grey = cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    down, across = np.gradient(grey) if min(grey.shape) > 1 else (grey, grey)
+    bends = float(np.mean(cv2.Laplacian(grey, cv2.CV_32F) ** 2))
+    return float(np.sqrt(np.mean(down**2 + across**2) / max(2 * bends, 1e-6)).clip(_LEAST_BLUR, _MOST_BLUR))
 
 
 def _frame_around(landmarks: NDArray[np.float64], unit: float) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ from dithead.face.mesh_indices import CHEEKS, INNER_LIPS
 from dithead.synth.corpus.ground_truth import AnnotatedFrame
 from dithead.synth.corpus.hard_cases import random_take
 from dithead.synth.corpus.take import Take
-from dithead.synth.face.visemes import CONTROLS
+from dithead.synth.face.expression import MouthTrack
+from dithead.synth.face.units import CONTROLS
 from dithead.synth.head.assets import load_head
 from dithead.synth.head.body import Body
 from dithead.synth.head.parts import LABELS
@@ -33,7 +34,8 @@ SEED = 2
 OPENINGS = 10
 SIDE, WIDTH = 1024, 240
 """Pixels of the rendered picture, and between the corners of the inner lips."""
-_JAW, _PART = (0.45, 1.15), (0.3, 0.5)  # controls of the mouth, from where the teeth are apart to wide open
+# Controls of the mouth, from where the teeth are apart to wide open.
+_OPENING = {"jawOpen": (0.18, 0.45), "mouthLowerDown": (0.21, 0.35), "mouthUpperUp": (0.15, 0.25)}
 TOOTH = (1.0, 0.955, 0.92)
 """Colour of teeth in white light, relative to red; the rendered light is made white by it."""
 TONGUE = (1.0, 0.58, 0.56)
@@ -48,14 +50,14 @@ _BRIGHTEST = 0.8  # quantile of the teeth's brightness from which their colour i
 def opening_take(body: Body) -> Take:
     """Return a take in which the person looks ahead and lowers the jaw."""
     take = random_take(body, SEED, OPENINGS, silent=True)
-    controls = np.zeros_like(take.script.controls)
-    for name, (first, last) in (("jaw", _JAW), ("part", _PART)):
+    controls = np.zeros((OPENINGS, len(CONTROLS) + 1), np.float32)
+    for name, (first, last) in _OPENING.items():
         controls[:, CONTROLS.index(name)] = np.linspace(first, last, OPENINGS)
     at_rest = {name: np.zeros_like(getattr(take.motion, name)) for name in ("head", "shift", "gaze", "camera")}
     weights = {key: np.zeros_like(curve) for key, curve in take.motion.weights.items()}
     return replace(
         take,
-        script=replace(take.script, controls=controls, change=np.zeros_like(controls), stick=np.zeros(OPENINGS)),
+        script=replace(take.script, mouth=MouthTrack.of_controls(controls, 0.0)),
         motion=replace(take.motion, **at_rest, weights=weights),
         setting=replace(take.setting, azimuth=0.0, elevation=0.0),
     )

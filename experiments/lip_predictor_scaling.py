@@ -3,16 +3,16 @@
 It makes the curve of people in docs/log/2026-11.md.
 
     python experiments/lip_predictor_scaling.py MOONSHINE --train hdtf=DATASET:train --test grid=DATASET --test ...
-    python experiments/lip_predictor_scaling.py MOONSHINE --train ... --test ... --voices FOLDER
+    python experiments/lip_predictor_scaling.py MOONSHINE --train ... --test ... --voices FOLDER [--opening-only]
 
 MOONSHINE is the folder of `experiments/moonshine_from_wheel.py`, or a hub id. Its layers stay as they are, so that
 their states are computed once for each clip; what reads them (the rest of the lip predictor) learns from random
 weights, for every number of people anew. The people of a smaller group are among those of each larger group, in a
 random order for each seed. With `--voices` (a folder of `dithead voices` or of
-`experiments/voices_from_blendshapes.py`) a quarter of the samples are speech without a face, of which the opening alone
-is known, and only the largest group is trained. Columns: people, minutes of speech, and for each test the correlation
-of the predicted opening and of the predicted width of the lips with the measured ones, at each clip's best lag within 4
-frames, mean over clips and seeds.
+`experiments/voices_from_blendshapes.py`) a quarter of the samples are speech without a face, with the lips of a head
+that its phonemes or blendshapes move (or their opening alone), and only the largest group is trained. Columns: people,
+minutes of speech, and for each test the correlation of the predicted opening and of the predicted width of the lips
+with the measured ones, at each clip's best lag within 4 frames, mean over clips and seeds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dithead.checkpoint import load_model
 from dithead.models.audio.lip_predictor import LipPredictor
 from dithead.models.pretrained import load_moonshine
 from dithead.prepare.dataset import Clip
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
+from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes, shapes_of_lips
 from dithead.train.stages.audio_encoder import correlation_loss
 from shared import RATE, load_clips, make_parser, parse_named, print_table
 
@@ -42,7 +42,7 @@ GROUPS, SEEDS, STEPS, BATCH = (2, 4, 8, 16), 4, 400, 24
 STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
 WHOLE = 5  # states, which are six tokens: a sample starts at a multiple
 LAGS = range(-4, 5)  # frames
-VOICES, VOICE_RATE = 0.25, 100  # share of the samples; openings a second of `dithead voices`
+VOICES, VOICE_RATE, PIECE = 0.25, 100, 10  # share of the samples; lips a second of `dithead voices`; seconds
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,22 @@ def heard(clip: Clip, predictor: LipPredictor) -> HeardClip:
     return HeardClip(clip.identity, read, lip_shapes(clip.track().landmarks), clip.fps)
 
 
-def heard_voice(path: Path, predictor: LipPredictor) -> HeardClip:
-    """Do as ``heard`` with a clip of `dithead voices`, ten seconds of it at most."""
+def heard_clips(dataset: str, predictor: LipPredictor) -> list[HeardClip]:
+    """Do as ``heard`` with the clips of a dataset that have sound."""
+    return [heard(clip, predictor) for clip in load_clips(dataset) if clip.has_speech]
+
+
+def heard_voice(path: Path, predictor: LipPredictor) -> list[HeardClip]:
+    """Do as ``heard`` with a clip of `dithead voices`, in pieces of ten seconds."""
     with np.load(path) as stored:
-        wave, gap = stored["wave"][: 10 * RATE] / np.float32(32768), stored["gap"][: 10 * VOICE_RATE]
-    with torch.inference_mode():
-        states = predictor.layers(torch.from_numpy(wave)[None])
-    shapes = np.zeros((len(gap), 81), np.float32)
-    shapes[:, -1] = gap
-    return HeardClip(path.stem, torch.stack(list(states)[-predictor.read_from :], 2)[0], shapes, VOICE_RATE, voice=True)
+        wave, lips = stored["wave"] / np.float32(32768), stored["lips"].astype(np.float32)
+    shapes, pieces = shapes_of_lips(lips), []
+    for start in range(0, len(lips) - 3 * VOICE_RATE, PIECE * VOICE_RATE):
+        spoken = torch.from_numpy(wave[start * RATE // VOICE_RATE :][: PIECE * RATE])[None]
+        with torch.inference_mode():
+            states = torch.stack(list(predictor.layers(spoken))[-predictor.read_from :], 2)[0]
+        pieces.append(HeardClip(path.stem, states, shapes[start:][: PIECE * VOICE_RATE], VOICE_RATE, voice=True))
+    return pieces
 
 
 class Batch(NamedTuple):
@@ -89,7 +96,9 @@ class Batch(NamedTuple):
     weight: Tensor
 
 
-def batch_of(clips: Sequence[HeardClip], lips: Sequence[Floats], rng: np.random.Generator) -> Batch:
+def batch_of(
+    clips: Sequence[HeardClip], lips: Sequence[Floats], rng: np.random.Generator, *, opening_only: bool
+) -> Batch:
     """Cut samples of random people, and of random voices where there are any."""
     groups = [sorted({clip.person for clip in clips if clip.voice == voice}) for voice in (False, True)]
     states, truth, weights = [], [], []
@@ -103,7 +112,9 @@ def batch_of(clips: Sequence[HeardClip], lips: Sequence[Floats], rng: np.random.
             states.append(clips[i].states[start : start + STATES])
             first = start * 6 // WHOLE + SKIPPED
             truth.append(torch.from_numpy(clips[i].at_tokens(lips[i], first, TOKENS)))
-            weights.append(torch.tensor([[0.0 if clips[i].voice else 1.0] * (COEFFICIENTS - 1) + [1.0]]))
+            weights.append(
+                torch.tensor([[0.0 if clips[i].voice and opening_only else 1.0] * (COEFFICIENTS - 1) + [1.0]])
+            )
     return Batch(torch.stack(states).clone(), torch.stack(truth), torch.stack(weights))
 
 
@@ -112,7 +123,9 @@ def read(predictor: LipPredictor, states: Tensor, first: int, count: int) -> Ten
     return predictor.read_along(predictor.normed(states.unbind(2)), first, count)
 
 
-def trained(clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, int], seed: int) -> LipPredictor:
+def trained(
+    clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, int], seed: int, *, opening_only: bool = False
+) -> LipPredictor:
     """Train what reads the states, from random weights, on some people's clips."""
     torch.manual_seed(seed)
     rng, predictor = np.random.default_rng(seed), LipPredictor(*sizes, COEFFICIENTS)
@@ -122,7 +135,7 @@ def trained(clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, 
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, STEPS)
     everywhere = torch.ones(BATCH, TOKENS)
     for _ in range(STEPS):
-        states, truth, weight = batch_of(clips, lips, rng)
+        states, truth, weight = batch_of(clips, lips, rng, opening_only=opening_only)
         found = read(predictor, states, SKIPPED, TOKENS)
         moves = correlation_loss(found[..., -1], truth[..., -1], everywhere)
         shape = (F.smooth_l1_loss(found, truth, reduction="none") * weight).mean()
@@ -164,14 +177,19 @@ def main() -> None:
     parser.add_argument("--train", action="append", required=True, metavar="NAME=DATASET")
     parser.add_argument("--test", action="append", required=True, metavar="NAME=DATASET")
     parser.add_argument("--voices", metavar="FOLDER", type=Path)
+    parser.add_argument("--opening-only", action="store_true", help="of the voices' lips, learn nothing else")
     options = parser.parse_args()
     config = load_model("small").audio.config
     sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
     frozen = LipPredictor(*sizes, COEFFICIENTS)
     frozen.layers.load_pretrained(load_moonshine(options.moonshine))
-    learn = [heard(clip, frozen) for folder in parse_named(options.train).values() for clip in load_clips(folder)]
-    voices = [heard_voice(path, frozen) for path in sorted(options.voices.glob("*.npz"))] if options.voices else []
-    tests = {k: [heard(c, frozen) for c in load_clips(v)] for k, v in parse_named(options.test).items()}
+    learn = [clip for folder in parse_named(options.train).values() for clip in heard_clips(folder, frozen)]
+    voices = (
+        [piece for path in sorted(options.voices.glob("*.npz")) for piece in heard_voice(path, frozen)]
+        if options.voices
+        else []
+    )
+    tests = {name: heard_clips(folder, frozen) for name, folder in parse_named(options.test).items()}
     basis, people = LipBasis.fit([clip.shapes for clip in learn]), sorted({clip.person for clip in learn})
     lines = []
     for size in (*[n for n in GROUPS if n < len(people) and not voices], len(people)):
@@ -180,7 +198,7 @@ def main() -> None:
             chosen = set(np.random.default_rng(seed).permutation(people)[:size])
             clips = [clip for clip in learn if clip.person in chosen] + voices
             minutes.append(sum(len(clip.shapes) / clip.fps for clip in clips) / 60)
-            predictor = trained(clips, basis, sizes, seed)
+            predictor = trained(clips, basis, sizes, seed, opening_only=options.opening_only)
             rows.append([scores(predictor, test, basis) for test in tests.values()])
         means = np.mean(rows, 0)
         lines.append([str(size), f"{np.mean(minutes):.1f}", *[f"{o:.3f}, {w:.3f}" for o, w in means]])

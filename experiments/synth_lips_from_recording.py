@@ -22,7 +22,8 @@ from dithead.synth.corpus.realism import jaw_from_loudness
 from dithead.synth.corpus.recordings import Recording
 from dithead.synth.corpus.script import frame_loudness
 from dithead.synth.face.sound_to_mouth import mouth_from_sound
-from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap
+from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle
+from dithead.synth.person.spoken_lips import lip_gap, lips_of_controls
 from dithead.synth.voice.phoneme_alignment import align
 from shared import load_clips, make_parser, print_table
 
@@ -47,8 +48,10 @@ def correlations(clip: Clip, text: str) -> list[float]:
         Recording(Path(), aligned, None), Recording(Path(), without_text, sound), Recording(Path(), aligned, sound)
     ]  # fmt: skip
     at = ((np.arange(n) + 0.5) / clip.fps * CURVE_RATE).astype(int)
-    openings = [lip_gap(way.curves(0.0, n / clip.fps, SpeakingStyle())[at]) for way in ways]
-    openings.append(lip_gap(jaw_from_loudness(frame_loudness(wave, n, clip.fps))))
+    style = SpeakingStyle()
+    moved = [way.curves(0.0, n / clip.fps, style)[at] for way in ways]
+    moved.append(jaw_from_loudness(frame_loudness(wave, n, clip.fps)))
+    openings = [lip_gap(lips_of_controls(controls, style.press)) for controls in moved]
     return [float(np.corrcoef(opening, measured)[0, 1]) for opening in openings]
 
 

@@ -1,51 +1,78 @@
 """Do rendered mouths move like real ones, and does the face tracker agree with their exact truth?
 
-It makes the table and plot of lip openings and their speeds, and the figures on the tracker, in docs/results/synth.md.
+It makes the tables of lip openings, lip widths and their speeds, the plot, and the figures on the tracker, in
+docs/results/synth.md.
 
     python experiments/synth_mouth_motion.py --corpus RAW_SYNTH --dataset PREPARED_SYNTH --real PREPARED [--real ...] \\
         --plot PLOT.png
 
-RAW_SYNTH is a folder of `dithead synth`, PREPARED_SYNTH what `dithead prepare` made of it. Only lip openings are
-compared, relative to the distance of the outer eye corners; speeds are per second. Letters: N frames.
+RAW_SYNTH is a folder of `dithead synth`, PREPARED_SYNTH what `dithead prepare` made of it. Lip openings and widths
+(distances of the lips' corners) are relative to the distance of the outer eye corners, widths also to the person's own
+median; speeds are per second. Letters: N frames.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.lip_opening import lip_opening
+from dithead.face.lip_opening import lip_opening, lip_width
+from dithead.face.mesh_indices import MOUTH_LEFT, MOUTH_RIGHT
 from dithead.prepare.dataset import Clip
 from shared import FPS, load_clips, make_parser, print_table
 
 Curve = NDArray[np.float64]
-Group = dict[str, list[Curve]]  # person -> openings of each clip
 QUANTILES = (0.5, 0.9, 0.99)
+WIDTH_QUANTILES = (0.01, 0.05, 0.95, 0.99)
+CLOSED = 0.015  # eye distances: an opening that falls below begins a closure
 SHUT = 0.0075  # eye distances; below, lips are called shut. It is the first bin of the plot.
 MOVES = 0.01  # deviation of the exact opening above which a clip speaks, so that there is something to correlate
 LAGS = range(-3, 4)  # frames
 
 
-def tracked_opening(clip: Clip) -> Curve:
-    """Return the lip opening (N,) by the tracker's landmarks."""
-    return np.array([lip_opening(frame) for frame in clip.track().landmarks], np.float64)
+@dataclass(frozen=True)
+class Lips:
+    """The lips in one clip: openings (N,), and widths (N,) less the clip's median."""
+
+    opening: Curve
+    width: Curve
+
+
+Group = dict[str, list[Lips]]  # person -> the lips in each clip
+
+
+def tracked_lips(clip: Clip) -> Lips:
+    """Measure the lips by the tracker's landmarks."""
+    landmarks = clip.track().landmarks
+    width = np.array([lip_width(frame) for frame in landmarks], np.float64)
+    return Lips(np.array([lip_opening(frame) for frame in landmarks], np.float64), width - np.median(width))
+
+
+def exact_lips(path: Path) -> Lips:
+    """Read the lips of a rendered clip from its ``truth.npz``."""
+    with np.load(path) as truth:
+        landmarks, eyes = truth["landmarks"], truth["eyes"].astype(np.float64)
+        opening = truth["aperture"].astype(np.float64)
+    width = np.linalg.norm(landmarks[:, MOUTH_LEFT] - landmarks[:, MOUTH_RIGHT], axis=1)
+    width = width / np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=1)
+    return Lips(opening, width - np.median(width))
 
 
 def tracked_group(dataset: str) -> Group:
-    """Return the tracked openings of each person of a dataset."""
+    """Return the tracked lips of each person of a dataset."""
     people: Group = defaultdict(list)
     for clip in load_clips(dataset):
-        people[f"{dataset}/{clip.identity}"].append(tracked_opening(clip))
+        people[f"{dataset}/{clip.identity}"].append(tracked_lips(clip))
     return people
 
 
 def exact_group(corpus: Path) -> Group:
-    """Return the exact openings of each rendered person."""
-    paths = sorted(corpus.glob("*/truth.npz"))
-    return {path.parent.name: [np.load(path)["aperture"].astype(np.float64)] for path in paths}
+    """Return the exact lips of each rendered person."""
+    return {path.parent.name: [exact_lips(path)] for path in sorted(corpus.glob("*/truth.npz"))}
 
 
 def speeds(curves: list[Curve]) -> Curve:
@@ -56,11 +83,28 @@ def speeds(curves: list[Curve]) -> Curve:
 def describe(group: Group) -> Curve:
     """Return (7,), means over people: share of shut frames, quantiles of the opening, and of its speed."""
     people = []
-    for curves in group.values():
-        opening = np.concatenate(curves)
-        quantiles = (*np.quantile(opening, QUANTILES), *np.quantile(speeds(curves), QUANTILES))
+    for clips in group.values():
+        opening = np.concatenate([clip.opening for clip in clips])
+        speed = speeds([clip.opening for clip in clips])
+        quantiles = (*np.quantile(opening, QUANTILES), *np.quantile(speed, QUANTILES))
         people.append([(opening < SHUT).mean(), *quantiles])
     return np.asarray(np.mean(people, axis=0))
+
+
+def describe_width(group: Group) -> Curve:
+    """Return (9,), means over people.
+
+    Spread of the width, its quantiles and those of its speed, its correlation with the opening, and closures a second.
+    """
+    people = []
+    for clips in group.values():
+        opening, width = (np.concatenate([getattr(clip, name) for clip in clips]) for name in ("opening", "width"))
+        speed = np.quantile(speeds([clip.width for clip in clips]), QUANTILES[:2])
+        begun = sum(int(((o[1:] < CLOSED) & (o[:-1] >= CLOSED)).sum()) for o in (clip.opening for clip in clips))
+        together = np.corrcoef(opening, width)[0, 1] if opening.std() > MOVES else np.nan
+        spread = (width.std(), *np.quantile(width, WIDTH_QUANTILES))
+        people.append([*spread, *speed, together, begun / len(opening) * FPS])
+    return np.asarray(np.nanmean(people, axis=0))
 
 
 def print_agreement(corpus: Path, dataset: str) -> None:
@@ -69,7 +113,7 @@ def print_agreement(corpus: Path, dataset: str) -> None:
     for clip in load_clips(dataset):
         with np.load(corpus / clip.identity / "truth.npz") as truth:
             exact = truth["aperture"].astype(np.float64)
-        track, tracked = clip.track(), tracked_opening(clip)
+        track, tracked = clip.track(), tracked_lips(clip).opening
         n = min(len(tracked), len(exact))
         found, total = found + int(track.valid[:n].sum()), total + n
         if exact[:n].std() > MOVES:
@@ -92,8 +136,8 @@ def plot(groups: dict[str, Group], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), dpi=110)
     for (name, group), colour in zip(groups.items(), ("#333333", "#c4441c", "#2b6cb0"), strict=False):
         for axis, edges, values in (
-            (left, np.linspace(0, 0.3, 41), [np.concatenate(curves) for curves in group.values()]),
-            (right, np.linspace(0, 4, 41), [speeds(curves) for curves in group.values()]),
+            (left, np.linspace(0, 0.3, 41), [np.concatenate([c.opening for c in clips]) for clips in group.values()]),
+            (right, np.linspace(0, 4, 41), [speeds([c.opening for c in clips]) for clips in group.values()]),
         ):
             share = np.mean([np.histogram(v, edges)[0] / len(v) for v in values], axis=0)
             axis.step((edges[1:] + edges[:-1]) / 2, share, where="mid", color=colour, label=name)
@@ -116,10 +160,12 @@ def main() -> None:
     groups = {"real, tracked": real, "synthetic, tracked": tracked_group(options.dataset),
               "synthetic, exact": exact_group(options.corpus)}  # fmt: skip
     heading = ["mouths", "shut", "median", "90 %", "99 %", "speed, median", "speed 90 %", "speed 99 %"]
-    lines = [
-        [f"{name} ({len(group)} people)", *(f"{v:.3f}" for v in describe(group))] for name, group in groups.items()
-    ]
-    print_table(heading, lines)
+    widths = ["mouths", "spread of the width", "1 %", "5 %", "95 %", "99 %", "speed, median", "speed 90 %",
+              "correlation with the opening", "closures a second"]  # fmt: skip
+    for columns, described in ((heading, describe), (widths, describe_width)):
+        rows = [[f"{name} ({len(group)} people)", *(f"{v:.3f}" for v in described(group))]
+                for name, group in groups.items()]  # fmt: skip
+        print_table(columns, rows)
     plot(groups, options.plot)
 
 

@@ -28,8 +28,8 @@ def person(body: Any) -> Person:
 def test_a_smile_folds_the_cheeks_and_raised_brows_fold_the_forehead() -> None:
     assert crease_depths({}, 0.0) == (0.0, 0.0, 0.0)
     smile, brows = (
-        crease_depths({"mouth-corner-puller": 0.5}, 0.0),
-        crease_depths({"eyebrows-left-up": 1, "eyebrows-right-up": 1}, 0),
+        crease_depths({"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}, 0.0),
+        crease_depths({"browOuterUpLeft": 1, "browOuterUpRight": 1}, 0),
     )
     assert smile[0] > 0.2 > smile[1] == 0
     assert brows[1] > 0.5 > brows[0] == 0
@@ -41,7 +41,7 @@ def test_a_smile_folds_the_cheeks_and_raised_brows_fold_the_forehead() -> None:
 def test_lids_follow_a_blink(person: Person) -> None:
     gaps = []
     for closed in (0.0, 0.5, 0.95):
-        person.pose({"eye-left-closure": closed, "eye-right-closure": closed})
+        person.pose({"eyeBlinkLeft": closed, "eyeBlinkRight": closed})
         lines = [lid_geometry(person.posed[places]) for places in person.lids]
         assert lines[0][0] * lines[1][0] < 0, "one line for either eye"
         gaps.append(lines[0][1] - lines[0][2])
@@ -66,7 +66,8 @@ def test_hair_grows_on_the_scalp_and_thins_at_its_roots(body: Any, person: Perso
 @pytest.mark.parametrize("name", sorted(DETAILS))
 def test_each_detail_changes_the_picture_and_can_be_left_out(person: Person, name: str) -> None:
     setting = sample_setting(3)
-    weights = {"mouth-corner-puller": 0.6, "eyebrows-left-up": 0.8, "eyebrows-right-up": 0.8}
+    smile, brows = ("mouthSmileLeft", "mouthSmileRight"), ("browOuterUpLeft", "browOuterUpRight")
+    weights = dict.fromkeys(smile, 0.6) | dict.fromkeys(brows, 0.8)
     try:
         renderer = Renderer(192, 192, supersample=1.0)
     except DitheadError as error:

@@ -1,21 +1,23 @@
-"""Lips stick and part from the middle, roll inwards and tuck; one side of the mouth runs ahead of the other."""
+"""Lips meet, stick, part from the middle and tuck; one side of the mouth runs ahead of the other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dithead.synth.face.expression import expression_at, resting_mouth
+from dithead.synth.face.expression import MouthTrack, expression_at
 from dithead.synth.face.lip_contact import NO_CONTACT, LipContact
 from dithead.synth.face.motion import Motion
-from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, expression_weights, lip_gap, lip_sticking
+from dithead.synth.face.units import CONTROLS, UNITS, units_of
+from dithead.synth.face.visemes import CURVE_RATE, lip_sticking
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.person.person import Person
+from dithead.synth.person.spoken_lips import lip_gap, lips_of_controls
 
-OPEN = {"mouth-open": 0.12, "mouth-parling": 0.2}
+OPEN = {"jawOpen": 0.12, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,10 @@ def lip_distance(person: Person, points: np.ndarray, share: float) -> float:
 def gap_at(person: Person, share: float) -> float:
     """How much further apart the lips are than at rest, ``share`` of the way to the corners."""
     return lip_distance(person, person.posed, share) - lip_distance(person, person.base, share)
+
+
+def weights_of(row: np.ndarray, press: float = 0.3) -> dict[str, float]:
+    return dict(zip(UNITS, units_of(row, press).tolist(), strict=True))
 
 
 def controls(**values: float) -> np.ndarray:
@@ -75,20 +81,33 @@ def test_lips_part_from_the_middle_outwards(person: Person) -> None:
 
 def test_pressed_lips_roll_inwards_and_stay_shut(person: Person) -> None:
     lips = person.body.anatomy.lip_topology
-    heights, depths = [], []
-    for roll in (0.0, 1.0):
-        person.pose({}, LipContact(roll=roll))
-        assert person.mouth_state()[1] == pytest.approx(0, abs=1e-5)
-        red = (lips.hops == 4) & (np.abs(person.base[lips.near, 0]) < 0.02) & (person.base[lips.near, 2] > 1.3)
-        edge = person.posed[lips.near[red], 1]
-        heights.append(edge.max() - edge.min())
+    depths = []
+    for press in (0.0, 1.0):
+        person.pose(weights_of(controls(closure=1), press), LipContact(closure=1.0))
+        assert person.mouth_state()[1] == pytest.approx(0, abs=1e-4)
         depths.append(person.posed[lips.upper[len(lips.upper) // 2], 2])
-    assert heights[1] < 0.6 * heights[0], "less red shows"
     assert depths[1] < depths[0] - 0.02
 
 
+@pytest.mark.parametrize("jaw", [0.0, 0.15, 0.35])
+@pytest.mark.parametrize("rounding", [0.0, 1.0])
+def test_closed_lips_touch_from_corner_to_corner_whatever_the_face_does(
+    person: Person, jaw: float, rounding: float
+) -> None:
+    row = controls(jawOpen=jaw, mouthPucker=rounding, mouthSmile=0.3, closure=1)
+    person.pose(weights_of(row), LipContact(closure=1.0))
+    for share in (0.0, 0.4, 0.8):
+        assert abs(gap_at(person, share)) < 0.008, "decimetres"
+
+
+def test_lips_never_pass_through_each_other(person: Person) -> None:
+    person.pose({"mouthRollUpper": 1.0, "mouthRollLower": 1.0, "mouthShrugLower": 1.0})
+    for share in (0.0, 0.4, 0.8):
+        assert gap_at(person, share) > -0.005, "decimetres"
+
+
 def test_on_f_the_lower_lip_meets_the_upper_teeth(person: Person) -> None:
-    weights = expression_weights(controls(jaw=0.1, wide=0.15, part=0.3, tuck=1), 0.3)
+    weights = weights_of(controls(jawOpen=0.04, mouthStretch=0.1, mouthUpperUp=0.2, lipTuck=1))
     anatomy = person.body.anatomy
     person.pose(weights)
     apart = abs(float(person.posed[anatomy.lower_inner, 1] - person.tooth_edge[1]))
@@ -99,14 +118,9 @@ def test_on_f_the_lower_lip_meets_the_upper_teeth(person: Person) -> None:
     assert person.mouth_state()[1] > 0.01, "the upper lip stays up"
 
 
-@dataclass(frozen=True)
-class Track:
-    """A `MouthTrack` for the tests."""
-
-    controls: np.ndarray
-    change: np.ndarray
-    stick: np.ndarray
-    press: float = 0.3
+def track(row: np.ndarray, change: np.ndarray | None = None) -> MouthTrack:
+    held = MouthTrack.of_controls(row[None], 0.3)
+    return held if change is None else replace(held, change=units_of(change[None], 0.0))
 
 
 def no_motion(frames: int) -> Motion:
@@ -114,16 +128,16 @@ def no_motion(frames: int) -> Motion:
     return Motion(zero, zero, zero[:, :2], {}, zero[:, :2])
 
 
-def corner_shift(person: Person, track: Track) -> np.ndarray:
+def corner_shift(person: Person, mouth: MouthTrack) -> np.ndarray:
     """How far the two corners of the mouth move outwards: (2,), at x < 0 and at x > 0."""
-    result = expression_at(person, track, no_motion(1), 0)
+    result = expression_at(mouth, no_motion(1), 0, person.side_lead)
     person.pose(result.weights, result.contact)
     ends = person.body.anatomy.lip_topology.upper[[0, -1]]
     return (person.posed[ends, 0] - person.base[ends, 0]) * (-1, 1)
 
 
 def test_the_leading_side_of_the_mouth_moves_first(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    spreading = Track(controls(wide=0.5)[None], controls(wide=6.0)[None], np.zeros(1))
+    spreading = track(controls(mouthStretch=0.5), controls(mouthStretch=6.0))
     differences = []
     for lag in (-0.03, 0.0, 0.03):
         monkeypatch.setattr(person, "side_lead", lag)
@@ -138,24 +152,24 @@ def test_the_leading_side_of_the_mouth_moves_first(person: Person, monkeypatch: 
 
 
 def test_a_closure_seals_the_lips_on_both_sides(person: Person) -> None:
-    track = Track(controls(closure=1)[None], controls(part=8.0, wide=5)[None], np.ones(1))
-    result = expression_at(person, track, no_motion(1), 0)
+    moving = track(controls(jawOpen=0.1, closure=1), controls(mouthLowerDown=8.0, mouthStretch=5))
+    result = expression_at(moving, no_motion(1), 0, person.side_lead)
     person.pose(result.weights, result.contact)
-    assert result.contact.roll > 0.2
+    assert result.weights["mouthRollLower"] > 0.1
     assert person.mouth_state()[1] < 1e-4
     assert abs(gap_at(person, 0.6)) < 0.012
 
 
-def test_a_resting_mouth_has_no_contact_and_no_weights(person: Person) -> None:
-    track = Track(controls(jaw=0.5, tuck=1)[None], controls(part=8.0)[None], np.ones(1))
-    result = expression_at(person, resting_mouth(track), no_motion(1), 0)
+def test_a_resting_mouth_has_no_contact_and_no_weights() -> None:
+    moving = track(controls(jawOpen=0.2, lipTuck=1), controls(mouthLowerDown=8.0))
+    result = expression_at(moving.at_rest(), no_motion(1), 0, 0.02)
     assert result.contact == NO_CONTACT
     assert not any(result.weights.values())
 
 
 def test_lips_stick_after_a_closure_and_then_let_go() -> None:
-    curves = np.zeros((CURVE_RATE, 8), np.float32)
-    curves[100:, CONTROLS.index("jaw")] = np.linspace(0, 0.6, 100)
+    curves = np.zeros((CURVE_RATE, 11), np.float32)
+    curves[100:, CONTROLS.index("jawOpen")] = np.linspace(0, 0.24, 100)
     slow, fast = lip_sticking(curves, 0.10), lip_sticking(curves, 0.03)
     assert (slow[:100] == 1).all()
     assert (np.diff(slow[100:]) <= 1e-6).all()
@@ -165,14 +179,11 @@ def test_lips_stick_after_a_closure_and_then_let_go() -> None:
     assert slow[-1] < 0.05
 
 
-def test_the_gap_predicted_from_controls_is_the_gap_of_rendered_faces(person: Person) -> None:
+def test_lips_without_rendering_open_as_far_as_those_of_people(person: Person) -> None:
     rng = np.random.default_rng(2)
-    samples = [controls(**dict(zip(CONTROLS, rng.uniform(0, 0.8, len(CONTROLS)), strict=True))) for _ in range(60)]
-    tucked = [controls(jaw=0.15, part=0.3, wide=0.1, tuck=tuck) for tuck in (0.0, 1.0)]
+    rows = np.stack([controls(**dict(zip(CONTROLS, rng.uniform(0, 0.4, 10), strict=True))) for _ in range(40)])
     measured = []
-    for values in (*samples, *tucked):
-        person.pose(expression_weights(values, 0.3), LipContact(tuck=min(float(values[CONTROLS.index("tuck")]), 1.0)))
+    for row in rows:
+        person.pose(weights_of(row), LipContact(tuck=float(row[CONTROLS.index("lipTuck")])))
         measured.append(person.mouth_state()[1])
-    predicted = lip_gap(np.array([*samples, *tucked]))
-    assert np.corrcoef(predicted, measured)[0, 1] > 0.85, "although no speech makes such combinations"
-    assert predicted[-1] < predicted[-2]
+    assert np.corrcoef(lip_gap(lips_of_controls(rows, 0.3)), measured)[0, 1] > 0.95

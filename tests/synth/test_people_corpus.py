@@ -14,7 +14,8 @@ from dithead.media.video import probe
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
 from dithead.synth.corpus.recipe import CorpusRecipe
-from dithead.synth.face.visemes import expression_weights
+from dithead.synth.face.lip_contact import LipContact
+from dithead.synth.face.units import UNITS, units_of
 from dithead.synth.head.identity import sample_identity
 from dithead.synth.person.person import Person
 
@@ -64,12 +65,13 @@ def test_a_folder_with_another_corpus_is_refused(corpus: Path, head_folder: Path
 
 def test_lips_close_exactly_during_a_smile(body) -> None:
     person = Person(body, sample_identity(8, body.head.key_names))
-    smile = {"mouth-corner-puller": 0.5, "mouth-parling": 0.5}
-    spoken = expression_weights(np.array([0.8, 0, 0.2, 0.5, 0, 0, 0, 0], np.float32), 0.3)
+    opened = np.array([0.32, 0, 0, 0.1, 0, 0.35, 0.25, 0, 0, 0, 0], np.float32)
+    spoken = dict(zip(UNITS, units_of(opened, 0.3).tolist(), strict=True))
     person.pose(spoken)
     assert person.mouth_state()[1] > 0.05
-    person.pose(person.seal_lips(spoken | smile, 1.0))
-    assert person.mouth_state()[1] < 1e-4
+    smile = {name: spoken[name] + 0.5 for name in ("mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft")}
+    person.pose(spoken | smile, LipContact(closure=1.0))
+    assert person.mouth_state()[1] < 1e-3, "decimetres"
 
 
 @pytest.mark.parametrize("bad", [{"count": 0}, {"size": 33}, {"seconds": 0.0}, {"workers": 0}])

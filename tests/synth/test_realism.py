@@ -13,7 +13,7 @@ from dithead.synth.corpus.people import ClipTask, name_of, plan_take, synth_corp
 from dithead.synth.corpus.realism import DETAILS, FEATURES, check_features, jaw_from_loudness
 from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.corpus.take import Take
-from dithead.synth.face.visemes import CONTROLS
+from dithead.synth.face.units import CONTROLS
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def facts(take: Take) -> dict[str, object]:
         "light": take.setting.light.key_direction, "camera": (take.setting.noise, take.setting.blur),
         "motion": take.motion.head.tobytes(),
         "expression": b"".join(curve.tobytes() for curve in take.motion.weights.values()),
-        "inside": sorted(part.name for part in take.person.parts), "visemes": take.script.controls.tobytes(),
+        "inside": sorted(part.name for part in take.person.parts), "visemes": take.script.mouth.units.tobytes(),
         "microphone": take.script.wave.tobytes(), "background": take.setting.background.tobytes(),
         **{name: [part.uniforms.get(key) for part in take.person.parts if part.name not in ("teeth", "tongue")
                   for key in sorted(keys)] for name, keys in DETAILS.items()},
@@ -72,11 +72,11 @@ def test_unknown_features_are_named() -> None:
 
 def test_the_jaw_follows_the_loudness() -> None:
     controls = jaw_from_loudness(np.array([0, 0, 0.2, 1, 1], np.float32))
-    jaw = controls[:, CONTROLS.index("jaw")]
+    jaw = controls[:, CONTROLS.index("jawOpen")]
     assert jaw[0] == 0
     assert (np.diff(jaw) >= 0).all()
-    assert jaw[-1] > 0.5
-    assert not controls[:, CONTROLS.index("round")].any()
+    assert jaw[-1] > 0.15
+    assert not controls[:, CONTROLS.index("mouthPucker")].any()
 
 
 def test_frames_at_rest_differ_in_the_mouth_alone(planned, renderer) -> None:
@@ -88,7 +88,7 @@ def test_frames_at_rest_differ_in_the_mouth_alone(planned, renderer) -> None:
     lips = frame.landmarks[[61, 291, 0, 17]]
     y, x = (slice(int(lips[:, i].min()), int(lips[:, i].max()) + 1) for i in (1, 0))
     assert changed[y, x].max() > 20
-    assert not changed[: int(frame.eyes[:, 1].max()) + 1].any(), "eyes, hair, noise and background stay"
+    assert not changed[: int(frame.eyes[:, 1].max())].any(), "eyes, hair, noise and background stay"
 
 
 def test_pictures_at_rest_and_labels_lie_beside_the_clip(head_folder: Path, tmp_path: Path, espeak: None) -> None:
@@ -97,6 +97,6 @@ def test_pictures_at_rest_and_labels_lie_beside_the_clip(head_folder: Path, tmp_
     folder = tmp_path / name_of(0)
     assert len(list(read_frames(folder / ".rest.mp4"))) == 5
     with np.load(folder / "truth.npz") as truth:
-        assert (truth["labels"].shape, truth["head"].shape, truth["controls"].shape) == ((5, 64, 64), (5, 6), (5, 8))
+        assert (truth["labels"].shape, truth["head"].shape, truth["units"].shape) == ((5, 64, 64), (5, 6), (5, 52))
     assert [source.path.name for source in find_raw_videos(tmp_path, tmp_path / "data")] == ["clip.mp4"]
     assert find_raw_videos(tmp_path, tmp_path / "data")[0].licence == "CC0-1.0", "prepare reads it from SOURCES.json"

@@ -1,6 +1,7 @@
 """The head that ships is complete, its licence lies beside it, and `dithead synth` needs nothing else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from dithead.cli import app
 from dithead.synth.corpus.options import SynthOptions
 from dithead.synth.corpus.people import name_of, synth_corpus
-from dithead.synth.head.assets import SHIPPED_HEAD, find_texture, load_head, load_proxy
+from dithead.synth.head.assets import SHIPPED_HEAD, face_unit, find_texture, load_head, load_proxy
 from dithead.synth.head.identity import EYES, FEMALE_HAIR, MALE_HAIR, sample_identity
 
 MOST_BYTES = 6e6  # of the data, which every wheel and clone carries
@@ -44,6 +45,16 @@ def test_the_face_units_are_there_and_change_no_identity() -> None:
     jaw = head.key("faceunits/jawOpen")
     assert jaw.delta[:, 1].min() < -0.1, "the jaw moves down"
     assert sample_identity(3, head.key_names) == sample_identity(3, head.key_names - units)
+
+
+def test_a_head_without_face_units_is_moved_by_those_that_ship() -> None:
+    whole = load_head()
+    bare = replace(whole, key_names=frozenset(n for n in whole.key_names if not n.startswith("faceunits/")))
+    own, lent = face_unit(whole, "mouthPucker"), face_unit(bare, "mouthPucker")
+    np.testing.assert_array_equal(own.index, lent.index)
+    np.testing.assert_array_equal(own.delta, lent.delta)
+    few = replace(bare, source_index=whole.source_index[: own.index[5]], vertices=whole.vertices[: own.index[5]])
+    assert face_unit(few, "mouthPucker").index.tolist() == own.index[:5].tolist(), "what the head lacks is left out"
 
 
 @pytest.fixture

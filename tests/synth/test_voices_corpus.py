@@ -10,7 +10,8 @@ from dithead.errors import ConfigError
 from dithead.synth.corpus.options import VoicesOptions
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
 from dithead.synth.corpus.voices import make_voice, voice_corpus
-from dithead.synth.face.visemes import lip_gap
+from dithead.synth.face.units import CONTROLS
+from dithead.synth.person.spoken_lips import lip_gap, lips_of_controls
 from dithead.synth.voice.festival import (
     FESTIVAL_VOICES,
     FestivalVoice,
@@ -54,6 +55,8 @@ def test_sound_and_mouth_have_one_length_and_the_mouth_moves() -> None:
     clip = make_voice(np.random.default_rng([5, 2]), 4.0)
     assert len(clip.mouth) == pytest.approx(len(clip.wave) / 16000 * MOUTH_RATE, abs=2)
     assert 0.1 < clip.mouth[:, 0].max() <= 1.3
+    assert clip.lips.shape == (len(clip.mouth), 40, 2)
+    assert np.corrcoef(lip_gap(clip.lips.astype(np.float32)), clip.mouth[:, 0])[0, 1] > 0.5
 
 
 @needs_espeak
@@ -75,7 +78,8 @@ def test_a_corpus_of_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_closed_lips_have_no_gap_and_an_open_jaw_a_wide_one() -> None:
-    closed, open_ = np.zeros(8, np.float32), np.zeros(8, np.float32)
-    closed[7], closed[0] = 1, 0.1
-    open_[0], open_[3] = 0.9, 0.4
-    assert lip_gap(closed) < 0.03 < 0.15 < lip_gap(open_)
+    closed, open_ = np.zeros((2, 11), np.float32)
+    closed[10], closed[0] = 1, 0.1
+    open_[CONTROLS.index("jawOpen")], open_[CONTROLS.index("mouthLowerDown")] = 0.35, 0.3
+    shut, gaping = lip_gap(lips_of_controls(np.stack([closed, open_]), 0.35))
+    assert shut < 0.006 < 0.12 < gaping

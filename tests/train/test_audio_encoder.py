@@ -16,6 +16,7 @@ from dithead.face.mesh_indices import (
     INNER_LIP_BOTTOM,
     INNER_LIP_TOP,
     LEFT_EYE_OUTER,
+    LIP_INDICES,
     MOUTH_LEFT,
     RIGHT_EYE_OUTER,
 )
@@ -24,7 +25,7 @@ from dithead.models.audio.mel import FLOOR
 from dithead.models.audio.mel_encoder import MelEncoder, MelEncoderConfig
 from dithead.train.data.clips import DataSource
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
-from dithead.train.data.speech_dataset import SpeechDataset, SpeechTrack, cut_mel
+from dithead.train.data.speech_dataset import MOUTH, SpeechDataset, SpeechTrack, cut_mel
 from dithead.train.stages.assemble_model import load_audio
 from dithead.train.stages.audio_encoder import start_lip_predictor, train_audio
 from dithead.train.stages.options import AudioOptions
@@ -46,9 +47,11 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(3):
         jaw = np.repeat(rng.uniform(0, 1, 30), 10).astype(np.float32)
         wave = rng.standard_normal(len(jaw) * 160) * np.repeat(jaw, 160) * 6000
-        mouth = np.zeros((len(jaw), 8), np.float16)
+        mouth = np.zeros((len(jaw), MOUTH), np.float16)
         mouth[:, 0] = jaw
-        np.savez(folder / f"voice_{index}.npz", wave=wave.astype(np.int16), mouth=mouth, gap=0.15 * jaw, voice="noise")
+        lips = np.zeros((len(jaw), len(LIP_INDICES), 2), np.float16)
+        lips[:, LIP_INDICES.index(INNER_LIP_BOTTOM), 1] = 0.15 * jaw
+        np.savez(folder / f"voice_{index}.npz", wave=wave.astype(np.int16), mouth=mouth, lips=lips, voice="noise")
     return folder
 
 

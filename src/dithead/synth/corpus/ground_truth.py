@@ -34,7 +34,7 @@ class AnnotatedFrame:
     visible: bool = True  # whether a face is in the picture
     rest: RGB | None = None  # (H, W, 3) the same picture with the mouth at rest
     head: Floats | None = None  # (6,) yaw, pitch and roll in radians, shift in decimetres
-    controls: Floats | None = None  # (8,) controls of the mouth, see visemes
+    units: Floats | None = None  # (52,) weights by which speech moves the face units, see face.units
 
     def without_pixels(self) -> AnnotatedFrame:
         """Return the ground truth alone, to save memory."""
@@ -88,7 +88,7 @@ def stack_ground_truth(frames: Iterable[AnnotatedFrame]) -> dict[str, NDArray[np
         frames: At least one frame.
 
     Returns:
-        Arrays whose first axis is the frame, by the name of the field: those of truth.npz. ``head``, ``controls`` and
+        Arrays whose first axis is the frame, by the name of the field: those of truth.npz. ``head``, ``units`` and
         ``labels`` are left out where a frame has none.
     """
     frames = list(frames)
@@ -99,7 +99,7 @@ def stack_ground_truth(frames: Iterable[AnnotatedFrame]) -> dict[str, NDArray[np
         "landmarks": np.stack([frame.landmarks for frame in frames]).astype(np.float32),
         "visible": np.array([frame.visible for frame in frames]),
     }
-    for name in ("head", "controls", "labels"):
+    for name in ("head", "units", "labels"):
         values = [getattr(frame, name) for frame in frames]
         if all(value is not None for value in values):
             arrays[name] = np.stack(values)

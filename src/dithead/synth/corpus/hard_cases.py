@@ -116,7 +116,7 @@ def random_take(body: Body, seed: int, frames: int, *, silent: bool = False) -> 
 
 def _render_absent(renderer: Renderer, _: Body, take: Take) -> Iterator[AnnotatedFrame]:
     """The person is away for the middle third."""
-    count = len(take.script.controls)
+    count = len(take.script.mouth)
     for index, frame in enumerate(take.render(renderer, labels=True)):
         is_away = count // 3 <= index < 2 * count // 3
         yield _without_person(renderer, frame) if is_away else frame
@@ -129,7 +129,7 @@ def _without_person(renderer: Renderer, frame: AnnotatedFrame) -> AnnotatedFrame
 
 def _render_two(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
     """A silent person sits to the right; the ground truth is that of the speaker on the left."""
-    listener = random_take(body, take.person.identity.seed + _SECOND_PERSON, len(take.script.controls), silent=True)
+    listener = random_take(body, take.person.identity.seed + _SECOND_PERSON, len(take.script.mouth), silent=True)
     pictures = [frame.pixels for frame in listener.render(renderer, labels=True)]
     for frame, picture in zip(take.render(renderer, labels=True), pictures, strict=True):
         background = np.zeros(picture.shape[:2], np.uint8)
@@ -147,8 +147,8 @@ def _render_microphone(renderer: Renderer, _: Body, take: Take) -> Iterator[Anno
 
 def _render_cut(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
     """The first half of one take, then the second half of another."""
-    half = len(take.script.controls) // 2
-    other = random_take(body, take.person.identity.seed + _AFTER_CUT, len(take.script.controls))
+    half = len(take.script.mouth) // 2
+    other = random_take(body, take.person.identity.seed + _AFTER_CUT, len(take.script.mouth))
     yield from [frame for _, frame in zip(range(half), take.render(renderer, labels=True), strict=False)]
     for index, frame in enumerate(replace(other, script=replace(take.script)).render(renderer, labels=True)):
         if index >= half:
@@ -170,7 +170,7 @@ def _with_light(**factors: float) -> Callable[[Renderer, Body, Take], Iterator[A
 
 
 def _render_silence(renderer: Renderer, body: Body, take: Take) -> Iterator[AnnotatedFrame]:
-    silent = random_take(body, take.person.identity.seed, len(take.script.controls), silent=True)
+    silent = random_take(body, take.person.identity.seed, len(take.script.mouth), silent=True)
     take.script = silent.script
     return silent.render(renderer, labels=True)
 
@@ -222,7 +222,7 @@ def _write(folder: Path, name: str, frames: Iterator[AnnotatedFrame], take: Take
     script = take.script
     record = {
         "id": name, "identity": name, "case": name, "source": SOURCE, "licence": LICENCE,
-        "frames": len(script.controls), "fps": FPS, "voice": script.voice and asdict(script.voice),
+        "frames": len(script.mouth), "fps": FPS, "voice": script.voice and asdict(script.voice),
         **script_record(script),
     }  # fmt: skip
     try:

@@ -190,7 +190,7 @@ def plan_take(task: ClipTask, recipe: CorpusRecipe, body: Body, skins: Path) -> 
         identity = wear_skin(identity, skin)
     setting = sample_setting(person_seed, tone=luminance(identity.tone))
     script = _write_script(recording, rng, identity, options)
-    frames = len(script.controls)
+    frames = len(script.mouth)
     level = frame_loudness(script.wave, frames, options.fps)
     motion = sample_motion(rng, frames, options.fps, level, handheld=setting.handheld)
     quality = float(np.random.default_rng([options.seed, index, 2]).uniform(*_QUALITY))
@@ -259,7 +259,7 @@ def _record(task: ClipTask, recipe: CorpusRecipe, take: Take) -> dict[str, objec
         speaker = {"recording": task.recording.absolute().relative_to(options.speech).as_posix()}
     return {
         "id": name_of(task.index), "identity": name_of(task.index), **recipe.source,
-        "seed": options.seed, "index": task.index, "frames": len(script.controls), "fps": options.fps,
+        "seed": options.seed, "index": task.index, "frames": len(script.mouth), "fps": options.fps,
         **speaker, **script_record(script),
         "person": identity.seed, "skin": identity.photo,
         "distance": round(setting.distance, 3), "height": round(setting.height, 3),

@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from dithead.errors import ConfigError
-from dithead.synth.corpus.script import Script, frame_loudness
+from dithead.synth.corpus.script import ClipTiming, Script, frame_loudness
 from dithead.synth.corpus.take import Take
-from dithead.synth.face.visemes import CONTROLS
+from dithead.synth.face.units import CONTROLS, units_of
+from dithead.synth.face.visemes import OPENING
 from dithead.synth.scene.setting import Light, Setting
 from dithead.synth.types import Floats
 from dithead.synth.voice.espeak import EspeakVoice
@@ -116,18 +117,16 @@ def _leave_out_of_script(script: Script, without: Collection[str]) -> Script:
         clean = simulate_microphone(utterance.wave, utterance.rate, np.random.default_rng(0), clean=True)
         script = replace(script, wave=clean)
     if "visemes" in without:
-        frames = len(script.controls)
-        fps = frames / (len(utterance.wave) / utterance.rate)
-        controls = jaw_from_loudness(frame_loudness(script.wave, frames, fps))
-        script = replace(script, controls=controls, change=np.zeros_like(controls), stick=np.zeros_like(script.stick))
+        timing = ClipTiming(len(script.mouth), len(script.mouth) / (len(utterance.wave) / utterance.rate))
+        units = units_of(jaw_from_loudness(frame_loudness(script.wave, timing.frames, timing.fps)), 0.0)
+        script = replace(script, mouth=replace(script.mouth.at_rest(), units=units))
     return script
 
 
 def jaw_from_loudness(level: Floats) -> Floats:
-    """Return controls (N, 8) of a mouth that only opens, with the ``level`` (N,) of the sound, 0 to 1."""
+    """Return controls (N, 11) of a mouth that only opens, with the ``level`` (N,) of the sound, 0 to 1."""
     controls = np.zeros((len(level), len(CONTROLS) + 1), np.float32)
     padded = np.pad(np.sqrt(level), 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    controls[:, CONTROLS.index("jaw")] = 0.7 * np.clip(smooth - 0.1, 0, 1)
-    controls[:, CONTROLS.index("part")] = 0.3 * np.clip(smooth - 0.1, 0, 1)
+    controls[:, OPENING] = np.outer(np.clip(smooth - 0.1, 0, 1), (0.27, 0.21, 0.15))
     return controls

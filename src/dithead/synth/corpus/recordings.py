@@ -1,8 +1,8 @@
 """Read recordings that people of a corpus shall speak, and the mouth movement that belongs to them.
 
-Beside ``NAME.wav`` (or another sound or video file) may lie phoneme times (``NAME.TextGrid``, ``NAME.ctm`` or
-``NAME.json``) or the text (``NAME.txt``), which is then aligned; phoneme times are preferred. With neither, the mouth
-follows the sound alone. docs/howto/synth.md compares the three on real speakers.
+Beside ``NAME.wav`` (or another sound or video file) may lie recorded blendshapes (``NAME.npz``), phoneme times
+(``NAME.TextGrid``, ``NAME.ctm`` or ``NAME.json``) or the text (``NAME.txt``), which is then aligned; the first of these
+is taken. With none, the mouth follows the sound alone. docs/howto/synth.md compares the three on real speakers.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 
 from dithead.errors import DataError
 from dithead.media.audio import read_audio
+from dithead.synth.face.blendshapes import UnitRecording, read_blendshapes
 from dithead.synth.face.sound_to_mouth import mouth_from_sound
-from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, mouth_curves
+from dithead.synth.face.visemes import CURVE_RATE, OPENING, SpeakingStyle, mouth_curves
 from dithead.synth.types import Floats
 from dithead.synth.voice.microphone import SAMPLE_RATE
 from dithead.synth.voice.phoneme_alignment import align
@@ -38,7 +39,9 @@ class Recording:
     path: Path
     utterance: Utterance
     curves_from_sound: Floats | None
-    """Control curves (T, 8) at ``visemes.RATE``; None where exact phoneme times make them needless."""
+    """Control curves (T, 11) at ``visemes.CURVE_RATE``; None where exact phoneme times make them needless."""
+    recorded: UnitRecording | None = None
+    """The face units of somebody who was recorded as they spoke; the mouth then follows these alone."""
 
     def curves(self, start: float, duration: float, style: SpeakingStyle) -> Floats:
         """Compute the mouth's control curves for a piece of the recording.
@@ -52,7 +55,7 @@ class Recording:
             style: How the speaker moves the mouth.
 
         Returns:
-            Curves (T, 8) at ``visemes.RATE``.
+            Curves (T, 11) at ``visemes.CURVE_RATE``.
         """
         moved = tuple(replace(p, start=p.start - start, end=p.end - start) for p in self.utterance.phonemes)
         curves = mouth_curves(moved, duration, style)
@@ -63,8 +66,7 @@ class Recording:
         from_sound = np.pad(from_sound, ((0, len(curves) - len(from_sound)), (0, 0)))
         if not self.utterance.phonemes:
             return from_sound
-        opening = [CONTROLS.index("jaw"), CONTROLS.index("part")]
-        curves[:, opening] = 0.5 * (curves[:, opening] + from_sound[:, opening] * (1 - curves[:, -1:]))
+        curves[:, OPENING] = 0.5 * (curves[:, OPENING] + from_sound[:, OPENING])
         return curves
 
 
@@ -90,9 +92,12 @@ def read_recording(path: Path, language: str = DEFAULT_LANGUAGE) -> Recording:
 
     Raises:
         MediaError: The file has no sound.
-        DataError: The file of phoneme times or the text cannot be used.
+        DataError: The blendshapes, the file of phoneme times or the text cannot be used.
     """
     wave = read_audio(path, SAMPLE_RATE)
+    if (blendshapes := path.with_suffix(".npz")).is_file():
+        unknown = Utterance(wave, SAMPLE_RATE, (), language, "")
+        return Recording(path, unknown, None, read_blendshapes(blendshapes))
     if timings := find_timings(path):
         return Recording(path, Utterance(wave, SAMPLE_RATE, read_timings(timings), language, ""), None)
     transcript = path.with_suffix(".txt")

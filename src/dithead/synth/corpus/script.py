@@ -1,6 +1,6 @@
 """Scripts of clips: what is said, how it sounds, and how the mouth moves in every frame.
 
-Letters: N video frames, n audio samples at 16 kHz, T samples of the control curves at ``visemes.RATE``.
+Letters: N video frames, n audio samples at 16 kHz, T samples of the control curves at ``visemes.CURVE_RATE``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from itertools import pairwise
 import numpy as np
 
 from dithead.synth.corpus.recordings import Recording
-from dithead.synth.face.visemes import CONTROLS, CURVE_RATE, SpeakingStyle, lip_sticking, mouth_curves, sample_style
+from dithead.synth.face.blendshapes import LATE, UnitRecording
+from dithead.synth.face.expression import MouthTrack
+from dithead.synth.face.units import units_of
+from dithead.synth.face.visemes import CURVE_RATE, OPENING, SpeakingStyle, lip_sticking, mouth_curves, sample_style
 from dithead.synth.types import Floats
 from dithead.synth.voice.delivery import add_pauses, loudness_gain
 from dithead.synth.voice.espeak import EspeakVoice, speak
@@ -20,7 +23,6 @@ from dithead.synth.voice.texts import sample_text, wordless_sounds
 from dithead.synth.voice.utterance import Phoneme, Utterance
 from dithead.types import Wave
 
-_OPENING = [CONTROLS.index(name) for name in ("jaw", "part")]
 _SILENT_SHARE = 0.05  # of the clips in which nobody speaks, so that lips learn to rest; our choice
 _WORDLESS_SHARE = 0.05  # of the others in which somebody hums, laughs or hesitates; our choice
 _LEAD = 0.25  # seconds of silence before a given text
@@ -47,10 +49,7 @@ class Script:
 
     wave: Wave  # (n,) at 16 kHz, as the microphone records it
     utterance: Utterance  # as it was spoken, before the microphone
-    controls: Floats  # (N, 8) controls of the mouth at the middle of each frame, see visemes
-    change: Floats  # (N, 8) their change per second
-    stick: Floats  # (N,) 0 to 1, how far the lips still hold together after a closure
-    press: float  # 0 to 1, how firmly this speaker's lips close
+    mouth: MouthTrack  # at the middle of each frame
     voice: EspeakVoice | None  # None where a recording is spoken
 
     @property
@@ -112,9 +111,9 @@ def script_of(
     """
     style = style or sample_style(rng)
     curves = mouth_curves(utterance.phonemes, timing.seconds, style)
-    curves[:, _OPENING] *= loudness_gain(utterance.wave, utterance.rate, len(curves), CURVE_RATE)[:, None]
+    curves[:, OPENING] *= loudness_gain(utterance.wave, utterance.rate, len(curves), CURVE_RATE)[:, None]
     wave = simulate_microphone(utterance.wave, utterance.rate, rng, clean=clean)
-    return Script(wave, utterance, *_sample_movement(curves, style, timing), style.press, voice)
+    return Script(wave, utterance, track_of_curves(curves, style, timing), voice)
 
 
 def recorded_script(recording: Recording, rng: np.random.Generator, frames: int, fps: float) -> Script:
@@ -133,15 +132,35 @@ def recorded_script(recording: Recording, rng: np.random.Generator, frames: int,
     start = float(rng.uniform(0, max(length - frames / fps, 0))) if frames else 0.0
     timing = ClipTiming(frames or max(round(length * fps), 1), fps)
     utterance = _cut(recording.utterance, start, timing.seconds)
-    curves = recording.curves(start, timing.seconds, style)
-    return Script(utterance.wave, utterance, *_sample_movement(curves, style, timing), style.press, None)
+    if recording.recorded is not None:
+        mouth = _track_of_units(recording.recorded, start, timing)
+    else:
+        mouth = track_of_curves(recording.curves(start, timing.seconds, style), style, timing)
+    return Script(utterance.wave, utterance, mouth, None)
 
 
-def _sample_movement(curves: Floats, style: SpeakingStyle, timing: ClipTiming) -> tuple[Floats, Floats, Floats]:
-    """Controls, their change and the lips' sticking at each frame, from ``curves`` (T, 8)."""
-    change = np.gradient(curves, 1 / CURVE_RATE, axis=0)
+def track_of_curves(curves: Floats, style: SpeakingStyle, timing: ClipTiming) -> MouthTrack:
+    """Sample a mouth's movement at each frame.
+
+    Args:
+        curves: (T, 11) from `mouth_curves`.
+        style: How the speaker moves the mouth.
+        timing: The clip's length.
+
+    Returns:
+        The movement in N frames.
+    """
+    change = np.gradient(units_of(curves, style.press), 1 / CURVE_RATE, axis=0)
     stick = lip_sticking(curves, style.stick_time)[:, None]
-    return _at_frames(curves, timing), _at_frames(change, timing), _at_frames(stick, timing)[:, 0]
+    held = MouthTrack.of_controls(_at_frames(curves, timing), style.press)
+    return replace(held, change=_at_frames(change, timing), stick=_at_frames(stick, timing)[:, 0])
+
+
+def _track_of_units(recorded: UnitRecording, start: float, timing: ClipTiming) -> MouthTrack:
+    """A mouth that follows recorded units from ``start`` seconds on; both sides are in them already."""
+    units = recorded.at(start + (np.arange(timing.frames) + 0.5) / timing.fps + LATE)
+    nothing = np.zeros(timing.frames, np.float32)
+    return MouthTrack(units, np.zeros_like(units), nothing, nothing, nothing, nothing)
 
 
 def _at_frames(curves: Floats, timing: ClipTiming) -> Floats:

@@ -10,9 +10,8 @@ import numpy as np
 
 from dithead.synth.corpus.ground_truth import AnnotatedFrame, FrameAnnotator
 from dithead.synth.corpus.script import Script
-from dithead.synth.face.expression import MouthTrack, expression_at, resting_mouth
+from dithead.synth.face.expression import MouthTrack, expression_at
 from dithead.synth.face.motion import Motion, rotation_matrix
-from dithead.synth.face.visemes import CONTROLS
 from dithead.synth.head.parts import Part
 from dithead.synth.person.person import Person, frame_uniforms
 from dithead.synth.scene.camera import Camera
@@ -22,7 +21,6 @@ from dithead.synth.scene.setting import Setting
 from dithead.synth.types import Floats
 from dithead.types import RGB
 
-_TONGUE = CONTROLS.index("tongue")
 _AIM = (-0.30, -0.45)  # decimetres, y and z of the point that the camera aims at, relative to the middle of the eyes
 
 
@@ -55,7 +53,7 @@ class Take:
         if not self.shadows:
             self._remove_shadows(renderer)
         frames = _FrameRenderer(self, renderer)
-        for index in range(len(self.script.controls)):
+        for index in range(len(self.script.mouth)):
             yield frames.render(index, labels=labels, rest=rest)
 
     def _remove_shadows(self, renderer: Renderer) -> None:
@@ -74,9 +72,9 @@ class _FrameRenderer:
 
     def render(self, index: int, *, labels: bool, rest: bool) -> AnnotatedFrame:
         take, motion = self.take, self.take.motion
-        controls, head, shift = take.script.controls[index], motion.head[index], motion.shift[index]
+        head, shift = motion.head[index], motion.shift[index]
         turn = rotation_matrix(*(float(angle) for angle in head))
-        self._pose(take.script, index, tongue=float(controls[_TONGUE]))
+        self._pose(take.script.mouth, index)
         camera = aim_camera(take.person, take.setting, motion.camera[index])
         scene = frame_uniforms(take.person, take.setting, turn, shift)
         rng_at_rest = copy.deepcopy(take.rng) if rest else take.rng  # the same noise in both pictures
@@ -84,20 +82,21 @@ class _FrameRenderer:
         matrix = camera.view_projection(self.renderer.width / self.renderer.height)
         label_map = self.renderer.draw_labels(camera, scene) if labels else None
         frame = self.annotator.annotate(pixels, turn, shift, matrix, label_map)
-        frame = replace(frame, head=np.concatenate([head, shift]), controls=controls)
+        frame = replace(frame, head=np.concatenate([head, shift]), units=take.script.mouth.units[index])
         return replace(frame, rest=self._render_rest(index, camera, turn, rng_at_rest)) if rest else frame
 
     def _render_rest(self, index: int, camera: Camera, turn: Floats, rng: np.random.Generator) -> RGB:
         take = self.take
-        self._pose(resting_mouth(take.script), index)
+        self._pose(take.script.mouth.at_rest(), index)
         scene = frame_uniforms(take.person, take.setting, turn, take.motion.shift[index])
         return self.effects.apply(self.renderer.draw(camera, scene), rng)
 
-    def _pose(self, track: MouthTrack, index: int, *, tongue: float = 0.0) -> None:
+    def _pose(self, mouth: MouthTrack, index: int) -> None:
         take = self.take
-        face = expression_at(take.person, track, take.motion, index)
+        face = expression_at(mouth, take.motion, index, take.person.side_lead)
         yaw, pitch = (float(angle) for angle in take.motion.gaze[index])
-        take.person.pose(face.weights, face.contact, tongue=tongue, gaze=(yaw, pitch))
+        tip = float(mouth.tongue_tip[index])
+        take.person.pose(face.weights, face.contact, tongue_tip=tip, gaze=(yaw, pitch))
 
 
 def aim_camera(person: Person, setting: Setting, shake: Floats) -> Camera:

@@ -17,12 +17,12 @@ class VoiceClip:
     """Speech at 16 kHz and the mouth that speaks it. Letters: n samples, T mouths at `MOUTH_RATE`."""
 
     wave: NDArray[np.int16]  # (n,)
-    mouth: NDArray[np.float16]  # (T, 8) controls, see synth/face/visemes.py
-    gap: NDArray[np.float32]  # (T,) lip opening over the distance of the outer eye corners
+    mouth: NDArray[np.float16]  # (T, 11) controls and closure, see synth/face/units.py
+    lips: NDArray[np.float16]  # (T, 40, 2) landmarks of the lips, see synth/person/spoken_lips.py
     voice: str  # the engine and its voice
 
     @classmethod
     def load(cls, path: Path) -> VoiceClip:
         """Read a ``voice_NNNNNN.npz``."""
         with np.load(path, allow_pickle=False) as stored:
-            return cls(stored["wave"], stored["mouth"], stored["gap"], str(stored["voice"]))
+            return cls(stored["wave"], stored["mouth"], stored["lips"], str(stored["voice"]))

@@ -21,7 +21,9 @@ from dithead.errors import ConfigError, DitheadError, OutputError
 from dithead.synth.corpus.clip_files import save_arrays
 from dithead.synth.corpus.options import VoicesOptions
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
-from dithead.synth.face.visemes import CURVE_RATE, SpeakingStyle, lip_gap, mouth_curves
+from dithead.synth.face.visemes import CURVE_RATE, OPENING, SpeakingStyle, mouth_curves
+from dithead.synth.person.spoken_lips import lips_of_controls
+from dithead.synth.types import Floats
 from dithead.synth.voice.delivery import loudness_gain
 from dithead.synth.voice.espeak import speak
 from dithead.synth.voice.festival import FestivalVoice, installed_voices, speak_with_festival
@@ -30,7 +32,7 @@ from dithead.synth.voice.kokoro import Kokoro
 from dithead.synth.voice.microphone import simulate_microphone
 from dithead.synth.voice.random_voice import random_voice
 from dithead.synth.voice.texts import sample_text
-from dithead.synth.voice.utterance import Phoneme, Utterance
+from dithead.synth.voice.utterance import Utterance
 from dithead.types import Wave
 
 _ESPEAK_SHARE = 0.35  # of the clips; all of them where neither Festival nor Flite is installed; our choice
@@ -104,9 +106,9 @@ def make_voice(rng: np.random.Generator, seconds: float, kokoro: Path | None = N
     utterance = _change_tempo(_join(rng, sentences), float(np.exp(rng.uniform(-0.2, 0.22))))
     duration = min(seconds, len(utterance.wave) / utterance.rate)
     wave = simulate_microphone(utterance.wave[: round(duration * utterance.rate)], utterance.rate, rng)
-    mouth = _mouth_controls(utterance.phonemes, duration)
-    gain = loudness_gain(utterance.wave, utterance.rate, len(mouth), MOUTH_RATE)
-    return VoiceClip(_int16(wave), mouth, lip_gap(mouth.astype(np.float32)) * gain, name)
+    mouth = _mouth_controls(utterance, duration)
+    lips = lips_of_controls(mouth, SpeakingStyle().press)
+    return VoiceClip(_int16(wave), mouth.astype(np.float16), lips.astype(np.float16), name)
 
 
 def _speak_sentences(rng: np.random.Generator, seconds: float) -> tuple[list[Utterance], str]:
@@ -148,9 +150,11 @@ def _change_tempo(utterance: Utterance, factor: float) -> Utterance:
     return replace(utterance, rate=round(utterance.rate * factor / 50) * 50, phonemes=moved)
 
 
-def _mouth_controls(phonemes: tuple[Phoneme, ...], duration: float) -> NDArray[np.float16]:
-    curves = mouth_curves(phonemes, duration, SpeakingStyle())
-    return np.asarray(curves[:: CURVE_RATE // MOUTH_RATE], np.float16)
+def _mouth_controls(utterance: Utterance, duration: float) -> Floats:
+    """Controls and closure (T, 11) at MOUTH_RATE; louder syllables open wider."""
+    curves = mouth_curves(utterance.phonemes, duration, SpeakingStyle())[:: CURVE_RATE // MOUTH_RATE]
+    curves[:, OPENING] *= loudness_gain(utterance.wave, utterance.rate, len(curves), MOUTH_RATE)[:, None]
+    return curves
 
 
 def _int16(wave: Wave) -> NDArray[np.int16]:
@@ -179,7 +183,7 @@ def _make_clip(index: int, options: VoicesOptions, root: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "wave": clip.wave,
         "mouth": clip.mouth,
-        "gap": clip.gap,
+        "lips": clip.lips,
         "voice": np.array(clip.voice),
     }
     save_arrays(root / f"voice_{index:06d}.npz", arrays)

@@ -1,4 +1,4 @@
-"""How lips touch each other and the teeth: they stick, roll inwards and tuck, which shape keys cannot express.
+"""How lips touch each other and the teeth: they meet, stick and tuck, which shape keys cannot express exactly.
 
 Each function displaces vertices of the posed head around the line where the lips touch.
 Letters: V vertices of the head, N vertices near the lips.
@@ -20,8 +20,6 @@ _BORDER = 4  # edges from the contact line to the border of the lips' red
 _REACH = 8  # edges from the contact line to skin that no longer follows the lips
 _TEARING_GAP = 0.16  # decimetres: a wider gap tears wet lips apart
 _OVERLAP = 0.006  # decimetres by which soft lips flatten each other at rest
-_ROLL_BACK = 0.045  # decimetres that the contact line moves back when rolled fully
-_ROLL_SHUT = 0.055  # decimetres that the border of the red moves towards the contact line when rolled fully
 _NEGLIGIBLE = 0.02  # amounts below this are left out
 
 
@@ -30,12 +28,12 @@ class LipContact:
     """What the lips do to each other and to the teeth at one moment, each 0..1.
 
     Attributes:
-        roll: how far both lips turn inwards, as they press on p, b and m.
+        closure: how much of the gap between the lips is closed, as on p, b and m.
         tuck: how far the lower lip goes to the upper teeth, on f and v.
         stick: how far the lips still hold together, from the corners inwards.
     """
 
-    roll: float = 0.0
+    closure: float = 0.0
     tuck: float = 0.0
     stick: float = 0.0
 
@@ -97,27 +95,23 @@ def edge_graph(faces: Ints, width: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(width, width))
 
 
-def close_lips(lips: LipTopology, vertices: Floats) -> None:
-    """Bring the lips of a head at rest together, in place: the model leaves a slit that face trackers see."""
-    at = vertices[lips.near, 0]
-    gap = np.maximum(_gap(lips, vertices, at) + _OVERLAP, 0)
-    vertices[lips.near, 1] -= (0.5 * gap * lips.follows * lips.side).astype(np.float32)
+def meet_lips(lips: LipTopology, vertices: Floats, closure: float) -> None:
+    """Bring the lips together from corner to corner, and out of each other where they overlap, in place.
 
-
-def roll_lips(lips: LipTopology, vertices: Floats, amount: float, lower: float) -> None:
-    """Turn the red of both lips inwards, in place.
+    Soft lips flatten each other: lips that meet overlap by ``_OVERLAP``. The head model at rest needs it, too, because
+    it leaves a slit that face trackers see.
 
     Args:
         lips: which vertices to move.
         vertices: (V, 3) the posed head.
-        amount: how far both lips roll, 0..1.
-        lower: how much further the lower lip rolls.
+        closure: how much of a gap is closed, 0..1; overlap is always removed.
     """
-    share = np.where(lips.side < 0, amount + lower, amount) * np.abs(lips.side)
-    border = np.clip(lips.hops / _BORDER, 0, 1) * lips.follows
-    vertices[lips.near, 1] -= np.asarray(share * _ROLL_SHUT * border * lips.side, np.float32)
-    back = share * _ROLL_BACK * (1 - 0.6 * np.clip(lips.hops / _BORDER, 0, 1)) * lips.follows
-    vertices[lips.near, 2] -= np.asarray(back)
+    at = vertices[lips.near, 0]
+    gap = _gap(lips, vertices, at) + _OVERLAP
+    wanted = np.maximum(gap, 0) * (1 - closure)
+    for _ in range(2):  # the second time for what lies between the vertices of a crooked mouth
+        vertices[lips.near, 1] -= (0.5 * (gap - wanted) * lips.follows * lips.side).astype(np.float32)
+        gap = _gap(lips, vertices, at) + _OVERLAP
 
 
 def tuck_lip(lips: LipTopology, vertices: Floats, edge: Floats, amount: float) -> None:
@@ -125,7 +119,9 @@ def tuck_lip(lips: LipTopology, vertices: Floats, edge: Floats, amount: float) -
     middle = vertices[lips.lower[len(lips.lower) // 2]]
     flat = np.exp(-((vertices[lips.near, 0] / 0.20) ** 2))  # the corners stay where they are
     share = amount * np.where(lips.side < 0, lips.follows, 0) * flat
-    vertices[lips.near] += np.outer(share, (0.0, edge[1] - middle[1], edge[2] - middle[2])).astype(np.float32)
+    inwards = share * (1 - 0.6 * np.clip(lips.hops / _BORDER, 0, 1))  # its border stays before the chin
+    vertices[lips.near, 1] += (share * (edge[1] - middle[1])).astype(np.float32)
+    vertices[lips.near, 2] += (inwards * (edge[2] - middle[2])).astype(np.float32)
 
 
 def stick_lips(lips: LipTopology, vertices: Floats, closed: Floats, stick: float) -> None:
@@ -150,7 +146,7 @@ def stick_lips(lips: LipTopology, vertices: Floats, closed: Floats, stick: float
 
 
 def apply_contact(lips: LipTopology, vertices: Floats, closed: Floats, tooth_edge: Floats, contact: LipContact) -> None:
-    """Tuck, roll and stick the lips of the posed head ``vertices`` (V, 3), in place, as ``contact`` says.
+    """Tuck, join and stick the lips of the posed head ``vertices`` (V, 3), in place, as ``contact`` says.
 
     Args:
         lips: which vertices to move.
@@ -161,8 +157,7 @@ def apply_contact(lips: LipTopology, vertices: Floats, closed: Floats, tooth_edg
     """
     if contact.tuck > _NEGLIGIBLE:
         tuck_lip(lips, vertices, tooth_edge, contact.tuck)
-    if max(contact.roll, contact.tuck) > _NEGLIGIBLE:
-        roll_lips(lips, vertices, contact.roll, 0.5 * contact.tuck)
+    meet_lips(lips, vertices, contact.closure)
     stick_lips(lips, vertices, closed, contact.stick)
 
 

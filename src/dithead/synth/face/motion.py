@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dithead.synth.face.expression_keys import side_difference
+from dithead.synth.face.units import SIDES
 from dithead.synth.types import RNG, Floats
 
 
@@ -21,7 +21,7 @@ class Motion:
         head: (N, 3) yaw, pitch and roll in radians, see `rotation_matrix`.
         shift: (N, 3) displacement of the head in decimetres.
         gaze: (N, 2) yaw and pitch of the eyes in radians.
-        weights: expression key -> its weight (N,).
+        weights: face unit -> its weight (N,).
         camera: (N, 2) shake of a handheld camera, decimetres right and up.
     """
 
@@ -109,21 +109,21 @@ def sample_motion(
 
 
 def _face_weights(rng: RNG, time: Floats, lively: float, emphasis: Floats) -> dict[str, Floats]:
-    """Weights (N,) of the keys for smile, lids and brows."""
+    """Weights (N,) of the units of smile, lids and brows."""
     lids, brow = blink_curve(rng, time), random_curve(rng, time, 0.1, 0.8)
     smile = np.clip(rng.uniform(0.02, 0.30) + 0.10 * random_curve(rng, time, 0.05, 0.4), 0, 0.6)
     raised = np.clip(0.25 * lively * brow + 0.35 * emphasis + rng.uniform(0.0, 0.4), -0.4, 1.0)
     lift = np.clip(rng.uniform(0.3, 0.75) + 0.1 * brow, 0, 1)  # the head model's own brows hang too low
     squint = float(rng.uniform(0, 0.35))
-    weights = {"mouth-corner-puller": smile}
-    for side in ("left", "right"):
-        weights[f"eye-{side}-closure"] = lids * 0.98
-        weights[f"eye-{side}-slit"] = squint * (1 - lids)
-        weights[f"eyebrows-{side}-up"] = np.clip(raised, 0, 1)
-        weights[f"eyebrows-{side}-down"] = np.clip(-raised, 0, 1) * 0.6
-        weights[f"eyebrows-{side}-inner-up"] = lift
     # A smile begins at one corner of the mouth, now at this one and then at the other.
-    weights[side_difference("mouth-corner-puller")] = smile * 0.35 * random_curve(rng, time, 0.05, 0.4)
+    lead = 0.35 * random_curve(rng, time, 0.05, 0.4)
+    weights = {"browInnerUp": lift}
+    for side, ahead in zip(SIDES, (1 + lead, 1 - lead), strict=True):
+        weights[f"mouthSmile{side}"] = smile * ahead
+        weights[f"eyeBlink{side}"] = lids * 0.98
+        weights[f"eyeSquint{side}"] = squint * (1 - lids)
+        weights[f"browOuterUp{side}"] = np.clip(raised, 0, 1)
+        weights[f"browDown{side}"] = np.clip(-raised, 0, 1) * 0.6
     return {name: np.asarray(weight, np.float32) for name, weight in weights.items()}
 
 

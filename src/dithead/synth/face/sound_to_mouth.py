@@ -33,7 +33,7 @@ _CLOSURE_FLOOR, _CLOSURE_RANGE = 0.3, 0.35  # closures are brief: the regression
 
 
 def mouth_from_sound(wave: Wave) -> Floats:
-    """Predict the mouth's control curves (T, 8) at `visemes.CURVE_RATE` from speech (n,) at 16 kHz."""
+    """Predict the mouth's control curves (T, 11) at `visemes.CURVE_RATE` from speech (n,) at 16 kHz."""
     bias, gain, weights = _table()
     controls = (_features(wave) @ weights + bias) * gain
     controls[:, -1] = (controls[:, -1] - _CLOSURE_FLOOR) / _CLOSURE_RANGE
@@ -45,7 +45,7 @@ def mouth_from_sound(wave: Wave) -> Floats:
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[Floats, Floats, Floats]:
-    """Bias (8,), gain (8,) and weights (26 * 13, 8) of the map."""
+    """Bias (11,), gain (11,) and weights (26 * 13, 11) of the map."""
     with (resources.files("dithead.synth.face") / _TABLE).open("rb") as file, np.load(file) as stored:
         return tuple(stored[name].astype(np.float32) for name in ("bias", "gain", "weights"))  # type: ignore[return-value]
 
@@ -84,7 +84,7 @@ def fit_map(folder: Path, output: Path) -> float:
 
 
 def _ridge_regression(pairs: list[tuple[Floats, Floats]]) -> NDArray[np.float64]:
-    """Coefficients (features + 1, 8); the last row is the bias."""
+    """Coefficients (features + 1, 11); the last row is the bias."""
     size = pairs[0][0].shape[1] + 1
     square, right = np.zeros((size, size)), np.zeros((size, pairs[0][1].shape[1]))
     for x, y in pairs:
@@ -95,7 +95,7 @@ def _ridge_regression(pairs: list[tuple[Floats, Floats]]) -> NDArray[np.float64]
 
 
 def _training_pair(path: Path) -> tuple[Floats, Floats]:
-    """Features (T, 26 * 13) and controls (T, 8) of one file of `corpus.voices`."""
+    """Features (T, 26 * 13) and controls (T, 11) of one file of `corpus.voices`."""
     with np.load(path, allow_pickle=False) as stored:
         wave, mouth = stored["wave"], stored["mouth"]
     features = _features(wave.astype(np.float32) / 32768)

@@ -1,7 +1,7 @@
-"""Phonemes to mouth movement: targets blended by dominance functions, lips exactly closed on p, b and m.
+"""Phonemes to mouth movement: targets of face units blended by dominance functions, and closures of p, b and m.
 
 Co-articulation follows Cohen and Massaro 1993: dominance functions rise and fall exponentially around each segment,
-and the targets are averaged by them. Closures are imposed afterwards, because an average never quite closes the lips.
+and the targets are averaged by them. Closures are a column of their own, because an average never quite closes lips.
 
 Letters: T samples of a curve at `CURVE_RATE`.
 """
@@ -14,41 +14,48 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.synth.face.units import CONTROLS
 from dithead.synth.types import RNG, Floats
 from dithead.synth.voice.utterance import Phoneme
 
-CONTROLS = ("jaw", "round", "wide", "part", "protrude", "tuck", "tongue")
-"""What a mouth can do, each 0 (rest) to about 1 (far); curves hold these columns and then lip closure."""
 CURVE_RATE = 200
 """Samples a second of the control curves."""
 
-_JAW, _ROUND, _PART = (CONTROLS.index(name) for name in ("jaw", "round", "part"))
+OPENING = [CONTROLS.index(name) for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp")]
+"""Controls that grow with the loudness of the voice."""
 
-# Each symbol's target position of jaw, round, wide, part, protrude, tuck and tongue: our choice, after phonetics.
+_JAW, _LOWER_LIP = OPENING[:2]
+
+# Each symbol's target of CONTROLS, in their order: our choice, after phonetics.
 _TARGETS = {
-    "a": (0.85, 0, 0.15, 0.45, 0, 0, 0), "ɑ": (0.9, 0.05, 0, 0.4, 0, 0, 0), "æ": (0.78, 0, 0.4, 0.55, 0, 0, 0),
-    "ʌ": (0.62, 0, 0.05, 0.4, 0, 0, 0), "ɐ": (0.6, 0, 0.1, 0.4, 0, 0, 0), "ɛ": (0.55, 0, 0.35, 0.55, 0, 0, 0),
-    "e": (0.42, 0, 0.5, 0.55, 0, 0, 0), "ə": (0.34, 0, 0.1, 0.35, 0, 0, 0), "ɜ": (0.4, 0.15, 0, 0.4, 0.1, 0, 0),
-    "i": (0.2, 0, 0.75, 0.6, 0, 0, 0), "ɪ": (0.27, 0, 0.5, 0.5, 0, 0, 0), "ɨ": (0.25, 0, 0.35, 0.45, 0, 0, 0),
-    "ɔ": (0.66, 0.5, 0, 0.3, 0.3, 0, 0), "ɒ": (0.72, 0.35, 0, 0.3, 0.2, 0, 0),
-    "o": (0.45, 0.75, 0, 0.2, 0.4, 0, 0), "u": (0.2, 1, 0, 0.1, 0.6, 0, 0), "ʊ": (0.27, 0.7, 0, 0.2, 0.4, 0, 0),
-    "w": (0.14, 1, 0, 0.05, 0.6, 0, 0), "y": (0.18, 0.9, 0, 0.15, 0.6, 0, 0),
-    "ø": (0.38, 0.75, 0, 0.25, 0.4, 0, 0), "œ": (0.52, 0.55, 0, 0.3, 0.3, 0, 0),
-    "ɯ": (0.25, 0, 0.3, 0.4, 0, 0, 0), "ɥ": (0.16, 0.9, 0, 0.1, 0.6, 0, 0), "ɤ": (0.4, 0, 0.1, 0.4, 0, 0, 0),
-    "p": (0.05, 0, 0, 0, 0, 0, 0), "b": (0.05, 0, 0, 0, 0, 0, 0), "m": (0.03, 0, 0, 0, 0, 0, 0),
-    "f": (0.1, 0, 0.15, 0.3, 0, 1, 0), "v": (0.12, 0, 0.15, 0.3, 0, 1, 0),
-    "ʋ": (0.14, 0.1, 0.1, 0.2, 0, 0.8, 0), "ɸ": (0.06, 0.3, 0, 0.05, 0.2, 0, 0),
-    "β": (0.06, 0.1, 0, 0.05, 0, 0, 0), "θ": (0.24, 0, 0.15, 0.45, 0, 0, 0.9),
-    "ð": (0.24, 0, 0.1, 0.4, 0, 0, 0.9), "t": (0.16, 0, 0.15, 0.4, 0, 0, 0.8),
-    "d": (0.18, 0, 0.1, 0.4, 0, 0, 0.8), "n": (0.18, 0, 0.1, 0.4, 0, 0, 0.8),
-    "s": (0.06, 0, 0.3, 0.6, 0, 0, 0.3), "z": (0.07, 0, 0.25, 0.55, 0, 0, 0.3),
-    "l": (0.3, 0, 0.1, 0.45, 0, 0, 1), "ʃ": (0.12, 0.45, 0, 0.6, 0.8, 0, 0.2),
-    "ʒ": (0.13, 0.45, 0, 0.55, 0.8, 0, 0.2), "ɕ": (0.1, 0.2, 0.2, 0.5, 0.4, 0, 0.2),
-    "ɹ": (0.22, 0.45, 0, 0.35, 0.5, 0, 0.2), "r": (0.26, 0.1, 0, 0.4, 0.1, 0, 0.7),
-    "ɾ": (0.28, 0, 0, 0.4, 0, 0, 0.8), "j": (0.2, 0, 0.55, 0.5, 0, 0, 0), "k": (0.3, 0, 0.1, 0.4, 0, 0, 0),
-    "ɡ": (0.3, 0, 0.1, 0.4, 0, 0, 0), "ŋ": (0.28, 0, 0.1, 0.4, 0, 0, 0), "x": (0.32, 0, 0.1, 0.4, 0, 0, 0),
-    "h": (0.38, 0, 0.1, 0.4, 0, 0, 0), "ħ": (0.5, 0, 0.1, 0.4, 0, 0, 0), "ʔ": (0.3, 0, 0.1, 0.35, 0, 0, 0),
-    "q": (0.4, 0, 0, 0.4, 0, 0, 0), "↓": (0.2, 0, 0.05, 0.3, 0, 0, 0),
+    "a": (0.52, 0, 0, 0.33, 0.06, 0.4, 0.28, 0, 0, 0), "ɑ": (0.55, 0.05, 0.01, 0.24, 0.04, 0.35, 0.24, 0, 0, 0),
+    "æ": (0.47, 0, 0, 0.42, 0.1, 0.49, 0.34, 0, 0, 0), "ʌ": (0.38, 0, 0, 0.26, 0.05, 0.35, 0.24, 0, 0, 0),
+    "ɐ": (0.36, 0, 0, 0.26, 0.05, 0.35, 0.24, 0, 0, 0), "ɛ": (0.32, 0, 0, 0.4, 0.08, 0.49, 0.34, 0, 0, 0),
+    "e": (0.25, 0, 0, 0.46, 0.11, 0.49, 0.34, 0, 0, 0), "ə": (0.2, 0, 0, 0.15, 0.03, 0.3, 0.2, 0, 0, 0),
+    "ɜ": (0.25, 0.15, 0.07, 0, 0, 0.35, 0.24, 0, 0, 0), "i": (0.11, 0, 0, 0.54, 0.15, 0.53, 0.36, 0, 0, 0),
+    "ɪ": (0.17, 0, 0, 0.46, 0.11, 0.44, 0.3, 0, 0, 0), "ɨ": (0.14, 0, 0, 0.29, 0.08, 0.4, 0.28, 0, 0, 0),
+    "ɔ": (0.31, 0.55, 0.2, 0, 0, 0.26, 0.18, 0, 0, 0), "ɒ": (0.34, 0.39, 0.14, 0, 0, 0.26, 0.18, 0, 0, 0),
+    "o": (0.2, 0.86, 0.25, 0, 0, 0.12, 0.1, 0, 0, 0), "u": (0.11, 1.15, 0.3, 0, 0, 0, 0.12, 0, 0, 0),
+    "ʊ": (0.12, 0.8, 0.2, 0, 0, 0.12, 0.1, 0, 0, 0), "w": (0.06, 1.15, 0.25, 0, 0, 0, 0.06, 0, 0, 0),
+    "y": (0.06, 1.09, 0.28, 0, 0, 0.09, 0.06, 0, 0, 0), "ø": (0.18, 0.83, 0.28, 0, 0, 0.21, 0.14, 0, 0, 0),
+    "œ": (0.24, 0.61, 0.21, 0, 0, 0.26, 0.18, 0, 0, 0), "ɯ": (0.14, 0, 0, 0.26, 0.06, 0.35, 0.24, 0, 0, 0),
+    "ɥ": (0.05, 1.09, 0.22, 0, 0, 0.06, 0.06, 0, 0, 0), "ɤ": (0.25, 0, 0, 0.17, 0.03, 0.35, 0.24, 0, 0, 0),
+    "p": (0.03, 0, 0, 0, 0, 0, 0, 0, 0, 0), "b": (0.03, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    "m": (0.01, 0, 0, 0, 0, 0, 0, 0, 0, 0), "f": (0.06, 0, 0, 0.12, 0.03, 0, 0.1, 0, 1, 0),
+    "v": (0.07, 0, 0, 0.12, 0.03, 0, 0.1, 0, 1, 0), "ʋ": (0.07, 0.09, 0.01, 0.09, 0.02, 0.14, 0.1, 0, 0.8, 0),
+    "ɸ": (0.03, 0.29, 0.13, 0, 0, 0.04, 0.04, 0, 0, 0), "β": (0.03, 0.09, 0.01, 0, 0, 0.04, 0.04, 0, 0, 0),
+    "θ": (0.13, 0, 0, 0.12, 0.03, 0.4, 0.28, 0.3, 0, 0.5), "ð": (0.13, 0, 0, 0.09, 0.02, 0.35, 0.24, 0.3, 0, 0.5),
+    "t": (0.08, 0, 0, 0.12, 0.03, 0.35, 0.24, 0, 0, 0.8), "d": (0.1, 0, 0, 0.09, 0.02, 0.35, 0.24, 0, 0, 0.8),
+    "n": (0.1, 0, 0, 0.09, 0.02, 0.35, 0.24, 0, 0, 0.8), "s": (0.03, 0, 0, 0.26, 0.06, 0.53, 0.36, 0, 0, 0.3),
+    "z": (0.04, 0, 0, 0.21, 0.06, 0.49, 0.34, 0, 0, 0.3), "l": (0.19, 0, 0, 0.1, 0.02, 0.4, 0.28, 0, 0, 1),
+    "ʃ": (0.04, 0.52, 0.35, 0, 0, 0.56, 0.54, 0, 0, 0.2), "ʒ": (0.05, 0.52, 0.35, 0, 0, 0.56, 0.48, 0, 0, 0.2),
+    "ɕ": (0.06, 0.22, 0.22, 0.17, 0.05, 0.44, 0.3, 0, 0, 0.2), "ɹ": (0.08, 0.57, 0.22, 0, 0, 0.15, 0.12, 0, 0, 0.2),
+    "r": (0.14, 0.1, 0.06, 0, 0, 0.35, 0.24, 0, 0, 0.7), "ɾ": (0.17, 0, 0, 0, 0, 0.35, 0.24, 0, 0, 0.8),
+    "j": (0.11, 0, 0, 0.45, 0.13, 0.44, 0.3, 0, 0, 0), "k": (0.19, 0, 0, 0.1, 0.02, 0.35, 0.24, 0, 0, 0),
+    "ɡ": (0.19, 0, 0, 0.1, 0.02, 0.35, 0.24, 0, 0, 0), "ŋ": (0.17, 0, 0, 0.1, 0.02, 0.35, 0.24, 0, 0, 0),
+    "x": (0.19, 0, 0, 0.1, 0.02, 0.35, 0.24, 0, 0, 0), "h": (0.24, 0, 0, 0.13, 0.02, 0.35, 0.24, 0, 0, 0),
+    "ħ": (0.31, 0, 0, 0.17, 0.03, 0.35, 0.24, 0, 0, 0), "ʔ": (0.19, 0, 0, 0.1, 0.02, 0.3, 0.2, 0, 0, 0),
+    "q": (0.25, 0, 0, 0, 0, 0.35, 0.24, 0, 0, 0), "↓": (0.11, 0, 0, 0.04, 0.02, 0.26, 0.18, 0, 0, 0),
 }  # fmt: skip
 # Symbols without a row of their own move like these.
 _ALIASES = {
@@ -61,10 +68,11 @@ _VOWELS = set("aɑæʌɐɛeəɜiɪɨɔɒouʊyøœɯɤ")
 _BILABIALS = set("pbm")
 _BEHIND_LIPS = set("hʔħkɡŋxq")  # the lips take the shape of the neighbouring sounds
 # How firmly a sound holds each control: vowels hold the jaw, labials and sibilants hold the lips.
-_STRENGTH_OTHER = np.array([1.0, 0.9, 0.7, 0.9, 0.8, 1.5, 1.2])
-_STRENGTH_VOWEL = np.array([1.0, 1.1, 1.0, 1.0, 1.0, 0.6, 0.6])
+_STRENGTH_OTHER = np.array([1.0, 0.9, 0.8, 0.7, 0.7, 0.9, 0.9, 1.2, 1.5, 1.2])
+_STRENGTH_VOWEL = np.array([1.0, 1.1, 1.0, 1.0, 1.0, 1.0, 1.0, 0.6, 0.6, 0.6])
 _REST_PULL = 0.015  # dominance of the resting mouth at every moment
-_LARGEST_CONTROL = 1.3
+LARGEST_CONTROL = 1.3
+"""Bound of each control: speakers overshoot, but faces tear beyond it."""
 _SMOOTHING = 0.016  # seconds, standard deviation of the Gaussian that smooths the curves
 
 
@@ -133,13 +141,13 @@ def mouth_curves(phonemes: Sequence[Phoneme], duration: float, style: SpeakingSt
         style: how the speaker moves.
 
     Returns:
-        (T, 8) the seven CONTROLS and then lip closure in 0..1, at CURVE_RATE.
+        (T, 11) the ten CONTROLS and then lip closure in 0..1, at CURVE_RATE; `units.units_of` closes the lips.
     """
     time = np.arange(round(duration * CURVE_RATE) + 1) / CURVE_RATE
     segments = split_phonemes(phonemes)
     total = np.zeros((len(time), len(CONTROLS)))
     weight = np.full((len(time), len(CONTROLS)), _REST_PULL)
-    total[:, _PART] += _REST_PULL * style.rest_gap
+    total += _REST_PULL * _resting_target(style)
     for segment in segments:
         target, strength, reach = _target(segment, style)
         middle, half = (segment.start + segment.end) / 2, (segment.end - segment.start) / 2
@@ -147,24 +155,26 @@ def mouth_curves(phonemes: Sequence[Phoneme], duration: float, style: SpeakingSt
         dominance = np.outer(np.exp(-distance / reach), strength)
         total += dominance * target
         weight += dominance
-    curves = _smooth(total / weight, _SMOOTHING)
-    closure = _closure(time, segments)
-    opening = curves * (1 - closure[:, None])
-    opening[:, _ROUND] += 0.6 * curves[:, _ROUND] * closure  # lips stay rounded while closed
-    return np.column_stack([np.clip(opening, 0, _LARGEST_CONTROL), closure]).astype(np.float32)
+    curves = _smooth(total / weight, _SMOOTHING).clip(0, LARGEST_CONTROL)
+    return np.column_stack([curves, _closure(time, segments)]).astype(np.float32)
 
 
 def _target(segment: Segment, style: SpeakingStyle) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Target (7,) and strength (7,) of a segment, and the seconds within which its dominance falls to 1/e."""
+    """Target (10,) and strength (10,) of a segment, and the seconds within which its dominance falls to 1/e."""
     if not segment.symbol:
-        rest = np.zeros(len(CONTROLS))
-        rest[_JAW], rest[_PART] = 0.4 * style.rest_gap, style.rest_gap
-        return rest, np.full(len(CONTROLS), 0.9), style.spread * 1.2
+        return _resting_target(style), np.full(len(CONTROLS), 0.9), style.spread * 1.2
     strength = _STRENGTH_VOWEL if segment.symbol in _VOWELS else _STRENGTH_OTHER
     if segment.symbol in _BEHIND_LIPS:
         strength = strength * 0.35
     length = min(1.0, (segment.end - segment.start) / 0.07)  # short, unstressed sounds undershoot their target
     return np.array(_TARGETS[segment.symbol]) * style.gain, strength * (0.4 + 0.6 * length), style.spread
+
+
+def _resting_target(style: SpeakingStyle) -> NDArray[np.float64]:
+    """Controls (10,) in a pause."""
+    rest = np.zeros(len(CONTROLS))
+    rest[OPENING] = np.array([0.16, 0.7, 0.5]) * style.rest_gap
+    return rest
 
 
 def _closure(time: NDArray[np.float64], segments: Sequence[Segment]) -> NDArray[np.float64]:
@@ -183,14 +193,14 @@ def lip_sticking(curves: Floats, stick_time: float) -> Floats:
     """Compute how far the lips still stick together.
 
     Args:
-        curves: (T, 8) from `mouth_curves`.
+        curves: (T, 11) from `mouth_curves`.
         stick_time: seconds in which the sticking decays to 1/e.
 
     Returns:
         (T,) 1 where the lips touch, decaying afterwards.
     """
-    opening = curves[:, _JAW] + curves[:, _PART]
-    touching = np.clip(1 - opening / 0.08, 1e-6, 1)
+    opening = (curves[:, _JAW] + 0.5 * curves[:, _LOWER_LIP]) * (1 - curves[:, -1])
+    touching = np.clip(1 - opening / 0.03, 1e-6, 1)
     time = np.arange(len(curves)) / (CURVE_RATE * stick_time)
     return np.exp(np.maximum.accumulate(np.log(touching) + time) - time).astype(np.float32)
 
@@ -202,38 +212,3 @@ def _smooth(curves: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     kernel /= kernel.sum()
     padded = np.pad(curves, ((radius, radius), (0, 0)), mode="edge")
     return np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(curves.shape[1])], axis=1)
-
-
-def expression_weights(controls: Floats, press: float) -> dict[str, float]:
-    """Convert one moment's controls to weights of the head model's expression keys.
-
-    The factors are set so that rendered lip openings match those of real speech.
-
-    Args:
-        controls: (8,) a row of `mouth_curves`.
-        press: see `SpeakingStyle`.
-    """
-    jaw, rounded, wide, part, protrude, tuck, _, closure = (float(c) for c in controls)
-    return {
-        "mouth-open": 0.38 * jaw,
-        "mouth-pursing": 0.62 * rounded,
-        "mouth-protusion": 0.35 * protrude * (1 - closure),
-        "mouth-retraction": 0.60 * wide,
-        "mouth-part-later": 0.13 * part,
-        "mouth-parling": 0.55 * part + 0.35 * tuck,
-        "mouth-eversion": -0.3 * closure * press,
-        "mouth-elevation": 0.30 * tuck,
-        "mouth-compression": press * closure * 0.5,
-    }
-
-
-# Lip gap of rendered people against their controls, by least squares over clips of 64 people, times the 1.11 by which
-# MediaPipe measures it wider than it is (22 people, R2 0.91): targets must be what is measured on real faces.
-_GAP_BY_CONTROL = np.array([0.148, 0.010, -0.003, 0.072, 0.089, -0.007, 0.001, -0.002])
-_GAP_BY_CLOSED_JAW, _GAP_AT_REST = -0.217, 0.001
-
-
-def lip_gap(controls: Floats) -> Floats:
-    """Predict the opening between the inner lips from controls (..., 8), in distances between the outer eye corners."""
-    gap = controls @ _GAP_BY_CONTROL + _GAP_BY_CLOSED_JAW * controls[..., 0] * controls[..., 7] + _GAP_AT_REST
-    return np.asarray(np.maximum(gap, 0), np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 
 from dithead.errors import DataError
 from dithead.limits import require_unpacked
+from dithead.synth.face.units import unit_key
 from dithead.synth.head.head_model import HeadModel, Mesh, Proxy, ShapeKey
 from dithead.synth.head.makehuman_files import read_mhclo, read_obj, read_target
 from dithead.synth.types import Floats, Ints
@@ -51,6 +52,29 @@ def load_head(folder: str | Path | None = None) -> HeadModel:
         f"{root}: no head model here (needs head.npz, or MakeHuman's 3dobjs/base.obj and targets/); "
         "pass another --head-model DIR, or none for the head that ships with dithead"
     )
+
+
+def face_unit(head: HeadModel, name: str) -> ShapeKey:
+    """Return one of the 52 face units of a head; MakeHuman's own folder has none, so those that ship move it.
+
+    Args:
+        head: the head model.
+        name: one of `face.units.UNITS`.
+    """
+    key = unit_key(name)
+    if key in head.key_names:
+        return head.key(key)
+    shipped = _shipped_head()
+    unit = shipped.key(key)
+    number = np.searchsorted(head.source_index, shipped.source_index[unit.index])
+    number = number.clip(0, len(head.source_index) - 1).astype(np.int32)
+    there = head.source_index[number] == shipped.source_index[unit.index]
+    return ShapeKey(number[there], unit.delta[there])
+
+
+@lru_cache(maxsize=1)
+def _shipped_head() -> HeadModel:
+    return load_head()
 
 
 def _load_npz(root: Path) -> HeadModel:

@@ -15,8 +15,6 @@ from dithead.synth.head.mesh import base_surface, corner_sum_matrix, subdivided_
 from dithead.synth.types import Floats
 
 _SIDE_WIDTH = 0.15  # decimetres from the midline over which one side of the face turns into the other
-_SMALL_PART = 0.02  # ancestries below this share are left out of a mixture
-_SMALL_MOVE = 1e-5  # decimetres below which a vertex does not move
 
 
 class Body:
@@ -59,29 +57,6 @@ def apply_shape_keys(head: HeadModel, weights: Mapping[str, float]) -> Floats:
         key = head.key(name)
         vertices[key.index] += np.float32(weight) * key.delta
     return vertices
-
-
-def blend_ancestries(head: HeadModel, name: str, ancestry: tuple[float, float, float]) -> ShapeKey:
-    """Mix one expression key from the versions of three ancestries.
-
-    Args:
-        head: the head model.
-        name: one of `face.expression_keys.EXPRESSION_KEYS`.
-        ancestry: shares of African, Asian and Caucasian, which sum to 1.
-    """
-    total = np.zeros_like(head.vertices)
-    for kind, part in zip(("african", "asian", "caucasian"), ancestry, strict=True):
-        if part > _SMALL_PART:
-            key = head.key(f"expression/{kind}/{name}")
-            total[key.index] += np.float32(part) * key.delta
-    index = np.flatnonzero(np.abs(total).max(axis=1) > _SMALL_MOVE).astype(np.int32)
-    return ShapeKey(index, total[index])
-
-
-def antisymmetric_key(key: ShapeKey, neutral: Floats) -> ShapeKey:
-    """Return the key at x > 0 and its opposite at x < 0, nothing on the midline; ``neutral``: (V, 3) the head."""
-    side = np.tanh(neutral[key.index, 0] / _SIDE_WIDTH)
-    return ShapeKey(key.index, key.delta * side[:, None])
 
 
 def asymmetric_key(key: ShapeKey, neutral: Floats, slant: float) -> ShapeKey:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dithead.synth.face.units import SIDES
 from dithead.synth.head.anatomy import EYE_GROUPS
 from dithead.synth.head.body import Body
 from dithead.synth.head.mesh import unit_rows
@@ -83,7 +84,7 @@ def crease_depths(weights: Mapping[str, float], at_rest: float) -> tuple[float, 
     """Compute how deep the skin folds beside the mouth, across the forehead and beside the eyes.
 
     Args:
-        weights: expression key -> weight.
+        weights: face unit -> weight.
         at_rest: depth without expression, which grows with age.
 
     Returns:
@@ -91,11 +92,12 @@ def crease_depths(weights: Mapping[str, float], at_rest: float) -> tuple[float, 
     """
 
     def both(name: str) -> float:
-        return sum(max(float(weights.get(name.format(side), 0.0)), 0.0) for side in ("left", "right")) / 2
+        return sum(max(float(weights.get(name + side, 0.0)), 0.0) for side in SIDES) / 2
 
-    smile = both("mouth-corner-puller") + 0.5 * both("mouth-retraction") + 0.3 * both("nose-{}-elevation")
-    brow = 0.9 * max(both("eyebrows-{}-up") - 0.1, 0.0) + 0.5 * max(both("eyebrows-{}-inner-up") - 0.35, 0.0)
-    eye = 0.7 * smile + 0.5 * both("eye-{}-slit")
+    smile = both("mouthSmile") + 0.4 * both("mouthStretch") + 0.5 * both("mouthDimple") + 0.3 * both("noseSneer")
+    inner = max(float(weights.get("browInnerUp", 0.0)) - 0.35, 0.0)
+    brow = 0.9 * max(both("browOuterUp") - 0.1, 0.0) + 0.5 * inner
+    eye = 0.7 * smile + 0.5 * both("eyeSquint")
     return min(at_rest + 1.1 * smile, 1.2), min(at_rest + brow, 1.2), min(0.8 * at_rest + eye, 1.2)
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from dithead.errors import FaceError
 from dithead.face.mesh_indices import FACE_OVAL, LIP_INDICES, MESH_LANDMARKS, eye_distance
-from dithead.synth.face.expression_keys import EXPRESSION_KEYS
-from dithead.synth.head.body import apply_shape_keys, blend_ancestries
+from dithead.synth.face.units import UNITS
+from dithead.synth.head.assets import face_unit
+from dithead.synth.head.body import apply_shape_keys
 from dithead.synth.head.head_model import HeadModel, ShapeKey
 from dithead.synth.head.identity import SHAPE_SPREAD, macro_key_weights, opposite_keys
 from dithead.synth.head.landmark_vertices import landmark_points
@@ -122,10 +123,8 @@ class FaceSpace:
 
     @cached_property
     def expressions(self) -> NDArray[np.float32]:
-        """(E, V, 3) displacement by each expression key, mixed from all ancestries."""
-        return np.stack(
-            [self._dense(blend_ancestries(self.head, name, MEAN_PERSON.ancestry)) for name in EXPRESSION_KEYS]
-        )
+        """(E, V, 3) displacement by each face unit."""
+        return np.stack([self._dense(face_unit(self.head, name)) for name in UNITS])
 
     def _dense(self, key: ShapeKey) -> Floats:
         """A shape key as displacement of every vertex: (V, 3)."""

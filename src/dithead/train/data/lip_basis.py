@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import ModelError
-from dithead.face.lip_opening import inner_lip_gaps
-from dithead.face.mesh_indices import LIP_INDICES, MOUTH_LEFT, MOUTH_RIGHT, eye_distances
+from dithead.face.mesh_indices import (
+    INNER_LIP_BOTTOM,
+    INNER_LIP_TOP,
+    LIP_INDICES,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    eye_distances,
+)
 
 COMPONENTS = 8
 """Principal components of the outline. Our choice."""
@@ -37,9 +43,14 @@ def lip_shapes(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     Lengths are in distances between the outer eye corners, the clip's median.
     """
     unit = float(np.median(eye_distances(landmarks)))
-    lips = landmarks[:, list(LIP_INDICES)] / unit  # (N, 40, 2)
+    return shapes_of_lips(landmarks[:, list(LIP_INDICES)] / unit)
+
+
+def shapes_of_lips(lips: Floats) -> NDArray[np.float32]:
+    """Compute the lip shapes (N, 81) of a whole clip's lips (N, 40, 2), which are in the order of `LIP_INDICES`."""
     lips = lips - lips.mean(1, keepdims=True)
-    opening = inner_lip_gaps(landmarks) / unit
+    top, bottom = (lips[:, LIP_INDICES.index(i)] for i in (INNER_LIP_TOP, INNER_LIP_BOTTOM))
+    opening = np.linalg.norm(top - bottom, axis=-1)
     resting = opening <= np.quantile(opening, _RESTING)
     lips = lips - lips[resting].mean(0, keepdims=True)
     return np.concatenate([lips.reshape(len(lips), -1), opening[:, None]], 1).astype(np.float32)

@@ -25,14 +25,14 @@ from dithead.models.audio.mel import FLOOR, HOP, N_MELS
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, Mixture, choose_clips
 from dithead.train.data.damaged_clips import DamagedClips
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, correlations, lip_shapes
+from dithead.train.data.lip_basis import LipBasis, correlations, lip_shapes, shapes_of_lips
 from dithead.train.data.speech_augmentation import augment_mel, augment_samples
 from dithead.train.loop.batches import Batch
 from dithead.train.loop.processes import process_group
 from dithead.train.loop.randomness import step_rng
 
-MOUTH = 8
-"""Controls of a mouth: jaw, round, wide, part, protrude, tuck, tongue, closure (``synth.face.visemes``)."""
+MOUTH = 11
+"""Controls of a mouth: ten of ``synth.face.units.CONTROLS``, and lip closure."""
 _VOICE_RATE = 100  # mouth controls a second in the files of `dithead voices`
 _ROW_STREAM = 3  # of random numbers, see ``step_rng``
 _TOKEN = 2  # mel frames of a token
@@ -47,8 +47,8 @@ class SpeechTrack:
 
     Attributes:
         features: Of the whole track (T, F).
-        lips: Lip coefficients (N, 9); of a voice only the opening is known.
-        mouth: Mouth controls (N, 8) of a voice; None for a face.
+        lips: Lip coefficients (N, 9); those of a voice are of the head that its phonemes move.
+        mouth: Mouth controls (N, 11) of a voice; None for a face.
         spacing: Feature frames from one row of ``lips`` to the next.
     """
 
@@ -115,7 +115,7 @@ class SpeechDataset:
         """Make this process's rows of a batch.
 
         Returns:
-            ``mel``, feature windows with the past (B, P + W, F); ``lips`` (B, L, 9) and ``mouth`` (B, L, 8) at every
+            ``mel``, feature windows with the past (B, P + W, F); ``lips`` (B, L, 9) and ``mouth`` (B, L, 11) at every
             token; ``centre``, the lips (B, 9) at the window's centre; ``voice`` (B,), 1 for a voice and 0 for a face.
             Where there is a lip predictor also ``stretch``, the lips (B, E, 9) that it predicts, and ``inside``
             (B, E), 1 where these are known.
@@ -176,16 +176,15 @@ class SpeechDataset:
         return SpeechTrack(features, self.basis.coefficients(shapes), None, self.encoder.rate / clip.fps)
 
     def _load_voice(self, path: Path) -> SpeechTrack:
-        """Load a file of `dithead voices`; of its lips only the opening is known."""
+        """Load a file of `dithead voices`."""
         try:
             with np.load(path, allow_pickle=False) as stored:
-                wave, mouth, gap = stored["wave"], stored["mouth"].astype(np.float32), stored["gap"]
+                wave, mouth, lips = (stored[name] for name in ("wave", "mouth", "lips"))
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise DataError(f"{path}: cannot be read ({error}); delete it and run dithead voices again") from None
-        lips = np.zeros((len(mouth), COEFFICIENTS), np.float32)
-        lips[:, -1] = gap / self.basis.scale[-1]
+        coefficients = self.basis.coefficients(shapes_of_lips(lips.astype(np.float32)))
         features = features_of(self.encoder, wave / np.float32(32768))
-        return SpeechTrack(features, lips, mouth, self.encoder.rate / _VOICE_RATE)
+        return SpeechTrack(features, coefficients, mouth.astype(np.float32), self.encoder.rate / _VOICE_RATE)
 
 
 def cut_mel(mel: NDArray[np.float16], moments: NDArray[np.float64], pad: float = FLOOR) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ class AudioEncoderWithHeads(nn.Module):
         self.mouth = nn.Linear(config.width, MOUTH)
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict the lips (B, 9) at the centre, and lips (B, L, 9) and mouth controls (B, L, 8) at every token.
+        """Predict the lips (B, 9) at the centre, and lips (B, L, 9) and mouth controls (B, L, 11) at every token.
 
         Args:
             mel: Feature windows with the past before them (B, P + W, F).

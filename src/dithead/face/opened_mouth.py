@@ -30,7 +30,7 @@ _FIXED = 9  # points on each side of that frame
 _SOFT = 0.012  # sigma of the inner lips' edge, in eye distances
 _LIGHT = 0.6  # how far the inside of the mouth takes on the light of the skin: 0 not at all, 1 fully; skins differ, too
 _SHADE, _LIT = 0.4, 0.2  # brightness of the inside of nearly closed lips, and aspect of the lips from which it is full
-_SOFTER = 1.2  # times the blur of the picture, by which the rendered inside is blurred (docs/log)
+_SOFTER = 0.5  # times the blur of the picture, by which the rendered inside is blurred (docs/log)
 _LEAST_BLUR, _MOST_BLUR = 0.5, 4.0  # pixels, of the rendered inside, which is to be as soft as its picture (our choice)
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 

@@ -12,6 +12,11 @@ from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.writer import VideoWriter
 from dithead.prepare.settings import PrepareConfig
+from dithead.train.stages.audio_encoder import train_audio
+from dithead.train.stages.autoencoder import train_autoencoder
+from dithead.train.stages.denoiser import train_dit
+from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
+from train.tiny_preset import tiny
 
 SIZE, FRAMES = 64, 12
 
@@ -23,6 +28,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entries = [_write_clip(folder, index) for index in range(4)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     return folder
+
+
+@pytest.fixture(scope="session")
+def stage_two(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train all stages of the tiny preset for a few steps; return the run folder of the denoiser's."""
+    runs = tmp_path_factory.mktemp("runs")
+    autoencoder = train_autoencoder([str(dataset)], tiny(), runs / "ae", AutoencoderOptions(device="cpu"))
+    audio = train_audio([str(dataset)], tiny(), runs / "audio", AudioOptions(steps=2, device="cpu"))
+    train_dit([str(dataset)], tiny(), runs / "dit", autoencoder, audio, DenoiserOptions(device="cpu"))
+    return runs / "dit"
 
 
 def _write_clip(folder: Path, index: int) -> dict[str, object]:

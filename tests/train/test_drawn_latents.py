@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.config import Preset, get_preset
 from dithead.errors import ModelError
 from dithead.face.lip_opening import lip_opening
 from dithead.prepare.dataset import Dataset
@@ -16,30 +15,15 @@ from dithead.train.data.clips import DataSource, FrameDataset
 from dithead.train.data.drawn_latents import LatentDrawer
 from dithead.train.data.image_batch import image_batch
 from dithead.train.data.opened_references import nearest_frame
-from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
-from dithead.train.stages.denoiser import train_dit
-from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
+from dithead.train.stages.options import AutoencoderOptions
+from train.tiny_preset import tiny
 
 CPU = torch.device("cpu")
 
 
-def tiny(*changes: str) -> Preset:
-    return get_preset("tiny", ["autoencoder.steps=3", "autoencoder.batch=2", "dit.steps=2", *changes])
-
-
-@pytest.fixture(scope="module")
-def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of `train dit` with the tiny preset."""
-    runs = tmp_path_factory.mktemp("runs")
-    autoencoder = train_autoencoder([str(dataset)], tiny(), runs / "ae", AutoencoderOptions(device="cpu"))
-    audio = train_audio([str(dataset)], tiny(), runs / "audio", AudioOptions(steps=2, device="cpu"))
-    train_dit([str(dataset)], tiny(), runs / "dit", autoencoder, audio, DenoiserOptions(device="cpu"))
-    return runs / "dit"
-
-
-def test_drawn_latents_follow_lips_and_keep_what_is_not_masked(dataset: Path, run: Path) -> None:
-    drawer = LatentDrawer.load(run, CPU)
+def test_drawn_latents_follow_lips_and_keep_what_is_not_masked(dataset: Path, stage_two: Path) -> None:
+    drawer = LatentDrawer.load(stage_two, CPU)
     frames = FrameDataset([DataSource(dataset)], "train", 50, hear=drawer.hear)
     batch = image_batch(frames, drawer.talker.size, [np.random.default_rng(k) for k in range(3)], drawn=1.0)
     assert batch["drawn"].flatten().tolist() == [1.0, 1.0, 1.0]
@@ -54,8 +38,8 @@ def test_drawn_latents_follow_lips_and_keep_what_is_not_masked(dataset: Path, ru
     assert not torch.allclose(once, moved)
 
 
-def test_clips_without_speech_are_never_drawn(dataset: Path, run: Path) -> None:
-    drawer, clip = LatentDrawer.load(run, CPU), Dataset(dataset).clips("train")[0]
+def test_clips_without_speech_are_never_drawn(dataset: Path, stage_two: Path) -> None:
+    drawer, clip = LatentDrawer.load(stage_two, CPU), Dataset(dataset).clips("train")[0]
     heard = drawer.hear(clip, np.arange(4))
     silent = drawer.hear(replace(clip, has_speech=False), np.arange(4))
     assert heard.heard
@@ -79,13 +63,13 @@ def test_the_nearest_frame_is_another_one_that_is_open_alike(dataset: Path) -> N
     assert nearest_frame(clip.landmarks[:1], 0, np.random.default_rng(0)) == 0
 
 
-def test_stage_one_learns_from_drawn_latents(dataset: Path, run: Path, tmp_path: Path) -> None:
+def test_stage_one_learns_from_drawn_latents(dataset: Path, stage_two: Path, tmp_path: Path) -> None:
     def trained(share: float) -> dict[str, float]:
-        model = run / "model"
-        options = AutoencoderOptions(device="cpu", latents_of=str(model), drawn_by=run, init=model)
+        model = stage_two / "model"
+        options = AutoencoderOptions(device="cpu", latents_of=str(model), drawn_by=stage_two, init=model)
         folder = tmp_path / f"ae{share}"
         train_autoencoder([str(dataset)], tiny(f"autoencoder.drawn_share={share}"), folder, options)
-        assert json.loads((folder / "config.json").read_text())["drawn_by"] == str(run)
+        assert json.loads((folder / "config.json").read_text())["drawn_by"] == str(stage_two)
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return next(line for line in lines if "pixel" in line)  # type: ignore[no-any-return]
 

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 
 from dithead.checkpoint import load_model
-from dithead.config import Preset, get_preset
 from dithead.errors import ModelError
 from dithead.face.lip_opening import lip_opening
 from dithead.train.data.clips import DataSource, FrameDataset
@@ -22,21 +21,15 @@ from dithead.train.stages.audio_encoder import train_audio
 from dithead.train.stages.autoencoder import train_autoencoder
 from dithead.train.stages.denoiser import train_dit
 from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions
+from train.tiny_preset import tiny
 
 SLIM = ("model.autoencoder.decoder_widths=[8,8,8,8]", "model.autoencoder.masked_widths=[8,8,8,8]")
 
 
-def tiny(*changes: str) -> Preset:
-    return get_preset("tiny", ["autoencoder.steps=3", "autoencoder.batch=2", "dit.steps=2", *changes])
-
-
-@pytest.fixture(scope="module")
-def model(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder of the tiny preset, made in a few steps."""
-    runs = tmp_path_factory.mktemp("runs")
-    autoencoder = train_autoencoder([str(dataset)], tiny(), runs / "ae", AutoencoderOptions(device="cpu"))
-    audio = train_audio([str(dataset)], tiny(), runs / "audio", AudioOptions(steps=2, device="cpu"))
-    return train_dit([str(dataset)], tiny(), runs / "dit", autoencoder, audio, DenoiserOptions(device="cpu"))
+@pytest.fixture
+def model(stage_two: Path) -> Path:
+    """The model folder of the tiny preset."""
+    return stage_two / "model"
 
 
 def test_an_opened_reference_moves_the_mouth_and_nothing_above_it(dataset: Path) -> None:

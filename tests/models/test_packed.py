@@ -15,6 +15,9 @@ from dithead.models.recorded import unrecorded
 from dithead.models.talking_head import Conditions, TalkingHead
 
 needs_onednn = pytest.mark.skipif(not can_pack(torch.device("cpu")), reason="this PyTorch has no oneDNN")
+needs_bfloat16 = pytest.mark.skipif(
+    not can_pack(torch.device("cpu"), torch.bfloat16), reason="this processor has no AVX-512, so bfloat16 is emulated"
+)
 
 
 def conditions(talker: TalkingHead, frames: int = 5) -> Conditions:
@@ -67,7 +70,9 @@ def test_it_draws_what_the_plain_network_draws(talker: TalkingHead, precision, m
 
 
 @needs_onednn
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("float32", marks=pytest.mark.slow), pytest.param("bfloat16", marks=needs_bfloat16)]
+)
 def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads(
     talker: TalkingHead, precision
 ) -> None:
@@ -84,7 +89,7 @@ def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads
         torch.set_num_threads(threads)
 
 
-@needs_onednn
+@needs_bfloat16
 def test_convolutions_are_laid_out_for_the_pictures_that_they_get() -> None:
     """A layout for pictures of another size made one convolution of a smaller model a hundred times slower."""
     config = AutoencoderConfig(32, (16, 32, 96, 192), (16, 32, 64))
@@ -94,7 +99,7 @@ def test_convolutions_are_laid_out_for_the_pictures_that_they_get() -> None:
     assert (sides["encoder.downs.2"], sides["encoder.levels.3.conv1"], sides["decoder.out"]) == (20, 10, 80)
 
 
-@needs_onednn
+@needs_bfloat16
 def test_what_is_not_recorded_draws_the_same_bits(talker: TalkingHead, monkeypatch) -> None:
     c, recorded = conditions(talker), talker.for_drawing("bfloat16")
     monkeypatch.setattr(torch.jit, "trace", None)
@@ -115,7 +120,7 @@ def test_a_packed_convolution_over_time_computes_the_same(size: int, stride: int
         assert packed(one := torch.nn.Conv1d(1, 4, 3), torch.float32, pack=True)(x[:, :1]).equal(one(x[:, :1]))
 
 
-@needs_onednn
+@needs_bfloat16
 def test_the_audio_encoder_hears_the_same_in_bfloat16_and_the_same_bits_in_every_batch() -> None:
     talker = load_model("small")
     torch.manual_seed(0)
@@ -131,6 +136,15 @@ def test_the_audio_encoder_hears_the_same_in_bfloat16_and_the_same_bits_in_every
         assert apart.square().mean().sqrt() < 0.02 * plain.predict_lips(wanted).std()
         for which in ([0], [5, 2], [1, 2, 3]):
             assert torch.equal(fast(windows[which]), made[which])
+
+
+def test_what_cannot_be_packed_in_bfloat16_is_drawn_unpacked(monkeypatch) -> None:
+    monkeypatch.setattr("dithead.models.talking_head.can_pack", lambda device, dtype: dtype is torch.float32)
+    model = build_model(get_preset("tiny").model)
+    fast = model.for_drawing("bfloat16")
+    assert not any(isinstance(layer, PackedLinear | PackedConv) for layer in fast.modules())
+    assert not fast.same_in_every_batch
+    assert torch.isfinite(drawn(fast, conditions(model))).all()
 
 
 @needs_onednn

@@ -26,9 +26,14 @@ _ROWS, _PICTURE = 512, 64  # rows, and input side of a convolution, for which th
 _LONG = 1024  # inputs from which sums in bfloat16 depend on the number of rows, so samples are computed one by one
 
 
-def can_pack(device: torch.device) -> bool:
-    """Return whether oneDNN's fused calls can be used on a device."""
-    return device.type == "cpu" and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, _CALLS[0])
+def can_pack(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
+    """Return whether oneDNN's fused calls can be used on a device, with parameters of a type.
+
+    Processors without AVX-512 have none for bfloat16; there PyTorch emulates it, slowly.
+    """
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, _CALLS[0]):
+        return False
+    return dtype is not torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 Sides = Mapping[nn.Module, int]

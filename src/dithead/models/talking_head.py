@@ -197,7 +197,8 @@ class TalkingHead(nn.Module):
             precision: Of the autoencoder, the denoiser and the audio encoder's layers before its tokens; the lip
                 predictor stays in float32.
         """
-        dtype, pack = pick_dtype(self.device, precision), can_pack(self.device)
+        dtype = pick_dtype(self.device, precision)
+        pack = can_pack(self.device, dtype)
         fast, own = copy.copy(self), isinstance(self.autoencoder, FaceAutoencoder)
         audio = self.audio
         whisper = self.audio.whisper

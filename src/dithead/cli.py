@@ -146,13 +146,18 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
+def console() -> None:
+    """Entry point of the console script: ``main``, after which a process that generated ends at once."""
+    with ends_at_once() if sys.argv[1:2] == ["generate"] else nullcontext():
+        main()
+
+
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command of ``sys.argv``; raises SystemExit, and leaves the process to its caller."""
     signal.signal(signal.SIGTERM, _terminate)  # so that `finally` blocks clean up
     if sys.argv[1:2] and sys.argv[1] in _DRAWING:
         keep_freed_memory()
-    with ends_at_once() if sys.argv[1:2] == ["generate"] else nullcontext():
-        app()
+    app()
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -160,4 +165,4 @@ def _terminate(*_: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    console()

@@ -104,9 +104,8 @@ class AutoencoderUpdate:
         assert isinstance(model, FaceAutoencoder)
         with autocast(self.device):
             z = model.encode(batch["image"])
-            rows, batch_size = process_group().rows(self.settings.batch), self.settings.batch
-            noise = torch.randn(batch_size, *z.shape[1:], generator=step_generator(self.seed, step))[rows].to(z)
-            level = torch.rand(batch_size, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
+            noise, rows = self._noise(step, 0, tuple(z.shape[1:])).to(z), process_group().rows(self.settings.batch)
+            level = torch.rand(self.settings.batch, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
             z, masked = z + noise * level * self.settings.latent_noise * 2, None
             if drawn is not None:
                 z = torch.where(drawn[1], drawn[0].to(z), z)

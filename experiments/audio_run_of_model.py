@@ -20,11 +20,11 @@ import numpy as np
 
 from dithead.checkpoint import load_model
 from dithead.config import ModelConfig
-from dithead.train.data.lip_basis import LipBasis, correlations
+from dithead.train.data.lip_basis import BASIS, LipBasis, correlations
 from dithead.train.data.speech_dataset import lip_shapes_of
 from dithead.train.loop.weights_file import save_weights
 from dithead.train.metrics.held_out_lips import measured_and_predicted
-from dithead.train.stages.audio_encoder import BASIS, WEIGHTS
+from dithead.train.stages.audio_encoder import WEIGHTS
 from shared import load_clips, make_parser, print_table
 
 

@@ -38,11 +38,11 @@ from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.prepare.dataset import Clip
 from dithead.progress import shown
 from dithead.train.data.clips import DataSource, choose_clips
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
+from dithead.train.data.lip_basis import BASIS, COEFFICIENTS, LipBasis
 from dithead.train.data.speech_augmentation import augment_samples
 from dithead.train.data.speech_dataset import lip_shapes_of
 from dithead.train.metrics.held_out_lips import measured_and_predicted
-from dithead.train.stages.audio_encoder import BASIS, correlation_loss
+from dithead.train.stages.audio_encoder import correlation_loss
 from dithead.types import Wave
 from shared import make_version_parser, print_table, save_next_version
 

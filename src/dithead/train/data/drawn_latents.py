@@ -27,7 +27,7 @@ from dithead.models.denoiser.token_window import tokens_per_sample
 from dithead.models.talking_head import REFERENCE_SHARE, TalkingHead
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import FrameSpeech
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes
+from dithead.train.data.lip_basis import BASIS, COEFFICIENTS, LipBasis, lip_shapes
 from dithead.train.loop.precision import autocast
 
 _HEARD_AT_ONCE = 64  # frames
@@ -58,7 +58,7 @@ class LatentDrawer:
         """
         try:
             audio = Path(json.loads((run / "config.json").read_text("utf-8"))["audio"])
-            basis = LipBasis.load(audio / "lips.npz")
+            basis = LipBasis.load(audio / BASIS)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{run} is no finished run of `dithead train dit` ({error}); give another folder"

@@ -28,6 +28,8 @@ from dithead.face.mesh_indices import (
 
 COMPONENTS = 8
 """Principal components of the outline. Our choice."""
+BASIS = "lips.npz"
+"""The file in the run folder of the audio encoder's stage that holds its basis."""
 COEFFICIENTS = COMPONENTS + 1
 """The components, then the opening."""
 _RESTING = 0.25  # share of a clip's frames, the most closed ones, whose mean is the resting mouth; our choice

@@ -20,9 +20,8 @@ from dithead.models.autoencoder.face import FaceAutoencoder
 from dithead.models.autoencoder.kl import KLAutoencoder, KLConfig
 from dithead.models.denoiser.dit import DiT
 from dithead.models.talking_head import TalkingHead
-from dithead.train.data.lip_basis import LipBasis
+from dithead.train.data.lip_basis import BASIS, LipBasis
 from dithead.train.loop.weights_file import fill, load_tensors, load_weights
-from dithead.train.stages.audio_encoder import BASIS
 from dithead.train.stages.audio_encoder import WEIGHTS as AUDIO_WEIGHTS
 from dithead.train.stages.autoencoder import WEIGHTS as AUTOENCODER_WEIGHTS
 

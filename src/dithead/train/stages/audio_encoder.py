@@ -30,7 +30,7 @@ from dithead.models.audio.whisper_layers import WhisperLayers
 from dithead.models.pretrained import load_moonshine, load_whisper
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, choose_clips, held_out_split
-from dithead.train.data.lip_basis import COEFFICIENTS
+from dithead.train.data.lip_basis import BASIS, COEFFICIENTS
 from dithead.train.data.speech_dataset import MOUTH, SpeechDataset
 from dithead.train.loop.batches import Batch
 from dithead.train.loop.precision import autocast
@@ -44,8 +44,8 @@ from dithead.train.metrics.held_out_lips import held_out_metrics, measured_and_p
 from dithead.train.stages.options import AudioOptions
 from dithead.train.stages.start import StageStart, start_stage
 
-WEIGHTS, BASIS = "audio.safetensors", "lips.npz"
-"""Files in the run folder that the denoiser's stage reads."""
+WEIGHTS = "audio.safetensors"
+"""The file in the run folder, beside that of the lip basis, which the denoiser's stage reads."""
 _CORRELATION_WEIGHT = 0.5  # of the loss that rewards an opening that rises and falls with the truth; our choice
 _MOUTH_BETA = 0.2  # error of a mouth control from which the loss is linear; our choice
 _OPENING_ONLY = torch.tensor([0.0] * (COEFFICIENTS - 1) + [1.0])  # what is known of a voice's lips

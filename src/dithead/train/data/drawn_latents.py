@@ -84,13 +84,14 @@ class LatentDrawer:
         return FrameSpeech(torch.cat(parts).numpy(), lips.astype(np.float32))
 
     @torch.no_grad()
-    def draw(self, batch: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+    def draw(self, batch: Mapping[str, Tensor], noise: Tensor, share: float | Tensor = REFERENCE_SHARE) -> Tensor:
         """Draw latents (B, C, G, G) and mix them with the reference's, as ``TalkingHead.generate`` does.
 
         Args:
             batch: ``masked`` and ``reference`` (B, 3, S, S), ``mask`` (B, 1, S, S), ``tokens`` (B, L, A) and ``lips``
                 (B, K).
             noise: Standard normal (B, C, G, G).
+            share: Share of the reference's latent, one number or (B, 1, 1, 1).
         """
         talker, mask = self.talker, F.avg_pool2d(batch["mask"], FACTOR)
         with autocast(talker.device):
@@ -100,4 +101,4 @@ class LatentDrawer:
                 masked, mask, reference, audio=batch["tokens"], lips=batch["lips"], token_index=tokens_per_sample(mask)
             )
             drawn = talker.objective.sample(lambda z, t: talker.dit(z, t, conditions), noise, talker.config.steps)
-        return drawn.float().lerp(reference.float(), REFERENCE_SHARE)
+        return drawn.float() + (reference.float() - drawn.float()) * share

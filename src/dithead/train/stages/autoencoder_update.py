@@ -30,6 +30,8 @@ from dithead.train.metrics.reconstruction import Distance
 WINDOW_STREAM = 5
 """Of the random numbers that choose training windows, see ``step_rng``."""
 _DRAWN_STREAM = 13  # of the noise from which latents are drawn
+_SHARE_STREAM = 14  # of the shares of the reference's latent in those that are drawn
+_LARGEST_SHARE = 0.6  # of these shares: a little more than ``generate`` uses (our choice)
 _DISCRIMINATOR_CLIP = 10.0  # norm to which its gradient is clipped; our choice
 _WINDOW_SHARE = (0.7, 0.8)  # of the latent's rows and columns that a training window covers
 
@@ -83,13 +85,20 @@ class AutoencoderUpdate:
             return None
         batch = {key: value.to(self.device) for key, value in batch.items()}
         noise = self._noise(step, _DRAWN_STREAM, self.drawer.shape)
-        return window.cells(self.drawer.draw(batch, noise)), batch["drawn"] > 0
+        share = _LARGEST_SHARE * self._shares(step, _SHARE_STREAM)
+        return window.cells(self.drawer.draw(batch, noise, share)), batch["drawn"] > 0
 
     def _noise(self, step: int, stream: int, shape: tuple[int, ...]) -> Tensor:
         """Draw this process's rows of standard normal numbers (B, ...)."""
         rows = process_group().rows(self.settings.batch)
         noise = torch.randn(self.settings.batch, *shape, generator=step_generator(self.seed + stream, step))[rows]
         return noise.to(self.device)
+
+    def _shares(self, step: int, stream: int) -> Tensor:
+        """Draw this process's rows of numbers between 0 and 1 (B, 1, 1, 1)."""
+        rows = process_group().rows(self.settings.batch)
+        shares = torch.rand(self.settings.batch, 1, 1, 1, generator=step_generator(self.seed + stream, step))[rows]
+        return shares.to(self.device)
 
     def _reconstruct(
         self, step: int, batch: Batch, drawn: tuple[Tensor, Tensor] | None
@@ -104,8 +113,7 @@ class AutoencoderUpdate:
         assert isinstance(model, FaceAutoencoder)
         with autocast(self.device):
             z = model.encode(batch["image"])
-            noise, rows = self._noise(step, 0, tuple(z.shape[1:])).to(z), process_group().rows(self.settings.batch)
-            level = torch.rand(self.settings.batch, 1, 1, 1, generator=step_generator(self.seed + 1, step))[rows].to(z)
+            noise, level = self._noise(step, 0, tuple(z.shape[1:])).to(z), self._shares(step, 1).to(z)
             z, masked = z + noise * level * self.settings.latent_noise * 2, None
             if drawn is not None:
                 z = torch.where(drawn[1], drawn[0].to(z), z)

@@ -30,8 +30,8 @@ from dithead.models.packed_dit import PackedDiT, packed_denoiser
 from dithead.types import MaskKind
 
 REFERENCE_SHARE = 0.5
-"""Share of the reference's latent in what is decoded, where the reference shows about the wanted mouth: what is drawn
-alone is a hazy mean at times (docs/log)."""
+"""Share of the reference's latent in what is decoded, where the reference shows the wanted mouth: what is drawn alone is
+a hazy mean at times (docs/log)."""
 
 
 class HeadConfig(Protocol):
@@ -87,8 +87,8 @@ class Conditions:
     """Latents (B, C, G, G) in place of those of ``reference``: known ones, or the previous output's as in the paper."""
     masked_latent: Tensor | None = None
     """What ``TalkingHead.masked_latents`` makes of ``masked``, where it is known already."""
-    reference_share: float = 0.0
-    """Share of the reference's latent in the one that is decoded, where the reference shows about the wanted mouth."""
+    reference_share: Tensor | None = None
+    """Share of the reference's latent in the one that is decoded (B,); None: nothing of it."""
 
 
 def make_denoiser(config: DiTConfig) -> DiT | UNet:
@@ -180,8 +180,8 @@ class TalkingHead(nn.Module):
         lips = self.predict_lips(c.tokens) if c.lips is None else c.lips.to(self.device)
         latent_conditions = LatentConditions(masked_z, mask_z, reference_z, tokens, lips, index)
         z = self._sample(latent_conditions, noise.to(masked_z), steps, guidance)
-        if c.reference_share:
-            z = torch.lerp(z, reference_z.to(z), c.reference_share)
+        if c.reference_share is not None:
+            z = torch.lerp(z, reference_z.to(z), c.reference_share.to(z)[:, None, None, None])
         outside = torch.ones(self.config.dit.grid**2, device=z.device, dtype=torch.bool)
         outside[index] = False
         z = torch.where(outside.view(1, 1, *z.shape[-2:]), masked_z, z)

@@ -51,6 +51,7 @@ _AHEAD = 128  # batches that are heard before the first pass has ended, at most:
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
+_OTHERWISE_OPEN = 0.03  # eye distances between the opening of a reference and the wanted one, from which it counts nothing
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
 
@@ -269,15 +270,14 @@ class MouthSampler:
         masked = self._seen.at(tracklet.face, times) or self._masked(crops, polygon)
         speech = self._speech(tracklet, times)
         with torch.inference_mode():
-            references, share = None if self.reference == "previous" else self.bank.of(tracklet), 0.0
+            references, shares = None if self.reference == "previous" else self.bank.of(tracklet), None
             if references is None or speech.targets is None:
                 reference = to_tensor(tracklet.reference[None])
             else:
-                share = REFERENCE_SHARE
                 views = _views(tracklet, frames, len(times))
-                reference, latent = self._references(tracklet, views, speech.targets, polygon)
+                reference, latent, shares = self._references(tracklet, views, speech.targets, polygon)
             pictures = masked.pictures, masked.mask, reference
-            conditions = Conditions(*pictures, speech.tokens, speech.lips, latent, masked.latents, share)
+            conditions = Conditions(*pictures, speech.tokens, speech.lips, latent, masked.latents, shares)
             with stage("model"):
                 images, latents = self.talker.generate(conditions, self.noise, steps=self.steps)
         return to_pixels(images), latents
@@ -339,9 +339,10 @@ class MouthSampler:
         views: Sequence[int],
         targets: Sequence[LipTarget],
         polygon: NDArray[np.float32],
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """References (B, 3, S, S) in the poses ``views`` (B,), whose lips are most like ``targets``, and their latents.
 
+        With them comes the share (B,) of each latent in what is decoded.
         Latents depend on the mask, so they are encoded anew for another one, each when it is first needed and by
         itself: so none depends on the batch. Under a mask that follows the face they are left to the model, because
         they differ in every frame.
@@ -349,13 +350,15 @@ class MouthSampler:
         state = self._state(tracklet)
         if state.polygon is not polygon:
             state.polygon, state.latents = polygon, {}
-        pictures, latents = [], []
+        pictures, latents, shares = [], [], []
         for view, lips in zip(views, targets, strict=True):
-            index = self._reference_set(tracklet, view).nearest(lips)
+            references = self._reference_set(tracklet, view)
+            index = references.nearest(lips)
+            shares.append(reference_share(float(references.openings[index]) - lips.opening, references.one_grain))
             pictures.append(state.references[view][index])
             if tracklet.frame_polygons is None:
                 latents.append(self._latent(state, view, index))
-        return torch.stack(pictures), torch.cat(latents) if latents else None
+        return torch.stack(pictures), torch.cat(latents) if latents else None, torch.tensor(shares)
 
     def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
         found, state = self.bank.of(tracklet, view), self._state(tracklet)
@@ -376,6 +379,19 @@ class MouthSampler:
 def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:
     """The pose of each of ``count`` frames; the usual one where their numbers are not known."""
     return [0] * count if frames is None else [tracklet.view(k) for k in frames]
+
+
+def reference_share(difference: float, made: bool) -> float:
+    """Compute the share of a reference's latent in what is decoded.
+
+    A reference that is open otherwise than wanted would hold the lips back, and one that was made by geometry shows no
+    true mouth.
+
+    Args:
+        difference: Of its opening from the wanted one, in eye distances.
+        made: Whether the reference was made by geometry.
+    """
+    return 0.0 if made else REFERENCE_SHARE * max(0.0, 1 - abs(difference) / _OTHERWISE_OPEN)
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:

@@ -16,7 +16,7 @@ from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise import sampler as sampler_module
 from dithead.inference.synthesise.lip_calibration import predict_lips, with_closures
 from dithead.inference.synthesise.reference_bank import LipTarget
-from dithead.inference.synthesise.sampler import MouthSampler, limited
+from dithead.inference.synthesise.sampler import MouthSampler, limited, reference_share
 from dithead.prepare.conditions import to_tensor
 
 
@@ -105,24 +105,34 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
 
 
 def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() -> None:
-    """A single reference has other lips than wanted, so nothing of its latent is mixed in."""
+    """A single reference has other lips than wanted, and one made by geometry shows no true mouth: nothing of those."""
     mouths, seen = speaker(opening=0.035, opening_unit=0.05), []
     tracklet, crops, times = footage(2)
     plain = replace(tracklet)
     tracklet.references = kept(crops, [0.0, 0.1], 0.05)
+    made = replace(tracklet, start=1, references=tracklet.references._replace(opened=True))
     generate = mouths.talker.generate
     mouths.talker.generate = lambda c, noise, **more: (
         seen.append((c, generate(c, noise, **more)[1])) or generate(c, noise)
     )
-    for each in (tracklet, plain):
+    for each in (tracklet, plain, made):
         mouths.draw(each, crops, times)
-    assert [c.reference_share for c, _ in seen] == [0.5, 0.0]
-    conditions, latent = seen[0]
-    alone = generate(replace(conditions, reference_share=0.0), mouths.noise)[1]
+    (conditions, latent), *others = seen
+    shares = conditions.reference_share
+    assert ((shares > 0.3) & (shares <= 0.5)).all(), "openings of the grid are this close together"
+    assert others[0][0].reference_share is None
+    assert others[1][0].reference_share.tolist() == [0.0, 0.0]
+    alone = generate(replace(conditions, reference_share=None), mouths.noise)[1]
     inside = (latent != alone).any(1, keepdim=True).expand_as(latent)
     assert inside.any(), "latents under the mask differ"
-    halves = (alone + conditions.reference_latent) / 2
-    torch.testing.assert_close(latent[inside], halves[inside])
+    mixed = torch.lerp(alone, conditions.reference_latent, shares[:, None, None, None])
+    torch.testing.assert_close(latent[inside], mixed[inside])
+
+
+@pytest.mark.parametrize(("difference", "share"), [(0.0, 0.5), (0.015, 0.25), (-0.015, 0.25), (0.03, 0.0), (0.1, 0.0)])
+def test_a_reference_counts_less_the_more_its_opening_differs(difference: float, share: float) -> None:
+    assert reference_share(difference, made=False) == pytest.approx(share)
+    assert reference_share(difference, made=True) == 0
 
 
 def test_a_model_without_an_opening_unit_gets_one_reference() -> None:

@@ -2,7 +2,7 @@
 
 It uses the seconds before the moment and half a second after it. A small network over time predicts the lips from the
 layers' states, for a whole stretch at once, so that neighbouring moments agree. It errs differently from the prediction
-from the audio encoder's tokens, so the mean of both is better than either (docs/log, small 0.6). A prediction is a mean
+from the audio encoder's tokens, so a mean of both is better than either (docs/log, small 0.6). A prediction is a mean
 of what may be, and hardly ever closes the lips as briefly as p, b and m do. So a model may have a closure head: it
 learned when lips are closed and when not, and what it says becomes a part of the opening.
 Letters: B batch, n samples at 16 kHz, T = n / 320 tokens of 20 ms, S Moonshine states, H their width, W width of the
@@ -30,6 +30,8 @@ _REACH = 2  # tokens on either side that each of its layers sees
 _DROPOUT = 0.4  # high, because there are few speakers with measured lips
 AVERAGED = 3
 """Tokens on either side that one moment is averaged over: fewer jitter, more miss short closures."""
+TOKENS_SHARE = 0.25
+"""Share of the prediction from the audio encoder's tokens; the rest is the lip predictor's, which errs less (docs/log)."""
 CLOSURE_SHARE = 0.3
 """Share of the opening that a closure head says, where there is one (docs/log)."""
 EVEN_OPENING, OPENING_PER_LOG_ODDS = 0.6, 0.4
@@ -153,14 +155,14 @@ def closure_head(hidden: int) -> nn.Sequential:
 
 
 def mean_lips(lips: Tensor, predicted: Tensor) -> Tensor:
-    """Return the mean of two predictions, with the share of the opening that a closure head says.
+    """Return the weighted mean of two predictions, with the share of the opening that a closure head says.
 
     Args:
         lips: Those from the audio encoder's tokens (B, K).
         predicted: The lip predictor's (B, K), or (B, K + 1) where it has a closure head.
     """
     count = lips.shape[-1]
-    mean = (lips + predicted[..., :count]) / 2
+    mean = torch.lerp(predicted[..., :count], lips, TOKENS_SHARE)
     if predicted.shape[-1] == count:
         return mean
     return torch.cat([mean[..., :-1], torch.lerp(mean[..., -1:], predicted[..., count:], CLOSURE_SHARE)], -1)

@@ -7,10 +7,11 @@ trained before its configuration had them. Nothing is drawn, so a clip of ten se
     python experiments/lent_references.py --fit CLIP...
 
 Each clip is driven by its own sound. Rows: what is predicted for this person; the same with nearly closed lips
-closed, which is what is wanted; what references that are chosen by the opening alone would show; the grid of
-narrow and wide mouths, with several weights of the width; and those that `generate` chooses. Columns, means over the clips: correlation and gain of the
-opening at its best lag, those of the width at the same lag, the share of closures that are kept, the share of those
-made that are true, and the width's jitter. Letters: N frames, R references, K lip coefficients.
+closed, which is what is wanted; what references that are chosen by the opening alone would show; the grid of narrow and
+wide mouths, with several weights of the width; and those that `generate` chooses. Columns, means over the clips:
+correlation and gain of the opening at its best lag, those of the width at the same lag, the share of closures that are
+kept, the share of those made that are true, and the width's jitter. Letters: N frames, R references, K lip
+coefficients.
 """
 
 from __future__ import annotations
@@ -100,13 +101,14 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
     references = sampler.bank.of(tracklet)
     assert references is not None
     grid = np.stack([references.openings, references.widths], axis=1).astype(np.float64)
-    predicted, targets = torch.cat([part for part in lips if part is not None]), np.array([target[:2] for target in wanted])
-    chosen = grid[[references.nearest(target) for target in wanted]]
+    predicted = torch.cat([part for part in lips if part is not None])
+    targets, chosen = np.array([target[:2] for target in wanted]), [references.nearest(target) for target in wanted]
     calibration, unit = tracklet.calibration or training_calibration(talker), talker.config.opening_unit
     slope = motion_gain(calibration, tracklet.opening_spread, unit) * unit
     openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, slope)
     personal = np.stack([openings.clip(0, targets[:, 0].max()), targets[:, 1]], axis=1)
-    return Followed(numbers[:, :2], numbers[:, 2], numbers[:, 3], predicted.double().numpy(), personal, targets, grid, chosen)
+    seen_there = numbers[:, :2], numbers[:, 2], numbers[:, 3]
+    return Followed(*seen_there, predicted.double().numpy(), personal, targets, grid, grid[chosen])
 
 
 def by_opening_alone(clip: Followed) -> Numbers:

@@ -137,6 +137,21 @@ def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
     assert found == [1, 3, 0]
 
 
+def test_between_two_pictures_of_the_grid_both_count_and_nothing_jumps():
+    openings = np.tile(np.float32([0, 0.1, 0.2]), 2)
+    widths = np.repeat(np.float32([0.5, 0.6]), 3)
+    grid = ReferenceSet(np.zeros((6, 4, 4, 3), np.uint8), openings, widths, (), openings, widths, columns=2)
+    assert grid.around(LipTarget(0.1, 0.5)) == {1: 1.0}
+    assert grid.around(LipTarget(0.13, 0.5)) == pytest.approx({1: 0.7, 2: 0.3}, abs=1e-5)
+    assert grid.around(LipTarget(0.1, 0.57)) == pytest.approx({4: 0.7, 1: 0.3}, abs=1e-5)
+    assert grid.around(LipTarget(0.9, 0.9)) == {5: 1.0}, "beyond the ends it is the last one"
+    assert grid.around(LipTarget(0.0, 0.57))[0] == 1.0, "the width of closed lips counts nothing"
+    path = [LipTarget(0.2 * t, 0.5 + 0.1 * t) for t in np.linspace(0.3, 1, 200)]
+    mixed = [sum(share * np.array([openings[k], widths[k]]) for k, share in grid.around(lips).items()) for lips in path]
+    assert np.abs(np.diff(mixed, axis=0)).max() < 0.003, "a twentieth of a step of the grid"
+    assert np.abs(np.array(mixed) - [lips[:2] for lips in path]).max() < 0.0025
+
+
 def test_lips_that_close_because_they_were_nearly_closed_keep_their_width():
     openings, widths = np.float32([0, 0.01]), np.float32([0.5, 0.7])
     pictures = ReferenceSet(np.zeros((2, 4, 4, 3), np.uint8), openings, widths, (), openings, widths)

@@ -67,6 +67,21 @@ def test_one_moment_is_that_of_the_stretch_around_it() -> None:
     torch.testing.assert_close(alone, along)
 
 
+def test_several_readers_predict_the_mean_of_what_each_would() -> None:
+    torch.manual_seed(0)
+    several, samples = LipPredictor(40, 2, 2, 9, closure_hidden=4, readers=3).eval(), torch.randn(2, SAMPLES) * 0.1
+    weights, alone = several.state_dict(), []
+    for prefix in ("", "more_readers.0.", "more_readers.1."):
+        one = LipPredictor(40, 2, 2, 9, closure_hidden=4).eval()
+        one.load_state_dict({name: weights.get(prefix + name, weights[name]) for name in one.state_dict()})
+        with torch.inference_mode():
+            alone.append(one.along(samples, 20, 9)[..., :9])
+    with torch.inference_mode():
+        predicted = several.along(samples, 20, 9)
+    torch.testing.assert_close(predicted[..., :9], torch.stack(alone).mean(0))
+    assert not torch.allclose(alone[0], alone[1])
+
+
 def test_what_the_head_looks_at_is_three_tokens_on_either_side() -> None:
     predictor = LipPredictor(40, 2, 2, 9, closure_hidden=4).eval()
     heard = torch.randn(1, 30, 128)

@@ -102,7 +102,7 @@ def test_the_lip_predictor_is_trained_while_the_tokens_of_a_model_stay(
 
 def test_a_closure_head_is_trained_beside_the_lips(dataset: Path, model_with_tokens: Path, tmp_path: Path) -> None:
     config = read_config(model_with_tokens).audio
-    audio = dataclasses.replace(config, past=64, closure_hidden=8, **LIP_PREDICTOR)
+    audio = dataclasses.replace(config, past=64, closure_hidden=8, lip_readers=2, **LIP_PREDICTOR)
     settings = TINY.audio.model_copy(update={"steps": 30, "batch": 8, "learning_rate": 3e-3})
     preset = TINY.model_copy(update={"audio": settings, "model": TINY.model.model_copy(update={"audio": audio})})
     options = AudioOptions(device="cpu", tokens_of=str(model_with_tokens))
@@ -110,6 +110,9 @@ def test_a_closure_head_is_trained_beside_the_lips(dataset: Path, model_with_tok
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [line["closures"] for line in lines if "closures" in line]
     assert losses[-1] < 0.9 * losses[0]
+    learned = load_file(run / "audio.safetensors")
+    for name in ("norms.0.weight", "more_readers.0.norms.0.weight"):
+        assert (learned[f"lip_predictor.{name}"] != 1).any(), "each reader learns: a fresh norm's weights are 1"
 
 
 def test_the_lip_predictor_of_a_model_is_where_another_starts(dataset: Path, tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def old_model_settings(config: dict[str, Any]) -> None:
     """What ``model`` of a run's configuration held."""
     config["model"]["dit"]["temporal"] = 0
     audio = config["model"]["audio"]
-    audio.pop("closure_hidden", None)
+    for name in ("closure_hidden", "lip_readers"):
+        audio.pop(name, None)
     for size in LIP_PREDICTOR:
         if f"lip_predictor_{size}" in audio:
             audio[f"ear_{size}"] = audio.pop(f"lip_predictor_{size}")
@@ -66,6 +67,7 @@ def test_a_run_of_each_stage_begun_before_resumes(dataset: Path, tmp_path: Path)
         rewrite(tmp_path / stage / "config.json", old_model_settings)
     rewrite(tmp_path / "dit" / "config.json", lambda c: c["training"].update(weighting="default"))
     rewrite(tmp_path / "audio" / "config.json", lambda c: c["model"].pop("closure_hidden"))
+    rewrite(tmp_path / "audio" / "config.json", lambda c: c["model"].pop("lip_readers"))
     rewrite(tmp_path / "audio" / "config.json", lambda c: c["model"].update(
         {f"ear_{size}": c["model"].pop(f"lip_predictor_{size}") for size in LIP_PREDICTOR}))  # fmt: skip
     assert (denoiser(autoencoder(), audio()) / "dit.safetensors").exists()

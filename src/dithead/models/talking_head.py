@@ -30,8 +30,8 @@ from dithead.models.packed_dit import PackedDiT, packed_denoiser
 from dithead.types import MaskKind
 
 REFERENCE_SHARE = 0.5
-"""Share of the reference's latent in what is decoded, where the reference shows the wanted mouth: what is drawn alone is
-a hazy mean at times (docs/log)."""
+"""Share of the reference's latent in what is decoded, where the reference shows the wanted mouth: what is drawn alone
+is a hazy mean at times (docs/log)."""
 
 
 class HeadConfig(Protocol):

@@ -10,6 +10,7 @@ kept of a tracklet, R pictures interpolated from them, S crop side, B frames; h,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ _ROWS = 24  # openings of the grid of references (our choice; docs/log)
 _BETWEEN = (1 / 3, 2 / 3)  # of the way from the narrow to the wide mouth of a row, where further ones lie (docs/log)
 _WIDTH_WEIGHT = 0.5  # how much a difference of the width counts beside an equal one of the opening (docs/log)
 _ROUNDED_FROM = 0.05  # eye distances of opening from which the width counts in full (docs/log)
+_LEAST_SHARE = 0.02  # of a picture that is mixed in: less than that is not seen (our choice)
 _MOST = 64  # the source's own pictures of one pose, at most
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 
@@ -65,6 +67,7 @@ class ReferenceSet:
     picture_openings: NDArray[np.float32]  # (K,) their openings, ascending
     picture_widths: NDArray[np.float32]  # (K,) their widths
     one_grain: bool = False  # all were made of one picture, so that they differ in nothing but the lips
+    columns: int = 1  # of the grid: ``crops`` are one column after the other, each from closed to open
 
     @classmethod
     def interpolated(cls, stored: StoredReferences) -> ReferenceSet:
@@ -73,16 +76,42 @@ class ReferenceSet:
         crops, pictures = images[:count], tuple(map(SourcePicture, images[:count], images[count:], stored.transforms))
         one_width = np.array_equal(stored.narrow, stored.wide)  # nothing to choose from
         widths = np.full(count, stored.mean_width, np.float32) if one_width else stored.widths
-        grid = _Chain(crops, stored.openings, widths)
+        grid, columns = _Chain(crops, stored.openings, widths), 1
         if count > 1:
             rows = np.linspace(stored.openings[0], stored.openings[-1], _ROWS).astype(np.float32)
-            narrow, wide = (grid.part(chain).at(rows) for chain in (stored.narrow, stored.wide))
-            grid = narrow if one_width else narrow.spread_to(wide)
-        return cls(np.stack(grid.crops), grid.openings, grid.widths, pictures, stored.openings, widths, stored.opened)
+            narrow, wide = (grid.part(indices).at(rows) for indices in (stored.narrow, stored.wide))
+            grid, columns = (narrow, 1) if one_width else (narrow.spread_to(wide), 2 + len(_BETWEEN))
+        shown = pictures, stored.openings, widths, stored.opened
+        return cls(np.stack(grid.crops), grid.openings, grid.widths, *shown, columns)
 
     def nearest(self, lips: LipTarget) -> int:
         """Return the index of the picture whose lips are most like ``lips``."""
         return int(_distances(self.openings, self.widths, lips).argmin())
+
+    def around(self, lips: LipTarget) -> dict[int, float]:
+        """Return shares of those pictures of the grid between which ``lips`` lie, so that no mouth jumps.
+
+        They are the nearest one, the next one in opening and the next one in width, by their indices. The less the
+        width counts (see ``_distances``), the less is taken of the next one in width.
+        """
+        best, rows = self.nearest(lips), len(self.openings) // self.columns
+        column, row = divmod(best, rows)
+        higher = [best + step for step in (-1, 1) if 0 <= row + step < rows]
+        wider = [best + step * rows for step in (-1, 1) if 0 <= column + step < self.columns]
+        alike = 1.5 * float(np.ptp(self.openings)) / max(rows - 1, 1)  # where one column ends, another opens further
+        wider = [other for other in wider if abs(self.openings[other] - self.openings[best]) <= alike]
+        shares = {best: 1.0}
+        for numbers, wanted, others, most in (
+            (self.openings, lips.opening, higher, 0.5),
+            (self.widths, lips.width, wider, 0.5 * _width_counts(lips)),
+        ):
+            for other in others:
+                apart = float(numbers[other] - numbers[best])
+                share = min((wanted - float(numbers[best])) / apart, most) if apart else 0.0
+                if share > _LEAST_SHARE:
+                    shares[other] = share
+                    shares[best] -= share
+        return shares
 
     def nearest_crop(self, lips: LipTarget) -> RGB:
         """Return the picture (S, S, 3) whose lips are most like ``lips``."""
@@ -136,15 +165,13 @@ class _Chain:
         return _Chain(steps, inside, np.interp(inside, self.openings, self.widths).astype(np.float32))
 
     def spread_to(self, wide: _Chain) -> _Chain:
-        """All mouths of both, and those between each of them and the one in the same place of ``wide``."""
-        crops, shares = [*self.crops, *wide.crops], np.array([_BETWEEN], np.float32)
-        for narrow_crop, wide_crop in zip(self.crops, wide.crops, strict=True):
-            crops += interpolate_pictures(narrow_crop, wide_crop, list(_BETWEEN))
-        numbers = [
-            np.concatenate([a, b, (a[:, None] + (b - a)[:, None] * shares).ravel()])
-            for a, b in ((self.openings, wide.openings), (self.widths, wide.widths))
-        ]
-        return _Chain(crops, *numbers)
+        """All mouths of both and, of each pair of them, those between: column by column."""
+        pairs = zip(self.crops, wide.crops, strict=True)
+        between = zip(*(interpolate_pictures(narrow, wide, list(_BETWEEN)) for narrow, wide in pairs), strict=True)
+        crops = [*self.crops, *chain.from_iterable(between), *wide.crops]
+        shares = np.array([[0.0], *([share] for share in _BETWEEN), [1.0]], np.float32)
+        ends = (self.openings, wide.openings), (self.widths, wide.widths)
+        return _Chain(crops, *((a + (b - a) * shares).ravel() for a, b in ends))
 
 
 def _distances(openings: NDArray[np.float32], widths: NDArray[np.float32], lips: LipTarget) -> NDArray[np.float64]:
@@ -153,9 +180,14 @@ def _distances(openings: NDArray[np.float32], widths: NDArray[np.float32], lips:
     Lips that close must close, whatever their width, so the width counts less the less they are to be open. Lips that
     close only because they were predicted to be nearly closed are rounded or spread as before.
     """
-    parted = lips.opening if lips.parted is None else lips.parted
-    weight = _WIDTH_WEIGHT * min(1.0, max(parted, 0.0) / _ROUNDED_FROM)
+    weight = _WIDTH_WEIGHT * _width_counts(lips)
     return (openings.astype(np.float64) - lips.opening) ** 2 + (weight * (widths - lips.width)) ** 2
+
+
+def _width_counts(lips: LipTarget) -> float:
+    """How much the width of ``lips`` counts, from 0 to 1."""
+    parted = lips.opening if lips.parted is None else lips.parted
+    return min(1.0, max(parted, 0.0) / _ROUNDED_FROM)
 
 
 class ReferenceBank:

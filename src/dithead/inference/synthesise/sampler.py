@@ -51,7 +51,7 @@ _AHEAD = 128  # batches that are heard before the first pass has ended, at most:
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
-_OTHERWISE_OPEN = 0.03  # eye distances between the opening of a reference and the wanted one, from which it counts nothing
+_OTHERWISE_OPEN = 0.03  # eye distances from the wanted opening to a reference's, from which it counts nothing
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
 
 
@@ -353,11 +353,12 @@ class MouthSampler:
         pictures, latents, shares = [], [], []
         for view, lips in zip(views, targets, strict=True):
             references = self._reference_set(tracklet, view)
-            index = references.nearest(lips)
-            shares.append(reference_share(float(references.openings[index]) - lips.opening, references.one_grain))
-            pictures.append(state.references[view][index])
+            around = references.around(lips)
+            opening = sum(share * float(references.openings[k]) for k, share in around.items())
+            shares.append(reference_share(opening - lips.opening, references.one_grain))
+            pictures.append(_mixed([(state.references[view][k], share) for k, share in around.items()]))
             if tracklet.frame_polygons is None:
-                latents.append(self._latent(state, view, index))
+                latents.append(_mixed([(self._latent(state, view, k), share) for k, share in around.items()]))
         return torch.stack(pictures), torch.cat(latents) if latents else None, torch.tensor(shares)
 
     def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
@@ -379,6 +380,11 @@ class MouthSampler:
 def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:
     """The pose of each of ``count`` frames; the usual one where their numbers are not known."""
     return [0] * count if frames is None else [tracklet.view(k) for k in frames]
+
+
+def _mixed(parts: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """The weighted sum of some tensors of one shape."""
+    return sum((x * share for x, share in parts[1:]), parts[0][0] * parts[0][1])
 
 
 def reference_share(difference: float, made: bool) -> float:

@@ -42,6 +42,7 @@ class ContextEncoderConfig:
         lip_predictor_heads: Their attention heads (Moonshine tiny: 8).
         lip_predictor_layers: Their number (Moonshine tiny has 6).
         closure_hidden: Width of the lip predictor's closure head, which learned when lips are closed; 0: there is none.
+        lip_readers: How many networks read the lips off the lip predictor's layers; their mean counts.
         kind: Distinguishes this configuration from those of other encoders in ``config.json``.
     """
 
@@ -57,6 +58,7 @@ class ContextEncoderConfig:
     lip_predictor_heads: int = 8
     lip_predictor_layers: int = 4
     closure_hidden: int = 0
+    lip_readers: int = 1
     kind: Literal["context"] = "context"
 
     def __post_init__(self) -> None:
@@ -64,6 +66,8 @@ class ContextEncoderConfig:
             raise ValueError("audio window must be a multiple of 4, tokens one of 6 and no more than half the window")
         if self.past % 4 or self.past < 0 or (self.past and self.window < LEAST_WINDOW):
             raise ValueError(f"audio past must be a multiple of 4, with a window of at least {LEAST_WINDOW}, or 0")
+        if self.lip_readers < 1:
+            raise ValueError("audio lip_readers must be at least 1")
         if self.hidden % self.heads or self.lip_predictor_hidden % self.lip_predictor_heads or self.width < 8:
             raise ValueError("hidden must be a multiple of heads, width at least 8")
 
@@ -100,7 +104,7 @@ class ContextEncoder(LogMelEncoder):
         )
         if config.past:
             sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
-            self.lip_predictor = LipPredictor(*sizes, config.lip_targets, config.closure_hidden)
+            self.lip_predictor = LipPredictor(*sizes, config.lip_targets, config.closure_hidden, config.lip_readers)
         self.lip_steps: LipSteps | None = None
 
     def forward(self, window: Tensor) -> Tensor:

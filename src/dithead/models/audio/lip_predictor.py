@@ -31,7 +31,7 @@ _DROPOUT = 0.4  # high, because there are few speakers with measured lips
 AVERAGED = 3
 """Tokens on either side that one moment is averaged over: fewer jitter, more miss short closures."""
 TOKENS_SHARE = 0.25
-"""Share of the prediction from the audio encoder's tokens; the rest is the lip predictor's, which errs less (docs/log)."""
+"""Share of the prediction from the audio encoder's tokens; the rest is that of the lip predictor, which errs less."""
 CLOSURE_SHARE = 0.3
 """Share of the opening that a closure head says, where there is one (docs/log)."""
 EVEN_OPENING, OPENING_PER_LOG_ODDS = 0.6, 0.4
@@ -41,10 +41,46 @@ LEAST_WINDOW = 4 * (_DEPTH * _REACH + AVERAGED + 1)
 """Mel frames that a window around a moment must have at least."""
 
 
-class LipPredictor(nn.Module):
-    """Samples (B, n) to lip coefficients (B, T, K) at each token."""
+class LipReader(nn.Module):
+    """A network over time that reads lip coefficients off normed states (B, S, width) of the Moonshine layers."""
 
-    def __init__(self, hidden: int, heads: int, layers: int, lip_targets: int, closure_hidden: int = 0) -> None:
+    def __init__(self, width: int, lip_targets: int) -> None:
+        """Build the network with random weights.
+
+        Args:
+            width: Of the normed states, those of all layers that are read.
+            lip_targets: Lip coefficients K.
+        """
+        super().__init__()
+        self.read = nn.Linear(width, _READ_WIDTH)
+        self.mix = nn.Linear(_READ_WIDTH, _WIDTH)
+        self.norms = nn.ModuleList(nn.LayerNorm(_WIDTH) for _ in range(_DEPTH))
+        self.over_time = nn.ModuleList(nn.Conv1d(_WIDTH, _WIDTH, 2 * _REACH + 1) for _ in range(_DEPTH))
+        self.lips = nn.Linear(_WIDTH, lip_targets)
+
+    def heard_at(self, x: Tensor) -> Tensor:
+        """Return what the lips are read off (B, T - 2 D, W), from the states at tokens (B, T, width)."""
+        h: Tensor = F.gelu(self.mix(self.read(self._dropout(x))))
+        for norm, layer in zip(self.norms, self.over_time, strict=True):
+            new = F.gelu(layer(norm(h).transpose(1, 2)).transpose(1, 2))
+            h = h[:, _REACH:-_REACH] + self._dropout(new)
+        return h
+
+    def read_lips(self, heard: Tensor) -> Tensor:
+        """Read the lips (B, T, K) off what ``heard_at`` returned (B, T, W); a closure head has no part in it."""
+        lips: Tensor = self.lips(self._dropout(heard))
+        return lips
+
+    def _dropout(self, x: Tensor) -> Tensor:
+        return F.dropout(x, _DROPOUT, self.training)
+
+
+class LipPredictor(LipReader):
+    """Samples (B, n) to lip coefficients (B, T, K) at each token, by the mean of one reader or several."""
+
+    def __init__(
+        self, hidden: int, heads: int, layers: int, lip_targets: int, closure_hidden: int = 0, readers: int = 1
+    ) -> None:
         """Build the network with random weights.
 
         Args:
@@ -53,33 +89,32 @@ class LipPredictor(nn.Module):
             layers: Their number.
             lip_targets: Lip coefficients K.
             closure_hidden: Width of the closure head; 0: there is none.
+            readers: How many networks read the lips off the layers; the predictor itself is the first of them.
         """
-        super().__init__()
-        self.layers = MoonshineLayers(hidden, heads, layers)
-        self.read_from = min(_READ_LAYERS, layers)
-        self.norms_read = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(self.read_from))
-        self.read = nn.Linear(self.read_from * hidden, _READ_WIDTH)
-        self.mix = nn.Linear(_READ_WIDTH, _WIDTH)
-        self.norms = nn.ModuleList(nn.LayerNorm(_WIDTH) for _ in range(_DEPTH))
-        self.over_time = nn.ModuleList(nn.Conv1d(_WIDTH, _WIDTH, 2 * _REACH + 1) for _ in range(_DEPTH))
-        self.lips = nn.Linear(_WIDTH, lip_targets)
+        read_from = min(_READ_LAYERS, layers)
+        super().__init__(read_from * hidden, lip_targets)
+        self.read_from, self.layers = read_from, MoonshineLayers(hidden, heads, layers)
+        self.norms_read = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(read_from))
+        self.more_readers = nn.ModuleList(LipReader(read_from * hidden, lip_targets) for _ in range(readers - 1))
         self.closure = closure_head(closure_hidden) if closure_hidden else None
+
+    @property
+    def readers(self) -> list[LipReader]:
+        """The networks that read the lips off the layers; the first is the predictor itself."""
+        return [self, *(reader for reader in self.more_readers if isinstance(reader, LipReader))]
 
     def forward(self, samples: Tensor) -> Tensor:
         """Predict the lips (B, T - 2 D, K) at all tokens of samples (B, n) but the first D and the last D."""
-        return self.read_lips(self.hear(samples))
+        heard = zip(self.readers, self.hear(samples), strict=True)
+        return torch.stack([reader.read_lips(each) for reader, each in heard]).mean(0)
 
-    def hear(self, samples: Tensor) -> Tensor:
-        """Return what the lips are read off (B, T - 2 D, W), for samples (B, n) as in ``forward``."""
-        return self._over_time(self.normed(self.layers(samples)), 0, samples.shape[1] // _TOKEN)
-
-    def read_lips(self, heard: Tensor) -> Tensor:
-        """Read the lips (B, T, K) off what ``hear`` returned (B, T, W); a closure head has no part in it."""
-        lips: Tensor = self.lips(self._dropout(heard))
-        return lips
+    def hear(self, samples: Tensor) -> list[Tensor]:
+        """Return what each reader reads the lips off (B, T - 2 D, W), for samples (B, n) as in ``forward``."""
+        x = at_tokens(self.normed(self.layers(samples)), 0, samples.shape[1] // _TOKEN)
+        return [reader.heard_at(x) for reader in self.readers]
 
     def log_odds(self, heard: Tensor) -> Tensor:
-        """Tell how likely lips are closed (B, T - 6) from what ``hear`` returned (B, T, W); needs a closure head."""
+        """Tell how likely lips are closed (B, T - 6) from what the first reader hears (B, T, W)."""
         assert self.closure is not None
         odds: Tensor = self.closure(self._dropout(heard).transpose(1, 2))
         return odds[:, 0]
@@ -90,8 +125,7 @@ class LipPredictor(nn.Module):
         Returns:
             The lips (B, K), or with what a closure head says of the opening behind them (B, K + 1): see ``mean_lips``.
         """
-        heard = self.heard_along(self.normed(self.layers(samples)), token, 1)
-        return self.with_closures(self.read_lips(heard).mean(1, keepdim=True), heard)[:, 0]
+        return self.along(samples, token, 1)[:, 0]
 
     def along(self, samples: Tensor, first: int, count: int) -> Tensor:
         """Predict the lips (B, ``count``, K or K + 1) at the tokens from ``first`` on, each as ``at`` does."""
@@ -99,13 +133,25 @@ class LipPredictor(nn.Module):
 
     def read_along(self, states: Tensor, first: int, count: int) -> Tensor:
         """Do as ``along`` with the states (B, S, width) that ``normed`` returned."""
-        heard = self.heard_along(states, first, count)
-        return self.with_closures(self.read_lips(heard).unfold(1, 2 * AVERAGED + 1, 1).mean(-1), heard)
+        x = self._around(states, first, count)
+        heard = [reader.heard_at(x) for reader in self.readers]
+        read = [reader.read_lips(each) for reader, each in zip(self.readers, heard, strict=True)]
+        return self.with_closures(_means(torch.stack(read).mean(0)), heard[0])
+
+    def read_alone(self, reader: LipReader, states: Tensor, first: int, count: int) -> Tensor:
+        """Predict the lips (B, ``count``, K) as ``read_along`` does, by one ``reader`` alone."""
+        return _means(reader.read_lips(reader.heard_at(self._around(states, first, count))))
 
     def heard_along(self, states: Tensor, first: int, count: int) -> Tensor:
-        """Return what ``read_along`` reads the lips off: (B, ``count`` + 6, W), a moment has three on either side."""
+        """Return what the first reader of ``read_along`` reads the lips off: (B, ``count`` + 6, W).
+
+        A moment has three on either side.
+        """
+        return self.heard_at(self._around(states, first, count))
+
+    def _around(self, states: Tensor, first: int, count: int) -> Tensor:
         reach = self.margin + AVERAGED
-        return self._over_time(states, first - reach, first + count + reach)
+        return at_tokens(states, first - reach, first + count + reach)
 
     def normed(self, states: Sequence[Tensor]) -> Tensor:
         """Join the states of all layers (B, S, H) to those that are read (B, S, width)."""
@@ -116,14 +162,6 @@ class LipPredictor(nn.Module):
     def margin(self) -> int:
         """D: tokens on either side of one that its prediction needs."""
         return _DEPTH * _REACH
-
-    def _over_time(self, states: Tensor, first: int, stop: int) -> Tensor:
-        x = at_tokens(states, first, stop)
-        h: Tensor = F.gelu(self.mix(self.read(self._dropout(x))))
-        for norm, layer in zip(self.norms, self.over_time, strict=True):
-            new = F.gelu(layer(norm(h).transpose(1, 2)).transpose(1, 2))
-            h = h[:, _REACH:-_REACH] + self._dropout(new)
-        return h
 
     def with_closures(self, lips: Tensor, heard: Tensor) -> Tensor:
         """Put what the closure head, where there is one, says of the opening behind the lips.
@@ -140,8 +178,10 @@ class LipPredictor(nn.Module):
         told = EVEN_OPENING - OPENING_PER_LOG_ODDS * self.log_odds(heard).to(lips)
         return torch.cat([lips, told[..., None]], -1)
 
-    def _dropout(self, x: Tensor) -> Tensor:
-        return F.dropout(x, _DROPOUT, self.training)
+
+def _means(lips: Tensor) -> Tensor:
+    """The mean of lips (B, T + 6, K) over each token and three on either side: (B, T, K)."""
+    return lips.unfold(1, 2 * AVERAGED + 1, 1).mean(-1)
 
 
 def closure_head(hidden: int) -> nn.Sequential:

@@ -23,7 +23,9 @@ RENAMED: dict[str, str] = {
 }
 """Settings that have another name now, and the name."""
 ADDED: dict[str, tuple[str, Any]] = {
-    f"{section}.closure_hidden": (f"{section}.lip_predictor_hidden", 0) for section in ("model", "model.audio")
+    f"{section}.{name}": (f"{section}.lip_predictor_hidden", value)
+    for section in ("model", "model.audio")
+    for name, value in (("closure_hidden", 0), ("lip_readers", 1))
 }
 """Settings that runs of the past did not have: where they stand beside another one, and what those runs did."""
 _ENCODER_PREFIXES = ("encoder.", "module.encoder.")  # of the audio encoder in a training's module and in its average

@@ -112,18 +112,19 @@ class _AudioUpdate:
         assert isinstance(predictor, LipPredictor)
         with autocast(self.device):
             heard = predictor.hear(samples_of(batch["mel"]))
-            predicted = predictor.read_lips(heard)
-        predicted, truth, inside = predicted.float(), batch["stretch"], batch["inside"]
+            read = [reader.read_lips(each) for reader, each in zip(predictor.readers, heard, strict=True)]
+        predicted, truth = torch.cat(read).float(), batch["stretch"].repeat(len(read), 1, 1)
+        inside, weight = (x.repeat(len(read), 1) for x in (batch["inside"], weight))
         error = F.smooth_l1_loss(predicted, truth, reduction="none")
         shape = _weighted_mean(error, weight[:, None] * inside[..., None])
         opening = _weighted_mean(error[..., -1], weight[:, -1:] * inside)
         moves = _CORRELATION_WEIGHT * correlation_loss(predicted[..., -1], truth[..., -1], inside)
         losses = {"lip_predictor": shape + opening + moves}
         if predictor.closure is not None:
-            log_odds = predictor.log_odds(heard.float().detach())  # what is heard stays what the lips need
-            middle = slice(AVERAGED, -AVERAGED)
-            openings = truth[:, middle, -1] * self.opening_unit
-            losses["closures"] = closure_loss(log_odds, openings, weight[:, -1:] * inside[:, middle])
+            log_odds = predictor.log_odds(heard[0].float().detach())  # what is heard stays what the lips need
+            rows, middle = slice(len(log_odds)), slice(AVERAGED, -AVERAGED)
+            openings = truth[rows, middle, -1] * self.opening_unit
+            losses["closures"] = closure_loss(log_odds, openings, weight[rows, -1:] * inside[rows, middle])
         return losses
 
 

@@ -1,23 +1,21 @@
-"""Retrain what reads the lips off the layers of a model's lip predictor, so that it hears their width better.
+"""Give a model more networks that read the lips off its lip predictor's layers, whose mean errs less than each.
 
 It answers no question: it is a step by which the shipped model was made (docs/log/2026-11.md). The layers stay, so
 their states are computed once: of each clip as it is, and three times from another microphone and room, at other
-speeds. The loss asks for a width that rises and falls with the truth, besides all else. Each of three runs goes on from
-the model's own weights; the new reader is the mean of their weights and, for the rest, of the model's (Wortsman et al.
-2022, arXiv 2203.05482).
+speeds. The loss asks for a width that rises and falls with the truth, besides all else. Each new reader learns from
+random weights of its own. The model's first reader stays, and so does the closure head, which reads what it hears.
 
-    python experiments/retrain_lip_reader.py MODEL RUN OUTPUT --version 0.8 --data HDTF:0.5 --data GRID:0.5
+    python experiments/add_lip_readers.py MODEL RUN OUTPUT --version 0.8 --data HDTF:0.55 --data GRID:0.45
 
 RUN is a run of `dithead train audio`, or of `experiments/audio_run_of_model.py`: its basis says what the coefficients
 mean. The data are prepared datasets with their weights in the mixture; readers learn from the split train. Printed for
 each dataset's val: the correlation of the predicted opening and width with the truth, at each clip's best lag, mean
-over clips. A closure head has to be learned anew afterwards (`experiments/learn_closures.py`).
+over clips. The units of the width have to be fitted anew afterwards (`experiments/lent_references.py --fit`).
 Letters: S states of the layers, H their width, T tokens of 20 ms.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from dithead.checkpoint import load_model
+from dithead.config import ModelConfig
 from dithead.evaluate.lip_series import best_lag
 from dithead.models.audio.context_encoder import ContextEncoder
 from dithead.models.audio.lip_predictor import LipPredictor
@@ -38,7 +37,7 @@ from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.prepare.dataset import Clip
 from dithead.progress import shown
 from dithead.train.data.clips import DataSource, choose_clips
-from dithead.train.data.lip_basis import BASIS, COEFFICIENTS, LipBasis
+from dithead.train.data.lip_basis import BASIS, LipBasis
 from dithead.train.data.speech_augmentation import augment_samples
 from dithead.train.data.speech_dataset import lip_shapes_of
 from dithead.train.metrics.held_out_lips import measured_and_predicted
@@ -47,10 +46,9 @@ from dithead.types import Wave
 from shared import make_version_parser, print_table, save_next_version
 
 SPEEDS = (1.0, 0.92, 1.08, 0.96)  # of a clip's versions; all but the first are heard by another microphone
-STEPS, BATCH, SEEDS = 300, 24, 3
+READERS, STEPS, BATCH = 2, 500, 24
 STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
 RATE, DECAY = 1e-3, 0.05  # RATE: of learning; DECAY: of the weights
-SHARE = 0.4  # of the new weights; the rest: the model's own
 TOKEN, SAMPLES, WHOLE, STEP = 320, 1920, 5, 6  # samples a token; 1920 samples are five states and six tokens
 PAST, AHEAD = 17, 5  # times 1920 samples of silence before and after a clip
 WIDTH_LOSS, OPENING_LOSS = 1.0, 0.5  # weights of the losses by correlation
@@ -110,31 +108,30 @@ def loss_of(predicted: Tensor, truth: Tensor, width_units: Tensor) -> Tensor:
     return shape + OPENING_LOSS * opening + WIDTH_LOSS * width
 
 
-def retrained(
-    predictor: LipPredictor, clips: Sequence[Sequence[HeardClip]], shares: Numbers, width_units: Tensor, seed: int
-) -> LipPredictor:
-    """Train a copy of what reads the states, and nothing else."""
-    torch.manual_seed(seed)
-    rng, learning = np.random.default_rng(seed), copy.deepcopy(predictor).train().requires_grad_(True)
-    learning.layers.requires_grad_(False)
-    parameters = [p for p in learning.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, STEPS)
-    for _ in shown(range(STEPS), f"reader {seed + 1} of {SEEDS}", STEPS):
-        states, truth = batch_of(clips, shares, rng)
-        optimiser.zero_grad()
-        read = learning.read_along(learning.normed(states.unbind(2)), SKIPPED, TOKENS)[..., :COEFFICIENTS]
-        loss_of(read, truth, width_units).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-    return learning
+def with_readers(encoder: ContextEncoder) -> ContextEncoder:
+    """Copy an audio encoder, with new readers of random weights."""
+    torch.manual_seed(0)
+    copied = ContextEncoder(replace(encoder.config, lip_readers=1 + READERS)).eval().requires_grad_(False)
+    new = {name: x for name, x in copied.state_dict().items() if ".more_readers." in name}
+    copied.load_state_dict(new | encoder.state_dict())
+    return copied
 
 
-def mix_into(predictor: LipPredictor, readers: Sequence[LipPredictor]) -> None:
-    """Make ``predictor`` the mean of its own weights and the ``readers``'."""
-    weights = [reader.state_dict() for reader in readers]
-    means = {name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]}
-    predictor.load_state_dict({name: x.lerp(means[name], SHARE) for name, x in predictor.state_dict().items()})
+def train(predictor: LipPredictor, clips: Sequence[Sequence[HeardClip]], shares: Numbers, width_units: Tensor) -> None:
+    """Train each of the new readers by itself."""
+    for number, reader in enumerate(predictor.readers[1:]):
+        torch.manual_seed(number)
+        rng, learning = np.random.default_rng(number), reader.train().requires_grad_(True)
+        optimiser = torch.optim.AdamW(learning.parameters(), RATE, weight_decay=DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, STEPS)
+        for _ in shown(range(STEPS), f"reader {number + 1} of {READERS}", STEPS):
+            states, truth = batch_of(clips, shares, rng)
+            optimiser.zero_grad()
+            read = predictor.read_alone(learning, predictor.normed(states.unbind(2)), SKIPPED, TOKENS)
+            loss_of(read, truth, width_units).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+        learning.eval().requires_grad_(False)
 
 
 def test(encoder: ContextEncoder, basis: LipBasis, clips: Sequence[Clip]) -> list[str]:
@@ -152,21 +149,23 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     talker, basis = load_model(options.model), LipBasis.load(options.run / BASIS)
-    encoder = talker.audio
-    assert isinstance(encoder, ContextEncoder)
-    predictor = encoder.lip_predictor
-    assert predictor is not None
+    assert isinstance(talker.audio, ContextEncoder)
     sources = [replace(DataSource.parse(text), speech_only=True) for text in options.data]
     held_out = {Path(str(source.path)).name: source.clips("val") for source in sources}
-    before = {name: test(encoder, basis, clips) for name, clips in held_out.items()}
+    before = {name: test(talker.audio, basis, clips) for name, clips in held_out.items()}
+    talker.audio = encoder = with_readers(talker.audio)
+    predictor = encoder.lip_predictor
+    assert predictor is not None
     chosen = choose_clips(sources, "train", ALL_FRAMES)
     clips = [hear(item.clip, predictor, basis) for item in shown(chosen, "speech", len(chosen))]
     shares, units = np.array([item.probability for item in chosen]), torch.from_numpy(basis.width_units).float()
-    mix_into(predictor, [retrained(predictor, clips, shares, units, seed) for seed in range(SEEDS)])
+    train(predictor, clips, shares, units)
     lines = [[name, *before[name], *test(encoder, basis, of_set)] for name, of_set in held_out.items()]
     print_table(["people held out", "opening before", "width before", "opening", "width"], lines)
     pairs = measured_and_predicted(encoder, basis, [clip for of_set in held_out.values() for clip in of_set])
     calibrated = basis.calibrated_to(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": encoder.config}
+    talker.config = ModelConfig.model_validate(fields)
     save_next_version(talker, calibrated, options.model, options.output, options.version)
 
 

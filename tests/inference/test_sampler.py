@@ -119,7 +119,7 @@ def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() 
         mouths.draw(each, crops, times)
     (conditions, latent), *others = seen
     shares = conditions.reference_share
-    assert shares.numpy() == pytest.approx(0.5, abs=0.01)
+    assert ((shares > 0.3) & (shares <= 0.5)).all(), "wanted openings are up to a tenth wider than the widest picture"
     assert others[0][0].reference_share is None
     assert others[1][0].reference_share.tolist() == [0.0, 0.0]
     alone = generate(replace(conditions, reference_share=None), mouths.noise)[1]

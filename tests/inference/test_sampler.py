@@ -14,9 +14,10 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise import sampler as sampler_module
+from dithead.inference.synthesise.encoded_references import reference_share
 from dithead.inference.synthesise.lip_calibration import predict_lips, with_closures
 from dithead.inference.synthesise.reference_bank import LipTarget
-from dithead.inference.synthesise.sampler import MouthSampler, limited, reference_share
+from dithead.inference.synthesise.sampler import MouthSampler, limited
 from dithead.prepare.conditions import to_tensor
 
 

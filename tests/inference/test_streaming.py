@@ -167,8 +167,8 @@ def test_the_references_of_one_stream_serve_the_next(footage, pictures, with_lip
     first, again = ([frame.planes.arrays for frame in head.frames([np.zeros(16_000, np.float32)])] for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    (state,) = head._last_sampler._states.values()
-    assert 0 < len(encoded) == len(state.latents), "each once for both streams"
+    (known,) = head._last_sampler._references._present.values()
+    assert 0 < len(encoded) == len(known.latents), "each once for both streams"
 
 
 def test_batches_of_different_shots_are_not_joined():

@@ -6,7 +6,6 @@ Letters: B batch, S crop side, L tokens, A their width, K lip coefficients, P po
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from dithead.face.masks import polygon_mask
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.synthesise.encoded_references import EncodedReferences
 from dithead.inference.synthesise.lip_calibration import (
     motion_gain,
     personal_openings,
@@ -34,9 +34,9 @@ from dithead.inference.synthesise.prepared_moments import (
     joined_frames,
     joined_speech,
 )
-from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank, ReferenceSet
+from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank
 from dithead.media.files import save_arrays
-from dithead.models.talking_head import REFERENCE_SHARE, Conditions
+from dithead.models.talking_head import Conditions
 from dithead.options import ReferenceMode
 from dithead.prepare.conditions import frame_conditions, to_pixels, to_tensor
 from dithead.stages import stage
@@ -51,19 +51,7 @@ _AHEAD = 128  # batches that are heard before the first pass has ended, at most:
 _WIDEST = 1.1  # largest target opening over that of the widest reference: there is no picture of a wider mouth
 _OPENED_GAIN = 1.2  # gain where the references were made by geometry: drawn lips move a little less than they
 _LARGEST_GAIN = 1.6  # largest gain of the lips' motion that the denoiser has learned to draw
-_OTHERWISE_OPEN = 0.03  # eye distances from the wanted opening to a reference's, from which it counts nothing
 _UNUSUAL = 3.0  # longest change of the lips, in training deviations: beyond it, the denoiser draws another person
-
-
-@dataclass
-class TrackletState:
-    """State of a tracklet that one frame passes on to the next."""
-
-    latent: Tensor | None = None  # (1, C, G, G) the last one drawn, for the previous-frame reference
-    polygon: NDArray[np.float32] | None = None  # (P, 2) mask of the last frames
-    references: dict[int, Tensor] = field(default_factory=dict)  # (R, 3, S, S) by view
-    latents: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    """(1, C, G, G) of those references that were needed so far under ``polygon``, by view and index."""
 
 
 class MouthSampler:
@@ -92,8 +80,9 @@ class MouthSampler:
         """
         self.talker, self.features, self.steps, self.reference = talker, features, steps, reference
         self.noise = talker.initial_noise(seed)
-        self.bank, self._average = ReferenceBank(), training_calibration(talker)
-        self._states: dict[tuple[int, int], TrackletState] = {}  # by (face, first frame of the tracklet)
+        self._references, self._average = EncodedReferences(talker), training_calibration(talker)
+        self._last: dict[tuple[int, int], Tensor] = {}
+        """The latent drawn last (1, C, G, G), as the next reference, by (face, first frame of its tracklet)."""
         self._targets: dict[tuple[int, float], LipTarget] = {}  # by (face, time)
         self._ahead: dict[tuple[float, ...], tuple[Tensor, Tensor | None]] = {}  # tokens and lips, by moments
         self._seen, self._heard = PreparedMoments(joined_frames), PreparedMoments(joined_speech)
@@ -103,22 +92,22 @@ class MouthSampler:
         """Crop side S."""
         return self.talker.size
 
+    @property
+    def bank(self) -> ReferenceBank:
+        """The pictures that references are chosen from."""
+        return self._references.bank
+
     def begin(self) -> None:
         """Begin after a gap in the frames; state is kept by tracklet, so there is nothing to reset."""
 
     def share_pictures(self, other: MouthSampler) -> None:
         """Use the references that another sampler of the same video and model has read and encoded, and will."""
-        self.bank.share(other.bank)
-        self._states = {
-            key: TrackletState(polygon=each.polygon, references=each.references, latents=each.latents)
-            for key, each in other._states.items()
-        }
+        self._references.share(other._references)
 
     def expect(self, tracklet: Tracklet) -> None:
         """Read the references of a tracklet that is drawn next, so that its first frame need not wait for them."""
-        view = tracklet.view(tracklet.start)
-        if self.reference != "previous" and self.bank.of(tracklet, view) is not None:
-            self._reference_set(tracklet, view)
+        if self.reference != "previous":
+            self._references.expect(tracklet, tracklet.view(tracklet.start))
 
     def frames_at_once(self, batch: int, *, first: bool) -> int:
         """Return how many frames ``draw`` should get at once: ``batch``, whether they are the ``first`` or not."""
@@ -215,16 +204,14 @@ class MouthSampler:
     def save_state(self, path: Path) -> None:
         """Write what the next frame depends on, for ``load_state`` after an interruption."""
         arrays = {
-            f"{face}_{start}_latent": state.latent.float().cpu().numpy()
-            for (face, start), state in self._states.items()
-            if state.latent is not None
+            f"{face}_{start}_latent": latent.float().cpu().numpy() for (face, start), latent in self._last.items()
         }
         arrays |= {f"{face}_{start}_donor": np.array(k) for (face, start), k in self.bank.donors.items()}
         save_arrays(path, **arrays)
 
     def load_state(self, path: Path) -> None:
         """Read what ``save_state`` wrote, to continue after that frame."""
-        self._states, self.bank.donors = {}, {}
+        self._last, self.bank.donors = {}, {}
         with np.load(path, allow_pickle=False) as data:
             for name in data.files:
                 face, start, kind = name.split("_")
@@ -232,15 +219,7 @@ class MouthSampler:
                 if kind == "donor":
                     self.bank.donors[key] = int(data[name])
                 else:
-                    self._states[key] = TrackletState(torch.from_numpy(data[name]).to(self.talker.device))
-
-    def _state(self, tracklet: Tracklet) -> TrackletState:
-        """The state of a tracklet; that of its face's earlier tracklets is forgotten."""
-        key = (tracklet.face, tracklet.start)
-        if key not in self._states:
-            others = {k: v for k, v in self._states.items() if k[0] != tracklet.face}
-            self._states = others | {key: TrackletState()}
-        return self._states[key]
+                    self._last[key] = torch.from_numpy(data[name]).to(self.talker.device)
 
     def _draw_one(
         self,
@@ -251,10 +230,10 @@ class MouthSampler:
         frame: Sequence[int] | None,
     ) -> NDArray[np.uint8]:
         """One frame (1, S, S, 3), conditioned on the last one of its tracklet in the previous-frame mode."""
-        state = self._state(tracklet)
-        image, latent = self._sample(tracklet, crop, time, polygon, frame, state.latent)
+        key = (tracklet.face, tracklet.start)
+        image, latent = self._sample(tracklet, crop, time, polygon, frame, self._last.get(key))
         if self.reference == "previous":
-            state.latent = latent
+            self._last = {k: v for k, v in self._last.items() if k[0] != tracklet.face} | {key: latent}
         return np.asarray(image, np.uint8)
 
     def _sample(
@@ -275,7 +254,7 @@ class MouthSampler:
                 reference = to_tensor(tracklet.reference[None])
             else:
                 views = _views(tracklet, frames, len(times))
-                reference, latent, shares = self._references(tracklet, views, speech.targets, polygon)
+                reference, latent, shares = self._references.mixed(tracklet, views, speech.targets, polygon)
             pictures = masked.pictures, masked.mask, reference
             conditions = Conditions(*pictures, speech.tokens, speech.lips, latent, masked.latents, shares)
             with stage("model"):
@@ -333,71 +312,10 @@ class MouthSampler:
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
         return targets
 
-    def _references(
-        self,
-        tracklet: Tracklet,
-        views: Sequence[int],
-        targets: Sequence[LipTarget],
-        polygon: NDArray[np.float32],
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """References (B, 3, S, S) in the poses ``views`` (B,), whose lips are most like ``targets``, and their latents.
-
-        With them comes the share (B,) of each latent in what is decoded.
-        Latents depend on the mask, so they are encoded anew for another one, each when it is first needed and by
-        itself: so none depends on the batch. Under a mask that follows the face they are left to the model, because
-        they differ in every frame.
-        """
-        state = self._state(tracklet)
-        if state.polygon is not polygon:
-            state.polygon, state.latents = polygon, {}
-        pictures, latents, shares = [], [], []
-        for view, lips in zip(views, targets, strict=True):
-            references = self._reference_set(tracklet, view)
-            around = references.around(lips)
-            opening = sum(share * float(references.openings[k]) for k, share in around.items())
-            shares.append(reference_share(opening - lips.opening, references.one_grain))
-            pictures.append(_mixed([(state.references[view][k], share) for k, share in around.items()]))
-            if tracklet.frame_polygons is None:
-                latents.append(_mixed([(self._latent(state, view, k), share) for k, share in around.items()]))
-        return torch.stack(pictures), torch.cat(latents) if latents else None, torch.tensor(shares)
-
-    def _reference_set(self, tracklet: Tracklet, view: int) -> ReferenceSet:
-        found, state = self.bank.of(tracklet, view), self._state(tracklet)
-        assert found is not None, "only tracklets with pictures get here"
-        if view not in state.references:
-            state.references[view] = to_tensor(found.crops)
-        return found
-
-    def _latent(self, state: TrackletState, view: int, index: int) -> Tensor:
-        if (view, index) not in state.latents:
-            assert state.polygon is not None
-            mask = torch.from_numpy(polygon_mask(state.polygon, self.size))[None, None]
-            picture = state.references[view][index : index + 1]
-            state.latents[view, index] = self.talker.reference_latents(picture, mask)
-        return state.latents[view, index]
-
 
 def _views(tracklet: Tracklet, frames: Sequence[int] | None, count: int) -> list[int]:
     """The pose of each of ``count`` frames; the usual one where their numbers are not known."""
     return [0] * count if frames is None else [tracklet.view(k) for k in frames]
-
-
-def _mixed(parts: Sequence[tuple[Tensor, float]]) -> Tensor:
-    """The weighted sum of some tensors of one shape."""
-    return sum((x * share for x, share in parts[1:]), parts[0][0] * parts[0][1])
-
-
-def reference_share(difference: float, made: bool) -> float:
-    """Compute the share of a reference's latent in what is decoded.
-
-    A reference that is open otherwise than wanted would hold the lips back, and one that was made by geometry shows no
-    true mouth.
-
-    Args:
-        difference: Of its opening from the wanted one, in eye distances.
-        made: Whether the reference was made by geometry.
-    """
-    return 0.0 if made else REFERENCE_SHARE * max(0.0, 1 - abs(difference) / _OTHERWISE_OPEN)
 
 
 def limited(changes: Tensor, limit: float) -> Tensor:

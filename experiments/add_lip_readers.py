@@ -151,7 +151,7 @@ def main() -> None:
     talker, basis = load_model(options.model), LipBasis.load(options.run / BASIS)
     assert isinstance(talker.audio, ContextEncoder)
     sources = [replace(DataSource.parse(text), speech_only=True) for text in options.data]
-    held_out = {Path(str(source.path)).name: source.clips("val") for source in sources}
+    held_out = {Path(str(source.path)).name: clips for source in sources if (clips := source.clips("val"))}
     before = {name: test(talker.audio, basis, clips) for name, clips in held_out.items()}
     talker.audio = encoder = with_readers(talker.audio)
     predictor = encoder.lip_predictor

@@ -146,6 +146,7 @@ def test(encoder: ContextEncoder, basis: LipBasis, clips: Sequence[Clip]) -> lis
 def main() -> None:
     parser = make_version_parser(__doc__, "run folder whose lip basis the model has")
     parser.add_argument("--data", action="append", required=True, metavar="DATASET:WEIGHT")
+    parser.add_argument("--width-units", type=float, nargs="+", help="from lent_references.py --fit")
     options = parser.parse_args()
     torch.set_num_threads(1)
     talker, basis = load_model(options.model), LipBasis.load(options.run / BASIS)
@@ -165,6 +166,8 @@ def main() -> None:
     pairs = measured_and_predicted(encoder, basis, [clip for of_set in held_out.values() for clip in of_set])
     calibrated = basis.calibrated_to(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
     fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": encoder.config}
+    if options.width_units:
+        fields["width_units"] = tuple(options.width_units)
     talker.config = ModelConfig.model_validate(fields)
     save_next_version(talker, calibrated, options.model, options.output, options.version)
 

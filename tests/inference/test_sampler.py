@@ -106,7 +106,7 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
 
 
 def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() -> None:
-    """A single reference has other lips than wanted, and one made by geometry shows no true mouth: nothing of those."""
+    """A single reference has other lips than wanted: nothing of it; one made by geometry shows no true inside: a quarter."""
     mouths, seen = speaker(opening=0.035, opening_unit=0.05), []
     tracklet, crops, times = footage(2)
     plain = replace(tracklet)
@@ -122,7 +122,7 @@ def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() 
     shares = conditions.reference_share
     assert ((shares > 0.3) & (shares <= 0.5)).all(), "wanted openings are up to a tenth wider than the widest picture"
     assert others[0][0].reference_share is None
-    assert others[1][0].reference_share.tolist() == [0.0, 0.0]
+    assert others[1][0].reference_share.max() <= 0.25
     alone = generate(replace(conditions, reference_share=None), mouths.noise)[1]
     inside = (latent != alone).any(1, keepdim=True).expand_as(latent)
     assert inside.any(), "latents under the mask differ"
@@ -133,7 +133,7 @@ def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() 
 @pytest.mark.parametrize(("difference", "share"), [(0.0, 0.5), (0.015, 0.25), (-0.015, 0.25), (0.03, 0.0), (0.1, 0.0)])
 def test_a_reference_counts_less_the_more_its_opening_differs(difference: float, share: float) -> None:
     assert reference_share(difference, made=False) == pytest.approx(share)
-    assert reference_share(difference, made=True) == 0
+    assert reference_share(difference, made=True) == pytest.approx(share / 2)
 
 
 def test_a_model_without_an_opening_unit_gets_one_reference() -> None:

@@ -116,14 +116,15 @@ class EncodedReferences:
 def reference_share(difference: float, made: bool) -> float:
     """Compute the share of a reference's latent in what is decoded.
 
-    A reference that is open otherwise than wanted would hold the lips back, and one that was made by geometry shows no
-    true mouth.
+    A reference that is open otherwise than wanted would hold the lips back. Half as much counts of one that was made by
+    geometry: it knows the person's skin, but nothing of how this person's mouth looks inside (docs/log).
 
     Args:
         difference: Of its opening from the wanted one, in eye distances.
         made: Whether the reference was made by geometry.
     """
-    return 0.0 if made else REFERENCE_SHARE * max(0.0, 1 - abs(difference) / _OTHERWISE_OPEN)
+    alike = max(0.0, 1 - abs(difference) / _OTHERWISE_OPEN)
+    return REFERENCE_SHARE * alike * (0.5 if made else 1.0)
 
 
 def _mixed(parts: Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -106,7 +106,7 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
 
 
 def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() -> None:
-    """A single reference has other lips than wanted: nothing of it; one made by geometry shows no true inside: a quarter."""
+    """A single reference has other lips than wanted: nothing of it. Of one made by geometry, half as much is mixed in."""
     mouths, seen = speaker(opening=0.035, opening_unit=0.05), []
     tracklet, crops, times = footage(2)
     plain = replace(tracklet)

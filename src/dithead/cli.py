@@ -20,6 +20,7 @@ from dithead.commands import bench, measure, prepare, serve, synthetic, talk, tr
 from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
+from dithead.inference.early_start import start_early
 from dithead.process_settings import ends_at_once, keep_freed_memory
 from dithead.progress import style
 
@@ -148,7 +149,10 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def console() -> None:
     """Entry point of the console script: ``main``, after which a process that generated ends at once."""
-    with ends_at_once() if sys.argv[1:2] == ["generate"] else nullcontext():
+    generates = sys.argv[1:2] == ["generate"]
+    if generates and any(word.startswith("--video") for word in sys.argv):  # one job
+        start_early()
+    with ends_at_once() if generates else nullcontext():
         main()
 
 

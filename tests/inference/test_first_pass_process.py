@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from dithead.errors import FaceError
-from dithead.inference import first_pass_process
+from dithead.inference import early_start, first_pass_process
 from dithead.inference.analyse.first_pass import AnalysisSettings
 from dithead.inference.analyse.image_store import ImageStore
-from dithead.inference.first_pass_process import OUTSIDE_STAGES, FirstPass, FirstPassProcess, saves_time
+from dithead.inference.early_start import saves_time, start_early
+from dithead.inference.first_pass_process import OUTSIDE_STAGES, FirstPass, FirstPassProcess
 from dithead.inference.pipeline import generate
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.video import probe
@@ -57,6 +58,21 @@ def test_ctrl_c_reaches_only_the_process_that_started_it_which_ends_it(process):
     assert process._process.returncode is not None
 
 
+def test_a_process_that_was_started_early_makes_the_first_pass(job, monkeypatch):
+    monkeypatch.setattr(early_start, "saves_time", lambda: True)
+    monkeypatch.setattr(first_pass_process, "saves_time", lambda: False)
+    start_early()
+    start_early()
+    ((early, memory),) = early_start._early
+    with FirstPassProcess() as process, FirstPassProcess() as other:
+        process.start()
+        assert (process._process, process.memory) == (early, memory)
+        other.start()
+        assert not other.started
+        assert process.analyse(job, lambda _: None).frames == len(list(job.clip.frames()))
+    assert early.returncode is not None
+
+
 def test_its_errors_are_raised_here(job, process, footage):
     path = footage([np.full((96, 96, 3), 90, np.uint8)] * 3)
     process.start()
@@ -70,7 +86,7 @@ def test_a_process_that_died_is_replaced_and_the_output_has_the_same_bytes(
     source, outputs = footage(pictures), {}
     for name, code in (("a process", None), ("a dead one", "raise SystemExit"), ("none", None)):
         if code:
-            monkeypatch.setattr(first_pass_process, "_CODE", code)
+            monkeypatch.setattr(early_start, "CODE", code)
         monkeypatch.setattr(first_pass_process, "saves_time", lambda name=name: name != "none")
         generate(source, speech, tmp_path / "out.mp4", model=talker, credentials=False)
         outputs[name] = (tmp_path / "out.mp4").read_bytes()
@@ -78,10 +94,10 @@ def test_a_process_that_died_is_replaced_and_the_output_has_the_same_bytes(
 
 
 def test_a_process_is_started_only_where_it_saves_time(monkeypatch):
-    monkeypatch.setattr(first_pass_process, "_cores", lambda: 2)
+    monkeypatch.setattr(early_start, "_cores", lambda: 2)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert not saves_time()
     monkeypatch.delitem(sys.modules, "torch")
     assert saves_time()
-    monkeypatch.setattr(first_pass_process, "_cores", lambda: 1)
+    monkeypatch.setattr(early_start, "_cores", lambda: 1)
     assert not saves_time()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from dithead.inference import first_pass_process, job_analysis
+from dithead.inference.early_start import new_memory
 from dithead.inference.pipeline import generate
 from dithead.inference.source import kept_frames, timeline
-from dithead.inference.source.kept_frames import KeptFrames, new_memory, room
+from dithead.inference.source.kept_frames import KeptFrames, room
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.video import probe, read_frames
 

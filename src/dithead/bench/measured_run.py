@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dithead.inference.early_start import start_early
 from dithead.process_settings import keep_freed_memory
 from dithead.stages import StageRecorder, recording, stage
 
@@ -72,6 +73,7 @@ def _generate(spec: dict[str, Any]) -> dict[str, Any]:
     keep_freed_memory()  # as the command does
     with stage("imports"):
         import_module("dithead.cli")  # a user starts with it
+        start_early()  # as the command does
         from dithead.inference.pipeline import generate
     output = Path(spec["output"])
     result = generate(spec["video"], spec["audio"], output, **spec["options"])

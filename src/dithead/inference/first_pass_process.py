@@ -11,16 +11,19 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
 from dithead.errors import DitheadError
 from dithead.face.landmarks import FaceLandmarker
+from dithead.inference.ahead import ahead
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion import OcclusionDetector
-from dithead.inference.source.kept_frames import KeptFrame, KeptFrames, new_memory
+from dithead.inference.early_start import new_memory, saves_time, started, taken_early
+from dithead.inference.source.kept_frames import KeptFrame, KeptFrames
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_opencv_thread
 from dithead.media.video import VideoFrame
@@ -29,7 +32,7 @@ from dithead.stages import Span, add_spans, is_recording, recording
 
 OUTSIDE_STAGES = "first pass, other threads"
 """Stage that stands for the processor time of the process that none of its stages counts: mostly decoding."""
-_CODE = "import sys; sys.path[:] = sys.argv[1:]; from dithead.inference.first_pass_process import serve; serve()"
+_DECODED_AHEAD = 2  # frames, at most, that wait for their faces to be found (our choice)
 
 
 class SeenFrame(NamedTuple):
@@ -89,10 +92,11 @@ class FirstPass(NamedTuple):
                 return self.run(seen, new)
         with one_opencv_thread():
             used = finders.occluders if self.occlusion else None
-            frames = _told(self.clip.frames(), seen)
+            frames = self.clip.frames()
             if self.kept is not None:
                 frames = self.kept.keeping(frames)
-            return analyse_video(frames, self.settings, landmarker=finders.faces, detector=used, store=self.store)
+            told = _told(ahead(frames, _DECODED_AHEAD, "decode"), seen)
+            return analyse_video(told, self.settings, landmarker=finders.faces, detector=used, store=self.store)
 
 
 class _Done(NamedTuple):
@@ -111,8 +115,8 @@ class FirstPassProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self.memory = new_memory()
-        """Descriptor of that memory; None where the system has none."""
+        self.memory: int | None = None
+        """Descriptor of that memory; None before ``start``, and where the system has none."""
 
     def __enter__(self) -> Self:
         return self
@@ -134,17 +138,12 @@ class FirstPassProcess:
         return self._process is not None
 
     def start(self) -> None:
-        """Start the process, where it saves time; it gets ready while the job is checked."""
-        if sys.executable and saves_time():
-            command = [sys.executable, "-c", _CODE, *sys.path]
-            with contextlib.suppress(OSError):
-                self._process = subprocess.Popen(  # noqa: S603 - our own module
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    pass_fds=() if self.memory is None else (self.memory,),
-                    start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
-                )
+        """Start the process, where it saves time, or take the early one; it gets ready while the job is checked."""
+        found = taken_early() or (started() if saves_time() else [])
+        for process, memory in found:
+            self._process, self.memory = process, memory
+        if not found:
+            self.memory = new_memory()
 
     def analyse(self, job: FirstPass, seen: Seen) -> VideoAnalysis | None:
         """Make the first pass of a job.
@@ -183,11 +182,6 @@ class FirstPassProcess:
                 yield pickle.load(self._process.stdout)  # noqa: S301 - only our own process writes it
 
 
-def saves_time() -> bool:
-    """Return whether a process is worth its start: torch is yet to be imported, and there is a core for each."""
-    return "torch" not in sys.modules and _cores() > 1
-
-
 def serve() -> None:
     """Make the first pass that stdin describes, and write which frames it sees and what it finds to stdout."""
     messages = os.fdopen(os.dup(1), "wb")
@@ -224,11 +218,8 @@ def _done(job: FirstPass, analysis: VideoAnalysis, spans: Sequence[Span] = ()) -
     return _Done(analysis, list(spans), None if job.kept is None else job.kept.frames)
 
 
-def _told(frames: Iterator[VideoFrame], seen: Seen) -> Iterator[VideoFrame]:
-    for frame in frames:
-        seen(SeenFrame(frame.index, frame.time))
-        yield frame
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _told(frames: Generator[VideoFrame, None, None], seen: Seen) -> Iterator[VideoFrame]:
+    with closing(frames):
+        for frame in frames:
+            seen(SeenFrame(frame.index, frame.time))
+            yield frame

@@ -10,12 +10,14 @@ import contextlib
 import ctypes
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _TRIM, _MMAP = -1, -3  # numbers of the settings in glibc's malloc.h
+_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG in Linux's prctl.h
 _KEPT, _LARGEST = 256 << 20, 32 << 20  # bytes; glibc allows no larger ``_LARGEST``
 
 
@@ -30,6 +32,12 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # no glibc
         return False
     return bool(mallopt(_MMAP, _LARGEST)) and bool(mallopt(_TRIM, _KEPT))
+
+
+def end_with_parent() -> None:
+    """End this process by SIGKILL when the one that started it ends, however that does; only Linux knows how."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Starts the process of the first pass before this one has imported what it needs to check the job.
+"""Starts the helper process before this one has imported what it needs to check the job.
 
 Only modules that any command has imported already are needed here, so the two import side by side.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-CODE = "import sys; sys.path[:] = sys.argv[1:]; from dithead.inference.first_pass_process import serve; serve()"
+CODE = "import sys; sys.path[:] = sys.argv[1:]; from dithead.inference.helper_process import serve; serve()"
 
 
 class StartedProcess(NamedTuple):

@@ -8,7 +8,8 @@ from dataclasses import replace
 from dithead.errors import FaceError
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
-from dithead.inference.first_pass_process import FirstPass, FirstPassProcess, SeenFrame
+from dithead.inference.first_pass_job import FirstPass, SeenFrame, analyse_elsewhere
+from dithead.inference.helper_process import HelperProcess
 from dithead.inference.model_preparation import ModelPreparation, ReadyModel
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.source.kept_frames import KeptFrames, room
@@ -16,7 +17,7 @@ from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_thread_each
 
 
-def analyse_job(preparation: ModelPreparation, process: FirstPassProcess) -> VideoAnalysis:
+def analyse_job(preparation: ModelPreparation, process: HelperProcess) -> VideoAnalysis:
     """Make the first pass, or read what an interrupted call with the same model has kept of it.
 
     Raises:
@@ -48,7 +49,7 @@ def _calibrate(analysis: VideoAnalysis, ready: ReadyModel, clip: SourceClip) -> 
             each.result()
 
 
-def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> VideoAnalysis:
+def _first_pass(preparation: ModelPreparation, process: HelperProcess) -> VideoAnalysis:
     """Find the faces, in a process of its own where there is one, while the model is being made ready."""
     prepared, preparing = preparation.prepared, preparation.model
     clip, options = prepared.clip, prepared.job
@@ -68,7 +69,7 @@ def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
     if process.started:
         preparation.check()  # begins to import torch, which only frames of this process would have to wait for
     try:
-        analysis = process.analyse(job(), seen) or job().run(seen)
+        analysis = analyse_elsewhere(process, job(), seen) or job().run(seen)
     except FaceError as error:
         raise explain_face_error(error, clip, prepared.choice) from None
     if kept is not None:
@@ -76,7 +77,7 @@ def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
     return analysis
 
 
-def _kept_frames(prepared: PreparedJob, process: FirstPassProcess) -> KeptFrames | None:
+def _kept_frames(prepared: PreparedJob, process: HelperProcess) -> KeptFrames | None:
     """Where the frames are kept for the second pass; None where they would not fit."""
     clip, memory = prepared.clip, process.memory
     limit = room(clip.expected_frames, clip.info.width, clip.info.height)

@@ -20,8 +20,8 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.background_model import BackgroundModel
 from dithead.inference.compose.second_pass import Finish
 from dithead.inference.denied_faces import refuse_denied_faces
-from dithead.inference.first_pass_process import FirstPassProcess
 from dithead.inference.forecast import announce, remember_speed
+from dithead.inference.helper_process import HelperProcess
 from dithead.inference.job_analysis import analyse_job
 from dithead.inference.model_preparation import ModelPreparation
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
@@ -111,7 +111,7 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
     With ``hide_talking`` only frames with closed lips may lend references, detail and calibration, as if the person of
     the video never spoke: so ``dithead evaluate`` measures what such a source costs.
     """
-    with progress_of(job.progress) as progress, FirstPassProcess() as process:
+    with progress_of(job.progress) as progress, HelperProcess() as process:
         process.start()
         prepared = PreparedJob(job, progress, hide_talking=hide_talking)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
@@ -128,7 +128,7 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
             yield result
 
 
-def _run(preparation: ModelPreparation, process: FirstPassProcess) -> GenerateResult:
+def _run(preparation: ModelPreparation, process: HelperProcess) -> GenerateResult:
     """Make both passes."""
     prepared, begun = preparation.prepared, time.perf_counter()
     analysis = analyse_job(preparation, process)
@@ -140,7 +140,7 @@ def _run(preparation: ModelPreparation, process: FirstPassProcess) -> GenerateRe
         return _result(prepared, analysis, ready.talker, tally, time.perf_counter() - begun)
 
     with one_thread_each():
-        drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work)
+        drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work, process)
         return write_output(drawing, model_record(ready.talker, ready.key["weights"]), result_of)
 
 

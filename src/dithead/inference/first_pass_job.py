@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from dithead.errors import DitheadError
-from dithead.face.landmarks import FaceLandmarker
 from dithead.inference.ahead import ahead
+from dithead.inference.analyse.finders import Finders
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
-from dithead.inference.analyse.occlusion import OcclusionDetector
+from dithead.inference.helper_channel import Channel
+from dithead.inference.helper_process import HelperProcess
 from dithead.inference.source.kept_frames import KeptFrame, KeptFrames
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_opencv_thread
 from dithead.media.video import VideoFrame
-
-if TYPE_CHECKING:
-    from dithead.inference.helper_channel import Channel
-    from dithead.inference.helper_process import HelperProcess
 
 _DECODED_AHEAD = 2  # frames, at most, that wait for their faces to be found (our choice)
 
@@ -34,28 +28,6 @@ class SeenFrame(NamedTuple):
 
 
 Seen: TypeAlias = Callable[[SeenFrame], None]
-
-
-class Finders:
-    """The networks of a first pass; a context manager."""
-
-    def __init__(self) -> None:
-        self.faces, self.occluders = FaceLandmarker(), OcclusionDetector()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.faces.close()
-        self.occluders.__exit__(kind, error, trace)
-
-    def load(self) -> None:
-        """Load them before they are used, as far as they can be: whoever uses them hears what is wrong."""
-        with contextlib.suppress(DitheadError):
-            self.faces.load()
-            self.occluders.load()
 
 
 class FirstPass(NamedTuple):

@@ -16,9 +16,9 @@ from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
+from dithead.inference.analyse.finders import Finders
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.early_start import new_memory, saves_time, started, taken_early
-from dithead.inference.first_pass_job import Finders
 from dithead.inference.helper_channel import Channel
 from dithead.process_settings import end_with_parent, keep_freed_memory
 from dithead.stages import Span, add_moments, add_spans, is_recording, recording

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.inference.ahead import ahead
+from dithead.inference.analyse.finders import Finders
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.batches import KnownSizes, batches
@@ -35,6 +36,8 @@ from dithead.inference.compose.second_pass import (
     reported,
     seen_by,
 )
+from dithead.inference.helper_channel import Channel
+from dithead.inference.helper_process import HelperProcess
 from dithead.inference.segment_files import SegmentFiles, write_segments
 from dithead.inference.source.timeline import ScheduledFrame, SourceClip, schedule
 from dithead.inference.synthesise.reference_bank import FrameReference
@@ -46,9 +49,6 @@ from dithead.options import Fit
 
 if TYPE_CHECKING:
     from dithead.inference.compose.second_pass import Sampler
-    from dithead.inference.first_pass_job import Finders
-    from dithead.inference.helper_channel import Channel
-    from dithead.inference.helper_process import HelperProcess
 
 _CUT_AHEAD = 2  # batches, at most, that are cut and wait to be drawn (our choice)
 

@@ -21,7 +21,7 @@ from dithead.commands.shared import Json, OptionalValues, WholeSentences, compla
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
 from dithead.inference.early_start import start_early
-from dithead.process_settings import ends_at_once, keep_freed_memory
+from dithead.process_settings import ends_at_once, tune_process
 from dithead.progress import style
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
@@ -160,7 +160,7 @@ def main() -> None:
     """Run the command of ``sys.argv``; raises SystemExit, and leaves the process to its caller."""
     signal.signal(signal.SIGTERM, _terminate)  # so that `finally` blocks clean up
     if sys.argv[1:2] and sys.argv[1] in _DRAWING:
-        keep_freed_memory()
+        tune_process()
     app()
 
 

@@ -187,7 +187,7 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     mask = torch.from_numpy(polygon_mask(small.polygon, mouths.size))[None, None]
     references = to_tensor(mouths.bank.of(small).crops)
     with torch.inference_mode():
-        fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(1)])
+        fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(4)])
     nearest = np.array([mouths.bank.of(small).nearest(lips) for lips in mouths.target_lips(small, times)])
     assert torch.equal(seen[1], fresh[torch.from_numpy(nearest)])
     assert not torch.equal(seen[0], seen[1])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dithead.inference.early_start import start_early
-from dithead.process_settings import keep_freed_memory
+from dithead.process_settings import tune_process
 from dithead.stages import StageRecorder, recording, stage
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _measured(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _generate(spec: dict[str, Any]) -> dict[str, Any]:
-    keep_freed_memory()  # as the command does
+    tune_process()  # as the command does
     with stage("imports"):
         import_module("dithead.cli")  # a user starts with it
         start_early()  # as the command does

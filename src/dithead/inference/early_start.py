@@ -45,6 +45,7 @@ def started() -> list[StartedProcess]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=() if memory is None else (memory,),
+            env={"OPENBLAS_NUM_THREADS": "1"} | os.environ,  # see ``process_settings.tune_process``
             start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
         )
         return [StartedProcess(process, memory)]

@@ -20,7 +20,7 @@ from dithead.inference.analyse.finders import Finders
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.early_start import new_memory, saves_time, started, taken_early
 from dithead.inference.helper_channel import Channel
-from dithead.process_settings import end_with_parent, keep_freed_memory
+from dithead.process_settings import end_with_parent, tune_process
 from dithead.stages import Span, add_moments, add_spans, is_recording, recording
 
 
@@ -75,6 +75,7 @@ class HelperProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.channel: Channel | None = None
         """To the process; None where there is none."""
+        self._begun: HelperJob | None = None
         self.memory: int | None = None
         """Descriptor of that memory; None before ``start``, and where the system has none."""
 
@@ -117,6 +118,15 @@ class HelperProcess:
             with contextlib.suppress(OSError, ValueError):  # what it has not read
                 process.communicate()
 
+    def begin(self, job: HelperJob) -> None:
+        """Give the process a job ahead of ``result_of``, which must be asked for the result of this one next."""
+        channel, self._begun = self.channel, job
+        if channel is not None:
+            with contextlib.suppress(OSError):  # ``result_of`` will find out
+                channel.share(())
+                channel.tell((job, is_recording()))
+                channel.share(job.shared)
+
     def result_of(self, job: HelperJob, hear: Callable[[Any], None]) -> Any:
         """Let the process do a job.
 
@@ -144,12 +154,10 @@ class HelperProcess:
 
     def _messages(self, job: HelperJob) -> Iterator[Any]:
         """What the process says until it is gone."""
-        channel = self.channel
+        if self._begun is not job:
+            self.begin(job)
+        channel, self._begun = self.channel, None
         with contextlib.suppress(EOFError, OSError):
-            if channel is not None:
-                channel.share(())
-                channel.tell((job, is_recording()))
-                channel.share(job.shared)
             while channel is not None:
                 yield channel.heard()
 
@@ -158,7 +166,7 @@ def serve() -> None:
     """Do the jobs that come through stdin, one after the other; what they say goes to stdout."""
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed is no message
-    keep_freed_memory()
+    tune_process()
     end_with_parent()  # what it writes must not reach the folder of a later call
     channel, counted = Channel(sys.stdin.buffer, messages), 0.0
     with contextlib.suppress(EOFError, BrokenPipeError), Finders() as finders:  # the other process may be gone

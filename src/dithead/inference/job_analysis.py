@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import NamedTuple
 
 from dithead.errors import FaceError
 from dithead.inference.analyse.face_sheet import explain_face_error
@@ -17,7 +18,14 @@ from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_thread_each
 
 
-def analyse_job(preparation: ModelPreparation, process: HelperProcess) -> VideoAnalysis:
+class JobAnalysis(NamedTuple):
+    """What the first pass of a job has found."""
+
+    analysis: VideoAnalysis
+    calibrated: bool  # an interrupted call has left it
+
+
+def analyse_job(preparation: ModelPreparation, process: HelperProcess) -> JobAnalysis:
     """Make the first pass, or read what an interrupted call with the same model has kept of it.
 
     Raises:
@@ -29,12 +37,17 @@ def analyse_job(preparation: ModelPreparation, process: HelperProcess) -> VideoA
     if work.has_analysis():
         work.keep_only_from(preparation.ready().key)
     if (known := work.load_analysis()) is not None:
-        return known
+        return JobAnalysis(known, calibrated=True)
     analysis = _first_pass(preparation, process)
     work.keep_only_from(preparation.ready().key)
-    _calibrate(analysis, preparation.ready(), preparation.prepared.clip)
-    work.save_analysis(analysis)
-    return analysis
+    return JobAnalysis(analysis, calibrated=False)
+
+
+def calibrate_job(preparation: ModelPreparation, found: JobAnalysis) -> None:
+    """Calibrate the faces unless they are, and keep the analysis for a call that goes on with this job."""
+    if not found.calibrated:
+        _calibrate(found.analysis, preparation.ready(), preparation.prepared.clip)
+        preparation.work.save_analysis(found.analysis)
 
 
 def _calibrate(analysis: VideoAnalysis, ready: ReadyModel, clip: SourceClip) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,14 @@ from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder
-from dithead.inference.second_pass_job import EncodedFrame, PassedFrame, PlannedPass, compose_elsewhere
+from dithead.inference.second_pass_job import (
+    EncodedFrame,
+    PassedFrame,
+    PlannedPass,
+    SecondPass,
+    compose_elsewhere,
+    second_pass,
+)
 from dithead.inference.segment_files import write_segments
 from dithead.inference.source.timeline import scheduled_frames
 from dithead.media.clock import REMARK as JUMPED
@@ -57,13 +65,25 @@ class Drawing:
         if first:
             self.sampler.load_state(self.work.state(first - 1))
 
-    def counts(self, plan: PlannedPass) -> tuple[Tally, RedrawnSpans]:
+    def counts(self) -> tuple[Tally, RedrawnSpans]:
         """Return what counts the frames of the output, and what notes where they are redrawn."""
+        plan = self.plan
         expected = scheduled_frames(plan.clip, plan.analysis.stamps, plan.fit, plan.seconds)
         return Tally(expected, self.prepared.progress), RedrawnSpans(plan.analysis, plan.clip.info)
 
+    def begin(self) -> None:
+        """Let the helper process cut the first frames while something else is still to be done here."""
+        if self.process.started:
+            self.process.begin(self.second_pass)
+
+    @cached_property
+    def second_pass(self) -> SecondPass:
+        """The part of the helper process."""
+        return second_pass(self.plan, self.sampler)
+
+    @cached_property
     def plan(self) -> PlannedPass:
-        """Return what the second pass makes."""
+        """What the second pass makes."""
         prepared, sampler = self.prepared, self.sampler
         clip = replace(prepared.clip, seekable=JUMPED not in self.analysis.remarks)
         job, seconds = prepared.job, prepared.sound.seconds
@@ -130,19 +150,19 @@ def write_output(
 
 def _second_pass(drawing: Drawing) -> tuple[Tally, RedrawnSpans]:
     """Draw and encode the segments that an earlier call has not left, in two processes if there are two."""
-    plan, sampler, begin = drawing.plan(), drawing.sampler, drawing.work.begin()
+    sampler, begin = drawing.sampler, drawing.work.begin()
     if drawing.process.started:
         sampler.save_state(begin)
-        counts = drawing.counts(plan)
-        if _in_two_processes(drawing, plan, *counts):
+        counts = drawing.counts()
+        if _in_two_processes(drawing, *counts):
             return counts
         sampler.load_state(begin)
-    counts = drawing.counts(plan)
-    _in_one_process(drawing, plan, *counts)
+    counts = drawing.counts()
+    _in_one_process(drawing, *counts)
     return counts
 
 
-def _in_two_processes(drawing: Drawing, plan: PlannedPass, tally: Tally, redrawn: RedrawnSpans) -> bool:
+def _in_two_processes(drawing: Drawing, tally: Tally, redrawn: RedrawnSpans) -> bool:
     """Whether the output was drawn and encoded; False where the other process died."""
 
     def passed(message: PassedFrame | PreparedBatch | EncodedFrame) -> None:
@@ -154,15 +174,17 @@ def _in_two_processes(drawing: Drawing, plan: PlannedPass, tally: Tally, redrawn
             redrawn.add(message.source, message.time)
         tally.count(message.pts)
 
-    drawing.load_state(plan.files.finished())
-    return compose_elsewhere(drawing.process, plan, drawing.sampler, drawing.save_state, passed)
+    job = drawing.second_pass
+    drawing.load_state(job.first)
+    return compose_elsewhere(drawing.process, job, drawing.sampler, drawing.save_state, passed)
 
 
-def _in_one_process(drawing: Drawing, plan: PlannedPass, tally: Tally, redrawn: RedrawnSpans) -> None:
+def _in_one_process(drawing: Drawing, tally: Tally, redrawn: RedrawnSpans) -> None:
     """Draw and encode the output; decoding, drawing, composing and encoding run on threads of their own.
 
     What the next segment depends on is on disk before the last frame of a segment is handed out.
     """
+    plan = drawing.plan
     first, timeline = plan.files.finished(), redrawn.watched(plan.timeline())
     for item in islice(timeline, first * plan.length):
         tally.count(item.pts)

@@ -22,7 +22,7 @@ from dithead.inference.compose.second_pass import Finish
 from dithead.inference.denied_faces import refuse_denied_faces
 from dithead.inference.forecast import announce, remember_speed
 from dithead.inference.helper_process import HelperProcess
-from dithead.inference.job_analysis import analyse_job
+from dithead.inference.job_analysis import analyse_job, calibrate_job
 from dithead.inference.model_preparation import ModelPreparation
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
 from dithead.inference.output_credentials import model_record
@@ -131,16 +131,18 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
 def _run(preparation: ModelPreparation, process: HelperProcess) -> GenerateResult:
     """Make both passes."""
     prepared, begun = preparation.prepared, time.perf_counter()
-    analysis = analyse_job(preparation, process)
-    refuse_denied_faces(analysis)
-    ready = preparation.ready()
+    found = analyse_job(preparation, process)
+    analysis, ready = found.analysis, preparation.ready()
     finish = Finish(prepared.job.detail, ready.marker)
+    drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work, process)
+    drawing.begin()
+    calibrate_job(preparation, found)
+    refuse_denied_faces(analysis)
 
     def result_of(tally: Tally) -> GenerateResult:
         return _result(prepared, analysis, ready.talker, tally, time.perf_counter() - begun)
 
     with one_thread_each():
-        drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work, process)
         return write_output(drawing, model_record(ready.talker, ready.key["weights"]), result_of)
 
 

@@ -249,9 +249,14 @@ def _needed(reference: FrameReference | None) -> FrameReference | None:
     return reference if reference is None or reference.donor is None else replace(reference, pictures=())
 
 
+def second_pass(plan: PlannedPass, sampler: Sampler) -> SecondPass:
+    """Return the part of the helper process."""
+    return SecondPass(plan, KnownSizes.of(sampler, plan.batch), plan.files.finished())
+
+
 def compose_elsewhere(
     process: HelperProcess,
-    plan: PlannedPass,
+    job: SecondPass,
     sampler: Sampler,
     drawn: Callable[[int], None],
     passed: Callable[[PassedFrame | PreparedBatch | EncodedFrame], None],
@@ -260,7 +265,7 @@ def compose_elsewhere(
 
     Args:
         process: The helper process.
-        plan: What is made.
+        job: Its part.
         sampler: Draws the mouths.
         drawn: Called with the number of a segment when its mouths are drawn, and no later ones.
         passed: Called with every message of the helper process, in order.
@@ -274,9 +279,8 @@ def compose_elsewhere(
     """
     if process.channel is None:
         return False
-    first = plan.files.finished()
-    segments = Segments(plan.length, drawn, lambda *_: None, first)
-    drawing = MouthDrawing(process, sampler, segments, detail=plan.finish.detail)
+    segments = Segments(job.plan.length, drawn, lambda *_: None, job.first)
+    drawing = MouthDrawing(process, sampler, segments, detail=job.plan.finish.detail)
 
     def hear(message: PassedFrame | PreparedBatch | EncodedFrame) -> None:
         if isinstance(message, PreparedBatch):
@@ -284,7 +288,7 @@ def compose_elsewhere(
         passed(message)
 
     try:
-        made = process.result_of(SecondPass(plan, KnownSizes.of(sampler, plan.batch), first), hear)
+        made = process.result_of(job, hear)
     except BaseException:
         drawing.stop()
         raise

@@ -7,6 +7,7 @@ encodes the frames of the second pass, while the networks draw here.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import subprocess
 import sys
@@ -171,6 +172,7 @@ def serve() -> None:
     channel, counted = Channel(sys.stdin.buffer, messages), 0.0
     with contextlib.suppress(EOFError, BrokenPipeError), Finders() as finders:  # the other process may be gone
         finders.load()  # while the job is checked
+        importlib.import_module("dithead.inference.second_pass_job")  # while nobody waits for it
         while True:
             job, record = channel.heard()
             channel.share(job.shared)

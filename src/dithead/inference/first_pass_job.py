@@ -17,7 +17,7 @@ from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_opencv_thread
 from dithead.media.video import VideoFrame
 
-_DECODED_AHEAD = 2  # frames, at most, that wait for their faces to be found (our choice)
+_DECODED_AHEAD = 4  # frames, at most, that wait for their faces to be found (our choice)
 
 
 class SeenFrame(NamedTuple):

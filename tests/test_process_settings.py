@@ -38,6 +38,24 @@ def test_freed_pictures_are_used_again() -> None:
     assert int(run(_FAULTS, "claimed")) < 0.1 * int(run(_FAULTS, "plain"))
 
 
+def test_numpy_computes_on_one_thread_and_garbage_is_rarely_looked_for_in_a_tuned_process() -> None:
+    code = """
+import gc, sys
+from dithead.process_settings import tune_process
+if sys.argv[1] == "tuned":
+    tune_process()
+import numpy as np
+from pathlib import Path
+np.ones((600, 600)) @ np.ones((600, 600))
+print(gc.get_threshold()[0], len(list(Path("/proc/self/task").iterdir())))
+"""
+    (rarely, threads), (often, more) = (map(int, run(code, kind).split()) for kind in ("tuned", "plain"))
+    assert rarely > 10 * often
+    assert threads <= more
+    if sys.platform == "linux":
+        assert threads == 1
+
+
 def test_collection_comes_back_when_the_last_block_ends() -> None:
     first, second = no_garbage_collection(), no_garbage_collection()
     first.__enter__()

@@ -20,7 +20,8 @@ from dithead.commands import bench, measure, prepare, serve, synthetic, talk, tr
 from dithead.commands.shared import Json, OptionalValues, WholeSentences, complain, out
 from dithead.commands.train import train
 from dithead.errors import DitheadError, explain_import
-from dithead.process_settings import ends_at_once, keep_freed_memory
+from dithead.inference.early_start import start_early
+from dithead.process_settings import ends_at_once, tune_process
 from dithead.progress import style
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer carry themselves
@@ -148,7 +149,10 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def console() -> None:
     """Entry point of the console script: ``main``, after which a process that generated ends at once."""
-    with ends_at_once() if sys.argv[1:2] == ["generate"] else nullcontext():
+    generates = sys.argv[1:2] == ["generate"]
+    if generates and any(word.startswith("--video") for word in sys.argv):  # one job
+        start_early()
+    with ends_at_once() if generates else nullcontext():
         main()
 
 
@@ -156,7 +160,7 @@ def main() -> None:
     """Run the command of ``sys.argv``; raises SystemExit, and leaves the process to its caller."""
     signal.signal(signal.SIGTERM, _terminate)  # so that `finally` blocks clean up
     if sys.argv[1:2] and sys.argv[1] in _DRAWING:
-        keep_freed_memory()
+        tune_process()
     app()
 
 

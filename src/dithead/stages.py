@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -80,6 +80,13 @@ def add_spans(spans: Iterable[Span]) -> None:
     """Add what another process of this machine has recorded, whose clock is the same."""
     if _recorder is not None:
         _recorder.spans.extend(spans)
+
+
+def add_moments(moments: Mapping[str, float]) -> None:
+    """Add the moments that another process of this machine has noted."""
+    if _recorder is not None:
+        for name, time_of_it in moments.items():
+            _recorder.moments.setdefault(name, time_of_it)
 
 
 def moment(name: str) -> None:

@@ -7,10 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from dithead.inference import first_pass_process, job_analysis
+from dithead.inference import helper_process, job_analysis
+from dithead.inference.early_start import new_memory
 from dithead.inference.pipeline import generate
 from dithead.inference.source import kept_frames, timeline
-from dithead.inference.source.kept_frames import KeptFrames, new_memory, room
+from dithead.inference.source.kept_frames import KeptFrames, room
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.video import probe, read_frames
 
@@ -95,7 +96,7 @@ def test_the_output_has_the_same_bytes_whoever_keeps_the_frames(
     for name, limit, own in (("none", 0, False), ("here", 1 << 30, False), ("process", 1 << 30, True)):
         decoded.clear()
         monkeypatch.setattr(job_analysis, "room", lambda *_, limit=limit: limit)
-        monkeypatch.setattr(first_pass_process, "saves_time", lambda own=own: own)
+        monkeypatch.setattr(helper_process, "saves_time", lambda own=own: own)
         generate(source, speech, tmp_path / "out.mp4", model=talker, credentials=False, fit="silence")
         outputs[name] = (tmp_path / "out.mp4").read_bytes()
         assert len(decoded) == {"none": 2, "here": 1, "process": 0}[name]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, FaceError, OutputError
-from dithead.inference import output_segments
+from dithead.inference import output_segments, segment_files
 from dithead.inference.pipeline import generate
 from dithead.inference.resume import WorkFolder
 from dithead.inference.synthesise.sampler import MouthSampler
@@ -181,18 +181,18 @@ def test_a_finished_output_is_known_when_the_process_dies_before_its_result_is_t
 
 def test_a_full_disk_stops_clean_and_says_so(made, tmp_path, monkeypatch):
     monkeypatch.setattr(output_segments, "SEGMENT", 4)
-    write = output_segments.write_segment
+    write = segment_files.write_segment
 
     def full(path, frames, encoding):
         if path.name.startswith("000001"):
             raise OSError(28, "No space left on device")
         write(path, frames, encoding)
 
-    monkeypatch.setattr(output_segments, "write_segment", full)
+    monkeypatch.setattr(segment_files, "write_segment", full)
     with pytest.raises(OutputError, match=r"out\.mp4: the disk is full; free some space and run the same command"):
         made()
     assert not (tmp_path / "out.mp4").exists()
-    monkeypatch.setattr(output_segments, "write_segment", write)
+    monkeypatch.setattr(segment_files, "write_segment", write)
     assert made()[2].frames == 12
 
 

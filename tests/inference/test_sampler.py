@@ -106,7 +106,7 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
 
 
 def test_what_is_decoded_is_half_the_reference_where_that_has_the_wanted_lips() -> None:
-    """A single reference has other lips than wanted: nothing of it. Of one made by geometry, half as much is mixed in."""
+    """A single reference has other lips than wanted: nothing of it; half as much of one that was made by geometry."""
     mouths, seen = speaker(opening=0.035, opening_unit=0.05), []
     tracklet, crops, times = footage(2)
     plain = replace(tracklet)
@@ -198,7 +198,7 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     mask = torch.from_numpy(polygon_mask(small.polygon, mouths.size))[None, None]
     references = to_tensor(mouths.bank.of(small).crops)
     with torch.inference_mode():
-        fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(1)])
+        fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(4)])
     around = [mouths.bank.of(small).around(lips) for lips in mouths.target_lips(small, times)]
     torch.testing.assert_close(seen[1], torch.stack([sum(fresh[k] * w for k, w in each.items()) for each in around]))
     assert not torch.equal(seen[0], seen[1])

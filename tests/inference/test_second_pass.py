@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dithead.inference.compose.second_pass import batch_sizes, seen_batches
+from dithead.inference.compose.batches import batch_sizes
+from dithead.inference.compose.second_pass import seen_batches
 from dithead.inference.source.timeline import ScheduledFrame
 
 

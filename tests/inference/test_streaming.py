@@ -163,7 +163,7 @@ def test_the_references_of_one_stream_serve_the_next(footage, pictures, with_lip
     assert head.analysis.tracklets[0].references is not None
     monkeypatch.setattr(ReferenceSet, "interpolated", None)  # read when the head was made
     encode, encoded = TalkingHead.reference_latents, []
-    monkeypatch.setattr(TalkingHead, "reference_latents", lambda *a: encoded.append(a) or encode(*a))
+    monkeypatch.setattr(TalkingHead, "reference_latents", lambda *a: encoded.extend(a[1]) or encode(*a))
     first, again = ([frame.planes.arrays for frame in head.frames([np.zeros(16_000, np.float32)])] for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

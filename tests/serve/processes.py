@@ -24,13 +24,14 @@ SEGMENT = 8
 _WORKER = """
 import sys
 import dithead.inference.output_segments as output_segments
+import dithead.inference.segment_files as segment_files
 output_segments.SEGMENT = {segment}
-write = output_segments.write_segment
+write = segment_files.write_segment
 def logged(path, *rest, **more):
     write(path, *rest, **more)
     with open({log!r}, "a") as file:
         file.write(f"{{path.parent.parent.name}} {{path.name}}\\n")
-output_segments.write_segment = logged
+segment_files.write_segment = logged
 from dithead.cli import main
 main()
 """

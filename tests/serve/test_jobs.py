@@ -280,7 +280,7 @@ def _die_before(name, write):
 
 
 def _die_amid_removal(work):
-    work.segments()[0].unlink()
+    work.files.segments()[0].unlink()
     work._lock.close()
     raise SystemExit
 

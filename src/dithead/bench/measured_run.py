@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dithead.process_settings import keep_freed_memory
+from dithead.inference.early_start import start_early
+from dithead.process_settings import tune_process
 from dithead.stages import StageRecorder, recording, stage
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ def _measured(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _generate(spec: dict[str, Any]) -> dict[str, Any]:
-    keep_freed_memory()  # as the command does
+    tune_process()  # as the command does
     with stage("imports"):
         import_module("dithead.cli")  # a user starts with it
+        start_early()  # as the command does
         from dithead.inference.pipeline import generate
     output = Path(spec["output"])
     result = generate(spec["video"], spec["audio"], output, **spec["options"])

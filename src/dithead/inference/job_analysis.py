@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import NamedTuple
 
 from dithead.errors import FaceError
 from dithead.inference.analyse.face_sheet import explain_face_error
 from dithead.inference.analyse.first_pass import AnalysisSettings, VideoAnalysis
-from dithead.inference.first_pass_process import FirstPass, FirstPassProcess, SeenFrame
+from dithead.inference.first_pass_job import FirstPass, SeenFrame, analyse_elsewhere
+from dithead.inference.helper_process import HelperProcess
 from dithead.inference.model_preparation import ModelPreparation, ReadyModel
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.source.kept_frames import KeptFrames, room
@@ -16,7 +18,14 @@ from dithead.inference.source.timeline import SourceClip
 from dithead.inference.threads import one_thread_each
 
 
-def analyse_job(preparation: ModelPreparation, process: FirstPassProcess) -> VideoAnalysis:
+class JobAnalysis(NamedTuple):
+    """What the first pass of a job has found."""
+
+    analysis: VideoAnalysis
+    calibrated: bool  # an interrupted call has left it
+
+
+def analyse_job(preparation: ModelPreparation, process: HelperProcess) -> JobAnalysis:
     """Make the first pass, or read what an interrupted call with the same model has kept of it.
 
     Raises:
@@ -28,12 +37,17 @@ def analyse_job(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
     if work.has_analysis():
         work.keep_only_from(preparation.ready().key)
     if (known := work.load_analysis()) is not None:
-        return known
+        return JobAnalysis(known, calibrated=True)
     analysis = _first_pass(preparation, process)
     work.keep_only_from(preparation.ready().key)
-    _calibrate(analysis, preparation.ready(), preparation.prepared.clip)
-    work.save_analysis(analysis)
-    return analysis
+    return JobAnalysis(analysis, calibrated=False)
+
+
+def calibrate_job(preparation: ModelPreparation, found: JobAnalysis) -> None:
+    """Calibrate the faces unless they are, and keep the analysis for a call that goes on with this job."""
+    if not found.calibrated:
+        _calibrate(found.analysis, preparation.ready(), preparation.prepared.clip)
+        preparation.work.save_analysis(found.analysis)
 
 
 def _calibrate(analysis: VideoAnalysis, ready: ReadyModel, clip: SourceClip) -> None:
@@ -48,7 +62,7 @@ def _calibrate(analysis: VideoAnalysis, ready: ReadyModel, clip: SourceClip) -> 
             each.result()
 
 
-def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> VideoAnalysis:
+def _first_pass(preparation: ModelPreparation, process: HelperProcess) -> VideoAnalysis:
     """Find the faces, in a process of its own where there is one, while the model is being made ready."""
     prepared, preparing = preparation.prepared, preparation.model
     clip, options = prepared.clip, prepared.job
@@ -68,7 +82,7 @@ def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
     if process.started:
         preparation.check()  # begins to import torch, which only frames of this process would have to wait for
     try:
-        analysis = process.analyse(job(), seen) or job().run(seen)
+        analysis = analyse_elsewhere(process, job(), seen) or job().run(seen)
     except FaceError as error:
         raise explain_face_error(error, clip, prepared.choice) from None
     if kept is not None:
@@ -76,7 +90,7 @@ def _first_pass(preparation: ModelPreparation, process: FirstPassProcess) -> Vid
     return analysis
 
 
-def _kept_frames(prepared: PreparedJob, process: FirstPassProcess) -> KeptFrames | None:
+def _kept_frames(prepared: PreparedJob, process: HelperProcess) -> KeptFrames | None:
     """Where the frames are kept for the second pass; None where they would not fit."""
     clip, memory = prepared.clip, process.memory
     limit = room(clip.expected_frames, clip.info.width, clip.info.height)

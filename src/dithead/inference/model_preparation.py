@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from dithead.inference.background_model import BackgroundModel
-from dithead.inference.compose.second_pass import batch_sizes
+from dithead.inference.compose.batches import batch_sizes
 from dithead.inference.output_segments import SEGMENT
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.resume import WorkFolder, model_key

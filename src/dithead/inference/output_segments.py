@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain, count, islice
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dithead.inference.ahead import ahead
 from dithead.inference.analyse.first_pass import VideoAnalysis
-from dithead.inference.compose.second_pass import Finish, Segments, draw_frames
+from dithead.inference.compose.second_pass import Finish, PreparedBatch, Segments, draw_frames
+from dithead.inference.helper_process import HelperProcess
 from dithead.inference.metadata import kept_metadata
 from dithead.inference.output_credentials import job_sources
 from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.result import Drawings, GenerateResult
 from dithead.inference.resume import WorkFolder
-from dithead.inference.source.timeline import ScheduledFrame, schedule, scheduled_frames
-from dithead.inference.visible_label import label_of
+from dithead.inference.second_pass_job import (
+    EncodedFrame,
+    PassedFrame,
+    PlannedPass,
+    SecondPass,
+    compose_elsewhere,
+    second_pass,
+)
+from dithead.inference.segment_files import write_segments
+from dithead.inference.source.timeline import scheduled_frames
 from dithead.media.clock import REMARK as JUMPED
 from dithead.media.files import Seal
 from dithead.media.planes import Planes
-from dithead.media.segments import join_segments, write_segment
+from dithead.media.segments import join_segments
 from dithead.progress import Progress
 from dithead.provenance.manifest import Claim
 from dithead.stages import stage
@@ -45,6 +54,41 @@ class Drawing:
     sampler: Sampler
     finish: Finish
     work: WorkFolder
+    process: HelperProcess
+
+    def save_state(self, number: int) -> None:
+        """Keep what the mouths after a segment depend on."""
+        self.sampler.save_state(self.work.state(number))
+
+    def load_state(self, first: int) -> None:
+        """Go on with segment ``first``, after those that an earlier call has left."""
+        if first:
+            self.sampler.load_state(self.work.state(first - 1))
+
+    def counts(self) -> tuple[Tally, RedrawnSpans]:
+        """Return what counts the frames of the output, and what notes where they are redrawn."""
+        plan = self.plan
+        expected = scheduled_frames(plan.clip, plan.analysis.stamps, plan.fit, plan.seconds)
+        return Tally(expected, self.prepared.progress), RedrawnSpans(plan.analysis, plan.clip.info)
+
+    def begin(self) -> None:
+        """Let the helper process cut the first frames while something else is still to be done here."""
+        if self.process.started:
+            self.process.begin(self.second_pass)
+
+    @cached_property
+    def second_pass(self) -> SecondPass:
+        """The part of the helper process."""
+        return second_pass(self.plan, self.sampler)
+
+    @cached_property
+    def plan(self) -> PlannedPass:
+        """What the second pass makes."""
+        prepared, sampler = self.prepared, self.sampler
+        clip = replace(prepared.clip, seekable=JUMPED not in self.analysis.remarks)
+        job, seconds = prepared.job, prepared.sound.seconds
+        shape = prepared.encoding, prepared.batch, self.finish, job.label, sampler.size
+        return PlannedPass(clip, self.analysis, job.fit, seconds, *shape, self.work.files, SEGMENT)
 
 
 class Tally:
@@ -88,12 +132,8 @@ def write_output(
         MediaError: The video cannot be read.
         OutputError: The output cannot be written or signed.
     """
-    prepared, analysis, work = drawing.prepared, drawing.analysis, drawing.work
-    seconds, fit = prepared.sound.seconds, prepared.job.fit
-    clip = replace(prepared.clip, seekable=JUMPED not in analysis.remarks)
-    tally = Tally(scheduled_frames(clip, analysis.stamps, fit, seconds), prepared.progress)
-    redrawn = RedrawnSpans(analysis, clip.info)
-    _write_segments(drawing, redrawn.watched(schedule(clip, analysis.stamps, fit, seconds)), tally)
+    prepared, work = drawing.prepared, drawing.work
+    tally, redrawn = _second_pass(drawing)
     tally.drawings = work.drawings()
     sign = prepared.credentials.seal(lambda: _claim(prepared, redrawn, model))
     results: list[GenerateResult] = []
@@ -108,49 +148,60 @@ def write_output(
     return results[0]
 
 
-def _write_segments(drawing: Drawing, timeline: Iterator[ScheduledFrame], tally: Tally) -> None:
-    """Draw and encode the segments that an earlier call has not left."""
-    work, first = drawing.work, 0
-    while work.segment(first).exists():
-        for item in islice(timeline, SEGMENT):
-            tally.count(item.pts)
-        first += 1
-    if first:
-        drawing.sampler.load_state(work.state(first - 1))
-    with closing(_drawn(drawing, timeline, first)) as drawn:
-        for number in count(first):
-            if (frame := next(drawn, None)) is None:
-                break
-            part = tally.counted(chain([frame], islice(drawn, SEGMENT - 1)))
-            write_segment(work.segment(number), part, drawing.prepared.encoding)
+def _second_pass(drawing: Drawing) -> tuple[Tally, RedrawnSpans]:
+    """Draw and encode the segments that an earlier call has not left, in two processes if there are two."""
+    sampler, begin = drawing.sampler, drawing.work.begin()
+    if drawing.process.started:
+        sampler.save_state(begin)
+        counts = drawing.counts()
+        if _in_two_processes(drawing, *counts):
+            return counts
+        sampler.load_state(begin)
+    counts = drawing.counts()
+    _in_one_process(drawing, *counts)
+    return counts
 
 
-def _drawn(
-    drawing: Drawing, timeline: Iterable[ScheduledFrame], first: int
-) -> Generator[tuple[Planes, int], None, None]:
-    """Planes and time stamps of all segments from the ``first`` on, one after the other.
+def _in_two_processes(drawing: Drawing, tally: Tally, redrawn: RedrawnSpans) -> bool:
+    """Whether the output was drawn and encoded; False where the other process died."""
 
-    Decoding, drawing and composing run on threads of their own, and the caller encodes meanwhile. What the next segment
-    depends on is on disk before the last frame of a segment is handed out.
+    def passed(message: PassedFrame | PreparedBatch | EncodedFrame) -> None:
+        if isinstance(message, PreparedBatch):
+            for item in message.frames:
+                redrawn.add(item.index, item.time)
+            return
+        if isinstance(message, PassedFrame):
+            redrawn.add(message.source, message.time)
+        tally.count(message.pts)
+
+    job = drawing.second_pass
+    drawing.load_state(job.first)
+    return compose_elsewhere(drawing.process, job, drawing.sampler, drawing.save_state, passed)
+
+
+def _in_one_process(drawing: Drawing, tally: Tally, redrawn: RedrawnSpans) -> None:
+    """Draw and encode the output; decoding, drawing, composing and encoding run on threads of their own.
+
+    What the next segment depends on is on disk before the last frame of a segment is handed out.
     """
-    prepared, analysis, sampler, work = drawing.prepared, drawing.analysis, drawing.sampler, drawing.work
-    label = label_of(prepared.job.label, prepared.clip.info, analysis, sampler.size)
-    segments = Segments(SEGMENT, lambda number: sampler.save_state(work.state(number)), work.save_drawings, first)
+    plan = drawing.plan
+    first, timeline = plan.files.finished(), redrawn.watched(plan.timeline())
+    for item in islice(timeline, first * plan.length):
+        tally.count(item.pts)
+    drawing.load_state(first)
+    segments = Segments(plan.length, drawing.save_state, plan.files.save_drawings, first)
     frames = draw_frames(
-        timeline, analysis, sampler, prepared.encoding.pix_fmt, prepared.batch, drawing.finish, segments
+        timeline, plan.analysis, drawing.sampler, plan.encoding.pix_fmt, plan.batch, plan.finish, segments
     )
-    with closing(ahead(frames, prepared.batch, "compose")) as composed:
-        for item, planes in composed:
-            if label is not None:
-                label.apply(planes)
-            yield planes, item.pts
+    with closing(plan.labelled(frames)) as labelled:
+        write_segments(tally.counted(labelled), plan.files, first, plan.length, plan.encoding)
 
 
 def _join(drawing: Drawing, tally: Tally, seal: Seal) -> None:
     """Put all segments and the sound into the output, and seal it."""
     prepared, encoding, info = drawing.prepared, drawing.prepared.encoding, drawing.prepared.clip.info
     end, metadata = tally.end(encoding.time_base, info.fps), kept_metadata(info)
-    segments, sound = drawing.work.segments(), prepared.sound.heard
+    segments, sound = drawing.work.files.segments(), prepared.sound.heard
     with stage("join"):
         join_segments(segments, Path(prepared.job.output), encoding, end=end, audio=sound, metadata=metadata, seal=seal)
 

@@ -20,9 +20,9 @@ from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.background_model import BackgroundModel
 from dithead.inference.compose.second_pass import Finish
 from dithead.inference.denied_faces import refuse_denied_faces
-from dithead.inference.first_pass_process import FirstPassProcess
 from dithead.inference.forecast import announce, remember_speed
-from dithead.inference.job_analysis import analyse_job
+from dithead.inference.helper_process import HelperProcess
+from dithead.inference.job_analysis import analyse_job, calibrate_job
 from dithead.inference.model_preparation import ModelPreparation
 from dithead.inference.notes import Lengths, drawing_notes, job_notes, result_notes
 from dithead.inference.output_credentials import model_record
@@ -111,7 +111,7 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
     With ``hide_talking`` only frames with closed lips may lend references, detail and calibration, as if the person of
     the video never spoke: so ``dithead evaluate`` measures what such a source costs.
     """
-    with progress_of(job.progress) as progress, FirstPassProcess() as process:
+    with progress_of(job.progress) as progress, HelperProcess() as process:
         process.start()
         prepared = PreparedJob(job, progress, hide_talking=hide_talking)
         announce(progress, prepared.clip, prepared.sound.seconds, job)
@@ -128,19 +128,21 @@ def generated(job: GenerateJob, *, hide_talking: bool = False) -> Iterator[Gener
             yield result
 
 
-def _run(preparation: ModelPreparation, process: FirstPassProcess) -> GenerateResult:
+def _run(preparation: ModelPreparation, process: HelperProcess) -> GenerateResult:
     """Make both passes."""
     prepared, begun = preparation.prepared, time.perf_counter()
-    analysis = analyse_job(preparation, process)
-    refuse_denied_faces(analysis)
-    ready = preparation.ready()
+    found = analyse_job(preparation, process)
+    analysis, ready = found.analysis, preparation.ready()
     finish = Finish(prepared.job.detail, ready.marker)
+    drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work, process)
+    drawing.begin()
+    calibrate_job(preparation, found)
+    refuse_denied_faces(analysis)
 
     def result_of(tally: Tally) -> GenerateResult:
         return _result(prepared, analysis, ready.talker, tally, time.perf_counter() - begun)
 
     with one_thread_each():
-        drawing = Drawing(prepared, analysis, ready.sampler, finish, preparation.work)
         return write_output(drawing, model_record(ready.talker, ready.key["weights"]), result_of)
 
 

@@ -12,8 +12,7 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +25,7 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.metadata import synthetic_note
 from dithead.inference.result import Drawings, GenerateResult
+from dithead.inference.segment_files import SegmentFiles
 from dithead.media.files import printable, replacing
 from dithead.option_fields import option_fields
 from dithead.options import SOURCE, GenerateJob
@@ -86,6 +86,7 @@ class WorkFolder:
     def __init__(self, output: Path, key: dict[str, Any]) -> None:
         self.output, self.key = output, key
         self.folder = output.with_name(f".{output.name[:100]}.dithead")
+        self.files = SegmentFiles(self.folder)
 
     def __enter__(self) -> Self:
         try:
@@ -118,7 +119,7 @@ class WorkFolder:
         """Say what an interrupted job leaves for the next call; empty where that is nothing."""
         if not (self.folder / _ANALYSIS).exists():
             return ""
-        frames = sum(kept["frames"] for kept in self._segment_records())
+        frames = sum(kept["frames"] for kept in self.files.records())
         what = f"the analysis of the video and {frames} drawn frames are" if frames else "the analysis of the video is"
         return f"{printable(self.output)}: {what} kept"
 
@@ -142,36 +143,22 @@ class WorkFolder:
             return None
         return GenerateResult.from_record(record["result"])
 
-    def segment(self, number: int) -> Path:
-        """Return the file of one segment's packets, which need not exist yet."""
-        return self.folder / f"{number:06d}.segment"
-
     def state(self, number: int) -> Path:
         """Return the file of the sampler's state after one segment, which need not exist yet."""
         return self.folder / f"{number:06d}.npz"
 
-    def save_drawings(self, number: int, frames: int, drawings: Drawings) -> None:
-        """Write how many frames one segment has, and what was drawn in them."""
-        path = self.folder / f"{number:06d}.json"
-        path.write_text(json.dumps({"frames": frames, "drawings": asdict(drawings)}), "utf-8")
+    def begin(self) -> Path:
+        """Return the file of the sampler's state before this call draws anything, which need not exist yet."""
+        return self.folder / "begin.npz"
 
     def drawings(self) -> Drawings:
         """Return what was drawn in all finished segments."""
-        found = (Drawings(**kept["drawings"]) for kept in self._segment_records())
+        found = (Drawings(**kept["drawings"]) for kept in self.files.records())
         return sum(found, Drawings())
-
-    def _segment_records(self) -> Iterator[dict[str, Any]]:
-        """What ``save_drawings`` wrote of each segment that is complete."""
-        for segment in self.segments():
-            yield json.loads(segment.with_suffix(".json").read_text("utf-8"))
 
     def features(self, track: int | str) -> Path:
         """Return the file for the features of one speech track; every call computes them anew."""
         return self.folder / f"voice{track}.mel"
-
-    def segments(self) -> list[Path]:
-        """List the finished segments in order."""
-        return sorted(self.folder.glob("*.segment"))
 
     def has_analysis(self) -> bool:
         """Return whether an interrupted call has left an analysis, of whichever model."""
@@ -228,7 +215,7 @@ class WorkFolder:
 
     def _parts(self) -> list[Path]:
         """The finished segments, the states between them, and what was drawn in each."""
-        return [*self.segments(), *self.folder.glob("[0-9]*.npz"), *self.folder.glob("[0-9]*.json")]
+        return [*self.files.segments(), *self.folder.glob("[0-9]*.npz"), *self.folder.glob("[0-9]*.json")]
 
 
 def _as_text(key: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
 from dithead.media.encoder import PictureEncoding, with_decoding_times
 from dithead.media.files import Seal, create_media, muxer_for, replacing
 from dithead.media.planes import Planes
+from dithead.media.yielding_encoder import open_yielding
 from dithead.stages import moment, stage
 
 _RECORD = struct.Struct("<qqq?q")
@@ -33,6 +34,7 @@ def write_segment(path: Path, frames: Iterator[tuple[Planes, int]], encoding: Pi
         encoding: How they are encoded; the same for all segments of a file.
     """
     context, begin = encoding.codec_context(), None
+    open_yielding(context)
     with replacing(path) as temporary, temporary.open("wb") as file:
         for planes, pts in frames:
             with stage("encode"):

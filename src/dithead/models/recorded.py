@@ -34,6 +34,11 @@ def unrecorded() -> Iterator[None]:
         _wanted.reset(before)
 
 
+def is_recorded() -> bool:
+    """Return whether ``record`` does anything here; its inputs need not be made otherwise."""
+    return _wanted.get()
+
+
 def record(module: nn.Module, **methods: tuple[Tensor, ...]) -> None:
     """Replace methods of one module by recordings of them.
 

@@ -37,7 +37,7 @@ SMALLEST_EYES = 16.0
 WIDEST_TURN = 0.72
 """Sine of the yaw above which half the mouth is out of sight (our choice)."""
 DAMAGED = "damaged in the source; the last good frame is shown"
-_TRACKED_AHEAD = 4  # frames, at most, that wait to be looked at closely (our choice)
+_TRACKED_AHEAD = 8  # frames, at most, that wait to be looked at closely (our choice)
 _WITHIN_TRACKLETS = (HIDDEN, BLURRED)  # reasons not to draw on a face that is still tracked
 _REASONS = (*_WITHIN_TRACKLETS, "face turned away", "face too small", "no face")  # the most specific one first
 

@@ -6,7 +6,7 @@ Letters: B frames of a batch, S crop side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dithead.inference.ahead import ahead
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.compose.batches import Batch, batches
 from dithead.inference.compose.compose_mouth import ComposedMouth, SourceView, compose
 from dithead.inference.result import Drawings
 from dithead.inference.source.timeline import ScheduledFrame
@@ -57,18 +58,7 @@ class Segments:
     """Number of the segment with which the timeline begins."""
 
 
-@dataclass
-class _Batch:
-    """Frames that follow one another and show the same tracklets."""
-
-    tracklets: list[Tracklet]
-    capacity: int  # frames, at most
-    frames: list[ScheduledFrame] = field(default_factory=list)
-    begins: bool = False  # other tracklets are shown than before
-    ends: bool = False  # a segment
-
-
-class _Mouths(NamedTuple):
+class DrawnMouths(NamedTuple):
     """The mouths of one face in the frames of a batch."""
 
     tracklet: Tracklet
@@ -92,7 +82,7 @@ class DrawnBatch(NamedTuple):
 
     frames: list[ScheduledFrame]
     planes: list[Planes]
-    mouths: list[_Mouths]  # of each face
+    mouths: list[DrawnMouths]  # of each face
     ends: bool  # a segment
 
 
@@ -121,8 +111,15 @@ def draw_frames(
     """
     seen = seen_batches(timeline, analysis, sampler, pix_fmt, batch, segments.length)
     drawn = drawn_batches(ahead(heard_batches(seen, sampler), 1, "decode"), sampler, detail=finish.detail)
+    yield from composed_frames(ahead(reported(drawn, segments), 1, "draw"), finish, segments)
+
+
+def composed_frames(
+    drawn: Iterable[DrawnBatch], finish: Finish, segments: Segments
+) -> Iterator[tuple[ScheduledFrame, Planes]]:
+    """Compose batches, and yield each frame with its new planes, see ``draw_frames``."""
     number, count, drawings = segments.first, 0, Drawings()
-    for part in ahead(_reported(drawn, segments), 1, "draw"):
+    for part in drawn:
         drawings += compose_batch(part, finish)
         count += len(part.frames)
         if part.ends:
@@ -153,13 +150,25 @@ def seen_batches(
     It may run on another thread than ``drawn_batches``, and so may ``heard_batches``, which come between both. See
     ``draw_frames`` for the arguments; segments of ``length`` frames end a batch.
     """
-    for part in _batches(timeline, analysis, sampler, batch, length):
+    cut = cut_batches(batches(timeline, analysis, sampler, batch, length), pix_fmt, sampler.size)
+    yield from seen_by(sampler, cut)
+
+
+def cut_batches(parts: Iterable[Batch], pix_fmt: str, size: int) -> Iterator[PreparedBatch]:
+    """Cut the crops, of side ``size``, of the faces in batches; ``pix_fmt`` is FFmpeg's name of the output's format."""
+    for part in parts:
         with stage("planes"):
             planes = [f.frame.planes(pix_fmt) for f in part.frames]
-        faces = [(tracklet, _views(part.frames, planes, tracklet, sampler.size)) for tracklet in part.tracklets]
-        for tracklet, views in faces:
-            sampler.see(tracklet, _crops(views), _times(part.frames))
+        faces = [(tracklet, _views(part.frames, planes, tracklet, size)) for tracklet in part.tracklets]
         yield PreparedBatch(part.frames, planes, faces, part.begins, part.ends)
+
+
+def seen_by(sampler: Sampler, cut: Iterable[PreparedBatch]) -> Iterator[PreparedBatch]:
+    """Encode what is known of frames without their speech."""
+    for part in cut:
+        for tracklet, views in part.faces:
+            sampler.see(tracklet, _crops(views), _times(part.frames))
+        yield part
 
 
 def heard_batches(seen: Iterable[PreparedBatch], sampler: Sampler) -> Iterator[PreparedBatch]:
@@ -196,7 +205,7 @@ def split_batch(drawn: DrawnBatch) -> Iterator[DrawnBatch]:
     """Yield the frames of a batch one by one, so that the first may be composed before the others."""
     last = len(drawn.frames) - 1
     for k in range(last + 1):
-        mouths = [_Mouths(m.tracklet, m.views[k:][:1], m.drawn[k:][:1], m.references[k:][:1]) for m in drawn.mouths]
+        mouths = [DrawnMouths(m.tracklet, m.views[k:][:1], m.drawn[k:][:1], m.references[k:][:1]) for m in drawn.mouths]
         yield DrawnBatch(drawn.frames[k:][:1], drawn.planes[k:][:1], mouths, drawn.ends and k == last)
 
 
@@ -209,7 +218,7 @@ def drawn_batches(prepared: Iterable[PreparedBatch], sampler: Sampler, *, detail
         yield DrawnBatch(part.frames, part.planes, mouths, part.ends)
 
 
-def _reported(drawn: Iterable[DrawnBatch], segments: Segments) -> Iterator[DrawnBatch]:
+def reported(drawn: Iterable[DrawnBatch], segments: Segments) -> Iterator[DrawnBatch]:
     """Yield the batches, and report each segment before the first batch of the next one is drawn."""
     number = segments.first
     for part in drawn:
@@ -217,41 +226,6 @@ def _reported(drawn: Iterable[DrawnBatch], segments: Segments) -> Iterator[Drawn
             segments.drawn(number)
             number += 1
         yield part
-
-
-def _batches(
-    timeline: Iterable[ScheduledFrame], analysis: VideoAnalysis, sampler: Sampler, size: int, length: int | None
-) -> Iterator[_Batch]:
-    """Group the timeline: a batch ends when it is full, where other tracklets begin, and after ``length`` frames.
-
-    The last segment may be shorter; an empty batch ends it, so that no frame waits for the next one.
-    """
-    part, count = _Batch([], 0), 0
-    for item in timeline:
-        tracklets = analysis.tracklets_at(item.index)
-        if count == 0 or tracklets != part.tracklets:
-            if part.frames:
-                yield part
-            part = _Batch(tracklets, sampler.frames_at_once(size, first=True), begins=True)
-        part.frames.append(item)
-        count += 1
-        if (ends := count == length) or len(part.frames) >= part.capacity:
-            part.ends = ends
-            yield part
-            part, count = _Batch(tracklets, sampler.frames_at_once(size, first=False)), 0 if ends else count
-    if part.frames:
-        yield part
-    if length is not None and count:
-        yield _Batch([], 0, ends=True)
-
-
-def batch_sizes(sampler: Sampler, size: int, length: int) -> Iterator[int]:
-    """Yield without end how many frames the batches have while the same faces are shown, see ``_batches``."""
-    while True:
-        left, first = length, True
-        while left:
-            yield (count := min(left, sampler.frames_at_once(size, first=first)))
-            left, first = left - count, False
 
 
 def _views(frames: list[ScheduledFrame], planes: list[Planes], tracklet: Tracklet, size: int) -> list[SourceView]:
@@ -273,16 +247,16 @@ def _crops(views: list[SourceView]) -> NDArray[np.uint8]:
 
 def _draw(
     frames: list[ScheduledFrame], tracklet: Tracklet, views: list[SourceView], sampler: Sampler, *, detail: bool
-) -> _Mouths:
+) -> DrawnMouths:
     """Draw the mouths of one face."""
     times = _times(frames)
     indices = [f.index for f in frames]
     drawn = sampler.draw(tracklet, _crops(views), times, indices)
     references = sampler.frame_references(tracklet, times, indices) if detail else [None] * len(frames)
-    return _Mouths(tracklet, views, drawn, references)
+    return DrawnMouths(tracklet, views, drawn, references)
 
 
-def _compose(part: DrawnBatch, mouths: _Mouths, marker: Watermarker | None) -> Iterator[ComposedMouth]:
+def _compose(part: DrawnBatch, mouths: DrawnMouths, marker: Watermarker | None) -> Iterator[ComposedMouth]:
     """Put the mouths of one face into the planes of the frames, and yield each change."""
     drawn = zip(mouths.drawn, mouths.views, mouths.references, part.frames, part.planes, strict=True)
     for mouth, view, reference, frame, p in drawn:

@@ -46,7 +46,7 @@ class KeptFrames:
     """The memory for the frames of one clip.
 
     Args:
-        memory: Descriptor of a file, see ``new_memory``.
+        memory: Descriptor of a file, see ``early_start.new_memory``.
         pix_fmt: The format of the output's planes: frames of other formats are not kept.
         limit: Bytes, at most.
     """
@@ -78,14 +78,6 @@ class KeptFrames:
         size = (native.width, native.height)
         kept.append(KeptFrame(**known, memory=self.memory, begin=begin, stop=stop, size=size, pix_fmt=self.pix_fmt))
         return True
-
-
-def new_memory() -> int | None:
-    """Return the descriptor of a new file in memory, or None where the system has no such files."""
-    try:
-        return os.memfd_create("dithead-frames")
-    except (AttributeError, OSError):
-        return None
 
 
 def room(frames: int | None, width: int, height: int) -> int:

@@ -20,7 +20,7 @@ from dithead.models.audio.lip_predictor import LEAST_WINDOW, LipPredictor, mean_
 from dithead.models.audio.lip_stream import LipSteps, LipStream
 from dithead.models.audio.mel import HOP, N_MELS, samples_of
 from dithead.models.audio.whisper_layers import TOKEN, WhisperLayers
-from dithead.models.recorded import record
+from dithead.models.recorded import is_recorded, record
 
 _GROUP = 3  # tokens whose mean is one moment to the head that predicts the lips (our choice)
 
@@ -138,7 +138,8 @@ class ContextEncoder(LogMelEncoder):
         record(self, forward=(window,), predict_lips=(self.position.expand(2, -1, -1),))
         if self.lip_predictor is not None:  # only now, because no part may occur twice in what is recorded
             self.lip_steps = LipSteps(self.lip_predictor, self.past, self.config.window // 2)
-            self.lip_steps.record()
+            if is_recorded():
+                self.lip_steps.record()
 
     def lip_stream(self) -> LipStream | None:
         """See ``AudioEncoder.lip_stream``."""

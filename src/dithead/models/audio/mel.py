@@ -71,6 +71,11 @@ def mel_filters(scale: MelScale = "own") -> Tensor:
     return filters * (200.0 / (hz[2:] - hz[:-2]))[:, None] if whisper else filters
 
 
+@lru_cache(maxsize=1)
+def _hann() -> Tensor:
+    return torch.hann_window(WINDOW)
+
+
 def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
     """Compute the log-mel spectrogram.
 
@@ -83,7 +88,7 @@ def log_mel(wave: Tensor, scale: MelScale = "own") -> Tensor:
         (digital silence), so speech lies roughly in [-2, 6].
     """
     n_fft = N_FFT_WHISPER if scale == "whisper" else N_FFT
-    spectrum = torch.stft(wave.float(), n_fft, HOP, WINDOW, torch.hann_window(WINDOW), center=True,
+    spectrum = torch.stft(wave.float(), n_fft, HOP, WINDOW, _hann(), center=True,
                           pad_mode="constant", return_complex=True)  # fmt: skip
     power = mel_filters(scale) @ spectrum.abs().square()  # (80, T)
     return (power.clamp_min(1e-8).log10() - FLOOR).clamp_min(FLOOR).T

@@ -60,4 +60,4 @@ echo "model: $OUT/dit/model"
 #   --tokens-of MODEL_FOLDER --steps 500 --set audio.batch=24 --set audio.warmup=40 --set audio.tempo=0.06 --set audio.decay=0.7
 #   --set audio.ema=0.98 on s1:0.27, people:0.6 and faces:0.13; put together by experiments/replace_audio_encoder.py and
 #   made smaller by experiments/compress_modulation.py.
-# - 0.7, smaller and from more people: recipes/small_from_0.6.sh.
+# - 0.7, smaller and from more people: recipes/small_from_0.6.sh; 0.8, which hears better: recipes/small_from_0.7.sh.

@@ -434,7 +434,7 @@ def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -
 
 def test_presets_are_listed() -> None:
     assert "proves in minutes that everything works together" in run("presets").stdout
-    assert "flow in 1 step; autoencoder 4.2 + denoiser 7.2 + audio encoder 10.7 M" in run("presets").stdout
+    assert "flow in 1 step; autoencoder 4.2 + denoiser 7.2 + audio encoder 11.3 M" in run("presets").stdout
     assert [line.split()[0] for line in run("presets").stdout.splitlines()] == ["tiny", "small", "base", "paper", "hd"]
     printed = json.loads(run("presets", "--json").stdout)
     assert printed["tiny"]["model"]["size"] == 64

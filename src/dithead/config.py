@@ -272,7 +272,7 @@ def _small() -> Preset:
     autoencoder = AutoencoderConfig(
         skip_widths=(16, 32, 64), decoder_widths=(16, 32, 96, 192), masked_widths=(16, 32, 64, 128)
     )
-    audio = ContextEncoderConfig(lip_targets=LIP_TARGETS, past=200, closure_hidden=48)
+    audio = ContextEncoderConfig(lip_targets=LIP_TARGETS, past=200, closure_hidden=48, lip_readers=3)
     model = preset.model.model_copy(update={"autoencoder": autoencoder, "audio": audio})
     training = AutoencoderTraining(opened_references=0.3, identity_weight=0.3)
     return preset.model_copy(update={"model": model, "autoencoder": training})

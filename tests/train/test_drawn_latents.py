@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dithead.errors import ModelError
+from dithead.errors import ConfigError, ModelError
 from dithead.face.lip_opening import lip_opening
 from dithead.prepare.dataset import Dataset
 from dithead.train.data.clips import DataSource, FrameDataset
@@ -73,7 +73,26 @@ def test_stage_one_learns_from_drawn_latents(dataset: Path, stage_two: Path, tmp
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return next(line for line in lines if "pixel" in line)  # type: ignore[no-any-return]
 
-    assert trained(0.0)["pixel"] != trained(1.0)["pixel"]
+    assert trained(0.01)["pixel"] != trained(1.0)["pixel"]
+
+
+def test_latents_are_drawn_by_a_run_and_a_share_of_them(dataset: Path, stage_two: Path, tmp_path: Path) -> None:
+    for share, run in ((0.0, stage_two), (0.5, None)):
+        options = AutoencoderOptions(device="cpu", drawn_by=run)
+        with pytest.raises(ConfigError, match="give both"):
+            train_autoencoder([str(dataset)], tiny(f"autoencoder.drawn_share={share}"), tmp_path / "run", options)
+        assert not (tmp_path / "run").exists()
+
+
+def test_every_row_is_mixed_with_the_reference_in_its_own_share(dataset: Path, stage_two: Path) -> None:
+    drawer = LatentDrawer.load(stage_two, CPU)
+    frames = FrameDataset([DataSource(dataset)], "train", 50, hear=drawer.hear)
+    batch = image_batch(frames, drawer.talker.size, [np.random.default_rng(k) for k in range(3)], drawn=1.0)
+    noise = torch.zeros(3, *drawer.shape)
+    alone, half, reference = (drawer.draw(batch, noise, share) for share in (0.0, 0.5, 1.0))
+    mixed = drawer.draw(batch, noise, torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1))
+    torch.testing.assert_close(mixed, torch.stack([alone[0], half[1], reference[2]]))
+    assert not torch.allclose(alone, reference)
 
 
 def test_another_folder_than_that_of_stage_two_is_refused(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def train_autoencoder(
         The run folder, whose ``autoencoder.safetensors`` the denoiser's stage reads.
 
     Raises:
-        ConfigError: The preset takes a pretrained autoencoder, or the folder holds a run with other settings.
+        ConfigError: The preset takes a pretrained autoencoder, the folder holds a run with other settings, or one of
+            `--drawn-by` and `autoencoder.drawn_share` is given without the other.
         DataError: A dataset cannot be read or has no usable clips.
         ModelError: A checkpoint or the LPIPS weights cannot be read.
     """
@@ -103,6 +104,8 @@ def train_autoencoder(
             f"preset '{preset.model.name}' takes a pretrained autoencoder, there is nothing to train: go on with "
             f"dithead train dit --autoencoder {config.source}"
         )
+    if (options.drawn_by is None) != (preset.autoencoder.drawn_share == 0):
+        raise ConfigError("latents are drawn with --drawn-by RUN and --set autoencoder.drawn_share=0.75: give both")
     model = preset.model.model_dump(mode="json")
     start = start_stage("autoencoder", data, model, preset.autoencoder, output, options, options.recorded())
     size, network = preset.model.size, FaceAutoencoder(config)

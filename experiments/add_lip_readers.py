@@ -3,7 +3,8 @@
 It answers no question: it is a step by which the shipped model was made (docs/log/2026-11.md). The layers stay, so
 their states are computed once: of each clip as it is, and three times from another microphone and room, at other
 speeds. The loss asks for a width that rises and falls with the truth, besides all else. Each new reader learns from
-random weights of its own. The model's first reader stays, and so does the closure head, which reads what it hears.
+random weights of its own; of digital silence, which no recording has, it learns what the first reader says. The model's
+first reader stays, and so does the closure head, which reads what it hears.
 
     python experiments/add_lip_readers.py MODEL RUN OUTPUT --version 0.8 --data HDTF:0.55 --data GRID:0.45
 
@@ -50,6 +51,7 @@ READERS, STEPS, BATCH = 2, 500, 24
 STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
 RATE, DECAY = 1e-3, 0.05  # RATE: of learning; DECAY: of the weights
 TOKEN, SAMPLES, WHOLE, STEP = 320, 1920, 5, 6  # samples a token; 1920 samples are five states and six tokens
+SILENCE, SILENT_SHARE = 6 * SAMPLE_RATE, 0.04  # samples; share of what a reader learns from
 PAST, AHEAD = 17, 5  # times 1920 samples of silence before and after a clip
 WIDTH_LOSS, OPENING_LOSS = 1.0, 0.5  # weights of the losses by correlation
 ALL_FRAMES = 10**9  # of a person: no limit
@@ -77,6 +79,16 @@ def hear(clip: Clip, predictor: LipPredictor, basis: LipBasis) -> list[HeardClip
         lips = np.stack([np.interp(frames, numbers, column) for column in truth.T], 1)
         heard.append(HeardClip(states.half().clone(), torch.from_numpy(lips).float()))
     return heard
+
+
+@torch.inference_mode()
+def hear_silence(predictor: LipPredictor) -> HeardClip:
+    """Compute the states of silence, and what the first reader says of it."""
+    padded = torch.zeros(1, SILENCE + (PAST + AHEAD) * SAMPLES)
+    states = torch.stack(list(predictor.layers(padded))[-predictor.read_from :], 2)[0, PAST * WHOLE :]
+    middle = (PAST * SAMPLES + SILENCE // 2) // TOKEN
+    said = predictor.read_alone(predictor, predictor.normed(predictor.layers(padded)), middle, 1)[0]
+    return HeardClip(states.half().clone(), said.expand(SILENCE // TOKEN, -1).clone())
 
 
 def faster(wave: Wave, speed: float) -> Wave:
@@ -159,7 +171,9 @@ def main() -> None:
     assert predictor is not None
     chosen = choose_clips(sources, "train", ALL_FRAMES)
     clips = [hear(item.clip, predictor, basis) for item in shown(chosen, "speech", len(chosen))]
-    shares, units = np.array([item.probability for item in chosen]), torch.from_numpy(basis.width_units).float()
+    clips.append([hear_silence(predictor)])
+    shares = np.array([*((1 - SILENT_SHARE) * item.probability for item in chosen), SILENT_SHARE])
+    units = torch.from_numpy(basis.width_units).float()
     train(predictor, clips, shares, units)
     lines = [[name, *before[name], *test(encoder, basis, of_set)] for name, of_set in held_out.items()]
     print_table(["people held out", "opening before", "width before", "opening", "width"], lines)

@@ -44,5 +44,5 @@ dithead train autoencoder --preset small --latents-of "$MODEL" --init "$MODEL" -
 python experiments/replace_autoencoder.py "$MODEL" "$OUT/autoencoder" "$OUT/with-autoencoder" --version 0.8
 python experiments/add_lip_readers.py "$OUT/with-autoencoder" "$OUT/audio-0.7" "$OUT/model" --version 0.8 \
   --data "$OUT/hdtf:0.55" --data "$OUT/people:0.3" --data "$OUT/s1:0.15" \
-  --width-units 0.0232 -0.074 -0.0463 0.0231 0.0053 0.0089 0.0011 -0.0079 -0.0227
+  --width-units 0.0213 -0.0774 -0.0484 0.0253 0.0143 0.014 0.0016 -0.0041 -0.022
 echo "model: $OUT/model"

@@ -245,16 +245,16 @@ def test_a_folder_of_format_1_loads_to_the_same_bits(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(outputs(load_model(again)), expected, strict=True))
 
 
-SMALL_0_7 = [0.47518280148506165, 0.26086029410362244, 0.022929711267352104, 0.5678504109382629]
+SMALL_0_8 = [0.4805900454521179, 0.2590292692184448, 0.022543029859662056, 0.5693019032478333]
 
 
 def test_the_shipped_model_generates_what_it_did() -> None:
     """The numbers are those of the code that trained it; other machines round otherwise, hence a tolerance."""
-    assert json.loads((resolve_model("small") / "config.json").read_text())["version"] == "0.7"
+    assert json.loads((resolve_model("small") / "config.json").read_text())["version"] == "0.8"
     frames, latents, _ = outputs(load_model("small"))
     assert frames.shape == (2, 3, 160, 160)
     means = [frames.mean().item(), frames.std().item(), latents.mean().item(), latents.std().item()]
-    assert means == pytest.approx(SMALL_0_7, abs=2e-5)
+    assert means == pytest.approx(SMALL_0_8, abs=2e-5)
 
 
 def test_weights_of_an_audio_run_of_format_1_are_read_under_their_new_names(tmp_path: Path) -> None:

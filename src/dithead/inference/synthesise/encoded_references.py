@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 _NEIGHBOURS = 4  # references that are encoded together, which takes half the time of each by itself (docs/log)
-_OTHERWISE_OPEN = 0.03  # eye distances from the wanted opening to a reference's, from which it counts nothing
+_TOO_OPEN = 0.03  # eye distances by which a reference is more open than wanted, from which it counts nothing
 
 
 class MixedReferences(NamedTuple):
@@ -117,18 +117,18 @@ class EncodedReferences:
         return own.latents[view, index]
 
 
-def reference_share(difference: float, made: bool) -> float:
+def reference_share(more_open: float, made: bool) -> float:
     """Compute the share of a reference's latent in what is decoded.
 
-    A reference that is open otherwise than wanted would hold the lips back. Half as much counts of one that was made by
+    A reference that is more open than wanted would hold the lips apart. Half as much counts of one that was made by
     geometry: it knows the person's skin, but nothing of how this person's mouth looks inside (docs/log).
 
     Args:
-        difference: Of its opening from the wanted one, in eye distances.
+        more_open: Its opening less the wanted one, in eye distances.
         made: Whether the reference was made by geometry.
     """
-    alike = max(0.0, 1 - abs(difference) / _OTHERWISE_OPEN)
-    return REFERENCE_SHARE * alike * (0.5 if made else 1.0)
+    closed_enough = min(1.0, max(0.0, 1 - more_open / _TOO_OPEN))
+    return REFERENCE_SHARE * closed_enough * (0.5 if made else 1.0)
 
 
 def _mixed(parts: Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -89,6 +89,22 @@ def test_a_frame_has_the_same_bits_in_every_batch_and_with_any_number_of_threads
         torch.set_num_threads(threads)
 
 
+@needs_onednn
+@pytest.mark.parametrize("rows", [1, 12, 50])
+@pytest.mark.parametrize("inputs", [112, 240, 256, 384, 512, 1024, 1536])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)])
+def test_a_layer_of_any_size_gives_the_same_bits_in_every_batch(dtype, inputs: int, rows: int) -> None:
+    """AMX adds up 240 inputs, and 512 and more, in another order for another number of rows."""
+    torch.manual_seed(0)
+    layer = packed(torch.nn.Linear(inputs, 256), dtype, pack=True)
+    x = (3 * torch.randn(8, rows, inputs)).to(dtype)
+    x = x[:, 0] if rows == 1 else x
+    with torch.inference_mode():
+        whole = layer(x)
+        for count in (1, 2, 3, 7):
+            assert torch.equal(torch.cat([layer(part) for part in x.split(count)]), whole)
+
+
 @needs_bfloat16
 def test_convolutions_are_laid_out_for_the_pictures_that_they_get() -> None:
     """A layout for pictures of another size made one convolution of a smaller model a hundred times slower."""

@@ -23,7 +23,10 @@ M = TypeVar("M", bound=nn.Module)
 A = TypeVar("A", bound=nn.Module)
 
 _ROWS, _PICTURE = 512, 64  # rows, and input side of a convolution, for which the layout of packed weights is chosen
-_LONG = 1024  # inputs from which sums in bfloat16 depend on the number of rows, so samples are computed one by one
+# Inputs from which sums depend on the number of rows, so samples are computed one by one: in bfloat16 on AVX-512 (1024)
+# and AMX (512, and 240), in float32 where each sample is a single row (docs/log)
+_LONG = {torch.bfloat16: 512, torch.float32: 1024}
+_WHOLE = 32  # inputs of one step of AMX: those that do not fill whole steps depend on the number of rows, too
 
 
 def can_pack(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
@@ -127,12 +130,12 @@ class PackedLinear(nn.Module):
         weight = _converted(layer.weight, dtype).data
         self.register_buffer("packed", torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS), persistent=False)
         self.activation, self.algorithm = "none", ""
-        self.one_by_one = dtype == torch.bfloat16 and layer.in_features >= _LONG
+        self.alone = _alone(layer.in_features, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``nn.Linear``."""
         call = fused_calls()["linear"]
-        return call(x, self.packed, self.bias, self.activation, self.algorithm, self.one_by_one)
+        return call(x, self.packed, self.bias, self.activation, self.algorithm, self.alone)
 
 
 class PackedConv(nn.Module):
@@ -205,6 +208,13 @@ class PackedResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See ``ResBlock``."""
         return self.conv2.added_to(x, self.conv1(self.norm(x)))
+
+
+def _alone(inputs: int, dtype: torch.dtype) -> int:
+    """Of how many dimensions, at most, inputs are computed one by one: 3 are samples with rows, 2 are single rows."""
+    if dtype is torch.bfloat16 and (inputs >= _LONG[dtype] or inputs % _WHOLE):
+        return 3
+    return 2 if inputs >= _LONG.get(dtype, inputs + 1) else 0
 
 
 _CALLS = ("_linear_pointwise", "_convolution_pointwise", "_reorder_linear_weight", "_reorder_convolution_weight")

@@ -107,15 +107,13 @@ def fused_calls() -> dict[str, Callable[..., Tensor]]:
         }
 
 
-def _linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, algorithm: str, one_by_one: bool
-) -> Tensor:
-    if not one_by_one or x.dim() != 3 or x.size(0) == 1:
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, algorithm: str, alone: int) -> Tensor:
+    if x.dim() > alone or x.dim() < 2 or x.size(0) == 1:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     made: list[Tensor] = []
     for k in range(x.size(0)):
-        made.append(torch.ops.mkldnn._linear_pointwise(x[k], weight, bias, activation, [], algorithm))
-    return torch.stack(made)
+        made.append(torch.ops.mkldnn._linear_pointwise(x.narrow(0, k, 1), weight, bias, activation, [], algorithm))
+    return torch.cat(made)
 
 
 def _convolution(

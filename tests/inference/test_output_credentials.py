@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, FaceError, SigningError
-from dithead.inference import output_segments
 from dithead.inference.pipeline import generate
 from dithead.inference.redrawn_spans import _merged_in_pairs
+from dithead.models.talking_head import TalkingHead
 from dithead.provenance.c2pa_library import credentials_library, offline_context
 from dithead.provenance.consent import read_consent
 from dithead.provenance.manifest import CONSENT, GENERATION, SOURCE_TYPES, WATERMARK, RedrawnSpan
@@ -135,10 +135,8 @@ def test_a_signature_that_fails_loses_no_work(footage, pictures, speech, talker,
         generate(source, speech, output, **options)
     assert not output.exists()
     monkeypatch.setattr(Signer, "sign", sign)
-    drawn: list[int] = []
-    monkeypatch.setattr(output_segments, "write_segment", lambda *_: drawn.append(1))
+    monkeypatch.setattr(TalkingHead, "generate", None)  # nothing is drawn again: it would fail
     generate(source, speech, output, **options)
-    assert not drawn, "the segments were drawn again"
     assert store_of(output)[0] == "Trusted"
 
 

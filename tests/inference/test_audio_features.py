@@ -86,6 +86,16 @@ def test_the_samples_of_a_file_stand_behind_its_log_mel(tmp_path):
     assert not beyond[:, 80:].any()
 
 
+@pytest.mark.parametrize("seconds", [1.25, 4.0, 11.0, 60.0])
+def test_lips_are_predicted_for_as_long_as_a_video_goes_on_after_its_speech(tmp_path, seconds):
+    write_audio(tmp_path / "a.wav", noise(20000), 16000)
+    write_audio(tmp_path / "longer.wav", np.pad(noise(20000), (0, 16000 * 65)), 16000)
+    encoder = ContextEncoder(WITH_PREDICTOR).eval()
+    short, longer = (FileFeatures(encoder, tmp_path / f"{name}.wav", tmp_path / name) for name in ("a", "longer"))
+    times = np.array([seconds, seconds + 0.04])
+    torch.testing.assert_close(short.lips_at(times), longer.lips_at(times), atol=1e-5, rtol=1e-4)
+
+
 def test_silence_is_not_made_louder(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(8000, np.float32), 16000)
     speech = FileFeatures(mel_encoder(), tmp_path / "a.wav", tmp_path / "a.mel")

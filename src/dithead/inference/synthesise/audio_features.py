@@ -14,7 +14,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -97,9 +96,12 @@ class FileFeatures:
 
     def _samples(self, first: int, stop: int) -> Tensor:
         """The track's samples from one mel frame to another, zeros beyond its ends (for ``lip_blocks``)."""
-        inside = slice(*np.clip((first, stop), 0, self._store.frames))
-        found = samples_of(torch.from_numpy(self._store.rows(inside.start, inside.stop)))
-        return F.pad(found, ((inside.start - first) * HOP, (stop - inside.stop) * HOP))
+        begin, end = np.clip((first, stop), 0, self._store.frames).tolist()
+        samples = torch.zeros((stop - first) * HOP)
+        if begin < end:  # else the video goes on for long after its speech
+            rows = torch.from_numpy(self._store.rows(begin, end))
+            samples[(begin - first) * HOP : (end - first) * HOP] = samples_of(rows)
+        return samples
 
     def _noted(self, block: Tensor) -> NDArray[np.float32]:
         self._levels.extend(self.encoder.frame_levels(block).numpy())

@@ -46,7 +46,7 @@ from dithead.media.video import VideoFrame
 from dithead.types import RGB, Landmarks, RGBLike, Similarity
 
 _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth that is a little open
-_SPEAKING = 0.04  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
+_SPEAKING = 0.06  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
 _LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
 _CANDIDATES = 16  # samples, the best by pose and opening, of which the sharpest is that reference (our choice)
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen

@@ -30,7 +30,6 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from dithead.checkpoint import load_model
-from dithead.config import ModelConfig
 from dithead.evaluate.lip_series import best_lag
 from dithead.models.audio.context_encoder import ContextEncoder
 from dithead.models.audio.lip_predictor import LipPredictor
@@ -44,7 +43,7 @@ from dithead.train.data.speech_dataset import lip_shapes_of
 from dithead.train.metrics.held_out_lips import measured_and_predicted
 from dithead.train.stages.audio_encoder import correlation_loss
 from dithead.types import Wave
-from shared import make_version_parser, print_table, save_next_version
+from shared import extended_encoder, make_version_parser, print_table, save_next_version, set_audio_encoder
 
 SPEEDS = (1.0, 0.92, 1.08, 0.96)  # of a clip's versions; all but the first are heard by another microphone
 READERS, STEPS, BATCH = 2, 500, 24
@@ -85,9 +84,10 @@ def hear(clip: Clip, predictor: LipPredictor, basis: LipBasis) -> list[HeardClip
 def hear_silence(predictor: LipPredictor) -> HeardClip:
     """Compute the states of silence, and what the first reader says of it."""
     padded = torch.zeros(1, SILENCE + (PAST + AHEAD) * SAMPLES)
-    states = torch.stack(list(predictor.layers(padded))[-predictor.read_from :], 2)[0, PAST * WHOLE :]
+    layers = list(predictor.layers(padded))
+    states = torch.stack(layers[-predictor.read_from :], 2)[0, PAST * WHOLE :]
     middle = (PAST * SAMPLES + SILENCE // 2) // TOKEN
-    said = predictor.read_alone(predictor, predictor.normed(predictor.layers(padded)), middle, 1)[0]
+    said = predictor.read_alone(predictor, predictor.normed(layers), middle, 1)[0]
     return HeardClip(states.half().clone(), said.expand(SILENCE // TOKEN, -1).clone())
 
 
@@ -118,15 +118,6 @@ def loss_of(predicted: Tensor, truth: Tensor, width_units: Tensor) -> Tensor:
     opening = correlation_loss(predicted[..., -1], truth[..., -1], everywhere)
     width = correlation_loss(predicted @ width_units, truth @ width_units, everywhere)
     return shape + OPENING_LOSS * opening + WIDTH_LOSS * width
-
-
-def with_readers(encoder: ContextEncoder) -> ContextEncoder:
-    """Copy an audio encoder, with new readers of random weights."""
-    torch.manual_seed(0)
-    copied = ContextEncoder(replace(encoder.config, lip_readers=1 + READERS)).eval().requires_grad_(False)
-    new = {name: x for name, x in copied.state_dict().items() if ".more_readers." in name}
-    copied.load_state_dict(new | encoder.state_dict())
-    return copied
 
 
 def train(predictor: LipPredictor, clips: Sequence[Sequence[HeardClip]], shares: Numbers, width_units: Tensor) -> None:
@@ -166,7 +157,7 @@ def main() -> None:
     sources = [replace(DataSource.parse(text), speech_only=True) for text in options.data]
     held_out = {Path(str(source.path)).name: clips for source in sources if (clips := source.clips("val"))}
     before = {name: test(talker.audio, basis, clips) for name, clips in held_out.items()}
-    talker.audio = encoder = with_readers(talker.audio)
+    encoder = extended_encoder(talker.audio, lip_readers=1 + READERS)
     predictor = encoder.lip_predictor
     assert predictor is not None
     chosen = choose_clips(sources, "train", ALL_FRAMES)
@@ -179,10 +170,7 @@ def main() -> None:
     print_table(["people held out", "opening before", "width before", "opening", "width"], lines)
     pairs = measured_and_predicted(encoder, basis, [clip for of_set in held_out.values() for clip in of_set])
     calibrated = basis.calibrated_to(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
-    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": encoder.config}
-    if options.width_units:
-        fields["width_units"] = tuple(options.width_units)
-    talker.config = ModelConfig.model_validate(fields)
+    set_audio_encoder(talker, encoder, options.width_units)
     save_next_version(talker, calibrated, options.model, options.output, options.version)
 
 

@@ -25,11 +25,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dithead.checkpoint import load_model, save_model
-from dithead.config import ModelConfig
+from dithead.checkpoint import load_model
 from dithead.evaluate.lip_series import CLOSED
-from dithead.hub import resolve_model
-from dithead.model_folder import CARD
 from dithead.models.audio.context_encoder import ContextEncoder
 from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor, mean_lips
 from dithead.models.audio.mel import SAMPLE_RATE
@@ -37,7 +34,7 @@ from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, choose_clips
 from dithead.train.data.lip_basis import lip_shapes
 from dithead.train.losses.closure_loss import closure_loss
-from shared import make_version_parser, print_table
+from shared import extended_encoder, make_version_parser, print_table, save_next_version, set_audio_encoder
 
 TOKEN = 320  # samples
 PAST, AHEAD = 100, 25  # tokens of silence before and after a clip, about as many as a model receives of either
@@ -140,16 +137,6 @@ def test(predictor: LipPredictor, clips: Sequence[HeardClip]) -> list[str]:
     return columns
 
 
-def with_head(encoder: ContextEncoder) -> ContextEncoder:
-    """Copy an audio encoder, with a new closure head."""
-    torch.manual_seed(0)
-    copied = ContextEncoder(replace(encoder.config, closure_hidden=HIDDEN)).eval().requires_grad_(False)
-    assert copied.lip_predictor is not None
-    own = {name: x for name, x in copied.state_dict().items() if name.startswith("lip_predictor.closure.")}
-    copied.load_state_dict(own | encoder.state_dict())
-    return copied
-
-
 def main() -> None:
     parser = make_version_parser(__doc__)
     parser.add_argument("--data", action="append", required=True, metavar="DATASET:WEIGHT")
@@ -157,7 +144,7 @@ def main() -> None:
     torch.set_num_threads(1)
     talker = load_model(options.model)
     assert isinstance(talker.audio, ContextEncoder)
-    talker.audio = encoder = with_head(talker.audio)
+    encoder = extended_encoder(talker.audio, closure_hidden=HIDDEN)
     predictor = encoder.lip_predictor
     assert predictor is not None
     sources = [replace(DataSource.parse(text), speech_only=True) for text in options.data]
@@ -168,12 +155,8 @@ def main() -> None:
         if clips := [hear(clip, predictor) for clip in source.clips("val")]:
             lines.append([Path(str(source.path)).name, *test(predictor, clips)])
     print_table(["people held out", "precision before", "r before", "precision", "r"], lines)
-    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": encoder.config}
-    talker.config = ModelConfig.model_validate(fields)
-    card = (resolve_model(options.model) / CARD).read_text("utf-8")
-    save_model(options.output, talker, version=options.version)
-    (options.output / CARD).write_text(card, "utf-8")  # cards are written by hand
-    print(options.output)
+    set_audio_encoder(talker, encoder)
+    save_next_version(talker, None, options.model, options.output, options.version)
 
 
 if __name__ == "__main__":

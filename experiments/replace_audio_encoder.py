@@ -17,10 +17,9 @@ import json
 import torch
 
 from dithead.checkpoint import load_model
-from dithead.config import ModelConfig
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
 from dithead.train.stages.assemble_model import load_audio
-from shared import make_version_parser, save_next_version
+from shared import make_version_parser, save_next_version, set_audio_encoder
 
 
 def main() -> None:
@@ -29,8 +28,8 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="weight of the run's lip predictor; the rest: MODEL's")
     options = parser.parse_args()
     talker = load_model(options.model)
-    config = ContextEncoderConfig(**json.loads((options.run / "config.json").read_text("utf-8"))["model"])
-    encoder = ContextEncoder(config)
+    sizes = json.loads((options.run / "config.json").read_text("utf-8"))["model"]
+    encoder = ContextEncoder(ContextEncoderConfig(**sizes))
     basis = load_audio(options.run, encoder)
     old = talker.audio.state_dict()
     tokens = {name: value for name, value in encoder.state_dict().items() if not name.startswith("lip_predictor.")}
@@ -40,11 +39,7 @@ def main() -> None:
         )
     mixed = {name: old[name].lerp(value, options.share) for name, value in encoder.state_dict().items() if name in old}
     encoder.load_state_dict(encoder.state_dict() | mixed)
-    talker.audio = encoder
-    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": config}
-    if options.width_units:
-        fields["width_units"] = tuple(options.width_units)
-    talker.config = ModelConfig.model_validate(fields)
+    set_audio_encoder(talker, encoder, options.width_units)
     save_next_version(talker, basis, options.model, options.output, options.version)
 
 

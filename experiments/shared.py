@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dithead.checkpoint import save_model
+from dithead.config import ModelConfig
 from dithead.errors import DitheadError
 from dithead.evaluate.tables import markdown_table
 from dithead.hub import resolve_model
 from dithead.model_folder import CARD
+from dithead.models.audio.context_encoder import ContextEncoder
 from dithead.models.talking_head import TalkingHead
 from dithead.prepare.dataset import Clip, Dataset
 from dithead.train.data.lip_basis import LipBasis
@@ -82,6 +85,22 @@ def shift_sound(wave: Wave, frames: int) -> Wave:
 def print_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table whose columns, but for the first, are aligned right."""
     print(markdown_table(heading, lines), flush=True)
+
+
+def extended_encoder(encoder: ContextEncoder, **sizes: int) -> ContextEncoder:
+    """Copy an audio encoder whose configuration changes by ``sizes``; parts that are new have random weights."""
+    torch.manual_seed(0)
+    copied = ContextEncoder(replace(encoder.config, **sizes)).eval().requires_grad_(False)
+    copied.load_state_dict(copied.state_dict() | encoder.state_dict())
+    return copied
+
+
+def set_audio_encoder(talker: TalkingHead, encoder: ContextEncoder, width_units: Sequence[float] | None = None) -> None:
+    """Put an audio encoder, and the units of the width if they are new, into a model and its configuration."""
+    fields = {**ModelConfig.model_validate(talker.config).model_dump(), "audio": encoder.config}
+    if width_units:
+        fields["width_units"] = tuple(width_units)
+    talker.audio, talker.config = encoder, ModelConfig.model_validate(fields)
 
 
 def save_next_version(talker: TalkingHead, basis: LipBasis | None, before: str, output: Path, version: str) -> None:

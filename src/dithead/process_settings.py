@@ -38,8 +38,9 @@ def keep_freed_memory() -> bool:
 def tune_process() -> None:
     """Set all that saves time in a process which only draws, or helps one that does; call it before NumPy is imported.
 
-    Freed memory is kept. Cyclic garbage is looked for a hundredth as often as Python does by itself: each search visits
-    all objects of torch, of which none goes. NumPy's matrix products take one thread: others would wait in loops.
+    Freed memory is kept. Python searches for cyclic garbage a hundred times more rarely than by default, because each
+    search visits all objects of torch, none of which is garbage. NumPy's matrix products use one thread, because
+    further threads would wait in busy loops.
     """
     keep_freed_memory()
     gc.set_threshold(_ALLOCATIONS, *gc.get_threshold()[1:])

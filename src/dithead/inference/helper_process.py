@@ -112,7 +112,7 @@ class HelperProcess:
             process.kill()
 
     def end(self) -> None:
-        """End the process and take leave of it, whatever it is doing."""
+        """Kill the process, whatever it is doing, and wait until it has ended."""
         process, self._process, self.channel = self._process, None, None
         if process is not None:
             process.kill()

@@ -23,10 +23,11 @@ M = TypeVar("M", bound=nn.Module)
 A = TypeVar("A", bound=nn.Module)
 
 _ROWS, _PICTURE = 512, 64  # rows, and input side of a convolution, for which the layout of packed weights is chosen
-# Inputs from which sums depend on the number of rows, so samples are computed one by one: in bfloat16 on AVX-512 (1024)
-# and AMX (512, and 240), in float32 where each sample is a single row (docs/log)
-_LONG = {torch.bfloat16: 512, torch.float32: 1024}
-_WHOLE = 32  # inputs of one step of AMX: those that do not fill whole steps depend on the number of rows, too
+# A layer with many inputs sums them in an order that depends on the number of rows, so its samples are computed one by
+# one. These are the numbers of inputs from which it does (docs/log).
+_LONG_BF16 = 512  # in bfloat16 on AMX; on AVX-512 only from 1024
+_LONG_F32 = 1024  # in float32, where each sample is a single row
+_WHOLE = 32  # inputs of one step of AMX: a number of inputs that is no multiple of it has the same effect
 
 
 def can_pack(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
@@ -211,10 +212,13 @@ class PackedResBlock(nn.Module):
 
 
 def _alone(inputs: int, dtype: torch.dtype) -> int:
-    """Of how many dimensions, at most, inputs are computed one by one: 3 are samples with rows, 2 are single rows."""
-    if dtype is torch.bfloat16 and (inputs >= _LONG[dtype] or inputs % _WHOLE):
-        return 3
-    return 2 if inputs >= _LONG.get(dtype, inputs + 1) else 0
+    """Return the most dimensions that an input may have whose samples are computed one by one; 0: none are.
+
+    An input of three dimensions has several rows for each sample, one of two dimensions has a single row.
+    """
+    if dtype is torch.bfloat16:
+        return 3 if inputs >= _LONG_BF16 or inputs % _WHOLE else 0
+    return 2 if dtype is torch.float32 and inputs >= _LONG_F32 else 0
 
 
 _CALLS = ("_linear_pointwise", "_convolution_pointwise", "_reorder_linear_weight", "_reorder_convolution_weight")

@@ -23,7 +23,7 @@ from dithead.prepare.conditions import to_tensor
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-_NEIGHBOURS = 4  # references that are encoded together, which takes half the time of each by itself (docs/log)
+_NEIGHBOURS = 4  # references that are encoded together, in half the time that they take one by one (docs/log)
 _TOO_OPEN = 0.03  # eye distances by which a reference is more open than wanted, from which it counts nothing
 
 

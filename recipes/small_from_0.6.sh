@@ -17,12 +17,7 @@ export PATH="$PWD/.venv/bin:$PATH" # the environment that `make setup` makes, wh
 OUT=${OUT:-out/small-0.7}
 
 # 1. The people: four of HDTF and two of GRID are held out to judge the training.
-dithead prepare "$DATA/hdtf" -o "$OUT/hdtf" --source HDTF --licence "CC BY 4.0" --identity folder --keep-silent \
-  --val-identity p20 --val-identity p22 --val-identity p24 --val-identity p35
-dithead prepare "$DATA/grid_people" -o "$OUT/people" --source GRID --licence "CC BY 4.0" \
-  --val-identity s33 --val-identity unkD
-dithead prepare "$DATA/appearance" -o "$OUT/faces" --source HDTF --licence "CC BY 4.0" --val-fraction 0
-dithead prepare "$DATA/grid_s1" -o "$OUT/s1" --source GRID --licence "CC BY 4.0" --identity s1 --val-fraction 0
+DATA="$DATA" OUT="$OUT" recipes/prepare_people.sh
 
 # 2. Stage one: the latents of 0.6 stay; a decoder with half of the work, and an encoder of masked frames with a quarter,
 #    are trained for them, first without and then with the discriminator and the face recognition network.

@@ -17,12 +17,7 @@ export PATH="$PWD/.venv/bin:$PATH" # the environment that `make setup` makes, wh
 OUT=${OUT:-out/small-0.8}
 
 # 1. The people: four of HDTF and two of GRID are held out to judge the training.
-dithead prepare "$DATA/hdtf" -o "$OUT/hdtf" --source HDTF --licence "CC BY 4.0" --identity folder --keep-silent \
-  --val-identity p20 --val-identity p22 --val-identity p24 --val-identity p35
-dithead prepare "$DATA/grid_people" -o "$OUT/people" --source GRID --licence "CC BY 4.0" \
-  --val-identity s33 --val-identity unkD
-dithead prepare "$DATA/appearance" -o "$OUT/faces" --source HDTF --licence "CC BY 4.0" --val-fraction 0
-dithead prepare "$DATA/grid_s1" -o "$OUT/s1" --source GRID --licence "CC BY 4.0" --identity s1 --val-fraction 0
+DATA="$DATA" OUT="$OUT" recipes/prepare_people.sh
 
 # 2. Which lip shapes the model's coefficients stand for, and a run folder of its transformer, which draws in step 3.
 python experiments/audio_run_of_model.py "$MODEL" "$OUT/audio-0.7" --train "$OUT/hdtf:train" --train "$OUT/people:train" \

@@ -37,12 +37,11 @@ from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures
 from dithead.inference.synthesise.lip_calibration import (
     calibrate_tracklets,
-    motion_gain,
-    personal_openings,
     predict_lips,
     source_speech,
     training_calibration,
 )
+from dithead.inference.synthesise.personal_lips import motion_gain, personal_openings
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.video import probe, read_frames
 from dithead.models.talking_head import TalkingHead

@@ -14,7 +14,8 @@ from dithead.inference.analyse.references import enlarged
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.blend_mask import CropBox
 from dithead.inference.compose.compose_mouth import SourceView, compose, composed_crop
-from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
+from dithead.inference.synthesise.reference_bank import FrameReference
+from dithead.inference.synthesise.reference_set import SourcePicture
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoInfo
 

@@ -11,7 +11,8 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.compose.detail_transfer import DetailTransfer, detail_from, transfer_detail
 from dithead.inference.compose.fallback import replace_smeared_lips
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
-from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank, SourcePicture
+from dithead.inference.synthesise.reference_bank import ReferenceBank
+from dithead.inference.synthesise.reference_set import LipTarget, SourcePicture
 
 SIZE = 160
 CORE = np.zeros((SIZE, SIZE), np.float32)

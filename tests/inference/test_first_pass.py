@@ -18,7 +18,7 @@ from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import GRADES
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.analyse.tracklet import FADE, LEVELS, LipCalibration
-from dithead.inference.synthesise.reference_bank import ReferenceSet
+from dithead.inference.synthesise.reference_set import ReferenceSet
 from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb
 from dithead.media.video import VideoFrame

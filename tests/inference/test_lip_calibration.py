@@ -10,14 +10,11 @@ import pytest
 import torch
 
 from dithead.inference.analyse.tracklet import LEVELS, LipCalibration
-from dithead.inference.synthesise.lip_calibration import (
+from dithead.inference.synthesise.lip_calibration import calibrate, calibrate_tracklets, predict_lips, source_speech
+from dithead.inference.synthesise.personal_lips import (
     STILL_MOUTH,
-    calibrate,
-    calibrate_tracklets,
     motion_gain,
     personal_openings,
-    predict_lips,
-    source_speech,
     width_gain,
     widths_of,
     with_closures,

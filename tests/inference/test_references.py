@@ -17,7 +17,8 @@ from dithead.inference.analyse.references import (
     source_picture,
 )
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank, ReferenceSet
+from dithead.inference.synthesise.reference_bank import ReferenceBank
+from dithead.inference.synthesise.reference_set import LipTarget, ReferenceSet
 
 SIZE = 48
 

@@ -15,8 +15,9 @@ from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise import sampler as sampler_module
 from dithead.inference.synthesise.encoded_references import reference_share
-from dithead.inference.synthesise.lip_calibration import predict_lips, with_closures
-from dithead.inference.synthesise.reference_bank import LipTarget
+from dithead.inference.synthesise.lip_calibration import predict_lips
+from dithead.inference.synthesise.personal_lips import with_closures
+from dithead.inference.synthesise.reference_set import LipTarget
 from dithead.inference.synthesise.sampler import MouthSampler, limited
 from dithead.prepare.conditions import to_tensor
 

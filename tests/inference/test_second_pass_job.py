@@ -13,7 +13,7 @@ from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.helper_channel import Channel
 from dithead.inference.helper_process import HelperProcess
 from dithead.inference.pipeline import generate
-from dithead.inference.synthesise.reference_bank import SourcePicture
+from dithead.inference.synthesise.reference_set import SourcePicture
 from dithead.inference.synthesise.sampler import MouthSampler
 
 

@@ -18,7 +18,7 @@ from dithead.inference.pipeline import generate
 from dithead.inference.source.timeline import schedule
 from dithead.inference.streaming import LiveHead
 from dithead.inference.synthesise.audio_features import loudness_of
-from dithead.inference.synthesise.reference_bank import ReferenceSet
+from dithead.inference.synthesise.reference_set import ReferenceSet
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
 from dithead.media.planes import planes_of

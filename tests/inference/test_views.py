@@ -19,7 +19,8 @@ from dithead.inference.analyse.views import (
     view_turns,
     widths_as_seen_ahead,
 )
-from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank
+from dithead.inference.synthesise.reference_bank import ReferenceBank
+from dithead.inference.synthesise.reference_set import LipTarget
 from dithead.prepare.conditions import to_tensor
 from inference.test_first_pass import analysed, face
 from inference.test_references import find, kept, tracklet

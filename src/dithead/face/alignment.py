@@ -137,6 +137,11 @@ def invert(transform: Similarity) -> Similarity:
     return np.concatenate([linear, -linear @ transform[..., 2:]], axis=-1)
 
 
+def shifted_transform(transform: Similarity, by: NDArray[np.float32]) -> Similarity:
+    """Return a transform (2, 3) that leads ``by`` (2,) pixels farther to the right and below."""
+    return np.column_stack([transform[:, :2], transform[:, 2] + by])
+
+
 def from_resized(transform: Similarity, factor: float) -> Similarity:
     """Return the transform (2, 3) for a picture that was resized by ``factor``, given that for the picture itself."""
     linear = transform[:, :2]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.reference_bank import SourcePicture
+from dithead.inference.synthesise.reference_set import SourcePicture
 
 _PIPE_BYTES = 1 << 20  # of each pipe, where the system allows it: a batch of crops takes a few turns then
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux

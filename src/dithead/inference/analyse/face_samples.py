@@ -5,6 +5,7 @@ Letters: N samples, V views, S crop side; h, w the part of a frame.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -13,13 +14,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.alignment import crop_transform, invert, source_window, transform_points, warp_crop
+from dithead.face.alignment import (
+    crop_transform,
+    invert,
+    shifted_transform,
+    source_window,
+    transform_points,
+    warp_crop,
+)
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import OUTER_LIPS
 from dithead.face.opened_mouth import SHUT
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.mouth_shapes import LARGEST_SHIFT, shifts_to_usual_place
 from dithead.inference.analyse.occlusion_colour import mean_of_channels
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
 from dithead.inference.analyse.references import (
@@ -82,6 +91,13 @@ class FacePictures(NamedTuple):
         """Return the picture's pixels (h, w, 3) around ``points`` (n, 2) of the crop."""
         return _around(self.picture, points, self.transform)
 
+    def shifted(self, by: NDArray[np.float32]) -> FacePictures:
+        """Return the pictures with a crop that shows all ``by`` (2,) pixels farther to the right and below."""
+        move = np.column_stack([np.eye(2), by])
+        size = self.crop.shape[1], self.crop.shape[0]
+        crop = cv2.warpAffine(self.crop, move, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return FacePictures(np.asarray(crop, np.uint8), self.picture, shifted_transform(self.transform, by))
+
 
 class UnconvertedFace:
     """The pictures of a face as samples of a frame's planes; each is converted when it is first asked for.
@@ -90,8 +106,11 @@ class UnconvertedFace:
     """
 
     def __init__(self, frame: PartialRGB, place: FacePlace) -> None:
-        """Copy the face's part of a ``frame``."""
-        self._frame, self._place = frame.detached(source_window(frame, place.transform, place.size)[0]), place
+        """Copy the face's part of a ``frame``, and so much around it that it can be ``shifted``."""
+        room = round(LARGEST_SHIFT * place.size) + 1
+        around = shifted_transform(place.transform, np.full(2, room, np.float32))
+        self._frame = frame.detached(source_window(frame, around, place.size + 2 * room)[0])
+        self._place = place
 
     @cached_property
     def crop(self) -> RGB:
@@ -107,6 +126,14 @@ class UnconvertedFace:
     def transform(self) -> Similarity:
         """See ``FacePictures``."""
         return self._picture[1]
+
+    def shifted(self, by: NDArray[np.float32]) -> UnconvertedFace:
+        """See ``FacePictures``."""
+        other = copy(self)
+        for name in ("crop", "_picture"):  # what was cut out where the face was
+            vars(other).pop(name, None)
+        other._place = self._place._replace(transform=shifted_transform(self._place.transform, by))
+        return other
 
     def around(self, points: NDArray[np.float32]) -> RGB:
         """See ``FacePictures``."""
@@ -135,6 +162,10 @@ class FaceSample:
         """Laplacian variance of the lips in the source's own pixels: a mouth in motion is blurred."""
         part = mean_of_channels(self.pictures.around(self.landmarks[list(OUTER_LIPS)]))
         return float(cv2.Laplacian(part, cv2.CV_32F).var()) if part.size else 0.0
+
+    def shifted(self, by: NDArray[np.float32]) -> FaceSample:
+        """Return the sample with its mouth ``by`` (2,) crop pixels farther to the right and below."""
+        return replace(self, landmarks=self.landmarks + by, pictures=self.pictures.shifted(by))
 
 
 def sample_face(frame: VideoFrame, landmarks: Landmarks, place: FacePlace, offset: int) -> FaceSample:
@@ -195,15 +226,33 @@ def _stored(
 ) -> StoredReferences:
     """Keep the samples that were found; a mouth that never moves, or not enough in its pose, is opened by geometry."""
     order = sorted({*found.narrow, *found.wide}, key=lambda k: (seen[k].opening, k))
-    chosen, narrow, wide = [seen[k] for k in order], *(np.array([order.index(k) for k in chain]) for chain in found)
+    chosen, narrow, wide = _steadied(order, seen), *(np.array([order.index(k) for k in chain]) for chain in found)
     opened = not enough or never_moves(chosen[0].opening, chosen[-1].opening)
     if opened:
         means = _SPEAKING, chosen[0].width
-        chosen, narrow, wide = _opened(chosen[0])
+        chosen, narrow, wide = _opened(seen[order[0]])
     pictures = [sample.pictures for sample in chosen]
     images = store.put([p.crop for p in pictures] + [p.picture for p in pictures])
     lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [p.transform for p in pictures]
-    return StoredReferences(store, images, lips[:, 0], lips[:, 1], *means, narrow, wide, np.stack(transforms), opened)
+    centre = np.mean([_lip_centre(s) for s in chosen], axis=0).astype(np.float32)
+    chains = narrow, wide
+    return StoredReferences(
+        store, images, lips[:, 0], lips[:, 1], *means, *chains, np.stack(transforms), opened, centre
+    )
+
+
+def _steadied(chosen: list[int], seen: list[FaceSample]) -> list[FaceSample]:
+    """The ``chosen`` ones of the samples that were ``seen``, each shifted to where such a mouth usually lies."""
+    openings, widths, turns = np.array([(s.opening, s.width, s.turn) for s in seen]).T
+    centres = np.stack([_lip_centre(s) for s in seen])
+    pose = float(np.median(turns[chosen]))
+    moves = shifts_to_usual_place(centres, (openings, widths, turns - pose), len(seen[0].pictures.crop))
+    return [seen[k].shifted(moves[k]) for k in chosen]
+
+
+def _lip_centre(sample: FaceSample) -> NDArray[np.float32]:
+    """Where the lips lie (2,) in crop pixels."""
+    return np.asarray(sample.landmarks[list(OUTER_LIPS)].mean(axis=0), np.float32)
 
 
 def _opened(sample: FaceSample) -> tuple[list[FaceSample], NDArray[np.intp], NDArray[np.intp]]:

@@ -50,6 +50,7 @@ class StoredReferences(NamedTuple):
     wide: NDArray[np.intp]  # the wide ones; a picture may be among both
     transforms: NDArray[np.float64]  # (K, 2, 3) from each picture's pixels to its crop
     opened: bool = False  # the source shows one opening alone; the others were made of it by ``face.opened_mouth``
+    centre: NDArray[np.float32] | None = None  # (2,) crop pixels, of the lips
 
 
 def never_moves(least: float, greatest: float) -> bool:

@@ -42,7 +42,15 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
     reports = [*spans_of, analysis.remarks]
     known = [(k, t.calibration) for k, t in enumerate(tracklets) if t.calibration]
     calibrations = [
-        (k, c.spread, c.width_spread, c.share, *(np.zeros(_LEVELS) if c.levels is None else c.levels), *c.mean)
+        (
+            k,
+            c.spread,
+            c.width_spread,
+            c.width_slope,
+            c.share,
+            *(np.zeros(_LEVELS) if c.levels is None else c.levels),
+            *c.mean,
+        )
         for k, c in known
     ]
     save_arrays(
@@ -52,7 +60,7 @@ def save_analysis(path: Path, analysis: VideoAnalysis) -> None:
         transforms=np.concatenate([t.transforms for t in tracklets]),
         polygons=np.stack([t.polygon for t in tracklets]),
         lips=np.stack([t.lips for t in tracklets]),
-        lip_spreads=np.array([(t.opening_spread, t.width_spread) for t in tracklets]),
+        lip_spreads=np.array([(t.opening_spread, t.width_spread, t.width_slope) for t in tracklets]),
         opening_levels=np.stack([t.opening_levels for t in tracklets if t.opening_levels is not None]),
         cheeks=np.stack([t.cheeks for t in tracklets if t.cheeks is not None]),
         references=np.stack([t.reference for t in tracklets]),
@@ -82,9 +90,10 @@ def _loaded(path: Path, store: ImageStore) -> VideoAnalysis:
     with np.load(path, allow_pickle=False) as data:
         tracklets = _tracklets(data)
         _read_references(tracklets, data, store)
-        for k, spread, width_spread, share, *numbers in data["calibrations"].tolist():
+        for k, spread, width_spread, width_slope, share, *numbers in data["calibrations"].tolist():
             levels, mean = (np.array(part, np.float32) for part in (numbers[:_LEVELS], numbers[_LEVELS:]))
-            tracklets[int(k)].calibration = LipCalibration(mean, spread, width_spread, levels if share else None, share)
+            levels = levels if share else None
+            tracklets[int(k)].calibration = LipCalibration(mean, spread, width_spread, levels, share, width_slope)
         _read_occlusion(tracklets, data)
         *parts, remarks = json.loads(str(data["reports"]))
         passed, damaged = ([FrameSpan(*item) for item in part] for part in parts)
@@ -98,11 +107,11 @@ def _tracklets(data: Arrays) -> list[Tracklet]:
     return [
         Tracklet(
             start, stop, transforms, polygon, lips, reference, bool(fades_in), bool(fades_out), face, jaws,
-            opening_spread=opening_spread, width_spread=width_spread, opening_levels=levels, cheeks=cheeks,
-            frame_polygons=polygons,
+            opening_spread=opening_spread, width_spread=width_spread, width_slope=width_slope, opening_levels=levels,
+            cheeks=cheeks, frame_polygons=polygons,
         )
         for (start, stop, fades_in, fades_out, face), transforms, polygon, lips, reference, jaws, (opening_spread,
-        width_spread), levels, cheeks, polygons in zip(
+        width_spread, width_slope), levels, cheeks, polygons in zip(
             spans, np.split(data["transforms"], cuts), data["polygons"], data["lips"], data["references"],
             np.split(data["jaws"], cuts), data["lip_spreads"].tolist(), data["opening_levels"],
             data["cheeks"], frame_polygons, strict=True,
@@ -115,6 +124,7 @@ def _stored_references(stored: list[StoredReferences]) -> dict[str, NDArray[Any]
         "reference_sets": np.array(
             [
                 (r.mean_opening, r.mean_width, r.images.offset, len(r.openings), len(r.narrow), len(r.wide), r.opened)
+                + ((np.nan, np.nan) if r.centre is None else tuple(r.centre))
                 for r in stored
             ]
         ),
@@ -134,13 +144,15 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
         np.split(data[f"reference_{name}"], np.cumsum(sets[:-1, column]).astype(int)) for name, column in counts.items()
     )
     every = []
-    for (opening, width, offset, *_, opened), openings, widths, moves, lengths, narrow, wide in zip(
+    for (opening, width, offset, *_, opened, x, y), openings, widths, moves, lengths, narrow, wide in zip(
         sets, *parts, strict=True
     ):
         if not all(set(chain.tolist()) <= set(range(len(openings))) and len(chain) for chain in (narrow, wide)):
             raise ValueError("a reference picture that is not there")
         images, means = StoredImages(int(offset), tuple(lengths.T.ravel().tolist())), (float(opening), float(width))
-        every.append(StoredReferences(store, images, openings, widths, *means, narrow, wide, moves, bool(opened)))
+        lips = None if np.isnan(x) else np.array([x, y], np.float32)
+        chains = narrow, wide
+        every.append(StoredReferences(store, images, openings, widths, *means, *chains, moves, bool(opened), lips))
     views = np.split(data["views"], np.cumsum([t.stop - t.start for t in tracklets])[:-1])
     for tracklet, turned, own in zip(tracklets, data["turned"].tolist(), views, strict=True):
         if own.max(initial=0) > turned:

@@ -28,6 +28,7 @@ from dithead.inference.analyse.face_samples import (
     without_text,
 )
 from dithead.inference.analyse.image_store import ImageStore
+from dithead.inference.analyse.mouth_shapes import USUAL_SLOPE, width_slope
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
 from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
 from dithead.inference.analyse.references import StoredReferences
@@ -52,9 +53,10 @@ class LipCalibration(NamedTuple):
 
     mean: NDArray[np.float32]  # (K,) mean of the predicted lip coefficients
     spread: float  # standard deviation of the predicted lip opening, in the model's units
-    width_spread: float  # standard deviation of the predicted lip width, in eye distances
+    width_spread: float  # standard deviation of predicted lip widths that the opening does not tell, in eye distances
     levels: NDArray[np.float32] | None = None  # (5,) the predicted opening at ``LEVELS``, in the model's units
     share: float = 0.0  # how far these levels count; the rest is what mean and spread say
+    width_slope: float = 0.0  # eye distances by which lips are predicted wider for one unit of the predicted opening
 
 
 @dataclass(eq=False)
@@ -73,7 +75,8 @@ class Tracklet:
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     occlusion: OcclusionMasks = field(default_factory=OcclusionMasks)
     opening_spread: float = 0.0  # standard deviation of the source's lip opening: how widely this mouth moves
-    width_spread: float = 0.0  # standard deviation of the source's lip width
+    width_spread: float = 0.0  # standard deviation of the source's lip width that the opening does not tell
+    width_slope: float = USUAL_SLOPE  # eye distances by which the source's lips widen as they open by one
     opening_levels: NDArray[np.float64] | None = None  # (5,) the source's lip opening at ``LEVELS``
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is
     frame_polygons: NDArray[np.float32] | None = None  # (N, P, 2) frame pixels: masks that follow the face
@@ -172,6 +175,8 @@ class TrackletBuilder:
         samples = closed_samples(self.samples) if self.hide_talking else self.samples
         clear = self._clear(samples)
         references, middles = stored_references(clear, store or ImageStore())
+        openings, widths = np.array([(s.opening, s.width) for s in samples]).T
+        slope = width_slope(openings, widths)
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -185,9 +190,10 @@ class TrackletBuilder:
             face=self.face,
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
-            opening_spread=float(np.std([s.opening for s in samples])),
-            opening_levels=np.quantile([s.opening for s in samples], LEVELS),
-            width_spread=float(np.std([s.width for s in samples])),
+            opening_spread=float(openings.std()),
+            opening_levels=np.quantile(openings, LEVELS),
+            width_spread=float((widths - slope * openings).std()),
+            width_slope=slope,
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),
             frame_polygons=polygons if self.frame_polygons else None,
             references=references[0],

@@ -21,7 +21,8 @@ from dithead.inference.compose.detail_transfer import transfer_detail
 from dithead.inference.compose.fallback import replace_lost_identity, replace_smeared_lips
 from dithead.inference.compose.patch import FrameCrop, patch_with_detail
 from dithead.inference.compose.plane_changes import PlaneChange, plane_changes
-from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
+from dithead.inference.synthesise.reference_bank import FrameReference
+from dithead.inference.synthesise.reference_set import SourcePicture
 from dithead.media.partial_rgb import PartialRGB
 from dithead.media.planes import Planes
 from dithead.types import RGB, Mask, RGBLike, Similarity

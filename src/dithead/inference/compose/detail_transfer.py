@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_scale
 from dithead.face.optical_flow import Match, grid, match
-from dithead.inference.synthesise.reference_bank import FrameReference, SourcePicture
+from dithead.inference.synthesise.reference_bank import FrameReference
+from dithead.inference.synthesise.reference_set import SourcePicture
 from dithead.types import RGB, Mask
 
 _FINE = 2.5 / 160  # sigma, as a fraction of S, below which contrast is transferred

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from dithead.face.masks import polygon_mask
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.reference_bank import LipTarget, ReferenceBank, ReferenceSet
+from dithead.inference.synthesise.reference_bank import ReferenceBank
+from dithead.inference.synthesise.reference_set import SHUT, LipTarget, ReferenceSet
 from dithead.models.talking_head import REFERENCE_SHARE
 from dithead.prepare.conditions import to_tensor
 
@@ -85,7 +86,7 @@ class EncodedReferences:
             found = self._set_of(tracklet, view)
             around = found.around(lips)
             opening = sum(share * float(found.openings[k]) for k, share in around.items())
-            shares.append(reference_share(opening - lips.opening, found.one_grain))
+            shares.append(reference_share(max(opening, SHUT) - max(lips.opening, SHUT), found.one_grain))
             pictures.append(_mixed([(own.pictures[view][k], share) for k, share in around.items()]))
             if tracklet.frame_polygons is None:
                 latents.append(_mixed([(self._latent(own, view, k), share) for k, share in around.items()]))

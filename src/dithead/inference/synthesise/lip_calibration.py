@@ -1,15 +1,13 @@
 """Calibrates predicted lips to one person, by predictions for the source's own speech and the lips seen there.
 
-For every voice an encoder's predictions are wrong by an offset and a factor, and they hardly ever close the lips as far
-as the person does. All of this is measured at moments of the source whose lips are known. Where the source has no
-speech, the average of the training people is used. Letters: N moments, B frames, L tokens, A their width, K lip
-coefficients.
+For every voice an encoder's predictions are wrong by an offset and a factor. Both are measured at moments of the source
+whose lips are known; ``personal_lips`` uses them. Where the source has no speech, the average of the training people is
+used. Letters: N moments, L tokens, A their width, K lip coefficients.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,28 +18,22 @@ from torch import Tensor
 
 from dithead.errors import MediaError
 from dithead.inference.analyse.first_pass import VideoAnalysis
-from dithead.inference.analyse.tracklet import LEVELS, LipCalibration, Tracklet
+from dithead.inference.analyse.mouth_shapes import width_slope
+from dithead.inference.analyse.tracklet import LEVELS, LipCalibration
 from dithead.inference.source.timeline import SourceClip
 from dithead.inference.synthesise.audio_features import FileFeatures, SpeechFeatures
+from dithead.inference.synthesise.personal_lips import STILL_MOUTH, widths_of
 from dithead.inference.synthesise.source_sync import measure_source_sync
 from dithead.stages import stage
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
-STILL_MOUTH = 0.012
-"""Standard deviation of the lip opening, in eye distances, below which a mouth moves too little to calibrate.
-
-Our choice."""
-GAIN_LIMITS = (0.5, 2.2)
-"""Least and greatest ``motion_gain`` (docs/log)."""
-WIDTH_GAIN_LIMITS = (0.4, 2.5)
-"""Least and greatest ``width_gain`` (our choice)."""
 LOOK_AHEAD = 0.015
 """Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
 _NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
-_AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of the width predicted for eleven people of HDTF (docs/log)
-_SHUT, _APART = 0.015, 0.045  # eye distances: openings that become 0, and from which none is changed (docs/log)
+_AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of predicted widths that the predicted opening does not tell (docs/log)
+_AVERAGE_WIDTH_SLOPE = 0.15  # of predicted widths over predicted openings (docs/log)
 _PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory
 
@@ -93,13 +85,16 @@ def calibrate(talker: TalkingHead, speech: SpeechFeatures, times: NDArray[np.flo
     if spread * unit < STILL_MOUTH:
         return None
     own = len(lips) / (len(lips) + _PRIOR)
-    width_spread = float(widths_of(lips, talker.config.width_units).std())
+    widths = widths_of(lips, talker.config.width_units)
+    slope = width_slope(lips[:, -1] * unit, widths) * unit
+    width_spread = float((widths - slope * lips[:, -1]).std())
     return LipCalibration(
         (own * mean + (1 - own) * average.mean).astype(np.float32),
         own * spread + (1 - own) * average.spread,
         own * width_spread + (1 - own) * average.width_spread,
         np.quantile(lips[:, -1], LEVELS).astype(np.float32),
         own,
+        own * slope + (1 - own) * average.width_slope,
     )
 
 
@@ -108,86 +103,7 @@ def training_calibration(talker: TalkingHead) -> LipCalibration:
     config = talker.config
     mean = talker.dit.lip_centre.float().cpu().numpy() if config.dit.lip_targets else np.zeros(0, np.float32)
     spread = config.opening / config.opening_unit if config.opening_unit else 0.0
-    return LipCalibration(mean, spread, _AVERAGE_WIDTH_SPREAD)
-
-
-def widths_of(lips: NDArray[np.float32], units: Sequence[float]) -> NDArray[np.float32]:
-    """Return what lip coefficients (N, K) add to the width of the lips (N,), in eye distances.
-
-    Args:
-        lips: The coefficients, or their differences from a mean.
-        units: K numbers, ``ModelConfig.width_units``; none where the model does not say, so that no width changes.
-    """
-    parts = (lips[:, k] * np.float32(unit) for k, unit in enumerate(units))  # no product of matrices: its last bits
-    return sum(parts, np.zeros(len(lips), np.float32))  # would depend on the batch
-
-
-def motion_gain(calibration: LipCalibration, opening_spread: float, unit: float) -> float:
-    """Compute the factor by which the lips must move more widely than predicted.
-
-    It is one number for a whole tracklet, so that the mouth moves as widely as this person's does, while its motion
-    depends on the new speech alone.
-
-    Args:
-        calibration: Of the person's voice.
-        opening_spread: Standard deviation of the source's lip opening, in eye distances.
-        unit: Eye distances that one unit of the predicted opening stands for.
-    """
-    if calibration.spread * unit <= 0 or opening_spread < STILL_MOUTH:
-        return 1.0
-    return float(np.clip(opening_spread / (calibration.spread * unit), *GAIN_LIMITS))
-
-
-def personal_openings(
-    predicted: NDArray[np.float32], calibration: LipCalibration, tracklet: Tracklet, slope: float
-) -> NDArray[np.float64]:
-    """Turn predicted openings (B,) in the model's units into this person's, in eye distances.
-
-    An opening that the prediction exceeds in a given share of the moments becomes the one that the person exceeds in
-    that share, so that lips close as often as this person closes them. Where too little was measured, and beyond the
-    outermost levels, offset and factor alone count.
-
-    Args:
-        predicted: The openings.
-        calibration: Of the person's voice.
-        tracklet: With what is known of the person's own lips; it must have references.
-        slope: Eye distances of the person's opening for one unit of the predicted one.
-    """
-    stored = tracklet.references
-    mean = 0.0 if stored is None else stored.mean_opening
-    centre, x = float(calibration.mean[-1]), predicted.astype(np.float64)
-    seen = tracklet.opening_levels
-    still = tracklet.opening_spread < STILL_MOUTH or (stored is not None and stored.opened)
-    if calibration.levels is None or seen is None or still:
-        return mean + (x - centre) * slope
-    straight = centre + (seen - mean) / slope
-    levels = calibration.share * calibration.levels + (1 - calibration.share) * straight
-    beyond = np.minimum(x - levels[0], 0) + np.maximum(x - levels[-1], 0)
-    return np.asarray(np.interp(x, levels, seen) + beyond * slope)
-
-
-def with_closures(openings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Close lips that are predicted to be nearly closed.
-
-    A prediction is a mean of what may be, so it hardly ever closes the lips as briefly and fully as people do.
-
-    Args:
-        openings: (B,) in eye distances.
-    """
-    steeper = (openings - _SHUT) * (_APART / (_APART - _SHUT))
-    return np.asarray(np.where(openings < _APART, np.maximum(steeper, 0.0), openings))
-
-
-def width_gain(calibration: LipCalibration, width_spread: float) -> float:
-    """Compute the factor by which the width of the lips must change more than predicted, see ``motion_gain``.
-
-    Args:
-        calibration: Of the person's voice.
-        width_spread: Standard deviation of the source's lip width, in eye distances.
-    """
-    if calibration.width_spread <= 0:
-        return 1.0
-    return float(np.clip(width_spread / calibration.width_spread, *WIDTH_GAIN_LIMITS))
+    return LipCalibration(mean, spread, _AVERAGE_WIDTH_SPREAD, width_slope=_AVERAGE_WIDTH_SLOPE * config.opening_unit)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dithead.inference.synthesise.reference_bank import LipTarget
+from dithead.inference.synthesise.reference_set import LipTarget
 
 T = TypeVar("T")
 

@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
-from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.synthesise.encoded_references import EncodedReferences
-from dithead.inference.synthesise.lip_calibration import (
-    motion_gain,
-    personal_openings,
-    predict_lips,
-    training_calibration,
-    width_gain,
-    widths_of,
-    with_closures,
-)
+from dithead.inference.synthesise.lip_calibration import predict_lips, training_calibration
+from dithead.inference.synthesise.personal_lips import motion_gain, personal_openings, personal_widths, with_closures
 from dithead.inference.synthesise.prepared_moments import (
     MaskedFrames,
     PreparedMoments,
@@ -34,7 +26,8 @@ from dithead.inference.synthesise.prepared_moments import (
     joined_frames,
     joined_speech,
 )
-from dithead.inference.synthesise.reference_bank import FrameReference, LipTarget, ReferenceBank
+from dithead.inference.synthesise.reference_bank import FrameReference, ReferenceBank
+from dithead.inference.synthesise.reference_set import LipTarget
 from dithead.media.files import save_arrays
 from dithead.models.talking_head import Conditions
 from dithead.options import ReferenceMode
@@ -286,27 +279,25 @@ class MouthSampler:
             personal = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
             openings = with_closures(personal)
             change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
-            targets = self._targets_of(tracklet, stored, times, (openings, personal), change)
+            widths = personal_widths(predicted.numpy(), personal, calibration, tracklet, self.talker.config.width_units)
+            targets = self._targets_of(tracklet, times, (openings, personal), widths)
         lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
         return SpeechConditions(tokens, lips, targets)
 
     def _targets_of(
         self,
         tracklet: Tracklet,
-        stored: StoredReferences,
         times: NDArray[np.float64],
         openings: tuple[NDArray[np.float64], NDArray[np.float64]],
-        change: Tensor,
+        widths: NDArray[np.float64],
     ) -> list[LipTarget]:
-        """The targets at ``times`` (B,) for this person's ``openings`` and ``change`` (B, K) of all lips.
+        """The targets at ``times`` (B,) for this person's ``openings`` and ``widths`` (B,), for ``target_lips`` too.
 
         The openings (B,) are those with nearly closed lips closed, and those that were predicted.
         """
-        calibration = tracklet.calibration or self._average
+        stored = tracklet.references
+        assert stored is not None, "only tracklets with pictures get here"
         closed, parted = (np.clip(each, 0, _WIDEST * float(stored.openings[-1])).tolist() for each in openings)
-        wider = widths_of(change.numpy(), self.talker.config.width_units)
-        gain = 1.0 if stored.opened else width_gain(calibration, tracklet.width_spread)
-        widths = stored.mean_width + wider * np.float32(gain)
         targets = [LipTarget(*lips) for lips in zip(closed, widths.tolist(), parted, strict=True)]
         new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])

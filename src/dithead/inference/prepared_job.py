@@ -1,4 +1,7 @@
-"""Checks a job before any work is done: its inputs, its options, its output and what will be signed and marked."""
+"""Checks a job before any work is done: its inputs, its options, its output and what will be marked.
+
+What signs the output is loaded by ``job_analysis.analyse_job``: the helper process need not wait for that.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ class PreparedJob:
         self.encoding = _encoding(job, self.clip.info)
         self._check_names()
         self.choice = _face_choice(job, frozenset(self.sound.speakers))
-        self.credentials, self.watermark = OutputCredentials(job), OutputWatermark(job)
+        self.credentials, self.watermark = OutputCredentials(job, load=False), OutputWatermark(job)
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
 

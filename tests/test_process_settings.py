@@ -12,17 +12,36 @@ import pytest
 from dithead.process_settings import no_garbage_collection
 
 _FAULTS = """
-import resource, sys
+import resource, sys, threading
 import numpy as np
 from dithead.process_settings import keep_freed_memory
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def work():
+    keep = [np.ones(3_000_000, np.uint8) for _ in range(4)]
+    before = faults()
+    for k in range(40):
+        keep[k % 4] = None
+        keep[k % 4] = np.ones(3_000_000 + 4096 * (k % 5), np.uint8)
+    print(faults() - before)
+
+def work_in_turns():  # more than glibc keeps for a thread
+    for turn in range(6):
+        if turn == 1:
+            before = faults()
+        del [np.ones(3_000_000, np.uint8) for _ in range(30)][:]
+    print(faults() - before)
+
 if sys.argv[1] == "claimed":
     keep_freed_memory()
-keep = [np.ones(3_000_000, np.uint8) for _ in range(4)]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for k in range(40):
-    keep[k % 4] = None
-    keep[k % 4] = np.ones(3_000_000 + 4096 * (k % 5), np.uint8)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+if sys.argv[2] == "main":
+    work()
+else:
+    thread = threading.Thread(target=work_in_turns)
+    thread.start()
+    thread.join()
 """
 
 
@@ -34,8 +53,9 @@ def run(code: str, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has other settings")
-def test_freed_pictures_are_used_again() -> None:
-    assert int(run(_FAULTS, "claimed")) < 0.1 * int(run(_FAULTS, "plain"))
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_freed_pictures_are_used_again(thread: str) -> None:
+    assert int(run(_FAULTS, "claimed", thread)) < 0.1 * int(run(_FAULTS, "plain", thread))
 
 
 def test_numpy_computes_on_one_thread_and_garbage_is_rarely_looked_for_in_a_tuned_process() -> None:

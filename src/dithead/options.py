@@ -196,7 +196,7 @@ class GenerateOptions(SamplingOptions):
         True,
         "Give the mouth the fine detail of other frames of the same person, and replace a drawing that failed by one.",
     )
-    batch: int = option(8, "Frames drawn at once, at most.", minimum=1, value="FRAMES")
+    batch: int = option(10, "Frames drawn at once, at most.", minimum=1, value="FRAMES")
     crf: float = option(
         DEFAULT_CRF, "Quality of the one encode, 0 to 51; smaller is better.", minimum=0, maximum=51, value="CRF"
     )

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from dithead.inference import output_segments
+from dithead.inference import segment_files
 from dithead.inference.batch import generate_batch
 from dithead.inference.pipeline import generate
 from dithead.inference.recording import LiveRecording
@@ -45,7 +45,7 @@ def test_an_output_and_what_is_left_of_it_when_its_metadata_are_gone(tmp_path: P
 
 def test_a_row_of_a_list_that_was_interrupted_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = {"video": VIDEO, "audio": SPEECH, "output": tmp_path / "row.mkv", "end": 3.5, "fit": "cut"}
-    write, written = output_segments.write_segment, []
+    write, written = segment_files.write_segment, []
 
     def interrupted(*given: object) -> None:
         if written:
@@ -53,10 +53,10 @@ def test_a_row_of_a_list_that_was_interrupted_and_resumed(tmp_path: Path, monkey
         written.append(1)
         write(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(output_segments, "write_segment", interrupted)
+    monkeypatch.setattr(segment_files, "write_segment", interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(generate_batch([job]))
-    monkeypatch.setattr(output_segments, "write_segment", write)
+    monkeypatch.setattr(segment_files, "write_segment", write)
     (outcome,) = generate_batch([job])
     assert json.loads(outcome.to_json())["watermark"] == "public"
     assert_marked(verify(tmp_path / "row.mkv"), "video")

@@ -17,6 +17,7 @@ from dithead.inference.prepared_job import PreparedJob
 from dithead.inference.resume import WorkFolder, model_key
 from dithead.inference.synthesise.audio_features import FileFeatures
 from dithead.inference.synthesise.sampler import MouthSampler
+from dithead.media.audio_track import EncodedTrack
 from dithead.options import GenerateJob
 from dithead.progress import silent
 
@@ -74,4 +75,16 @@ def test_the_speech_of_seen_frames_is_heard_until_the_first_pass_ends(preparatio
     preparation.check()
     assert enough.wait(60)
     preparation.ready()
-    assert heard == [[k / 25 for k in range(8)], [k / 25 for k in range(8, 16)]]
+    assert heard == [[k / 25 for k in range(10)], [k / 25 for k in range(10, 20)]]
+
+
+def test_the_sound_that_is_certainly_needed_is_encoded_while_frames_are_waited_for(preparation, monkeypatch):
+    encoded, enough = [], threading.Event()
+    monkeypatch.setattr(EncodedTrack, "encode_until", lambda _, seconds: encoded.append(seconds) or enough.set())
+    monkeypatch.setattr(MouthSampler, "hear_ahead", lambda *_: None)
+    for time_of_frame in (0.0, 0.04, preparation.prepared.sound.seconds + 0.01):
+        preparation.saw(time_of_frame)
+    preparation.check()
+    assert enough.wait(60)
+    preparation.ready()
+    assert set(encoded) == {0.04}, "what is shown after the end of the speech depends on other things"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from io import BytesIO
 
 import numpy as np
 import pytest
 
-from dithead.inference import helper_process, output_segments
+from dithead.inference import helper_process, output_segments, pipeline
 from dithead.inference.analyse.tracklet import Tracklet
 from dithead.inference.helper_channel import Channel
 from dithead.inference.helper_process import HelperProcess
+from dithead.inference.output_credentials import OutputCredentials
 from dithead.inference.pipeline import generate
 from dithead.inference.synthesise.reference_set import SourcePicture
 from dithead.inference.synthesise.sampler import MouthSampler
@@ -60,6 +62,30 @@ def test_a_process_that_dies_midway_is_replaced(make, monkeypatch):
     two, _, made_in_one = make("two.mp4", 2, progress=progress)
     assert made_in_one == 1
     assert two == one
+
+
+def test_both_passes_are_begun_before_what_this_process_loads_and_calibrates_meanwhile(make, monkeypatch):
+    events, begin = [], HelperProcess.begin
+    monkeypatch.setattr(HelperProcess, "begin", lambda self, job: events.append(type(job).__name__) or begin(self, job))
+    monkeypatch.setattr(OutputCredentials, "load", lambda _: events.append("load credentials"))
+    calibrate = pipeline.calibrate_job
+    monkeypatch.setattr(pipeline, "calibrate_job", lambda *a: events.append("calibrate") or calibrate(*a))
+    make("two.mp4", 2)
+    assert events == ["FirstPass", "load credentials", "SecondPass", "calibrate"]
+
+
+def test_the_process_is_let_go_before_the_output_is_joined(make, monkeypatch):
+    """Giving back the memory of its frames takes a tenth of a second."""
+    processes, start, ended, join = [], HelperProcess.start, [], output_segments._join
+    monkeypatch.setattr(HelperProcess, "start", lambda self: processes.append(self) or start(self))
+
+    def joined(*arguments):
+        ended.append((processes[-1].memory, processes[-1]._process.wait(60)))
+        join(*arguments)
+
+    monkeypatch.setattr(output_segments, "_join", joined)
+    make("two.mp4", 2)
+    assert ended == [(None, -signal.SIGKILL)]
 
 
 def test_an_interrupted_job_goes_on_in_two_processes(make, tmp_path):

@@ -86,9 +86,7 @@ class HelperProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        memory, self.memory = self.memory, None
-        if memory is not None:
-            os.close(memory)
+        self.dismiss()
         self.end()
 
     @property
@@ -110,6 +108,13 @@ class HelperProcess:
         """End the process from any thread; whoever waits for its messages notices."""
         if (process := self._process) is not None:
             process.kill()
+
+    def dismiss(self) -> None:
+        """Let the process go when it has no more to do: it gives its memory back while this one goes on."""
+        memory, self.memory = self.memory, None
+        if memory is not None:
+            os.close(memory)
+        self.kill()
 
     def end(self) -> None:
         """Kill the process, whatever it is doing, and wait until it has ended."""

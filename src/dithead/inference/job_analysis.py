@@ -32,9 +32,12 @@ def analyse_job(preparation: ModelPreparation, process: HelperProcess) -> JobAna
         MediaError: The video cannot be read.
         FaceError: No frame shows a usable face.
         ModelError: The model cannot be loaded.
+        ConfigError: The configured certificate or key cannot be used.
+        OutputError: No key can be stored.
     """
     work = preparation.work
     if work.has_analysis():
+        preparation.prepared.credentials.load()
         work.keep_only_from(preparation.ready().key)
     if (known := work.load_analysis()) is not None:
         return JobAnalysis(known, calibrated=True)
@@ -79,10 +82,13 @@ def _first_pass(preparation: ModelPreparation, process: HelperProcess) -> VideoA
     def job() -> FirstPass:
         return FirstPass(clip, settings, options.occlusion == "auto", preparation.work.new_store(), kept)
 
+    first = job()
+    process.begin(first)
+    prepared.credentials.load()
     if process.started:
         preparation.check()  # begins to import torch, which only frames of this process would have to wait for
     try:
-        analysis = analyse_elsewhere(process, job(), seen) or job().run(seen)
+        analysis = analyse_elsewhere(process, first, seen) or job().run(seen)
     except FaceError as error:
         raise explain_face_error(error, clip, prepared.choice) from None
     if kept is not None:

@@ -98,6 +98,7 @@ class ModelPreparation:
         with one_torch_thread():
             for size in batch_sizes(sampler, self.prepared.batch, SEGMENT):
                 while len(self._moments) < first + size:
+                    self.prepared.encode_ahead(self._moments)
                     if self._needed.wait(_POLL):
                         return
                 if self._needed.is_set():

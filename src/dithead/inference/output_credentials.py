@@ -26,19 +26,33 @@ class OutputCredentials:
 
     Args:
         options: Whether to sign, the statement of consent, and the label.
+        load: Load what signs at once, which takes a tenth of a second; else ``load`` must be called before anything
+            is drawn.
 
     Raises:
         ConfigError: The configuration is wrong, consent is required and missing, or the label cannot be written.
         OutputError: No key can be stored.
     """
 
-    def __init__(self, options: SamplingOptions) -> None:
+    def __init__(self, options: SamplingOptions, *, load: bool = True) -> None:
         self.options = options
         self.consent = read_consent(options.consent)
         if options.label is not None:
             label_wording(options.label)
-        self.signer = Signer() if options.credentials else None
+        self.signer: Signer | None = None
         self.credentials = Credentials()
+        if load:
+            self.load()
+
+    def load(self) -> None:
+        """Load the library and the key that sign, unless credentials are switched off.
+
+        Raises:
+            ConfigError: The configured certificate or key cannot be used.
+            OutputError: No key can be stored.
+        """
+        if self.options.credentials and self.signer is None:
+            self.signer = Signer()
 
     def seal(self, claim: Callable[[], Claim]) -> Seal | None:
         """Return what signs the finished file with a claim; None where credentials are switched off."""
@@ -54,7 +68,7 @@ class OutputCredentials:
 
     def notes(self) -> list[str]:
         """Return the note that belongs into the result when credentials are switched off."""
-        return [] if self.signer is not None else [NO_CREDENTIALS]
+        return [] if self.options.credentials else [NO_CREDENTIALS]
 
     def job_claim(
         self,

@@ -201,7 +201,7 @@ def _join(drawing: Drawing, tally: Tally, seal: Seal) -> None:
     """Put all segments and the sound into the output, and seal it."""
     prepared, encoding, info = drawing.prepared, drawing.prepared.encoding, drawing.prepared.clip.info
     end, metadata = tally.end(encoding.time_base, info.fps), kept_metadata(info)
-    segments, sound = drawing.work.files.segments(), prepared.sound.heard
+    segments, sound = drawing.work.files.segments(), prepared.encoded_sound
     with stage("join"):
         join_segments(segments, Path(prepared.job.output), encoding, end=end, audio=sound, metadata=metadata, seal=seal)
 

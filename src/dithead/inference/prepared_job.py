@@ -1,7 +1,13 @@
-"""Checks a job before any work is done: its inputs, its options, its output and what will be signed and marked."""
+"""Checks a job before any work is done: its inputs, its options, its output and what will be marked.
+
+What signs the output is loaded by ``job_analysis.analyse_job``: the helper process need not wait for that.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from dithead.errors import OutputError
@@ -11,6 +17,7 @@ from dithead.inference.output_watermark import OutputWatermark
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import SourceClip
+from dithead.media.audio_track import AudioTrack, EncodedTrack
 from dithead.media.contact_sheet import require_picture_name
 from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
 from dithead.media.files import muxer_for, printable, require_writable
@@ -46,9 +53,24 @@ class PreparedJob:
         self.encoding = _encoding(job, self.clip.info)
         self._check_names()
         self.choice = _face_choice(job, frozenset(self.sound.speakers))
-        self.credentials, self.watermark = OutputCredentials(job), OutputWatermark(job)
+        self.credentials, self.watermark = OutputCredentials(job, load=False), OutputWatermark(job)
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
+
+    @cached_property
+    def encoded_sound(self) -> EncodedTrack:
+        """What is heard, as AAC; some of it may be encoded before it is needed, see ``encode_ahead``."""
+        return EncodedTrack(AudioTrack(self.sound.heard))
+
+    def encode_ahead(self, moments: Sequence[float]) -> None:
+        """Encode the sound that the output certainly has, while there is nothing else to do.
+
+        Args:
+            moments: Seconds of the frames that were seen so far, ascending. Those before the end of the speech are
+                shown, whatever becomes of the others.
+        """
+        if count := bisect_left(moments, self.sound.seconds):
+            self.encoded_sound.encode_until(moments[count - 1])
 
     @property
     def kind(self) -> str:

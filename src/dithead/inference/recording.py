@@ -17,6 +17,7 @@ from dithead.inference.output_credentials import OutputCredentials, model_record
 from dithead.inference.redrawn_spans import RedrawnSpans
 from dithead.inference.resume import model_key
 from dithead.inference.streaming import LiveFrame, LiveHead
+from dithead.media.audio_track import AudioTrack, EncodedTrack
 from dithead.media.encoder import PictureEncoding
 from dithead.media.files import muxer_for, printable, require_writable
 from dithead.media.planes import Planes
@@ -93,8 +94,8 @@ class LiveRecording:
         if not segments:
             raise OutputError(f"{printable(self.output)}: no speech came, so there is nothing to write")
         seal = self._signing.seal(lambda: self._claim(files.speech))
-        metadata = kept_metadata(self.head.clip.info)
-        join_segments(segments, self.output, self.encoding, end=end, audio=files.speech, metadata=metadata, seal=seal)
+        metadata, sound = kept_metadata(self.head.clip.info), EncodedTrack(AudioTrack(files.speech))
+        join_segments(segments, self.output, self.encoding, end=end, audio=sound, metadata=metadata, seal=seal)
 
     def _claim(self, speech: Path) -> Claim:
         head = self.head

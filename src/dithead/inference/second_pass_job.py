@@ -293,4 +293,6 @@ def compose_elsewhere(
         drawing.stop()
         raise
     drawing.finish()
+    if made:
+        process.dismiss()
     return bool(made)

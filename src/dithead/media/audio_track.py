@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -58,34 +59,65 @@ class AudioTrack:
         return np.pad(joined[:count], ((0, max(0, count - have)), (0, 0)))
 
 
-class AudioMuxer:
-    """Encodes a track as AAC into a container, in step with the picture."""
+class EncodedTrack:
+    """A track as AAC outside any container, encoded when it is asked for, or ahead of that."""
 
-    def __init__(self, media: Any, track: AudioTrack) -> None:
-        self.media, self.track, self.samples_written = media, track, 0
-        self.layout = track.layout
-        self.stream = media.add_stream("aac", rate=track.rate, layout=self.layout)
-        self.stream.codec_context.bit_rate = min(128_000, 4 * track.rate) * track.channels
+    def __init__(self, track: AudioTrack) -> None:
+        self.track = track
+        self.bit_rate = min(128_000, 4 * track.rate) * track.channels
+        self._samples = 0  # that were encoded
+        self._ahead: deque[list[Any]] = deque()  # packets of each AAC frame that nobody has taken yet
+        context: Any = av.CodecContext.create("aac", "w")
+        context.sample_rate, context.layout, context.format = track.rate, track.layout, "fltp"
+        context.time_base, context.bit_rate = Fraction(1, track.rate), self.bit_rate
+        context.flags |= av.codec.context.Flags.global_header.value
+        self._context = context
+
+    def encode_until(self, seconds: float) -> None:
+        """Encode whole AAC frames up to ``seconds`` now; nothing of them may be left out later."""
+        while self._samples + _AAC_FRAME <= seconds * self.track.rate:
+            self._ahead.append(self._encode(_AAC_FRAME))
+
+    def frame(self) -> list[Any]:
+        """Take the packets that come with the next whole AAC frame."""
+        return self._ahead.popleft() if self._ahead else self._encode(_AAC_FRAME)
+
+    def rest(self, count: int) -> list[Any]:
+        """Take those of the last ``count`` samples, and what the encoder has kept back."""
+        return [*(self._encode(count) if count > 0 else []), *self._context.encode(None)]
+
+    def _encode(self, count: int) -> list[Any]:
+        samples = np.ascontiguousarray(self.track.take(count).T)
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", self.track.layout)
+        frame.sample_rate, frame.pts = self.track.rate, self._samples
+        frame.time_base = Fraction(1, self.track.rate)
+        self._samples += count
+        return list(self._context.encode(frame))
+
+
+class AudioMuxer:
+    """Writes a track into a container, in step with the picture."""
+
+    def __init__(self, media: Any, track: EncodedTrack) -> None:
+        self.media, self.encoded, self.rate, self.samples_written = media, track, track.track.rate, 0
+        self.stream = media.add_stream("aac", rate=self.rate, layout=track.track.layout)
+        self.stream.codec_context.bit_rate = track.bit_rate
 
     def write_until(self, end: Fraction) -> None:
-        """Encode whole AAC frames up to ``end`` seconds."""
-        while self.samples_written + _AAC_FRAME <= round(end * self.track.rate):
-            self._encode(_AAC_FRAME)
+        """Write whole AAC frames up to ``end`` seconds."""
+        while self.samples_written + _AAC_FRAME <= round(end * self.rate):
+            self._mux(self.encoded.frame())
+            self.samples_written += _AAC_FRAME
 
     def finish(self, end: Fraction) -> None:
-        """Encode all that is left up to ``end`` seconds, and close the stream."""
+        """Write all that is left up to ``end`` seconds, and close the stream."""
         self.write_until(end)
-        if (rest := round(end * self.track.rate) - self.samples_written) > 0:
-            self._encode(rest)
-        self.media.mux(self.stream.encode(None))
+        self._mux(self.encoded.rest(round(end * self.rate) - self.samples_written))
 
-    def _encode(self, count: int) -> None:
-        samples = np.ascontiguousarray(self.track.take(count).T)
-        frame = av.AudioFrame.from_ndarray(samples, "fltp", self.layout)
-        frame.sample_rate, frame.pts = self.track.rate, self.samples_written
-        frame.time_base = Fraction(1, self.track.rate)
-        self.media.mux(self.stream.encode(frame))
-        self.samples_written += count
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            packet.stream = self.stream
+            self.media.mux(packet)
 
 
 def aac_rate(rate: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import av
 
-from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
+from dithead.media.audio_track import AudioMuxer, EncodedTrack
 from dithead.media.encoder import PictureEncoding, with_decoding_times
 from dithead.media.files import Seal, create_media, muxer_for, replacing
 from dithead.media.planes import Planes
@@ -52,7 +52,7 @@ def join_segments(
     encoding: PictureEncoding,
     *,
     end: Fraction,
-    audio: SoundSource | None = None,
+    audio: EncodedTrack | None = None,
     metadata: dict[str, str] | None = None,
     seal: Seal | None = None,
 ) -> None:
@@ -63,7 +63,7 @@ def join_segments(
         output: The media file; its suffix chooses the container.
         encoding: How the segments were encoded.
         end: Seconds that the picture lasts; the sound is cut or filled with silence to that length.
-        audio: A file with sound, or mono samples with their rate.
+        audio: The sound.
         metadata: Tags of the container.
         seal: The last step before the complete file gets its name.
 
@@ -75,7 +75,7 @@ def join_segments(
     with replacing(output, seal) as temporary, create_media(temporary, muxer, movflags="+faststart") as media:
         media.metadata.update(metadata or {})
         stream = encoding.add_stream(media, output)
-        audio_muxer = None if audio is None else AudioMuxer(media, AudioTrack(audio))
+        audio_muxer = None if audio is None else AudioMuxer(media, audio)
         media.start_encoding()
         time_base = encoding.time_base
         for packet in _packets(segments):

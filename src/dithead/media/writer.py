@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from dithead.errors import OutputError
-from dithead.media.audio_track import AudioMuxer, AudioTrack, SoundSource
+from dithead.media.audio_track import AudioMuxer, AudioTrack, EncodedTrack, SoundSource
 from dithead.media.encoder import EncoderOptions, FrameClock, PictureEncoding, to_video_frame, with_decoding_times
 from dithead.media.files import Seal, create_media, muxer_for, printable, replacing
 from dithead.media.info import VideoInfo
@@ -67,7 +67,7 @@ class VideoWriter:
             stack.callback(self._media.close)
             self._media.metadata.update(self.metadata)
             self._stream = self.encoding.add_stream(self._media, self.path)
-            self._audio_muxer = None if track is None else AudioMuxer(self._media, track)
+            self._audio_muxer = None if track is None else AudioMuxer(self._media, EncodedTrack(track))
             self._stack = stack.pop_all()
         return self
 

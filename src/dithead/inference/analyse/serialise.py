@@ -150,9 +150,9 @@ def _read_references(tracklets: list[Tracklet], data: Arrays, store: ImageStore)
         if not all(set(chain.tolist()) <= set(range(len(openings))) and len(chain) for chain in (narrow, wide)):
             raise ValueError("a reference picture that is not there")
         images, means = StoredImages(int(offset), tuple(lengths.T.ravel().tolist())), (float(opening), float(width))
-        lips = None if np.isnan(x) else np.array([x, y], np.float32)
+        centre = None if np.isnan(x) else np.array([x, y], np.float32)
         chains = narrow, wide
-        every.append(StoredReferences(store, images, openings, widths, *means, *chains, moves, bool(opened), lips))
+        every.append(StoredReferences(store, images, openings, widths, *means, *chains, moves, bool(opened), centre))
     views = np.split(data["views"], np.cumsum([t.stop - t.start for t in tracklets])[:-1])
     for tracklet, turned, own in zip(tracklets, data["turned"].tolist(), views, strict=True):
         if own.max(initial=0) > turned:

@@ -8,8 +8,9 @@ R pictures of the grid, C columns, S crop side; h, w a part of a frame.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import cv2
@@ -186,8 +187,9 @@ class _Chain:
 
     def spread_to(self, wide: _Chain) -> _Chain:
         """All mouths of both and, of each pair of them, those between: column by column."""
-        pairs = zip(self.crops, wide.crops, strict=True)
-        between = zip(*(interpolate_pictures(narrow, wide, list(_BETWEEN)) for narrow, wide in pairs), strict=True)
+        with ThreadPoolExecutor(2, "dithead-interpolate") as pool:  # optical flow leaves Python's lock
+            made = pool.map(interpolate_pictures, self.crops, wide.crops, repeat(list(_BETWEEN)))
+            between = list(zip(*made, strict=True))
         crops = [*self.crops, *chain.from_iterable(between), *wide.crops]
         shares = np.array([[0.0], *([share] for share in _BETWEEN), [1.0]], np.float32)
         ends = (self.openings, wide.openings), (self.widths, wide.widths)

@@ -154,7 +154,10 @@ def test_a_short_tracklet_is_sampled_in_all_of_its_first_frames():
 
 def test_round_trip_through_a_file(tmp_path):
     found = analysed([face()] * 4 + [None] * 20 + [face(70)] * 5, store=ImageStore(tmp_path / "mouths"))
-    found.tracklets[1].calibration = LipCalibration(np.arange(9, dtype=np.float32), 0.7, 0.03, np.float32(LEVELS), 0.8)
+    found.tracklets[1].calibration = LipCalibration(
+        np.arange(9, dtype=np.float32), 0.7, 0.03, np.float32(LEVELS), 0.8, 0.01
+    )
+    found.tracklets[1].references = found.tracklets[1].references._replace(centre=None)
     save_analysis(tmp_path / "analysis.npz", found)
     back = load_analysis(tmp_path / "analysis.npz", ImageStore(tmp_path / "mouths", existing=True))
     for tracklet, other in zip(found.tracklets, back.tracklets, strict=True):
@@ -171,7 +174,8 @@ def test_round_trip_through_a_file(tmp_path):
             strict=True,
         ):
             assert np.array_equal(own.picture, again.picture)
-        assert tracklet.width_spread == other.width_spread
+        assert (tracklet.width_spread, tracklet.width_slope) == (other.width_spread, other.width_slope)
+        assert np.array_equal(tracklet.references.centre, other.references.centre)
         assert np.array_equal(tracklet.opening_levels, other.opening_levels)
         for name in ("openings", "widths", "mean_opening", "mean_width", "narrow", "wide"):
             assert np.array_equal(getattr(tracklet.references, name), getattr(other.references, name))

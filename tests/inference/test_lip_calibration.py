@@ -15,6 +15,7 @@ from dithead.inference.synthesise.personal_lips import (
     STILL_MOUTH,
     motion_gain,
     personal_openings,
+    personal_widths,
     width_gain,
     widths_of,
     with_closures,
@@ -47,6 +48,22 @@ def test_coefficients_are_added_up_to_a_width_and_to_none_where_the_model_does_n
     lips = np.eye(9, dtype=np.float32)[:3]
     assert widths_of(lips, WIDTH_UNITS) == pytest.approx([0, -0.02, 0])
     assert widths_of(lips, ()) == pytest.approx([0, 0, 0])
+
+
+def test_a_person_widens_the_lips_as_the_source_shows_and_the_prediction_adds_what_the_opening_does_not_tell() -> None:
+    calibration = AVERAGE._replace(width_spread=0.02, width_slope=0.01)
+    stored = SimpleNamespace(mean_opening=0.05, mean_width=0.6, opened=False)
+    wide = SimpleNamespace(references=stored, width_spread=0.03, width_slope=0.4)
+    lips = np.zeros((3, 9), np.float32)
+    lips[1, -1] = lips[2, -1] = 2.0
+    lips[2, 1] = -1.0
+    openings = np.array([0.05, 0.15, 0.15])
+    found = personal_widths(lips, openings, calibration, wide, WIDTH_UNITS)
+    gain = 0.85 * 0.03 / 0.02
+    assert found == pytest.approx([0.6, 0.64 - gain * 0.02, 0.64 + gain * (0.02 - 0.02)])
+    stored.opened = True
+    found = personal_widths(lips, openings, calibration, wide, WIDTH_UNITS)
+    assert found == pytest.approx([0.6, 0.62, 0.64]), "of a mouth made by geometry the spread is not known"
 
 
 def person(openings: np.ndarray) -> SimpleNamespace:
@@ -136,7 +153,8 @@ def test_mean_and_spread_of_the_predictions_and_little_footage_changes_little() 
     found = calibrate(Talker(), Sound(0.9), moments)
     assert found.mean == pytest.approx(np.full(9, 2.0), abs=0.1)
     assert found.spread == pytest.approx(0.9, abs=0.05)
-    assert found.width_spread == pytest.approx(0.02 * 0.9, abs=0.002)
+    assert found.width_slope == pytest.approx(-0.02, abs=0.002), "all coefficients of this sound rise and fall together"
+    assert found.width_spread == pytest.approx(0.0, abs=0.002), "so the opening tells all of the width"
     assert found.levels == pytest.approx(2 + 0.9 * 2**0.5 * np.sin(np.pi * (np.array(LEVELS) - 0.5)), abs=0.15)
     assert found.share == pytest.approx(640 / 656)
     few = calibrate(Talker(), Sound(0.9), moments[:16])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dithead.face.alignment import warp_crop
+from dithead.face.alignment import EYE_DISTANCE, warp_crop
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import (
     KEPT,
@@ -138,19 +138,94 @@ def test_the_nearest_is_chosen_and_nothing_beyond_the_ends():
     assert found == [1, 3, 0]
 
 
-def test_between_two_pictures_of_the_grid_both_count_and_nothing_jumps():
-    openings = np.tile(np.float32([0, 0.1, 0.2]), 2)
-    widths = np.repeat(np.float32([0.5, 0.6]), 3)
-    grid = ReferenceSet(np.zeros((6, 4, 4, 3), np.uint8), openings, widths, (), openings, widths, columns=2)
+def spread(picture: np.ndarray) -> float:
+    """Standard deviation of the dark pixels' places from left to right."""
+    dark = (120 - picture.mean(axis=2)).clip(0)
+    x = np.arange(SIZE) - (dark * np.arange(SIZE)).sum() / dark.sum()
+    return float(np.sqrt((dark * x**2).sum() / dark.sum()))
+
+
+def grid_of_two_columns(openings: list[float], narrow_ends: float = 0.2) -> ReferenceSet:
+    """Mouths of widths 0.5 and 0.6; the narrow ones open up to ``narrow_ends``."""
+    columns = np.stack([np.minimum(np.float32(openings), narrow_ends), np.float32(openings)])
+    widths = np.repeat(np.float32([0.5, 0.6]), len(openings))
+    count = len(widths)
+    return ReferenceSet(
+        np.zeros((count, 4, 4, 3), np.uint8), columns.ravel(), widths, (), columns.ravel(), widths, columns=2
+    )
+
+
+def mixed(grid: ReferenceSet, lips: LipTarget) -> np.ndarray:
+    """Opening and width of what is mixed for ``lips``."""
+    shares = grid.around(lips)
+    assert sum(shares.values()) == pytest.approx(1)
+    return sum(share * np.array([grid.openings[k], grid.widths[k]]) for k, share in shares.items())
+
+
+def test_between_four_pictures_of_the_grid_all_count() -> None:
+    grid = grid_of_two_columns([0, 0.1, 0.2])
     assert grid.around(LipTarget(0.1, 0.5)) == {1: 1.0}
     assert grid.around(LipTarget(0.13, 0.5)) == pytest.approx({1: 0.7, 2: 0.3}, abs=1e-5)
     assert grid.around(LipTarget(0.1, 0.57)) == pytest.approx({4: 0.7, 1: 0.3}, abs=1e-5)
+    assert grid.around(LipTarget(0.15, 0.55)) == pytest.approx({1: 0.25, 2: 0.25, 4: 0.25, 5: 0.25}, abs=1e-5)
     assert grid.around(LipTarget(0.9, 0.9)) == {5: 1.0}, "beyond the ends it is the last one"
-    assert grid.around(LipTarget(0.0, 0.57))[0] == 1.0, "the width of closed lips counts nothing"
-    path = [LipTarget(0.2 * t, 0.5 + 0.1 * t) for t in np.linspace(0.3, 1, 200)]
-    mixed = [sum(share * np.array([openings[k], widths[k]]) for k, share in grid.around(lips).items()) for lips in path]
-    assert np.abs(np.diff(mixed, axis=0)).max() < 0.003, "a twentieth of a step of the grid"
-    assert np.abs(np.array(mixed) - [lips[:2] for lips in path]).max() < 0.0025
+
+
+def test_what_is_mixed_is_what_was_wanted_and_nothing_jumps() -> None:
+    grid = grid_of_two_columns([0, 0.1, 0.2])
+    path = [LipTarget(0.2 * t, 0.5 + 0.1 * t) for t in np.linspace(0, 1, 400)]
+    found = np.array([mixed(grid, lips) for lips in path])
+    assert np.abs(np.diff(found, axis=0)).max() < 0.005, "a twentieth of a step of the grid"
+    assert np.abs(found - [lips[:2] for lips in path]).max() < 0.004
+
+
+def test_where_narrow_mouths_open_less_the_opening_counts_more_than_the_width() -> None:
+    opening, width = mixed(grid_of_two_columns([0, 0.1, 0.2], narrow_ends=0.1), LipTarget(0.2, 0.5))
+    assert opening > 0.16
+    assert width > 0.56
+
+
+def test_shut_lips_have_the_wanted_width_whatever_their_pictures_measure() -> None:
+    grid = ReferenceSet(
+        np.zeros((4, 4, 4, 3), np.uint8),
+        *(
+            openings := np.float32([0.004, 0.1, 0, 0.1]),
+            widths := np.float32([0.5, 0.5, 0.6, 0.6]),
+            (),
+            openings,
+            widths,
+        ),
+        columns=2,
+    )
+    for width in (0.5, 0.53, 0.6):
+        assert mixed(grid, LipTarget(0.0, width)) == pytest.approx([0.002, width], abs=0.0025)
+
+
+def test_pictures_of_shut_lips_lend_no_detail_to_parted_ones() -> None:
+    openings, widths = np.float32([0.0, 0.09]), np.float32([0.5, 0.5])
+    pictures = ReferenceSet(np.zeros((2, 4, 4, 3), np.uint8), openings, widths, (), openings, widths)
+    assert pictures.donor(LipTarget(0.01, 0.5), 0) == 0
+    assert pictures.donor(LipTarget(0.02, 0.5), 0) == 1, "though the shut ones are nearer, and lent the last detail"
+    shut = ReferenceSet(np.zeros((1, 4, 4, 3), np.uint8), openings[:1], widths[:1], (), openings[:1], widths[:1])
+    assert shut.donor(LipTarget(0.1, 0.5), None) == 0, "there is no other"
+
+
+def test_beyond_the_narrow_and_the_wide_mouths_lie_squeezed_and_stretched_ones() -> None:
+    openings, widths = [0.02, 0.021, 0.2, 0.21], [0.4, 0.5, 0.4, 0.5]
+    seen = kept(openings, widths, [0, 2], [1, 3])
+    seen = seen._replace(widths=seen.widths / EYE_DISTANCE)
+    grid = ReferenceSet.interpolated(seen._replace(centre=np.full(2, SIZE / 2, np.float32)))
+    assert grid.columns == 6
+    of_rows = grid.widths.reshape(6, -1)[:, 0]
+    assert of_rows == pytest.approx(
+        np.array([0.4, 0.4, 0.433, 0.467, 0.5, 0.5]) / EYE_DISTANCE + [-0.035, 0, 0, 0, 0, 0.035], abs=0.002
+    )
+    assert np.array_equal(grid.crops[24:-24], ReferenceSet.interpolated(seen).crops), "those between are as before"
+    spreads = [spread(grid.crops[23]), spread(grid.crops[47]), spread(grid.crops[-25]), spread(grid.crops[-1])]
+    assert spreads[0] < 0.98 * spreads[1], "narrower than the narrow one"
+    assert spreads[3] > 1.01 * spreads[2], "wider than the wide one"
+    stretched = grid.crops[-1].astype(int) - grid.crops[-25]
+    assert not stretched[:, :2].any(), "nothing moves far from the mouth"
 
 
 def test_lips_that_close_because_they_were_nearly_closed_keep_their_width():
@@ -183,8 +258,12 @@ def test_an_own_picture_covers_what_the_crop_covers_from_the_eyes_down(scale: fl
 
 
 def test_the_last_donor_stays_while_it_is_about_as_near():
-    reference_bank, first, again = ReferenceBank(), tracklet(kept([0, 0.1, 0.2])), tracklet(kept([0, 0.1, 0.2]), face=1)
-    openings = [0.02, 0.06, 0.09, 0.04, 0.01, 0.2, 0.14]
+    reference_bank, first, again = (
+        ReferenceBank(),
+        tracklet(kept([0.01, 0.1, 0.2])),
+        tracklet(kept([0.01, 0.1, 0.2]), face=1),
+    )
+    openings = [0.02, 0.06, 0.09, 0.05, 0.01, 0.2, 0.14]
     assert [find(reference_bank, first, o) for o in openings] == [0, 0, 1, 1, 0, 2, 2], (
         "near the middle nothing changes"
     )
@@ -201,7 +280,7 @@ def test_a_rounded_and_a_spread_mouth_of_one_opening_get_detail_from_different_p
 
 
 def test_pictures_made_of_one_have_one_grain_so_the_nearest_gives_the_detail() -> None:
-    made = tracklet(kept([0, 0.1, 0.2]))
+    made = tracklet(kept([0.01, 0.1, 0.2]))
     made.references = made.references._replace(opened=True)
     bank = ReferenceBank()
     assert [find(bank, made, o) for o in (0.02, 0.06, 0.09, 0.04, 0.14)] == [0, 1, 1, 0, 1], "none is kept for longer"

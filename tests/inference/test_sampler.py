@@ -84,7 +84,8 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
     lips = every[:, -1].numpy()
     wanted = np.clip(0.1 + (lips - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
     assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
-    widths = 0.55 + (every[:, 1].numpy() - 0.25) * 0.04 * (0.03 / 0.02)
+    tracklet.width_slope = 0.2
+    widths = 0.55 + 0.2 * (wanted - 0.1) + 0.85 * (every[:, 1].numpy() - 0.25) * 0.04 * (0.03 / 0.02)
     assert np.ptp(widths) > 0.01, "and changes its width"
     targets = mouths.target_lips(tracklet, times)
     assert [t.opening for t in targets] == pytest.approx(wanted, abs=1e-3)

@@ -92,8 +92,8 @@ def _loaded(path: Path, store: ImageStore) -> VideoAnalysis:
         _read_references(tracklets, data, store)
         for k, spread, width_spread, width_slope, share, *numbers in data["calibrations"].tolist():
             levels, mean = (np.array(part, np.float32) for part in (numbers[:_LEVELS], numbers[_LEVELS:]))
-            levels = levels if share else None
-            tracklets[int(k)].calibration = LipCalibration(mean, spread, width_spread, levels, share, width_slope)
+            known = levels if share else None
+            tracklets[int(k)].calibration = LipCalibration(mean, spread, width_spread, known, share, width_slope)
         _read_occlusion(tracklets, data)
         *parts, remarks = json.loads(str(data["reports"]))
         passed, damaged = ([FrameSpan(*item) for item in part] for part in parts)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.face.masks import polygon_mask
-from dithead.inference.analyse.tracklet import Tracklet
+from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise.encoded_references import EncodedReferences
 from dithead.inference.synthesise.lip_calibration import predict_lips, training_calibration
 from dithead.inference.synthesise.personal_lips import motion_gain, personal_openings, personal_widths, with_closures
@@ -279,8 +279,7 @@ class MouthSampler:
             personal = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, gain * unit)
             openings = with_closures(personal)
             change[:, -1] = torch.from_numpy((openings - stored.mean_opening) / (gain * unit))
-            widths = personal_widths(predicted.numpy(), personal, calibration, tracklet, self.talker.config.width_units)
-            targets = self._targets_of(tracklet, times, (openings, personal), widths)
+            targets = self._targets_of(tracklet, times, (openings, personal), predicted, calibration)
         lips = torch.from_numpy(average.mean) + limited(change * min(gain, _LARGEST_GAIN), _UNUSUAL)
         return SpeechConditions(tokens, lips, targets)
 
@@ -289,16 +288,19 @@ class MouthSampler:
         tracklet: Tracklet,
         times: NDArray[np.float64],
         openings: tuple[NDArray[np.float64], NDArray[np.float64]],
-        widths: NDArray[np.float64],
+        predicted: Tensor,
+        calibration: LipCalibration,
     ) -> list[LipTarget]:
-        """The targets at ``times`` (B,) for this person's ``openings`` and ``widths`` (B,), for ``target_lips`` too.
+        """The targets at ``times`` (B,) for this person's ``openings`` and all ``predicted`` lips (B, K).
 
         The openings (B,) are those with nearly closed lips closed, and those that were predicted.
         """
         stored = tracklet.references
         assert stored is not None, "only tracklets with pictures get here"
-        closed, parted = (np.clip(each, 0, _WIDEST * float(stored.openings[-1])).tolist() for each in openings)
-        targets = [LipTarget(*lips) for lips in zip(closed, widths.tolist(), parted, strict=True)]
+        closed, parted = (np.clip(each, 0, _WIDEST * float(stored.openings[-1])) for each in openings)
+        widths = personal_widths(predicted.numpy(), parted, calibration, tracklet, self.talker.config.width_units)
+        lips = zip(closed.tolist(), widths.tolist(), parted.tolist(), strict=True)
+        targets = [LipTarget(*each) for each in lips]
         new = {(tracklet.face, t): target for t, target in zip(times.tolist(), targets, strict=True)}
         self._targets = dict([*self._targets.items(), *new.items()][-_REMEMBERED:])
         return targets

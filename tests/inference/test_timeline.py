@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
 from dithead.errors import ConfigError, MediaError
+from dithead.inference.source import timeline
 from dithead.inference.source.timeline import SourceClip, schedule
 from dithead.media.video import probe, read_span
 
@@ -91,3 +94,18 @@ def test_an_empty_part_is_refused(clip):
         SourceClip(clip.path, clip.info, start=2, end=1)
     with pytest.raises(MediaError, match=r"source\.mkv: has no frame after 9 s"):
         list(SourceClip(clip.path, clip.info, start=9).frames())
+
+
+def test_what_was_played_backwards_is_given_back(clip, monkeypatch):
+    """The opening frame of each span lies in a cycle, and with it would stay the buffers of its decoder."""
+    monkeypatch.setattr(timeline, "_BACKWARDS", 1)
+    gc.collect()
+    gc.disable()
+    try:
+        held = [
+            sum(type(each) is av.VideoFrame for each in gc.get_objects())
+            for _ in clip.frames_backwards(np.array(STAMPS))
+        ]
+    finally:
+        gc.enable()
+    assert held[-1] == held[1]

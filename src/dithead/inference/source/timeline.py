@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -72,10 +73,15 @@ class SourceClip:
         for stop in range(len(stamps), 0, -_BACKWARDS):
             begin = max(0, stop - _BACKWARDS)
             bounds = int(stamps[begin]) + offset, int(stamps[stop - 1]) + offset
-            span = read_span(self.path, *bounds, background=self.background, seekable=self.seekable)
-            for index, frame in zip(range(stop - 1, begin - 1, -1), reversed(list(span)), strict=True):
+            span = list(read_span(self.path, *bounds, background=self.background, seekable=self.seekable))
+            assert len(span) == stop - begin, "a span begins and ends with the frames that were asked for"
+            while span:
+                frame = span.pop()
                 pts = frame.pts - offset
-                yield replace(frame, index=index, pts=pts, time=float(pts * frame.time_base))
+                yield replace(frame, index=begin + len(span), pts=pts, time=float(pts * frame.time_base))
+            # PyAV's frame and its side data refer to each other. Until that of the opening frame is found to be
+            # garbage, it keeps the buffers of all frames of its decoder: 78 MB at 1080p.
+            gc.collect()
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def test_pictures_of_shut_lips_lend_no_detail_to_parted_ones() -> None:
     openings, widths = np.float32([0.0, 0.09]), np.float32([0.5, 0.5])
     pictures = ReferenceSet(np.zeros((2, 4, 4, 3), np.uint8), openings, widths, (), openings, widths)
     assert pictures.donor(LipTarget(0.01, 0.5), 0) == 0
-    assert pictures.donor(LipTarget(0.02, 0.5), 0) == 1, "though the shut ones are nearer, and lent the last detail"
+    assert pictures.donor(LipTarget(0.023, 0.5), 0) == 1, "though the shut ones are nearer, and lent the last detail"
     shut = ReferenceSet(np.zeros((1, 4, 4, 3), np.uint8), openings[:1], widths[:1], (), openings[:1], widths[:1])
     assert shut.donor(LipTarget(0.1, 0.5), None) == 0, "there is no other"
 

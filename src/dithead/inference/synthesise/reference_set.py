@@ -32,7 +32,7 @@ _ROOM = 0.035  # eye distances by which the outermost mouths are narrower and wi
 _WIDTH_WEIGHT = 0.5  # how much a difference of the width counts beside an equal one of the opening (docs/log)
 _ROUNDED_FROM = 0.05  # eye distances of opening from which the width counts in full (docs/log)
 _LEAST_WEIGHT = 0.2  # how much it counts when lips are closed, relative to that (docs/log)
-_PARTED = 0.016  # eye distances of opening from which no picture of shut lips lends its detail (docs/log)
+_PARTED = 0.022  # eye distances of opening from which no picture of shut lips lends its detail (docs/log)
 _LEAST_SHARE = 0.02  # of a picture that is mixed in: less than that is not seen (our choice)
 _SWITCH_MARGIN = 0.15  # share of all openings by which another picture must be nearer before it replaces the donor
 

@@ -8,7 +8,7 @@ trained before its configuration had them. Nothing is drawn, so a clip of ten se
 
 Each clip is driven by its own sound. Rows: what is predicted for this person; the same with nearly closed lips
 closed, which is what is wanted; what references that are chosen by the opening alone would show; the grid of narrow and
-wide mouths, with several weights of the width; and those that `generate` chooses. Columns, means over the clips:
+wide mouths, with several weights of the width; and the mixtures that `generate` makes. Columns, means over the clips:
 correlation and gain of the opening at its best lag, those of the width at the same lag, the share of closures that are
 kept, the share of those made that are true, and the width's jitter. Letters: N frames, R references, K lip
 coefficients.
@@ -65,7 +65,7 @@ class Followed(NamedTuple):
     personal: Numbers  # (N, 2) opening and width that are predicted for this person
     targets: Numbers  # (N, 2) those that are wanted
     grid: Numbers  # (R, 2) those of the references
-    chosen: Numbers  # (N, 2) those of the references that are chosen
+    chosen: Numbers  # (N, 2) those of the mixtures of references
 
 
 def seen_in(frame: RGB, face: Landmarks) -> list[float]:
@@ -101,13 +101,14 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
     assert references is not None
     grid = np.stack([references.openings, references.widths], axis=1).astype(np.float64)
     predicted = torch.cat([part for part in lips if part is not None])
-    targets, chosen = np.array([target[:2] for target in wanted]), [references.nearest(target) for target in wanted]
+    targets = np.array([target[:2] for target in wanted])
+    chosen = [sum(share * grid[k] for k, share in references.around(target).items()) for target in wanted]
     calibration, unit = tracklet.calibration or training_calibration(talker), talker.config.opening_unit
     slope = motion_gain(calibration, tracklet.opening_spread, unit) * unit
     openings = personal_openings(predicted[:, -1].numpy(), calibration, tracklet, slope)
     personal = np.stack([openings.clip(0, targets[:, 0].max()), targets[:, 1]], axis=1)
     seen_there = numbers[:, :2], numbers[:, 2], numbers[:, 3]
-    return Followed(*seen_there, predicted.double().numpy(), personal, targets, grid, grid[chosen])
+    return Followed(*seen_there, predicted.double().numpy(), personal, targets, grid, np.array(chosen))
 
 
 def by_opening_alone(clip: Followed) -> Numbers:
@@ -169,7 +170,7 @@ def main() -> None:
         "by opening alone": [lent(by_opening_alone(clip), clip.targets, 0) for clip in clips],
     }
     rows |= {f"grid, weight {w:g}": [lent(clip.grid, clip.targets, w) for clip in clips] for w in WEIGHTS}
-    rows["grid, as chosen"] = [clip.chosen for clip in clips]
+    rows["grid, as mixed"] = [clip.chosen for clip in clips]
     lines = []
     for name, found in rows.items():
         means = np.nanmean([score(lips, clip.truth) for lips, clip in zip(found, clips, strict=True)], axis=0)

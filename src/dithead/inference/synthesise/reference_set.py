@@ -238,8 +238,13 @@ def _nearest_on_line(points: NDArray[np.float64], target: NDArray[np.float64]) -
 
 def _stretched(crop: RGB, centre: NDArray[np.float32], width: float, factor: float) -> RGB:
     """Stretch a mouth, ``width`` pixels wide around ``centre`` (2,), sideways; nothing moves from twice as far on."""
-    y, x = np.mgrid[: len(crop), : len(crop)].astype(np.float32)
+    left, top = np.clip(np.floor(centre - width), 0, len(crop) - 1).astype(int).tolist()
+    right, bottom = np.ceil(centre + width + 1).astype(int).tolist()
+    stretched = crop.copy()
+    part = stretched[top:bottom, left:right]  # beyond it nothing moves
+    y, x = np.mgrid[top : top + part.shape[0], left : left + part.shape[1]].astype(np.float32)
     away = x - centre[0]
     beyond = np.hypot(away, y - centre[1]) / np.float32(width / 2) - 1
     moved = away * (1 / np.float32(factor) - 1) * (0.5 + 0.5 * np.cos(np.pi * beyond.clip(0, 1)))
-    return np.asarray(cv2.remap(crop, x + moved, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    part[:] = cv2.remap(crop, x + moved, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return stretched

@@ -171,7 +171,7 @@ def test_a_file_system_that_is_full(kilobytes, pictures, footage, speech, talker
     save_model(model, talker)
     command = f'ulimit -f {kilobytes}; exec "$@"' if kilobytes else 'exec "$@"'
     call = [sys.executable, "-m", "dithead.cli", "generate", "--video", source, "--audio", speech, "--model", model]
-    call += ["--lossless", "-o", tmp_path / "out.mp4"]
+    call += ["--lossless", "--quiet", "-o", tmp_path / "out.mp4"]
     full = subprocess.run(["bash", "-c", command, "bash", *call], capture_output=True, text=True, check=False)
     assert full.returncode == 2
     assert len(full.stderr.strip().splitlines()) == 1, full.stderr

@@ -93,7 +93,7 @@ class FacePictures(NamedTuple):
 
     def shifted(self, by: NDArray[np.float32]) -> FacePictures:
         """Return the pictures with a crop that shows all ``by`` (2,) pixels farther to the right and below."""
-        move = np.column_stack([np.eye(2), by])
+        move = shifted_transform(np.eye(2, 3), by)
         size = self.crop.shape[1], self.crop.shape[0]
         crop = cv2.warpAffine(self.crop, move, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return FacePictures(np.asarray(crop, np.uint8), self.picture, shifted_transform(self.transform, by))
@@ -226,11 +226,13 @@ def _stored(
 ) -> StoredReferences:
     """Keep the samples that were found; a mouth that never moves, or not enough in its pose, is opened by geometry."""
     order = sorted({*found.narrow, *found.wide}, key=lambda k: (seen[k].opening, k))
-    chosen, narrow, wide = _steadied(order, seen), *(np.array([order.index(k) for k in chain]) for chain in found)
-    opened = not enough or never_moves(chosen[0].opening, chosen[-1].opening)
+    narrow, wide = (np.array([order.index(k) for k in chain]) for chain in found)
+    opened = not enough or never_moves(seen[order[0]].opening, seen[order[-1]].opening)
     if opened:
-        means = _SPEAKING, chosen[0].width
+        means = _SPEAKING, seen[order[0]].width
         chosen, narrow, wide = _opened(seen[order[0]])
+    else:
+        chosen = _steadied(order, seen)
     pictures = [sample.pictures for sample in chosen]
     images = store.put([p.crop for p in pictures] + [p.picture for p in pictures])
     lips, transforms = np.array([(s.opening, s.width) for s in chosen], np.float32), [p.transform for p in pictures]

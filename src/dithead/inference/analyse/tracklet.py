@@ -53,7 +53,9 @@ class LipCalibration(NamedTuple):
 
     mean: NDArray[np.float32]  # (K,) mean of the predicted lip coefficients
     spread: float  # standard deviation of the predicted lip opening, in the model's units
-    width_spread: float  # standard deviation of predicted lip widths that the opening does not tell, in eye distances
+    width_spread: (
+        float  # standard deviation of predicted lip widths that the opening does not explain, in eye distances
+    )
     levels: NDArray[np.float32] | None = None  # (5,) the predicted opening at ``LEVELS``, in the model's units
     share: float = 0.0  # how far these levels count; the rest is what mean and spread say
     width_slope: float = 0.0  # eye distances by which lips are predicted wider for one unit of the predicted opening
@@ -75,7 +77,7 @@ class Tracklet:
     jaws: NDArray[np.float16] | None = None  # (N, 21, 2) crop pixels: each frame's jaw line
     occlusion: OcclusionMasks = field(default_factory=OcclusionMasks)
     opening_spread: float = 0.0  # standard deviation of the source's lip opening: how widely this mouth moves
-    width_spread: float = 0.0  # standard deviation of the source's lip width that the opening does not tell
+    width_spread: float = 0.0  # standard deviation of the source's lip width that the opening does not explain
     width_slope: float = USUAL_SLOPE  # eye distances by which the source's lips widen as they open by one
     opening_levels: NDArray[np.float64] | None = None  # (5,) the source's lip opening at ``LEVELS``
     cheeks: NDArray[np.float32] | None = None  # (8, 2) crop pixels: where the skin is

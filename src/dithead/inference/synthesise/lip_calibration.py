@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 0.015
 """Seconds from a moment to the latest of the three predictions whose mean is taken (our choice)."""
 _NEIGHBOURS = (-LOOK_AHEAD, 0.0, LOOK_AHEAD)  # seconds, of these three predictions relative to the moment
-_AVERAGE_WIDTH_SPREAD = 0.037  # eye distances, of predicted widths that the predicted opening does not tell (docs/log)
+_AVERAGE_WIDTH_SPREAD = (
+    0.037  # eye distances, of predicted widths that the predicted opening does not explain (docs/log)
+)
 _AVERAGE_WIDTH_SLOPE = 0.15  # of predicted widths over predicted openings (docs/log)
 _PRIOR = 16  # measured moments that count as much as the average of the training people (our choice)
 _AT_ONCE = 16  # moments predicted at once, which bounds the memory

@@ -21,7 +21,7 @@ GAIN_LIMITS = (0.5, 2.2)
 """Least and greatest ``motion_gain`` (docs/log)."""
 WIDTH_GAIN_LIMITS = (0.4, 2.5)
 """Least and greatest ``width_gain`` (our choice)."""
-_WIDTH_TRUST = 0.85  # share of a width's predicted change beside the opening's that is wanted (docs/log)
+_WIDTH_TRUST = 0.85  # how much counts of the predicted width that the opening does not explain (docs/log)
 _SHUT, _APART = 0.015, 0.045  # eye distances: openings that become 0, and from which none is changed (docs/log)
 
 
@@ -97,7 +97,7 @@ def width_gain(calibration: LipCalibration, width_spread: float) -> float:
 
     Args:
         calibration: Of the person's voice.
-        width_spread: Standard deviation of the source's lip width that its opening does not tell, in eye distances.
+        width_spread: Standard deviation of the source's lip width that its opening does not explain, in eye distances.
     """
     if calibration.width_spread <= 0:
         return 1.0
@@ -113,8 +113,8 @@ def personal_widths(
 ) -> NDArray[np.float64]:
     """Turn predicted lips into the widths (B,) of this person's, in eye distances.
 
-    How much wider lips get as they open differs from person to person and is seen in the source, so of the prediction
-    only that counts which the predicted opening does not tell.
+    How much wider lips get as they open differs from person to person, and the source shows it. So the prediction adds
+    only that part of its width which its own opening does not explain.
 
     Args:
         predicted: Lip coefficients (B, K).

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dithead.inference.analyse.tracklet import Tracklet
-from dithead.inference.synthesise.reference_set import MOST, LipTarget, ReferenceSet, SourcePicture
+from dithead.inference.synthesise.reference_set import LipTarget, ReferenceSet, SourcePicture
 from dithead.stages import stage
 from dithead.types import RGB
+
+_MOST = 64  # the source's own pictures of one pose, at most
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class ReferenceBank:
     def _next_donor(self, tracklet: Tracklet, references: ReferenceSet, lips: LipTarget, view: int) -> SourcePicture:
         key = (tracklet.face, tracklet.start)
         self.donors = {k: v for k, v in self.donors.items() if k[0] != tracklet.face or k == key}
-        last_view, last = divmod(self.donors.get(key, -MOST), MOST)
+        last_view, last = divmod(self.donors.get(key, -_MOST), _MOST)
         donor = references.donor(lips, last if last_view == view else None)
-        self.donors[key] = view * MOST + donor
+        self.donors[key] = view * _MOST + donor
         return references.pictures[donor]

@@ -3,7 +3,7 @@
 Between the source's own pictures lie pictures interpolated along optical flow, so that nothing jumps; they form a grid
 of columns, each of one width from closed to open. Beyond its sides lie mouths that are squeezed or stretched a little,
 because a source seldom shows its narrowest and widest mouth at every opening. Letters: K pictures kept of a tracklet,
-R pictures of the grid, C columns, S crop side; h, w a part of a frame.
+R pictures of the grid, S crop side; h, w a part of a frame.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from dithead.face.optical_flow import interpolate_pictures
 from dithead.inference.analyse.references import StoredReferences
 from dithead.types import RGB, Similarity
 
-MOST = 64
-"""The source's own pictures of one pose, at most."""
 SHUT = 0.008
 """Eye distances: lips that are open by less are shut, and what they measure is noise (docs/log)."""
 _ROWS = 24  # openings of the grid of references (our choice; docs/log)

@@ -28,7 +28,7 @@ from torch import Tensor
 from dithead.checkpoint import load_model
 from dithead.evaluate.lip_series import CLOSED
 from dithead.models.audio.context_encoder import ContextEncoder
-from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor, mean_lips
+from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor, averaged, mean_lips
 from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.prepare.dataset import Clip
 from dithead.train.data.clips import DataSource, choose_clips
@@ -64,7 +64,7 @@ def hear(clip: Clip, predictor: LipPredictor) -> HeardClip:
     count, padded = len(wave) // TOKEN, F.pad(wave, (PAST * TOKEN, AHEAD * TOKEN))
     states = predictor.normed(predictor.layers(padded[None]))
     heard = predictor.heard_along(states, PAST, count)
-    predicted = predictor.lips(heard)[0, :, -1].unfold(0, 2 * AVERAGED + 1, 1).mean(-1).double().numpy()
+    predicted = averaged(predictor.lips(heard))[0, :, -1].double().numpy()
     opening = lip_shapes(clip.track().landmarks)[:, -1].astype(np.float64)
     truth, known = aligned(predicted, opening, clip.fps * TOKEN / SAMPLE_RATE)
     return HeardClip(clip.identity, heard[0].clone(), predicted, truth, known)

@@ -90,3 +90,13 @@ def test_what_the_head_looks_at_is_three_tokens_on_either_side() -> None:
     heard[:, 7] += 1
     changed = (predictor.log_odds(heard) != odds)[0].nonzero().ravel().tolist()
     assert changed == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_opening_is_averaged_over_a_shorter_time_than_the_shape_of_the_lips() -> None:
+    torch.manual_seed(0)
+    predictor, samples = LipPredictor(40, 2, 2, 9).eval(), torch.randn(2, SAMPLES) * 0.1
+    first = 20 - predictor.margin  # ``forward`` leaves out the first tokens
+    with torch.inference_mode():
+        each, found = predictor(samples)[:, first - 3 : first + 4], predictor.along(samples, 20, 1)[:, 0]
+    torch.testing.assert_close(found[:, :-1], each[..., :-1].mean(1))
+    torch.testing.assert_close(found[:, -1], each[:, 2:5, -1].mean(1))

@@ -29,7 +29,9 @@ _DEPTH = 2  # its layers
 _REACH = 2  # tokens on either side that each of its layers sees
 _DROPOUT = 0.4  # high, because there are few speakers with measured lips
 AVERAGED = 3
-"""Tokens on either side that one moment is averaged over: fewer jitter, more miss short closures."""
+"""Tokens on either side over which the shape of a moment's lips is averaged: with fewer its width trembles."""
+OPENING_AVERAGED = 1
+"""Tokens on either side over which the opening is averaged: with more, lips miss short closures (docs/log)."""
 TOKENS_SHARE = 0.25
 """Share of the prediction from the audio encoder's tokens; the rest is that of the lip predictor, which errs less."""
 CLOSURE_SHARE = 0.3
@@ -136,11 +138,11 @@ class LipPredictor(LipReader):
         x = self._around(states, first, count)
         heard = [reader.heard_at(x) for reader in self.readers]
         read = [reader.read_lips(each) for reader, each in zip(self.readers, heard, strict=True)]
-        return self.with_closures(_means(torch.stack(read).mean(0)), heard[0])
+        return self.with_closures(averaged(torch.stack(read).mean(0)), heard[0])
 
     def read_alone(self, reader: LipReader, states: Tensor, first: int, count: int) -> Tensor:
         """Predict the lips (B, ``count``, K) as ``read_along`` does, by one ``reader`` alone."""
-        return _means(reader.read_lips(reader.heard_at(self._around(states, first, count))))
+        return averaged(reader.read_lips(reader.heard_at(self._around(states, first, count))))
 
     def heard_along(self, states: Tensor, first: int, count: int) -> Tensor:
         """Return what the first reader of ``read_along`` reads the lips off: (B, ``count`` + 6, W).
@@ -179,9 +181,11 @@ class LipPredictor(LipReader):
         return torch.cat([lips, told[..., None]], -1)
 
 
-def _means(lips: Tensor) -> Tensor:
-    """The mean of lips (B, T + 6, K) over each token and three on either side: (B, T, K)."""
-    return lips.unfold(1, 2 * AVERAGED + 1, 1).mean(-1)
+def averaged(lips: Tensor) -> Tensor:
+    """Average lips (B, T + 6, K) over neighbouring tokens, the opening over fewer than all else: (B, T, K)."""
+    spare = AVERAGED - OPENING_AVERAGED
+    openings = lips[:, spare : lips.shape[1] - spare, -1:].unfold(1, 2 * OPENING_AVERAGED + 1, 1).mean(-1)
+    return torch.cat([lips[..., :-1].unfold(1, 2 * AVERAGED + 1, 1).mean(-1), openings], -1)
 
 
 def closure_head(hidden: int) -> nn.Sequential:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dithead.evaluate.observe_video import observe
+from dithead.evaluate.baselines import most_closed
 from dithead.evaluate.portrait import identity_kept, measure_untaught, open_sharpness, write_portrait
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.media.audio import read_audio
@@ -51,6 +52,14 @@ def test_the_clip_against_itself_is_perfect(clip):
     assert found["lip_correlation"] == pytest.approx(1)
     assert found["sharpness_open"] == pytest.approx(1)
     assert found["identity_kept"] == pytest.approx(1, abs=0.15)
+
+
+def test_the_picture_alone_keeps_what_the_frame_of_the_most_closed_mouth_does(clip):
+    still = replace(clip, crops=[clip.crops[most_closed(clip)]] * clip.frames)
+    found = measure_untaught(still, clip, read_audio(clip.path, 16000))
+    assert found["identity_picture"] == pytest.approx(found["identity_kept"])
+    moving = measure_untaught(clip, clip, read_audio(clip.path, 16000))
+    assert moving["identity_picture"] == found["identity_picture"] != moving["identity_kept"]
 
 
 def test_a_blurred_mouth_is_less_sharp(clip):

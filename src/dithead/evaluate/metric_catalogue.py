@@ -164,6 +164,8 @@ def _without_talking(prefix: str, short: str, title: str, question: str) -> Metr
             Metric(f"{prefix}identity_kept", f"{short}: identity kept", 2,
                    "How clearly a face network takes the output for this person, relative to the true frames: 1 is as "
                    "clearly as those, 0 is where it begins to see somebody else."),
+            Metric(f"{prefix}identity_picture", f"{short}: identity of the picture", 2,
+                   "The same of the clip's most closed frame as it is, which a portrait can hardly exceed."),
             *same("sync_confidence"),
         ),
     )  # fmt: skip
@@ -206,9 +208,8 @@ METRICS = tuple(metric for group in GROUPS for metric in group.metrics)
 
 BEST_VALUES: dict[str, float] = {
     **dict.fromkeys(("lip_correlation", "lip_synced_correlation", "lip_velocity_correlation"), 1.0),
-    **dict.fromkeys(
-        ("lip_width_correlation", "lip_lag_correlation", "closures_kept", "closures_true", "identity_kept"), 1.0
-    ),
+    **dict.fromkeys(("lip_width_correlation", "lip_lag_correlation", "closures_kept", "closures_true"), 1.0),
+    **dict.fromkeys(("identity_kept", "identity_picture"), 1.0),
     **dict.fromkeys(("driver_correlation", "driver_synced_correlation", "mask_agreement", "ssim", "identity"), 1.0),
     **dict.fromkeys(("lip_gain", "lip_slope", "lip_width_gain", "jitter"), 1.0),
     **dict.fromkeys(("sharpness", "sharpness_gradient", "sharpness_crop", "sharpness_open"), 1.0),

@@ -46,10 +46,12 @@ def measure_untaught(generated: Observation, truth: Observation, audio: Wave) ->
         truth: The clip.
         audio: The driving sound (n,) at 16 kHz, for the offset of the sound in the file.
     """
+    theirs = _faces(truth)
     return {
         **compare_self(generated.lips, truth.lips),
         "sharpness_open": open_sharpness(generated) / max(open_sharpness(truth), EPSILON),
-        "identity_kept": identity_kept(_faces(generated), _faces(truth)),
+        "identity_kept": identity_kept(_faces(generated), theirs),
+        "identity_picture": identity_kept(embed_crops([truth.crops[most_closed(truth)]]), theirs),
         "audio_offset_ms": audio_offset(generated.path, audio),
     }
 

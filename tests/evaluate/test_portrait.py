@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.evaluate.observe_video import observe
 from dithead.evaluate.baselines import most_closed
+from dithead.evaluate.observe_video import observe
 from dithead.evaluate.portrait import identity_kept, measure_untaught, open_sharpness, write_portrait
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.media.audio import read_audio

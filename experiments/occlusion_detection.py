@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.masks import jaw_line
-from dithead.inference.analyse.occlusion import OcclusionCollector, finding_in
+from dithead.inference.analyse.occlusion import finding_in
 from dithead.inference.analyse.occlusion_colour import inside
+from dithead.inference.analyse.occlusion_masks import OcclusionCollector
 from dithead.media.video import read_frames
 from dithead.types import RGB
 from shared import make_parser, print_table

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dithead.errors import DataError
 from dithead.inference.analyse.first_pass import VideoAnalysis
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
-from dithead.inference.analyse.occlusion import RESIDUAL_BYTES, OcclusionMasks
+from dithead.inference.analyse.occlusion_masks import RESIDUAL_BYTES, OcclusionMasks
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LEVELS, LipCalibration, Tracklet
 from dithead.inference.result import FrameSpan

@@ -30,7 +30,8 @@ from dithead.inference.analyse.face_samples import (
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_shapes import USUAL_SLOPE, width_slope
 from dithead.inference.analyse.mouth_strips import MouthStrip, MouthStrips
-from dithead.inference.analyse.occlusion import OcclusionCollector, OcclusionFinding, OcclusionMasks
+from dithead.inference.analyse.occlusion import OcclusionFinding
+from dithead.inference.analyse.occlusion_masks import OcclusionCollector, OcclusionMasks
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.views import frame_views
 from dithead.media.video import VideoFrame

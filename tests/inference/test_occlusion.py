@@ -21,6 +21,7 @@ from dithead.inference.analyse.occlusion import (
 from dithead.inference.analyse.occlusion_colour import (
     occluder_before_lips,
     occluder_beside_lips,
+    soft_lab,
     unlike_skin,
 )
 from dithead.inference.analyse.overlays import overlay_mask
@@ -47,7 +48,7 @@ def test_a_free_mouth_is_free(seen):
     crop, points, _ = seen
     unlike = unlike_skin(crop, points[list(CHEEKS)])
     assert not occluder_before_lips(unlike, points).any()
-    assert not occluder_beside_lips(unlike, points).certain
+    assert not occluder_beside_lips(unlike, points, soft_lab(crop)).certain
 
 
 @pytest.mark.parametrize("colour", [(15, 15, 18), (40, 60, 160), (60, 160, 60)], ids=["black", "blue", "green"])
@@ -179,6 +180,48 @@ def test_a_hand_is_a_mask():
     assert not hand_mask([], 64).any()
 
 
+def lit_from_the_side(picture, points, shade):
+    """The picture, whose right half another light reaches, from the middle of the mouth to its width farther on."""
+    left, right = points[61][0], points[291][0]
+    share = np.clip((np.arange(SIZE) - (left + right) / 2) / (right - left), 0, 1)[None, :, None]
+    return np.clip(picture * (1 - share + share * np.array(shade)), 0, 255).astype(np.uint8)
+
+
+SHADES = {"shade": (0.25, 0.25, 0.25), "yellow": (0.9, 0.95, 0.3), "green": (0.6, 0.95, 0.6)}
+
+
+@pytest.mark.parametrize("shade", SHADES.values(), ids=SHADES)
+def test_light_from_the_side_covers_no_mouth(seen, shade):
+    crop, points, _ = seen
+    lit = lit_from_the_side(crop, points, shade)
+    found = finding_in(lit, points, np.zeros((SIZE, SIZE), bool))
+    assert (found.cover, found.reason, found.certain) == (None, "", False)
+    assert found.bearded or found.beside is not None  # its colour alone is that of an occluder
+
+
+@pytest.mark.parametrize("shade", SHADES.values(), ids=SHADES)
+def test_an_occluder_on_a_face_that_is_lit_from_the_side_is_found(seen, shade):
+    crop, points, _ = seen
+    width = np.linalg.norm(points[61] - points[291])
+    beside = with_ball(crop, points[152] * 0.9 + points[14] * 0.1 + (0.75 * width, 0), 0.6 * width)
+    nothing = np.zeros((SIZE, SIZE), bool)
+    assert finding_in(lit_from_the_side(beside, points, shade), points, nothing).certain
+    before = finding_in(lit_from_the_side(with_ball(crop, points[17], 26), points, shade), points, nothing)
+    assert before.cover is not None or before.reason
+
+
+def test_a_model_of_small_crops_finds_what_one_of_large_crops_finds(pictures, seen):
+    _, points, face = seen
+    picture = captioned(pictures[4])
+    with OcclusionDetector() as detector:
+        small, large = (
+            detector.find(picture, points * np.float32(size / SIZE), crop_transform(face, size), size, 0)
+            for size in (64, SIZE)
+        )
+    assert small.overlay is not None
+    assert np.array_equal(small.overlay, large.overlay)
+
+
 BESIDE = {
     "microphone": lambda p, w: ("ball", p[[61, 291]].mean(0) * 0.1 + p[152] * 0.9 - (0.75 * w, 0), 0.6 * w),
     "straw": lambda p, w: ("line", p[14], p[14] + (0.6 * w, 2.2 * w)),
@@ -197,7 +240,7 @@ def test_an_occluder_beside_the_lips_is_found(seen, name):
         truth = truth[..., 0] > 0
     picture = crop.copy()
     picture[truth] = (15, 15, 18)
-    found = occluder_beside_lips(unlike_skin(picture, points[list(CHEEKS)]), points)
+    found = occluder_beside_lips(unlike_skin(picture, points[list(CHEEKS)]), points, soft_lab(picture))
     assert found.certain
     face = polygon_mask(jaw_line(points), SIZE) > 0.5
     assert (found.occluder & truth & face).sum() / (truth & face).sum() > 0.7
@@ -214,7 +257,8 @@ def test_nothing_beside_the_lips_is_certain_where_a_head_is_turned_so_far_that_b
         points = transform_points(away, crop_transform(away, SIZE)).astype(np.float32)
         far = points[list(OUTER_LIPS), 0].max() + 3 if degrees else points[291, 0] + 3
         dark[:] = np.arange(SIZE) > far
-        assert occluder_beside_lips(dark, points).certain == certain, degrees
+        lab = np.where(dark[..., None], 0, np.float32((60, 15, 20)))
+        assert occluder_beside_lips(dark, points, lab).certain == certain, degrees
 
 
 @pytest.fixture

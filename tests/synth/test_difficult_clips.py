@@ -58,7 +58,7 @@ def changed(before: RGB, after: RGB, by: int = 12) -> np.ndarray:
 
 
 # The seed decides the person and the colour of the words: 1 is white on a pale face.
-@pytest.mark.parametrize("seed", [1, 0], ids=["white on pale skin", "yellow"])
+@pytest.mark.parametrize("seed", [1, 0], ids=["white on pale skin", "green"])
 def test_captions_stay_and_are_not_lent(make, talker, seed):
     before, after, labels, missed = redrawn(make(captions=True, seed=seed), talker)
     assert missed == 0

@@ -25,9 +25,9 @@ from dithead.inference.analyse.occlusion_colour import (
     mean_of_channels,
     occluder_before_lips,
     occluder_beside_lips,
-    skin_colour,
+    skin_tone,
     soft_lab,
-    unlike_colour,
+    unlike_tone,
 )
 from dithead.inference.analyse.overlays import overlay_mask
 from dithead.stages import stage
@@ -39,6 +39,9 @@ MASK_SIDE = 80
 VIEW_SCALE = 0.6
 """Width of the crop over that of the view in which hands are searched (our choice)."""
 _VIEW_SIDE = 256  # pixels of that view
+_SEARCHED = 160  # S of the crop that is searched, whatever the model's: at 64 pixels small letters are lost (docs/log)
+_ENLARGED = VIEW_SCALE * _VIEW_SIDE / _SEARCHED  # pixels of the view for one of that crop
+_MARGIN = (1 - VIEW_SCALE) / 2 * _VIEW_SIDE  # pixels: where in the view the crop begins
 _ALL_HIDDEN = 0.7  # covered share of the lips from which no part of the mouth is drawn (our choice)
 _SHARPEST_BLUR = 0.08  # ``detail_share`` below which a face is blurred; sharp ones reach 0.19 and more (docs/log)
 
@@ -91,16 +94,17 @@ class OcclusionDetector:
             face: The face's number; each face has a hand detector of its own, which tracks.
         """
         with stage("occluders"):
-            return self._find(picture, points, transform, size, face)
+            scale = _SEARCHED / size
+            return self._find(picture, points * np.float32(scale), transform * scale, face)
 
     def _find(
-        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, size: int, face: int
+        self, picture: RGBLike, points: NDArray[np.float32], transform: Similarity, face: int
     ) -> OcclusionFinding:
-        scale, margin = _view_place(size)
-        wide = transform * scale
-        wide[:, 2] += margin
+        """What hides one mouth, with landmarks and transform of the crop that is searched."""
+        wide = transform * _ENLARGED
+        wide[:, 2] += _MARGIN
         view = warp_crop(picture, wide, _VIEW_SIDE)
-        crop = _crop_of_view(view, size)
+        crop = _crop_of_view(view)
         if detail_share(crop) < _SHARPEST_BLUR:
             return OcclusionFinding(reason=BLURRED)
         hands = self._hands(view, crop, points, face)
@@ -111,28 +115,18 @@ class OcclusionDetector:
 
     def _hands(self, view: RGB, crop: RGB, points: NDArray[np.float32], face: int) -> NDArray[np.bool_]:
         """Where hands are (S, S), searched in a wider view than the crop."""
-        size = crop.shape[0]
         with stage("hands"):
             found = self._finders.setdefault(face, HandFinder()).find(view)
-        scale, margin = _view_place(size)
-        hands = [(hand - margin) / scale for hand in found]
+        hands = [(hand - _MARGIN) / _ENLARGED for hand in found]
         if hands:
             hands = self._false_hands.setdefault(face, FalseHands()).without(hands, points, soft_lab(crop))
-        return hand_mask(hands, size) > 0
+        return hand_mask(hands, _SEARCHED) > 0
 
 
-def _view_place(size: int) -> tuple[float, float]:
-    """Pixels of the view for one of the crop, and where in the view the crop begins."""
-    return VIEW_SCALE * _VIEW_SIDE / size, (1 - VIEW_SCALE) / 2 * _VIEW_SIDE
-
-
-def _crop_of_view(view: RGB, size: int) -> RGB:
+def _crop_of_view(view: RGB) -> RGB:
     """The crop (S, S, 3) out of the view around it, which spares a second warp of the frame."""
-    scale, margin = _view_place(size)
-    place = np.array([[1 / scale, 0, -margin / scale], [0, 1 / scale, -margin / scale]])
-    if scale < 1:
-        return np.asarray(cv2.warpAffine(view, place, (size, size), flags=cv2.INTER_CUBIC), np.uint8)
-    return warp_crop(view, place, size)
+    place = np.array([[1 / _ENLARGED, 0, -_MARGIN / _ENLARGED], [0, 1 / _ENLARGED, -_MARGIN / _ENLARGED]])
+    return np.asarray(cv2.warpAffine(view, place, (_SEARCHED, _SEARCHED), flags=cv2.INTER_CUBIC), np.uint8)
 
 
 def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_]) -> OcclusionFinding:
@@ -144,7 +138,7 @@ def finding_in(crop: RGB, points: NDArray[np.float32], hands: NDArray[np.bool_])
         hands: (S, S) pixels of the crop that show a hand.
     """
     lab = soft_lab(crop)
-    unlike = unlike_colour(lab, skin_colour(lab, points[list(CHEEKS)]))
+    unlike = unlike_tone(lab, skin_tone(lab, points[list(CHEEKS)]))
     before, text = occluder_before_lips(unlike, points), overlay_mask(crop, points, unlike)
     if text.any():
         return _with_overlay(_finding(lab, points, unlike, hands | before | text), text, hands)
@@ -171,7 +165,7 @@ def _finding(
     if cover[lips].mean() > _ALL_HIDDEN:
         return OcclusionFinding(reason=HIDDEN)
     touches = cover[inside(points[list(OUTER_LIPS)], size, grow=size // 5)].any()
-    found = occluder_beside_lips(unlike, points)
+    found = occluder_beside_lips(unlike, points, lab)
     return OcclusionFinding(
         cover=_reduced(cover) if touches else None,
         beside=_reduced(found.occluder) if found.occluder.any() else None,

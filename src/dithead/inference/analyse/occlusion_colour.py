@@ -3,13 +3,15 @@
 The lower lip never has a beard, and it is never as dark or as strongly tinted, relative to the cheeks of the same
 frame, as a microphone is. Where much of it is unlike skin, something lies over it; the occluder is then the connected
 region unlike skin around it. Beside the lips, an occluder can be found only on a shaven face, on which nothing unlike
-skin reaches from outside the jaw far towards the mouth. An occluder of skin colour is found because the lips lose their
-own colour. The thresholds were measured on real clips (docs/log). Letters: S crop side, N frames, K polygon corners.
+skin reaches from outside the jaw far towards the mouth, but shade, and shade has no sharp edge. An occluder of skin
+colour is found because the lips lose their own colour. The thresholds were measured on real clips (docs/log). Letters:
+S crop side, N frames, K polygon corners.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +34,12 @@ _PAINTED = 0.95  # share of a cover within the lips that means paint: 1.0 for li
 _PAINT_SPREAD = 20.0  # distance in Lab, lightness halved, within which paint has one colour (our choice)
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
 _DEEP_SHARE = 0.03  # share of that part that must be unlike skin for an occluder to be certain
+_EDGE = 17.0  # distance in Lab, lightness halved, within which all lies near a soft edge; shade has 15 or less
+_EDGE_REACH = 3 / 160  # of S: how near
+_EDGE_SHARE = 0.33  # share of its border within that part that must be sharper for an occluder to be certain
+_DARK = 0.42  # lightness over that of the darker half of the skin below which nothing is skin or lips
+_EVEN, _EVEN_TINTS = 0.96, (3.0, 2.0)  # that half's lightness and the spread of red and yellow in even light (docs/log)
+_DEEPEST_SHADE = 0.6  # the least that this half may have of the usual lightness (our choice)
 _FARTHEST_LEAN = (
     0.7  # ``jaw_lean`` beyond which background shows within the landmarks' far jaw (measured on rendered heads)
 )
@@ -86,22 +94,25 @@ class OccluderBeside:
     bearded: bool = False  # a beard would hide it, so nothing can be said
 
 
-def occluder_beside_lips(unlike: NDArray[np.bool_], points: NDArray[np.float32]) -> OccluderBeside:
+def occluder_beside_lips(
+    unlike: NDArray[np.bool_], points: NDArray[np.float32], lab: NDArray[np.float32]
+) -> OccluderBeside:
     """Find what comes from outside the face and lies over it; over the lips, too, when it is certain.
 
     Args:
         unlike: (S, S) pixels of the crop that are ``unlike_skin``.
         points: (478, 2) landmarks in the crop.
+        lab: The crop (S, S, 3) as ``soft_lab`` returns it.
     """
     size, jaw = unlike.shape[0], jaw_line(points)
     lips, face = inside(points[list(OUTER_LIPS)], size, grow=size // 40), inside(jaw, size)
     deep = inside(_around_mouth(points), size) & ~lips
-    if not deep.any() or _bearded(unlike, deep, points):
+    if not deep.any() or _bearded(lab, deep, points):
         return OccluderBeside(np.zeros((size, size), bool), bearded=True)
     near = unlike & inside(jaw, size, grow=size // 10)
     occluder = _joined(near & ~lips, ~inside(jaw, size, grow=2), max(1, size // 80))
     certain = float((occluder & deep).sum()) / float(deep.sum()) > _DEEP_SHARE and abs(jaw_lean(jaw)) < _FARTHEST_LEAN
-    if certain:
+    if certain := certain and _has_sharp_edge(occluder, deep, lab):
         lips &= ~inside(points[list(INNER_LIPS)], size, grow=1)
         occluder |= _joined(near & (lips | occluder), occluder, 1)
     # A chin may be drawn beyond the face, so the occluder counts there, too, next to its parts well inside the face.
@@ -119,14 +130,35 @@ def unlike_skin(crop: RGB, spots: NDArray[np.float32], skin_of: RGB | None = Non
         skin_of: The picture whose cheeks are compared with; the crop itself by default.
     """
     lab = soft_lab(crop)
-    return unlike_colour(lab, skin_colour(lab if skin_of is None else soft_lab(skin_of), spots))
+    return unlike_tone(lab, skin_tone(lab if skin_of is None else soft_lab(skin_of), spots))
 
 
-def unlike_colour(lab: NDArray[np.float32], skin: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Find pixels (S, S) of a picture in Lab (S, S, 3) that are unlike skin of a colour (3,); see ``unlike_skin``."""
-    light, red, yellow = cv2.split(lab)
-    dark, bright = light < 0.42 * skin[0], light > skin[0] + 30
-    return np.asarray(dark | bright | (red < skin[1] - 10) | (np.abs(yellow - skin[2]) > 24))
+class SkinTone(NamedTuple):
+    """How bare skin looks in one picture, in Lab: light from the side gives the halves of a face two colours."""
+
+    colour: NDArray[np.float32]  # (3,) the usual one
+    least: NDArray[np.float32]  # (3,) the least lightness, red and yellow of a part
+    most: NDArray[np.float32]  # (3,) the most of them
+
+
+def skin_tone(lab: NDArray[np.float32], spots: NDArray[np.float32]) -> SkinTone:
+    """Measure skin around ``spots`` (n, 2) of a picture in Lab (S, S, 3); in light from ahead it has one colour.
+
+    The second least and the second most of the spots count, because a hair or the edge of an occluder may lie on one.
+    """
+    patches, second = np.stack([_around(lab, spot) for spot in spots]), min(1, len(spots) - 1)
+    colour, ordered = np.median(patches, axis=(0, 1)), np.sort(np.median(patches, axis=1), axis=0)
+    usual = np.array([(1 - _EVEN) * colour[0], *_EVEN_TINTS], np.float32)
+    least, most = np.minimum(ordered[second] + usual, colour), np.maximum(ordered[-1 - second] - usual, colour)
+    least[0] = max(least[0], _DEEPEST_SHADE * colour[0])
+    return SkinTone(colour, least, most)
+
+
+def unlike_tone(lab: NDArray[np.float32], skin: SkinTone) -> NDArray[np.bool_]:
+    """Find pixels (h, w) of a picture in Lab (h, w, 3) that are unlike skin of a tone; see ``unlike_skin``."""
+    (light, red, yellow), (dark, pale, blue) = cv2.split(lab), skin.least
+    away = (light < _DARK * dark) | (light > skin.colour[0] + 30) | (red < pale - 10)
+    return np.asarray(away | (yellow < blue - 24) | (yellow > skin.most[2] + 24))
 
 
 def lip_tint(lab: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -190,13 +222,24 @@ def _around_mouth(points: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.vstack([mouth + _DEEP * (jaw - mouth), mouth[None]])
 
 
-def _bearded(unlike: NDArray[np.bool_], deep: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
-    """Whether the ``deep`` part is unlike skin on both sides of the middle of the face."""
+def _bearded(lab: NDArray[np.float32], deep: NDArray[np.bool_], points: NDArray[np.float32]) -> bool:
+    """Whether the ``deep`` part is unlike most of the skin on both sides of the middle of the face."""
+    colour = skin_colour(lab, points[list(CHEEKS)])
+    unlike = unlike_tone(lab[deep][None], SkinTone(colour, colour, colour))[0]
     (x, y), (along, down) = points[list(MOUTH_CORNERS)].mean(axis=0), points[CHIN] - points[BETWEEN_EYES]
     rows, columns = np.nonzero(deep)
     left = (columns - x) * down - (rows - y) * along > 0
-    sides = [unlike[rows[part], columns[part]] for part in (left, ~left)]
-    return min(float(side.mean()) if len(side) else 1.0 for side in sides) > _BEARD
+    return min(float(unlike[part].mean()) if part.any() else 1.0 for part in (left, ~left)) > _BEARD
+
+
+def _has_sharp_edge(region: NDArray[np.bool_], where: NDArray[np.bool_], lab: NDArray[np.float32]) -> bool:
+    """Whether a region (S, S) ends suddenly along enough of its border, as far as that lies in ``where`` (S, S)."""
+    border = (cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~region & where
+    if not border.any():
+        return True
+    kernel = np.ones((2 * max(1, round(_EDGE_REACH * region.shape[0])) + 1,) * 2, np.uint8)
+    spread = (cv2.dilate(lab, kernel) - cv2.erode(lab, kernel))[border] * (0.5, 1, 1)
+    return bool((np.linalg.norm(spread, axis=1) > _EDGE).mean() > _EDGE_SHARE)
 
 
 def _joined(region: NDArray[np.bool_], seeds: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:

@@ -29,12 +29,12 @@ from dithead.face.mesh_indices import (
 )
 from dithead.types import RGB
 
-_LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; without one it stays below 0.15
+_LIP_HIDDEN = 0.3  # share of the lower lip unlike skin that means an occluder; without one it seldom reaches 0.2
 _PAINTED = 0.95  # share of a cover within the lips that means paint: 1.0 for lipsticks, 0.7 or less for occluders
 _PAINT_SPREAD = 20.0  # distance in Lab, lightness halved, within which paint has one colour (our choice)
 _DEEP = 0.7  # the part of the lower face around the mouth, as a fraction of the way from the mouth to the jaw
 _DEEP_SHARE = 0.03  # share of that part that must be unlike skin for an occluder to be certain
-_EDGE = 17.0  # distance in Lab, lightness halved, within which all lies near a soft edge; shade has 15 or less
+_EDGE = 18.0  # distance in Lab, lightness halved, within which all lies near a soft edge; shade has 16 or less
 _EDGE_REACH = 3 / 160  # of S: how near
 _EDGE_SHARE = 0.33  # share of its border within that part that must be sharper for an occluder to be certain
 _DARK = 0.42  # lightness over that of the darker half of the skin below which nothing is skin or lips

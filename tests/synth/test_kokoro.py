@@ -10,8 +10,7 @@ import pytest
 
 from dithead.errors import DataError, DitheadError
 from dithead.synth.voice import kokoro
-from dithead.synth.voice.kokoro import Kokoro, kokoro_symbols, phonemes_of
-from dithead.synth.voice.utterance import Phoneme
+from dithead.synth.voice.kokoro import Kokoro, heard_frames, kokoro_symbols, phonemes_of
 
 
 def test_english_is_written_with_one_letter_a_diphthong() -> None:
@@ -56,7 +55,13 @@ def test_sound_and_phonemes_have_one_length(voice: Kokoro) -> None:
     assert given["style"].shape == (1, 256)
     assert 0 < given["style"][0, 0] < 1
     assert given["speed"] == pytest.approx(1.2)
-    assert said.phonemes[2] == Phoneme("a", pytest.approx(0.2), pytest.approx(0.4))
+
+
+def test_sounds_are_heard_two_frames_before_their_durations(voice: Kokoro) -> None:
+    said = voice.speak("mama", "en", voice.mixed_style(np.random.default_rng(0)))
+    assert [p.start for p in said.phonemes] == pytest.approx([0, 0.05, 0.15, 0.35, 0.45, 0.55])
+    assert said.phonemes[-1].end == pytest.approx(0.7)
+    assert heard_frames(np.array([1.0, 4.0, 4.0])).tolist() == [0, 4, 5]
 
 
 def test_a_text_without_phonemes_is_refused(voice: Kokoro) -> None:

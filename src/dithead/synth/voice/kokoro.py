@@ -21,6 +21,7 @@ from dithead.synth.voice.utterance import Phoneme, Utterance
 RATE = 24_000
 """Samples a second of Kokoro's sound."""
 _FRAME = 0.025  # seconds of one frame of a duration
+_EARLY = 2  # frames by which a sound is heard before its durations say; measured, docs/log (30 November)
 _LONGEST = 500  # phonemes at once, from the model's position table
 _PAUSE = 0.075  # seconds from which a gap between words is a pause; our choice
 
@@ -95,7 +96,7 @@ class Kokoro:
         sound, frames = self._session.run(
             None, {"tokens": tokens, "style": reference, "speed": np.array([speed], np.float32)}
         )
-        phonemes = phonemes_of(["", *symbols, ""], np.ravel(frames) * _FRAME)
+        phonemes = phonemes_of(["", *symbols, ""], heard_frames(np.ravel(frames)) * _FRAME)
         return Utterance(np.ravel(sound).astype(np.float32), RATE, phonemes, language, text)
 
 
@@ -104,6 +105,18 @@ def kokoro_symbols(ipa: str, language: str) -> str:
     for theirs, ours in (_ENGLISH if language.startswith("en") else _OTHERS).items():
         ipa = ipa.replace(theirs, ours)
     return ipa
+
+
+def heard_frames(frames: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Move durations to where they are heard: the silence before the text is shorter, the one behind it longer.
+
+    Args:
+        frames: Of each symbol, as the network returns them.
+    """
+    early, heard = min(_EARLY, float(frames[0])), frames.astype(np.float64)
+    heard[0] -= early
+    heard[-1] += early
+    return heard
 
 
 def phonemes_of(symbols: list[str], seconds: NDArray[np.floating[Any]]) -> tuple[Phoneme, ...]:

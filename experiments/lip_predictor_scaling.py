@@ -1,22 +1,25 @@
 """How well are lips heard after learning from 2, 4, 8, ... people? What would more hours of video bring?
 
-It makes the curve of people in docs/log/2026-11.md.
+It makes the curve of people, and the table of what voices add, in docs/log/2026-11.md.
 
     python experiments/lip_predictor_scaling.py MOONSHINE --train hdtf=DATASET:train --test grid=DATASET --test ...
-    python experiments/lip_predictor_scaling.py MOONSHINE --train ... --test ... --voices FOLDER [--opening-only]
+    python experiments/lip_predictor_scaling.py MOONSHINE --train ... --test ... --people all --voices FOLDER
+                                                [--spoken-by kokoro] [--opening-only] [--voice-share 0.1]
 
 MOONSHINE is the folder of `experiments/moonshine_from_wheel.py`, or a hub id. Its layers stay as they are, so that
 their states are computed once for each clip; what reads them (the rest of the lip predictor) learns from random
 weights, for every number of people anew. The people of a smaller group are among those of each larger group, in a
 random order for each seed. With `--voices` (a folder of `dithead voices` or of
 `experiments/voices_from_blendshapes.py`) a quarter of the samples are speech without a face, with the lips of a head
-that its phonemes or blendshapes move (or their opening alone), and only the largest group is trained. Columns: people,
-minutes of speech, and for each test the correlation of the predicted opening and of the predicted width of the lips
-with the measured ones, at each clip's best lag within 4 frames, mean over clips and seeds.
+that its phonemes or blendshapes move (or their opening alone); as many samples fewer are of people. Columns: people,
+minutes of people's speech and of voices', and for each test the correlation of the predicted opening and of the
+predicted width of the lips with the measured ones, at each clip's best lag within 4 frames: mean over clips and seeds,
+and the standard deviation over seeds.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.checkpoint import load_model
-from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.audio.lip_predictor import _DROPOUT, LipPredictor
 from dithead.models.pretrained import load_moonshine
 from dithead.prepare.dataset import Clip
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes, shapes_of_lips
@@ -38,11 +41,11 @@ from shared import RATE, load_clips, make_parser, parse_named, print_table
 
 Floats = NDArray[np.floating[Any]]
 
-GROUPS, SEEDS, STEPS, BATCH = (2, 4, 8, 16), 4, 400, 24
+GROUPS, SEEDS, STEPS, BATCH = ("2", "4", "8", "16", "all"), 4, 400, 24
 STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
 WHOLE = 5  # states, which are six tokens: a sample starts at a multiple
 LAGS = range(-4, 5)  # frames
-VOICES, VOICE_RATE, PIECE = 0.25, 100, 10  # share of the samples; lips a second of `dithead voices`; seconds
+VOICE_SHARE, VOICE_RATE, PIECE = 0.25, 100, 10  # of the samples; lips a second of `dithead voices`; seconds
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,11 @@ def heard_clips(dataset: str, predictor: LipPredictor) -> list[HeardClip]:
     return [heard(clip, predictor) for clip in load_clips(dataset) if clip.has_speech]
 
 
-def heard_voice(path: Path, predictor: LipPredictor) -> list[HeardClip]:
-    """Do as ``heard`` with a clip of `dithead voices`, in pieces of ten seconds."""
+def heard_voice(path: Path, predictor: LipPredictor, spoken_by: str) -> list[HeardClip]:
+    """Do as ``heard`` with a clip of `dithead voices`, in pieces of ten seconds; none of another voice."""
     with np.load(path) as stored:
+        if not str(stored["voice"]).startswith(spoken_by):
+            return []
         wave, lips = stored["wave"] / np.float32(32768), stored["lips"].astype(np.float32)
     shapes, pieces = shapes_of_lips(lips), []
     for start in range(0, len(lips) - 3 * VOICE_RATE, PIECE * VOICE_RATE):
@@ -88,6 +93,20 @@ def heard_voice(path: Path, predictor: LipPredictor) -> list[HeardClip]:
     return pieces
 
 
+class Learner(LipPredictor):
+    """A lip predictor whose dropout is drawn in a third of the time, which on a CPU was a third of all time."""
+
+    def _dropout(self, x: Tensor) -> Tensor:
+        return x * ((torch.rand_like(x) >= _DROPOUT) / (1 - _DROPOUT)) if self.training else x
+
+
+class VoiceUse(NamedTuple):
+    """How voices are learned from: the share of samples, and whether only the opening of their lips counts."""
+
+    share: float = VOICE_SHARE
+    opening_only: bool = False
+
+
 class Batch(NamedTuple):
     """Samples: states (B, 125, layers, H), true lips (B, 100, 9), and how much each coefficient counts (B, 1, 9)."""
 
@@ -96,14 +115,12 @@ class Batch(NamedTuple):
     weight: Tensor
 
 
-def batch_of(
-    clips: Sequence[HeardClip], lips: Sequence[Floats], rng: np.random.Generator, *, opening_only: bool
-) -> Batch:
+def batch_of(clips: Sequence[HeardClip], lips: Sequence[Floats], rng: np.random.Generator, use: VoiceUse) -> Batch:
     """Cut samples of random people, and of random voices where there are any."""
     groups = [sorted({clip.person for clip in clips if clip.voice == voice}) for voice in (False, True)]
     states, truth, weights = [], [], []
     while len(states) < BATCH:
-        group = groups[int(bool(groups[1]) and rng.random() < VOICES)]
+        group = groups[int(bool(groups[1]) and rng.random() < use.share)]
         person = group[int(rng.integers(len(group)))]
         i = int(rng.choice([i for i, clip in enumerate(clips) if clip.person == person]))
         starts = (len(clips[i].states) - STATES) // WHOLE
@@ -112,9 +129,8 @@ def batch_of(
             states.append(clips[i].states[start : start + STATES])
             first = start * 6 // WHOLE + SKIPPED
             truth.append(torch.from_numpy(clips[i].at_tokens(lips[i], first, TOKENS)))
-            weights.append(
-                torch.tensor([[0.0 if clips[i].voice and opening_only else 1.0] * (COEFFICIENTS - 1) + [1.0]])
-            )
+            outline = 0.0 if clips[i].voice and use.opening_only else 1.0
+            weights.append(torch.tensor([[outline] * (COEFFICIENTS - 1) + [1.0]]))
     return Batch(torch.stack(states).clone(), torch.stack(truth), torch.stack(weights))
 
 
@@ -124,18 +140,18 @@ def read(predictor: LipPredictor, states: Tensor, first: int, count: int) -> Ten
 
 
 def trained(
-    clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, int], seed: int, *, opening_only: bool = False
+    clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, int], seed: int, use: VoiceUse
 ) -> LipPredictor:
     """Train what reads the states, from random weights, on some people's clips."""
     torch.manual_seed(seed)
-    rng, predictor = np.random.default_rng(seed), LipPredictor(*sizes, COEFFICIENTS)
+    rng, predictor = np.random.default_rng(seed), Learner(*sizes, COEFFICIENTS)
     lips = [basis.coefficients(clip.shapes) for clip in clips]
     parameters = [p for name, p in predictor.named_parameters() if not name.startswith("layers.")]
     optimiser = torch.optim.AdamW(parameters, 2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, STEPS)
     everywhere = torch.ones(BATCH, TOKENS)
     for _ in range(STEPS):
-        states, truth, weight = batch_of(clips, lips, rng, opening_only=opening_only)
+        states, truth, weight = batch_of(clips, lips, rng, use)
         found = read(predictor, states, SKIPPED, TOKENS)
         moves = correlation_loss(found[..., -1], truth[..., -1], everywhere)
         shape = (F.smooth_l1_loss(found, truth, reduction="none") * weight).mean()
@@ -171,38 +187,55 @@ def scores(predictor: LipPredictor, clips: Sequence[HeardClip], basis: LipBasis)
     return float(opening), float(width)
 
 
-def main() -> None:
+def make_options() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = make_parser(__doc__)
     parser.add_argument("moonshine", metavar="MOONSHINE")
     parser.add_argument("--train", action="append", required=True, metavar="NAME=DATASET")
     parser.add_argument("--test", action="append", required=True, metavar="NAME=DATASET")
+    parser.add_argument("--people", nargs="+", default=GROUPS, metavar="N", help="sizes of the groups; all: everybody")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--voices", metavar="FOLDER", type=Path)
+    parser.add_argument("--spoken-by", default="", metavar="NAME", help="only voices whose names start so")
+    parser.add_argument("--voice-share", type=float, default=VOICE_SHARE, help="of the samples")
     parser.add_argument("--opening-only", action="store_true", help="of the voices' lips, learn nothing else")
-    options = parser.parse_args()
+    return parser
+
+
+def minutes(clips: Sequence[HeardClip]) -> float:
+    """Add up how long clips last."""
+    return sum(len(clip.shapes) / clip.fps for clip in clips) / 60
+
+
+def spread(values: Floats) -> str:
+    """Write mean and standard deviation over seeds."""
+    return f"{values.mean():.3f} ± {values.std(ddof=min(1, len(values) - 1)):.3f}"
+
+
+def main() -> None:
+    options = make_options().parse_args()
     config = load_model("small").audio.config
     sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
     frozen = LipPredictor(*sizes, COEFFICIENTS)
     frozen.layers.load_pretrained(load_moonshine(options.moonshine))
     learn = [clip for folder in parse_named(options.train).values() for clip in heard_clips(folder, frozen)]
-    voices = (
-        [piece for path in sorted(options.voices.glob("*.npz")) for piece in heard_voice(path, frozen)]
-        if options.voices
-        else []
-    )
+    paths = sorted(options.voices.glob("*.npz")) if options.voices else []
+    voices = [piece for path in paths for piece in heard_voice(path, frozen, options.spoken_by)]
     tests = {name: heard_clips(folder, frozen) for name, folder in parse_named(options.test).items()}
     basis, people = LipBasis.fit([clip.shapes for clip in learn]), sorted({clip.person for clip in learn})
-    lines = []
-    for size in (*[n for n in GROUPS if n < len(people) and not voices], len(people)):
-        rows, minutes = [], []
-        for seed in range(SEEDS):
+    use, lines = VoiceUse(options.voice_share, options.opening_only), []
+    sizes_of_groups = [len(people) if size == "all" else int(size) for size in options.people]
+    for size in [n for n in sizes_of_groups if n <= len(people)]:
+        rows, lengths = [], []
+        for seed in range(options.seeds):
             chosen = set(np.random.default_rng(seed).permutation(people)[:size])
-            clips = [clip for clip in learn if clip.person in chosen] + voices
-            minutes.append(sum(len(clip.shapes) / clip.fps for clip in clips) / 60)
-            predictor = trained(clips, basis, sizes, seed, opening_only=options.opening_only)
+            clips = [clip for clip in learn if clip.person in chosen]
+            lengths.append(minutes(clips))
+            predictor = trained([*clips, *voices], basis, sizes, seed, use)
             rows.append([scores(predictor, test, basis) for test in tests.values()])
-        means = np.mean(rows, 0)
-        lines.append([str(size), f"{np.mean(minutes):.1f}", *[f"{o:.3f}, {w:.3f}" for o, w in means]])
-    print_table(["people", "minutes", *[f"{name}: opening, width" for name in tests]], lines)
+        cells = [", ".join(map(spread, found)) for found in np.array(rows).transpose(1, 2, 0)]
+        lines.append([str(size), f"{np.mean(lengths):.1f}", f"{minutes(voices):.1f}", *cells])
+    print_table(["people", "minutes", "of voices", *[f"{name}: opening, width" for name in tests]], lines)
 
 
 if __name__ == "__main__":

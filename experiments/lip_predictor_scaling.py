@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.checkpoint import load_model
-from dithead.models.audio.lip_predictor import _DROPOUT, LipPredictor
+from dithead.models.audio.lip_predictor import LipPredictor
 from dithead.models.pretrained import load_moonshine
 from dithead.prepare.dataset import Clip
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes, shapes_of_lips
@@ -43,6 +43,7 @@ Floats = NDArray[np.floating[Any]]
 
 GROUPS, SEEDS, STEPS, BATCH = ("2", "4", "8", "16", "all"), 4, 400, 24
 STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
+DROPOUT = 0.4  # as `LipPredictor` has it
 WHOLE = 5  # states, which are six tokens: a sample starts at a multiple
 LAGS = range(-4, 5)  # frames
 VOICE_SHARE, VOICE_RATE, PIECE = 0.25, 100, 10  # of the samples; lips a second of `dithead voices`; seconds
@@ -97,7 +98,7 @@ class Learner(LipPredictor):
     """A lip predictor whose dropout is drawn in a third of the time, which on a CPU was a third of all time."""
 
     def _dropout(self, x: Tensor) -> Tensor:
-        return x * ((torch.rand_like(x) >= _DROPOUT) / (1 - _DROPOUT)) if self.training else x
+        return x * ((torch.rand_like(x) >= DROPOUT) / (1 - DROPOUT)) if self.training else x
 
 
 class VoiceUse(NamedTuple):

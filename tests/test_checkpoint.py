@@ -245,11 +245,11 @@ def test_a_folder_of_format_1_loads_to_the_same_bits(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(outputs(load_model(again)), expected, strict=True))
 
 
-SMALL_0_8 = [0.4805900454521179, 0.2590292692184448, 0.022543029859662056, 0.5693019032478333]
+SMALL_0_8 = [0.4805780053138733, 0.2590368986129761, 0.022567367181181908, 0.5693079829216003]
 
 
 def test_the_shipped_model_generates_what_it_did() -> None:
-    """The numbers are those of the code that trained it; other machines round otherwise, hence a tolerance."""
+    """Numbers since openings are averaged over 60 ms; other machines round otherwise, hence a tolerance."""
     assert json.loads((resolve_model("small") / "config.json").read_text())["version"] == "0.8"
     frames, latents, _ = outputs(load_model("small"))
     assert frames.shape == (2, 3, 160, 160)

@@ -11,6 +11,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from dithead.errors import ModelError
 from dithead.models.audio.context_encoder import ContextEncoder, ContextEncoderConfig
+from dithead.models.audio.lip_predictor import AVERAGED, averaged
 from dithead.models.audio.mel import log_mel, mel_filters, samples_of
 from dithead.models.pretrained import load_whisper
 from dithead.train.loop.trainable import Trainable
@@ -82,10 +83,8 @@ WITH_PREDICTOR = ContextEncoderConfig(
 def test_the_lip_predictor_predicts_for_one_moment_what_it_predicts_for_the_stretch_around() -> None:
     encoder, mel = ContextEncoder(WITH_PREDICTOR).eval(), torch.randn(3, 56, 240)
     assert encoder.lip_predictor is not None
-    first = (
-        (16 + 40 // 2) // 2 - encoder.lip_predictor.margin - 3
-    )  # tokens are two mel frames; seven of them make one moment
-    predicted = encoder.lip_predictor(samples_of(mel))[:, first : first + 7].mean(1)
+    first = (16 + 40 // 2) // 2 - encoder.lip_predictor.margin - AVERAGED  # tokens are two mel frames
+    predicted = averaged(encoder.lip_predictor(samples_of(mel))[:, first : first + 2 * AVERAGED + 1])[:, 0]
     tokens, lips = encoder.tokens_and_lips(mel)
     assert torch.equal(tokens, encoder(mel[:, 16:]))
     assert torch.allclose(0.25 * encoder.predict_lips(tokens) + 0.75 * predicted, lips, atol=1e-5)

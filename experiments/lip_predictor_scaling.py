@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dithead.checkpoint import load_model
-from dithead.models.audio.lip_predictor import LipPredictor
+from dithead.models.audio.lip_predictor import DROPOUT, LipPredictor
 from dithead.models.pretrained import load_moonshine
 from dithead.prepare.dataset import Clip
 from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis, lip_shapes, shapes_of_lips
@@ -43,7 +44,6 @@ Floats = NDArray[np.floating[Any]]
 
 GROUPS, SEEDS, STEPS, BATCH = ("2", "4", "8", "16", "all"), 4, 400, 24
 STATES, SKIPPED, TOKENS = 125, 6, 100  # a sample: 3 s of states, and its tokens of 20 ms that count
-DROPOUT = 0.4  # as `LipPredictor` has it
 WHOLE = 5  # states, which are six tokens: a sample starts at a multiple
 LAGS = range(-4, 5)  # frames
 VOICE_SHARE, VOICE_RATE, PIECE = 0.25, 100, 10  # of the samples; lips a second of `dithead voices`; seconds
@@ -77,6 +77,11 @@ def heard(clip: Clip, predictor: LipPredictor) -> HeardClip:
 def heard_clips(dataset: str, predictor: LipPredictor) -> list[HeardClip]:
     """Do as ``heard`` with the clips of a dataset that have sound."""
     return [heard(clip, predictor) for clip in load_clips(dataset) if clip.has_speech]
+
+
+def heard_voices(folder: Path, predictor: LipPredictor, spoken_by: str) -> list[HeardClip]:
+    """Do as ``heard_voice`` with all clips of a folder."""
+    return [piece for path in sorted(folder.glob("*.npz")) for piece in heard_voice(path, predictor, spoken_by)]
 
 
 def heard_voice(path: Path, predictor: LipPredictor, spoken_by: str) -> list[HeardClip]:
@@ -140,10 +145,9 @@ def read(predictor: LipPredictor, states: Tensor, first: int, count: int) -> Ten
     return predictor.read_along(predictor.normed(states.unbind(2)), first, count)
 
 
-def trained(
-    clips: Sequence[HeardClip], basis: LipBasis, sizes: tuple[int, int, int], seed: int, use: VoiceUse
-) -> LipPredictor:
+def trained(clips: Sequence[HeardClip], basis: LipBasis, seed: int, use: VoiceUse) -> LipPredictor:
     """Train what reads the states, from random weights, on some people's clips."""
+    sizes = sizes_of_small()
     torch.manual_seed(seed)
     rng, predictor = np.random.default_rng(seed), Learner(*sizes, COEFFICIENTS)
     lips = [basis.coefficients(clip.shapes) for clip in clips]
@@ -203,6 +207,20 @@ def make_options() -> argparse.ArgumentParser:
     return parser
 
 
+@cache
+def sizes_of_small() -> tuple[int, int, int]:
+    """Return width, heads and number of the layers that the shipped model's lip predictor has."""
+    config = load_model("small").audio.config
+    return config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers
+
+
+def frozen_predictor(moonshine: str) -> LipPredictor:
+    """Build a lip predictor with Moonshine's layers as they were published."""
+    frozen = LipPredictor(*sizes_of_small(), COEFFICIENTS)
+    frozen.layers.load_pretrained(load_moonshine(moonshine))
+    return frozen
+
+
 def minutes(clips: Sequence[HeardClip]) -> float:
     """Add up how long clips last."""
     return sum(len(clip.shapes) / clip.fps for clip in clips) / 60
@@ -215,13 +233,9 @@ def spread(values: Floats) -> str:
 
 def main() -> None:
     options = make_options().parse_args()
-    config = load_model("small").audio.config
-    sizes = (config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers)
-    frozen = LipPredictor(*sizes, COEFFICIENTS)
-    frozen.layers.load_pretrained(load_moonshine(options.moonshine))
+    frozen = frozen_predictor(options.moonshine)
     learn = [clip for folder in parse_named(options.train).values() for clip in heard_clips(folder, frozen)]
-    paths = sorted(options.voices.glob("*.npz")) if options.voices else []
-    voices = [piece for path in paths for piece in heard_voice(path, frozen, options.spoken_by)]
+    voices = heard_voices(options.voices, frozen, options.spoken_by) if options.voices else []
     tests = {name: heard_clips(folder, frozen) for name, folder in parse_named(options.test).items()}
     basis, people = LipBasis.fit([clip.shapes for clip in learn]), sorted({clip.person for clip in learn})
     use, lines = VoiceUse(options.voice_share, options.opening_only), []
@@ -232,7 +246,7 @@ def main() -> None:
             chosen = set(np.random.default_rng(seed).permutation(people)[:size])
             clips = [clip for clip in learn if clip.person in chosen]
             lengths.append(minutes(clips))
-            predictor = trained([*clips, *voices], basis, sizes, seed, use)
+            predictor = trained([*clips, *voices], basis, seed, use)
             rows.append([scores(predictor, test, basis) for test in tests.values()])
         cells = [", ".join(map(spread, found)) for found in np.array(rows).transpose(1, 2, 0)]
         lines.append([str(size), f"{np.mean(lengths):.1f}", f"{minutes(voices):.1f}", *cells])

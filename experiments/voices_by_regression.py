@@ -26,11 +26,17 @@ import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from dithead.checkpoint import load_model
-from dithead.models.audio.lip_predictor import AVERAGED, LipPredictor, at_tokens
-from dithead.models.pretrained import load_moonshine
-from dithead.train.data.lip_basis import COEFFICIENTS, LipBasis
-from lip_predictor_scaling import VOICE_SHARE, HeardClip, best_lag, heard_clips, heard_voice, minutes
+from dithead.models.audio.lip_predictor import AVERAGED, at_tokens
+from dithead.train.data.lip_basis import LipBasis
+from lip_predictor_scaling import (
+    VOICE_SHARE,
+    HeardClip,
+    best_lag,
+    frozen_predictor,
+    heard_clips,
+    heard_voices,
+    minutes,
+)
 from shared import make_parser, parse_named, print_table
 
 Floats = NDArray[np.floating[Any]]
@@ -193,17 +199,12 @@ def main() -> None:
     parser.add_argument("--voice-share", type=float, default=VOICE_SHARE, help="of what is learned from")
     parser.add_argument("--against", default="none", metavar="NAME", help="voices that the second table compares with")
     options = parser.parse_args()
-    config = load_model("small").audio.config
-    frozen = LipPredictor(
-        config.lip_predictor_hidden, config.lip_predictor_heads, config.lip_predictor_layers, COEFFICIENTS
-    )
-    frozen.layers.load_pretrained(load_moonshine(options.moonshine))
+    frozen = frozen_predictor(options.moonshine)
     learn = [clip for folder in parse_named(options.train).values() for clip in heard_clips(folder, frozen)]
     voices: dict[str, list[HeardClip]] = {"none": []}
     for name, value in parse_named(options.voices).items():
         folder, _, spoken_by = value.partition(":")
-        paths = sorted(Path(folder).glob("*.npz"))
-        voices[name] = [piece for path in paths for piece in heard_voice(path, frozen, spoken_by)]
+        voices[name] = heard_voices(Path(folder), frozen, spoken_by)
     tests = {name: heard_clips(folder, frozen) for name, folder in parse_named(options.test).items()}
     answer(*asked(learn, voices, tests, options.voice_share), options.against)
 

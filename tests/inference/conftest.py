@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from dithead.face.alignment import crop_transform, transform_points, warp_crop
+from dithead.face.landmarks import FaceLandmarker
 from dithead.media.audio import write_audio
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
-from dithead.types import RGB
+from dithead.types import RGB, Landmarks
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
 
@@ -28,6 +30,15 @@ def pictures() -> list[RGB]:
         cv2.resize(f.pixels, (256, 256), interpolation=cv2.INTER_AREA)
         for f in islice(read_frames(PRESENTERS / "mia.mp4"), 12)
     ]
+
+
+@pytest.fixture(scope="session")
+def seen(pictures: list[RGB]) -> tuple[RGB, Landmarks, Landmarks]:
+    """Crop (160, 160, 3) of one of the pictures, the landmarks (478, 2) in it, and those in the picture."""
+    with FaceLandmarker() as landmarker:
+        face = landmarker.detect(pictures[4])[0]
+    move = crop_transform(face, 160)
+    return warp_crop(pictures[4], move, 160), transform_points(face, move).astype(np.float32), face
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.face.alignment import crop_transform, transform_points, warp_crop
+from dithead.face.alignment import crop_transform, transform_points
 from dithead.face.hands import HandFinder
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import OUTER_LIPS
@@ -19,15 +19,6 @@ from drawn_hand import draw_hand
 SIZE = 160
 ON_FACE = np.array([[0.1, 0.7], *[[x, y] for x in (0.3, 0.4, 0.5, 0.6, 0.7) for y in (0.65, 0.75, 0.8, 0.85)]])
 """A "hand" as it is found on a turned head: wrist at the jaw, fingers towards nose and lips, as a share of the face."""
-
-
-@pytest.fixture(scope="module")
-def seen(pictures):
-    """Crop of one frame of a presenter, its landmarks, and what cut it."""
-    with FaceLandmarker() as landmarker:
-        face = landmarker.detect(pictures[4])[0]
-    move = crop_transform(face, SIZE)
-    return warp_crop(pictures[4], move, SIZE), transform_points(face, move).astype(np.float32), move
 
 
 def on_face(points: np.ndarray) -> np.ndarray:
@@ -70,7 +61,8 @@ def test_a_hand_whose_wrist_is_beyond_the_face_is_a_hand(seen):
 
 @pytest.mark.parametrize("hand", [True, False], ids=["hand", "face"])
 def test_a_detector_that_takes_the_face_for_a_hand_hides_nothing(hand, pictures, seen, monkeypatch):
-    _, points, move = seen
+    _, points, face = seen
+    move = crop_transform(face, SIZE)
     place = on_face(points)
     if hand:
         place[0] = points.max(axis=0) + 0.15 * SIZE

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from covered_mouth import collected, with_ball
 from dithead.errors import ConfigError, FaceError
 from dithead.face.alignment import crop_transform, transform_points, warp_crop
 from dithead.face.hands import hand_mask
@@ -29,19 +30,6 @@ from dithead.inference.pipeline import generate
 from dithead.media.video import read_frames
 
 SIZE = 160
-
-
-@pytest.fixture(scope="module")
-def seen(pictures):
-    """Crop and its landmarks of one frame of a presenter, and what cut it."""
-    with FaceLandmarker() as landmarker:
-        face = landmarker.detect(pictures[4])[0]
-    move = crop_transform(face, SIZE)
-    return warp_crop(pictures[4], move, SIZE), transform_points(face, move), face
-
-
-def with_ball(picture, centre, radius, colour=(15, 15, 18)):
-    return cv2.circle(picture.copy(), tuple(int(v) for v in centre), int(radius), colour, -1, cv2.LINE_AA)
 
 
 def test_a_free_mouth_is_free(seen):
@@ -77,6 +65,11 @@ def test_paint_on_the_lips_is_no_occluder(seen, colour):
     finding = finding_in(painted(crop, points, colour), points, np.zeros((SIZE, SIZE), bool))
     assert finding.if_covered is not None
     assert (finding.cover, finding.reason) == (None, "")
+    whole = collected(dict.fromkeys(range(20), finding), 20)
+    assert not whole.hidden
+    assert not whole.parts
+    brief = collected(dict.fromkeys(range(8, 12), finding), 20)  # what comes and goes is no paint
+    assert set(brief.parts) | brief.hidden == {8, 9, 10, 11}
 
 
 def test_paint_that_a_shadow_joins_is_no_occluder(seen):

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
-from dithead.face.alignment import crop_transform, transform_points, warp_crop
-from dithead.face.landmarks import FaceLandmarker
+from covered_mouth import collected, with_ball
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.first_pass import AnalysisSettings, analyse_video
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.occlusion import OcclusionDetector, OcclusionFinding
 from dithead.inference.analyse.occlusion_colour import tints_away
-from dithead.inference.analyse.occlusion_masks import OcclusionCollector
 from dithead.inference.analyse.serialise import load_analysis, save_analysis
 from dithead.inference.compose.blend_mask import mouth_core
 from dithead.media.video import read_frames
 
 SIZE = 160
-
-
-@pytest.fixture(scope="module")
-def seen(pictures):
-    """Crop and its landmarks of one frame of a presenter, and what cut it."""
-    with FaceLandmarker() as landmarker:
-        face = landmarker.detect(pictures[4])[0]
-    move = crop_transform(face, SIZE)
-    return warp_crop(pictures[4], move, SIZE), transform_points(face, move), face
-
-
-def with_ball(picture, centre, radius, colour=(15, 15, 18)):
-    return cv2.circle(picture.copy(), tuple(int(v) for v in centre), int(radius), colour, -1, cv2.LINE_AA)
-
-
-def collected(findings: dict[int, OcclusionFinding], frames: int):
-    collector = OcclusionCollector()
-    for k in range(frames):
-        collector.add(findings.get(k, OcclusionFinding()))
-    return collector.close()
 
 
 def spot(place: slice) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 from dithead.errors import DataError, DitheadError
 from dithead.synth.voice import kokoro
 from dithead.synth.voice.kokoro import Kokoro, heard_frames, kokoro_symbols, phonemes_of
+from dithead.synth.voice.utterance import Phoneme
 
 
 def test_english_is_written_with_one_letter_a_diphthong() -> None:
@@ -59,6 +60,7 @@ def test_sound_and_phonemes_have_one_length(voice: Kokoro) -> None:
 
 def test_sounds_are_heard_two_frames_before_their_durations(voice: Kokoro) -> None:
     said = voice.speak("mama", "en", voice.mixed_style(np.random.default_rng(0)))
+    assert said.phonemes[2] == Phoneme("a", pytest.approx(0.15), pytest.approx(0.35))
     assert [p.start for p in said.phonemes] == pytest.approx([0, 0.05, 0.15, 0.35, 0.45, 0.55])
     assert said.phonemes[-1].end == pytest.approx(0.7)
     assert heard_frames(np.array([1.0, 4.0, 4.0])).tolist() == [0, 4, 5]

@@ -27,7 +27,8 @@ _READ_WIDTH = 96  # numbers that are read off a token's states
 _WIDTH = 128  # of the network over time
 _DEPTH = 2  # its layers
 _REACH = 2  # tokens on either side that each of its layers sees
-_DROPOUT = 0.4  # high, because there are few speakers with measured lips
+DROPOUT = 0.4
+"""In training; high, because there are few speakers with measured lips."""
 AVERAGED = 3
 """Tokens on either side over which the shape of a moment's lips is averaged: with fewer its width trembles."""
 OPENING_AVERAGED = 1
@@ -74,7 +75,7 @@ class LipReader(nn.Module):
         return lips
 
     def _dropout(self, x: Tensor) -> Tensor:
-        return F.dropout(x, _DROPOUT, self.training)
+        return F.dropout(x, DROPOUT, self.training)
 
 
 class LipPredictor(LipReader):
@@ -195,7 +196,7 @@ def closure_head(hidden: int) -> nn.Sequential:
         hidden: Its width.
     """
     look = nn.Conv1d(_WIDTH, hidden, 2 * AVERAGED + 1)
-    return nn.Sequential(look, nn.GELU(), nn.Dropout(_DROPOUT), nn.Conv1d(hidden, 1, 1))
+    return nn.Sequential(look, nn.GELU(), nn.Dropout(DROPOUT), nn.Conv1d(hidden, 1, 1))
 
 
 def mean_lips(lips: Tensor, predicted: Tensor) -> Tensor:

@@ -11,6 +11,11 @@ from dithead.errors import ConfigError
 from dithead.limits import MAX_CREDENTIALS
 from dithead.provenance.keys import trusted_certificates
 
+_IN_MEMORY = 16
+"""MB of a file that is being signed up to which the library holds its copy in memory instead of on disk.
+
+Our choice: the library's own 512 would make memory grow with the length of a video."""
+
 
 @cache
 def credentials_library() -> Any:
@@ -33,6 +38,7 @@ def offline_context() -> Any:
     """Return a context that trusts this machine's certificates and fetches nothing: no manifest, revocation or list."""
     settings: dict[str, Any] = {
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
+        "core": {"backing_store_memory_threshold_in_mb": _IN_MEMORY},
         "builder": {"thumbnail": {"enabled": False}},  # a thumbnail would show the source
     }
     if anchors := trusted_certificates():

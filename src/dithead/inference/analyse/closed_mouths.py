@@ -29,7 +29,7 @@ class ClosedMouths:
             worst = max(rivals, key=lambda s: s.opening)
             if opening > worst.opening - _LEAST_GAIN:
                 return
-            self.samples.remove(worst)
+            self.samples = [s for s in self.samples if s is not worst]
         self.samples.append(replace(sample_face(frame, landmarks, place, offset), rare=True))
 
     def beside(self, others: list[FaceSample]) -> list[FaceSample]:

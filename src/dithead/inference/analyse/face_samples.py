@@ -157,6 +157,7 @@ class FaceSample:
     turn: float  # sine of the yaw
     offset: int  # number of its frame, counted from the tracklet's first
     time: float  # seconds
+    rare: bool = False  # kept for its closed lips and not for its moment, so that it counts in no mean
 
     def lip_sharpness(self) -> float:
         """Laplacian variance of the lips in the source's own pixels: a mouth in motion is blurred."""
@@ -215,7 +216,8 @@ def stored_references(
         openings, widths = as_seen_ahead(openings, turns), widths_as_seen_ahead(widths, turns)
     views = choose_view_references(openings, widths, turns, sharpness, middles)
     seen = [replace(s, opening=o, width=w) for s, o, w in zip(seen, openings.tolist(), widths.tolist(), strict=True)]
-    means = float(openings.mean()), float(widths.mean())
+    usual = np.array([not s.rare for s in seen])
+    means = float(openings[usual].mean()), float(widths[usual].mean())
     own = [openings[in_view(turns, middle, middles)] for middle in middles.tolist()]
     enough = [len(middles) == 1 or opens_enough(part, openings) for part in own]
     return tuple(_stored(seen, *view, means, store) for view in zip(views, enough, strict=True)), middles

@@ -17,6 +17,7 @@ from dithead.face.alignment import invert, smooth_transform_array, transform_poi
 from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_polygon
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
+from dithead.inference.analyse.closed_mouths import ClosedMouths
 from dithead.inference.analyse.face_samples import (
     FacePlace,
     FaceSample,
@@ -124,6 +125,7 @@ class TrackletBuilder:
     jaws: bytearray = field(default_factory=bytearray)  # (N, 21, 2) float16; the last one is repeated over gaps
     frame_polygons: bytearray = field(default_factory=bytearray)  # (N, P, 2) float32, or empty
     samples: list[FaceSample] = field(default_factory=list)
+    closed: ClosedMouths = field(default_factory=ClosedMouths)
     occlusion: OcclusionCollector = field(default_factory=OcclusionCollector)
     strips: MouthStrips = field(default_factory=MouthStrips)
     judged: int = 0  # frames whose finding has come, from the first on
@@ -139,6 +141,7 @@ class TrackletBuilder:
         self.strips.add(frame.quick_partial, place.transform, place.points, place.size, frame.time)
         if self.frames % self.stride == 0 or self.frames < _FIRST:
             self.samples.append(sample_face(frame, landmarks, place, self.frames))
+        self.closed.add(frame, landmarks, place, self.frames)
         self.frames, self.gap = self.frames + 1, 0
         if len(self.samples) > SAMPLES:
             self.stride *= 2
@@ -176,7 +179,7 @@ class TrackletBuilder:
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
         samples = closed_samples(self.samples) if self.hide_talking else self.samples
-        clear = self._clear(samples)
+        clear = self._clear(samples + self.closed.beside(samples))
         references, middles = stored_references(clear, store or ImageStore())
         openings, widths = np.array([(s.opening, s.width) for s in samples]).T
         slope = width_slope(openings, widths)
@@ -187,7 +190,7 @@ class TrackletBuilder:
             transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
-            reference=single_reference(clear if self.overlaid else samples),
+            reference=single_reference([s for s in clear if not s.rare] if self.overlaid else samples),
             fades_in=fades_in,
             fades_out=fades_out,
             face=self.face,

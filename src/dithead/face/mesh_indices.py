@@ -18,6 +18,12 @@ LANDMARKS = 478
 
 RIGHT_EYE_OUTER, RIGHT_EYE_INNER = 33, 133  # eye corners
 LEFT_EYE_INNER, LEFT_EYE_OUTER = 362, 263
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+"""Outline of the right eye from its outer corner along the lower lid."""
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+"""Outline of the left eye in the same order: clockwise in the picture."""
+RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
+"""Centre of an iris and four points on its edge."""
 NOSE_BRIDGE = (168, 6, 197, 195)  # from between the eyes downwards
 BETWEEN_EYES = NOSE_BRIDGE[0]
 NOSE_TIP = 1

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_interior
+from dithead.face.eye_whites import eye_whites
 from dithead.face.lip_opening import lip_opening
 from dithead.face.mesh_indices import ALIGNMENT_POINTS, CHEEKS, INNER_LIPS, NOSE_TIP, eye_distance
 from dithead.face.thin_plate import warp_to
@@ -28,8 +29,12 @@ _KEPT, _STREAKED = 1.4, 2.2  # times the own opening up to which the own inside 
 _BESIDE = 0.7  # eye distances beyond the face at which the picture stays where it is (our choice)
 _FIXED = 9  # points on each side of that frame
 _SOFT = 0.012  # sigma of the inner lips' edge, in eye distances
-_LIGHT = 0.6  # how far the inside of the mouth takes on the light of the skin: 0 not at all, 1 fully; skins differ, too
-_SHADE, _LIT = 0.4, 0.2  # brightness of the inside of nearly closed lips, and aspect of the lips from which it is full
+_LIGHT = 0.75  # how far the inside of the mouth takes on the light of the face: 0 not at all, 1 fully (docs/log)
+_BY_EYES = 0.6  # how far the whites of the eyes tell of that light; the rest is told by the skin (docs/log)
+_USUAL_WHITES = 0.83  # brightness of the whites of the eyes over that of the skin, median over people (docs/log)
+_WHITES = (0.55, 1.15)  # the same, least and most; beyond are closed eyes and reflections in glasses (our choice)
+_ASPECTS, _SHADES = (0.0, 0.17, 0.24, 0.35), (0.65, 1.12, 1.1, 0.97)
+"""Aspects of the lips, and how bright the rendered inside has to be there to be as bright as people's (docs/log)."""
 _SOFTER = 0.5  # times the blur of the picture, by which the rendered inside is blurred (docs/log)
 _LEAST_BLUR, _MOST_BLUR = 0.5, 4.0  # pixels, of the rendered inside, which is to be as soft as its picture (our choice)
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
@@ -73,7 +78,7 @@ def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float, wider: flo
     share = _rendered_share(own, opening)
     if not share:
         return warped
-    light = _Light(_skin(picture, before, unit), edge_blur(picture, before))
+    light = _Light(_light_on(picture, before, unit), edge_blur(picture, before))
     return _filled(warped, after, light, unit, share)
 
 
@@ -106,8 +111,8 @@ def _filled(picture: RGB, landmarks: NDArray[np.float64], light: _Light, unit: f
     soft = cv2.GaussianBlur(donor.picture, (0, 0), max(enlarged * light.blur * _SOFTER, 0.3))
     where = warp_to(lips, donor.lips, box, unit)
     seen = cv2.remap(soft, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    shade = _SHADE + (1 - _SHADE) * min(1.0, aspect / _LIT)
-    lit = np.clip(seen * (shade * (light.skin / donor.skin) ** _LIGHT), 0, 255)
+    shade = float(np.interp(aspect, _ASPECTS, _SHADES))
+    lit = np.clip(seen * (shade * (light.brightness / donor.skin) ** _LIGHT), 0, 255)
     inside = np.zeros((bottom - top, right - left), np.uint8)
     corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
     cv2.fillPoly(inside, corners, 255, lineType=cv2.LINE_AA, shift=4)
@@ -120,7 +125,7 @@ def _filled(picture: RGB, landmarks: NDArray[np.float64], light: _Light, unit: f
 class _Light(NamedTuple):
     """How a picture shows what is in it."""
 
-    skin: float  # how bright the cheeks are, 0 to 255
+    brightness: float  # of the light on the face, as that of usual skin in it, 0 to 255
     blur: float  # pixels, see ``edge_blur``
 
 
@@ -157,6 +162,14 @@ def _box(points: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, int,
     low = np.clip(np.floor(points.min(axis=0)), 0, limit - 1).astype(int)
     high = np.clip(np.ceil(points.max(axis=0)), low + 1, limit).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _light_on(picture: RGB, landmarks: NDArray[np.float64], unit: float) -> float:
+    """How bright usual skin would be in the light on a face: skins differ more than the whites of eyes do."""
+    skin, whites = _skin(picture, landmarks, unit), eye_whites(picture, landmarks)
+    if whites is None:
+        return skin
+    return skin * float(np.clip(whites / skin, *_WHITES) / _USUAL_WHITES) ** _BY_EYES
 
 
 def _skin(picture: RGB, landmarks: NDArray[np.float64], unit: float) -> float:

@@ -9,7 +9,16 @@ import pytest
 from dithead.face.closed_mouth import Motion, closed_evenly
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
-from dithead.face.mesh_indices import CHIN, INNER_LIP_BOTTOM, INNER_LIP_TOP, INNER_LIPS, NOSE_TIP, eye_distance
+from dithead.face.mesh_indices import (
+    CHIN,
+    INNER_LIP_BOTTOM,
+    INNER_LIP_TOP,
+    INNER_LIPS,
+    LEFT_EYE,
+    NOSE_TIP,
+    RIGHT_EYE,
+    eye_distance,
+)
 from dithead.face.opened_mouth import edge_blur, moved_landmarks, opened_mouth
 
 
@@ -82,6 +91,20 @@ def test_the_inside_is_darker_in_a_darker_picture(closed: tuple[np.ndarray, np.n
     inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
     bright, dim = (opened_mouth(each, landmarks, 0.15)[inside > 0].mean() for each in (picture, dark))
     assert 0.4 < dim / bright < 0.75
+
+
+def test_the_inside_is_brighter_where_the_whites_of_the_eyes_are(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    picture, landmarks = closed
+    eyes = landmarks[list(RIGHT_EYE + LEFT_EYE), 1]
+    rows, lips = slice(int(eyes.min()) - 1, int(eyes.max()) + 2), slice(int(landmarks[NOSE_TIP, 1]), None)
+    made = []
+    for factor in (0.75, 1.15):
+        lit = picture.astype(np.float64)
+        lit[rows] *= factor
+        made.append(opened_mouth(lit.clip(0, 255).astype(np.uint8), landmarks, 0.15)[lips].astype(int))
+    changed = (made[1] - made[0])[np.abs(made[1] - made[0]).max(axis=2) > 3]
+    assert len(changed) > 100
+    assert changed.mean() > 5
 
 
 def test_the_rendered_inside_is_as_soft_as_its_picture(closed: tuple[np.ndarray, np.ndarray]) -> None:

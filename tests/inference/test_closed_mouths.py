@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from dithead.face.landmarks import FaceLandmarker
 from dithead.face.opened_mouth import moved_landmarks
 from dithead.inference.analyse.closed_mouths import ClosedMouths
 from dithead.inference.analyse.face_samples import FacePlace, sample_face
+from dithead.inference.analyse.occlusion import OcclusionFinding
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.media.video import VideoFrame, read_frames
 from dithead.types import Landmarks
@@ -45,12 +46,12 @@ def kept(frame: VideoFrame, face: Landmarks, openings: Sequence[float]) -> Close
     return closed
 
 
-def followed(frame: VideoFrame, face: Landmarks, openings: Sequence[float]) -> Tracklet:
+def followed(frame: VideoFrame, face: Landmarks, openings: Sequence[float], covered: Container[int] = ()) -> Tracklet:
     builder = TrackletBuilder(0)
-    for opening in openings:
+    for offset, opening in enumerate(openings):
         moved = as_open_as(face, opening)
         builder.add(frame, moved, FacePlace.of(moved, SIZE))
-        builder.judge(None)
+        builder.judge(OcclusionFinding(reason="hand") if offset in covered else None)
     return builder.close(SIZE, False, False)
 
 
@@ -82,3 +83,12 @@ def test_closures_between_the_samples_become_references_and_change_no_mean(frame
     assert once.references.openings[0] < 0.02
     assert once.references.mean_opening == pytest.approx(never.references.mean_opening)
     assert once.opening_spread == pytest.approx(never.opening_spread)
+
+
+def test_a_closed_mouth_is_enough_where_all_samples_are_covered(frame: VideoFrame, face: Landmarks) -> None:
+    openings = np.full(130, 0.1)
+    openings[101] = 0.0
+    found = followed(frame, face, openings, covered=set(range(130)) - {101}).references
+    assert found is not None
+    assert found.mean_opening == pytest.approx(found.openings[0])
+    assert found.openings[0] < 0.02

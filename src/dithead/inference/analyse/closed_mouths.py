@@ -33,6 +33,6 @@ class ClosedMouths:
         self.samples.append(replace(sample_face(frame, landmarks, place, offset), rare=True))
 
     def beside(self, others: list[FaceSample]) -> list[FaceSample]:
-        """Return those that are more closed than all of the samples ``others``, whose places they would take else."""
+        """Return those that are more closed than all of the samples ``others``; else these show enough already."""
         least = min(s.opening for s in others) - _LEAST_GAIN
         return [s for s in self.samples if s.opening < least]

@@ -216,8 +216,8 @@ def stored_references(
         openings, widths = as_seen_ahead(openings, turns), widths_as_seen_ahead(widths, turns)
     views = choose_view_references(openings, widths, turns, sharpness, middles)
     seen = [replace(s, opening=o, width=w) for s, o, w in zip(seen, openings.tolist(), widths.tolist(), strict=True)]
-    usual = np.array([not s.rare for s in seen])
-    means = float(openings[usual].mean()), float(widths[usual].mean())
+    counted = [k for k, s in enumerate(seen) if not s.rare] or slice(None)
+    means = float(openings[counted].mean()), float(widths[counted].mean())
     own = [openings[in_view(turns, middle, middles)] for middle in middles.tolist()]
     enough = [len(middles) == 1 or opens_enough(part, openings) for part in own]
     return tuple(_stored(seen, *view, means, store) for view in zip(views, enough, strict=True)), middles

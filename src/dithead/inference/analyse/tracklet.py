@@ -190,7 +190,7 @@ class TrackletBuilder:
             transforms=_bridged(smooth_transform_array(np.frombuffer(self.transforms).reshape(-1, 2, 3)[:count])),
             polygon=box_polygon(size) if self.mask == "box" else stable_polygon(landmarks, size),
             lips=np.median(landmarks[:, list(OUTER_LIPS)], axis=0).astype(np.float32),
-            reference=single_reference([s for s in clear if not s.rare] if self.overlaid else samples),
+            reference=single_reference(clear if self.overlaid else samples),
             fades_in=fades_in,
             fades_out=fades_out,
             face=self.face,

@@ -85,10 +85,11 @@ def test_closures_between_the_samples_become_references_and_change_no_mean(frame
     assert once.opening_spread == pytest.approx(never.opening_spread)
 
 
-def test_a_closed_mouth_is_enough_where_all_samples_are_covered(frame: VideoFrame, face: Landmarks) -> None:
+def test_means_are_known_where_all_samples_are_covered(frame: VideoFrame, face: Landmarks) -> None:
     openings = np.full(130, 0.1)
-    openings[101] = 0.0
-    found = followed(frame, face, openings, covered=set(range(130)) - {101}).references
+    openings[[51, 101]] = 0.0, 0.05
+    found = followed(frame, face, openings, covered=set(range(130)) - {51, 101}).references
     assert found is not None
-    assert np.isfinite(found.mean_opening)
-    assert found.openings[0] < 0.02
+    assert not found.opened
+    assert found.openings.tolist() == pytest.approx([0.0, 0.05], abs=0.01)
+    assert found.mean_opening == pytest.approx(0.025, abs=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -14,8 +15,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 
 
 
 def niceness() -> dict[str, int]:
-    stats = {task.name: (task / "stat").read_text("ascii", "replace") for task in Path("/proc/self/task").iterdir()}
-    return {task: int(stat.rpartition(")")[2].split()[16]) for task, stat in stats.items()}
+    found = {}
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread of another test that has just ended
+            found[task.name] = int((task / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[16])
+    return found
 
 
 def encoder() -> av.CodecContext:

@@ -81,7 +81,9 @@ class Talk:
         from websockets.sync.client import connect
 
         address = f"ws://127.0.0.1:{running.port}/v1/live"
-        self.socket = connect(address, max_size=None, **options).__enter__()
+        self.socket = connect(
+            address, max_size=None, ping_interval=None, **options
+        ).__enter__()  # a busy machine is slow
         with suppress(ConnectionClosed):  # who is refused at once reads so, and need not have been faster
             self.socket.send(start if isinstance(start, str) else json.dumps(start))
         self.statuses: list[dict[str, Any]] = []

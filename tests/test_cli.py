@@ -433,9 +433,10 @@ def test_study_makes_a_page_or_counts_answers(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_presets_are_listed() -> None:
-    assert "proves in minutes that everything works together" in run("presets").stdout
-    assert "flow in 1 step; autoencoder 4.2 + denoiser 7.2 + audio encoder 11.3 M" in run("presets").stdout
-    assert [line.split()[0] for line in run("presets").stdout.splitlines()] == ["tiny", "small", "base", "paper", "hd"]
+    listed = run("presets").stdout
+    assert "proves in minutes that everything works together" in listed
+    assert "flow in 1 step; autoencoder 4.2 + denoiser 7.2 + audio encoder 11.3 M" in listed
+    assert [line.split()[0] for line in listed.splitlines()] == ["tiny", "small", "base", "paper", "hd"]
     printed = json.loads(run("presets", "--json").stdout)
     assert printed["tiny"]["model"]["size"] == 64
     assert printed["paper"]["sizes"]["parameters"]["autoencoder"] == pytest.approx(83.7, abs=0.1), "Stable Diffusion's"

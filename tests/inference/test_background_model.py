@@ -83,7 +83,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_first_pass(folder, footage, pict
 
     def progress(what, done, total):
         seen.append(done)
-        failed.wait(30)
+        failed.wait(3)
 
     monkeypatch.setattr(background, "_load", fail)
     source = footage(pictures * 3)

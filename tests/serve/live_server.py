@@ -89,6 +89,7 @@ class Talk:
         self.statuses: list[dict[str, Any]] = []
         self.pictures: list[tuple[int, float, bytes]] = []
         self.sounds: list[tuple[float, np.ndarray]] = []
+        self.spoken = False  # something else than silence was heard
 
     def take(self) -> Any:
         """Take one message and note it."""
@@ -101,6 +102,7 @@ class Talk:
             self.pictures.append((number, seconds, message[16:]))
         else:
             self.sounds.append((seconds, np.frombuffer(message[16:], "<i2")))
+            self.spoken = self.spoken or bool(self.sounds[-1][1].any())
         return None
 
     def until(self, holds: Callable[[], Any], seconds: float = 60.0) -> None:

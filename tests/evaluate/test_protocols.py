@@ -108,7 +108,6 @@ def test_the_same_command_again_only_reads(made, clips, model):
     assert again["metrics"]["psnr"]["mean"] == pytest.approx(report["metrics"]["psnr"]["mean"], abs=1e-5)
 
 
-@pytest.mark.slow
 def test_a_lost_video_is_made_again_alike(made, clips, model):
     output, report = made
     (output / "clips" / "ben.json").unlink()

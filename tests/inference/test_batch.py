@@ -155,25 +155,25 @@ def test_a_table_without_a_header_says_which_columns_it_needs(tmp_path):
 
 def test_finished_rows_are_skipped_until_something_changes(footage, pictures, speech, talker, tmp_path):
     source = footage(pictures[:3])
-    jobs = [{"video": source, "audio": speech, "output": tmp_path / "new" / f"{k}.mp4", "seed": k} for k in range(2)]
+    jobs = [{"video": source, "audio": speech, "output": tmp_path / "new" / f"{k}.mp4", "seed": k} for k in range(3)]
     options = {"model": talker, "fit": "silence", "record": tmp_path / ".jobs.done.jsonl"}
 
     def drawn(**more):
         outcomes = list(generate_batch(jobs, **options | more))
-        assert sorted(o.row for o in outcomes) == [1, 2]
+        assert sorted(o.row for o in outcomes) == [1, 2, 3]
         assert not [o.error for o in outcomes if o.error]
         return [o.row for o in outcomes if o.earlier is None]
 
-    assert drawn() == [1, 2], "missing folders of outputs are made"
+    assert drawn() == [1, 2, 3], "missing folders of outputs are made"
     assert drawn() == []
-    assert drawn(again=True) == [1, 2]
+    assert drawn(again=True) == [1, 2, 3]
     jobs[1]["crf"] = 30
     assert drawn() == [2], "other options"
-    (tmp_path / "new" / "0.mp4").unlink()
-    assert drawn() == [1], "its output is gone"
+    (tmp_path / "new" / "2.mp4").unlink()
+    assert drawn() == [3], "its output is gone"
     write_audio(speech, np.zeros(8000, np.float32), 16000)
-    assert drawn() == [1, 2], "another recording"
-    assert drawn(fit="cut") == [1, 2]
+    assert drawn() == [1, 2, 3], "another recording"
+    assert drawn(fit="cut") == [1, 2, 3]
     with (tmp_path / ".jobs.done.jsonl").open("a") as file:
         file.write('{"key": "cut off by a cra')
     outcomes = list(generate_batch(jobs, **options | {"fit": "cut"}))

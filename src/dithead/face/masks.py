@@ -141,6 +141,19 @@ def box_polygon(size: int) -> NDArray[np.float32]:
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float32)
 
 
+def box_around(points: FloatArray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the part of a picture around some points, one pixel at least.
+
+    Args:
+        points: (K, 2) in pixels, x before y; they may lie beyond the edge.
+        shape: Of the picture.
+    """
+    limit = np.array([shape[1], shape[0]])
+    low = np.clip(np.floor(points.min(axis=0)), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0)), low + 1, limit).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
 def polygon_mask(polygon: FloatArray, size: int, feather: float = 0.0) -> Mask:
     """Draw a polygon as a mask.
 

@@ -71,3 +71,13 @@ def eye_distance(landmarks: FloatArray) -> float:
 def eye_distances(landmarks: FloatArray) -> FloatArray:
     """Return ``eye_distance`` (N,) for each of N faces (N, 478, 2 or 3)."""
     return np.asarray(np.linalg.norm(landmarks[:, RIGHT_EYE_OUTER] - landmarks[:, LEFT_EYE_OUTER], axis=-1))
+
+
+def outline_aspect(outline: FloatArray) -> float:
+    """Return height over width of an eye or of inner lips.
+
+    Args:
+        outline: (K, 2) from one corner all around, with the other corner half-way, as ``INNER_LIPS`` and ``LEFT_EYE``.
+    """
+    corner, below, other, above = outline[:: len(outline) // 4]
+    return float(np.linalg.norm(below - above) / max(float(np.linalg.norm(corner - other)), 1e-6))

@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_interior
 from dithead.face.eye_whites import eye_whites
 from dithead.face.lip_opening import lip_opening
-from dithead.face.mesh_indices import ALIGNMENT_POINTS, CHEEKS, INNER_LIPS, NOSE_TIP, eye_distance
+from dithead.face.masks import box_around
+from dithead.face.mesh_indices import (
+    ALIGNMENT_POINTS,
+    CHEEKS,
+    INNER_LIPS,
+    NOSE_TIP,
+    eye_distance,
+    outline_aspect,
+)
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB, FloatArray
 
@@ -62,7 +70,7 @@ def opened_mouth(picture: RGB, landmarks: FloatArray, opening: float, wider: flo
     fixed = _frame_around(before, unit)
     moving = np.flatnonzero(before[:, 1] > before[NOSE_TIP, 1])
     still = np.setdiff1d(ALIGNMENT_POINTS, moving)
-    box, own = _box(fixed, picture.shape), lip_opening(before)
+    box, own = box_around(fixed, picture.shape), lip_opening(before)
     left, top, right, bottom = box
     warped = picture.copy()
     if opening < own:
@@ -102,10 +110,10 @@ def _rendered_share(own: float, opening: float) -> float:
 def _filled(picture: RGB, landmarks: NDArray[np.float64], light: _Light, unit: float, share: float) -> RGB:
     """The picture with the inside of a rendered mouth between its inner lips, mixed in by its ``share``."""
     lips = landmarks[list(INNER_LIPS)]
-    aspect = _aspect(lips)
-    donor = min(_inner_mouths(), key=lambda each: abs(_aspect(each.lips) - aspect))
+    aspect = outline_aspect(lips)
+    donor = min(_inner_mouths(), key=lambda each: abs(outline_aspect(each.lips) - aspect))
     margin = 3 * _SOFT * unit + 2
-    box = _box(np.stack([lips.min(axis=0) - margin, lips.max(axis=0) + margin]), picture.shape)
+    box = box_around(np.stack([lips.min(axis=0) - margin, lips.max(axis=0) + margin]), picture.shape)
     left, top, right, bottom = box
     enlarged = np.ptp(donor.lips[:, 0]) / max(float(np.ptp(lips[:, 0])), 1e-6)
     soft = cv2.GaussianBlur(donor.picture, (0, 0), max(enlarged * light.blur * _SOFTER, 0.3))
@@ -138,7 +146,7 @@ def edge_blur(picture: RGB, landmarks: NDArray[np.float64]) -> float:
         picture: (h, w, 3).
         landmarks: (478, 2) in its pixels.
     """
-    left, top, right, bottom = _box(landmarks, picture.shape)
+    left, top, right, bottom = box_around(landmarks, picture.shape)
     grey = cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_RGB2GRAY).astype(np.float32)
     down, across = np.gradient(grey) if min(grey.shape) > 1 else (grey, grey)
     bends = float(np.mean(cv2.Laplacian(grey, cv2.CV_32F) ** 2))
@@ -154,14 +162,6 @@ def _frame_around(landmarks: NDArray[np.float64], unit: float) -> NDArray[np.flo
     rows = [np.stack(np.broadcast_arrays(x, edge), axis=1) for edge in (y[0], y[-1])]
     columns = [np.stack(np.broadcast_arrays(edge, y[1:-1]), axis=1) for edge in (x[0], x[-1])]
     return np.concatenate(rows + columns)
-
-
-def _box(points: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the part of a picture around some points."""
-    limit = np.array([shape[1], shape[0]])
-    low = np.clip(np.floor(points.min(axis=0)), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(points.max(axis=0)), low + 1, limit).astype(int)
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def _light_on(picture: RGB, landmarks: NDArray[np.float64], unit: float) -> float:
@@ -183,11 +183,6 @@ def _skin(picture: RGB, landmarks: NDArray[np.float64], unit: float) -> float:
         picture[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].reshape(-1, 3) for x, y in inside
     ]
     return max(1.0, float(np.median(np.concatenate(squares), axis=0).mean()))
-
-
-def _aspect(lips: FloatArray) -> float:
-    """Height over width of inner lips (20, 2), in the order of ``INNER_LIPS``."""
-    return float(np.linalg.norm(lips[5] - lips[15]) / max(float(np.linalg.norm(lips[0] - lips[10])), 1e-6))
 
 
 @lru_cache(maxsize=1)

@@ -59,6 +59,7 @@ class Running:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.talks: list[Talk] = []
         config = uvicorn_config(server.app)
         config.port = 0
         self._uvicorn = uvicorn.Server(config)
@@ -69,6 +70,8 @@ class Running:
         self.port = self._uvicorn.servers[0].sockets[0].getsockname()[1]
 
     def stop(self) -> None:
+        for talk in self.talks:  # else the person would go on speaking while other tests run
+            talk.socket.close()
         self._uvicorn.should_exit = True
         self._thread.join(20)
 
@@ -81,9 +84,9 @@ class Talk:
         from websockets.sync.client import connect
 
         address = f"ws://127.0.0.1:{running.port}/v1/live"
-        self.socket = connect(
-            address, max_size=None, ping_interval=None, **options
-        ).__enter__()  # a busy machine is slow
+        # No pings: on a busy machine their answers would come too late.
+        self.socket = connect(address, max_size=None, ping_interval=None, close_timeout=1, **options).__enter__()
+        running.talks.append(self)
         with suppress(ConnectionClosed):  # who is refused at once reads so, and need not have been faster
             self.socket.send(start if isinstance(start, str) else json.dumps(start))
         self.statuses: list[dict[str, Any]] = []

@@ -138,8 +138,6 @@ def test_several_conversations_share_one_person(start, files, count):
     for talk in admitted:
         talk.socket.send(tone(0.4))
         talk.until(lambda talk=talk: talk.spoken)
-    for talk in talks:
-        talk.socket.close()
 
 
 def test_the_machine_is_busy_when_its_cores_are_or_frames_are_left_out():

@@ -22,8 +22,8 @@ GLOSSARY: dict[str, str] = {
     ),
     "clip": "One video of an evaluation.",
     "closure head": "A part of the lip predictor that tells how likely lips are closed, as for p, b and m.",
-    "closures kept": "The share of the moments in which the true lips are closed in which the output's are, too.",
-    "closures true": "The share of the moments in which the output's lips are closed in which the true ones are, too.",
+    "closures kept": "The share of the true lips' closures, as for p, b and m, at which the output's lips close, too.",
+    "closures true": "The share of the output's closures at which the true lips close, too.",
     "confidence interval": (
         "The range in which the mean would lie for 95 of 100 other draws of such clips (bootstrap)."
     ),
@@ -56,8 +56,8 @@ GLOSSARY: dict[str, str] = {
         "stays below it."
     ),
     "held_out_fixed": (
-        "The error when every frame gets the same reference frame instead of one whose mouth is about as open"
-        " as predicted: how well the model does without that help."
+        "The error when every frame gets the same reference frame instead of one whose mouth is about as open "
+        "as predicted: how well the model does without that help."
     ),
     "jitter": "How restless the lips are: the mean acceleration of their landmarks over that of the true ones.",
     "lag": (
@@ -77,14 +77,16 @@ GLOSSARY: dict[str, str] = {
         "A drawn mouth of which a part of the lips was replaced by a picture of the source, because it was smeared."
     ),
     "occluder": "Something in front of the mouth, such as a hand or a microphone, that stays visible.",
-    "passed through": "A frame that the output shows as the source does, because it has no face that can be drawn on.",
+    "passed through": (
+        "A frame that the output shows as the source does, because it has no face that can be drawn on."
+    ),
     "preset": "A set of settings for training a model. `tiny` only proves that everything works together.",
     "protocol": (
         "What drives the clips of an evaluation: their own speech (self), another's (cross) or silence "
-        "(silent), with the person as the clip shows it, as one closed picture (portrait) or with its talking"
-        " frames hidden (hidden); or the test of the mask (mask)."
+        "(silent), with the person as the clip shows it, as one closed picture (portrait) or with its talking "
+        "frames hidden (hidden); or the test of the mask (mask)."
     ),
-    "reference frame": "The frame of the source that the model is shown, whose mouth is about as open as predicted.",
+    "reference frame": ("The frame of the source that the model is shown, whose mouth is about as open as predicted."),
     "replaced": (
         "A drawn mouth for which a picture of the source stands in, because the drawing showed another person."
     ),

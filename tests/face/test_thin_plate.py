@@ -38,3 +38,18 @@ def test_a_part_is_the_part_of_the_whole() -> None:
     points, origins = (np.concatenate([CORNERS, [each]]) for each in ((42, 47), (30, 40)))
     whole, part = (warp_to(points, origins, box, unit=20) for box in ((0, 0, 100, 80), (12, 18, 50, 70)))
     assert np.abs(part - whole[18:70, 12:50]).max() < 0.01
+
+
+@pytest.mark.parametrize("box", [(0, 0, 100, 80), (0, 0, 700, 640)])
+def test_between_the_places_where_it_is_evaluated_it_is_the_spline(box: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = box
+    unit = right / 3
+    random = np.random.default_rng(2)
+    points = np.concatenate([random.uniform((left, top), (right, bottom), (30, 2)), np.diag([right, bottom])])
+    origins = points + random.normal(0, unit / 60, points.shape)
+    y, x = np.mgrid[top:bottom:7, left:right:7]
+    places = np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float64)
+    exact = places + ThinPlate(points, origins - points, unit).at(places)
+    off = np.abs(warp_to(points, origins, box, unit)[::7, ::7].reshape(-1, 2) - exact)
+    assert off.mean() < 0.02
+    assert off.max() < 0.5

@@ -13,7 +13,9 @@ from dithead.types import FloatArray
 
 _STIFFNESS = 1e-3
 """How much smoothness counts against landing exactly, for points about 1 apart (our choice)."""
-_STEP = 6  # pixels between the places at which the spline is evaluated; in between it is smooth enough for lines
+_COARSEST = 8  # pixels at most between the places at which the spline is evaluated, see ``warp_to`` (docs/log)
+_PLACES = 64  # such places along a side of a square part, beyond which they lie further apart (docs/log)
+_AROUND = 4  # places beyond each side of the part, which Lanczos's interpolation looks at
 
 
 class ThinPlate:
@@ -38,14 +40,17 @@ class ThinPlate:
     def at(self, places: FloatArray) -> NDArray[np.float64]:
         """Return how far ``places`` (M, 2) are moved (M, 2)."""
         scaled = np.asarray(places, np.float64) / self._unit
-        basis = np.concatenate([_kernel(scaled, self._points), _affine(scaled)], axis=1)
-        return np.asarray(basis @ self._weights * self._unit)
+        bends, slope = self._weights[:-3].astype(np.float32), self._weights[-3:]
+        moved = _kernel(scaled, self._points) @ bends + _affine(scaled) @ slope
+        return np.asarray(moved * self._unit, np.float64)
 
 
 def warp_to(
     points: FloatArray, origins: FloatArray, box: tuple[int, int, int, int], unit: float
 ) -> NDArray[np.float32]:
     """Return the map for ``cv2.remap`` that shows each of ``origins`` at its one of ``points``.
+
+    The spline is evaluated every few pixels; in between it is smooth enough to be interpolated.
 
     Args:
         points: (K, 2) x and y in the new picture, no two alike.
@@ -57,19 +62,24 @@ def warp_to(
         (h, w, 2): for each pixel of the part, its x and y in the old picture.
     """
     left, top, right, bottom = box
-    columns, rows = (np.arange(a, b + _STEP, _STEP) for a, b in ((left, right), (top, bottom)))
-    coarse = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
+    width, height = right - left, bottom - top
+    step = int(np.clip(round(np.sqrt(width * height) / _PLACES), 1, _COARSEST))
+    columns, rows = (np.arange(-_AROUND, -(-side // step) + _AROUND) for side in (width, height))
+    middle = (step - 1) / 2  # of the pixels that share a place
+    coarse = np.stack(np.meshgrid(left + middle + columns * step, top + middle + rows * step), axis=-1)
     spline = ThinPlate(points, np.asarray(origins, np.float64) - points, unit)
-    shift = spline.at(coarse).reshape(len(rows), len(columns), 2).astype(np.float32)
+    shift = spline.at(coarse.reshape(-1, 2)).reshape(coarse.shape).astype(np.float32)
+    fine = cv2.resize(shift, (step * len(columns), step * len(rows)), interpolation=cv2.INTER_LANCZOS4)
     y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
-    fine = cv2.remap(shift, (x - left) / _STEP, (y - top) / _STEP, cv2.INTER_LINEAR)
-    return np.asarray(np.dstack([x, y]) + fine, np.float32)
+    first = _AROUND * step
+    return np.asarray(np.dstack([x, y]) + fine[first : first + height, first : first + width], np.float32)
 
 
-def _kernel(places: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance times its logarithm, (M, K)."""
-    squared = ((places[:, None] - points[None]) ** 2).sum(axis=-1)
-    return np.asarray(squared * np.log(np.maximum(squared, 1e-12)))
+def _kernel(places: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Squared distance times its logarithm, (M, K); in float32, which is exact to a thousandth of a pixel."""
+    squared = (places**2).sum(axis=1)[:, None] + (points**2).sum(axis=1) - 2 * places @ points.T
+    distances = np.maximum(squared, 1e-12).astype(np.float32)
+    return distances * np.log(distances)
 
 
 def _affine(places: NDArray[np.float64]) -> NDArray[np.float64]:

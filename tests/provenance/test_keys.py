@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,6 +37,18 @@ def test_processes_that_start_at_once_agree_on_one_key(configuration):
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert len({process.communicate()[0] for process in started}) == 1
     assert len(list((configuration / "keys").glob("*/private.pem"))) == 1
+
+
+@pytest.mark.parametrize("left", ["nothing", "the name of a key that is gone"])
+def test_threads_that_start_at_once_agree_on_one_key(configuration, left):
+    for _ in range(10):
+        shutil.rmtree(configuration / "keys", ignore_errors=True)
+        if left != "nothing":
+            shutil.rmtree(signing_key().folder)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: signing_key().fingerprint, range(8)))
+        assert len({*found, signing_key().fingerprint}) == 1
+        assert len(list((configuration / "keys").glob("*/private.pem"))) == 1
 
 
 def test_a_rotated_key_is_gone_and_its_certificate_is_still_trusted(configuration):

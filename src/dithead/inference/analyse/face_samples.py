@@ -5,7 +5,6 @@ Letters: N samples, V views, S crop side; h, w the part of a frame.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -262,31 +261,28 @@ def _lip_centre(sample: FaceSample) -> NDArray[np.float32]:
 
 def _opened(sample: FaceSample) -> tuple[list[FaceSample], NDArray[np.intp], NDArray[np.intp]]:
     """The same picture of the person with the mouth from closed to open, and which of them are narrow and wide ones."""
-    given = FacePictures(sample.pictures.crop, sample.pictures.picture, sample.pictures.transform)
-    whole = replace(sample, pictures=given)
-    with ThreadPoolExecutor(2, "dithead-open-mouth") as pool:  # numpy and OpenCV leave Python's lock
-        chains = list(pool.map(_chain, (whole, whole), (ROUNDED, SPREAD)))
+    with FaceLandmarker(1) as landmarker:
+        chains = [_chain(sample, wider, landmarker) for wider in (ROUNDED, SPREAD)]
     narrow = np.repeat([True, False], [len(chain) for chain in chains])
     made = [made for chain in chains for made in chain]
     order = np.argsort([each.opening for each in made], kind="stable")
     return [made[k] for k in order], np.flatnonzero(narrow[order]), np.flatnonzero(~narrow[order])
 
 
-def _chain(sample: FaceSample, wider: float) -> list[FaceSample]:
+def _chain(sample: FaceSample, wider: float, landmarker: FaceLandmarker) -> list[FaceSample]:
     """The mouth from closed to open, ``wider`` by so much, each with the lips that are seen in it."""
     made: list[FaceSample] = []
     given = sample.pictures
-    with FaceLandmarker(1) as landmarker:
-        for opening in GRADES:
-            lips = (opening, wider)
-            crop, picture = with_mouth(given.crop, given.picture, given.transform, sample.landmarks, lips)
-            landmarker.reset()
-            seen = landmarker.track(crop)
-            measured = opening if seen is None else lip_opening(seen)
-            width = sample.width + wider if seen is None else lip_width(seen)
-            least = made[-1].opening + _LEAST_STEP if made else 0.0
-            pictures = FacePictures(crop, picture, given.transform)
-            made.append(replace(sample, pictures=pictures, opening=max(measured, least), width=width))
+    for opening in GRADES:
+        lips = (opening, wider)
+        crop, picture = with_mouth(given.crop, given.picture, given.transform, sample.landmarks, lips)
+        landmarker.reset()
+        seen = landmarker.track(crop)
+        measured = opening if seen is None else lip_opening(seen)
+        width = sample.width + wider if seen is None else lip_width(seen)
+        least = made[-1].opening + _LEAST_STEP if made else 0.0
+        pictures = FacePictures(crop, picture, given.transform)
+        made.append(replace(sample, pictures=pictures, opening=max(measured, least), width=width))
     return made
 
 

@@ -63,7 +63,7 @@ def warp_to(
     """
     left, top, right, bottom = box
     width, height = right - left, bottom - top
-    step = int(np.clip(np.sqrt(width * height) / _PLACES, 1, _COARSEST))
+    step = int(np.clip((width * height) ** 0.5 / _PLACES, 1, _COARSEST))
     columns, rows = (np.arange(-_AROUND, -(-side // step) + _AROUND) for side in (width, height))
     middle = (step - 1) / 2  # of the pixels that share a place
     coarse = np.stack(np.meshgrid(left + middle + columns * step, top + middle + rows * step), axis=-1)
@@ -83,7 +83,7 @@ def _kernel(places: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray
     ones = np.ones((len(places), 1)), np.ones((len(points), 1))
     lengths = [(each**2).sum(axis=1, keepdims=True) for each in (places, points)]
     left, right = np.hstack([places, lengths[0], ones[0]]), np.hstack([-2 * points, ones[1], lengths[1]])
-    squared = np.maximum(np.float32(left) @ np.float32(right).T, np.float32(1e-12))
+    squared = np.maximum(left.astype(np.float32) @ right.T.astype(np.float32), np.float32(1e-12))
     return np.asarray(squared * cv2.log(squared), np.float32)
 
 

@@ -19,7 +19,7 @@ from dithead.face.mesh_indices import (
     RIGHT_EYE,
     eye_distance,
 )
-from dithead.face.opened_mouth import edge_blur, moved_landmarks, opened_mouth
+from dithead.face.opened_mouth import inside_of, moved_landmarks, opened_mouth
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +115,20 @@ def test_the_rendered_inside_is_as_soft_as_its_picture(closed: tuple[np.ndarray,
     blurs, detail = [], []
     for sigma in (0.6, 1.2, 3.0):
         soft = cv2.GaussianBlur(picture, (0, 0), sigma)
-        blurs.append(edge_blur(soft, landmarks))
+        blurs.append(inside_of(soft, landmarks).softness)
         opened = cv2.cvtColor(opened_mouth(soft, landmarks, 0.15), cv2.COLOR_RGB2GRAY)
         detail.append(cv2.Laplacian(opened, cv2.CV_32F)[inside > 0].var())
     assert np.diff(blurs).min() > 0.15
+    assert blurs[:2] == pytest.approx([0.6, 1.2], abs=0.25), "the picture itself is sharp"
     assert detail[0] > 1.5 * detail[1]
     assert detail[1] > 1.1 * detail[2]
+
+
+def test_what_is_told_of_the_inside_need_not_be_found_for_each_mouth(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    inside = inside_of(*closed)
+    assert np.array_equal(opened_mouth(*closed, 0.12, 0.05, inside), opened_mouth(*closed, 0.12, 0.05))
+    dark = opened_mouth(*closed, 0.12, 0.05, inside._replace(brightness=inside.brightness / 2))
+    assert dark.mean() < opened_mouth(*closed, 0.12, 0.05).mean()
 
 
 def test_landmarks_open_the_lips_and_lower_the_chin_also_of_a_tilted_head(

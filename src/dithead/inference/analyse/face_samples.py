@@ -25,8 +25,9 @@ from dithead.face.alignment import (
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import OUTER_LIPS
-from dithead.face.opened_mouth import SHUT
+from dithead.face.opened_mouth import SHUT, inside_of
 from dithead.face.pose import head_turn
+from dithead.face.rendered_inside import Inside
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_shapes import LARGEST_SHIFT, shifts_to_usual_place
 from dithead.inference.analyse.occlusion_colour import mean_of_channels
@@ -261,21 +262,28 @@ def _lip_centre(sample: FaceSample) -> NDArray[np.float32]:
 
 def _opened(sample: FaceSample) -> tuple[list[FaceSample], NDArray[np.intp], NDArray[np.intp]]:
     """The same picture of the person with the mouth from closed to open, and which of them are narrow and wide ones."""
+    points = transform_points(sample.landmarks, invert(sample.pictures.transform))
+    inside = inside_of(sample.pictures.picture, points)
     with FaceLandmarker(1) as landmarker:
-        chains = [_chain(sample, wider, landmarker) for wider in (ROUNDED, SPREAD)]
+        chains = [_chain(sample, points, inside, wider, landmarker) for wider in (ROUNDED, SPREAD)]
     narrow = np.repeat([True, False], [len(chain) for chain in chains])
     made = [made for chain in chains for made in chain]
     order = np.argsort([each.opening for each in made], kind="stable")
     return [made[k] for k in order], np.flatnonzero(narrow[order]), np.flatnonzero(~narrow[order])
 
 
-def _chain(sample: FaceSample, wider: float, landmarker: FaceLandmarker) -> list[FaceSample]:
-    """The mouth from closed to open, ``wider`` by so much, each with the lips that are seen in it."""
+def _chain(
+    sample: FaceSample, points: NDArray[np.float32], inside: Inside, wider: float, landmarker: FaceLandmarker
+) -> list[FaceSample]:
+    """The mouth from closed to open, ``wider`` by so much, each with the lips that are seen in it.
+
+    Of its picture, ``points`` (478, 2) are the landmarks, and ``inside`` is for ``opened_mouth``.
+    """
     made: list[FaceSample] = []
     given = sample.pictures
     for opening in GRADES:
         lips = (opening, wider)
-        crop, picture = with_mouth(given.crop, given.picture, given.transform, sample.landmarks, lips)
+        crop, picture = with_mouth(given.crop, given.picture, given.transform, points, lips, inside)
         landmarker.reset()
         seen = landmarker.track(crop)
         measured = opening if seen is None else lip_opening(seen)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_points, transform_scale, warp_crop
 from dithead.face.opened_mouth import opened_mouth
+from dithead.face.rendered_inside import Inside
 from dithead.inference.analyse.image_store import ImageStore, StoredImages
 from dithead.types import RGB, RGBLike, Similarity
 
@@ -136,7 +137,12 @@ def picture_scale(transform: Similarity) -> float:
 
 
 def with_mouth(
-    crop: RGB, picture: RGB, transform: Similarity, landmarks: NDArray[np.float32], lips: tuple[float, float]
+    crop: RGB,
+    picture: RGB,
+    transform: Similarity,
+    landmarks: NDArray[np.float32],
+    lips: tuple[float, float],
+    inside: Inside | None = None,
 ) -> tuple[RGB, RGB]:
     """Open or close, and round or spread, the mouth of a kept picture.
 
@@ -144,13 +150,14 @@ def with_mouth(
         crop: (S, S, 3).
         picture: (h, w, 3) the source's own pixels of it, from ``source_picture``.
         transform: (2, 3) from the picture's pixels to the crop.
-        landmarks: (478, 2) in crop pixels.
+        landmarks: (478, 2) in the picture's pixels.
         lips: The lip opening that the mouth is to have, and how much wider it is to be, in eye distances.
+        inside: See ``opened_mouth``.
 
     Returns:
         The crop and the picture with that mouth.
     """
-    changed = opened_mouth(picture, transform_points(landmarks, invert(transform)), *lips)
+    changed = opened_mouth(picture, landmarks, *lips, inside)
     size = len(crop)
     below = warp_crop(changed, transform, size)
     top = round(_TOP * size) + 2  # the picture begins at that line, and cubics see two pixels beyond

@@ -1,0 +1,146 @@
+"""Fills a mouth that was opened by geometry with the inside of a rendered one, as bright and as soft as its picture.
+
+What lies behind lips that a picture shows closed is unknown, so it comes from ``data/inner_mouths.npz``. Letters: h, w
+a picture's size.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.eye_whites import eye_whites
+from dithead.face.masks import box_around
+from dithead.face.mesh_indices import CHEEKS, INNER_LIPS, OUTER_LIPS, eye_distance, outline_aspect
+from dithead.face.thin_plate import warp_to
+from dithead.types import RGB
+
+_DATA = Path(__file__).parent / "data" / "inner_mouths.npz"
+_LIGHT = 0.75  # how far the inside of the mouth takes on the light of the face: 0 not at all, 1 fully (docs/log)
+_BY_EYES = 0.6  # how far the whites of the eyes tell of that light; the rest is told by the skin (docs/log)
+_USUAL_WHITES = 0.83  # brightness of the whites of the eyes over that of the skin, median over people (docs/log)
+_WHITES = (0.55, 1.15)  # the same, least and most; beyond are closed eyes and reflections in glasses (our choice)
+_ASPECTS, _SHADES = (0.0, 0.17, 0.24, 0.35), (0.65, 1.12, 1.1, 0.97)
+"""Aspects of the lips, and how bright the rendered inside has to be there to be as bright as people's (docs/log)."""
+_CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
+_EDGE, _SURFACE = (
+    1.0,
+    0.5,
+)  # times the softness: sigmas of the inner lips' edge and of the rendered picture (our choice)
+_LEAST = 0.3  # pixels, of these sigmas (our choice)
+_SOFTNESSES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels, that are tried (our choice)
+_DETAIL, _POWER = 7.2, 0.695
+"""Laplacian variance of the lips of an open mouth of which the lips of the same person, closed, have 1; and its power.
+
+Mean over people of HDTF, and a sixth more than theirs, because drawing takes a sixth of it (docs/log)."""
+
+
+class Inside(NamedTuple):
+    """How a picture shows what is in it."""
+
+    brightness: float  # of the light on the face, as that of usual skin in it, 0 to 255
+    softness: float  # pixels, see ``softness_like``
+
+
+class _InnerMouth(NamedTuple):
+    """What a rendered mouth shows between its lips."""
+
+    picture: RGB  # (h, w, 3)
+    lips: NDArray[np.float32]  # (20, 2) its inner lips in pixels, in the order of ``INNER_LIPS``
+    skin: float  # how bright the cheeks are in the same light, 0 to 255
+
+
+def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: float = 1.0) -> RGB:
+    """Return a picture with the inside of a rendered mouth between the inner lips.
+
+    Args:
+        picture: (h, w, 3).
+        landmarks: (478, 2) in its pixels.
+        inside: How the picture shows it.
+        share: How much of it is mixed in.
+    """
+    lips = landmarks[list(INNER_LIPS)]
+    aspect = outline_aspect(lips)
+    donor = min(_inner_mouths(), key=lambda each: abs(outline_aspect(each.lips) - aspect))
+    edge = max(_EDGE * inside.softness, _LEAST)
+    box = box_around(np.stack([lips.min(axis=0) - 3 * edge - 2, lips.max(axis=0) + 3 * edge + 2]), picture.shape)
+    left, top, right, bottom = box
+    enlarged = np.ptp(donor.lips[:, 0]) / max(float(np.ptp(lips[:, 0])), 1e-6)
+    soft = cv2.GaussianBlur(donor.picture, (0, 0), max(enlarged * _SURFACE * inside.softness, _LEAST))
+    where = warp_to(lips, donor.lips, box, eye_distance(landmarks))
+    seen = cv2.remap(soft, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    shade = float(np.interp(aspect, _ASPECTS, _SHADES))
+    lit = np.clip(seen * (shade * (inside.brightness / donor.skin) ** _LIGHT), 0, 255)
+    shown = np.zeros((bottom - top, right - left), np.uint8)
+    corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
+    cv2.fillPoly(shown, corners, 255, lineType=cv2.LINE_AA, shift=4)
+    weight = share * cv2.GaussianBlur(shown.astype(np.float32) / 255, (0, 0), edge)[..., None]
+    result, part = picture.copy(), picture[top:bottom, left:right]
+    result[top:bottom, left:right] = np.rint(part + (lit - part) * weight).astype(np.uint8)
+    return result
+
+
+def softness_like(
+    closed: tuple[RGB, NDArray[np.float64]], opened: tuple[RGB, NDArray[np.float64]], brightness: float
+) -> float:
+    """Find how soft a rendered inside must be for its mouth to be as sharp as people's, beside the same mouth closed.
+
+    Args:
+        closed: The picture (h, w, 3), and its landmarks (478, 2).
+        opened: The same with lips that are apart, and nothing between them yet.
+        brightness: See ``Inside``.
+
+    Returns:
+        Pixels: the sigma of a Gaussian that blurs the edges of the lips.
+    """
+    wanted = _DETAIL * max(lip_detail(*closed), 1.0) ** _POWER
+    found = [lip_detail(filled(*opened, Inside(brightness, each)), opened[1]) for each in _SOFTNESSES]
+    return float(np.exp(np.interp(-np.log(wanted), -np.log(np.maximum(found, 1e-3)), np.log(_SOFTNESSES))))
+
+
+def lip_detail(picture: RGB, landmarks: NDArray[np.float64]) -> float:
+    """Return the Laplacian variance of the lips of a picture (h, w, 3) with these landmarks (478, 2)."""
+    left, top, right, bottom = box_around(landmarks[list(OUTER_LIPS)], picture.shape)
+    grey = picture[top:bottom, left:right].astype(np.float32).mean(axis=2)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var()) if grey.size else 0.0
+
+
+def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> float:
+    """Return how bright usual skin would be in the light on a face: skins differ more than the whites of eyes do.
+
+    Args:
+        picture: (h, w, 3).
+        landmarks: (478, 2) in its pixels.
+    """
+    skin, whites = _skin(picture, landmarks), eye_whites(picture, landmarks)
+    if whites is None:
+        return skin
+    return skin * float(np.clip(whites / skin, *_WHITES) / _USUAL_WHITES) ** _BY_EYES
+
+
+def _skin(picture: RGB, landmarks: NDArray[np.float64]) -> float:
+    """How bright the cheeks are, 0 to 255."""
+    reach = max(1, round(_CHEEK * eye_distance(landmarks)))
+    limit = np.array([picture.shape[1], picture.shape[0]]) - 1
+    places = np.rint(landmarks[list(CHEEKS)]).astype(int)
+    inside = places[((places >= 0) & (places <= limit)).all(axis=1)]
+    if not len(inside):
+        inside = places.clip(0, limit)
+    squares = [
+        picture[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].reshape(-1, 3) for x, y in inside
+    ]
+    return max(1.0, float(np.median(np.concatenate(squares), axis=0).mean()))
+
+
+@lru_cache(maxsize=1)
+def _inner_mouths() -> tuple[_InnerMouth, ...]:
+    with np.load(_DATA, allow_pickle=False) as data:
+        return tuple(
+            _InnerMouth(np.asarray(data[f"picture_{k}"], np.uint8), lips.astype(np.float32), float(data["skin"]))
+            for k, lips in enumerate(data["lips"])
+        )

@@ -119,7 +119,6 @@ def test_the_rendered_inside_is_as_soft_as_its_picture(closed: tuple[np.ndarray,
         opened = cv2.cvtColor(opened_mouth(soft, landmarks, 0.15), cv2.COLOR_RGB2GRAY)
         detail.append(cv2.Laplacian(opened, cv2.CV_32F)[inside > 0].var())
     assert np.diff(blurs).min() > 0.15
-    assert blurs[:2] == pytest.approx([0.6, 1.2], abs=0.25), "the picture itself is sharp"
     assert detail[0] > 1.5 * detail[1]
     assert detail[1] > 1.1 * detail[2]
 

@@ -40,3 +40,12 @@ def test_closed_eyes_tell_nothing() -> None:
     for eye in (RIGHT_EYE, LEFT_EYE):
         landmarks[list(eye), 1] = 30
     assert eye_whites(picture, landmarks) is None
+
+
+def test_the_colour_of_the_light_is_seen() -> None:
+    picture, landmarks = drawn_eyes(200)
+    reddish = (picture * np.array([1, 0.8, 0.6])).astype(np.uint8)
+    whites = eye_whites(reddish, landmarks)
+    assert whites is not None
+    assert whites[[0, 2]] / whites[1] == pytest.approx([1.25, 0.75], abs=0.02)
+    assert whites.mean() == pytest.approx(160, abs=1)

@@ -20,6 +20,7 @@ from dithead.face.mesh_indices import (
     eye_distance,
 )
 from dithead.face.opened_mouth import inside_of, moved_landmarks, opened_mouth
+from dithead.face.rendered_inside import Light
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,21 @@ def test_the_inside_is_brighter_where_the_whites_of_the_eyes_are(closed: tuple[n
     assert changed.mean() > 5
 
 
+def test_the_inside_is_redder_in_redder_light_but_not_the_skin(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    picture, landmarks = closed
+    inside = inside_of(picture, landmarks)
+    made = [
+        opened_mouth(picture, landmarks, 0.15, 0.0, inside._replace(light=Light(inside.light.brightness, colour)))
+        for colour in ((-0.2, 0.0), (0.2, 0.0))
+    ]
+    changed = np.abs(made[1].astype(int) - made[0]).max(axis=2) > 3
+    assert 100 < changed.sum() < 0.1 * changed.size
+    red, green, blue = (made[1].astype(int) - made[0])[changed].mean(axis=0)
+    assert red > 3
+    assert max(green, blue) < 0
+    assert red + green + blue == pytest.approx(0, abs=1), "as bright as before"
+
+
 def test_the_rendered_inside_is_as_soft_as_its_picture(closed: tuple[np.ndarray, np.ndarray]) -> None:
     picture, landmarks = closed
     inside = np.zeros(picture.shape[:2], np.uint8)
@@ -126,7 +142,7 @@ def test_the_rendered_inside_is_as_soft_as_its_picture(closed: tuple[np.ndarray,
 def test_what_is_told_of_the_inside_need_not_be_found_for_each_mouth(closed: tuple[np.ndarray, np.ndarray]) -> None:
     inside = inside_of(*closed)
     assert np.array_equal(opened_mouth(*closed, 0.12, 0.05, inside), opened_mouth(*closed, 0.12, 0.05))
-    dark = opened_mouth(*closed, 0.12, 0.05, inside._replace(brightness=inside.brightness / 2))
+    dark = opened_mouth(*closed, 0.12, 0.05, inside._replace(light=Light(inside.light.brightness / 2)))
     assert dark.mean() < opened_mouth(*closed, 0.12, 0.05).mean()
 
 

@@ -1,4 +1,4 @@
-"""Measures how bright the whites of the eyes are: like teeth they are pale in everybody, so they tell of the light."""
+"""Measures the whites of the eyes: like teeth they are pale in everybody, so they tell of the light and its colour."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _MARGIN = 2  # pixels around the eyes, so that their outline lies inside the par
 _BITS = 4  # of OpenCV's fixed point
 
 
-def eye_whites(picture: RGB, landmarks: FloatArray) -> float | None:
-    """Return how bright the whites of the eyes are, 0 to 255; None where too little of them can be seen.
+def eye_whites(picture: RGB, landmarks: FloatArray) -> NDArray[np.float32] | None:
+    """Return the colour of the whites of the eyes (3,), 0 to 255; None where too little of them can be seen.
 
     Args:
         picture: (h, w, 3); eyes may lie partly beyond its edge.
@@ -39,8 +39,12 @@ def eye_whites(picture: RGB, landmarks: FloatArray) -> float | None:
         radius = _WIDER_IRIS * np.linalg.norm(edge - centre, axis=1).mean()
         x, y, r = _fixed(np.array([*centre, radius])).tolist()
         cv2.circle(seen, (x, y), r, 0, -1, shift=_BITS)
-    whites = part[seen > 0].astype(np.float32).mean(axis=1)
-    return float(np.quantile(whites, _QUANTILE)) if len(whites) >= _LEAST else None
+    whites = part[seen > 0].astype(np.float32)
+    if len(whites) < _LEAST:
+        return None
+    brightness = whites.mean(axis=1)
+    colour = np.maximum(whites[brightness >= np.median(brightness)].mean(axis=0), 1.0)
+    return np.asarray(colour * (np.quantile(brightness, _QUANTILE) / colour.mean()), np.float32)
 
 
 def _fixed(numbers: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -27,6 +27,12 @@ _USUAL_WHITES = 0.83  # brightness of the whites of the eyes over that of the sk
 _WHITES = (0.55, 1.15)  # the same, least and most; beyond are closed eyes and reflections in glasses (our choice)
 _ASPECTS, _SHADES = (0.0, 0.17, 0.24, 0.35), (0.65, 1.12, 1.1, 0.97)
 """Aspects of the lips, and how bright the rendered inside has to be there to be as bright as people's (docs/log)."""
+_USUAL_COLOUR = (0.294, -0.044)  # logarithms of red and blue over green of the whites of the eyes, median over people
+_STRONGEST = 0.25  # greatest difference of such a logarithm from the usual one (our choice)
+_DARK, _PALE = (0.22, 0.03), (0.06, 0.05)
+"""What these logarithms of the rendered inside lack where it is dark and at the teeth, to be as people's are."""
+_DARK_FOLLOWS, _PALE_FOLLOWS = (1.4, 1.4), (0.6, 0.5)  # how far both follow those of the whites (docs/log)
+_TEETH = (0.3, 0.85)  # brightness over that of the skin, up to which the inside is dark, and from which it is teeth
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 _EDGE, _SURFACE = (
     1.0,
@@ -40,10 +46,17 @@ _DETAIL, _POWER = 7.2, 0.695
 Mean over people of HDTF, and a sixth more than theirs, because drawing takes a sixth of it (docs/log)."""
 
 
-class Inside(NamedTuple):
-    """How a picture shows what is in it."""
+class Light(NamedTuple):
+    """The light on a face."""
 
-    brightness: float  # of the light on the face, as that of usual skin in it, 0 to 255
+    brightness: float  # of usual skin in it, 0 to 255
+    colour: tuple[float, float] = (0.0, 0.0)  # how much redder and bluer than usual, as logarithms of ratios to green
+
+
+class Inside(NamedTuple):
+    """How a picture shows the inside of a mouth."""
+
+    light: Light
     softness: float  # pixels, see ``softness_like``
 
 
@@ -75,7 +88,8 @@ def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: 
     where = warp_to(lips, donor.lips, box, eye_distance(landmarks))
     seen = cv2.remap(soft, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     shade = float(np.interp(aspect, _ASPECTS, _SHADES))
-    lit = np.clip(seen * (shade * (inside.brightness / donor.skin) ** _LIGHT), 0, 255)
+    brightness = shade * (inside.light.brightness / donor.skin) ** _LIGHT
+    lit = np.clip(_coloured(seen.astype(np.float32), donor.skin, inside.light.colour) * brightness, 0, 255)
     shown = np.zeros((bottom - top, right - left), np.uint8)
     corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
     cv2.fillPoly(shown, corners, 255, lineType=cv2.LINE_AA, shift=4)
@@ -86,20 +100,20 @@ def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: 
 
 
 def softness_like(
-    closed: tuple[RGB, NDArray[np.float64]], opened: tuple[RGB, NDArray[np.float64]], brightness: float
+    closed: tuple[RGB, NDArray[np.float64]], opened: tuple[RGB, NDArray[np.float64]], light: Light
 ) -> float:
     """Find how soft a rendered inside must be for its mouth to be as sharp as people's, beside the same mouth closed.
 
     Args:
         closed: The picture (h, w, 3), and its landmarks (478, 2).
         opened: The same with lips that are apart, and nothing between them yet.
-        brightness: See ``Inside``.
+        light: From ``light_on``.
 
     Returns:
         Pixels: the sigma of a Gaussian that blurs the edges of the lips.
     """
     wanted = _DETAIL * max(lip_detail(*closed), 1.0) ** _POWER
-    found = [lip_detail(filled(*opened, Inside(brightness, each)), opened[1]) for each in _SOFTNESSES]
+    found = [lip_detail(filled(*opened, Inside(light, each)), opened[1]) for each in _SOFTNESSES]
     return float(np.exp(np.interp(-np.log(wanted), -np.log(np.maximum(found, 1e-3)), np.log(_SOFTNESSES))))
 
 
@@ -110,8 +124,8 @@ def lip_detail(picture: RGB, landmarks: NDArray[np.float64]) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).var()) if grey.size else 0.0
 
 
-def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> float:
-    """Return how bright usual skin would be in the light on a face: skins differ more than the whites of eyes do.
+def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> Light:
+    """Estimate the light on a face, by the whites of its eyes more than by its skin: skins differ more than these do.
 
     Args:
         picture: (h, w, 3).
@@ -119,8 +133,23 @@ def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> float:
     """
     skin, whites = _skin(picture, landmarks), eye_whites(picture, landmarks)
     if whites is None:
-        return skin
-    return skin * float(np.clip(whites / skin, *_WHITES) / _USUAL_WHITES) ** _BY_EYES
+        return Light(skin)
+    ratio = float(np.clip(whites.mean() / skin, *_WHITES)) / _USUAL_WHITES
+    redder, bluer = np.clip(np.log(whites[[0, 2]] / whites[1]) - _USUAL_COLOUR, -_STRONGEST, _STRONGEST).tolist()
+    return Light(skin * ratio**_BY_EYES, (redder, bluer))
+
+
+def _coloured(seen: NDArray[np.float32], skin: float, colour: tuple[float, float]) -> NDArray[np.float32]:
+    """A rendered inside (h, w, 3) in the colours of people's in light of this ``colour``, as bright as it was."""
+    grey = seen.mean(axis=2, keepdims=True)
+    pale = np.clip((grey / skin - _TEETH[0]) / (_TEETH[1] - _TEETH[0]), 0, 1)
+    dark, teeth = (
+        np.array([usual + follows * light for usual, follows, light in zip(each, rate, colour, strict=True)])
+        for each, rate in ((_DARK, _DARK_FOLLOWS), (_PALE, _PALE_FOLLOWS))
+    )
+    tinted = seen.copy()
+    tinted[..., [0, 2]] *= np.exp(dark + (teeth - dark) * pale).astype(np.float32)
+    return tinted * (grey / np.maximum(tinted.mean(axis=2, keepdims=True), 1e-3))
 
 
 def _skin(picture: RGB, landmarks: NDArray[np.float64]) -> float:

@@ -96,7 +96,7 @@ def follow(path: Path, talker: TalkingHead) -> Followed:
         sound: dict[Any, Any] = {None: speech}
         sampler = MouthSampler(talker, sound, seed=0)
         lips = [predict_lips(talker, speech, part)[1] for part in parts]
-        wanted = [target for part in parts for target in sampler.target_lips(tracklet, part) or ()]
+        wanted = [target for part in parts for target in sampler.speech.targets(tracklet, part) or ()]
     references = sampler.bank.of(tracklet)
     assert references is not None
     grid = np.stack([references.openings, references.widths], axis=1).astype(np.float64)

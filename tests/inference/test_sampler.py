@@ -15,10 +15,11 @@ from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
 from dithead.inference.synthesise import sampler as sampler_module
 from dithead.inference.synthesise.encoded_references import reference_share
+from dithead.inference.synthesise.heard_speech import limited
 from dithead.inference.synthesise.lip_calibration import predict_lips
 from dithead.inference.synthesise.personal_lips import with_closures
 from dithead.inference.synthesise.reference_set import LipTarget
-from dithead.inference.synthesise.sampler import MouthSampler, limited
+from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.prepare.conditions import to_tensor
 
 
@@ -87,7 +88,7 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
     tracklet.width_slope = 0.2
     widths = 0.55 + 0.2 * (wanted - 0.1) + 0.85 * (every[:, 1].numpy() - 0.25) * 0.04 * (0.03 / 0.02)
     assert np.ptp(widths) > 0.01, "and changes its width"
-    targets = mouths.target_lips(tracklet, times)
+    targets = mouths.speech.targets(tracklet, times)
     assert [t.opening for t in targets] == pytest.approx(wanted, abs=1e-3)
     assert [t.width for t in targets] == pytest.approx(widths, abs=1e-3)
     seen = []
@@ -147,7 +148,7 @@ def test_a_model_without_an_opening_unit_gets_one_reference() -> None:
         seen.append(c.reference) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(tracklet, crops, times)
-    assert mouths.target_lips(tracklet, times) is None
+    assert mouths.speech.targets(tracklet, times) is None
     assert torch.equal(seen[0], to_tensor(tracklet.reference[None]))
 
 
@@ -157,7 +158,7 @@ def test_lips_of_opened_references_move_as_widely_as_people_s_do_whatever_the_so
     predicted_of = {}
     for opened, spread in ((False, 0.035), (True, 0.0), (True, 0.013)):
         tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 9.0], 4.0)._replace(opened=opened), spread
-        predicted_of[opened, spread] = np.array([t.opening for t in mouths.target_lips(tracklet, times)]) - 4.0
+        predicted_of[opened, spread] = np.array([t.opening for t in mouths.speech.targets(tracklet, times)]) - 4.0
         mouths._targets.clear()
     usual, *others = predicted_of.values()
     for found in others:
@@ -171,7 +172,7 @@ def test_lips_that_are_nearly_closed_are_drawn_closed() -> None:
     lips = predict_lips(mouths.talker, mouths.features[None], times)[1][:, -1].numpy()
     wanted = -0.012 + (lips - 0.5) * 0.05
     assert ((wanted > 0) & (wanted < 0.015)).any()
-    openings = [lips.opening for lips in mouths.target_lips(tracklet, times)]
+    openings = [lips.opening for lips in mouths.speech.targets(tracklet, times)]
     assert openings == pytest.approx(with_closures(wanted), abs=1e-4)
     assert min(openings) == 0
 
@@ -201,7 +202,7 @@ def test_another_mask_of_the_same_tracklet_gets_references_encoded_under_it() ->
     references = to_tensor(mouths.bank.of(small).crops)
     with torch.inference_mode():
         fresh = torch.cat([mouths.talker.reference_latents(each, mask) for each in references.split(4)])
-    around = [mouths.bank.of(small).around(lips) for lips in mouths.target_lips(small, times)]
+    around = [mouths.bank.of(small).around(lips) for lips in mouths.speech.targets(small, times)]
     torch.testing.assert_close(seen[1], torch.stack([sum(fresh[k] * w for k, w in each.items()) for each in around]))
     assert not torch.equal(seen[0], seen[1])
 

@@ -18,6 +18,7 @@ from dithead.inference.pipeline import generate
 from dithead.inference.source.timeline import schedule
 from dithead.inference.streaming import LiveHead
 from dithead.inference.synthesise.audio_features import loudness_of
+from dithead.inference.synthesise.heard_speech import HeardSpeech
 from dithead.inference.synthesise.reference_set import ReferenceSet
 from dithead.inference.synthesise.sampler import MouthSampler
 from dithead.media.audio import read_audio
@@ -133,7 +134,7 @@ def test_of_what_is_heard_ahead_little_is_kept(footage, pictures, talker):
         moment = np.array([k / 25])
         sampler.see(head.analysis.tracklets[0], np.zeros((1, talker.size, talker.size, 3), np.uint8), moment)
         sampler.hear(head.analysis.tracklets[0], moment)
-    assert len(sampler._seen) == len(sampler._heard) == 32
+    assert len(sampler._seen) == len(sampler.speech.kept) == 32
 
 
 def test_frames_that_wait_are_drawn_together_with_the_bits_of_single_ones(footage, pictures, talker, monkeypatch):
@@ -148,7 +149,7 @@ def test_frames_that_wait_are_drawn_together_with_the_bits_of_single_ones(footag
             hear(part, sampler)
         with monkeypatch.context() as nothing_is_made_twice:
             nothing_is_made_twice.delattr(MouthSampler, "_masked")
-            nothing_is_made_twice.delattr(MouthSampler, "_predict")
+            nothing_is_made_twice.delattr(HeardSpeech, "_predict")
             joined = [whole for k in range(0, 6, at_once) for whole in joined_batches(parts[k : k + at_once])]
             assert [len(whole.frames) for whole in joined] == [at_once] * (6 // at_once)
             single = [one for drawn in drawn_batches(joined, sampler) for one in split_batch(drawn)]

@@ -244,7 +244,7 @@ class Conversation:
         if self._buffer is None or generation != self._generation or item.time - self._drew > _LEFT_OUT:
             self._buffer, self._generation = self._new_buffer(item.time), generation
         self._drew = item.time
-        self._sampler.features = {None: self._buffer}
+        self._sampler.speech.features = {None: self._buffer}
         (drawn,) = self.head.draw([item], self._sampler)
         return drawn
 

@@ -13,7 +13,7 @@ from dithead.face.masks import box_polygon, polygon_mask
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.references import StoredReferences
 from dithead.inference.analyse.tracklet import LipCalibration, Tracklet
-from dithead.inference.synthesise import sampler as sampler_module
+from dithead.inference.synthesise import heard_speech
 from dithead.inference.synthesise.encoded_references import reference_share
 from dithead.inference.synthesise.heard_speech import limited
 from dithead.inference.synthesise.lip_calibration import predict_lips
@@ -81,7 +81,7 @@ def test_each_frame_gets_the_reference_that_is_as_open_as_predicted_for_this_per
     tracklet, crops, times = footage(6)
     tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 0.1, 0.2], 0.1), 0.05
     tracklet.calibration, tracklet.width_spread = LipCalibration(np.full(9, 0.25, np.float32), 0.5, 0.02), 0.03
-    every = predict_lips(mouths.talker, mouths.features[None], times)[1]
+    every = predict_lips(mouths.talker, mouths.speech.features[None], times)[1]
     lips = every[:, -1].numpy()
     wanted = np.clip(0.1 + (lips - 0.25) * 0.05 * (0.05 / (0.5 * 0.05)), 0, 1.1 * 0.2)
     assert np.ptp(wanted) > 0.02, "the speech of this test moves the mouth"
@@ -159,7 +159,7 @@ def test_lips_of_opened_references_move_as_widely_as_people_s_do_whatever_the_so
     for opened, spread in ((False, 0.035), (True, 0.0), (True, 0.013)):
         tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 9.0], 4.0)._replace(opened=opened), spread
         predicted_of[opened, spread] = np.array([t.opening for t in mouths.speech.targets(tracklet, times)]) - 4.0
-        mouths._targets.clear()
+        mouths.speech._targets.clear()
     usual, *others = predicted_of.values()
     for found in others:
         assert found == pytest.approx(1.2 * usual, rel=1e-3)
@@ -169,7 +169,7 @@ def test_lips_that_are_nearly_closed_are_drawn_closed() -> None:
     mouths = speaker(opening=0.035, opening_unit=0.05)
     tracklet, crops, times = footage(6)
     tracklet.references, tracklet.opening_spread = kept(crops, [0.0, 0.1], -0.012), 0.035
-    lips = predict_lips(mouths.talker, mouths.features[None], times)[1][:, -1].numpy()
+    lips = predict_lips(mouths.talker, mouths.speech.features[None], times)[1][:, -1].numpy()
     wanted = -0.012 + (lips - 0.5) * 0.05
     assert ((wanted > 0) & (wanted < 0.015)).any()
     openings = [lips.opening for lips in mouths.speech.targets(tracklet, times)]
@@ -242,13 +242,13 @@ def test_speech_that_was_heard_ahead_is_not_heard_again_and_draws_the_same(monke
     expected = sampler().draw(tracklet, crops, times)
     mouths = sampler()
     mouths.hear_ahead(times)
-    monkeypatch.setattr(sampler_module, "predict_lips", lambda *_: pytest.fail("heard again"))
+    monkeypatch.setattr(heard_speech, "predict_lips", lambda *_: pytest.fail("heard again"))
     mouths.hear(tracklet, times)
     assert np.array_equal(mouths.draw(tracklet, crops, times), expected)
 
 
 def test_where_faces_have_speech_of_their_own_nothing_is_heard_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     mouths = sampler()
-    mouths.features = {None: mouths.features[None], 1: mouths.features[None]}
-    monkeypatch.setattr(sampler_module, "predict_lips", lambda *_: pytest.fail("heard"))
+    mouths.speech.features = {None: mouths.speech.features[None], 1: mouths.speech.features[None]}
+    monkeypatch.setattr(heard_speech, "predict_lips", lambda *_: pytest.fail("heard"))
     mouths.hear_ahead(np.zeros(1))

@@ -33,6 +33,12 @@ class MetricGroup:
     title: str
     question: str
     metrics: tuple[Metric, ...]
+    short: str = ""  # what their headings begin with, where each names the group
+
+    @property
+    def columns(self) -> tuple[Metric, ...]:
+        """The metrics with the headings that they have in the group's own table, whose title names it."""
+        return tuple(replace(m, heading=m.heading.removeprefix(f"{self.short}: ")) for m in self.metrics)
 
 
 _OFFSET_REMOVED = (
@@ -168,6 +174,7 @@ def _without_talking(prefix: str, short: str, title: str, question: str) -> Metr
                    "The same of the clip's most closed frame as it is, which a portrait can hardly exceed."),
             *same("sync_confidence"),
         ),
+        short,
     )  # fmt: skip
 
 
@@ -255,7 +262,5 @@ def _bare(name: str) -> str:
 def measured_groups(names: Iterable[str]) -> list[MetricGroup]:
     """Return the groups with only those metrics that are among ``names``, and without empty groups."""
     known = set(names)
-    groups = [
-        MetricGroup(group.title, group.question, tuple(m for m in group.metrics if m.name in known)) for group in GROUPS
-    ]
+    groups = [replace(group, metrics=tuple(m for m in group.metrics if m.name in known)) for group in GROUPS]
     return [group for group in groups if group.metrics]

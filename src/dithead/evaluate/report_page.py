@@ -136,7 +136,7 @@ def _group_table(report: Mapping[str, Any], group: MetricGroup) -> str:
         cells = "".join(f"<td>{_summary(metrics.get(m.name), m.decimals)}</td>" for m in group.metrics)
         mark = " class=ours" if name in tools else ""
         lines.append(f"<tr{mark}><td>{_row_name(report, name)}</td><td>{clips_made(report, name)}</td>{cells}</tr>")
-    table = _table(["", "clips made"], group.metrics, lines)
+    table = _table(["", "clips made"], group.columns, lines)
     return f"<section><h3>{group.title}</h3><p class=dim>{group.question}</p>{table}</section>"
 
 

@@ -141,7 +141,7 @@ def _mean_table(report: Mapping[str, Any], group: MetricGroup) -> str:
         metrics = compared_metrics(report, name)
         means = (_mean(metrics.get(metric.name), metric.decimals) for metric in group.metrics)
         lines.append([row["label"], clips_made(report, name), *means])
-    heading = [f"{group.title}: mean over clips", "clips made", *(metric.heading for metric in group.metrics)]
+    heading = [f"{group.title}: mean over clips", "clips made", *(metric.heading for metric in group.columns)]
     return f"{group.question}\n\n{markdown_table(heading, lines)}"
 
 

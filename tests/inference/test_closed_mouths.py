@@ -85,6 +85,20 @@ def test_closures_between_the_samples_become_references_and_change_no_mean(frame
     assert once.opening_spread == pytest.approx(never.opening_spread)
 
 
+def test_how_often_lips_close_is_counted_in_all_frames_where_the_samples_miss_closures(
+    frame: VideoFrame, face: Landmarks
+) -> None:
+    openings = 0.11 + 0.04 * np.sin(np.arange(300))
+    never = followed(frame, face, openings)
+    openings[np.arange(51, 300, 12)] = 0.0  # 21 frames, or 7 %; the samples of 300 frames are those of even numbers
+    often = followed(frame, face, openings)
+    assert never.opening_levels is not None
+    assert often.opening_levels is not None
+    assert never.opening_levels[0] > 0.05
+    assert often.opening_levels[0] < 0.02
+    assert often.opening_levels[1:] == pytest.approx(never.opening_levels[1:], abs=0.02)
+
+
 def test_means_are_known_where_all_samples_are_covered(frame: VideoFrame, face: Landmarks) -> None:
     openings = np.full(130, 0.1)
     openings[[51, 101]] = 0.0, 0.05

@@ -27,11 +27,12 @@ _USUAL_WHITES = 0.83  # brightness of the whites of the eyes over that of the sk
 _WHITES = (0.55, 1.15)  # the same, least and most; beyond are closed eyes and reflections in glasses (our choice)
 _ASPECTS, _SHADES = (0.0, 0.17, 0.24, 0.35), (0.65, 1.12, 1.1, 0.97)
 """Aspects of the lips, and how bright the rendered inside has to be there to be as bright as people's (docs/log)."""
-_USUAL_COLOUR = (0.294, -0.044)  # logarithms of red and blue over green of the whites of the eyes, median over people
-_STRONGEST = 0.25  # greatest difference of such a logarithm from the usual one (our choice)
+_WHITES_COLOUR, _SKIN_COLOUR = (0.294, -0.044), (0.393, -0.087)
+"""Logarithms of red and blue over green of whites of eyes and of skin, medians over people (docs/log)."""
+_STRONGEST = 0.2  # greatest difference of such a logarithm from its median that is believed (docs/log)
 _DARK, _PALE = (0.22, 0.03), (0.06, 0.05)
 """What these logarithms of the rendered inside lack where it is dark and at the teeth, to be as people's are."""
-_DARK_FOLLOWS, _PALE_FOLLOWS = (1.4, 1.4), (0.6, 0.5)  # how far both follow those of the whites (docs/log)
+_DARK_FOLLOWS, _PALE_FOLLOWS = (2.4, 1.7), (0.7, 0.7)  # how far both follow the light's (docs/log)
 _TEETH = (0.3, 0.85)  # brightness over that of the skin, up to which the inside is dark, and from which it is teeth
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 _EDGE, _SURFACE = (
@@ -132,11 +133,20 @@ def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> Light:
         landmarks: (478, 2) in its pixels.
     """
     skin, whites = _skin(picture, landmarks), eye_whites(picture, landmarks)
+    brightness = float(skin.mean())
     if whites is None:
-        return Light(skin)
-    ratio = float(np.clip(whites.mean() / skin, *_WHITES)) / _USUAL_WHITES
-    redder, bluer = np.clip(np.log(whites[[0, 2]] / whites[1]) - _USUAL_COLOUR, -_STRONGEST, _STRONGEST).tolist()
-    return Light(skin * ratio**_BY_EYES, (redder, bluer))
+        return Light(brightness)
+    ratio = float(np.clip(whites.mean() / brightness, *_WHITES)) / _USUAL_WHITES
+    return Light(brightness * ratio**_BY_EYES, _colour_of_light(whites, skin))
+
+
+def _colour_of_light(whites: NDArray[np.float32], skin: NDArray[np.float32]) -> tuple[float, float]:
+    """How much redder and bluer than usual both whites and skin (3,) are: a made-up eye, or a red nose, is no light."""
+    usual = np.array([_WHITES_COLOUR, _SKIN_COLOUR])
+    found = np.array([np.log(each[[0, 2]] / each[1]) for each in (whites, skin)]) - usual
+    agreed = np.sign(found[0]) * np.abs(found).min(axis=0) * (found[0] * found[1] > 0)
+    redder, bluer = np.clip(agreed, -_STRONGEST, _STRONGEST).tolist()
+    return redder, bluer
 
 
 def _coloured(seen: NDArray[np.float32], skin: float, colour: tuple[float, float]) -> NDArray[np.float32]:
@@ -152,8 +162,8 @@ def _coloured(seen: NDArray[np.float32], skin: float, colour: tuple[float, float
     return tinted * (grey / np.maximum(tinted.mean(axis=2, keepdims=True), 1e-3))
 
 
-def _skin(picture: RGB, landmarks: NDArray[np.float64]) -> float:
-    """How bright the cheeks are, 0 to 255."""
+def _skin(picture: RGB, landmarks: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The colour of the cheeks (3,), 0 to 255."""
     reach = max(1, round(_CHEEK * eye_distance(landmarks)))
     limit = np.array([picture.shape[1], picture.shape[0]]) - 1
     places = np.rint(landmarks[list(CHEEKS)]).astype(int)
@@ -163,7 +173,7 @@ def _skin(picture: RGB, landmarks: NDArray[np.float64]) -> float:
     squares = [
         picture[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].reshape(-1, 3) for x, y in inside
     ]
-    return max(1.0, float(np.median(np.concatenate(squares), axis=0).mean()))
+    return np.maximum(np.median(np.concatenate(squares), axis=0), 1.0).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

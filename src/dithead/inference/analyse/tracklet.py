@@ -197,7 +197,7 @@ class TrackletBuilder:
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
             opening_spread=float(openings.std()),
-            opening_levels=np.quantile(openings, LEVELS),
+            opening_levels=np.quantile(openings if self.hide_talking else self.closed.openings_beside(samples), LEVELS),
             width_spread=float((widths - slope * openings).std()),
             width_slope=slope,
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.eye_whites import eye_whites
+from dithead.face.fine_detail import laplacian_variance
 from dithead.face.masks import box_around
 from dithead.face.mesh_indices import CHEEKS, INNER_LIPS, OUTER_LIPS, eye_distance, outline_aspect
 from dithead.face.thin_plate import warp_to
@@ -35,11 +36,8 @@ _DARK, _PALE = (0.22, 0.03), (0.06, 0.05)
 _DARK_FOLLOWS, _PALE_FOLLOWS = (2.4, 1.7), (0.7, 0.7)  # how far both follow the light's (docs/log)
 _TEETH = (0.3, 0.85)  # brightness over that of the skin, up to which the inside is dark, and from which it is teeth
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
-_EDGE, _SURFACE = (
-    1.0,
-    0.5,
-)  # times the softness: sigmas of the inner lips' edge and of the rendered picture (our choice)
-_LEAST = 0.3  # pixels, of these sigmas (our choice)
+_SURFACE = 0.5  # times the softness of the inner lips' edge: sigma that blurs the rendered picture (our choice)
+_LEAST = 0.3  # pixels, of both (our choice)
 _SOFTNESSES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels, that are tried (our choice)
 _DETAIL, _POWER = 7.2, 0.695
 """Laplacian variance of the lips of an open mouth of which the lips of the same person, closed, have 1; and its power.
@@ -58,7 +56,7 @@ class Inside(NamedTuple):
     """How a picture shows the inside of a mouth."""
 
     light: Light
-    softness: float  # pixels, see ``softness_like``
+    softness: float  # pixels: sigma of a Gaussian that blurs the inner lips' edge, see ``softness_like``
 
 
 class _InnerMouth(NamedTuple):
@@ -81,7 +79,7 @@ def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: 
     lips = landmarks[list(INNER_LIPS)]
     aspect = outline_aspect(lips)
     donor = min(_inner_mouths(), key=lambda each: abs(outline_aspect(each.lips) - aspect))
-    edge = max(_EDGE * inside.softness, _LEAST)
+    edge = max(inside.softness, _LEAST)
     box = box_around(np.stack([lips.min(axis=0) - 3 * edge - 2, lips.max(axis=0) + 3 * edge + 2]), picture.shape)
     left, top, right, bottom = box
     enlarged = np.ptp(donor.lips[:, 0]) / max(float(np.ptp(lips[:, 0])), 1e-6)
@@ -111,18 +109,17 @@ def softness_like(
         light: From ``light_on``.
 
     Returns:
-        Pixels: the sigma of a Gaussian that blurs the edges of the lips.
+        See ``Inside``.
     """
-    wanted = _DETAIL * max(lip_detail(*closed), 1.0) ** _POWER
-    found = [lip_detail(filled(*opened, Inside(light, each)), opened[1]) for each in _SOFTNESSES]
-    return float(np.exp(np.interp(-np.log(wanted), -np.log(np.maximum(found, 1e-3)), np.log(_SOFTNESSES))))
+    wanted = _DETAIL * max(_lip_detail(*closed), 1.0) ** _POWER
+    found = [_lip_detail(filled(*opened, Inside(light, each)), opened[1]) for each in _SOFTNESSES]
+    falling = np.minimum.accumulate(np.maximum(found, 1e-3))  # which it is but for noise
+    return float(np.exp(np.interp(-np.log(wanted), -np.log(falling), np.log(_SOFTNESSES))))
 
 
-def lip_detail(picture: RGB, landmarks: NDArray[np.float64]) -> float:
-    """Return the Laplacian variance of the lips of a picture (h, w, 3) with these landmarks (478, 2)."""
+def _lip_detail(picture: RGB, landmarks: NDArray[np.float64]) -> float:
     left, top, right, bottom = box_around(landmarks[list(OUTER_LIPS)], picture.shape)
-    grey = picture[top:bottom, left:right].astype(np.float32).mean(axis=2)
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var()) if grey.size else 0.0
+    return laplacian_variance(picture[top:bottom, left:right])
 
 
 def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> Light:

@@ -22,6 +22,7 @@ from dithead.face.alignment import (
     transform_points,
     warp_crop,
 )
+from dithead.face.fine_detail import laplacian_variance, mean_of_channels
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import OUTER_LIPS
@@ -30,7 +31,6 @@ from dithead.face.pose import head_turn
 from dithead.face.rendered_inside import Inside
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.mouth_shapes import LARGEST_SHIFT, shifts_to_usual_place
-from dithead.inference.analyse.occlusion_colour import mean_of_channels
 from dithead.inference.analyse.overlays import overlay_mask, without_overlay
 from dithead.inference.analyse.references import (
     GRADES,
@@ -162,8 +162,7 @@ class FaceSample:
 
     def lip_sharpness(self) -> float:
         """Laplacian variance of the lips in the source's own pixels: a mouth in motion is blurred."""
-        part = mean_of_channels(self.pictures.around(self.landmarks[list(OUTER_LIPS)]))
-        return float(cv2.Laplacian(part, cv2.CV_32F).var()) if part.size else 0.0
+        return laplacian_variance(self.pictures.around(self.landmarks[list(OUTER_LIPS)]))
 
     def shifted(self, by: NDArray[np.float32]) -> FaceSample:
         """Return the sample with its mouth ``by`` (2,) crop pixels farther to the right and below."""

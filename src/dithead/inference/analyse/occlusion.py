@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import warp_crop
+from dithead.face.fine_detail import mean_of_channels
 from dithead.face.hands import HandFinder, hand_mask
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.inference.analyse.false_hands import FalseHands
@@ -22,7 +23,6 @@ from dithead.inference.analyse.occlusion_colour import (
     inside,
     is_lip_paint,
     lip_tint,
-    mean_of_channels,
     occluder_before_lips,
     occluder_beside_lips,
     skin_tone,

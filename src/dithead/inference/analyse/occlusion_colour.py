@@ -251,12 +251,6 @@ def _joined(region: NDArray[np.bool_], seeds: NDArray[np.bool_], reach: int) -> 
     return np.isin(parts, over[over > 0])
 
 
-def mean_of_channels(picture: RGB) -> NDArray[np.float32]:
-    """Return the mean of the three colours of a picture (h, w, 3): (h, w)."""
-    red, green, blue = cv2.split(picture)  # NumPy's mean over an axis of three is ten times as slow
-    return np.asarray((red.astype(np.float32) + green + blue) / np.float32(3), np.float32)
-
-
 def soft_lab(crop: RGB) -> NDArray[np.float32]:
     """Return a slightly blurred crop (S, S, 3) in Lab."""
     soft = cv2.GaussianBlur(crop, (0, 0), crop.shape[0] / 160).astype(np.float32) / 255

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.face.fine_detail import mean_of_channels
 from dithead.face.masks import jaw_line
 from dithead.face.mesh_indices import CHEEKS, NOSE_TIP, OUTER_LIPS
-from dithead.inference.analyse.occlusion_colour import inside, mean_of_channels, unlike_skin
+from dithead.inference.analyse.occlusion_colour import inside, unlike_skin
 from dithead.types import RGB
 
 _STROKE = 0.1  # of the crop: what is wider than this is no stroke of a letter (our choice)

@@ -143,7 +143,7 @@ def test_each_frame_of_a_batch_is_conditioned_on_its_own_pose():
         seen.append((c.reference, c.reference_latent)) or (c.masked, torch.zeros(len(c.masked), 8, 4, 4))
     )
     mouths.draw(head, crops, times, list(range(6)))
-    (references, latents), wanted = seen[0], mouths.target_lips(head, times)
+    (references, latents), wanted = seen[0], mouths.speech.targets(head, times)
     for k, view in enumerate(head.views.tolist()):
         of_pose = mouths.bank.of(head, view)
         parts = [to_tensor(of_pose.crops[[n]])[0] * share for n, share in of_pose.around(wanted[k]).items()]

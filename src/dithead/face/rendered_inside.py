@@ -42,7 +42,7 @@ _SOFTNESSES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels, that are tried
 _DETAIL, _POWER = 7.2, 0.695
 """Laplacian variance of the lips of an open mouth of which the lips of the same person, closed, have 1; and its power.
 
-Mean over people of HDTF, and a sixth more than theirs, because drawing takes a sixth of it (docs/log)."""
+Mean over people of HDTF, and a sixth more than theirs, because drawing takes a part of it (docs/log)."""
 
 
 class Light(NamedTuple):

@@ -74,9 +74,9 @@ def cover_inside(picture: RGB, lips: Motion, anchors: Motion, box: tuple[int, in
     result = picture[top:bottom, left:right].astype(np.float32) * np.float32(
         _SHADE + (1 - _SHADE) * min(1.0, share / _LIT)
     )
-    weights = [_coverage(place, new, level.unit, upper=upper) for upper in (False, True)]
-    for upper, weight, seen in ((False, weights[0], 1 - weights[1]), (True, weights[1], weights[1])):
-        rows = np.flatnonzero((weight * seen).any(axis=1))
+    below, above = (_coverage(place, new, level.unit, upper=upper) for upper in (False, True))
+    for upper, weight, seen in ((False, below, below * (1 - above)), (True, above, above)):
+        rows = np.flatnonzero(seen.any(axis=1))
         if not len(rows):  # the picture ends before this lip
             continue
         first, stop = rows[0], rows[-1] + 1

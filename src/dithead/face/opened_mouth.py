@@ -18,7 +18,7 @@ from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_i
 from dithead.face.lip_opening import lip_opening
 from dithead.face.masks import box_around
 from dithead.face.mesh_indices import ALIGNMENT_POINTS, NOSE_TIP, eye_distance
-from dithead.face.rendered_inside import Inside, filled, light_on, softness_like
+from dithead.face.rendered_inside import Inside, filled, light_on, usual_softness
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB, FloatArray
 
@@ -63,7 +63,7 @@ def inside_of(picture: RGB, landmarks: FloatArray) -> Inside:
     before = np.asarray(landmarks, np.float64)[:, :2]
     motion, light = Motion(before, moved_landmarks(before, _TRIED)), light_on(picture, before)
     opened = _warped(picture, motion), motion.after
-    return Inside(light, softness_like((picture, before), opened, light))
+    return Inside(light, usual_softness((picture, before), opened, light))
 
 
 def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -> NDArray[np.float64]:

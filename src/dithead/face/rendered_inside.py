@@ -28,21 +28,21 @@ _USUAL_WHITES = 0.83  # brightness of the whites of the eyes over that of the sk
 _WHITES = (0.55, 1.15)  # the same, least and most; beyond are closed eyes and reflections in glasses (our choice)
 _ASPECTS, _SHADES = (0.0, 0.17, 0.24, 0.35), (0.65, 1.12, 1.1, 0.97)
 """Aspects of the lips, and how bright the rendered inside has to be there to be as bright as people's (docs/log)."""
-_WHITES_COLOUR, _SKIN_COLOUR = (0.294, -0.044), (0.393, -0.087)
+_USUAL_COLOURS = np.array([(0.294, -0.044), (0.393, -0.087)])
 """Logarithms of red and blue over green of whites of eyes and of skin, medians over people (docs/log)."""
 _STRONGEST = 0.2  # greatest difference of such a logarithm from its median that is believed (docs/log)
-_DARK, _PALE = (0.22, 0.03), (0.06, 0.05)
+_DARK, _PALE = np.array([(0.22, 0.03), (0.06, 0.05)])
 """What these logarithms of the rendered inside lack where it is dark and at the teeth, to be as people's are."""
-_DARK_FOLLOWS, _PALE_FOLLOWS = (2.4, 1.7), (0.7, 0.7)  # how far both follow the light's (docs/log)
+_DARK_FOLLOWS, _PALE_FOLLOWS = np.array([(2.4, 1.7), (0.7, 0.7)])  # how far both follow the light's (docs/log)
 _TEETH = (0.3, 0.85)  # brightness over that of the skin, up to which the inside is dark, and from which it is teeth
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 _SURFACE = 0.5  # times the softness of the inner lips' edge: sigma that blurs the rendered picture (our choice)
-_LEAST = 0.3  # pixels, of both (our choice)
+_LEAST_BLUR = 0.3  # pixels of the rendered picture, of that sigma (our choice)
 _SOFTNESSES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels, that are tried (our choice)
 _DETAIL, _POWER = 7.2, 0.695
-"""Laplacian variance of the lips of an open mouth of which the lips of the same person, closed, have 1; and its power.
+"""The Laplacian variance of an open mouth is the first times that of the same lips, closed, to the second's power.
 
-Mean over people of HDTF, and a sixth more than theirs, because drawing takes a part of it (docs/log)."""
+That is the mean over people of HDTF, and a sixth more, because drawing takes a part of it (docs/log)."""
 
 
 class Light(NamedTuple):
@@ -56,7 +56,7 @@ class Inside(NamedTuple):
     """How a picture shows the inside of a mouth."""
 
     light: Light
-    softness: float  # pixels: sigma of a Gaussian that blurs the inner lips' edge, see ``softness_like``
+    softness: float  # pixels: sigma of a Gaussian that blurs the inner lips' edge, see ``usual_softness``
 
 
 class _InnerMouth(NamedTuple):
@@ -79,11 +79,11 @@ def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: 
     lips = landmarks[list(INNER_LIPS)]
     aspect = outline_aspect(lips)
     donor = min(_inner_mouths(), key=lambda each: abs(outline_aspect(each.lips) - aspect))
-    edge = max(inside.softness, _LEAST)
-    box = box_around(np.stack([lips.min(axis=0) - 3 * edge - 2, lips.max(axis=0) + 3 * edge + 2]), picture.shape)
+    margin = 3 * inside.softness + 2
+    box = box_around(np.stack([lips.min(axis=0) - margin, lips.max(axis=0) + margin]), picture.shape)
     left, top, right, bottom = box
     enlarged = np.ptp(donor.lips[:, 0]) / max(float(np.ptp(lips[:, 0])), 1e-6)
-    soft = cv2.GaussianBlur(donor.picture, (0, 0), max(enlarged * _SURFACE * inside.softness, _LEAST))
+    soft = cv2.GaussianBlur(donor.picture, (0, 0), max(enlarged * _SURFACE * inside.softness, _LEAST_BLUR))
     where = warp_to(lips, donor.lips, box, eye_distance(landmarks))
     seen = cv2.remap(soft, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     shade = float(np.interp(aspect, _ASPECTS, _SHADES))
@@ -92,13 +92,13 @@ def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: 
     shown = np.zeros((bottom - top, right - left), np.uint8)
     corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
     cv2.fillPoly(shown, corners, 255, lineType=cv2.LINE_AA, shift=4)
-    weight = share * cv2.GaussianBlur(shown.astype(np.float32) / 255, (0, 0), edge)[..., None]
+    weight = share * cv2.GaussianBlur(shown.astype(np.float32) / 255, (0, 0), inside.softness)[..., None]
     result, part = picture.copy(), picture[top:bottom, left:right]
     result[top:bottom, left:right] = np.rint(part + (lit - part) * weight).astype(np.uint8)
     return result
 
 
-def softness_like(
+def usual_softness(
     closed: tuple[RGB, NDArray[np.float64]], opened: tuple[RGB, NDArray[np.float64]], light: Light
 ) -> float:
     """Find how soft a rendered inside must be for its mouth to be as sharp as people's, beside the same mouth closed.
@@ -138,9 +138,8 @@ def light_on(picture: RGB, landmarks: NDArray[np.float64]) -> Light:
 
 
 def _colour_of_light(whites: NDArray[np.float32], skin: NDArray[np.float32]) -> tuple[float, float]:
-    """How much redder and bluer than usual both whites and skin (3,) are: a made-up eye, or a red nose, is no light."""
-    usual = np.array([_WHITES_COLOUR, _SKIN_COLOUR])
-    found = np.array([np.log(each[[0, 2]] / each[1]) for each in (whites, skin)]) - usual
+    """How much redder and bluer than usual both whites and skin (3,) are; where one alone is, that is not the light."""
+    found = np.array([np.log(each[[0, 2]] / each[1]) for each in (whites, skin)]) - _USUAL_COLOURS
     agreed = np.sign(found[0]) * np.abs(found).min(axis=0) * (found[0] * found[1] > 0)
     redder, bluer = np.clip(agreed, -_STRONGEST, _STRONGEST).tolist()
     return redder, bluer
@@ -150,10 +149,7 @@ def _coloured(seen: NDArray[np.float32], skin: float, colour: tuple[float, float
     """A rendered inside (h, w, 3) in the colours of people's in light of this ``colour``, as bright as it was."""
     grey = seen.mean(axis=2, keepdims=True)
     pale = np.clip((grey / skin - _TEETH[0]) / (_TEETH[1] - _TEETH[0]), 0, 1)
-    dark, teeth = (
-        np.array([usual + follows * light for usual, follows, light in zip(each, rate, colour, strict=True)])
-        for each, rate in ((_DARK, _DARK_FOLLOWS), (_PALE, _PALE_FOLLOWS))
-    )
+    dark, teeth = _DARK + _DARK_FOLLOWS * colour, _PALE + _PALE_FOLLOWS * colour
     tinted = seen.copy()
     tinted[..., [0, 2]] *= np.exp(dark + (teeth - dark) * pale).astype(np.float32)
     return tinted * (grey / np.maximum(tinted.mean(axis=2, keepdims=True), 1e-3))

@@ -80,9 +80,8 @@ def _kernel(places: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray
 
     Distances come from one product of matrices in float32: a tenth of the time, and exact to hundredths of a pixel.
     """
-    ones = np.ones((len(places), 1)), np.ones((len(points), 1))
-    lengths = [(each**2).sum(axis=1, keepdims=True) for each in (places, points)]
-    left, right = np.hstack([places, lengths[0], ones[0]]), np.hstack([-2 * points, ones[1], lengths[1]])
+    left = np.column_stack([places, (places**2).sum(axis=1), np.ones(len(places))])
+    right = np.column_stack([-2 * points, np.ones(len(points)), (points**2).sum(axis=1)])
     squared = np.maximum(left.astype(np.float32) @ right.T.astype(np.float32), np.float32(1e-12))
     return np.asarray(squared * cv2.log(squared), np.float32)
 

@@ -1,15 +1,12 @@
 """Keeps the most closed mouths of a tracklet, which evenly spaced samples may miss: a p, b or m lasts three frames.
 
-Letters: N frames, n samples.
+N: frames.
 """
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field, replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dithead.face.lip_opening import lip_opening
 from dithead.inference.analyse.face_samples import FacePlace, FaceSample, sample_face
@@ -45,11 +42,3 @@ class ClosedMouths:
         """Return those that are more closed than all of the samples ``others``; else these show enough already."""
         least = min(s.opening for s in others) - _LEAST_GAIN
         return [s for s in self.samples if s.opening < least]
-
-    def openings_beside(self, others: list[FaceSample]) -> NDArray[np.float64]:
-        """Return the openings that tell how often these lips are closed.
-
-        They are those (n,) of the samples ``others``; where ``beside`` adds any, they miss closures, and those (N,) of
-        all frames count.
-        """
-        return np.array(self.openings if self.beside(others) else [s.opening for s in others], np.float64)

@@ -179,10 +179,13 @@ class TrackletBuilder:
         count = self.frames - self.gap
         landmarks = np.stack([s.landmarks for s in self.samples])
         samples = closed_samples(self.samples) if self.hide_talking else self.samples
-        clear = self._clear(samples + self.closed.beside(samples))
+        rare = self.closed.beside(samples)
+        clear = self._clear(samples + rare)
         references, middles = stored_references(clear, store or ImageStore())
         openings, widths = np.array([(s.opening, s.width) for s in samples]).T
         slope = width_slope(openings, widths)
+        missed = rare and not self.hide_talking  # closures, so that all frames tell how often there are any
+        levels = np.quantile(np.array(self.closed.openings, np.float64) if missed else openings, LEVELS)
         polygons = np.frombuffer(self.frame_polygons, np.float32).reshape(self.frames, -1, 2)[:count]
         return Tracklet(
             start=self.start,
@@ -197,7 +200,7 @@ class TrackletBuilder:
             jaws=np.frombuffer(self.jaws, np.float16).reshape(self.frames, -1, 2)[:count],
             occlusion=self.occlusion.close(),
             opening_spread=float(openings.std()),
-            opening_levels=np.quantile(openings if self.hide_talking else self.closed.openings_beside(samples), LEVELS),
+            opening_levels=levels,
             width_spread=float((widths - slope * openings).std()),
             width_slope=slope,
             cheeks=np.median(landmarks[:, list(CHEEKS)], axis=0).astype(np.float32),

@@ -6,7 +6,8 @@ a picture's size.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from bisect import bisect_left
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ _TEETH = (0.3, 0.85)  # brightness over that of the skin, up to which the inside
 _CHEEK = 0.04  # half the side of the squares in which the colour of the skin is measured, in eye distances
 _SURFACE = 0.5  # times the softness of the inner lips' edge: sigma that blurs the rendered picture (our choice)
 _LEAST_BLUR = 0.3  # pixels of the rendered picture, of that sigma (our choice)
-_SOFTNESSES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels, that are tried (our choice)
+_SOFTNESSES = (0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # pixels, of which some four are tried (our choice)
 _DETAIL, _POWER = 7.2, 0.695
 """The Laplacian variance of an open mouth is the first times that of the same lips, closed, to the second's power.
 
@@ -111,10 +112,18 @@ def usual_softness(
     Returns:
         See ``Inside``.
     """
-    wanted = _DETAIL * max(_lip_detail(*closed), 1.0) ** _POWER
-    found = [_lip_detail(filled(*opened, Inside(light, each)), opened[1]) for each in _SOFTNESSES]
-    falling = np.minimum.accumulate(np.maximum(found, 1e-3))  # which it is but for noise
-    return float(np.exp(np.interp(-np.log(wanted), -np.log(falling), np.log(_SOFTNESSES))))
+    goal = -np.log(_DETAIL * max(_lip_detail(*closed), 1.0) ** _POWER)
+
+    @cache
+    def bluntness(k: int) -> float:
+        made = filled(*opened, Inside(light, _SOFTNESSES[k]))
+        return -float(np.log(max(_lip_detail(made, opened[1]), 1e-3)))
+
+    count = len(_SOFTNESSES)
+    after = bisect_left(range(count), goal, key=bluntness)
+    around = [k + min(max(after, 1), count - 1) for k in (-1, 0)]
+    softness = np.interp(goal, [bluntness(k) for k in around], np.log([_SOFTNESSES[k] for k in around]))
+    return float(np.exp(softness))
 
 
 def _lip_detail(picture: RGB, landmarks: NDArray[np.float64]) -> float:

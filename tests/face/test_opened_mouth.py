@@ -16,6 +16,7 @@ from dithead.face.mesh_indices import (
     INNER_LIPS,
     LEFT_EYE,
     NOSE_TIP,
+    OUTER_LIPS,
     RIGHT_EYE,
     eye_distance,
 )
@@ -58,6 +59,23 @@ def test_lips_are_seen_to_round_and_to_spread(closed: tuple[np.ndarray, np.ndarr
     assert lip_width(moved_landmarks(closed[1], 0.1, 0.05)) > lip_width(moved_landmarks(closed[1], 0.1)) + 0.03
 
 
+def test_teeth_that_show_between_the_lips_do_not_stay_on_them(closed: tuple[np.ndarray, np.ndarray]) -> None:
+    picture, landmarks = closed
+    unit = eye_distance(landmarks)
+    seam = np.rint(landmarks[list(INNER_LIPS)][3:8]).astype(np.int32)
+    toothed = picture.copy()
+    cv2.polylines(toothed, [seam], False, (255, 255, 255), max(1, round(0.012 * unit)))
+    moved = moved_landmarks(landmarks, 0.15)
+    lips, gap = np.zeros((2, *picture.shape[:2]), np.uint8)
+    cv2.fillPoly(lips, [np.rint(moved[list(OUTER_LIPS)]).astype(np.int32)], 1)
+    cv2.fillPoly(gap, [np.rint(moved[list(INNER_LIPS)]).astype(np.int32)], 1)
+    lips[cv2.dilate(gap, np.ones((3, 3), np.uint8)) > 0] = 0
+    inside = inside_of(picture, landmarks)
+    plain, changed = (opened_mouth(each, landmarks, 0.15, 0.0, inside)[lips > 0] for each in (picture, toothed))
+    assert (toothed[..., 2] > 250).sum() > 30, "teeth show"
+    assert changed.astype(int).max() < plain.max() + 25, "lips stay as they are"
+
+
 def test_only_the_lower_face_changes(closed: tuple[np.ndarray, np.ndarray]) -> None:
     picture, landmarks = closed
     changed = opened_mouth(picture, landmarks, 0.15)
@@ -67,7 +85,7 @@ def test_only_the_lower_face_changes(closed: tuple[np.ndarray, np.ndarray]) -> N
 
 
 def test_a_little_of_the_own_inside_is_not_stretched_into_streaks(closed: tuple[np.ndarray, np.ndarray]) -> None:
-    apart = opened_mouth(*closed, 0.045)
+    apart = opened_mouth(*closed, 0.05)
     with FaceLandmarker(1) as landmarker:
         found = landmarker.track(apart)
     assert found is not None

@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.face.masks import box_around
 from dithead.face.mesh_indices import INNER_LIPS, LEFT_EYE_OUTER, LIP_INDICES, OUTER_LIPS, RIGHT_EYE_OUTER
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB
 
 _MIDDLE = 10  # place of the left corner in ``INNER_LIPS``: the lower lip comes before it, the upper lip after it
 _EDGE = 0.012  # eye distances at the lips' inner edges that show teeth or shade, and are not stretched (our choice)
+_SEAM = 0.018  # the same of closed lips that open (docs/log)
 _SOFT = 0.008  # eye distances over which a lip's edge passes into what it covers (our choice)
 _BESIDE = 0.06  # the same beyond the corners, where both lips' warps meet on the cheeks (our choice)
 _SHADE, _LIT = 0.35, 0.4  # brightness of the inside where the lips just meet; share of the gap from which it is full
@@ -86,6 +88,30 @@ def cover_inside(picture: RGB, lips: Motion, anchors: Motion, box: tuple[int, in
         part = result[first:stop]
         part += (layer - part) * weight[first:stop, :, None]
     return np.asarray(np.rint(result).clip(0, 255), np.uint8)
+
+
+def off_the_edges(where: NDArray[np.float32], lips: Motion, box: tuple[int, int, int, int], share: float) -> None:
+    """Let both lips be looked for away from their inner edges: these show teeth, or the shade between the lips.
+
+    Args:
+        where: (h, w, 2) the place in a picture that is shown at each pixel of its part; changed.
+        lips: Of the 478 landmarks.
+        box: Left, top, right and bottom of the part.
+        share: How much of the usual margin is kept.
+    """
+    if not share:
+        return
+    level = _Level.of(lips.before)
+    old, new = (level.turned(each[list(INNER_LIPS)]) for each in lips)
+    left, top, right, bottom = box_around(lips.after[list(OUTER_LIPS)], (box[3], box[2]))
+    left, top = max(left, box[0]), max(top, box[1])
+    place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))))
+    part = where[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
+    (below, _), (above, _) = (_edge(place[..., 0], new, upper=upper) for upper in (False, True))
+    margin, y = share * _SEAM, place[..., 1]
+    for upper, on_lip in ((True, y < above + margin * level.unit), (False, y > below - margin * level.unit)):
+        moved = _off_the_edge(part, old, level, margin, upper=upper)
+        np.copyto(part, moved, where=on_lip[..., None])
 
 
 class _Level(NamedTuple):

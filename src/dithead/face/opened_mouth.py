@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_interior
+from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_interior, off_the_edges
 from dithead.face.lip_opening import lip_opening
 from dithead.face.masks import box_around
 from dithead.face.mesh_indices import ALIGNMENT_POINTS, NOSE_TIP, eye_distance
@@ -47,7 +47,8 @@ def opened_mouth(
     motion, own = Motion(before, moved_landmarks(before, opening, wider)), lip_opening(before)
     if opening < own:
         return _closed(picture, motion, opening / own)
-    opened, share = _warped(picture, motion), _rendered_share(own, opening)
+    share = _rendered_share(own, opening)
+    opened = _warped(picture, motion, share)
     if not share:
         return opened
     return filled(opened, motion.after, inside or inside_of(picture, before), share)
@@ -62,7 +63,7 @@ def inside_of(picture: RGB, landmarks: FloatArray) -> Inside:
     """
     before = np.asarray(landmarks, np.float64)[:, :2]
     motion, light = Motion(before, moved_landmarks(before, _TRIED)), light_on(picture, before)
-    opened = _warped(picture, motion), motion.after
+    opened = _warped(picture, motion, 1.0), motion.after
     return Inside(light, usual_softness((picture, before), opened, light))
 
 
@@ -94,12 +95,13 @@ def _closed(picture: RGB, motion: Motion, left_open: float) -> RGB:
     return changed
 
 
-def _warped(picture: RGB, motion: Motion) -> RGB:
-    """The picture with its lower face moved."""
+def _warped(picture: RGB, motion: Motion, rendered: float) -> RGB:
+    """The picture with its lower face moved; where the inside will be ``rendered``, lips show none of the old."""
     moving, held, box = _anchors(picture, motion)
     origins, points = (np.concatenate([each[moving], held]) for each in motion)
     _, distinct = np.unique(np.round(points, 2), axis=0, return_index=True)
     where = warp_to(points[distinct], origins[distinct], box, eye_distance(motion.before))
+    off_the_edges(where, motion, box, rendered)
     left, top, right, bottom = box
     changed = picture.copy()
     changed[top:bottom, left:right] = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

@@ -93,7 +93,7 @@ def whitening(frame: AnnotatedFrame) -> NDArray[np.float32]:
 def paler(frame: AnnotatedFrame) -> AnnotatedFrame:
     """Return the frame with all but the teeth in the colour of ``TONGUE``."""
     teeth = np.float32(frame.labels == LABELS.index("teeth"))
-    teeth = cv2.GaussianBlur(cv2.erode(teeth, np.ones((3, 3), np.float32)), (0, 0), _SOFT)[..., None]
+    teeth = cv2.GaussianBlur(cv2.dilate(teeth, np.ones((3, 3), np.float32)), (0, 0), _SOFT)[..., None]
     grey = frame.pixels.astype(np.float32).mean(axis=2, keepdims=True)
     other = grey * np.float32(TONGUE) * np.float32(_BRIGHTER / np.mean(TONGUE))
     return replace(frame, pixels=np.uint8(np.clip(other + (frame.pixels - other) * teeth, 0, 255)))

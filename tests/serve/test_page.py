@@ -330,4 +330,4 @@ def test_consent_goes_into_the_credentials_and_the_watermark_is_looked_for(open_
     page.get_by_text("Mia agreed to this test.").wait_for(timeout=60_000)
     page.get_by_text("signed, and unchanged since").wait_for()
     page.get_by_role("button", name="Look for the invisible watermark").click()
-    page.get_by_text(re.compile("^watermark: ")).wait_for(timeout=90_000)
+    page.get_by_text(re.compile("^invisible watermark: ")).wait_for(timeout=90_000)

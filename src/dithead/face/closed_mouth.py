@@ -22,6 +22,7 @@ from dithead.types import RGB
 _MIDDLE = 10  # place of the left corner in ``INNER_LIPS``: the lower lip comes before it, the upper lip after it
 _EDGE = 0.012  # eye distances at the lips' inner edges that show teeth or shade, and are not stretched (our choice)
 _SEAM = 0.018  # the same of closed lips that open (docs/log)
+_STRETCHED = 3.0  # margins from the edge in which the lip is stretched over the margin (our choice)
 _SOFT = 0.008  # eye distances over which a lip's edge passes into what it covers (our choice)
 _BESIDE = 0.06  # the same beyond the corners, where both lips' warps meet on the cheeks (our choice)
 _SHADE, _LIT = 0.35, 0.4  # brightness of the inside where the lips just meet; share of the gap from which it is full
@@ -153,9 +154,10 @@ def _off_the_edge(
     edge, within = _edge(place[..., 0], inner, upper=upper)
     left, right = inner[:, 0].min(), inner[:, 0].max()
     inwards = np.clip(4 * (place[..., 0] - left) * (right - place[..., 0]) / max(right - left, 1e-6) ** 2, 0, 1)
-    limit = edge + (-margin if upper else margin) * level.unit * inwards
-    y = np.minimum(place[..., 1], limit) if upper else np.maximum(place[..., 1], limit)
-    place[..., 1] = np.where(within, y, place[..., 1])
+    least = margin * level.unit * inwards
+    depth = (edge - place[..., 1]) if upper else (place[..., 1] - edge)
+    kept = np.maximum(depth, least + depth.clip(0) * (1 - 1 / _STRETCHED))
+    place[..., 1] = np.where(within, edge - kept if upper else edge + kept, place[..., 1])
     return level.back(place).astype(np.float32)
 
 

@@ -42,6 +42,9 @@ TONGUE = (1.0, 0.58, 0.56)
 """Colour of tongue and gums in white light, relative to red: rendered ones are of a red that mouths do not have."""
 _BRIGHTER = 1.2  # than the rendered ones, whose other channels are nearly black
 _SOFT = 1.0  # pixels over which the colour of the teeth passes into that of the tongue
+_HEIGHTS, _LIT = (0.0, 0.3, 0.5, 0.85, 1.0), (0.55, 1.0, 1.0, 1.25, 1.05)
+"""Places between the upper lip, at 0, and the lower one, and how much of the light there is: lips cast a shadow."""
+_NARROW = 8  # pixels between the lips, below which their shadow grows no shorter
 _MARGIN = 0.08  # around the lips, in their width
 _GAP, _CLOSED = 11, 0.7  # pixels up to which dark gaps between teeth are narrowed, and how far they are filled
 _BRIGHTEST = 0.8  # quantile of the teeth's brightness from which their colour is measured
@@ -82,6 +85,17 @@ def cut(frame: AnnotatedFrame) -> tuple[RGB, NDArray[np.float32]]:
     return np.asarray(small, np.uint8), ((lips - low) * factor).astype(np.float32)
 
 
+def shaded(mouth: tuple[RGB, NDArray[np.float32]]) -> tuple[RGB, NDArray[np.float32]]:
+    """Return a mouth and its lips (20, 2), darker under the upper lip and brighter above the lower one."""
+    picture, lips = mouth
+    columns = np.arange(picture.shape[1])
+    lower, upper = lips[:11], np.concatenate([lips[10:], lips[:1]])
+    below, above = (np.interp(columns, *chain[np.argsort(chain[:, 0])].T) for chain in (lower, upper))
+    height = (np.arange(len(picture))[:, None] - above) / np.maximum(below - above, _NARROW)
+    light = np.interp(height, _HEIGHTS, _LIT)[..., None]
+    return np.asarray(np.clip(picture * light, 0, 255), np.uint8), lips
+
+
 def whitening(frame: AnnotatedFrame) -> NDArray[np.float32]:
     """Return the factors (3,) that give the brightest teeth of a frame the colour of ``TOOTH`` and keep their mean."""
     teeth = frame.pixels[frame.labels == LABELS.index("teeth")].astype(np.float64)
@@ -93,7 +107,7 @@ def whitening(frame: AnnotatedFrame) -> NDArray[np.float32]:
 def paler(frame: AnnotatedFrame) -> AnnotatedFrame:
     """Return the frame with all but the teeth in the colour of ``TONGUE``."""
     teeth = np.float32(frame.labels == LABELS.index("teeth"))
-    teeth = cv2.GaussianBlur(cv2.dilate(teeth, np.ones((3, 3), np.float32)), (0, 0), _SOFT)[..., None]
+    teeth = cv2.GaussianBlur(cv2.dilate(teeth, np.ones((3, 3), np.float32)), (0, 0), _SOFT)[..., None]  # with their rim
     grey = frame.pixels.astype(np.float32).mean(axis=2, keepdims=True)
     other = grey * np.float32(TONGUE) * np.float32(_BRIGHTER / np.mean(TONGUE))
     return replace(frame, pixels=np.uint8(np.clip(other + (frame.pixels - other) * teeth, 0, 255)))
@@ -109,7 +123,7 @@ def main() -> None:
         frames = list(opening_take(Body(load_head(given.head))).render(renderer, labels=True))
     factors = whitening(frames[-1])
     frames = [replace(frame, pixels=np.uint8(np.clip(frame.pixels * factors, 0, 255))) for frame in frames]
-    mouths = [cut(paler(frame)) for frame in frames]
+    mouths = [shaded(cut(paler(frame))) for frame in frames]
     cheeks = np.rint(frames[0].landmarks[list(CHEEKS)]).astype(int)
     skin = np.float32(np.median([frames[0].pixels[y, x] for x, y in cheeks], axis=0).mean())
     pictures = {f"picture_{k}": picture for k, (picture, _) in enumerate(mouths)}

@@ -27,12 +27,12 @@ _LIGHT = 0.75  # how far the inside of the mouth takes on the light of the face:
 _BY_EYES = 0.6  # how far the whites of the eyes tell of that light; the rest is told by the skin (docs/log)
 _USUAL_WHITES = 0.83  # brightness of the whites of the eyes over that of the skin, median over people (docs/log)
 _WHITES = (0.55, 1.15)  # the same, least and most; beyond are closed eyes and reflections in glasses (our choice)
-_ASPECTS, _SHADES = (0.0, 0.17, 0.24, 0.35), (0.65, 1.12, 1.1, 0.97)
+_ASPECTS, _SHADES = (0.09, 0.17, 0.35), (0.95, 1.12, 1.15)
 """Aspects of the lips, and how bright the rendered inside has to be there to be as bright as people's (docs/log)."""
 _USUAL_COLOURS = np.array([(0.294, -0.044), (0.393, -0.087)])
 """Logarithms of red and blue over green of whites of eyes and of skin, medians over people (docs/log)."""
 _STRONGEST = 0.2  # greatest difference of such a logarithm from its median that is believed (docs/log)
-_DARK, _PALE = np.array([(0.22, 0.03), (0.06, 0.05)])
+_DARK, _PALE = np.array([(0.28, 0.01), (0.2, 0.05)])
 """What these logarithms of the rendered inside lack where it is dark and at the teeth, to be as people's are."""
 _DARK_FOLLOWS, _PALE_FOLLOWS = np.array([(2.4, 1.7), (0.7, 0.7)])  # how far both follow the light's (docs/log)
 _TEETH = (0.3, 0.85)  # brightness over that of the skin, up to which the inside is dark, and from which it is teeth

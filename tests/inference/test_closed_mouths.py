@@ -11,7 +11,8 @@ import pytest
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.opened_mouth import moved_landmarks
 from dithead.inference.analyse.closed_mouths import ClosedMouths
-from dithead.inference.analyse.face_samples import FacePlace, sample_face
+from dithead.inference.analyse.face_pictures import FacePlace
+from dithead.inference.analyse.face_samples import sample_face
 from dithead.inference.analyse.occlusion import OcclusionFinding
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.media.video import VideoFrame, read_frames

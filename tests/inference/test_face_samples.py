@@ -9,7 +9,8 @@ import pytest
 
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import OUTER_LIPS
-from dithead.inference.analyse.face_samples import FacePictures, FacePlace, UnconvertedFace, sample_face
+from dithead.inference.analyse.face_pictures import FacePictures, FacePlace, UnconvertedFace
+from dithead.inference.analyse.face_samples import sample_face
 from dithead.media.video import read_frames
 from dithead.types import Landmarks
 

@@ -52,9 +52,9 @@ def analysed(
 
 def test_a_frame_costs_few_bytes(monkeypatch):
     """Two hours at 25 fps are 180 000 frames: what is kept of each must be small, at the end of the run too."""
-    monkeypatch.setattr("dithead.inference.analyse.face_samples.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr("dithead.inference.analyse.face_pictures.warp_crop", lambda *_: np.zeros((8, 8, 3), np.uint8))
     monkeypatch.setattr(
-        "dithead.inference.analyse.face_samples.source_picture",
+        "dithead.inference.analyse.face_pictures.source_picture",
         lambda *_: (np.zeros((8, 8, 3), np.uint8), np.eye(2, 3)),
     )
     monkeypatch.setattr("dithead.media.partial_rgb.PartialRGB.detached", lambda frame, _: frame)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dithead.face.alignment import shifted_transform, warp_crop
-from dithead.inference.analyse.face_samples import FacePictures, FacePlace, UnconvertedFace
+from dithead.inference.analyse.face_pictures import FacePictures, FacePlace, UnconvertedFace
 from dithead.inference.analyse.mouth_shapes import LARGEST_SHIFT, USUAL_SLOPE, shifts_to_usual_place, width_slope
 from dithead.media.colour import encoding_of
 from dithead.media.partial_rgb import PartialRGB

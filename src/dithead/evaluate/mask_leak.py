@@ -24,7 +24,7 @@ from dithead.evaluate.lip_series import Measures, Series, correlation, finite_me
 from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points, warp_crop
 from dithead.face.masks import stable_polygon
-from dithead.inference.analyse.face_samples import FacePlace
+from dithead.inference.analyse.face_pictures import FacePlace
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.compose.compose_mouth import composed_crop
 from dithead.inference.synthesise.sampler import MouthSampler

@@ -9,7 +9,8 @@ from array import array
 from dataclasses import dataclass, field, replace
 
 from dithead.face.lip_opening import lip_opening
-from dithead.inference.analyse.face_samples import FacePlace, FaceSample, sample_face
+from dithead.inference.analyse.face_pictures import FacePlace
+from dithead.inference.analyse.face_samples import FaceSample, sample_face
 from dithead.media.video import VideoFrame
 from dithead.types import Landmarks
 

@@ -21,7 +21,7 @@ from dithead.face.mesh_indices import eye_distance
 from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP, track_faces
 from dithead.inference.ahead import ahead
-from dithead.inference.analyse.face_samples import FacePlace
+from dithead.inference.analyse.face_pictures import FacePlace
 from dithead.inference.analyse.image_store import ImageStore
 from dithead.inference.analyse.multi_face import FaceChoice, follow_faces
 from dithead.inference.analyse.occlusion import BLURRED, HIDDEN, OcclusionDetector, OcclusionFinding

@@ -18,8 +18,8 @@ from dithead.face.masks import box_polygon, frame_polygon, jaw_line, stable_poly
 from dithead.face.mesh_indices import CHEEKS, OUTER_LIPS
 from dithead.face.pose import head_turn
 from dithead.inference.analyse.closed_mouths import ClosedMouths
+from dithead.inference.analyse.face_pictures import FacePlace
 from dithead.inference.analyse.face_samples import (
-    FacePlace,
     FaceSample,
     closed_samples,
     opening_span,

@@ -190,7 +190,7 @@ class GenerateOptions(SamplingOptions):
         convert=loudness_level,
         value="LUFS|source",
     )
-    idle: bool = option(True, "A picture as video sways a little; it lasts as long as the speech.")
+    idle: bool = option(True, "In a picture as video, people sway a little and blink; it lasts as long as the speech.")
     interpolate: bool = option(False, "Draw every second mouth and interpolate those between: steadier, less exact.")
     detail: bool = option(
         True,

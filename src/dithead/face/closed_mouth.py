@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.face.level_turn import LevelTurn
 from dithead.face.masks import box_around
-from dithead.face.mesh_indices import INNER_LIPS, LEFT_EYE_OUTER, LIP_INDICES, OUTER_LIPS, RIGHT_EYE_OUTER
+from dithead.face.mesh_indices import INNER_LIPS, LIP_INDICES, OUTER_LIPS
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB
 
@@ -70,7 +71,7 @@ def cover_inside(picture: RGB, lips: Motion, anchors: Motion, box: tuple[int, in
         box: Left, top, right and bottom of the part.
         share: How much of the gap between the lips is left, see ``closed_evenly``.
     """
-    level = _Level.of(lips.before)
+    level = LevelTurn.of(lips.before)
     old, new = (level.turned(each[list(INNER_LIPS)]) for each in lips)
     left, top, right, bottom = box
     place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))))
@@ -102,7 +103,7 @@ def off_the_edges(where: NDArray[np.float32], lips: Motion, box: tuple[int, int,
     """
     if not share:
         return
-    level = _Level.of(lips.before)
+    level = LevelTurn.of(lips.before)
     old, new = (level.turned(each[list(INNER_LIPS)]) for each in lips)
     left, top, right, bottom = box_around(lips.after[list(OUTER_LIPS)], (box[3], box[2]))
     left, top = max(left, box[0]), max(top, box[1])
@@ -115,28 +116,8 @@ def off_the_edges(where: NDArray[np.float32], lips: Motion, box: tuple[int, int,
         np.copyto(part, moved, where=on_lip[..., None])
 
 
-class _Level(NamedTuple):
-    """The turn that makes the eyes level."""
-
-    axes: NDArray[np.float64]  # (2, 2) from pixels to level coordinates, as a product from the right
-    unit: float  # pixels between the outer eye corners
-
-    @classmethod
-    def of(cls, landmarks: NDArray[np.float64]) -> _Level:
-        eyes = landmarks[LEFT_EYE_OUTER] - landmarks[RIGHT_EYE_OUTER]
-        unit = float(np.linalg.norm(eyes))
-        c, s = eyes / max(unit, 1e-9)
-        return cls(np.array([[c, -s], [s, c]]), unit)
-
-    def turned(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(points @ self.axes)
-
-    def back(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(points @ self.axes.T)
-
-
 def _lip_map(
-    lips: Motion, anchors: Motion, box: tuple[int, int, int, int], level: _Level, *, upper: bool
+    lips: Motion, anchors: Motion, box: tuple[int, int, int, int], level: LevelTurn, *, upper: bool
 ) -> NDArray[np.float32]:
     """The map of one lip: it knows nothing of the other one."""
     own = [*INNER_LIPS[_MIDDLE:], *OUTER_LIPS[_MIDDLE:], INNER_LIPS[0], OUTER_LIPS[0]]
@@ -147,7 +128,7 @@ def _lip_map(
 
 
 def _off_the_edge(
-    where: NDArray[np.float32], inner: NDArray[np.float64], level: _Level, margin: float, *, upper: bool
+    where: NDArray[np.float32], inner: NDArray[np.float64], level: LevelTurn, margin: float, *, upper: bool
 ) -> NDArray[np.float32]:
     """Look for a lip no nearer to the inside of the mouth than a ``margin`` in eye distances from its inner edge."""
     place = level.turned(where.astype(np.float64))

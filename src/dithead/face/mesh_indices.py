@@ -22,6 +22,8 @@ RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 
 """Outline of the right eye from its outer corner along the lower lid."""
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 """Outline of the left eye in the same order: clockwise in the picture."""
+RIGHT_BROW, LEFT_BROW = (46, 53, 52, 65, 55), (276, 283, 282, 295, 285)
+"""Lower edges of the eyebrows, from the temples to the nose."""
 RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
 """Centre of an iris and four points on its edge."""
 NOSE_BRIDGE = (168, 6, 197, 195)  # from between the eyes downwards

@@ -86,7 +86,7 @@ class LiveHead:
         """Analyse the video and load the model.
 
         Args:
-            video: A video of the person, or a picture, which then sways a little.
+            video: A video of the person, or a picture, in which people then sway a little and blink.
             longest: Seconds of the video that are used, at most.
             options: Any of ``options.SamplingOptions``.
 
@@ -210,7 +210,7 @@ class LiveHead:
 
 
 def _source(path: Path, longest: float | None) -> SourceClip:
-    """The frames of a video, or of a picture that sways."""
+    """The frames of a video, or of a picture in which people sway and blink."""
     info = probe(path)
     if info.still:
         return StillClip(path, still_video(info), seconds=_STILL_SECONDS)

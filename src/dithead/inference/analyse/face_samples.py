@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_points
+from dithead.face.eye_whites import EYE_OPEN
 from dithead.face.fine_detail import laplacian_variance, mean_of_channels
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
-from dithead.face.mesh_indices import OUTER_LIPS
+from dithead.face.mesh_indices import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, outline_aspect
 from dithead.face.opened_mouth import SHUT, inside_of
 from dithead.face.pose import head_turn
 from dithead.face.rendered_inside import Inside
@@ -48,6 +49,7 @@ _REFERENCE_QUANTILE = 0.7  # of the openings: the single reference shows a mouth
 _SPEAKING = 0.06  # eye distances: mean opening of a speaking mouth, where the source shows none (docs/log)
 _LEAST_STEP = 0.005  # eye distances between the openings of pictures that are made
 _CANDIDATES = 16  # samples, the best by pose and opening, of which the sharpest is that reference (our choice)
+_EYES = (RIGHT_EYE, LEFT_EYE)
 _TURN, _OPENING = 0.1, 0.05  # sine of the yaw and lip opening that cost one unit when that reference is chosen
 
 
@@ -128,8 +130,9 @@ def _stored(
     narrow, wide = (np.array([order.index(k) for k in chain]) for chain in found)
     opened = not enough or never_moves(seen[order[0]].opening, seen[order[-1]].opening)
     if opened:
-        means = _SPEAKING, seen[order[0]].width
-        chosen, narrow, wide = _opened(seen[order[0]])
+        base = _with_open_eyes(seen, seen[order[0]])
+        means = _SPEAKING, base.width
+        chosen, narrow, wide = _opened(base)
     else:
         chosen = _steadied(order, seen)
     pictures = [sample.pictures for sample in chosen]
@@ -140,6 +143,13 @@ def _stored(
     return StoredReferences(
         store, images, lips[:, 0], lips[:, 1], *means, *chains, np.stack(transforms), opened, centre
     )
+
+
+def _with_open_eyes(seen: list[FaceSample], base: FaceSample) -> FaceSample:
+    """A sample with a mouth like that of ``base``, whose eyes do not blink: their whites tell of the light."""
+    like = [s for s in seen if abs(s.opening - base.opening) < _LEAST_STEP and abs(s.turn - base.turn) < _TURN]
+    nearest = sorted(like, key=lambda s: abs(s.opening - base.opening))
+    return max(nearest, key=lambda s: sum(outline_aspect(s.landmarks[list(eye)]) >= EYE_OPEN for eye in _EYES))
 
 
 def _steadied(chosen: list[int], seen: list[FaceSample]) -> list[FaceSample]:

@@ -1,26 +1,37 @@
-"""Turns a still picture into a clip as long as the speech, with the slight sway of a standing person."""
+"""Turns a still picture into a clip as long as the speech, in which people sway slightly and blink."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.face.closed_eyes import with_closed_eyes
+from dithead.face.landmarks import FaceLandmarker
+from dithead.face.mesh_indices import eye_distance
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.info import VideoInfo
 from dithead.media.planes import planes_of_rgb, working_format
 from dithead.media.video import VideoFrame, read_frames
-from dithead.types import RGB
+from dithead.types import RGB, Landmarks
 
 FPS = Fraction(25)
 """Frame rate of a video made from a picture (our choice: the model's own rate)."""
 _SWAY = ((0.11, 0.0), (0.19, 1.3), (0.31, 2.1))  # Hz and phase in radians of slow waves that do not repeat (our choice)
 _SHIFT, _TURN = 0.004, 0.35  # largest shift as a fraction of the width, largest turn in degrees (our choice)
 _ZOOM = 1.015  # enlargement that keeps the picture's borders out of sight
+_DOWN, _SHUT, _UP = 0.08, 0.04, 0.16  # seconds in which lids come down, stay and go up again (our choice)
+_PAUSE, _LONGER, _SHAPE = (
+    1.0,
+    1.0,
+    2.5,
+)  # seconds between blinks: the first, and gamma-distributed ones more (our choice)
+_LEAST_EYES = 24.0  # pixels between the eyes' outer corners, below which nobody is seen to blink (our choice)
 
 
 @dataclass(frozen=True)
@@ -44,12 +55,30 @@ class StillClip(SourceClip):
         return self._frames(range(len(stamps) - 1, -1, -1))
 
     def _frames(self, numbers: range) -> Iterator[VideoFrame]:
-        still = next(read_frames(self.path, background=self.background)).pixels
         pix_fmt = working_format(self.info.pix_fmt, self.info.width, self.info.height)
         for k in numbers:
-            picture = with_idle_motion(still, float(k / FPS)) if self.idle else still
+            picture = self._idle_picture(float(k / FPS)) if self.idle else self._still
             native = planes_of_rgb(picture, pix_fmt, self.info.encoding).to_frame()
             yield VideoFrame(k, float(k / FPS), k, 1 / FPS, native, self.info.encoding)
+
+    @cached_property
+    def _still(self) -> RGB:
+        return next(read_frames(self.path, background=self.background)).pixels
+
+    @cached_property
+    def _blinking(self) -> list[tuple[Landmarks, list[float]]]:
+        """The landmarks of each face that is large enough to be seen blinking, and when it blinks."""
+        with FaceLandmarker() as landmarker:
+            faces = landmarker.detect(self._still)
+        large = [face for face in faces if eye_distance(face[:, :2]) >= _LEAST_EYES]
+        return [(face, blinks(self.seconds, number)) for number, face in enumerate(large)]
+
+    def _idle_picture(self, time: float) -> RGB:
+        picture = self._still
+        for face, starts in self._blinking:
+            if closed := closed_share(time, starts):
+                picture = with_closed_eyes(picture, face, closed)
+        return with_idle_motion(picture, time)
 
 
 def still_video(info: VideoInfo) -> VideoInfo:
@@ -68,3 +97,18 @@ def with_idle_motion(still: RGB, time: float) -> RGB:
     matrix[:, 2] += (_SHIFT * width * waves[1], 0.5 * _SHIFT * width * waves[2])
     moved = cv2.warpAffine(still, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
+
+
+def blinks(seconds: float, number: int) -> list[float]:
+    """Return when a face begins to blink, in ``seconds`` of video: the same for a face with the same ``number``."""
+    rng, starts = np.random.default_rng(number), [0.0]
+    while starts[-1] < seconds:
+        starts.append(starts[-1] + _PAUSE + _LONGER * float(rng.gamma(_SHAPE)))
+    return starts[1:-1]
+
+
+def closed_share(time: float, starts: list[float]) -> float:
+    """Return how far the eyes are closed, 0 to 1, at a ``time``, where blinks begin at ``starts``; all in seconds."""
+    since = min((time - start for start in starts if start <= time), default=np.inf)
+    share = float(np.interp(since, (0, _DOWN, _DOWN + _SHUT, _DOWN + _SHUT + _UP), (0, 1, 1, 0)))
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,77 @@
+"""Closes the eyes of one picture by geometry: the lids are layers that slide over the eyes, which stay as they are.
+
+Letters: K points, h, w a picture's part.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dithead.face.eye_whites import EYE_OPEN
+from dithead.face.level_turn import LevelTurn
+from dithead.face.masks import box_around
+from dithead.face.mesh_indices import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, outline_aspect
+from dithead.types import RGB, FloatArray
+
+_UPPER = 0.85  # share of the way on which the upper lid comes down; the lower one comes up by the rest (our choice)
+_TO_BROW = 0.75  # share of the skin up to the brow that gives way; the brow itself does not (our choice)
+_LEAST_SKIN = 0.7  # of it, in heights of the open eye: less would be folded (our choice)
+_BELOW = 0.8  # skin below the eye that gives way, in its heights (our choice)
+_OVERLAP = 1.1  # times that way, because the eye shows a little beyond its outline (our choice)
+_ROOM = 2  # pixels around what changes, for cubic interpolation
+_SOFT = 0.006  # eye distances over which a lid's edge passes into the eye (our choice)
+
+
+def with_closed_eyes(picture: RGB, landmarks: FloatArray, share: float) -> RGB:
+    """Return the picture with its eyes closed; an eye that is nearly closed anyway stays as it is.
+
+    Args:
+        picture: (h, w, 3).
+        landmarks: (478, 2) in pixels of the picture.
+        share: 0 leaves the eyes open, 1 closes them.
+    """
+    points = np.asarray(landmarks, np.float64)[:, :2]
+    level, changed = LevelTurn.of(points), picture.copy()
+    for eye, brow in ((RIGHT_EYE, RIGHT_BROW), (LEFT_EYE, LEFT_BROW)):
+        outline = points[list(eye)]
+        if outline_aspect(outline) >= EYE_OPEN:
+            _close(changed, level, level.turned(outline), level.turned(points[list(brow)]), share)
+    return changed
+
+
+def _close(
+    picture: RGB, level: LevelTurn, outline: NDArray[np.float64], brow: NDArray[np.float64], share: float
+) -> None:
+    """Close one eye of the picture; its ``outline`` (16, 2) and its ``brow`` (5, 2) are in level coordinates."""
+    half, height = len(outline) // 2, float(np.ptp(outline[:, 1]))
+    room = max(_TO_BROW * float(outline[half:, 1].min() - brow[:, 1].max()), _LEAST_SKIN * height), _BELOW * height
+    above, below = np.array([0.0, room[0] + _ROOM]), np.array([0.0, room[1] + _ROOM])
+    around = np.concatenate([outline - above, outline + below])
+    left, top, right, bottom = box_around(level.back(around), picture.shape)
+    place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))).astype(np.float64))
+    lower, upper = (_edge(place[..., 0], np.roll(outline, -first, axis=0)[: half + 1]) for first in (0, half))
+    way = share * _OVERLAP * np.maximum(lower - upper, 0)
+    result = picture[top:bottom, left:right].astype(np.float32)
+    for down, edge, part, skin in ((-1, lower, 1 - _UPPER, room[1]), (1, upper, _UPPER, room[0])):
+        depth = down * (edge - place[..., 1]) + part * way  # within the lid, from where its edge goes
+        origin = place.copy()
+        origin[..., 1] -= down * part * way * _eased(1 - depth / (skin + part * way))
+        where = level.back(origin).astype(np.float32)
+        lid = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        shown = 0.5 + 0.5 * np.clip(depth / max(_SOFT * level.unit, 0.7), -1, 1)
+        result += (lid - result) * shown[..., None].astype(np.float32)
+    picture[top:bottom, left:right] = np.rint(result).clip(0, 255).astype(np.uint8)
+
+
+def _edge(x: NDArray[np.float64], chain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The y of a lid's edge at each ``x``."""
+    chain = chain[np.argsort(chain[:, 0], kind="stable")]
+    return np.interp(x, chain[:, 0], chain[:, 1])
+
+
+def _eased(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 0 where the skin stays to 1 at the edge, without a bend at either end."""
+    share = share.clip(0, 1)
+    return share * share * (3 - 2 * share)

@@ -18,7 +18,10 @@ from safetensors.torch import load_file, save_file
 from dithead import cli
 from dithead.checkpoint import build_model, save_model
 from dithead.config import get_preset
+from dithead.errors import ConfigError
+from dithead.inference.job_list import read_jobs
 from dithead.media.audio import write_audio
+from dithead.media.contact_sheet import save_picture
 from dithead.media.info import VideoInfo
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
@@ -170,6 +173,27 @@ def test_output_over_an_input(refused, good):
     before = good["video"].read_bytes()
     refused("is also an input", output=good["video"])
     assert good["video"].read_bytes() == before
+
+
+def test_sheet_over_an_input(refused, good, tmp_path):
+    picture = tmp_path / "person.png"
+    save_picture(next(read_frames(good["video"])).pixels, picture)
+    before = picture.read_bytes()
+    refused("person.png: is also an input", video=picture, sheet=picture)
+    assert picture.read_bytes() == before
+
+
+def test_sheet_in_a_missing_folder_is_told_before_anything_is_drawn(refused, tmp_path):
+    refused("its folder does not exist", sheet=tmp_path / "no" / "sheet.png")
+
+
+def test_a_face_beyond_the_edge_of_the_picture(refused):
+    refused("face 9999,10 lies outside the picture", face="9999,10")
+
+
+def test_a_list_of_jobs_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.csv: no such file"):
+        read_jobs(tmp_path / "none.csv")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

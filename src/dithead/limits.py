@@ -140,6 +140,8 @@ def read_text(path: Path, name: str, error: type[DitheadError]) -> str:
         if len(data) > MAX_TEXT:
             raise error(f"{name}: is larger than {MAX_TEXT >> 20} MiB; split it")
         return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise error(f"{name}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError, ValueError) as fault:
         raise error(f"{name}: cannot be read as text ({type(fault).__name__})") from None
 

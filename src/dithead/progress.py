@@ -33,6 +33,11 @@ def silent(what: str, done: int, total: int | None) -> None:
     """Report progress to nobody."""
 
 
+def plural(count: int, word: str) -> str:
+    """Return a count with its noun, such as ``1 row`` or ``2 rows``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def counted(items: Iterable[Item], what: str, total: int | None, progress: Progress) -> Iterator[Item]:
     """Pass items on and report how many there were, from none on."""
     progress(what, 0, total)

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from dithead.errors import ConfigError, FaceError
+from dithead.errors import ConfigError, FaceError, OutputError
 from dithead.face.landmarks import FaceLandmarker
 from dithead.inference.analyse.face_sheet import shots_with_faces, write_face_sheet
 from dithead.inference.analyse.multi_face import FaceChoice, FaceMemory, follow_faces
 from dithead.inference.pipeline import generate
 from dithead.media.audio import write_audio
+from dithead.media.contact_sheet import save_picture
 from dithead.media.video import read_frames
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
@@ -125,6 +126,15 @@ def test_a_sheet_numbers_every_face(footage, pair, tmp_path):
     assert write_face_sheet(source, tmp_path / "who.png") == 4
     picture = cv2.imread(str(tmp_path / "who.png"))
     assert picture.shape == (640, 640, 3)  # two stills of 400 x 200, enlarged to 640 x 320
+
+
+def test_a_sheet_never_replaces_the_picture_whose_faces_it_numbers(pair, tmp_path):
+    picture = tmp_path / "pair.png"
+    save_picture(pair[0], picture)
+    before = picture.read_bytes()
+    with pytest.raises(OutputError, match="is also an input"):
+        write_face_sheet(picture, picture)
+    assert picture.read_bytes() == before
 
 
 def test_a_sheet_of_nobody_is_refused(footage, tmp_path):

@@ -6,6 +6,7 @@ import stat
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -69,6 +70,13 @@ def test_a_picture_without_a_face_is_refused(tmp_path):
     save_picture(np.full((96, 96, 3), 90, np.uint8), tmp_path / "wall.png")
     with pytest.raises(FaceError, match=r"wall\.png: shows no face"):
         embeddings_of(tmp_path / "wall.png")
+
+
+def test_a_face_that_is_too_small_to_be_recognised_is_refused(tmp_path):
+    large = next(read_frames(PRESENTERS / "mia.mp4")).pixels
+    save_picture(cv2.resize(large, (24, 24), interpolation=cv2.INTER_AREA), tmp_path / "mia.png")
+    with pytest.raises(FaceError, match="too small"):
+        embeddings_of(tmp_path / "mia.png")
 
 
 def test_the_command_adds_lists_and_removes(configuration, tmp_path):

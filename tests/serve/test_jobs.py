@@ -75,12 +75,25 @@ def test_every_option_is_offered_or_kept_by_the_server(server):
         ({"device": "cuda"}, "options.device: extra inputs are not permitted"),
         ({"model": "/etc"}, "options.model: input should be 'small'"),
         ({"seed": 1.5}, "options.seed: input should be a valid integer"),
+        (
+            {"crf": 99, "speed": 2},
+            "options.crf: input should be less than or equal to 51; options.speed: extra inputs are not permitted",
+        ),
         ({"batch": True}, "options.batch: input should be a valid integer"),
     ],
 )
 def test_a_wrong_option_is_one_line(server, files, options, line):
     answer = server.client.post("/v1/jobs", json=server.body(files, options=options))
     assert (answer.status_code, answer.json()) == (422, {"detail": line})
+
+
+def test_what_does_not_fit_a_pattern_is_said_in_words(server, files):
+    answer = server.client.post("/v1/jobs", json=server.body(files) | {"name": "a/b"})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "name: must be one line without a slash")
+    answer = server.client.get("/v1/jobs/nonsense")
+    assert answer.json()["detail"] == "job_id: is no id, which has 24 characters of 0 to 9 and a to f"
+    answer = server.client.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "the request is invalid JSON")
 
 
 def test_nothing_is_made_without_consent(server, files):

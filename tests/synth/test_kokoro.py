@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dithead.errors import DataError, DitheadError
+from dithead.synth.corpus.options import VoicesOptions
+from dithead.synth.corpus.voices import voice_corpus
 from dithead.synth.voice import kokoro
 from dithead.synth.voice.kokoro import Kokoro, heard_frames, kokoro_symbols, phonemes_of
 from dithead.synth.voice.utterance import Phoneme
@@ -75,3 +77,9 @@ def test_a_folder_without_kokoro_is_named(tmp_path: Path) -> None:
     (tmp_path / "vocab.json").write_text(json.dumps({"vocab": {}}))
     with pytest.raises(DitheadError, match="kokoro|no Kokoro"):
         Kokoro(tmp_path)
+
+
+def test_a_folder_without_kokoro_is_told_before_anything_is_spoken(tmp_path):
+    with pytest.raises(DitheadError):
+        voice_corpus(2, tmp_path / "voices", VoicesOptions(kokoro=tmp_path / "none"))
+    assert not list((tmp_path / "voices").glob("*.npz"))

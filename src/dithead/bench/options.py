@@ -69,7 +69,7 @@ class BenchOptions:
         settle(self)
         unknown = sorted(set(self.cases) - set(CASE_NAMES))
         if unknown or not self.cases:
-            raise ConfigError(f"unknown case {unknown}; choose from {', '.join(CASE_NAMES)}")
+            raise ConfigError(f"unknown case '{', '.join(unknown)}'; choose from {', '.join(CASE_NAMES)}")
 
     def chosen(self) -> list[BenchCase]:
         """Return the cases to measure."""

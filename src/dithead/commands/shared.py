@@ -183,11 +183,6 @@ def out_fields(result: Any) -> None:
     out(json.dumps(asdict(result), default=str, ensure_ascii=False))
 
 
-def plural(count: int, word: str) -> str:
-    """Return a count with its noun, such as ``1 row`` or ``2 rows``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def say(line: str) -> None:
     """Print a note on stderr; ``--quiet`` leaves it out, and ``--log-json`` makes a JSON object of it."""
     if style.get() == "json":

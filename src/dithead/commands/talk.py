@@ -15,7 +15,6 @@ from dithead.commands.shared import (
     insist,
     numbered,
     out,
-    plural,
     remark,
     reports,
     say,
@@ -23,7 +22,7 @@ from dithead.commands.shared import (
 )
 from dithead.errors import ConfigError, DitheadError
 from dithead.options import BatchOptions, GenerateOptions, describe_columns
-from dithead.progress import terminal_progress
+from dithead.progress import plural, terminal_progress
 from dithead.provenance.switched_off import SWITCHED_OFF
 
 if TYPE_CHECKING:
@@ -78,8 +77,11 @@ def generate(
         _generate_jobs(jobs, options | batch, as_json)
         return
     if not (video and output and (audio or options.get("speakers"))):
+        present = {"--video": video, "--audio": audio or options.get("speakers"), "--output": output}
+        missing = " and ".join(name for name, value in present.items() if not value)
         raise ConfigError(
-            "generate needs --video, --audio (or --speaker) and --output, or --jobs; see dithead generate --help"
+            f"generate needs --video, --audio (or --speaker) and --output, or --jobs; not given: {missing}; "
+            "see dithead generate --help"
         )
     if batch:
         raise ConfigError(f"{' and '.join(f'--{name}' for name in batch)} is for --jobs")
@@ -156,7 +158,7 @@ class _Ended:
             if count > 1:
                 remark(f"{note} (so in {count} rows)")
         if self.skipped:
-            done = f"{self.skipped} of {plural(rows, 'row')} {'was' if self.skipped == 1 else 'were'} done already"
+            done = f"of {plural(rows, 'row')}, {self.skipped} {'was' if self.skipped == 1 else 'were'} done already"
             say(f"{done}, with the same inputs and options; --again redoes them")
         if self.failed:
             which = f"row{'s' if len(self.failed) > 1 else ''} {', '.join(map(str, self.failed))}"

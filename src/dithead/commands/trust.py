@@ -11,7 +11,7 @@ import typer
 
 from dithead.commands.shared import Json, WholeSentences, complain, out, reports
 from dithead.errors import ConfigError
-from dithead.progress import terminal_progress
+from dithead.progress import plural, terminal_progress
 
 keys = typer.Typer(cls=WholeSentences, help="The key that signs outputs: show, rotate, export.", no_args_is_help=True)
 deny = typer.Typer(
@@ -115,7 +115,7 @@ def add(
     deny_list = read_deny_list(may_be_new=True)
     deny_list.add(name, found)
     deny_list.save()
-    out(f"{deny_list.path}  {name}: {_pictures(len(found))} added")
+    out(f"{deny_list.path}  {name}: {plural(len(found), 'picture')} added")
 
 
 @deny.command(name="list")
@@ -124,7 +124,7 @@ def list_faces() -> None:
     from dithead.provenance.deny_list import read_deny_list
 
     for name, count in Counter(face.name for face in read_deny_list().faces).items():
-        out(f"{name}  {_pictures(count)}")
+        out(f"{name}  {plural(count, 'picture')}")
 
 
 @deny.command()
@@ -136,7 +136,4 @@ def remove(name: Annotated[str, typer.Argument(help="Who may be redrawn again.")
     if not deny_list.remove(name):
         raise ConfigError(f"{deny_list.path}: names no {name!r}; see dithead deny list")
     deny_list.save()
-
-
-def _pictures(count: int) -> str:
-    return f"{count} picture" + ("s" if count > 1 else "")
+    out(f"{deny_list.path}  {name}: removed")

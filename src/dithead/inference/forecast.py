@@ -21,7 +21,7 @@ from dithead.inference.result import GenerateResult
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.files import printable
 from dithead.options import GenerateJob
-from dithead.progress import Progress, tell
+from dithead.progress import Progress, plural, tell
 
 _FIRST_GUESS = 0.25  # seconds a frame of 512 x 512, two Zen 4 cores, 2026-11-29 (docs/results/inference.md)
 _PIXELS_GUESS = 0.5  # by which power of the number of pixels that grows (1080p against 512 x 512, same page)
@@ -40,7 +40,7 @@ def announce(progress: Progress, clip: SourceClip, speech_seconds: float, job: G
         return
     seconds, known = forecast_seconds(frames, info.width * info.height, job)
     basis = "judged by earlier jobs" if known else "a first guess"
-    tell(progress, f"{what}: {frames} frames, about {duration(seconds)} on this machine ({basis})")
+    tell(progress, f"{what}: {plural(frames, 'frame')}, about {duration(seconds)} on this machine ({basis})")
 
 
 def expected_output(clip: SourceClip, speech_seconds: float, fit: str) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from dithead.errors import OutputError
+from dithead.errors import ConfigError
 from dithead.inference.analyse.multi_face import FaceChoice
 from dithead.inference.output_credentials import OutputCredentials
 from dithead.inference.output_watermark import OutputWatermark
@@ -20,7 +20,7 @@ from dithead.inference.source.timeline import SourceClip
 from dithead.media.audio_track import AudioTrack, EncodedTrack
 from dithead.media.contact_sheet import require_picture_name
 from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
-from dithead.media.files import muxer_for, printable, require_writable
+from dithead.media.files import muxer_for, require_output
 from dithead.media.info import VideoInfo
 from dithead.media.picture import parse_colour
 from dithead.media.video import probe
@@ -52,7 +52,7 @@ class PreparedJob:
         self.clip = _source_clip(job, info, background, self.sound.seconds)
         self.encoding = _encoding(job, self.clip.info)
         self._check_names()
-        self.choice = _face_choice(job, frozenset(self.sound.speakers))
+        self.choice = _face_choice(job, frozenset(self.sound.speakers), self.clip.info)
         self.credentials, self.watermark = OutputCredentials(job, load=False), OutputWatermark(job)
         room = max(1, _BATCH_PIXELS // (self.clip.info.width * self.clip.info.height))
         self.batch = max(1, min(job.batch, room))
@@ -81,12 +81,11 @@ class PreparedJob:
         """Raise OutputError where the output cannot be written, or a picture has another kind of name."""
         output = Path(self.job.output)
         muxer_for(output)
-        for source in (self.clip.path, self.sound.speech, *self.sound.speakers.values()):
-            if output.exists() and output.samefile(source):
-                raise OutputError(f"{printable(output)}: is also an input; give another name for the output")
-        require_writable(output)
+        sources = [self.clip.path, self.sound.speech, *self.sound.speakers.values()]
+        require_output(output, sources)
         if self.job.sheet is not None:
             require_picture_name(Path(self.job.sheet))
+            require_output(Path(self.job.sheet), sources)
 
 
 def _source_clip(job: GenerateJob, info: VideoInfo, background: tuple[int, int, int], seconds: float) -> SourceClip:
@@ -105,6 +104,13 @@ def _encoding(job: GenerateJob, info: VideoInfo) -> PictureEncoding:
     return encoding
 
 
-def _face_choice(job: GenerateJob, speakers: frozenset[int]) -> FaceChoice | None:
-    """Which faces speak; None for all."""
-    return FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
+def _face_choice(job: GenerateJob, speakers: frozenset[int], info: VideoInfo) -> FaceChoice | None:
+    """Which faces speak; None for the largest. Raises ConfigError where a point lies beyond the picture's edge."""
+    choice = FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
+    if (
+        choice is not None
+        and choice.kind == "point"
+        and not (choice.point[0] <= info.width and choice.point[1] <= info.height)
+    ):
+        raise ConfigError(f"face {job.face} lies outside the picture, which has {info.width}x{info.height} pixels")
+    return choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -91,6 +91,13 @@ def muxer_for(path: Path) -> str:
         raise OutputError(
             f"{printable(path)}: write to a name that ends in {', '.join([*MUXERS][:-1])} or {[*MUXERS][-1]}"
         ) from None
+
+
+def require_output(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise OutputError unless a file can be made at ``path``, and it is none of the ``inputs``."""
+    if path.exists() and any(path.samefile(source) for source in inputs if source.exists()):
+        raise OutputError(f"{printable(path)}: is also an input; give another name for the output")
+    require_writable(path)
 
 
 def require_writable(path: Path) -> None:

@@ -161,7 +161,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError:
         raise MediaError(
-            f"{printable(path)}: claims more pixels than are read, at most {MAX_PICTURE_PIXELS // 1_000_000} million"
+            f"{printable(path)}: claims more pixels than are read, at most {MAX_PICTURE_PIXELS // 1_000_000} million; "
+            "make it smaller"
         ) from None
     except UnidentifiedImageError as error:
         raise unreadable(path, ValueError(str(error).replace(str(path), "it"))) from None

@@ -6,8 +6,8 @@ NO_CREDENTIALS = (
 )
 """Note of a result whose credentials were switched off."""
 NO_WATERMARK = (
-    "no invisible watermark was put into the redrawn mouths (--no-watermark): once its metadata are gone, nothing in "
-    "this video tells that it is AI-generated"
+    "no invisible watermark was put into the redrawn mouths (--no-watermark): once its metadata are gone, "
+    "nothing invisible tells that this video is AI-generated"
 )
 """Note of a result whose watermark was switched off."""
 SWITCHED_OFF = (NO_CREDENTIALS, NO_WATERMARK)

@@ -76,6 +76,8 @@ def _film_or_sound(path: Path, seconds: float, mime: str, has_picture: bool, has
         raise MediaError(f"{path}: has neither a picture nor sound; give a video, a picture or speech")
     if has_sound:
         sound_header(path)
+    if seconds <= 0 and not has_picture:
+        raise MediaError(f"{path}: its sound has no length; export it again")
     if not has_picture:
         return Media("audio", seconds, has_audio=True, mime=mime)
     info = probe(path)
@@ -84,7 +86,7 @@ def _film_or_sound(path: Path, seconds: float, mime: str, has_picture: bool, has
 
 def _check(path: Path, seconds: float, longest: float, pixels: int, most: float) -> None:
     if seconds > longest:
-        raise ConfigError(f"{path}: lasts {seconds / 60:.1f} min; this server takes {longest / 60:g} at most")
+        raise ConfigError(f"{path}: lasts {seconds:.1f} s; this server takes {longest:g} at most")
     if pixels > most:
         raise ConfigError(
             f"{path}: a frame has {pixels / 1e6:.1f} megapixels; this server takes {most / 1e6:g} at most"

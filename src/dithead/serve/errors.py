@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dithead.errors import DitheadError, OutputError
+from dithead.serve.patterns import IN_WORDS
+
+_MOST = 3  # faults that one line tells (our choice)
 
 
 class ApiError(DitheadError):
@@ -52,12 +55,18 @@ def public_line(error: BaseException, names: Mapping[Path, str]) -> str:
 
 
 def validation_line(errors: list[Any]) -> str:
-    """Return the first fault of a request as one line: where it is, and what is wanted there."""
+    """Return the faults of a request as one line: where each is, and what is wanted there."""
     if not errors:
         return "the request cannot be understood"
-    first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
-    text = str(first["msg"]).removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{place}: {text}{more}" if place else f"{text}{more}"
+    more = f" (and {len(errors) - _MOST} more)" if len(errors) > _MOST else ""
+    return "; ".join(map(_fault, errors[:_MOST])) + more
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    """One fault: where it is, and what is wanted there."""
+    if error["type"] == "json_invalid":
+        return "the request is invalid JSON"
+    place = ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path", "header"))
+    text = str(error["msg"]).removeprefix("Value error, ")
+    text = IN_WORDS.get(error.get("ctx", {}).get("pattern", ""), text[:1].lower() + text[1:])
+    return f"{place}: {text}" if place else text

@@ -6,13 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from dithead.serve.patterns import ID, LINE, NAME
+
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 OPEN_STATES = ("queued", "running", "cancelling")
 """States of a job that has not ended."""
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NAME)]
 """A name that a client gives a file or a job: one line, without a slash."""
-Line = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
+Line = Annotated[str, StringConstraints(max_length=2000, pattern=LINE)]
+Id = Annotated[str, StringConstraints(pattern=ID)]
 
 
 class _Strict(BaseModel):
@@ -52,11 +54,9 @@ class JobRequest(_Strict):
     consent: Literal[True] = Field(
         description="The person shown and the speaker have agreed to this video; nothing is made without it."
     )
-    consent_statement: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = (
-        Field(
-            None,
-            description="Who agreed to what, in one line; it goes into the video's credentials, where anyone reads it.",
-        )
+    consent_statement: Line | None = Field(
+        None,
+        description="Who agreed to what, in one line; it goes into the video's credentials, where anyone reads it.",
     )
     name: Name | None = Field(None, description="What the job is called, and its file when it is downloaded.")
     webhook: Annotated[str, StringConstraints(max_length=500)] | None = Field(
@@ -183,7 +183,7 @@ class BatchItem(BaseModel):
 
 
 class Batch(BaseModel):
-    """Several jobs that were added at once; one that is refused stops no other."""
+    """Several jobs that were added at once; one whose files are refused stops no other."""
 
     id: Id
     items: list[BatchItem]

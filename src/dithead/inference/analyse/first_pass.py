@@ -29,6 +29,7 @@ from dithead.inference.analyse.occlusion_schedule import MouthView, OcclusionSch
 from dithead.inference.analyse.tracklet import Tracklet, TrackletBuilder
 from dithead.inference.result import FrameSpan
 from dithead.media.video import VideoFrame
+from dithead.progress import plural
 from dithead.stages import stage
 from dithead.types import Landmarks, MaskKind, RGBLike
 
@@ -192,9 +193,8 @@ class VideoAnalyser:
         missed = np.frombuffer(self.missed, np.uint8)
         if not self.tracklets:
             reason = _REASONS[int(np.bincount(missed, minlength=2)[1:].argmax())]
-            raise FaceError(
-                f"no usable face in any of its {len(self.stamps)} frames ({reason}); give a video that shows a face"
-            )
+            frames = plural(len(self.stamps), "frame")
+            raise FaceError(f"no usable face in any of its {frames} ({reason}); {_advice(reason)}")
         for tracklet in self.tracklets:
             part = missed[tracklet.start : tracklet.stop]
             part[part > len(_WITHIN_TRACKLETS)] = 0  # the face was away for a moment only, and the gap is bridged
@@ -273,6 +273,13 @@ class VideoAnalyser:
             fades_in, fades_out = builder.start != self.shot_start, not (at_cut and builder.gap == 0)
             with stage("references"):
                 self.tracklets.append(builder.close(self.settings.size, fades_in, fades_out, self.store))
+
+
+def _advice(reason: str) -> str:
+    """What to give instead of a source that shows no usable face."""
+    if reason == "face too small":
+        return f"give one that shows the face larger, with {SMALLEST_EYES:g} pixels between the eyes"
+    return "give one that looks into the camera" if reason == "face turned away" else "give a video that shows a face"
 
 
 def unusable(landmarks: Landmarks | None) -> str:

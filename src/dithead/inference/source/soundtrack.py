@@ -47,9 +47,9 @@ class Soundtrack:
         lengths = {number: audio_seconds(path) for number, path in speakers.items()}
         speech = next(iter(speakers.values())) if job.audio is None else Path(job.audio)
         seconds = max(lengths.values()) if job.audio is None else audio_seconds(speech)
-        own = any(value == SOURCE for value in (job.background_sound, job.loudness))
-        if own and not info.has_audio:
-            raise ConfigError(f"{job.video}: has no sound of its own; give a file or a number instead of 'source'")
+        for value, instead in ((job.background_sound, "a file"), (job.loudness, "a number")):
+            if value == SOURCE and not info.has_audio:
+                raise ConfigError(f"{job.video}: has no sound of its own; give {instead} instead of 'source'")
         heard, kept = _heard(job, speech, speakers), job.background_sound == SOURCE
         background = None if kept or job.background_sound is None else audio_seconds(Path(job.background_sound))
         return cls(speech, speakers, seconds, lengths, heard, background, kept or _is_own_sound(job))

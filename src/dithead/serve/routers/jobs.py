@@ -86,7 +86,7 @@ def create_job(state: State, owner: Caller, body: BaseModel, response: Response,
 
 
 def create_batch(state: State, owner: Caller, body: BaseModel, key: Idempotency = None) -> Batch:
-    """Add several jobs. One that is refused stops no other; `error` says why."""
+    """Add several jobs. One whose files are refused stops no other; a wrong field in one refuses the whole request."""
     batch = new_id() if key is None else sha256(f"{owner.id} {key}".encode()).hexdigest()[:24]
     items = []
     for number, request in enumerate(body.jobs):  # type: ignore[attr-defined]  # the class is made at run time

@@ -72,6 +72,8 @@ def voice_corpus(
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     kokoro = options.kokoro and options.kokoro.absolute()  # workers of a cluster start in other folders
     make = partial(_make_clip, options=replace(options, kokoro=kokoro), root=root.absolute())
+    if kokoro is not None and missing:
+        _kokoro(kokoro)  # a folder that holds none is told at once, and not taken for a text that it cannot speak
     if progress:
         progress(count - len(missing), count)
     results = map_tasks(make, missing, engine=options.engine, workers=max(1, min(options.workers, len(missing))))

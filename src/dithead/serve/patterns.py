@@ -1,0 +1,11 @@
+"""What texts of a request must look like, and how that is said in words."""
+
+NAME = r"^[^\x00-\x1f\x7f/\\]+$"
+LINE = r"^[^\x00-\x1f\x7f]*$"
+ID = r"^[0-9a-f]{24}$"
+IN_WORDS = {
+    NAME: "must be one line without a slash",
+    LINE: "must be one line",
+    ID: "is no id, which has 24 characters of 0 to 9 and a to f",
+}
+"""What a text that does not fit a pattern lacks."""

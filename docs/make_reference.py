@@ -65,7 +65,8 @@ def cli_page() -> str:
     lines.append(
         "`dithead COMMAND --help` prints the same text. An option without a default takes the default of the Python\n"
         "function behind the command; see [Python](python-api.md). Exit codes: 0 the work is done, 1 `doctor` found a\n"
-        "fault, 2 the request cannot be met (one line on standard error says why), 130 interrupted, 143 terminated.\n"
+        "fault, 2 the request cannot be met (one line on standard error says why), 130 interrupted, 143 terminated;\n"
+        "those of `verify` are in its own section.\n"
     )
     for name, command in _commands("dithead", get_command(app)):
         lines += [f"## {name}\n", f"{_plain(command.help)}\n", *_parameters(command)]

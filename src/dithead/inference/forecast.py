@@ -1,8 +1,8 @@
 """Says before a long job how long it will take on this machine, from how long earlier jobs took here.
 
-The seconds that a frame took are kept in ``speed.json`` of the cache folder, by model, device and size of the picture.
-Without a record, our own machine's figure stands in, scaled by how fast this machine does a small piece of the same
-work.
+A job takes some seconds to start, and then as many for each frame. The latter are kept in ``speed.json`` of the cache
+folder, by model, device and size of the picture. The former, and without a record the latter, too, are our own
+machine's, scaled by how fast this machine does a small piece of the same work.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from dithead.media.files import printable
 from dithead.options import GenerateJob
 from dithead.progress import Progress, plural, tell
 
-_FIRST_GUESS = 0.25  # seconds a frame of 512 x 512, two Zen 4 cores, 2026-11-29 (docs/results/inference.md)
+_START = 2.5  # seconds of loading and of the first pass's beginning, two Zen 4 cores (docs/results/cost.md)
+_FIRST_GUESS = 0.027  # seconds a frame of 512 x 512 after that, on the same machine
 _PIXELS_GUESS = 0.5  # by which power of the number of pixels that grows (1080p against 512 x 512, same page)
 _PROBE_SECONDS = 0.035  # that ``_probe`` takes on that machine, beside other work
 _NEW = 0.5  # weight of the last job against those before it (our choice)
@@ -53,11 +54,9 @@ def expected_output(clip: SourceClip, speech_seconds: float, fit: str) -> int | 
 
 def forecast_seconds(frames: int, pixels: int, job: GenerateJob) -> tuple[float, bool]:
     """Return about how many seconds ``frames`` frames of ``pixels`` pixels take, and whether an earlier job told."""
-    known = _records().get(_key(pixels, job))
-    if known is not None:
-        return frames * known, True
-    machine = _probe() / _PROBE_SECONDS
-    return frames * _FIRST_GUESS * (pixels / 512**2) ** _PIXELS_GUESS * machine, False
+    known, machine = _records().get(_key(pixels, job)), _probe() / _PROBE_SECONDS
+    guess = _FIRST_GUESS * (pixels / 512**2) ** _PIXELS_GUESS * machine
+    return _START * machine + frames * (guess if known is None else known), known is not None
 
 
 def remember_speed(clip: SourceClip, job: GenerateJob, result: GenerateResult) -> None:
@@ -65,7 +64,8 @@ def remember_speed(clip: SourceClip, job: GenerateJob, result: GenerateResult) -
     if result.frames < _FEWEST:
         return
     records, key = _records(), _key(clip.info.width * clip.info.height, job)
-    took = result.seconds / result.frames
+    start = min(_START * _probe() / _PROBE_SECONDS, result.seconds / 2)
+    took = (result.seconds - start) / result.frames
     records[key] = round(_NEW * took + (1 - _NEW) * records.get(key, took), 5)
     path = _path()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -110,6 +110,7 @@ def test_version() -> None:
     ("arguments", "says"),
     [
         (["nosuch"], "No such command 'nosuch'"), (["generate"], "needs --video, --audio (or --speaker) and --output"),
+        (["faces", "v.mp4", "-o", "f.png", "--quiet", "--log-json"], "--quiet and --log-json exclude each other"),
         (["generate", "--nosuch"], "No such option: --nosuch"), (["generate", "--seed", "x"], "'--seed'"),
         (["faces"], "Missing argument"), (["generate", "--video", "v", "-o", "o.mp4"], "needs --video, --audio"),
         (["generate", "--video", "v", "--audio", "a", "-o", "o.mp4", "--workers", "2"], "--workers is for --jobs"),

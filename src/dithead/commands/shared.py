@@ -218,6 +218,8 @@ def reports(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def call(*args: Any, quiet: bool = False, log_json: bool = False, **options: Any) -> None:
+        if quiet and log_json:
+            raise ConfigError("--quiet and --log-json exclude each other; give one of them")
         style.set("json" if log_json else "quiet" if quiet else "auto")  # it also holds for the error at the end
         command(*args, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from itertools import pairwise
 
 import cv2
@@ -72,6 +73,16 @@ def test_a_portrait_blinks_unless_it_is_to_be_still(pictures, tmp_path):
     assert height[1] < 0.6 * height[0]
     still = [f.pixels for f in StillClip(path, clip.info, seconds=6.0, idle=False).frames()]
     assert np.array_equal(still[0], still[moment])
+
+
+def test_another_process_is_sent_the_name_and_not_the_pixels(pictures, tmp_path):
+    path = tmp_path / "person.png"
+    cv2.imwrite(str(path), cv2.cvtColor(pictures[0], cv2.COLOR_RGB2BGR))
+    clip = StillClip(path, still_video(probe(path)), seconds=0.2)
+    frames = [f.pixels for f in clip.frames()]
+    sent = pickle.dumps(clip)
+    assert len(sent) < 4000
+    assert all(np.array_equal(a, b.pixels) for a, b in zip(frames, pickle.loads(sent).frames(), strict=True))
 
 
 def test_backwards_the_same_frames_come_the_other_way_round(pictures, tmp_path):

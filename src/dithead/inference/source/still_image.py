@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +41,10 @@ class StillClip(SourceClip):
 
     seconds: float = 0.0
     idle: bool = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the pixels out, which another process reads from the file."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     @property
     def expected_frames(self) -> int:

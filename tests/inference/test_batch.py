@@ -97,7 +97,7 @@ def test_speakers_of_a_row_and_of_a_file(footage, pictures, speech, talker, tmp_
     )
     good, bad = generate_batch(read_jobs(tmp_path / "jobs.csv"), model=talker, fit="silence")
     assert good.result.frames == 2
-    assert "none.json: cannot be read" in bad.error
+    assert "none.json: no such file" in bad.error
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "{}", '{"one": "a.wav"}', '{"0": "a.wav"}', '{"1": 2}'])

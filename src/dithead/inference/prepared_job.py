@@ -24,7 +24,7 @@ from dithead.media.files import muxer_for, require_output
 from dithead.media.info import VideoInfo
 from dithead.media.picture import parse_colour
 from dithead.media.video import probe
-from dithead.options import GenerateJob
+from dithead.options import SOURCE, GenerateJob
 from dithead.progress import Progress
 
 _BATCH_PIXELS = 24_000_000  # source pixels held at once: 12 frames of 1080p
@@ -82,6 +82,8 @@ class PreparedJob:
         output = Path(self.job.output)
         muxer_for(output)
         sources = [self.clip.path, self.sound.speech, *self.sound.speakers.values()]
+        if (background := self.job.background_sound) not in (None, SOURCE):
+            sources.append(Path(background))
         require_output(output, sources)
         if self.job.sheet is not None:
             require_picture_name(Path(self.job.sheet))
@@ -107,10 +109,6 @@ def _encoding(job: GenerateJob, info: VideoInfo) -> PictureEncoding:
 def _face_choice(job: GenerateJob, speakers: frozenset[int], info: VideoInfo) -> FaceChoice | None:
     """Which faces speak; None for the largest. Raises ConfigError where a point lies beyond the picture's edge."""
     choice = FaceChoice("numbers", speakers) if speakers else FaceChoice.parse(job.face)
-    if (
-        choice is not None
-        and choice.kind == "point"
-        and not (choice.point[0] <= info.width and choice.point[1] <= info.height)
-    ):
+    if choice is not None and (choice.point[0] > info.width or choice.point[1] > info.height):
         raise ConfigError(f"face {job.face} lies outside the picture, which has {info.width}x{info.height} pixels")
     return choice

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.closed_eyes import with_closed_eyes
-from dithead.face.landmarks import FaceLandmarker
+from dithead.face.landmarks import MAX_FACES, FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.info import VideoInfo
@@ -71,18 +71,21 @@ class StillClip(SourceClip):
         return next(read_frames(self.path, background=self.background)).pixels
 
     @cached_property
-    def _blinking(self) -> list[tuple[Landmarks, list[float]]]:
-        """The landmarks of each face that is large enough to be seen blinking, and when it blinks."""
+    def _blinks(self) -> list[list[float]]:
+        """When each face blinks, by its number."""
+        return [blinks(self.seconds, number) for number in range(MAX_FACES)]
+
+    @cached_property
+    def _faces(self) -> list[Landmarks]:
+        """The landmarks of each face that is large enough to be seen blinking."""
         with FaceLandmarker() as landmarker:
-            faces = landmarker.detect(self._still)
-        large = [face for face in faces if eye_distance(face[:, :2]) >= _LEAST_EYES]
-        return [(face, blinks(self.seconds, number)) for number, face in enumerate(large)]
+            return [face for face in landmarker.detect(self._still) if eye_distance(face[:, :2]) >= _LEAST_EYES]
 
     def _idle_picture(self, time: float) -> RGB:
-        picture = self._still
-        for face, starts in self._blinking:
-            if closed := closed_share(time, starts):
-                picture = with_closed_eyes(picture, face, closed)
+        picture, closed = self._still, [closed_share(time, starts) for starts in self._blinks]
+        if any(closed):  # a second of speech has no blink, and needs no faces
+            for face, share in zip(self._faces, closed, strict=False):
+                picture = with_closed_eyes(picture, face, share) if share else picture
         return with_idle_motion(picture, time)
 
 

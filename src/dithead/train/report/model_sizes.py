@@ -53,17 +53,22 @@ class ModelSizes:
 
     def summary(self, config: ModelConfig) -> str:
         """Describe the model in one line."""
-        parts = " + ".join(f"{_NAMES.get(name, name)} {count:.1f}" for name, count in self.parameters.items())
+        parts = " + ".join(f"{_NAMES.get(name, name)} {_told(count, 1)}" for name, count in self.parameters.items())
         steps = f"{config.steps} step{'s' * (config.steps != 1)}"
         return (
             f"{config.size} px, {config.objective} in {steps}; {parts} M parameters; {self.tokens} of "
-            f"{self.grid**2} tokens; {self.gflops:.1f} GFLOPs a frame; {self.weights_gb:.2f} GB to run, "
-            f"{self.training_gb:.2f} GB and activations to train"
+            f"{self.grid**2} tokens; {_told(self.gflops, 1)} GFLOPs a frame; {_told(self.weights_gb, 2)} GB to run, "
+            f"{_told(self.training_gb, 2)} GB and activations to train"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all sizes by name."""
         return asdict(self)
+
+
+def _told(number: float, digits: int) -> str:
+    """A number with so many decimal digits, or more where it would be nothing."""
+    return f"{number:.{digits}f}" if number >= 10**-digits else f"{number:.1g}"
 
 
 def sizes_of(config: ModelConfig) -> ModelSizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,11 +28,7 @@ _SWAY = ((0.11, 0.0), (0.19, 1.3), (0.31, 2.1))  # Hz and phase in radians of sl
 _SHIFT, _TURN = 0.004, 0.35  # largest shift as a fraction of the width, largest turn in degrees (our choice)
 _ZOOM = 1.015  # enlargement that keeps the picture's borders out of sight
 _DOWN, _SHUT, _UP = 0.08, 0.04, 0.16  # seconds in which lids come down, stay and go up again (our choice)
-_PAUSE, _LONGER, _SHAPE = (
-    1.0,
-    1.0,
-    2.5,
-)  # seconds between blinks: the first, and gamma-distributed ones more (our choice)
+_PAUSE, _MORE = 1.0, 2.5  # seconds between two blinks: at least, and the mean of a gamma-distributed rest (our choice)
 _LEAST_EYES = 24.0  # pixels between the eyes' outer corners, below which nobody is seen to blink (our choice)
 
 
@@ -111,12 +108,13 @@ def blinks(seconds: float, number: int) -> list[float]:
     """Return when a face begins to blink, in ``seconds`` of video: the same for a face with the same ``number``."""
     rng, starts = np.random.default_rng(number), [0.0]
     while starts[-1] < seconds:
-        starts.append(starts[-1] + _PAUSE + _LONGER * float(rng.gamma(_SHAPE)))
+        starts.append(starts[-1] + _PAUSE + float(rng.gamma(_MORE)))
     return starts[1:-1]
 
 
 def closed_share(time: float, starts: list[float]) -> float:
-    """Return how far the eyes are closed, 0 to 1, at a ``time``, where blinks begin at ``starts``; all in seconds."""
-    since = min((time - start for start in starts if start <= time), default=np.inf)
+    """Return how far the eyes are closed, 0 to 1, at a ``time``; blinks begin at ``starts``, ascending, in seconds."""
+    begun = bisect_right(starts, time)
+    since = time - starts[begun - 1] if begun else np.inf
     share = float(np.interp(since, (0, _DOWN, _DOWN + _SHUT, _DOWN + _SHUT + _UP), (0, 1, 1, 0)))
     return share * share * (3 - 2 * share)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dithead.face.level_turn import height_at
 from dithead.face.mesh_indices import CHEEKS, INNER_LIPS
 from dithead.synth.corpus.ground_truth import AnnotatedFrame
 from dithead.synth.corpus.hard_cases import random_take
@@ -88,9 +89,9 @@ def cut(frame: AnnotatedFrame) -> tuple[RGB, NDArray[np.float32]]:
 def shaded(mouth: tuple[RGB, NDArray[np.float32]]) -> tuple[RGB, NDArray[np.float32]]:
     """Return a mouth and its lips (20, 2), darker under the upper lip and brighter above the lower one."""
     picture, lips = mouth
-    columns = np.arange(picture.shape[1])
+    columns = np.arange(picture.shape[1], dtype=np.float64)
     lower, upper = lips[:11], np.concatenate([lips[10:], lips[:1]])
-    below, above = (np.interp(columns, *chain[np.argsort(chain[:, 0])].T) for chain in (lower, upper))
+    below, above = (height_at(columns, chain) for chain in (lower, upper))
     height = (np.arange(len(picture))[:, None] - above) / np.maximum(below - above, _NARROW)
     light = np.interp(height, _HEIGHTS, _LIT)[..., None]
     return np.asarray(np.clip(picture * light, 0, 255), np.uint8), lips

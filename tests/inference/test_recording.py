@@ -41,6 +41,12 @@ def test_a_recording_holds_the_frames_that_were_shown_and_their_speech(head, spe
     assert abs(len(read_audio(tmp_path / "live.mp4")) / 16000 - 0.6) < 0.05
 
 
+def test_a_recording_never_replaces_the_video_of_its_person(footage, pictures, talker):
+    source = footage(pictures[:2])
+    with pytest.raises(OutputError, match="is also an input"):
+        LiveRecording(LiveHead(source, model=talker, device="cpu"), source)
+
+
 def test_a_recording_without_marks_says_so(footage, pictures, talker, speech, tmp_path):
     options = {"credentials": False, "watermark": False}
     head = LiveHead(footage(pictures[:2]), model=talker, device="cpu", **options)

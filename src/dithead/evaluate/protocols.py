@@ -22,7 +22,7 @@ from dithead.evaluate.plan import EvaluationPlan, make_plan
 from dithead.evaluate.report import ClipRecord, build_report
 from dithead.evaluate.report_folder import write_reports
 from dithead.inference.notes import TOO_MANY
-from dithead.progress import Progress, annotate, silent
+from dithead.progress import Progress, annotate, plural, silent
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -60,7 +60,7 @@ def evaluate_model(
     plan = make_plan(model, Path(data), Path(output), options or EvaluateOptions())
     progress("clips", 0, len(plan.videos))
     records = _measure_clips(plan, say, progress)
-    labels = plan.baselines | {model_row(n): f"{plan.name}, {n} step{'s' * (n != 1)}" for n in plan.steps}
+    labels = plan.baselines | {model_row(n): f"{plan.name}, {plural(n, 'step')}" for n in plan.steps}
     if plan.options.as_drawn:
         labels[AS_DRAWN] = f"{plan.name} as drawn: nothing lent, nothing replaced"
     headline = model_row(plan.steps[0])

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.eye_whites import EYE_OPEN
-from dithead.face.level_turn import LevelTurn
-from dithead.face.masks import box_around
-from dithead.face.mesh_indices import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, outline_aspect
+from dithead.face.eye_whites import eye_is_open
+from dithead.face.level_turn import LevelTurn, height_at
+from dithead.face.masks import box_around, smoothstep
+from dithead.face.mesh_indices import LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
 from dithead.types import RGB, FloatArray
 
 _UPPER = 0.85  # share of the way on which the upper lid comes down; the lower one comes up by the rest (our choice)
@@ -40,7 +40,7 @@ def with_closed_eyes(picture: RGB, landmarks: FloatArray, share: float) -> RGB:
     level, changed = LevelTurn.of(points), picture.copy()
     for eye, brow in ((RIGHT_EYE, RIGHT_BROW), (LEFT_EYE, LEFT_BROW)):
         outline = points[list(eye)]
-        if outline_aspect(outline) >= EYE_OPEN:
+        if eye_is_open(outline):
             _close(changed, level, level.turned(outline), level.turned(points[list(brow)]), share)
     return changed
 
@@ -64,7 +64,7 @@ def _close(
     around = np.concatenate([outline - np.array([0.0, above + _ROOM]), outline + np.array([0.0, below + _ROOM])])
     left, top, right, bottom = box_around(level.back(around), picture.shape)
     place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))).astype(np.float64))
-    lower, upper = (_edge(place[..., 0], np.roll(outline, -first, axis=0)[: half + 1]) for first in (0, half))
+    lower, upper = (height_at(place[..., 0], np.roll(outline, -first, axis=0)[: half + 1]) for first in (0, half))
     way = share * _OVERLAP * np.maximum(lower - upper, 0)
     result = picture[top:bottom, left:right].astype(np.float32)
     for lid in (_Lid(-1, lower, (1 - _UPPER) * way, below), _Lid(1, upper, _UPPER * way, above)):
@@ -80,22 +80,10 @@ def _slid(
     """The lid (h, w, 3) with its edge where it goes, and its skin stretched and smoothed behind it."""
     reach = lid.skin + lid.way
     origin = place.copy()
-    origin[..., 1] -= lid.down * lid.way * _eased(1 - depth / reach)
+    origin[..., 1] -= lid.down * lid.way * smoothstep(1 - depth / reach)
     where = level.back(origin).astype(np.float32)
     skin = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     lashes = _LASHES * lid.skin
     inner = np.clip(np.minimum(depth, reach - depth) / lashes - 1, 0, 1)
     smooth = (inner * (lid.way / lid.skin)).clip(0, 1).astype(np.float32)[..., None]
     return np.asarray(skin + (cv2.GaussianBlur(skin, (0, 0), _SMOOTH * level.unit) - skin) * smooth)
-
-
-def _edge(x: NDArray[np.float64], chain: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The y of a lid's edge at each ``x``."""
-    chain = chain[np.argsort(chain[:, 0], kind="stable")]
-    return np.interp(x, chain[:, 0], chain[:, 1])
-
-
-def _eased(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 0 where the skin stays to 1 at the edge, without a bend at either end."""
-    share = share.clip(0, 1)
-    return share * share * (3 - 2 * share)

@@ -14,16 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dithead.face.level_turn import LevelTurn
+from dithead.face.level_turn import LevelTurn, height_at
 from dithead.face.masks import box_around
 from dithead.face.mesh_indices import INNER_LIPS, LIP_INDICES, OUTER_LIPS
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB
 
 _MIDDLE = 10  # place of the left corner in ``INNER_LIPS``: the lower lip comes before it, the upper lip after it
-_EDGE = 0.012  # eye distances at the lips' inner edges that show teeth or shade, and are not stretched (our choice)
-_SEAM = 0.018  # the same of closed lips that open (docs/log)
-_STRETCHED = 3.0  # margins from the edge in which the lip is stretched over the margin (our choice)
+_EDGE = 0.012  # eye distances at the lips' inner edges that show teeth or shade, and are never shown (our choice)
+_SEAM = 0.018  # the same where lips that were closed open (docs/log)
+_STRETCHED = 3.0  # times that, from the edge, is the part of a lip that is stretched to fill its place (our choice)
 _SOFT = 0.008  # eye distances over which a lip's edge passes into what it covers (our choice)
 _BESIDE = 0.06  # the same beyond the corners, where both lips' warps meet on the cheeks (our choice)
 _SHADE, _LIT = 0.35, 0.4  # brightness of the inside where the lips just meet; share of the gap from which it is full
@@ -164,9 +164,7 @@ def _edge(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The y of a lip's inner edge at each ``x``, that of the corner beyond it, and whether x is between the corners."""
     chain = np.concatenate([inner[_MIDDLE:], inner[:1]])[::-1] if upper else inner[: _MIDDLE + 1]
-    order = np.argsort(chain[:, 0], kind="stable")
-    chain = chain[order]
-    return np.interp(x, chain[:, 0], chain[:, 1]), (x > chain[0, 0]) & (x < chain[-1, 0])
+    return height_at(x, chain), (x > chain[:, 0].min()) & (x < chain[:, 0].max())
 
 
 def lip_interior(landmarks: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -10,13 +10,17 @@ from dithead.face.masks import box_around
 from dithead.face.mesh_indices import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, outline_aspect
 from dithead.types import RGB, FloatArray
 
-EYE_OPEN = 0.11
-"""Height over width of an eye from which on it is open (our choice)."""
+_OPEN = 0.11  # height over width of an eye from which on it is open (our choice)
 _QUANTILE = 0.75  # of the brightness between the lids: lashes and the shade of the lid are darker (our choice)
 _LEAST = 20  # pixels of both eyes (our choice)
 _WIDER_IRIS = 1.1  # times the radius of an iris that is left out, because its edge is blurred (our choice)
 _MARGIN = 2  # pixels around the eyes, so that their outline lies inside the part that is looked at
 _BITS = 4  # of OpenCV's fixed point
+
+
+def eye_is_open(outline: FloatArray) -> bool:
+    """Return whether an eye with this outline (16, 2) is open."""
+    return outline_aspect(outline) >= _OPEN
 
 
 def eye_whites(picture: RGB, landmarks: FloatArray) -> NDArray[np.float32] | None:
@@ -33,7 +37,7 @@ def eye_whites(picture: RGB, landmarks: FloatArray) -> NDArray[np.float32] | Non
     seen = np.zeros(part.shape[:2], np.uint8)
     for eye in (RIGHT_EYE, LEFT_EYE):
         outline = points[list(eye)]
-        if outline_aspect(outline) >= EYE_OPEN:
+        if eye_is_open(outline):
             cv2.fillPoly(seen, _fixed(outline[None]), 1, shift=_BITS)
     for iris in (RIGHT_IRIS, LEFT_IRIS):
         centre, *edge = points[list(iris)]

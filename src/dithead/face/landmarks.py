@@ -21,6 +21,8 @@ from dithead.types import Landmarks, RGBLike
 
 MAX_FACES = 4
 """Faces that are looked for in one picture. Our choice."""
+SMALLEST_EYES = 16.0
+"""Pixels between the outer eye corners below which a face is too small to draw on or to recognise (our choice)."""
 DETECTION_CONFIDENCE = 0.5
 """Score of the detector of near faces from which a face counts, 0 to 1: MediaPipe's default."""
 _SMALL_FACE_CONFIDENCE = 0.6  # the same for small faces: the value of MediaPipe's graph, whatever is asked of it

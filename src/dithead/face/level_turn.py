@@ -31,3 +31,9 @@ class LevelTurn(NamedTuple):
     def back(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return points (..., 2) of level coordinates in pixels."""
         return np.asarray(points @ self.axes.T)
+
+
+def height_at(x: NDArray[np.float64], chain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the y at each ``x`` of the line through a ``chain`` of points (K, 2); beyond its ends, that of the end."""
+    chain = chain[np.argsort(chain[:, 0], kind="stable")]
+    return np.interp(x, chain[:, 0], chain[:, 1])

@@ -173,8 +173,13 @@ def polygon_mask(polygon: FloatArray, size: int, feather: float = 0.0) -> Mask:
         return np.asarray(hard, np.float32) / np.float32(255)
     cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_8, shift=bits)
     inside = cv2.distanceTransform(cv2.copyMakeBorder(hard, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
-    ramp = np.clip(inside[1:-1, 1:-1] / feather, 0, 1)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)  # smoothstep, whose ends have no visible kink
+    return np.asarray(smoothstep(inside[1:-1, 1:-1] / feather), np.float32)
+
+
+def smoothstep(ramp: FloatArray) -> FloatArray:
+    """Return a ramp from 0 to 1, or beyond, so that its ends have no visible kink."""
+    ramp = np.clip(ramp, 0, 1)
+    return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 
 def _lower_face(points: NDArray[np.float64], size: int, widen: float, chin: float) -> NDArray[np.float32]:

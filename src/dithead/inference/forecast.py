@@ -1,8 +1,8 @@
 """Says before a long job how long it will take on this machine, from how long earlier jobs took here.
 
-A job takes some seconds to start, and then as many for each frame. The latter are kept in ``speed.json`` of the cache
+A job takes some seconds to start, and then some for each frame. The latter are kept in ``speed.json`` of the cache
 folder, by model, device and size of the picture. The former, and without a record the latter, too, are our own
-machine's, scaled by how fast this machine does a small piece of the same work.
+machine's, scaled by how fast this machine does a small piece of the same work; they are found once and kept there, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dithead.progress import Progress, plural, tell
 
 _START = 2.5  # seconds of loading and of the first pass's beginning, two Zen 4 cores (docs/results/cost.md)
 _FIRST_GUESS = 0.027  # seconds a frame of 512 x 512 after that, on the same machine
-_PIXELS_GUESS = 0.5  # by which power of the number of pixels that grows (1080p against 512 x 512, same page)
+_PIXELS_GUESS = 0.5  # by which power of the number of pixels that grows (1080p against 512 x 512)
 _PROBE_SECONDS = 0.035  # that ``_probe`` takes on that machine, beside other work
 _NEW = 0.5  # weight of the last job against those before it (our choice)
 _FEWEST = 20  # frames below which a job says little about the speed (our choice)
@@ -54,9 +54,12 @@ def expected_output(clip: SourceClip, speech_seconds: float, fit: str) -> int | 
 
 def forecast_seconds(frames: int, pixels: int, job: GenerateJob) -> tuple[float, bool]:
     """Return about how many seconds ``frames`` frames of ``pixels`` pixels take, and whether an earlier job told."""
-    known, machine = _records().get(_key(pixels, job)), _probe() / _PROBE_SECONDS
-    guess = _FIRST_GUESS * (pixels / 512**2) ** _PIXELS_GUESS * machine
-    return _START * machine + frames * (guess if known is None else known), known is not None
+    records = _records()
+    known = records.get(_key(pixels, job))
+    if known is not None:
+        return records.get("start", _START) + frames * known, True
+    guess = _START + frames * _FIRST_GUESS * (pixels / 512**2) ** _PIXELS_GUESS
+    return guess * _slowness(), False
 
 
 def remember_speed(clip: SourceClip, job: GenerateJob, result: GenerateResult) -> None:
@@ -64,8 +67,9 @@ def remember_speed(clip: SourceClip, job: GenerateJob, result: GenerateResult) -
     if result.frames < _FEWEST:
         return
     records, key = _records(), _key(clip.info.width * clip.info.height, job)
-    start = min(_START * _probe() / _PROBE_SECONDS, result.seconds / 2)
-    took = (result.seconds - start) / result.frames
+    if "start" not in records:
+        records["start"] = round(_START * _slowness(), 2)
+    took = (result.seconds - min(records["start"], result.seconds / 2)) / result.frames
     records[key] = round(_NEW * took + (1 - _NEW) * records.get(key, took), 5)
     path = _path()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -107,6 +111,11 @@ def _path() -> Path:
         os.environ.get("DITHEAD_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dithead"
     )
     return Path(folder) / "speed.json"
+
+
+def _slowness() -> float:
+    """How many times as long as our own machine this one takes for a small piece of such work."""
+    return _probe() / _PROBE_SECONDS
 
 
 def _probe() -> float:

@@ -18,7 +18,7 @@ from dithead.inference.source.soundtrack import Soundtrack
 from dithead.inference.source.still_image import StillClip, still_video
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.audio_track import AudioTrack, EncodedTrack
-from dithead.media.contact_sheet import require_picture_name
+from dithead.media.contact_sheet import require_picture_output
 from dithead.media.encoder import EncoderOptions, PictureEncoding, encoder_named
 from dithead.media.files import muxer_for, require_output
 from dithead.media.info import VideoInfo
@@ -86,8 +86,7 @@ class PreparedJob:
             sources.append(Path(background))
         require_output(output, sources)
         if self.job.sheet is not None:
-            require_picture_name(Path(self.job.sheet))
-            require_output(Path(self.job.sheet), sources)
+            require_picture_output(Path(self.job.sheet), sources)
 
 
 def _source_clip(job: GenerateJob, info: VideoInfo, background: tuple[int, int, int], seconds: float) -> SourceClip:

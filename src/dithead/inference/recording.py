@@ -19,7 +19,7 @@ from dithead.inference.resume import model_key
 from dithead.inference.streaming import LiveFrame, LiveHead
 from dithead.media.audio_track import AudioTrack, EncodedTrack
 from dithead.media.encoder import PictureEncoding
-from dithead.media.files import muxer_for, printable, require_writable
+from dithead.media.files import muxer_for, printable, require_output
 from dithead.media.planes import Planes
 from dithead.media.segments import join_segments, write_segment
 from dithead.models.audio.mel import SAMPLE_RATE
@@ -47,14 +47,14 @@ class LiveRecording:
         output: The file: .mp4, .mov or .mkv.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or is the person's own video.
         ConfigError: The configuration of trust is wrong.
     """
 
     def __init__(self, head: LiveHead, output: StrPath) -> None:
         self.head, self.output = head, Path(output)
         muxer_for(self.output)
-        require_writable(self.output)
+        require_output(self.output, [head.clip.path])
         self.encoding = PictureEncoding(head.clip.info)
         self._signing = OutputCredentials(head.options)
         self._spans = RedrawnSpans(head.analysis, head.clip.info)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from dithead.errors import OutputError
-from dithead.media.files import printable, replacing
+from dithead.media.files import printable, replacing, require_output
 from dithead.media.video import probe, read_frames
 from dithead.types import RGB
 
@@ -85,6 +85,12 @@ def require_picture_name(path: Path) -> None:
     """Raise OutputError unless the name ends as that of a picture that can be written."""
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise OutputError(f"{printable(path)}: write the picture to a name that ends in .png or .jpg")
+
+
+def require_picture_output(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise OutputError unless a picture can be made at ``path``, and it is none of the ``inputs``."""
+    require_picture_name(path)
+    require_output(path, inputs)
 
 
 def _moments(video: Video, count: int) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dithead.critics.face_identity import embed_crops
 from dithead.errors import FaceError
 from dithead.face.alignment import crop_transform, warp_crop
-from dithead.face.landmarks import FaceLandmarker
+from dithead.face.landmarks import SMALLEST_EYES, FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.media.files import printable
 from dithead.media.video import read_frames
@@ -20,8 +20,6 @@ from dithead.types import RGB
 
 _SIDE = 160  # pixels of the aligned crop
 _EVERY, _MOST = 25, 4  # frames between two that are looked at, and faces taken from a video (our choice)
-
-_LEAST_EYES = 16  # pixels between the eyes, below which nobody is recognised (our choice)
 
 
 def embeddings_of(path: Path) -> list[NDArray[np.float32]]:
@@ -46,7 +44,7 @@ def embeddings_of(path: Path) -> list[NDArray[np.float32]]:
 def _crops(path: Path) -> Iterator[RGB]:
     with FaceLandmarker() as landmarker:
         for frame in islice(read_frames(path), 0, None, _EVERY):
-            faces = [face for face in landmarker.detect(frame.pixels) if eye_distance(face) >= _LEAST_EYES]
+            faces = [face for face in landmarker.detect(frame.pixels) if eye_distance(face) >= SMALLEST_EYES]
             if len(faces) > 1:
                 raise FaceError(f"{printable(path)}: shows {len(faces)} faces; cut out the one that is meant")
             if faces:

@@ -76,9 +76,9 @@ def _film_or_sound(path: Path, seconds: float, mime: str, has_picture: bool, has
         raise MediaError(f"{path}: has neither a picture nor sound; give a video, a picture or speech")
     if has_sound:
         sound_header(path)
-    if seconds <= 0 and not has_picture:
-        raise MediaError(f"{path}: its sound has no length; export it again")
     if not has_picture:
+        if seconds <= 0:
+            raise MediaError(f"{path}: its sound has no length; export it again")
         return Media("audio", seconds, has_audio=True, mime=mime)
     info = probe(path)
     return Media("video", seconds, info.width, info.height, float(info.fps), has_sound, mime)

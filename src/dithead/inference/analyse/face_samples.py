@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.face.alignment import invert, transform_points
-from dithead.face.eye_whites import EYE_OPEN
+from dithead.face.eye_whites import eye_is_open
 from dithead.face.fine_detail import laplacian_variance, mean_of_channels
 from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
-from dithead.face.mesh_indices import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, outline_aspect
+from dithead.face.mesh_indices import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from dithead.face.opened_mouth import SHUT, inside_of
 from dithead.face.pose import head_turn
 from dithead.face.rendered_inside import Inside
@@ -149,7 +149,7 @@ def _with_open_eyes(seen: list[FaceSample], base: FaceSample) -> FaceSample:
     """A sample with a mouth like that of ``base``, whose eyes do not blink: their whites tell of the light."""
     like = [s for s in seen if abs(s.opening - base.opening) < _LEAST_STEP and abs(s.turn - base.turn) < _TURN]
     nearest = sorted(like, key=lambda s: abs(s.opening - base.opening))
-    return max(nearest, key=lambda s: sum(outline_aspect(s.landmarks[list(eye)]) >= EYE_OPEN for eye in _EYES))
+    return max(nearest, key=lambda s: sum(eye_is_open(s.landmarks[list(eye)]) for eye in _EYES))
 
 
 def _steadied(chosen: list[int], seen: list[FaceSample]) -> list[FaceSample]:

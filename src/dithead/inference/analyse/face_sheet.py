@@ -16,8 +16,8 @@ from dithead.face.landmarks import FaceLandmarker, face_box
 from dithead.face.tracking import CutDetector
 from dithead.inference.analyse.multi_face import FaceChoice, FaceMemory
 from dithead.inference.source.timeline import SourceClip
-from dithead.media.contact_sheet import require_picture_name, save_picture
-from dithead.media.files import printable, require_output
+from dithead.media.contact_sheet import require_picture_output, save_picture
+from dithead.media.files import printable
 from dithead.media.video import probe, read_frames
 from dithead.progress import Progress, counted, silent
 from dithead.types import RGB, Landmarks
@@ -77,8 +77,7 @@ def write_face_sheet(video: str | PathLike[str], output: str | PathLike[str], *,
         FaceError: No frame shows a face.
         OutputError: The picture cannot be written, or is the video itself.
     """
-    require_picture_name(Path(output))
-    require_output(Path(output), [Path(video)])
+    require_picture_output(Path(output), [Path(video)])
     stills, count = [], 0
     for seen in shots_with_faces(video, progress):
         stills.append(_numbered(seen))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dithead.errors import FaceError
-from dithead.face.landmarks import FaceLandmarker
+from dithead.face.landmarks import SMALLEST_EYES, FaceLandmarker
 from dithead.face.mesh_indices import eye_distance
 from dithead.face.pose import head_turn
 from dithead.face.tracking import LONGEST_GAP, track_faces
@@ -33,8 +33,6 @@ from dithead.progress import plural
 from dithead.stages import stage
 from dithead.types import Landmarks, MaskKind, RGBLike
 
-SMALLEST_EYES = 16.0
-"""Pixels between the outer eye corners below which a face is too small to draw on (our choice)."""
 WIDEST_TURN = 0.72
 """Sine of the yaw above which half the mouth is out of sight (our choice)."""
 DAMAGED = "damaged in the source; the last good frame is shown"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dithead.face.closed_eyes import with_closed_eyes
 from dithead.face.landmarks import MAX_FACES, FaceLandmarker
+from dithead.face.masks import smoothstep
 from dithead.face.mesh_indices import eye_distance
 from dithead.inference.source.timeline import SourceClip
 from dithead.media.info import VideoInfo
@@ -116,5 +117,5 @@ def closed_share(time: float, starts: list[float]) -> float:
     """Return how far the eyes are closed, 0 to 1, at a ``time``; blinks begin at ``starts``, ascending, in seconds."""
     begun = bisect_right(starts, time)
     since = time - starts[begun - 1] if begun else np.inf
-    share = float(np.interp(since, (0, _DOWN, _DOWN + _SHUT, _DOWN + _SHUT + _UP), (0, 1, 1, 0)))
-    return share * share * (3 - 2 * share)
+    share = np.interp([since], (0, _DOWN, _DOWN + _SHUT, _DOWN + _SHUT + _UP), (0, 1, 1, 0))
+    return float(smoothstep(share)[0])

@@ -15,6 +15,7 @@ from dithead.models.audio.hf_speech import SpeechConfig
 from dithead.models.autoencoder.kl import KLConfig
 from dithead.models.denoiser.base import LatentConditions
 from dithead.models.talking_head import TalkingHead
+from dithead.progress import plural
 
 # The architectures of the default pretrained parts, so that presets can be counted without a download.
 _KNOWN_KL = (
@@ -54,11 +55,10 @@ class ModelSizes:
     def summary(self, config: ModelConfig) -> str:
         """Describe the model in one line."""
         parts = " + ".join(f"{_NAMES.get(name, name)} {_told(count, 1)}" for name, count in self.parameters.items())
-        steps = f"{config.steps} step{'s' * (config.steps != 1)}"
         return (
-            f"{config.size} px, {config.objective} in {steps}; {parts} M parameters; {self.tokens} of "
-            f"{self.grid**2} tokens; {_told(self.gflops, 1)} GFLOPs a frame; {_told(self.weights_gb, 2)} GB to run, "
-            f"{_told(self.training_gb, 2)} GB and activations to train"
+            f"{config.size} px, {config.objective} in {plural(config.steps, 'step')}; {parts} M parameters; "
+            f"{self.tokens} of {self.grid**2} tokens; {_told(self.gflops, 1)} GFLOPs a frame; "
+            f"{_told(self.weights_gb, 2)} GB to run, {_told(self.training_gb, 2)} GB and activations to train"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def off_the_edges(where: NDArray[np.float32], lips: Motion, box: tuple[int, int,
     left, top = max(left, box[0]), max(top, box[1])
     place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))))
     part = where[top - box[1] : bottom - box[1], left - box[0] : right - box[0]]
-    (below, _), (above, _) = (_edge(place[..., 0], new, upper=upper) for upper in (False, True))
+    (below, _), (above, _) = (inner_edge(place[..., 0], new, upper=upper) for upper in (False, True))
     margin, y = share * _SEAM, place[..., 1]
     for upper, on_lip in ((True, y < above + margin * level.unit), (False, y > below - margin * level.unit)):
         moved = _off_the_edge(part, old, level, margin, upper=upper)
@@ -132,7 +132,7 @@ def _off_the_edge(
 ) -> NDArray[np.float32]:
     """Look for a lip no nearer to the inside of the mouth than a ``margin`` in eye distances from its inner edge."""
     place = level.turned(where.astype(np.float64))
-    edge, within = _edge(place[..., 0], inner, upper=upper)
+    edge, within = inner_edge(place[..., 0], inner, upper=upper)
     left, right = inner[:, 0].min(), inner[:, 0].max()
     inwards = np.clip(4 * (place[..., 0] - left) * (right - place[..., 0]) / max(right - left, 1e-6) ** 2, 0, 1)
     least = margin * level.unit * inwards
@@ -146,7 +146,7 @@ def _coverage(
     place: NDArray[np.float64], inner: NDArray[np.float64], unit: float, *, upper: bool
 ) -> NDArray[np.float32]:
     """How much a lip shows at each place (h, w): all of it up to its inner edge, and softly beyond the corners."""
-    edge, within = _edge(place[..., 0], inner, upper=upper)
+    edge, within = inner_edge(place[..., 0], inner, upper=upper)
     distance = (edge - place[..., 1]) if upper else (place[..., 1] - edge)
     beyond = np.maximum(inner[:, 0].min() - place[..., 0], place[..., 0] - inner[:, 0].max()).clip(0)
     soft = (_SOFT * unit + np.minimum(beyond, _BESIDE * unit)).clip(0.7)
@@ -159,10 +159,16 @@ def _lower(distance: NDArray[np.float64], within: NDArray[np.bool_], soft: NDArr
     return np.where(within, weight, 1.0).astype(np.float32)
 
 
-def _edge(
+def inner_edge(
     x: NDArray[np.float64], inner: NDArray[np.float64], *, upper: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The y of a lip's inner edge at each ``x``, that of the corner beyond it, and whether x is between the corners."""
+    """Return the y of a lip's inner edge at each ``x``, that of the corner beyond it, and whether x is between them.
+
+    Args:
+        x: (h, w) in the coordinates of ``LevelTurn``.
+        inner: (20, 2) the inner lips there.
+        upper: Of the upper lip.
+    """
     chain = np.concatenate([inner[_MIDDLE:], inner[:1]])[::-1] if upper else inner[: _MIDDLE + 1]
     return height_at(x, chain), (x > chain[:, 0].min()) & (x < chain[:, 0].max())
 

@@ -176,6 +176,24 @@ def polygon_mask(polygon: FloatArray, size: int, feather: float = 0.0) -> Mask:
     return np.asarray(smoothstep(inside[1:-1, 1:-1] / feather), np.float32)
 
 
+def soft_polygon(polygon: FloatArray, box: tuple[int, int, int, int], softness: float) -> Mask:
+    """Draw a polygon with soft edges in a part of a picture.
+
+    Args:
+        polygon: (K, 2) in pixels of the picture.
+        box: Left, top, right and bottom of the part.
+        softness: Pixels: sigma of the Gaussian that blurs the edge.
+
+    Returns:
+        (bottom - top, right - left): 1 inside, 0 outside.
+    """
+    left, top, right, bottom = box
+    hard = np.zeros((bottom - top, right - left), np.uint8)
+    corners: list[Any] = [np.round((np.asarray(polygon) - (left, top)) * 16).astype(np.int32)]
+    cv2.fillPoly(hard, corners, 255, lineType=cv2.LINE_AA, shift=4)
+    return np.asarray(cv2.GaussianBlur(hard.astype(np.float32) / 255, (0, 0), softness), np.float32)
+
+
 def smoothstep(ramp: FloatArray) -> FloatArray:
     """Return a ramp from 0 to 1, or beyond, so that its ends have no visible kink."""
     ramp = np.clip(ramp, 0, 1)

@@ -18,6 +18,7 @@ from dithead.face.closed_mouth import Motion, closed_evenly, cover_inside, lip_i
 from dithead.face.lip_opening import lip_opening
 from dithead.face.masks import box_around
 from dithead.face.mesh_indices import ALIGNMENT_POINTS, NOSE_TIP, eye_distance
+from dithead.face.parted_inside import dark_row, part_inside
 from dithead.face.rendered_inside import Inside, filled, light_on, usual_softness
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB, FloatArray
@@ -25,7 +26,8 @@ from dithead.types import RGB, FloatArray
 SHUT = 0.03
 """Lip opening, in eye distances, up to which a picture shows nothing of the inside of the mouth (our choice)."""
 _DATA = Path(__file__).parent / "data"
-_KEPT, _STREAKED = 1.4, 2.2  # times the own opening up to which the own inside shows, and from which none of it does
+_STRETCHED = (1.4, 2.2)  # times the own opening up to which the own inside shows, and from which none of it does
+_PARTED = (2.4, 3.4)  # the same where it parts, see ``parted_inside`` (docs/log)
 _BESIDE = 0.7  # eye distances beyond the face at which the picture stays where it is (our choice)
 _FIXED = 9  # points on each side of that frame
 _TRIED = 0.1  # eye distances of opening at which it is found how soft the inside must be (our choice)
@@ -47,8 +49,11 @@ def opened_mouth(
     motion, own = Motion(before, moved_landmarks(before, opening, wider)), lip_opening(before)
     if opening < own:
         return _closed(picture, motion, opening / own)
-    share = _rendered_share(own, opening)
+    row = dark_row(picture, before, light_on(picture, before).brightness) if own > SHUT else None
+    share = _rendered_share(own, opening, parted=row is not None)
     opened = _warped(picture, motion, share)
+    if row is not None:
+        part_inside(picture, opened, motion, row)
     if not share:
         return opened
     return filled(opened, motion.after, inside or inside_of(picture, before), share)
@@ -77,11 +82,12 @@ def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -
     return np.asarray(points + moved @ turn)
 
 
-def _rendered_share(own: float, opening: float) -> float:
+def _rendered_share(own: float, opening: float, *, parted: bool) -> float:
     """How much of a rendered inside shows: a little of the person's own inside, stretched far, would be streaks."""
     if opening <= SHUT / 3:
         return 0.0
-    return 1.0 if own <= SHUT else float(np.clip((opening / own - _KEPT) / (_STREAKED - _KEPT), 0, 1))
+    kept, streaked = _PARTED if parted else _STRETCHED
+    return 1.0 if own <= SHUT else float(np.clip((opening / own - kept) / (streaked - kept), 0, 1))
 
 
 def _closed(picture: RGB, motion: Motion, left_open: float) -> RGB:

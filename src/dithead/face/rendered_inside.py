@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dithead.face.eye_whites import eye_whites
 from dithead.face.fine_detail import laplacian_variance
-from dithead.face.masks import box_around
+from dithead.face.masks import box_around, soft_polygon
 from dithead.face.mesh_indices import CHEEKS, INNER_LIPS, OUTER_LIPS, eye_distance, outline_aspect
 from dithead.face.thin_plate import warp_to
 from dithead.types import RGB
@@ -90,10 +90,7 @@ def filled(picture: RGB, landmarks: NDArray[np.float64], inside: Inside, share: 
     shade = float(np.interp(aspect, _ASPECTS, _SHADES))
     brightness = shade * (inside.light.brightness / donor.skin) ** _LIGHT
     lit = np.clip(_coloured(seen.astype(np.float32), donor.skin, inside.light.colour) * brightness, 0, 255)
-    shown = np.zeros((bottom - top, right - left), np.uint8)
-    corners: list[Any] = [np.round((lips - (left, top)) * 16).astype(np.int32)]
-    cv2.fillPoly(shown, corners, 255, lineType=cv2.LINE_AA, shift=4)
-    weight = share * cv2.GaussianBlur(shown.astype(np.float32) / 255, (0, 0), inside.softness)[..., None]
+    weight = share * soft_polygon(lips, box, inside.softness)[..., None]
     result, part = picture.copy(), picture[top:bottom, left:right]
     result[top:bottom, left:right] = np.rint(part + (lit - part) * weight).astype(np.uint8)
     return result

@@ -15,12 +15,15 @@ import torch
 
 from dithead.checkpoint import build_model
 from dithead.config import AudioTraining, DiTTraining, get_preset
+from dithead.critics.sync_expert import EXPERTS
 from dithead.errors import DataError
 from dithead.models.audio.mel_encoder import MelEncoder
+from dithead.prepare.dataset import Dataset
 from dithead.train.data.clips import DataSource, FrameDataset, choose_clips, choose_held_out_clips
 from dithead.train.data.latent_cache import LatentEncoder, cache_clips
 from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
+from dithead.train.data.mouth_dataset import cache_mouth_clips
 from dithead.train.data.speech_dataset import SpeechDataset
 from dithead.train.losses.sync_loss import SyncWindows
 from dithead.train.metrics.held_out_latents import held_out_clips
@@ -39,6 +42,14 @@ def at_fps(dataset: Path, folder: Path, fps: int) -> Path:
     text = (dataset / "manifest.jsonl").read_text().replace('"fps": 25', f'"fps": {fps}')
     (folder / "manifest.jsonl").write_text(text)
     return folder
+
+
+def namesake(dataset: Path, folder: Path) -> Path:
+    """A dataset of other people, whose folder and clips have the same names."""
+    shutil.copytree(dataset, folder / dataset.name)
+    listed = folder / dataset.name / "manifest.jsonl"
+    listed.write_text(listed.read_text().replace('"identity": "', '"identity": "another '))
+    return folder / dataset.name
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +78,29 @@ def test_the_denoiser_gets_the_speech_of_a_frame_at_the_clips_own_rate(fast: Pat
     assert held_out_clips(data, 1)[0].times[:3].tolist() == pytest.approx([0.0, 0.02, 0.04])
 
 
-def test_latents_cached_before_they_knew_their_rate_are_of_25_frames_a_second(
+def test_cached_latents_are_those_of_the_clip_and_its_frames(
     dataset: Path, fast: Path, tmp_path: Path, head: Any
 ) -> None:
-    """They are read again where that is right, and encoded anew where it is not."""
-    for data, current in ((dataset, True), (fast, False)):
-        folder = tmp_path / data.name / str(current)
+    folder, clips = tmp_path / "latents", 0
+    for data in (dataset, namesake(dataset, tmp_path / "other"), fast):
         cached(data, folder, head)
-        times = {}
-        for path in folder.glob("*.npz"):
-            with np.load(path) as stored:
-                earlier = {name: stored[name] for name in stored if name != "fps"}
-            np.savez(path, **earlier)
-            times[path] = path.stat().st_mtime_ns
-        assert {int(clip.fps) for clip in cached(data, folder, head).clips} == {25 if current else 50}
-        assert all((path.stat().st_mtime_ns == time) == current for path, time in times.items())
+        clips += len(Dataset(data).clips("train"))
+        assert len(list(folder.glob("*.npz"))) == clips
+    times = {path: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
+    cached(dataset, folder, head)
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.npz")} == times, "what is there is read"
+    item = choose_clips([DataSource(dataset)], "train", 10**9)[0]
+    part = replace(item, frames=slice(0, item.frames.stop // 2))
+    whole, half = cache_clips(folder, [item, part], [1, 1], LatentEncoder(head, 0))
+    assert (len(whole.latents.latents), len(half.latents.latents)) == (item.frames.stop, item.frames.stop // 2)
+
+
+def test_mouths_of_two_clips_of_one_name_are_kept_apart(dataset: Path, tmp_path: Path) -> None:
+    one, two = (Dataset(folder).clips()[0] for folder in (dataset, namesake(dataset, tmp_path / "other")))
+    assert (one.dataset, one.id) == (two.dataset, two.id)
+    assert one.cache_name != two.cache_name
+    cache_mouth_clips(tmp_path / "mouths", [one, two], EXPERTS["score"])
+    assert len(list((tmp_path / "mouths").glob("*.npz"))) == 2
 
 
 def test_the_audio_encoder_learns_lips_at_the_clips_own_rate(dataset: Path, fast: Path) -> None:

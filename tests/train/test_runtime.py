@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import runpy
@@ -20,7 +21,7 @@ import torch
 
 from dithead.checkpoint import load_model
 from dithead.config import get_preset
-from dithead.errors import ConfigError, DataError, ModelError
+from dithead.errors import ConfigError, DataError, ModelError, OutputError
 from dithead.train.loop.batches import TrainingClock, prefetch
 from dithead.train.loop.loggers import Loggers
 from dithead.train.loop.precision import autocast
@@ -102,6 +103,24 @@ def test_a_full_disk_is_reported_and_loses_nothing(whole: Path, tmp_path: Path) 
     assert not (tmp_path / "run" / "checkpoint.part").exists()
     run_here(tmp_path / "run", 20)
     assert_same(whole, tmp_path / "run")
+
+
+def test_a_disk_that_is_full_when_the_run_goes_on_leaves_the_run_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"stage": "toy", "steps": 20}
+    RunFolder(tmp_path / "run", config)
+    files = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.json")}
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    RunFolder(tmp_path / "run", config)
+    with pytest.raises(OutputError, match="No space left"):
+        RunFolder(tmp_path / "other", config)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").glob("*.json")} == files
+    assert not list((tmp_path / "other").glob("*.json"))
 
 
 def test_no_room_for_metrics_is_reported_and_a_line_cut_off_is_dropped(whole: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ class Clip:
     shard: str = ""
     has_speech: bool = True
     """False: the clip was kept without sound, and teaches appearance only; its audio is silence."""
+    list_hash: str = field(default="", repr=False)
+    """SHA-256 of the list that the clip is from, see ``Dataset.fingerprint``."""
 
     @property
     def folder(self) -> Path:
@@ -63,6 +65,11 @@ class Clip:
     def dataset(self) -> str:
         """Name of the dataset that the clip is from."""
         return (self.home.folder if isinstance(self.home, ShardStore) else self.home).name
+
+    @property
+    def cache_name(self) -> str:
+        """A name for files made of the clip, which no clip of another list shares, such as of the same data prepared anew."""
+        return f"{self.dataset}-{self.id}-{self.list_hash[:8]}"
 
     def frames(self) -> NDArray[np.uint8]:
         """Read all crops (N, S, S, 3)."""
@@ -119,7 +126,7 @@ class Dataset:
             Clip(
                 id=e["id"], identity=e["identity"], split=e["split"], source=e["source"],
                 licence=e["licence"], length=e["frames"], fps=e["fps"], home=self.home, shard=e.get("shard", ""),
-                has_speech=e.get("has_speech", True),
+                has_speech=e.get("has_speech", True), list_hash=self._list_hash,
             )
             for e in self.entries
             if e["status"] == "ok"
@@ -133,9 +140,13 @@ class Dataset:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what distinguishes one dataset from another: its number of accepted clips and a hash of its list."""
+        return {"clips": len(self._clips), "sha256": self._list_hash}
+
+    @cached_property
+    def _list_hash(self) -> str:
         settings = {name: getattr(self.config, name) for name in self._stored_names}  # none that came later
         listed = json.dumps([settings, self.entries], sort_keys=True)
-        return {"clips": len(self._clips), "sha256": hashlib.sha256(listed.encode()).hexdigest()}
+        return hashlib.sha256(listed.encode()).hexdigest()
 
     def _read_config(self) -> PrepareConfig:
         try:

@@ -72,7 +72,7 @@ class FrameStream:
         )
 
     def _frames(self, clip: Clip) -> ClipFrames | None:
-        key = f"{clip.dataset}/{clip.id}"
+        key = clip.cache_name
         with self._lock:
             if key in self._recent:
                 self._recent.move_to_end(key)

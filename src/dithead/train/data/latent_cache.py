@@ -36,8 +36,6 @@ from dithead.train.loop.processes import process_group
 from dithead.train.loop.randomness import step_rng
 from dithead.types import MaskKind
 
-EARLIER_FPS = 25
-"""Frame rate of latents that were cached before their files said it."""
 _ENCODED_AT_ONCE = 25  # frames
 _OPENED_STREAM = 11  # of random numbers, see ``step_rng``
 
@@ -204,12 +202,12 @@ def cache_clips(
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(item, variant, count) for item, count in zip(chosen, variants, strict=True) for variant in range(count)]
-    paths = [folder / f"{item.clip.dataset}-{item.clip.id}-{variant}.npz" for item, variant, _ in jobs]
+    paths = [folder / _file_name(item, variant) for item, variant, _ in jobs]
     own = range(process_group().rank, len(jobs), process_group().size)
     damaged = DamagedClips(len(jobs))
     for index in shown(own, "encoding latents", len(own)) if process_group().is_main else own:
         item, variant, _ = jobs[index]
-        if not _is_current(paths[index], item.clip):
+        if not paths[index].exists():
             made = damaged.read(item.clip, lambda: encoder.encode(item, variant))  # noqa: B023 - called at once
             if made is not None:
                 arrays = {f.name: getattr(made, f.name) for f in fields(made)}
@@ -222,19 +220,14 @@ def cache_clips(
     ]
 
 
+def _file_name(item: WeightedClip, variant: int) -> str:
+    return f"{item.clip.cache_name}-{item.frames.start}-{item.frames.stop}-{variant}.npz"
+
+
 def _name(item: WeightedClip, variant: int) -> str:
     return f"{item.clip.identity}: {item.clip.id} ({variant})"
 
 
-def _is_current(path: Path, clip: Clip) -> bool:
-    """Return whether the clip's latents are cached, at the clip's own frame rate."""
-    if not path.exists():
-        return False
-    with np.load(path, allow_pickle=False) as stored:
-        return int(stored.get("fps", EARLIER_FPS)) == clip.fps
-
-
 def _read(path: Path) -> ClipLatents:
     with np.load(path, allow_pickle=False) as stored:
-        arrays = {"fps": np.asarray(EARLIER_FPS, np.int64), **stored}
-        return ClipLatents(**{f.name: arrays[f.name] for f in fields(ClipLatents) if f.name in arrays})
+        return ClipLatents(**{f.name: stored[f.name] for f in fields(ClipLatents) if f.name in stored})

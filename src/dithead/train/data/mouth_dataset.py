@@ -68,7 +68,7 @@ def cache_mouth_clips(folder: Path, clips: Sequence[Clip], config: SyncConfig) -
     found: list[MouthClip | None] = []
     damaged = DamagedClips(len(clips))
     for clip in shown(clips, "reading mouths", len(clips)):
-        path = folder / f"{clip.dataset}-{clip.id}.npz"
+        path = folder / f"{clip.cache_name}.npz"
         if not path.exists():
             made = damaged.read(clip, partial(mouth_clip, clip, config))
             if made is None:

@@ -59,8 +59,8 @@ class RunFolder:
         if process_group().is_main:
             try:
                 (self.folder / "samples").mkdir(parents=True, exist_ok=True)
-                (self.folder / "config.json").write_text(json.dumps(self.config, indent=2, default=str))
-                (self.folder / "data.json").write_text(json.dumps(data, indent=2))
+                _write_if_new(self.folder / "config.json", json.dumps(self.config, indent=2, default=str))
+                _write_if_new(self.folder / "data.json", json.dumps(data, indent=2))
             except OSError as error:
                 raise OutputError(f"{self.folder}: cannot be written ({error.strerror or error})") from None
         process_group().barrier()
@@ -178,6 +178,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _fingerprints(config: dict[str, Any]) -> dict[str, Any]:
     return {str(entry["path"]): Dataset(entry["path"]).fingerprint() for entry in config.get("data", [])}
+
+
+def _write_if_new(path: Path, content: str) -> None:
+    """Write a file whole, and not at all where it is so already: a full disk must not ruin a run that resumes."""
+    if path.exists() and path.read_text() == content:
+        return
+    with replacing(path) as part:
+        part.write_text(content)
 
 
 def _read_json(path: Path) -> Any:

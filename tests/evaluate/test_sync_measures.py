@@ -56,6 +56,14 @@ def test_without_sound_or_face_it_fails_and_is_not_zero(video):
     assert np.isnan(speaking.measure_sync(blind)["sync_distance"])
 
 
+def test_a_tick_gets_the_nearest_frame_with_a_face_and_of_two_the_earlier(video):
+    faces = [3, 4, 6, 9, 10, 11, 12, 13, 15]
+    seen = replace(video, transforms=[video.transforms[5] if i in faces else None for i in range(video.frames)])
+    wanted = [min(faces, key=lambda k: (abs(k - tick), k)) for tick in range(FRAMES)]
+    assert speaking._frames_at_25(seen).tolist() == wanted
+    assert speaking._frames_at_25(replace(seen, transforms=[None] * video.frames)) is None
+
+
 @pytest.mark.slow
 def test_the_original_measures_when_its_weights_are_given(video, tmp_path):
     torch.manual_seed(0)

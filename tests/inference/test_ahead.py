@@ -113,3 +113,25 @@ def test_after_an_interrupt_nobody_waits_for_what_is_computed() -> None:
         interrupted()
     assert time.monotonic() - begun < 4, "closing waits for five seconds"
     computed.set()
+
+
+def test_the_thread_itself_may_close_it() -> None:
+    """After an error, the garbage collector closes what is left over on any thread."""
+    seen: list[BaseException] = []
+    made: list[Iterator[int]] = []
+    taken = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        taken.wait(10)
+        try:
+            made[0].close()  # type: ignore[attr-defined]
+        except BaseException as error:  # noqa: BLE001 - the thread would keep it to itself
+            seen.append(error)
+
+    made.append(ahead(items(), 1, "try"))
+    assert next(made[0]) == 0
+    taken.set()
+    while threads():
+        time.sleep(0.01)
+    assert not seen

@@ -11,6 +11,8 @@ from dithead.checkpoint import save_model
 from dithead.errors import ConfigError
 from dithead.inference.batch import generate_batch, read_jobs
 from dithead.inference.job_list import job_of, read_speakers
+from dithead.inference.job_record import JobRecord
+from dithead.inference.result import GenerateResult
 from dithead.media.audio import write_audio
 from dithead.media.video import probe
 
@@ -178,6 +180,20 @@ def test_finished_rows_are_skipped_until_something_changes(footage, pictures, sp
         file.write('{"key": "cut off by a cra')
     outcomes = list(generate_batch(jobs, **options | {"fit": "cut"}))
     assert json.loads(outcomes[0].to_json())["skipped"] is True
+
+
+@pytest.mark.parametrize("rest", [b'{"key": "cut off by a cra', '{"key": "na\u00efve'.encode()[:-1]])
+def test_what_is_finished_after_a_line_that_was_cut_off_is_remembered(tmp_path, rest):
+    record, output = tmp_path / ".jobs.done.jsonl", tmp_path / "a.mp4"
+    output.write_bytes(b"video")
+    result = GenerateResult(output, 3, 25, 1.0, 3.0, 0, "small", 0, notes=["one\u2028line"])
+    JobRecord(record).add("first", result)
+    with record.open("ab") as file:
+        file.write(rest)
+    JobRecord(record).add("second", result)
+    JobRecord(record).add("third", result)
+    read = JobRecord(record)
+    assert [read.find(key) is not None for key in ("first", "second", "third", "fourth")] == [True] * 3 + [False]
 
 
 def test_a_row_whose_folder_cannot_be_made_fails_alone(footage, pictures, speech, talker, tmp_path):

@@ -21,9 +21,9 @@ def _usual_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(forecast, "_probe", lambda: forecast._PROBE_SECONDS)
 
 
-def took(frames: int, seconds: float) -> None:
+def took(frames: int, seconds: float, resumed: int = 0) -> None:
     clip = SimpleNamespace(info=SimpleNamespace(width=512, height=512))
-    forecast.remember_speed(clip, JOB, SimpleNamespace(frames=frames, seconds=seconds))  # type: ignore[arg-type]
+    forecast.remember_speed(clip, JOB, SimpleNamespace(frames=frames, seconds=seconds, resumed=resumed))  # type: ignore[arg-type]
 
 
 def test_a_long_job_is_not_judged_by_how_long_a_short_one_takes_to_start() -> None:
@@ -38,6 +38,15 @@ def test_a_slow_hour_is_half_forgotten_with_each_job() -> None:
     for _ in range(4):
         took(100, forecast._START + 5.0)
     assert forecast.forecast_seconds(100, PIXELS, JOB)[0] < forecast._START + 12
+
+
+def test_frames_that_an_earlier_call_had_made_took_no_time() -> None:
+    took(9_000, forecast._START + 450.0)
+    took(9_000, forecast._START + 10.0, resumed=8_800)
+    seconds, _ = forecast.forecast_seconds(1_000, PIXELS, JOB)
+    assert seconds == pytest.approx(forecast._START + 50.0, rel=0.01)
+    took(9_000, forecast._START, resumed=9_000)
+    assert forecast.forecast_seconds(1_000, PIXELS, JOB)[0] == seconds
 
 
 def test_without_a_record_a_machine_half_as_fast_takes_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,8 +152,10 @@ def test_an_interrupted_job_goes_on_and_ends_the_same(
         generate(source, speech, output, **options)
     assert not output.exists()
     drawn[:] = [-100]
-    generate(source, speech, output, **options)
+    result = generate(source, speech, output, **options)
     assert sum(drawn) + 100 == 8  # the first segment's four frames are not drawn again
+    assert (result.frames, result.resumed) == (12, 4)
+    assert result.frames_per_second == pytest.approx(8 / result.seconds, rel=0.02)
     assert output.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", source.name, "speech.wav", "whole.mp4"]
 

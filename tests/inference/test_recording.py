@@ -72,6 +72,28 @@ def test_a_recording_that_is_stopped_holds_what_was_shown(head, speech, tmp_path
     assert verify(tmp_path / "live.mkv", watermark=False).verdict == "intact"
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_recording_that_an_error_ends_holds_what_was_shown(head, speech, tmp_path, error):
+    def spoken():
+        yield from chunks(speech)[:5]
+        raise error("the microphone is gone")
+
+    with pytest.raises(error):
+        list(LiveRecording(head, tmp_path / "live.mkv").frames(spoken()))
+    assert len(list(read_frames(tmp_path / "live.mkv"))) > 3
+    assert verify(tmp_path / "live.mkv", watermark=False).verdict == "intact"
+
+
+def test_an_error_before_the_first_frame_is_told_as_it_is(head, tmp_path):
+    def silent():
+        raise OSError("no microphone")
+        yield
+
+    with pytest.raises(OSError, match="no microphone"):
+        list(LiveRecording(head, tmp_path / "live.mp4").frames(silent()))
+    assert not (tmp_path / "live.mp4").exists()
+
+
 def test_without_speech_there_is_nothing_to_write(head, tmp_path):
     with pytest.raises(OutputError, match="no speech came"):
         list(LiveRecording(head, tmp_path / "live.mp4").frames([]))

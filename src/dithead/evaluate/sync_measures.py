@@ -86,7 +86,8 @@ def _frames_at_25(video: Observation) -> NDArray[np.intp] | None:
     if len(ticks) < MIN_FRAMES or len(known) < video.frames / 2:
         return None
     wanted = video.nearest(ticks)
-    return known[np.abs(known[None, :] - wanted[:, None]).argmin(axis=1)]
+    after = np.searchsorted(known, wanted).clip(1, len(known) - 1)
+    return np.asarray(known[np.where(wanted - known[after - 1] <= known[after] - wanted, after - 1, after)], np.intp)
 
 
 def _shipped(video: Observation, wave: Wave) -> Offset | None:

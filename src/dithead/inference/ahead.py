@@ -62,7 +62,8 @@ def groups_ahead(
             raise end.error
     finally:
         unwanted.set()
-        thread.join(min(patience, _HASTE) if _is_interrupted(sys.exc_info()[1]) else patience)
+        if thread is not threading.current_thread():  # what is left over after an error is collected on any thread
+            thread.join(min(patience, _HASTE) if _is_interrupted(sys.exc_info()[1]) else patience)
 
 
 def _is_interrupted(error: BaseException | None) -> bool:

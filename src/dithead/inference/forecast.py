@@ -64,12 +64,13 @@ def forecast_seconds(frames: int, pixels: int, job: GenerateJob) -> tuple[float,
 
 def remember_speed(clip: SourceClip, job: GenerateJob, result: GenerateResult) -> None:
     """Keep how long a frame took; where the cache cannot be written, nothing is kept."""
-    if result.frames < _FEWEST:
+    made = result.frames - result.resumed
+    if made < _FEWEST:
         return
     records, key = _records(), _key(clip.info.width * clip.info.height, job)
     if "start" not in records:
         records["start"] = round(_START * _slowness(), 2)
-    took = (result.seconds - min(records["start"], result.seconds / 2)) / result.frames
+    took = (result.seconds - min(records["start"], result.seconds / 2)) / made
     records[key] = round(_NEW * took + (1 - _NEW) * records.get(key, took), 5)
     path = _path()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -60,9 +60,10 @@ class JobRecord:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._done: dict[str, Mapping[str, Any]] = {}
-        if path is not None and path.exists():
-            for line in path.read_text("utf-8").splitlines():
-                self._read(line)
+        text = path.read_text("utf-8", errors="replace") if path is not None and path.exists() else ""
+        self._begin = "" if text.endswith("\n") or not text else "\n"  # a crash or a full disk cut the last line off
+        for line in text.split("\n"):
+            self._read(line)
 
     def find(self, key: str | None) -> dict[str, Any] | None:
         """Return the result of a finished row, or None where it is to be done (again)."""
@@ -79,7 +80,8 @@ class JobRecord:
         self._done[key] = entry
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                file.write(f"{self._begin}{json.dumps(entry, ensure_ascii=False)}\n")
+            self._begin = ""
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be written ({error.strerror}); make its folder writable") from None
 

@@ -97,6 +97,8 @@ class Tally:
     def __init__(self, expected: int, progress: Progress) -> None:
         self.expected, self.progress = expected, progress
         self.frames, self.last = 0, 0
+        self.resumed = 0
+        """Frames that an earlier call, which was interrupted, had drawn and encoded."""
         self.drawings = Drawings()
 
     def end(self, time_base: Fraction, fps: Fraction) -> Fraction:
@@ -133,8 +135,9 @@ def write_output(
         OutputError: The output cannot be written or signed.
     """
     prepared, work = drawing.prepared, drawing.work
+    found = drawing.plan.files.finished() * drawing.plan.length
     tally, redrawn = _second_pass(drawing)
-    tally.drawings = work.drawings()
+    tally.drawings, tally.resumed = work.drawings(), min(found, tally.frames)
     sign = prepared.credentials.seal(lambda: _claim(prepared, redrawn, model))
     results: list[GenerateResult] = []
 

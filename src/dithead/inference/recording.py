@@ -87,6 +87,10 @@ class LiveRecording:
             except GeneratorExit:  # showing stopped
                 self._finish(files)
                 raise
+            except BaseException:  # Ctrl-C while a frame was awaited, or the microphone is gone
+                if files.shown:
+                    self._finish(files)
+                raise
             self._finish(files)
 
     def _finish(self, files: _Files) -> None:
@@ -132,6 +136,11 @@ class _Files:
         self._waiting.append((frame.planes, self._last))
         if len(self._waiting) == _SEGMENT:
             self._flush()
+
+    @property
+    def shown(self) -> bool:
+        """Whether there are frames."""
+        return bool(self._segments or self._waiting)
 
     def finish(self, fps: Fraction) -> tuple[list[Path], Fraction]:
         """Close everything; returns the segments and the time when the last frame ends."""

@@ -61,13 +61,13 @@ class Drawings:
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """The output file and how it was made. ``seconds`` is wall time; the clip lasts ``frames / fps``."""
+    """The output file and how it was made. ``seconds`` is wall time of this call; the clip lasts ``frames / fps``."""
 
     output: Path
     frames: int
     fps: float
     seconds: float
-    frames_per_second: float  # frames / seconds; of loading the model, only what the first pass waits for counts
+    frames_per_second: float  # of those made in this call; of loading, only what the first pass waits for counts
     faces_missed: int  # frames that passed through unchanged
     model: str
     seed: int
@@ -76,6 +76,7 @@ class GenerateResult:
     credentials: Credentials = field(default_factory=Credentials)  # where they are and who signed
     watermark: str = "off"  # whose key made the mark in the redrawn mouths: public or own; off: there is none
     drawings: Drawings = field(default_factory=Drawings)
+    resumed: int = 0  # frames that an earlier call, which was interrupted, had made
     notes: list[str] = field(default_factory=list)  # what of the input the output lacks, see ``notes``
 
     def to_json(self) -> str:

@@ -102,7 +102,8 @@ def _moments(video: Video, count: int) -> list[int]:
 def _row(label: str, video: Video, moments: list[int], height: int) -> RGB:
     """The frames of the moments side by side (height, W, 3), labelled, black where the video has ended."""
     found = {f.index: _scaled(f.pixels, height) for f in read_frames(video) if f.index in moments}
-    blank = np.zeros_like(next(iter(found.values())))
+    info = probe(video)
+    blank = _scaled(np.zeros((info.height, info.width, 3), np.uint8), height)
     row = np.ascontiguousarray(np.concatenate([found.get(i, blank) for i in moments], axis=1))
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(row, label, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)

@@ -68,7 +68,7 @@ class Clip:
 
     @property
     def cache_name(self) -> str:
-        """A name for files made of the clip, which no clip of another list shares, such as of the same data prepared anew."""
+        """A name for files made of the clip. No clip of another dataset has it, nor of this one when prepared anew."""
         return f"{self.dataset}-{self.id}-{self.list_hash[:8]}"
 
     def frames(self) -> NDArray[np.uint8]:

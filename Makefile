@@ -6,7 +6,7 @@ JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo zoo test coverage lint format map docs pins dist release slow clean
+.PHONY: help setup demo zoo test quick coverage lint format map docs pins dist release slow clean
 
 help:
 	@sed -n '1,2p' Makefile
@@ -14,14 +14,16 @@ help:
 setup: $(READY)
 
 # LOCKED=1 installs the packages by the hashes of .ci/requirements.txt first; what is left is torch and what builds us.
+# Modules are compiled when they are first imported (--no-compile): that halves the time, and most never are.
 # The stamp is touched last: an interrupted set-up starts over, a finished one costs nothing.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else \
 	  "dithead needs Python 3.11 or later, this is %d.%d; try: make setup PYTHON=python3.13" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -z "$(LOCKED)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
-	  -r .ci/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	  --no-compile -r .ci/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
+	  -e '.[dev]'
 	@touch $(READY)
 
 demo: $(READY)
@@ -31,7 +33,11 @@ demo: $(READY)
 zoo: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/table.py
 
-test: lint
+# Beside the tests, the linters and the types cost no time: mypy keeps one core busy for a minute.
+test: $(READY)
+	@$(MAKE) --no-print-directory -j2 lint quick
+
+quick: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 # The quick tests again, with the share of src that they run: a table here, pages in out/coverage.

@@ -79,6 +79,7 @@ def test_every_option_is_offered_or_kept_by_the_server(server):
             {"crf": 99, "speed": 2},
             "options.crf: input should be less than or equal to 51; options.speed: extra inputs are not permitted",
         ),
+        ({"steps": 1001}, "options.steps: input should be less than or equal to 1000"),
         ({"batch": True}, "options.batch: input should be a valid integer"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from dithead.errors import ConfigError
-from dithead.serve.database import KEYS
+from dithead.serve.database import JOBS, KEYS
 from dithead.serve.keys import owner_of_session, sign_session
 from dithead.serve.logs import JsonLines
 from dithead.serve.server import run_server
@@ -70,6 +70,22 @@ def test_limits_of_a_key(server, files):
     )  # fmt: skip
     session = server.client.get("/v1/session").json()
     assert (session["name"], session["open_jobs"], session["max_jobs"]) == ("anna", 1, 1)
+
+
+def test_a_key_whose_results_fill_its_storage_adds_no_job_until_it_deletes_some(make_server, files, quick):
+    server = make_server(max_storage=0.001)
+    body = server.body(files)
+    job = server.client.post("/v1/jobs", json=body).json()
+    server.work()
+    with server.state.engine.begin() as c:
+        c.execute(JOBS.update().values(bytes=2**30))
+    answer = server.client.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        429, "mia: no room is left of 0.001 GB; delete jobs or uploads"
+    )  # fmt: skip
+    assert list(server.state.storage.ids("jobs")) == [job["id"]], "the folder of the refused job is gone"
+    server.client.delete(f"/v1/jobs/{job['id']}")
+    assert server.client.post("/v1/jobs", json=body).status_code == 201
 
 
 def test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read(server):

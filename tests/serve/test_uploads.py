@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from dithead.serve.content_check import inspect_file
+from dithead.serve.errors import ApiError
 from dithead.serve.inspector import Inspector
+from dithead.serve.keys import LOCAL
 from dithead.serve.options import ServeOptions
 from dithead.serve.storage import Storage
 from dithead.serve.views import safe_file_name
@@ -165,6 +168,35 @@ def test_limits_of_size_length_pixels_and_count(make_server, files):
     tiny = make_server(max_megapixels=0.01, max_uploads=9)
     answer = tiny.client.post("/v1/uploads", params={"name": "m.mp4"}, content=files["mia.mp4"].read_bytes())
     assert answer.json()["detail"] == "m.mp4: a frame has 0.1 megapixels; this server takes 0.01 at most"
+
+
+def test_no_more_uploads_than_allowed_are_made_at_once(make_server):
+    uploads = make_server(max_uploads=3).state.uploads
+
+    def create(number: int) -> bool:
+        try:
+            return bool(uploads.create(LOCAL, f"{number}.mp4", 10))
+        except ApiError:
+            return False
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(create, range(16))) == 3
+    assert len(list(uploads.storage.ids("uploads"))) == 3, "the folders of refused uploads are gone"
+
+
+def test_bytes_that_are_promised_to_others_are_not_promised_again(make_server, monkeypatch):
+    server = make_server(min_free=1.0)
+    free = 1.5 * 2**30
+    monkeypatch.setattr(server.state.storage, "free_bytes", lambda: free)
+    size = 300 * 2**20
+    answers = [server.client.post("/v1/uploads", params={"name": "a.mp4", "size": size}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 507]
+    where = f"/v1/uploads/{answers[0].json()['id']}"
+    server.client.patch(where, headers={"Upload-Offset": "0"}, content=b"x" * 2**20)
+    free -= 2**20  # what has come is no promise any more, and takes its room
+    rest = 1.5 * 2**30 - 2**30 - size
+    assert server.client.post("/v1/uploads", params={"name": "a.mp4", "size": int(rest) + 1}).status_code == 507
+    assert server.client.post("/v1/uploads", params={"name": "a.mp4", "size": int(rest)}).status_code == 201
 
 
 def _wave(seconds: float, folder: Path) -> bytes:

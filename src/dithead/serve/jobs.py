@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from dithead.errors import ConfigError
-from dithead.serve.database import JOBS, count_up
+from dithead.serve.database import JOBS, count_up, one_at_a_time
 from dithead.serve.errors import ApiError, not_found
 from dithead.serve.inputs import InputFinder
 from dithead.serve.keys import Owner
@@ -163,12 +163,12 @@ class JobStore:
         }
 
     def _insert(self, owner: Owner, row: dict[str, Any]) -> None:
-        """Write the job and its place in the queue in one transaction, unless the owner has too many."""
+        """Write the job and its place in the queue in one transaction, unless a limit of the owner is reached."""
         limit = owner.max_jobs or self.options.max_jobs
         with self.engine.begin() as c:
-            if self.engine.dialect.name == "postgresql":  # one insert of an owner at a time, so that the count holds
-                c.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:owner))"), {"owner": owner.id})
+            one_at_a_time(c, owner.id)
             c.execute(JOBS.insert().values(**row))
+            self.finder.uploads.check_storage(c, owner, row["name"], row["bytes"])
             if c.execute(_count_open(owner)).scalar_one() > limit:
                 raise ApiError(429, f"{limit} jobs have not ended; wait for one of them, or cancel it")
             self.queue.add(c, row["id"])

@@ -20,6 +20,7 @@ from dithead.serve.progress import ProgressFile
 from dithead.serve.schemas import Job
 from dithead.serve.storage import read_json
 from dithead.serve.webhooks import WebhookError, deliver, signature, webhook_secret
+from dithead.serve.work_queue import DELIVER
 
 from .conftest import ADDRESS
 
@@ -185,6 +186,18 @@ def test_a_webhook_is_signed_and_follows_no_redirect(make_server, files, quick, 
         with pytest.raises(WebhookError):
             deliver(f"http://{host}/done", view, secret)
     assert len(taker.taken) == 3
+
+
+@pytest.mark.parametrize("address", [None, "http://hook.example/done"])
+def test_a_job_that_is_cancelled_while_it_waits_has_its_webhook_called_once(make_server, files, address):
+    server = make_server(webhook_hosts=("hook.example",))
+    job = server.add(files, webhook=address)
+    for _ in range(2):
+        assert server.client.post(f"/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    query = sa.text("SELECT workflow_uuid FROM workflow_status WHERE name = :name AND status = 'ENQUEUED'")
+    with server.state.engine.connect() as c:
+        calls = list(c.execute(query, {"name": DELIVER}).scalars())
+    assert calls == ([] if address is None else [f"{job['id']}-webhook"])
 
 
 @pytest.mark.parametrize(

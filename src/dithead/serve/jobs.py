@@ -105,6 +105,8 @@ class JobStore:
             gone = c.execute(waits.values(state="cancelled", finished=now, bytes=0)).rowcount
             if gone:
                 count_up(c, cancelled=1)
+                if row["webhook"]:
+                    self.queue.add_webhook(c, row["id"])
             else:
                 runs = JOBS.update().where(JOBS.c.id == row["id"], JOBS.c.state == "running")
                 c.execute(runs.values(state="cancelling"))

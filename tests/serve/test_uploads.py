@@ -39,6 +39,22 @@ def test_an_upload_comes_in_parts_and_goes_on_where_it_broke_off(server, files):
     assert again.status_code == 409
 
 
+def test_a_part_is_refused_where_the_rest_of_a_broken_one_came_before_it(server, monkeypatch):
+    upload = server.client.post("/v1/uploads", params={"name": "a.mp4", "size": 8}).json()
+    content = server.state.storage.upload(upload["id"]) / "content"
+    look = server.state.uploads.get
+
+    def look_before_the_rest_comes(owner, upload_id):
+        found = look(owner, upload_id)
+        content.write_bytes(b"01")
+        return found
+
+    monkeypatch.setattr(server.state.uploads, "get", look_before_the_rest_comes)
+    answer = server.client.patch(f"/v1/uploads/{upload['id']}", headers={"Upload-Offset": "0"}, content=b"012345")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "a.mp4: the next part begins at 2, not at 0")
+    assert content.read_bytes() == b"01"
+
+
 def test_what_has_come_stays_when_the_client_goes_away(server):
     begun = server.client.post("/v1/uploads", params={"name": "a.mp4", "size": 10}).json()
     pieces = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"1234", "more_body": True}]

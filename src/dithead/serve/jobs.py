@@ -83,10 +83,22 @@ class JobStore:
         return job_view(row, self.storage, self.options.keep * 3600, ahead)
 
     def page(self, owner: Owner, limit: int, before: str | None = None, batch: str | None = None) -> list[Job]:
-        """Return jobs of an owner, newest first: at most ``limit``, older than ``before``, of one batch or all."""
+        """Return jobs of an owner, newest first.
+
+        Args:
+            owner: Whose jobs.
+            limit: How many, at most.
+            before: Only those that follow this one, given by its id or by ``place_of``.
+            batch: Only those of this batch.
+
+        Raises:
+            ApiError: ``before`` is an id, and there is no such job.
+        """
         query = sa.select(JOBS).where(JOBS.c.owner == owner.id).order_by(JOBS.c.created.desc(), JOBS.c.id).limit(limit)
         if before is not None:
-            query = query.where(JOBS.c.created < self.row(owner, before)["created"])
+            created, job_id = self._place(owner, before)
+            older = sa.and_(JOBS.c.created == created, JOBS.c.id > job_id)
+            query = query.where(sa.or_(JOBS.c.created < created, older))
         if batch is not None:
             query = query.where(JOBS.c.batch == batch)
         with self.engine.connect() as c:
@@ -198,6 +210,11 @@ class JobStore:
         if self.storage.free_bytes() < self.options.min_free * GIB:
             raise ApiError(507, "the server's disk is nearly full; try again later, or delete what is no longer needed")
 
+    def _place(self, owner: Owner, before: str) -> tuple[float, str]:
+        """The time and the id of a job that is given by its id or by ``place_of``."""
+        created, _, job_id = before.rpartition("-")
+        return float(created or self.row(owner, job_id)["created"]), job_id
+
     def _queue(self) -> list[float]:
         """When each waiting job was added."""
         with self.engine.connect() as c:
@@ -215,6 +232,11 @@ class JobStore:
         for job_id in job_ids:
             self.queue.forget(job_id)
             self.storage.remove(self.storage.job(job_id))
+
+
+def place_of(job: Job) -> str:
+    """Return a job's place in the list of jobs, which holds when the job is deleted."""
+    return f"{job.created}-{job.id}"
 
 
 def _options_of(request: JobRequest) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 NAME = r"^[^\x00-\x1f\x7f/\\]+$"
 LINE = r"^[^\x00-\x1f\x7f]*$"
 ID = r"^[0-9a-f]{24}$"
+PLACE = r"^(\d{1,12}\.\d{1,9}-)?[0-9a-f]{24}$"
 IN_WORDS = {
     NAME: "must be one line without a slash",
     LINE: "must be one line",
     ID: "is no id, which has 24 characters of 0 to 9 and a to f",
+    PLACE: "is neither the id of a job nor the `next` of a page",
 }
 """What a text that does not fit a pattern lacks."""

@@ -117,7 +117,7 @@ def test_sessions_are_signed_and_expire(monkeypatch):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9999"},
+        {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9999"}, {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
     ],
 )  # fmt: skip
@@ -137,7 +137,8 @@ def test_another_site_reads_nothing_and_no_other_name_leads_here(make_server):
     server = make_server(site=("talk.example",))
     assert server.client.get("/v1/jobs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     for host, status in (("evil.example", 421), ("talk.example", 200), ("localhost:8710", 200), ("127.0.0.1", 200),
-                         ("[::1]:8710", 200), ("", 421), ("127.0.0.1@evil.example", 421), ("a b", 421)):  # fmt: skip
+                         ("[::1]:8710", 200), ("", 421), ("127.0.0.1@evil.example", 421), ("a b", 421), ("[", 421),
+                         ("127.0.0.1]", 421)):  # fmt: skip
         assert server.client.get("/v1/info", headers={"Host": host}).status_code == status, host
     preflight = server.client.options("/v1/jobs", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in preflight.headers

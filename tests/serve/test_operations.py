@@ -201,7 +201,8 @@ def test_a_job_that_is_cancelled_while_it_waits_has_its_webhook_called_once(make
 
 
 @pytest.mark.parametrize(
-    "address", ["http://evil.example/", "http://hook.example@evil.example/", "file:///etc/passwd", "hook.example", ""]
+    "address",
+    ["http://evil.example/", "http://hook.example@evil.example/", "file:///etc/passwd", "hook.example", "", "http://["],
 )
 def test_no_address_is_called_that_the_owner_does_not_allow(make_server, files, address):
     server = make_server(webhook_hosts=("hook.example",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dithead.serve.content_check import inspect_file
+from dithead.serve.content_check import Face, inspect_file
 from dithead.serve.errors import ApiError
 from dithead.serve.inspector import Inspector
 from dithead.serve.keys import LOCAL
@@ -111,6 +112,48 @@ def test_a_deleted_upload_leaves_its_jobs_their_files(server, files, quick):
     assert server.job(job["id"])["state"] == "done"
 
 
+def test_an_upload_that_is_deleted_while_a_job_is_made_of_it_stops_no_other_job(server, files, monkeypatch):
+    bad, good = server.body(files), server.body(files)
+    find = server.state.jobs.finder.find
+
+    def find_then_delete(owner, request):
+        found = find(owner, request)
+        if request.video.upload == bad["video"]["upload"]:
+            server.state.uploads.delete(owner, request.audio.upload)
+        return found
+
+    monkeypatch.setattr(server.state.jobs.finder, "find", find_then_delete)
+    batch = server.client.post("/v1/batches", json={"jobs": [bad, good]}).json()
+    assert [item["error"] for item in batch["items"]] == ["there is no such upload; it may have been deleted", None]
+    assert list(server.state.storage.ids("jobs")) == [batch["items"][1]["job"]["id"]], "no folder of the other one"
+
+
+def test_a_disk_that_takes_no_file_is_said(server, files, monkeypatch):
+    body = server.body(files)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dithead.serve.inputs.os.link", full)
+    monkeypatch.setattr("dithead.serve.inputs.shutil.copy2", full)
+    answer = server.client.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        507, "mia.mp4: cannot be kept (No space left on device); try again later"
+    )  # fmt: skip
+    assert not list(server.state.storage.ids("jobs"))
+
+
+def test_an_upload_that_is_deleted_while_its_faces_are_found_is_gone(server, files, monkeypatch):
+    upload = server.upload(files["mia.mp4"])
+
+    def delete(*_: object) -> list[Face]:
+        server.state.uploads.delete(LOCAL, upload["id"])
+        return []
+
+    monkeypatch.setattr(server.state.inspector, "faces", delete)
+    assert server.client.get(f"/v1/uploads/{upload['id']}/faces").status_code == 404
+
+
 def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tmp_path):
     folder, secret = tmp_path / "clips", tmp_path / "secret.mp4"
     folder.mkdir()
@@ -118,6 +161,7 @@ def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tm
         (folder / name).write_bytes(files[name].read_bytes())
     secret.write_bytes(files["mia.mp4"].read_bytes())
     (folder / "link.mp4").symlink_to(secret)
+    (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
     server = make_server(folders=(folder,))
     body = {"video": {"file": "clips/mia.mp4"}, "audio": {"file": "clips/speech.wav"}, "consent": True}
     answer = server.client.post("/v1/jobs", json=body)
@@ -126,6 +170,7 @@ def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tm
     refused = [
         "clips/../secret.mp4", "clips/link.mp4", str(secret), "/etc/passwd", "other/mia.mp4", "clips", "clips/none.mp4",
         "../secret.mp4", "clips/a\0b", "clips//../../secret.mp4", "file:///etc/passwd", "http://127.0.0.1/mia.mp4",
+        "clips/" + 300 * "n", "clips/circle.mp4",
     ]  # fmt: skip
     lines = set()
     for name in refused:

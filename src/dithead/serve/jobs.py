@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -18,6 +17,7 @@ from dithead.serve.errors import ApiError, not_found
 from dithead.serve.inputs import InputFinder
 from dithead.serve.keys import Owner
 from dithead.serve.options import GIB, ServeOptions
+from dithead.serve.patterns import address_parts
 from dithead.serve.request_options import check_options
 from dithead.serve.schemas import OPEN_STATES, Job, JobRequest
 from dithead.serve.storage import Storage, folder_size, new_id
@@ -162,7 +162,11 @@ class JobStore:
         job_id = new_id()
         folder = self.storage.job(job_id)
         folder.mkdir(mode=0o700)
-        inputs = {role: asdict(file.place(folder)) for role, file in found.items()}
+        try:
+            inputs = {role: asdict(file.place(folder)) for role, file in found.items()}
+        except BaseException:
+            self.storage.remove(folder)
+            raise
         return {
             "id": job_id,
             "owner": owner.id,
@@ -200,7 +204,7 @@ class JobStore:
     def _check_webhook(self, address: str | None) -> None:
         if address is None:
             return
-        parts = urlsplit(address)
+        parts = address_parts(address)
         if parts.scheme not in ("http", "https") or parts.netloc not in self.options.webhook_hosts:
             raise ConfigError(
                 "webhook: this server does not call that host; its owner allows it with --webhook-host HOST"

@@ -100,7 +100,10 @@ def get_faces(state: State, owner: Caller, upload_id: UploadId) -> FaceList:
     if known is None:
         found = state.inspector.faces(folder / "content", name, folder)
         known = [asdict(face) for face in found]
-        write_json(folder / "faces.json", known)
+        try:
+            write_json(folder / "faces.json", known)
+        except FileNotFoundError:  # deleted in the meantime
+            raise not_found("upload") from None
     return FaceList(faces=[_face(upload_id, Face(**face)) for face in known])
 
 

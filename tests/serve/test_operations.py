@@ -241,6 +241,22 @@ def test_a_database_of_a_later_version_is_refused(server):
         prepare_database(server.state.engine, server.state.storage)
 
 
+def test_models_and_folders_that_clients_could_not_tell_apart_are_refused(tmp_path):
+    first, second = tmp_path / "a" / "same", tmp_path / "b" / "same"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    for flag, options in (
+        ("--model", {"models": (str(first), str(second))}),
+        ("--folder", {"folders": (first, second)}),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            ServeOptions(**options)
+        assert str(caught.value) == (
+            f"{flag}: clients would see both {first} and {second} as 'same'; give one of them another name"
+        )
+    assert ServeOptions(models=(str(first), str(first)), folders=(first, first)).offered == {"same": str(first)}
+
+
 def test_a_database_that_is_none_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match="database must begin with postgresql://"):
         StorageOptions(database="mysql://x")

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from dithead.errors import ConfigError, DitheadError
 from dithead.serve import job_run
 from dithead.serve.client import Client
-from dithead.serve.database import JOBS, META, WORKERS, database_time, prepare_database, retrying
+from dithead.serve.database import JOBS, META, WORKERS, connect, database_time, prepare_database, retrying
 from dithead.serve.options import ServeOptions, StorageOptions
 from dithead.serve.progress import ProgressFile
 from dithead.serve.schemas import Job
-from dithead.serve.storage import read_json
+from dithead.serve.storage import Storage, read_json
 from dithead.serve.webhooks import WebhookError, deliver, signature, webhook_secret
 from dithead.serve.work_queue import DELIVER
 
@@ -239,6 +239,15 @@ def test_a_database_of_a_later_version_is_refused(server):
         c.execute(META.update().where(META.c.name == "version").values(value="99"))
     with pytest.raises(ConfigError, match="tables of version 99, this dithead knows 1; upgrade dithead"):
         prepare_database(server.state.engine, server.state.storage)
+
+
+def test_the_database_lies_in_the_data_folder_also_below_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = StorageOptions(data=Path("~/kept"))
+    storage = Storage(options.data)
+    prepare_database(connect(options), storage)
+    assert storage.data == tmp_path / "kept"
+    assert (tmp_path / "kept" / "jobs.sqlite").is_file()
 
 
 def test_models_and_folders_that_clients_could_not_tell_apart_are_refused(tmp_path):

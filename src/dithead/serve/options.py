@@ -38,6 +38,7 @@ class StorageOptions:
 
     def __post_init__(self) -> None:
         settle(self)
+        object.__setattr__(self, "data", self.data.expanduser())  # not every shell expands it
         if self.database and not self.database.startswith(("postgresql://", "postgres://")):
             raise ConfigError("database must begin with postgresql://; leave it out for SQLite in the data folder")
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dithead.cli import app
+from dithead.inference.output_segments import SEGMENT
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -182,6 +183,15 @@ def test_every_key_on_the_page_of_metrics_is_written_by_the_code() -> None:
     code = "".join(file.read_text() for file in (ROOT / "src" / "dithead" / "evaluate").glob("*.py"))
     assert len(keys) > 20
     assert not [key for key in sorted(keys) if key not in code]
+
+
+def test_the_pages_name_the_frames_of_a_segment_as_the_code_has_them() -> None:
+    said = {page: re.search(text, (DOCS / page).read_text()) for page, text in (
+        ("howto/scale-out.md", r"segment that was being drawn \((\d+) frames\)"),
+        ("explanation/scale.md", r"last whole segment \((\d+) frames\)"),
+        ("explanation/design.md", r"every (\d+) frames `inference/output_segments.py` keeps a segment"),
+    )}  # fmt: skip
+    assert {page: found and int(found[1]) for page, found in said.items()} == dict.fromkeys(said, SEGMENT)
 
 
 @pytest.mark.slow

@@ -214,7 +214,9 @@ def test_live_use_has_the_options_of_sampling() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1, not 0"),
+        ({"steps": 0}, "steps must lie between 1 and 1000, not 0"),
+        ({"steps": 1001}, "steps must lie between 1 and 1000, not 1001"),
+        ({"seed": 2**63}, "seed must lie between 0 and 9223372036854775807, not 9223372036854775808"),
         ({"reference": "next"}, "unknown reference 'next'; choose one of: static, previous"),
         ({"occlusion": "maybe"}, "unknown occlusion 'maybe'; choose one of: auto, off"),
         ({"fit": "x"}, "unknown fit 'x'; choose one of: bounce, loop, freeze, silence, cut"),

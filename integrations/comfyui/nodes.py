@@ -48,7 +48,10 @@ class DitheadSpeak(io.ComfyNode):
                 io.Int.Input(
                     "seed", default=0, min=0, max=_MOST_SEED, control_after_generate=True, tooltip=_tip("seed")
                 ),
-                io.Int.Input("steps", default=0, min=0, max=1000, tooltip=_tip("steps") + " 0: the model's own."),
+                io.Int.Input(
+                    "steps", default=0, min=0, max=_OPTIONS["steps"].metadata["maximum"],
+                    tooltip=_tip("steps") + " 0: the model's own.",
+                ),
                 io.Combo.Input(
                     "fit", options=list(choices_of(GenerateOptions, _OPTIONS["fit"])),
                     default=_OPTIONS["fit"].default, tooltip=_tip("fit"),

@@ -16,6 +16,13 @@ from typing import Any, Literal, TypedDict, Union, Unpack, get_args, get_origin,
 
 Engine = Literal["local", "ray"]
 """Where many tasks run: in processes of this machine, or on a Ray cluster (``engine.map_tasks``)."""
+MOST_STEPS = 1000
+"""Sampling steps, at most (our choice): a mistyped number would draw for days, and the times alone fill the memory."""
+MOST_SEED = 2**63 - 1
+"""The largest seed that credentials can hold; torch takes twice as much."""
+
+
+_LIMITS = ("minimum", "maximum")
 
 
 class OptionDetails(TypedDict, total=False):
@@ -86,7 +93,7 @@ def choices_of(cls: type[Any], each: Field[Any]) -> tuple[str, ...]:
 
 def in_range(each: Field[Any], value: float) -> bool:
     """Return whether a number is between the smallest and the largest that its field allows."""
-    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
+    low, high = map(each.metadata.get, _LIMITS)
     return (low is None or value >= low) and (high is None or value <= high)
 
 
@@ -98,10 +105,15 @@ def accepts_none(cls: type[Any], each: Field[Any]) -> bool:
 
 def describe_range(each: Field[Any]) -> str:
     """Return what a number must do to be in the range of its field, such as ``be at least 1``."""
-    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
+    low, high = (None if limit is None else number_text(limit) for limit in map(each.metadata.get, _LIMITS))
     if high is None:
-        return f"be at least {low:g}"
-    return f"be at most {high:g}" if low is None else f"lie between {low:g} and {high:g}"
+        return f"be at least {low}"
+    return f"be at most {high}" if low is None else f"lie between {low} and {high}"
+
+
+def number_text(number: float) -> str:
+    """Return a number as people write it: a whole one with all its digits, others with six."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def describe_options(cls: type[Any]) -> str:

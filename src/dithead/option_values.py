@@ -17,7 +17,15 @@ from types import GenericAlias
 from typing import Any, TypeVar, get_args, get_origin
 
 from dithead.errors import ConfigError, UnknownOptionError
-from dithead.option_fields import accepts_none, choices_of, describe_range, in_range, option_fields, value_types
+from dithead.option_fields import (
+    accepts_none,
+    choices_of,
+    describe_range,
+    in_range,
+    number_text,
+    option_fields,
+    value_types,
+)
 
 Options = TypeVar("Options")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -66,7 +74,7 @@ def read_value(cls: type[Any], each: Field[Any], value: Any) -> Any:
         raise ConfigError(f"{each.name} {error}, not {shown(value)}") from None
     for number in found if isinstance(found, tuple) else (found,):
         if isinstance(number, int | float) and not isinstance(number, bool) and not in_range(each, number):
-            raise ConfigError(f"{each.name} must {describe_range(each)}, not {number:g}")
+            raise ConfigError(f"{each.name} must {describe_range(each)}, not {number_text(number)}")
     return found
 
 
@@ -196,7 +204,10 @@ def _whole(value: Any) -> int:
     number = _number(value)
     if number != int(number):
         raise _Unfit
-    return int(value) if isinstance(value, Integral) else int(number)
+    try:
+        return int(value) if isinstance(value, Integral | str) else int(number)  # a float would round large ones
+    except ValueError:  # a text such as 3.0
+        return int(number)
 
 
 def _number(value: Any) -> float:

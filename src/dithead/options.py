@@ -17,7 +17,7 @@ from dithead.device import Precision, known_device
 from dithead.errors import ConfigError, UnknownOptionError
 from dithead.hub import DEFAULT_MODEL
 from dithead.media.quality import CODECS, DEFAULT_CRF, ENCODERS, PRESETS, REALTIME
-from dithead.option_fields import Engine, option, option_fields
+from dithead.option_fields import MOST_SEED, MOST_STEPS, Engine, option, option_fields
 from dithead.option_values import file_name, settle, shown
 from dithead.progress import Progress, silent
 
@@ -106,12 +106,15 @@ class SamplingOptions:
     precision: Precision = option(
         "auto", "Of drawing: float32, bfloat16, or auto, bfloat16 where the device has instructions for it."
     )
-    steps: int | None = option(None, "Sampling steps; the model's own number when absent.", minimum=1)
+    steps: int | None = option(
+        None, "Sampling steps, 1000 at most; the model's own number when absent.", minimum=1, maximum=MOST_STEPS
+    )
     seed: int = option(
         0,
         "Seed of the noise: on one machine the same seed gives the same pictures and sound, to the bit, and the same "
         "file with --no-credentials.",
         minimum=0,
+        maximum=MOST_SEED,
     )
     reference: ReferenceMode = option("static", "Reference frame: static, or previous (the paper's; slower).")
     face: str = option(

@@ -153,7 +153,7 @@ def test_baselines_are_taken_over_from_a_report_that_fits(made, clips, model, tm
 def test_the_models_own_number_of_steps_is_the_default(clips, model, tmp_path):
     plan = make_plan(model, clips, tmp_path / "report", EvaluateOptions(protocols=("self",), device="cpu"))
     assert plan.steps == (model.config.steps,)
-    with pytest.raises(ConfigError, match="steps must be at least 1"):
+    with pytest.raises(ConfigError, match="steps must lie between 1 and 1000"):
         EvaluateOptions(steps=(0,))
 
 

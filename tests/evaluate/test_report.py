@@ -175,7 +175,7 @@ def test_sound_is_cut_or_filled_to_the_picture():
 def test_bad_options_are_named():
     with pytest.raises(ConfigError, match="protocols must be among self, cross"):
         EvaluateOptions(protocols=("mirror",))
-    with pytest.raises(ConfigError, match="steps must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="steps must lie between 1 and 1000, not 0"):
         EvaluateOptions(steps=(0,))
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from dithead.face.landmarks import FaceLandmarker
 from dithead.media.audio import write_audio
 from dithead.media.encoder import EncoderOptions
 from dithead.media.info import VideoInfo
+from dithead.media.planes import planes_of_rgb
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
 from dithead.types import RGB, Landmarks
@@ -53,6 +55,28 @@ def footage(tmp_path: Path) -> Callable[..., Path]:
             for k, frame in enumerate(frames):
                 writer.write(frame, None if stamps is None else stamps[k], info.time_base)
         return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def turned_footage(tmp_path: Path) -> Callable[[Iterable[RGB], int], Path]:
+    """Write pictures as phones do: stored lying on their side, with the quarter turn that players undo."""
+
+    def write(frames: Iterable[RGB], turn: int) -> Path:
+        lying = [np.ascontiguousarray(np.rot90(frame, -turn // 90)) for frame in frames]
+        height, width = lying[0].shape[:2]
+        encoding = VideoInfo(width, height, Fraction(25)).encoding
+        with av.open(str(tmp_path / "turned.mp4"), "w") as media:
+            stream = media.add_stream("libx264", rate=25, options={"qp": "0"})
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p"
+            stream.set_display_rotation(turn)
+            for k, picture in enumerate(lying):
+                frame = planes_of_rgb(picture, "yuv444p", encoding).to_frame()
+                frame.pts = k
+                media.mux(stream.encode(frame))
+            media.mux(stream.encode(None))
+        return tmp_path / "turned.mp4"
 
     return write
 

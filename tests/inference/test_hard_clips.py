@@ -11,15 +11,13 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from dithead.checkpoint import save_model
 from dithead.inference.pipeline import generate
-from dithead.media.info import VideoInfo
-from dithead.media.planes import planes_of, planes_of_rgb
+from dithead.media.planes import planes_of
 from dithead.media.video import probe, read_frames
 
 PRESENTERS = Path(__file__).parents[2] / "examples" / "presenters"
@@ -103,19 +101,10 @@ def same(a, b) -> bool:
 
 
 @pytest.mark.parametrize("turn", [90, 270])
-def test_a_turned_video_comes_out_upright(turn, pictures, speech, talker, tmp_path):
+def test_a_turned_video_comes_out_upright(turn, pictures, turned_footage, speech, talker, tmp_path):
     shown = [p[:, 16:240] for p in pictures[:4]]  # taller than wide, as phones write it
-    with av.open(str(tmp_path / "a.mp4"), "w") as media:
-        stream = media.add_stream("libx264", rate=25, options={"qp": "0"})
-        stream.width, stream.height, stream.pix_fmt = 256, 224, "yuv444p"
-        stream.set_display_rotation(turn)
-        for k, picture in enumerate(shown):
-            lying = np.ascontiguousarray(np.rot90(picture, -turn // 90))
-            frame = planes_of_rgb(lying, "yuv444p", VideoInfo(256, 224, Fraction(25)).encoding).to_frame()
-            frame.pts = k
-            media.mux(stream.encode(frame))
-        media.mux(stream.encode(None))
-    result = generate(tmp_path / "a.mp4", speech, tmp_path / "out.mp4", fit="silence", model=talker)
+    source = turned_footage(shown, turn)
+    result = generate(source, speech, tmp_path / "out.mp4", fit="silence", model=talker)
     info = probe(tmp_path / "out.mp4")
     assert (info.width, info.height, info.rotation) == (224, 256, 0)
     assert (result.frames, result.faces_missed) == (4, 0)

@@ -1,12 +1,14 @@
-"""Which frames a conversation draws: those that come in time, and a few others where the machine is far too slow."""
+"""Which frames a conversation draws where the machine is too slow, and how large they are."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from dithead.inference.live_conversation import Conversation
+from dithead.inference.live_conversation import Conversation, PreparedHead
+from dithead.inference.streaming import LiveHead
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,11 @@ def test_frames_that_would_come_too_late_are_left_out_but_the_picture_never_stan
     talk.speech, talk.prepared = SimpleNamespace(late=lambda _: late), SimpleNamespace(slack=0.12)
     talk._takes, talk._begun = takes, 10.0
     assert talk._worth_drawing(10.0 + since) is is_drawn
+
+
+@pytest.mark.parametrize("turn", [90, 270])
+def test_the_size_that_is_announced_is_that_of_the_frames_of_a_turned_video(turn, pictures, turned_footage, talker):
+    head = LiveHead(turned_footage([p[:, 16:240] for p in pictures[:4]], turn), model=talker, device="cpu")
+    first = next(head.frames([np.zeros(16000, np.float32)]))
+    height, width = first.pixels.shape[:2]
+    assert PreparedHead(head).shown_size == (width, height) == (224, 256)

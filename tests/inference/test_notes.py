@@ -154,6 +154,9 @@ def test_a_face_that_is_not_there_is_refused_by_its_number(footage, pictures, sp
         ({"end": 9.0}, {}, "the video ends 6.0 s before --end"),
         ({"face": "left", "speakers": {1: "a.wav"}}, {}, "--face had no effect: --speaker names the faces"),
         ({"crf": 3, "lossless": True}, {}, "--crf had no effect: --lossless keeps every sample"),
+        ({"idle": False}, {}, "--no-idle had no effect: people in videos move by themselves"),
+        ({"encoder": "nvenc", "encoder_preset": "veryfast"}, {},
+         "--encoder-preset had no effect: it is for x264 and x265, and not for nvenc"),
         ({"background_gain": -9}, {}, "--background-gain had no effect: no --background-sound was given"),
     ],
 )  # fmt: skip
@@ -161,6 +164,14 @@ def test_an_option_without_effect_is_named(options: dict[str, Any], info: dict[s
     source = VideoInfo(64, 64, Fraction(25), **info)
     assert job_notes(GenerateJob("v", "a", "o.mp4", **options), source, 3.0) == [note]
     assert job_notes(GenerateJob("v", "a", "o.mp4"), source, 3.0) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "info"),
+    [({"idle": False}, {"still": True}), ({"encoder_preset": "veryfast"}, {}), ({"encoder": "nvenc"}, {})],
+)
+def test_an_option_with_an_effect_is_not_named(options: dict[str, Any], info: dict[str, Any]) -> None:
+    assert job_notes(GenerateJob("v", "a", "o.mp4", **options), VideoInfo(64, 64, Fraction(25), **info), 3.0) == []
 
 
 def test_pictures_that_stand_in_for_many_drawings_are_a_warning() -> None:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from dithead.errors import ConfigError
-from dithead.serve.database import KEYS
+from dithead.serve.database import JOBS, KEYS
 from dithead.serve.keys import owner_of_session, sign_session
 from dithead.serve.logs import JsonLines
 from dithead.serve.server import run_server
@@ -72,6 +72,22 @@ def test_limits_of_a_key(server, files):
     assert (session["name"], session["open_jobs"], session["max_jobs"]) == ("anna", 1, 1)
 
 
+def test_a_key_whose_results_fill_its_storage_adds_no_job_until_it_deletes_some(make_server, files, quick):
+    server = make_server(max_storage=0.001)
+    body = server.body(files)
+    job = server.client.post("/v1/jobs", json=body).json()
+    server.work()
+    with server.state.engine.begin() as c:
+        c.execute(JOBS.update().values(bytes=2**30))
+    answer = server.client.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        429, "mia: no room is left of 0.001 GB; delete jobs or uploads"
+    )  # fmt: skip
+    assert list(server.state.storage.ids("jobs")) == [job["id"]], "the folder of the refused job is gone"
+    server.client.delete(f"/v1/jobs/{job['id']}")
+    assert server.client.post("/v1/jobs", json=body).status_code == 201
+
+
 def test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read(server):
     key = server.state.keys.add("anna")
     assert server.client.post("/v1/session", json={"key": "wrong"}).status_code == 401
@@ -101,7 +117,7 @@ def test_sessions_are_signed_and_expire(monkeypatch):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9999"},
+        {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:9999"}, {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
     ],
 )  # fmt: skip
@@ -121,7 +137,8 @@ def test_another_site_reads_nothing_and_no_other_name_leads_here(make_server):
     server = make_server(site=("talk.example",))
     assert server.client.get("/v1/jobs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     for host, status in (("evil.example", 421), ("talk.example", 200), ("localhost:8710", 200), ("127.0.0.1", 200),
-                         ("[::1]:8710", 200), ("", 421), ("127.0.0.1@evil.example", 421), ("a b", 421)):  # fmt: skip
+                         ("[::1]:8710", 200), ("", 421), ("127.0.0.1@evil.example", 421), ("a b", 421), ("[", 421),
+                         ("127.0.0.1]", 421)):  # fmt: skip
         assert server.client.get("/v1/info", headers={"Host": host}).status_code == status, host
     preflight = server.client.options("/v1/jobs", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in preflight.headers

@@ -14,6 +14,7 @@ from dithead.option_fields import option_fields
 from dithead.options import GenerateOptions
 from dithead.provenance.verify import verify
 from dithead.serve import job_run
+from dithead.serve.database import JOBS
 from dithead.serve.job_run import WorkerStopped
 from dithead.serve.request_options import BY_SERVER, offered_options
 
@@ -79,6 +80,7 @@ def test_every_option_is_offered_or_kept_by_the_server(server):
             {"crf": 99, "speed": 2},
             "options.crf: input should be less than or equal to 51; options.speed: extra inputs are not permitted",
         ),
+        ({"steps": 1001}, "options.steps: input should be less than or equal to 1000"),
         ({"batch": True}, "options.batch: input should be a valid integer"),
     ],
 )
@@ -140,6 +142,34 @@ def test_pages_list_every_job_once_newest_first(server, files):
             break
         before = {"before": page["next"]}
     assert seen == made[::-1]
+
+
+def test_the_next_page_is_there_when_the_jobs_of_the_last_one_are_deleted(server, files):
+    body = server.body(files)
+    made = [server.client.post("/v1/jobs", json=body).json()["id"] for _ in range(5)]
+    with server.state.engine.begin() as c:
+        c.execute(JOBS.update().values(created=1764000000.1234567))  # all at once: then the id decides
+    seen, before = [], {}
+    while True:
+        page = server.client.get("/v1/jobs", params={"limit": 2} | before).json()
+        for job in page["jobs"]:
+            seen.append(job["id"])
+            server.client.post(f"/v1/jobs/{job['id']}/cancel")
+            assert server.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+        if page["next"] is None:
+            break
+        before = {"before": page["next"]}
+    assert seen == sorted(made)
+
+
+def test_a_page_may_begin_after_the_id_of_a_job(server, files):
+    body = server.body(files)
+    made = [server.client.post("/v1/jobs", json=body).json()["id"] for _ in range(3)]
+    page = server.client.get("/v1/jobs", params={"before": made[2]}).json()
+    assert [job["id"] for job in page["jobs"]] == [made[1], made[0]]
+    assert server.client.get("/v1/jobs", params={"before": "0" * 24}).status_code == 404
+    answer = server.client.get("/v1/jobs", params={"before": "yesterday"})
+    assert answer.json()["detail"] == "before: is neither the id of a job nor the `next` of a page"
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_never_runs(server, files):

@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from dithead.errors import ConfigError, DitheadError
 from dithead.serve import job_run
 from dithead.serve.client import Client
-from dithead.serve.database import JOBS, META, WORKERS, database_time, prepare_database, retrying
+from dithead.serve.database import JOBS, META, WORKERS, connect, database_time, prepare_database, retrying
 from dithead.serve.options import ServeOptions, StorageOptions
 from dithead.serve.progress import ProgressFile
 from dithead.serve.schemas import Job
-from dithead.serve.storage import read_json
+from dithead.serve.storage import Storage, read_json
 from dithead.serve.webhooks import WebhookError, deliver, signature, webhook_secret
+from dithead.serve.work_queue import DELIVER
 
 from .conftest import ADDRESS
 
@@ -187,8 +188,21 @@ def test_a_webhook_is_signed_and_follows_no_redirect(make_server, files, quick, 
     assert len(taker.taken) == 3
 
 
+@pytest.mark.parametrize("address", [None, "http://hook.example/done"])
+def test_a_job_that_is_cancelled_while_it_waits_has_its_webhook_called_once(make_server, files, address):
+    server = make_server(webhook_hosts=("hook.example",))
+    job = server.add(files, webhook=address)
+    for _ in range(2):
+        assert server.client.post(f"/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    query = sa.text("SELECT workflow_uuid FROM workflow_status WHERE name = :name AND status = 'ENQUEUED'")
+    with server.state.engine.connect() as c:
+        calls = list(c.execute(query, {"name": DELIVER}).scalars())
+    assert calls == ([] if address is None else [f"{job['id']}-webhook"])
+
+
 @pytest.mark.parametrize(
-    "address", ["http://evil.example/", "http://hook.example@evil.example/", "file:///etc/passwd", "hook.example", ""]
+    "address",
+    ["http://evil.example/", "http://hook.example@evil.example/", "file:///etc/passwd", "hook.example", "", "http://["],
 )
 def test_no_address_is_called_that_the_owner_does_not_allow(make_server, files, address):
     server = make_server(webhook_hosts=("hook.example",))
@@ -225,6 +239,31 @@ def test_a_database_of_a_later_version_is_refused(server):
         c.execute(META.update().where(META.c.name == "version").values(value="99"))
     with pytest.raises(ConfigError, match="tables of version 99, this dithead knows 1; upgrade dithead"):
         prepare_database(server.state.engine, server.state.storage)
+
+
+def test_the_database_lies_in_the_data_folder_also_below_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = StorageOptions(data=Path("~/kept"))
+    storage = Storage(options.data)
+    prepare_database(connect(options), storage)
+    assert storage.data == tmp_path / "kept"
+    assert (tmp_path / "kept" / "jobs.sqlite").is_file()
+
+
+def test_models_and_folders_that_clients_could_not_tell_apart_are_refused(tmp_path):
+    first, second = tmp_path / "a" / "same", tmp_path / "b" / "same"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    for flag, options in (
+        ("--model", {"models": (str(first), str(second))}),
+        ("--folder", {"folders": (first, second)}),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            ServeOptions(**options)
+        assert str(caught.value) == (
+            f"{flag}: clients would see both {first} and {second} as 'same'; give one of them another name"
+        )
+    assert ServeOptions(models=(str(first), str(first)), folders=(first, first)).offered == {"same": str(first)}
 
 
 def test_a_database_that_is_none_is_one_line(tmp_path):

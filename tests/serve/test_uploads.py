@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dithead.serve.content_check import inspect_file
+from dithead.serve.content_check import Face, inspect_file
+from dithead.serve.errors import ApiError
 from dithead.serve.inspector import Inspector
+from dithead.serve.keys import LOCAL
 from dithead.serve.options import ServeOptions
 from dithead.serve.storage import Storage
 from dithead.serve.views import safe_file_name
@@ -34,6 +38,22 @@ def test_an_upload_comes_in_parts_and_goes_on_where_it_broke_off(server, files):
     assert (done["offset"], done["media"]["kind"], done["media"]["width"]) == (len(content), "video", 256)
     again = server.client.patch(path, headers={"Upload-Offset": str(len(content))}, content=b"more")
     assert again.status_code == 409
+
+
+def test_a_part_is_refused_where_the_rest_of_a_broken_one_came_before_it(server, monkeypatch):
+    upload = server.client.post("/v1/uploads", params={"name": "a.mp4", "size": 8}).json()
+    content = server.state.storage.upload(upload["id"]) / "content"
+    look = server.state.uploads.get
+
+    def look_before_the_rest_comes(owner, upload_id):
+        found = look(owner, upload_id)
+        content.write_bytes(b"01")
+        return found
+
+    monkeypatch.setattr(server.state.uploads, "get", look_before_the_rest_comes)
+    answer = server.client.patch(f"/v1/uploads/{upload['id']}", headers={"Upload-Offset": "0"}, content=b"012345")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "a.mp4: the next part begins at 2, not at 0")
+    assert content.read_bytes() == b"01"
 
 
 def test_what_has_come_stays_when_the_client_goes_away(server):
@@ -92,6 +112,48 @@ def test_a_deleted_upload_leaves_its_jobs_their_files(server, files, quick):
     assert server.job(job["id"])["state"] == "done"
 
 
+def test_an_upload_that_is_deleted_while_a_job_is_made_of_it_stops_no_other_job(server, files, monkeypatch):
+    bad, good = server.body(files), server.body(files)
+    find = server.state.jobs.finder.find
+
+    def find_then_delete(owner, request):
+        found = find(owner, request)
+        if request.video.upload == bad["video"]["upload"]:
+            server.state.uploads.delete(owner, request.audio.upload)
+        return found
+
+    monkeypatch.setattr(server.state.jobs.finder, "find", find_then_delete)
+    batch = server.client.post("/v1/batches", json={"jobs": [bad, good]}).json()
+    assert [item["error"] for item in batch["items"]] == ["there is no such upload; it may have been deleted", None]
+    assert list(server.state.storage.ids("jobs")) == [batch["items"][1]["job"]["id"]], "no folder of the other one"
+
+
+def test_a_disk_that_takes_no_file_is_said(server, files, monkeypatch):
+    body = server.body(files)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dithead.serve.inputs.os.link", full)
+    monkeypatch.setattr("dithead.serve.inputs.shutil.copy2", full)
+    answer = server.client.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        507, "mia.mp4: cannot be kept (No space left on device); try again later"
+    )  # fmt: skip
+    assert not list(server.state.storage.ids("jobs"))
+
+
+def test_an_upload_that_is_deleted_while_its_faces_are_found_is_gone(server, files, monkeypatch):
+    upload = server.upload(files["mia.mp4"])
+
+    def delete(*_: object) -> list[Face]:
+        server.state.uploads.delete(LOCAL, upload["id"])
+        return []
+
+    monkeypatch.setattr(server.state.inspector, "faces", delete)
+    assert server.client.get(f"/v1/uploads/{upload['id']}/faces").status_code == 404
+
+
 def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tmp_path):
     folder, secret = tmp_path / "clips", tmp_path / "secret.mp4"
     folder.mkdir()
@@ -99,6 +161,7 @@ def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tm
         (folder / name).write_bytes(files[name].read_bytes())
     secret.write_bytes(files["mia.mp4"].read_bytes())
     (folder / "link.mp4").symlink_to(secret)
+    (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
     server = make_server(folders=(folder,))
     body = {"video": {"file": "clips/mia.mp4"}, "audio": {"file": "clips/speech.wav"}, "consent": True}
     answer = server.client.post("/v1/jobs", json=body)
@@ -107,6 +170,7 @@ def test_files_of_allowed_folders_are_named_and_no_others(make_server, files, tm
     refused = [
         "clips/../secret.mp4", "clips/link.mp4", str(secret), "/etc/passwd", "other/mia.mp4", "clips", "clips/none.mp4",
         "../secret.mp4", "clips/a\0b", "clips//../../secret.mp4", "file:///etc/passwd", "http://127.0.0.1/mia.mp4",
+        "clips/" + 300 * "n", "clips/circle.mp4",
     ]  # fmt: skip
     lines = set()
     for name in refused:
@@ -165,6 +229,35 @@ def test_limits_of_size_length_pixels_and_count(make_server, files):
     tiny = make_server(max_megapixels=0.01, max_uploads=9)
     answer = tiny.client.post("/v1/uploads", params={"name": "m.mp4"}, content=files["mia.mp4"].read_bytes())
     assert answer.json()["detail"] == "m.mp4: a frame has 0.1 megapixels; this server takes 0.01 at most"
+
+
+def test_no_more_uploads_than_allowed_are_made_at_once(make_server):
+    uploads = make_server(max_uploads=3).state.uploads
+
+    def create(number: int) -> bool:
+        try:
+            return bool(uploads.create(LOCAL, f"{number}.mp4", 10))
+        except ApiError:
+            return False
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(create, range(16))) == 3
+    assert len(list(uploads.storage.ids("uploads"))) == 3, "the folders of refused uploads are gone"
+
+
+def test_bytes_that_are_promised_to_others_are_not_promised_again(make_server, monkeypatch):
+    server = make_server(min_free=1.0)
+    free = 1.5 * 2**30
+    monkeypatch.setattr(server.state.storage, "free_bytes", lambda: free)
+    size = 300 * 2**20
+    answers = [server.client.post("/v1/uploads", params={"name": "a.mp4", "size": size}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 507]
+    where = f"/v1/uploads/{answers[0].json()['id']}"
+    server.client.patch(where, headers={"Upload-Offset": "0"}, content=b"x" * 2**20)
+    free -= 2**20  # what has come is no promise any more, and takes its room
+    rest = 1.5 * 2**30 - 2**30 - size
+    assert server.client.post("/v1/uploads", params={"name": "a.mp4", "size": int(rest) + 1}).status_code == 507
+    assert server.client.post("/v1/uploads", params={"name": "a.mp4", "size": int(rest)}).status_code == 201
 
 
 def _wave(seconds: float, folder: Path) -> bytes:

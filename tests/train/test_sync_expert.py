@@ -4,16 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
-from dithead.critics.sync_expert import EXPERTS
+from dithead.critics.sync_expert import EXPERTS, MEL_PER_FRAME
 from dithead.critics.sync_offset import find_crops_offset, load_sync_expert
 from dithead.errors import ConfigError, DataError, ModelError
 from dithead.prepare.dataset import Dataset
-from dithead.train.data.clips import DataSource
-from dithead.train.data.mouth_dataset import augment_mouth_images
+from dithead.train.data.clips import DataSource, WeightedClip
+from dithead.train.data.mouth_dataset import MouthClip, MouthDataset, SegmentBatches, augment_mouth_images
 from dithead.train.loop.run_folder import RunFolder
 from dithead.train.metrics.explanations import explain
 from dithead.train.report.cost_estimate import estimate_sync
@@ -99,6 +100,41 @@ def test_no_clip_is_in_both_experts_data(dataset: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     clips = Dataset(dataset).clips()
     assert all(stage.belongs_to(clip, "score") != stage.belongs_to(clip, "loss") for clip in clips)
+
+
+def weighted(start: float, end: float) -> WeightedClip:
+    return WeightedClip(None, start, end, slice(0, 8), 1)  # type: ignore[arg-type]  # the clip is not read
+
+
+@pytest.fixture
+def two_datasets(monkeypatch: pytest.MonkeyPatch) -> MouthDataset:
+    """Two clips of a dataset that fades out, whose speech is 1, and two of one that fades in, whose speech is 2."""
+    config = EXPERTS["loss"]
+    side = round(config.side * 1.5)
+    clips = [
+        MouthClip(np.zeros((8, side, side, 3), np.uint8), np.full((8 * MEL_PER_FRAME, 80), speech, np.float16))
+        for speech in (1, 1, 2, 2)
+    ]
+    monkeypatch.setattr("dithead.train.data.mouth_dataset.cache_mouth_clips", lambda *_: clips)
+    chosen = [weighted(0.5, 0.0), weighted(0.5, 0.0), weighted(0.0, 0.5), weighted(0.0, 0.5)]
+    return MouthDataset(Path(), chosen, config)
+
+
+@pytest.mark.parametrize(("step", "speech"), [(0, {1.0}), (100, {2.0})])
+def test_the_weights_of_datasets_change_during_the_training(two_datasets: MouthDataset, step: int, speech: set) -> None:  # type: ignore[type-arg]
+    shape = SegmentBatches(segments=4, frames=4, mel_augmentation=0.0, steps=100)
+    assert set(two_datasets.batch(shape, 0, step)["mel"].unique().tolist()) == speech
+
+
+def test_half_way_both_datasets_are_drawn(two_datasets: MouthDataset) -> None:
+    shape = SegmentBatches(segments=1, frames=4, mel_augmentation=0.0, steps=100)
+    drawn = [two_datasets.batch(shape, seed, 50)["mel"].mean().item() for seed in range(40)]
+    assert 10 < drawn.count(1.0) < 30
+
+
+def test_a_training_whose_datasets_all_fade_out_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="all datasets have weight 0 at one end of the training"):
+        train_sync([f"{dataset}:1..0"], tmp_path / "sync", SyncOptions(device="cpu"), training=TRAINING)
 
 
 @pytest.mark.parametrize("name", EXPERTS)

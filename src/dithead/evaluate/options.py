@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dithead.device import known_device
 from dithead.errors import ConfigError
-from dithead.option_fields import Engine, option
+from dithead.option_fields import MOST_SEED, MOST_STEPS, Engine, option
 from dithead.option_values import settle, shown
 
 PROTOCOLS = ("self", "cross", "silent", "portrait", "hidden", "mask")
@@ -31,6 +31,7 @@ class EvaluateOptions:
         None,
         "Sampling steps, repeatable: a row for each, the first is the headline; else the model's own number.",
         minimum=1,
+        maximum=MOST_STEPS,
     )
     protocols: Sequence[str] = option(
         PROTOCOLS,
@@ -38,7 +39,7 @@ class EvaluateOptions:
         "hidden (own speech, talking frames lend nothing) or mask (does its shape leak?); repeatable, else all.",
         flag="--protocol",
     )
-    seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0)
+    seed: int = option(0, "Seed of the noise: same seed, same output.", minimum=0, maximum=MOST_SEED)
     device: str = option("auto", "auto, cpu, cuda or mps.", convert=known_device, value="DEVICE")
     weights: Mapping[str, Path | str] | None = option(
         None, "Pretrained networks: lpips=FILE, inception=FILE, face=FILE or syncnet=FILE; repeatable."

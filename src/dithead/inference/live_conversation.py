@@ -100,7 +100,7 @@ class PreparedHead:
     def shown_size(self) -> tuple[int, int]:
         """Width and height of the frames as they are shown, in pixels."""
         info = self.head.clip.info
-        return (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
+        return info.width, info.height
 
     def keep(self, index: int, planes: Planes) -> None:
         """Keep a frame with a closed mouth."""

@@ -11,6 +11,7 @@ from dithead.inference.metadata import omitted_notes
 from dithead.inference.result import Drawings, FrameSpan
 from dithead.inference.source.soundtrack import Soundtrack
 from dithead.media.info import VideoInfo
+from dithead.media.quality import HARDWARE
 from dithead.option_fields import option_fields
 from dithead.options import Fit, GenerateJob
 
@@ -133,10 +134,14 @@ def job_notes(job: GenerateJob, info: VideoInfo, video_seconds: float) -> list[s
         and job.end - job.start - video_seconds > max(_NOTICEABLE, float(1 / info.fps))
     ):
         notes.append(f"the video ends {job.end - job.start - video_seconds:.1f} s before --end")
+    if not info.still and "idle" in changed:
+        notes.append("--no-idle had no effect: people in videos move by themselves")
     if job.speakers and "face" in changed:
         notes.append("--face had no effect: --speaker names the faces")
     if job.lossless and "crf" in changed:
         notes.append("--crf had no effect: --lossless keeps every sample")
+    if job.encoder in HARDWARE and "encoder_preset" in changed:
+        notes.append(f"--encoder-preset had no effect: it is for x264 and x265, and not for {job.encoder}")
     if job.background_sound is None and "background_gain" in changed:
         notes.append("--background-gain had no effect: no --background-sound was given")
     return notes

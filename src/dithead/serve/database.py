@@ -161,6 +161,15 @@ def database_time(engine: sa.Engine) -> Any:
     return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0")
 
 
+def one_at_a_time(c: sa.Connection, what: str) -> None:
+    """Let no other transaction that names the same thing go on until this one ends, so that what it counts holds.
+
+    SQLite has one transaction that writes at a time anyway, from its first change on: change first, then count.
+    """
+    if c.dialect.name == "postgresql":
+        c.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:what))"), {"what": what})
+
+
 def count_up(c: sa.Connection, **amounts: float) -> None:
     """Add amounts to counters of ``COUNTED``, which outlive the rows of jobs."""
     for name, amount in sorted(amounts.items()):  # always in the same order, so that two transactions cannot deadlock

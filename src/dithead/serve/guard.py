@@ -11,13 +11,13 @@ import json
 import logging
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dithead.serve.metrics import Metrics
 from dithead.serve.options import LOOPBACK, MIB, ServeOptions
+from dithead.serve.patterns import address_parts
 
 log = logging.getLogger("dithead.serve")
 SLOWEST = 30.0
@@ -87,7 +87,7 @@ class Guard:
         """Whether the server goes by this name. Else a page of another site could give its name our address."""
         if host in self.options.site:
             return True
-        name = urlsplit(f"//{host}").hostname if _plain_host(host) else None
+        name = address_parts(f"//{host}").hostname if _plain_host(host) else None
         if name in LOOPBACK or (name is not None and name == self.options.host):
             return True
         return name is not None and not self.options.on_loopback and not self.options.site
@@ -160,7 +160,7 @@ def _same_site(headers: Headers, host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or address_parts(origin).netloc == host
 
 
 def _takes_files(scope: Scope) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from dithead.errors import ConfigError
+from dithead.errors import ConfigError, OutputError
 from dithead.serve.content_check import Media
+from dithead.serve.errors import not_found
 from dithead.serve.inspector import Inspector
 from dithead.serve.keys import Owner
 from dithead.serve.options import ServeOptions
@@ -51,13 +52,19 @@ class Found:
     media: Media
 
     def place(self, folder: Path) -> Input:
-        """Give an upload a second name in the job's folder, so that it outlives the upload."""
+        """Give an upload a second name in the job's folder, so that it outlives the upload.
+
+        Raises:
+            ApiError: The upload was deleted in the meantime.
+            OutputError: The folder takes no file.
+        """
         if self.link:
-            target = folder / self.link
             try:
-                os.link(self.source, target)
-            except OSError:  # a file system without hard links
-                shutil.copy2(self.source, target)
+                _link_or_copy(self.source, folder / self.link)
+            except FileNotFoundError:
+                raise not_found("upload") from None
+            except OSError as error:
+                raise OutputError(f"{self.name}: cannot be kept ({error.strerror}); try again later") from None
         return Input(self.link or str(self.source), self.name, asdict(self.media))
 
 
@@ -107,10 +114,23 @@ class InputFinder:
         refused = ConfigError(f"{text!r}: no file of an allowed folder; name it as FOLDER/FILE, see /v1/info")
         if folder is None or not rest or "\0" in text:
             raise refused
-        path = folder.joinpath(*rest).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
+        try:
+            path = folder.joinpath(*rest).resolve()
+            is_there = path.is_relative_to(folder) and path.is_file()
+        except (OSError, RuntimeError):  # a name that no disk takes, or links in a circle
+            raise refused from None
+        if not is_there:
             raise refused
         return path
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
 
 
 def _check_use(role: str, file: Found) -> None:

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from dithead.errors import ConfigError
-from dithead.serve.database import JOBS, count_up
+from dithead.serve.database import JOBS, count_up, one_at_a_time
 from dithead.serve.errors import ApiError, not_found
 from dithead.serve.inputs import InputFinder
 from dithead.serve.keys import Owner
 from dithead.serve.options import GIB, ServeOptions
+from dithead.serve.patterns import address_parts
 from dithead.serve.request_options import check_options
 from dithead.serve.schemas import OPEN_STATES, Job, JobRequest
 from dithead.serve.storage import Storage, folder_size, new_id
@@ -83,10 +83,22 @@ class JobStore:
         return job_view(row, self.storage, self.options.keep * 3600, ahead)
 
     def page(self, owner: Owner, limit: int, before: str | None = None, batch: str | None = None) -> list[Job]:
-        """Return jobs of an owner, newest first: at most ``limit``, older than ``before``, of one batch or all."""
+        """Return jobs of an owner, newest first.
+
+        Args:
+            owner: Whose jobs.
+            limit: How many, at most.
+            before: Only those that follow this one, given by its id or by ``place_of``.
+            batch: Only those of this batch.
+
+        Raises:
+            ApiError: ``before`` is an id, and there is no such job.
+        """
         query = sa.select(JOBS).where(JOBS.c.owner == owner.id).order_by(JOBS.c.created.desc(), JOBS.c.id).limit(limit)
         if before is not None:
-            query = query.where(JOBS.c.created < self.row(owner, before)["created"])
+            created, job_id = self._place(owner, before)
+            older = sa.and_(JOBS.c.created == created, JOBS.c.id > job_id)
+            query = query.where(sa.or_(JOBS.c.created < created, older))
         if batch is not None:
             query = query.where(JOBS.c.batch == batch)
         with self.engine.connect() as c:
@@ -105,6 +117,8 @@ class JobStore:
             gone = c.execute(waits.values(state="cancelled", finished=now, bytes=0)).rowcount
             if gone:
                 count_up(c, cancelled=1)
+                if row["webhook"]:
+                    self.queue.add_webhook(c, row["id"])
             else:
                 runs = JOBS.update().where(JOBS.c.id == row["id"], JOBS.c.state == "running")
                 c.execute(runs.values(state="cancelling"))
@@ -148,7 +162,11 @@ class JobStore:
         job_id = new_id()
         folder = self.storage.job(job_id)
         folder.mkdir(mode=0o700)
-        inputs = {role: asdict(file.place(folder)) for role, file in found.items()}
+        try:
+            inputs = {role: asdict(file.place(folder)) for role, file in found.items()}
+        except BaseException:
+            self.storage.remove(folder)
+            raise
         return {
             "id": job_id,
             "owner": owner.id,
@@ -163,12 +181,12 @@ class JobStore:
         }
 
     def _insert(self, owner: Owner, row: dict[str, Any]) -> None:
-        """Write the job and its place in the queue in one transaction, unless the owner has too many."""
+        """Write the job and its place in the queue in one transaction, unless a limit of the owner is reached."""
         limit = owner.max_jobs or self.options.max_jobs
         with self.engine.begin() as c:
-            if self.engine.dialect.name == "postgresql":  # one insert of an owner at a time, so that the count holds
-                c.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:owner))"), {"owner": owner.id})
+            one_at_a_time(c, owner.id)
             c.execute(JOBS.insert().values(**row))
+            self.finder.uploads.check_storage(c, owner, row["name"], row["bytes"])
             if c.execute(_count_open(owner)).scalar_one() > limit:
                 raise ApiError(429, f"{limit} jobs have not ended; wait for one of them, or cancel it")
             self.queue.add(c, row["id"])
@@ -186,7 +204,7 @@ class JobStore:
     def _check_webhook(self, address: str | None) -> None:
         if address is None:
             return
-        parts = urlsplit(address)
+        parts = address_parts(address)
         if parts.scheme not in ("http", "https") or parts.netloc not in self.options.webhook_hosts:
             raise ConfigError(
                 "webhook: this server does not call that host; its owner allows it with --webhook-host HOST"
@@ -195,6 +213,11 @@ class JobStore:
     def _check_free(self) -> None:
         if self.storage.free_bytes() < self.options.min_free * GIB:
             raise ApiError(507, "the server's disk is nearly full; try again later, or delete what is no longer needed")
+
+    def _place(self, owner: Owner, before: str) -> tuple[float, str]:
+        """The time and the id of a job that is given by its id or by ``place_of``."""
+        created, _, job_id = before.rpartition("-")
+        return float(created or self.row(owner, job_id)["created"]), job_id
 
     def _queue(self) -> list[float]:
         """When each waiting job was added."""
@@ -213,6 +236,11 @@ class JobStore:
         for job_id in job_ids:
             self.queue.forget(job_id)
             self.storage.remove(self.storage.job(job_id))
+
+
+def place_of(job: Job) -> str:
+    """Return a job's place in the list of jobs, which holds when the job is deleted."""
+    return f"{job.created}-{job.id}"
 
 
 def _options_of(request: JobRequest) -> dict[str, Any]:

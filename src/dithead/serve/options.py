@@ -6,6 +6,7 @@ The command line reads them here whenever it starts, so this file imports nothin
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class StorageOptions:
 
     def __post_init__(self) -> None:
         settle(self)
+        object.__setattr__(self, "data", self.data.expanduser())  # not every shell expands it
         if self.database and not self.database.startswith(("postgresql://", "postgres://")):
             raise ConfigError("database must begin with postgresql://; leave it out for SQLite in the data folder")
 
@@ -69,6 +71,10 @@ class WorkerOptions(StorageOptions):
         1.0, "GB that stay free on the disk; below it uploads are refused and jobs wait.", minimum=0, value="GB"
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_names_of_their_own("--model", {model: _public_name(model) for model in self.models})
+
     @property
     def worker_name(self) -> str:
         """The name that is used."""
@@ -77,7 +83,22 @@ class WorkerOptions(StorageOptions):
     @property
     def offered(self) -> dict[str, str]:
         """The models by the names that clients see: a folder goes by its last part, so that no path is shown."""
-        return {Path(model).name if Path(model).is_dir() else model: model for model in self.models}
+        return {_public_name(model): model for model in self.models}
+
+
+def _public_name(model: str) -> str:
+    return Path(model).name if Path(model).is_dir() else model
+
+
+def _require_names_of_their_own(flag: str, names: Mapping[str, str]) -> None:
+    """Raise ConfigError where two values of an option go by the same name, of which clients could see one only."""
+    known: dict[str, str] = {}
+    for value, name in names.items():
+        if name in known:
+            raise ConfigError(
+                f"{flag}: clients would see both {known[name]} and {value} as '{name}'; give one of them another name"
+            )
+        known[name] = value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # a text of it would show the password
@@ -118,6 +139,11 @@ class ServeOptions(WorkerOptions):
     max_uploads: int = option(100, "Uploads of one key kept at once, at most.", minimum=1, value="NUMBER")
     max_storage: float = option(20.0, "GB of uploads and results of one key, at most.", minimum=0.001, value="GB")
     keep: float = option(168.0, "Hours after which finished jobs and uploads are deleted.", minimum=0.01, value="HOURS")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        folders = {folder.resolve() for folder in self.folders}
+        _require_names_of_their_own("--folder", {str(folder): folder.name for folder in sorted(folders)})
 
     @property
     def on_loopback(self) -> bool:

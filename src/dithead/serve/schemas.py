@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from dithead.serve.patterns import ID, LINE, NAME
+from dithead.serve.patterns import ID, LINE, NAME, PLACE
 
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 OPEN_STATES = ("queued", "running", "cancelling")
@@ -15,6 +15,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NA
 """A name that a client gives a file or a job: one line, without a slash."""
 Line = Annotated[str, StringConstraints(max_length=2000, pattern=LINE)]
 Id = Annotated[str, StringConstraints(pattern=ID)]
+Place = Annotated[str, StringConstraints(pattern=PLACE)]
+"""A place in the list of jobs: the id of a job, or its time and its id, which hold when it is deleted."""
 
 
 class _Strict(BaseModel):

@@ -36,7 +36,7 @@ class Storage:
         Raises:
             OutputError: The folder cannot be made or written.
         """
-        self.data = data.expanduser().resolve()
+        self.data = data.resolve()
         try:
             for folder in (self.data, self.data / "uploads", self.data / "jobs", self.data / "workers"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from dithead.errors import DitheadError
 from dithead.serve.content_check import Media
-from dithead.serve.database import JOBS, UPLOADS
+from dithead.serve.database import JOBS, UPLOADS, one_at_a_time
 from dithead.serve.errors import ApiError, not_found
 from dithead.serve.inspector import Inspector
 from dithead.serve.keys import Owner
@@ -34,12 +34,22 @@ class UploadStore:
         Raises:
             ApiError: It is too large, the key has no room left, or the disk is nearly full.
         """
-        self._check_room(owner, name, size)
+        if size > self.options.max_upload * MIB:
+            raise ApiError(
+                413, f"{name}: has {size / MIB:.0f} MB; this server takes {self.options.max_upload:g} at most"
+            )
         row = {"id": new_id(), "owner": owner.id, "name": name, "size": size, "created": time.time()}
-        self.storage.upload(str(row["id"])).mkdir(mode=0o700)
-        (self.storage.upload(str(row["id"])) / CONTENT).touch(mode=0o600)
-        with self.engine.begin() as c:
-            c.execute(UPLOADS.insert().values(**row))
+        folder = self.storage.upload(str(row["id"]))
+        folder.mkdir(mode=0o700)
+        (folder / CONTENT).touch(mode=0o600)
+        try:
+            with self.engine.begin() as c:
+                one_at_a_time(c, "uploads")  # of all owners, because they share the disk
+                c.execute(UPLOADS.insert().values(**row))
+                self._check_room(c, owner, name, size)
+        except BaseException:
+            self.storage.remove(folder)
+            raise
         return self.get(owner, str(row["id"]))
 
     def get(self, owner: Owner, upload_id: str) -> Upload:
@@ -102,29 +112,50 @@ class UploadStore:
     def stored_bytes(self, owner: Owner) -> int:
         """Return the bytes that an owner's uploads and results take, each upload at its full size."""
         with self.engine.connect() as c:
-            sums = [
-                c.execute(sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(table.c.owner == owner.id)).scalar()
-                for table, column in ((UPLOADS, UPLOADS.c.size), (JOBS, JOBS.c.bytes))
-            ]
-        return sum(int(each or 0) for each in sums)
+            return _stored_bytes(c, owner)
 
     def max_bytes(self, owner: Owner) -> int:
         """Return the bytes that an owner may store."""
         return int((owner.max_storage or self.options.max_storage) * GIB)
 
-    def _check_room(self, owner: Owner, name: str, size: int) -> None:
-        if size > self.options.max_upload * MIB:
-            raise ApiError(
-                413, f"{name}: has {size / MIB:.0f} MB; this server takes {self.options.max_upload:g} at most"
-            )
-        if self.storage.free_bytes() - size < self.options.min_free * GIB:
-            raise ApiError(507, "the server's disk is nearly full; try again later, or delete what is no longer needed")
-        if len(self.all(owner)) >= self.options.max_uploads:
-            raise ApiError(429, f"there are {self.options.max_uploads} uploads already; delete some of them")
-        if self.stored_bytes(owner) + size > self.max_bytes(owner):
+    def check_storage(self, c: sa.Connection, owner: Owner, name: str, added: int, needed: int = 1) -> None:
+        """Refuse a row that this transaction has written, where its owner has no room for it.
+
+        Args:
+            c: The transaction.
+            owner: Whose row it is.
+            name: Of the upload or the job, for the message.
+            added: Bytes that the row counts for.
+            needed: Bytes that must have been left without it.
+
+        Raises:
+            ApiError: Less is left.
+        """
+        if _stored_bytes(c, owner) - added + needed > self.max_bytes(owner):
             raise ApiError(
                 429, f"{name}: no room is left of {self.max_bytes(owner) / GIB:.3g} GB; delete jobs or uploads"
             )
+
+    def _check_room(self, c: sa.Connection, owner: Owner, name: str, size: int) -> None:
+        """Refuse an upload that this transaction has written, where the disk or its owner has no room for it."""
+        if self.storage.free_bytes() - self._promised_bytes(c) < self.options.min_free * GIB:
+            raise ApiError(507, "the server's disk is nearly full; try again later, or delete what is no longer needed")
+        count = c.execute(sa.select(sa.func.count()).where(UPLOADS.c.owner == owner.id)).scalar_one()
+        if count > self.options.max_uploads:
+            raise ApiError(429, f"there are {self.options.max_uploads} uploads already; delete some of them")
+        self.check_storage(c, owner, name, size, size)
+
+    def _promised_bytes(self, c: sa.Connection) -> int:
+        """Bytes that are still to come of all uploads, whoever makes them."""
+        unfinished = c.execute(sa.select(UPLOADS.c.id, UPLOADS.c.size).where(UPLOADS.c.media.is_(None)))
+        return sum(max(0, row.size - self._size(row.id)) for row in unfinished)
+
+    def _size(self, upload_id: str) -> int:
+        """Bytes that have come of an upload."""
+        try:
+            return (self.storage.upload(upload_id) / CONTENT).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _row(self, owner: Owner, upload_id: str) -> dict[str, Any]:
         query = sa.select(UPLOADS).where(UPLOADS.c.id == upload_id, UPLOADS.c.owner == owner.id)
@@ -135,13 +166,20 @@ class UploadStore:
         return row._asdict()
 
     def _view(self, row: dict[str, Any]) -> Upload:
-        file = self.storage.upload(row["id"]) / CONTENT
         return Upload(
             id=row["id"],
             name=row["name"],
             size=row["size"],
-            offset=file.stat().st_size if file.exists() else 0,
+            offset=self._size(row["id"]),
             created=row["created"],
             expires=row["created"] + self.options.keep * 3600,
             media=None if row["media"] is None else UploadMedia(**row["media"]),
         )
+
+
+def _stored_bytes(c: sa.Connection, owner: Owner) -> int:
+    sums = [
+        c.execute(sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(table.c.owner == owner.id)).scalar()
+        for table, column in ((UPLOADS, UPLOADS.c.size), (JOBS, JOBS.c.bytes))
+    ]
+    return sum(int(each or 0) for each in sums)

@@ -36,7 +36,7 @@ export async function upload(file, name, onProgress, signal) {
       state = await ask("PATCH", `/v1/uploads/${state.id}`, part, { "Upload-Offset": String(state.offset) });
       failures = 0;
     } catch (error) {
-      if (error instanceof ApiError && error.status < 500 && error.status !== 408) throw error;
+      if (error instanceof ApiError && error.status < 500 && ![408, 409].includes(error.status)) throw error;
       if (++failures > PATIENCE) throw error;
       await new Promise((wake) => setTimeout(wake, 500 * 2 ** failures));
       state = await ask("GET", `/v1/uploads/${state.id}`);

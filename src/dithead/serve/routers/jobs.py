@@ -17,9 +17,10 @@ from dithead.errors import DitheadError
 from dithead.serve.access import Caller, State
 from dithead.serve.errors import ApiError, not_found
 from dithead.serve.inputs import inputs_of
+from dithead.serve.jobs import place_of
 from dithead.serve.keys import Owner
 from dithead.serve.request_options import options_model
-from dithead.serve.schemas import OPEN_STATES, Batch, BatchItem, Id, Job, JobPage, JobRequest, Statements
+from dithead.serve.schemas import OPEN_STATES, Batch, BatchItem, Id, Job, JobPage, JobRequest, Place, Statements
 from dithead.serve.state import ServerState
 from dithead.serve.storage import new_id
 from dithead.serve.views import RESULT, safe_file_name
@@ -102,12 +103,12 @@ def list_jobs(
     state: State,
     owner: Caller,
     limit: Annotated[int, Query(ge=1, le=100, description="How many, at most.")] = 20,
-    before: Annotated[Id | None, Query(description="Only jobs older than this one.")] = None,
+    before: Annotated[Place | None, Query(description="Only jobs older than this: a page's `next`, or an id.")] = None,
     batch: Annotated[Id | None, Query(description="Only jobs of this batch.")] = None,
 ) -> JobPage:
     """Return jobs, newest first."""
     jobs = state.jobs.page(owner, limit, before, batch)
-    return JobPage(jobs=jobs, next=jobs[-1].id if len(jobs) == limit else None)
+    return JobPage(jobs=jobs, next=place_of(jobs[-1]) if len(jobs) == limit else None)
 
 
 def get_job(state: State, owner: Caller, job_id: JobId) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path as FilePath
@@ -62,10 +63,9 @@ async def append_to_upload(
 ) -> Upload:
     """Send the next part. When the last one has come, the file is checked, and refused if it is no media file."""
     upload = await run_in_threadpool(state.uploads.get, owner, upload_id)
-    if upload_offset != upload.offset:
-        raise ApiError(409, f"{upload.name}: the next part begins at {upload.offset}, not at {upload_offset}")
     if upload.media is not None:
         raise ApiError(409, f"{upload.name}: has come whole already")
+    upload.offset = upload_offset
     return await _append(request, state, owner, upload)
 
 
@@ -100,7 +100,10 @@ def get_faces(state: State, owner: Caller, upload_id: UploadId) -> FaceList:
     if known is None:
         found = state.inspector.faces(folder / "content", name, folder)
         known = [asdict(face) for face in found]
-        write_json(folder / "faces.json", known)
+        try:
+            write_json(folder / "faces.json", known)
+        except FileNotFoundError:  # deleted in the meantime
+            raise not_found("upload") from None
     return FaceList(faces=[_face(upload_id, Face(**face)) for face in known])
 
 
@@ -135,7 +138,10 @@ async def _append(request: Request, state: ServerState, owner: Owner, upload: Up
 
 
 def _alone(path: FilePath, upload: Upload) -> IO[bytes]:
-    """Open the file for this request only: two parts sent at once would mix."""
+    """Open the file for this request only, where it ends at the upload's offset: two parts sent at once would mix.
+
+    What is left of a request that broke may be written until the file is held, so it is measured after that.
+    """
     try:
         file = path.open("ab")
     except FileNotFoundError:
@@ -145,7 +151,10 @@ def _alone(path: FilePath, upload: Upload) -> IO[bytes]:
     except BlockingIOError:
         file.close()
         raise ApiError(409, f"{upload.name}: another part is being sent; wait for it") from None
-    upload.offset = path.stat().st_size
+    come = os.fstat(file.fileno()).st_size
+    if come != upload.offset:
+        file.close()
+        raise ApiError(409, f"{upload.name}: the next part begins at {come}, not at {upload.offset}")
     return file
 
 

@@ -93,11 +93,17 @@ class Mixture:
         Raises:
             DataError: All weights are 0 at the start or at the end.
         """
-        self._cumulative = []
+        self._ends, self._cumulative = [], []
         for weights in (np.array(start, np.float64), np.array(end, np.float64)):
             if not weights.sum() > 0:
                 raise DataError("all datasets have weight 0 at one end of the training; give one of them more")
-            self._cumulative.append(np.cumsum(weights / weights.sum()))
+            self._ends.append(weights / weights.sum())
+            self._cumulative.append(np.cumsum(self._ends[-1]))
+
+    def probabilities(self, progress: float) -> NDArray[np.float64]:
+        """Return how likely each item is when ``progress`` of the training, 0 to 1, is done."""
+        start, end = self._ends
+        return start + progress * (end - start)
 
     def pick(self, rng: np.random.Generator, progress: float = 0.0) -> int:
         """Draw the number of one item when ``progress`` of the training, 0 to 1, is done."""

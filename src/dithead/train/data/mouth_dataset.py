@@ -24,7 +24,7 @@ from dithead.errors import DataError
 from dithead.media.files import save_arrays
 from dithead.prepare.dataset import Clip
 from dithead.progress import shown
-from dithead.train.data.clips import WeightedClip
+from dithead.train.data.clips import Mixture, WeightedClip
 from dithead.train.data.damaged_clips import DamagedClips
 from dithead.train.data.speech_augmentation import augment_mel
 from dithead.train.loop.batches import Batch
@@ -94,11 +94,13 @@ class SegmentBatches:
         segments: Clips in a batch, B.
         frames: Neighbouring frames of each, T.
         mel_augmentation: Share of the segments whose speech is augmented.
+        steps: Of the whole training, over which the weights of the datasets change.
     """
 
     segments: int
     frames: int
     mel_augmentation: float
+    steps: int
 
 
 class MouthDataset:
@@ -107,18 +109,18 @@ class MouthDataset:
     def __init__(self, folder: Path, chosen: Sequence[WeightedClip], config: SyncConfig) -> None:
         """Cache the clips in ``folder``, or read them from there."""
         read = cache_mouth_clips(folder, [c.clip for c in chosen], config)
-        usable = [(clip, c.probability) for clip, c in zip(read, chosen, strict=True) if clip is not None]
-        weights = np.array([probability for _, probability in usable])
-        self.config, self.clips, self._probability = config, [clip for clip, _ in usable], weights / weights.sum()
+        usable = [(clip, c) for clip, c in zip(read, chosen, strict=True) if clip is not None]
+        self.config, self.clips = config, [clip for clip, _ in usable]
+        self._mixture = Mixture([c.probability for _, c in usable], [c.final for _, c in usable])
 
     def batch(self, shape: SegmentBatches, seed: int, step: int) -> Batch:
         """Draw segments of different clips: mouths (B, T, C, K, K) and mel (B, 4 T, 80).
 
         There are fewer segments where there are fewer clips, and fewer frames where a drawn clip is shorter.
         """
-        rng = step_rng(seed, step)
-        count = min(shape.segments, len(self.clips))
-        picks = rng.choice(len(self.clips), count, replace=False, p=self._probability)
+        rng, probabilities = step_rng(seed, step), self._mixture.probabilities(step / shape.steps)
+        count = min(shape.segments, int(np.count_nonzero(probabilities)))
+        picks = rng.choice(len(self.clips), count, replace=False, p=probabilities)
         t = min(shape.frames, *(len(self.clips[i].mouths) for i in picks))
         mouths, mels = [], []
         for clip in (self.clips[i] for i in picks):

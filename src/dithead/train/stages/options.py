@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dithead.device import known_device
-from dithead.option_fields import option
+from dithead.option_fields import MOST_SEED, option
 from dithead.option_values import settle
 
 
@@ -18,7 +18,7 @@ class StageOptions:
     """What every training stage can be asked for besides data, preset and output folder."""
 
     steps: int | None = option(None, "Training steps, instead of the preset's.", minimum=1)
-    seed: int | None = option(None, "The same seed gives the same run; 0 if not given.", minimum=0)
+    seed: int | None = option(None, "The same seed gives the same run; 0 if not given.", minimum=0, maximum=MOST_SEED)
     device: str = option("auto", "auto, cpu, cuda or mps.", convert=known_device, value="DEVICE")
     init: Path | None = option(None, "Run folder of the same stage, whose averaged weights are the start.")
 
@@ -81,7 +81,7 @@ class SyncOptions(StageOptions):
     """Options of a sync expert's stage."""
 
     seed: int | None = option(
-        None, "The same seed gives the same run; each expert has its own if not given.", minimum=0
+        None, "The same seed gives the same run; each expert has its own if not given.", minimum=0, maximum=MOST_SEED
     )
     init: Path | None = option(None, "Run folder of the same expert, or an expert's file, to start from.")
     expert: str = option(

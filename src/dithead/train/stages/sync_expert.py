@@ -103,7 +103,7 @@ def train_sync(
     return save_expert(average, folder / "sync.safetensors", expert)
 
 
-_SHAPE = {"segments", "frames", "mel_augmentation"}
+_SHAPE = {"segments", "frames", "mel_augmentation", "steps"}
 
 
 def expert_config(name: str) -> SyncConfig:

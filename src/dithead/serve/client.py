@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dithead.errors import DitheadError, MissingExtraError
+from dithead.media.files import replacing
 from dithead.serve.schemas import OPEN_STATES, Info, Job, JobPage, Upload
 
 try:
@@ -107,12 +108,13 @@ class Client:
         return job
 
     def download(self, job_id: str, output: str | Path) -> Path:
-        """Save the result of a job."""
+        """Save the result of a job; a file that was there is replaced once all of it has come."""
         output = Path(output)
-        with self.http.stream("GET", f"/v1/jobs/{job_id}/result") as answer, output.open("wb") as file:
+        with self.http.stream("GET", f"/v1/jobs/{job_id}/result") as answer:
             self._check(answer)
-            for piece in answer.iter_bytes():
-                file.write(piece)
+            with replacing(output) as temporary, temporary.open("wb") as file:
+                for piece in answer.iter_bytes():
+                    file.write(piece)
         return output
 
     def generate(

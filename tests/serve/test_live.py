@@ -19,8 +19,9 @@ pytest.importorskip("aiortc")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from dithead.inference.live_conversation import LiveCounts
-from dithead.serve.live_hub import LiveHub
+from dithead.serve.live_hub import LiveHub, LiveLink
 from dithead.serve.live_load import LiveLoad, cores
+from dithead.serve.routers.live import LARGEST_SPEECH
 
 from .conftest import Server
 from .live_server import Running, Talk, thread_for_process
@@ -81,6 +82,32 @@ def test_the_same_speech_comes_back_with_frames_and_the_person_goes_on_listening
     assert 0 <= figures[-1]["rate"] <= 60
     assert sum(each["rate"] for each in figures) > 1, "frames a second"
     talk.socket.send(json.dumps({"type": "end"}))
+
+
+def test_one_message_holds_much_speech_and_no_byte_of_it_is_lost(start, files, monkeypatch):
+    came: list[bytes] = []
+    monkeypatch.setattr(LiveLink, "speak", lambda _, pcm: came.append(pcm))
+    running = start()
+    talk = Talk(running, wish(running, files, name="mia.png", rate=48000))
+    talk.ready()
+    speech = tone(LARGEST_SPEECH / 2 / RATE)
+    assert len(speech) == LARGEST_SPEECH
+    talk.socket.send(speech)
+    talk.until(lambda: came)
+    assert came == [speech]
+    talk.socket.send(speech + b"xx")
+    talk.until(lambda: talk.statuses[-1]["type"] == "refused")
+    assert talk.statuses[-1]["detail"].endswith("are too many for one message; send at most 8388608 in each")
+    assert came == [speech]
+
+
+def test_speech_beyond_five_waiting_minutes_is_refused_and_said(start, files):
+    running = start()
+    talk = Talk(running, wish(running, files, name="mia.png", rate=8000))
+    talk.ready()
+    talk.socket.send(bytes(2 * 8000 * 301))
+    talk.until(lambda: talk.statuses[-1]["type"] == "refused")
+    assert talk.statuses[-1]["detail"] == "more than 300 s of speech wait already; send the rest later"
 
 
 def test_an_interruption_drops_what_is_queued(start, files):

@@ -13,7 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dithead.errors import ConfigError
 from dithead.serve.app import create_app
-from dithead.serve.options import MIB, ServeOptions
+from dithead.serve.options import ServeOptions
+from dithead.serve.routers.live import LARGEST_SPEECH
 from dithead.serve.state import ServerState
 
 log = logging.getLogger("dithead.serve")
@@ -80,7 +81,7 @@ def uvicorn_config(app: Any) -> uvicorn.Config:
         timeout_keep_alive=20,
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=32768,
-        ws_max_size=1 * MIB,
+        ws_max_size=2 * LARGEST_SPEECH,  # what is a little too large gets a line, what is more ends the connection
         ws_per_message_deflate=False,  # pictures are compressed already
     )
 

@@ -210,6 +210,13 @@ def test_wrong_wishes_get_one_line(start, files):
         assert "\n" not in said["detail"]
 
 
+def test_a_server_that_requires_a_statement_of_consent_speaks_live(start, files, tmp_path, monkeypatch):
+    monkeypatch.setenv("DITHEAD_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "trust.toml").write_text("require_consent = true\n")
+    running = start()
+    assert Talk(running, wish(running, files, name="mia.png")).ready()["type"] == "ready"
+
+
 def test_nobody_speaks_without_a_key_or_from_another_site(start, files):
     running = start()
     asked = wish(running, files)

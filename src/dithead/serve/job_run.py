@@ -27,6 +27,7 @@ from dithead.serve.inputs import Input, inputs_of, names_of
 from dithead.serve.jobs import CANCEL
 from dithead.serve.options import GIB, WorkerOptions
 from dithead.serve.progress import ProgressFile
+from dithead.serve.request_options import CONSENT
 from dithead.serve.storage import Storage, folder_size, read_json, write_json
 from dithead.serve.views import PROGRESS, RESULT
 from dithead.serve.work_queue import WorkQueue
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
 log = logging.getLogger("dithead.serve")
-_CONSENT = "Whoever asked for this video declared that the person shown and the speaker have agreed to it."
 _FINISHED, _DEATHS, _LOCK = "result.json", "deaths.json", "lock"
 MOST_DEATHS = 10
 """Deaths of the worker without one new segment after which a job is given up, so that a file that crashes its decoder
@@ -141,7 +141,7 @@ class JobRunner:
         if "background_sound" in inputs:
             options["background_sound"] = inputs["background_sound"].inside(folder)
         said = options.pop("consent_statement", "")
-        options["consent"] = f"{_CONSENT} {said}".strip()  # never what was said alone: it could name a file of ours
+        options["consent"] = f"{CONSENT} {said}".strip()  # never what was said alone: it could name a file of ours
         job = make_options(
             GenerateJob,
             "generate",

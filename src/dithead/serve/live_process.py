@@ -43,6 +43,7 @@ from dithead.serve.live_wire import (
     receive,
 )
 from dithead.serve.logs import log_as_json
+from dithead.serve.request_options import CONSENT
 
 log = logging.getLogger("dithead.serve")
 LONGEST_SOURCE = 60.0
@@ -116,7 +117,7 @@ class LiveProcess:
         key = json.dumps([asked["key"], asked["options"]], sort_keys=True)
         with self._lock:
             if key not in self._heads:
-                options = dict(asked["options"])
+                options = {**asked["options"], "consent": CONSENT}
                 model = self._talker(options.pop("model", next(iter(self.models))))
                 source = self._own(Path(asked["path"]))
                 head = LiveHead(source, longest=LONGEST_SOURCE, model=model, device=self.device, **options)

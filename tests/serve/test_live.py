@@ -18,9 +18,11 @@ pytest.importorskip("aiortc")
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dithead.errors import FaceError
 from dithead.inference.live_conversation import LiveCounts
 from dithead.serve.live_hub import LiveHub, LiveLink
 from dithead.serve.live_load import LiveLoad, cores
+from dithead.serve.live_process import LiveProcess
 from dithead.serve.routers.live import LARGEST_SPEECH
 
 from .conftest import Server
@@ -215,6 +217,42 @@ def test_a_server_that_requires_a_statement_of_consent_speaks_live(start, files,
     (tmp_path / "trust.toml").write_text("require_consent = true\n")
     running = start()
     assert Talk(running, wish(running, files, name="mia.png")).ready()["type"] == "ready"
+
+
+@pytest.fixture
+def process(tmp_path, talker) -> LiveProcess:
+    """A live process that starts no thread, with the tiny model."""
+    folder = tmp_path / "live"
+    folder.mkdir()
+    made = LiveProcess({"tiny": "tiny"}, "cpu", folder)
+    made._talkers["tiny"] = talker
+    return made
+
+
+def test_the_file_of_a_person_goes_when_nobody_needs_it_any_more(process, files, tmp_path):
+    upload = tmp_path / "content.png"
+    upload.write_bytes(files["mia.png"].read_bytes())
+    talks = []
+    for number in range(6):  # more than are kept ready, one of them in a conversation
+        asked = {"key": str(number), "options": {"seed": number}, "path": str(upload), "name": "mia.png"}
+        talks = talks or [process._prepared(asked)]
+        process._prepared(asked)
+    assert len(list(process.folder.iterdir())) == 5
+    assert talks[0].head.clip.path.exists()
+    talks.clear()
+    assert len(list(process.folder.iterdir())) == 4
+    process._heads.clear()
+    assert not list(process.folder.iterdir())
+    assert upload.exists()
+
+
+def test_a_file_that_cannot_be_shown_is_not_kept_and_is_called_as_the_client_does(process, tmp_path):
+    upload = tmp_path / "content"
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((256, 256, 3), 128, np.uint8))
+    (tmp_path / "grey.png").rename(upload)
+    with pytest.raises(FaceError, match=r"^grey.png: no usable face in any of its 100 frames \(no face\)"):
+        process._prepared({"key": "grey", "options": {}, "path": str(upload), "name": "grey.png"})
+    assert not list(process.folder.iterdir())
 
 
 def test_nobody_speaks_without_a_key_or_from_another_site(start, files):

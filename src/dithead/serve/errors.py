@@ -54,6 +54,12 @@ def public_line(error: BaseException, names: Mapping[Path, str]) -> str:
     return line
 
 
+def renamed(error: DitheadError, names: Mapping[Path, str]) -> DitheadError:
+    """Return the same error with the line that ``public_line`` makes of it."""
+    error.args = (public_line(error, names),)
+    return error
+
+
 def validation_line(errors: list[Any]) -> str:
     """Return the faults of a request as one line: where each is, and what is wanted there."""
     if not errors:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -304,6 +305,42 @@ def test_a_video_call_carries_picture_and_speech(start, files):
     assert loudest > 2000
     assert json.loads(told[0])["type"] == "figures"
     assert not running.server.state.live.links
+
+
+def test_a_call_is_hung_up_when_its_conversation_has_ended():
+    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc.mediastreams import AudioStreamTrack
+
+    from dithead.serve.live_call import answer_call
+
+    async def call() -> None:
+        peer, link = RTCPeerConnection(), SimpleNamespace(ended=asyncio.Event(), speak=lambda _: None)
+        link.attach = link.detach = lambda _: None
+        peer.createDataChannel("figures")
+        peer.addTrack(AudioStreamTrack())
+        peer.addTransceiver("video", direction="recvonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        sdp = await answer_call(None, link, peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        try:
+            await _state(peer, "connected")
+            link.ended.set()  # the live process died
+            await _state(peer, "closed")
+        finally:
+            await peer.close()
+            while len(asyncio.all_tasks()) > 1:  # the server's side
+                await asyncio.sleep(0.1)
+
+    asyncio.run(call())
+
+
+async def _state(peer: Any, wanted: str) -> None:
+    """Wait until a connection has a state."""
+    for _ in range(100):
+        if peer.connectionState == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still {peer.connectionState}")
 
 
 def test_an_offer_that_is_none_is_refused(start, files):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -87,6 +89,32 @@ def test_a_full_disk_refuses_uploads_and_lets_jobs_wait(server, files, quick, mo
         server.client.post("/v1/jobs", json=body),
     ):
         assert (answer.status_code, answer.json()["detail"].split(";")[0]) == (507, "the server's disk is nearly full")
+
+
+@pytest.mark.parametrize("room", [[-1, -1, 10**12], [10**12, -1, -1, 10**12]], ids=["at its start", "right after it"])
+def test_a_job_keeps_its_segments_when_the_disk_is_full(server, files, quick, monkeypatch, room):
+    job = server.add(files)
+    segments = server.state.storage.job(job["id"]) / ".result.mp4.dithead"
+    segments.mkdir()
+    (segments / "000000.segment").write_bytes(b"hours of work")
+    seen, write = [], job_run.write_json
+
+    def free() -> int:
+        seen.append(room.pop(0) if len(room) > 1 else room[0])
+        return seen[-1]
+
+    def written(path: Path, value: Any) -> None:
+        if len(room) > 1:  # the disk is full until the last look
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert (segments / "000000.segment").exists()
+        write(path, value)
+
+    monkeypatch.setattr(job_run, "_RETRY", 0.01)
+    monkeypatch.setattr(server.state.storage, "free_bytes", free)
+    monkeypatch.setattr(job_run, "write_json", written)
+    server.work()
+    assert -1 in seen
+    assert server.job(job["id"])["state"] == "done"
 
 
 def test_metrics_count_what_ended_even_after_it_is_deleted(server, files, quick):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import threading
@@ -10,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
+import httpx
 import pytest
 import sqlalchemy as sa
 
-from dithead.errors import ConfigError, DitheadError
+from dithead.errors import ConfigError, DitheadError, FaceError
 from dithead.serve import job_run
 from dithead.serve.client import Client
 from dithead.serve.database import JOBS, META, WORKERS, database_time, prepare_database, retrying
@@ -40,6 +43,34 @@ def test_readiness_names_what_is_missing(server, monkeypatch):
     assert server.client.get("/readyz").status_code == 503
     monkeypatch.setattr(server.state.storage, "free_bytes", lambda: -1)
     assert "nearly full" in server.client.get("/readyz").json()["checks"]["disk"]
+
+
+def test_health_is_answered_while_every_thread_of_the_requests_is_taken(server, files):
+    upload = server.upload(files["mia.mp4"])
+    taken, goes_on = [], threading.Event()
+
+    def faces(*_: object) -> None:
+        taken.append(1)
+        goes_on.wait(30)
+        raise FaceError("no face")
+
+    server.state.inspector.faces = faces
+
+    async def ask() -> tuple[int, int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(server.app), base_url=ADDRESS) as client:
+            threads = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+            asked = [asyncio.create_task(client.get(f"/v1/uploads/{upload['id']}/faces")) for _ in range(threads)]
+            while len(taken) < threads:
+                await asyncio.sleep(0.01)
+            try:
+                alive = await asyncio.wait_for(client.get("/healthz"), 5)
+                ready = await asyncio.wait_for(client.get("/readyz"), 5)
+            finally:
+                goes_on.set()
+            await asyncio.gather(*asked)
+            return alive.status_code, ready.status_code
+
+    assert asyncio.run(ask()) == (200, 503), "alive, and without a worker"
 
 
 def _beat(server, state: str, ago: float = 0.0) -> None:

@@ -31,6 +31,11 @@ def not_found(what: str) -> ApiError:
     return ApiError(404, f"there is no such {what}; it may have been deleted")
 
 
+def busy(line: str) -> ApiError:
+    """Return the error for a server without room for one more."""
+    return ApiError(503, line, {"Retry-After": "10"})
+
+
 def status_of(error: DitheadError) -> int:
     """Return the HTTP status of an error: what a client can mend is 422, a disk without room 507."""
     if isinstance(error, ApiError):

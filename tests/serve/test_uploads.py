@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dithead.errors import MediaError
+from dithead.errors import MediaError, MissingExtraError
 from dithead.serve.content_check import inspect_file
 from dithead.serve.errors import ApiError
 from dithead.serve.inspector import Inspector
@@ -218,6 +218,24 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_that_process_only(files, t
             inspector._ask(_hang, "slow.mp4", files["mia.mp4"])
     finally:
         inspector.close()
+
+
+def _lack(path: Path) -> None:
+    raise MissingExtraError("heic", f"pi-heif, which reads {path}")
+
+
+def test_a_missing_extra_is_said_once_and_with_the_clients_name(tmp_path):
+    inspector = Inspector(ServeOptions(data=tmp_path))
+    path = tmp_path / "content"
+    try:
+        with pytest.raises(MissingExtraError) as raised:
+            inspector._ask(_lack, "anna.heic", path, path)
+    finally:
+        inspector.close()
+    assert str(raised.value) == (
+        "pi-heif, which reads anna.heic is not installed; install it with: pip install 'dithead[heic]'"
+    )
+    assert raised.value.extra == "heic"
 
 
 def test_a_search_for_the_watermark_delays_no_upload_and_has_a_limit_of_its_own(tmp_path, files, monkeypatch):

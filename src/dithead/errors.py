@@ -62,9 +62,13 @@ class MissingExtraError(DitheadError):
     """
 
     def __init__(self, extra: str, package: str | None = None) -> None:
-        self.extra = extra
+        self.extra, self.package = extra, package
         what = package or f"the '{extra}' extra"
         super().__init__(f"{what} is not installed; install it with: pip install 'dithead[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[DitheadError], tuple[str, str | None]]:
+        """Come whole out of another process: by default an exception is made anew from its line."""
+        return type(self), (self.extra, self.package)
 
 
 def explain_import(error: ImportError) -> DitheadError | None:

@@ -32,7 +32,7 @@ from dithead.models.talking_head import TalkingHead
 from dithead.options import GenerateJob
 from dithead.serve.app import create_app
 from dithead.serve.database import JOBS
-from dithead.serve.errors import public_line
+from dithead.serve.errors import renamed
 from dithead.serve.inspector import Inspector
 from dithead.serve.job_run import JobRunner
 from dithead.serve.options import ServeOptions
@@ -63,11 +63,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class _InThisProcess(Inspector):
     """Asks no other process, which takes a second to start."""
 
-    def _ask(self, function: Any, name: str, path: Path, *args: object) -> Any:
+    def _ask(self, function: Any, name: str, path: Path, *args: object, is_search: bool = False) -> Any:
         try:
             return function(*args)
         except DitheadError as error:
-            raise type(error)(public_line(error, {path: name})) from None
+            raise renamed(error, {path: name}) from None
 
 
 class Server:

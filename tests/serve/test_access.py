@@ -184,6 +184,35 @@ def test_beyond_loopback_a_key_is_needed_to_start(make_server):
         run_server(server.state.options)
 
 
+@pytest.mark.parametrize("options", [{"site": ("talk.example",)}, {"https": True}])
+def test_behind_a_proxy_a_key_is_needed_even_on_loopback(make_server, options):
+    server = make_server(**options)
+    assert server.client.get("/v1/jobs").status_code == 401
+    assert server.client.get("/v1/info").json()["needs_key"]
+    with pytest.raises(ConfigError, match="others can reach the server .* dithead api-keys add NAME"):
+        run_server(server.state.options)
+    key = server.state.keys.add("anna")
+    assert server.client.get("/v1/jobs", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_revoking_the_last_key_opens_no_server(server):
+    key = server.state.keys.add("anna")
+    server.client.post("/v1/session", json={"key": key})
+    with pytest.raises(ConfigError, match="there are keys .anna.; revoke them first"):
+        server.state.keys.open()
+    server.state.keys.revoke("anna")
+    assert server.client.get("/v1/jobs").status_code == 401
+    assert server.client.get("/v1/info").json()["needs_key"]
+    with pytest.raises(ConfigError, match="had keys and none is left, .* dithead api-keys open"):
+        run_server(server.state.options)
+    server.state.keys.add("ben")
+    server.state.keys.revoke("ben")
+    server.state.keys.open()
+    assert server.client.cookies, "the browser still has the cookie of the key that is gone"
+    assert server.client.get("/v1/session").json()["name"] == "local"
+    assert not server.client.get("/v1/info").json()["needs_key"]
+
+
 def test_the_log_says_nothing_private(server, files, quick):
     lines = StringIO()
     handler = logging.StreamHandler(lines)

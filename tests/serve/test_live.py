@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -18,9 +19,12 @@ pytest.importorskip("aiortc")
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dithead.errors import FaceError
 from dithead.inference.live_conversation import LiveCounts
-from dithead.serve.live_hub import LiveHub
+from dithead.serve.live_hub import LiveHub, LiveLink
 from dithead.serve.live_load import LiveLoad, cores
+from dithead.serve.live_process import LiveProcess
+from dithead.serve.routers.live import LARGEST_SPEECH
 
 from .conftest import Server
 from .live_server import Running, Talk, thread_for_process
@@ -81,6 +85,32 @@ def test_the_same_speech_comes_back_with_frames_and_the_person_goes_on_listening
     assert 0 <= figures[-1]["rate"] <= 60
     assert sum(each["rate"] for each in figures) > 1, "frames a second"
     talk.socket.send(json.dumps({"type": "end"}))
+
+
+def test_one_message_holds_much_speech_and_no_byte_of_it_is_lost(start, files, monkeypatch):
+    came: list[bytes] = []
+    monkeypatch.setattr(LiveLink, "speak", lambda _, pcm: came.append(pcm))
+    running = start()
+    talk = Talk(running, wish(running, files, name="mia.png", rate=48000))
+    talk.ready()
+    speech = tone(LARGEST_SPEECH / 2 / RATE)
+    assert len(speech) == LARGEST_SPEECH
+    talk.socket.send(speech)
+    talk.until(lambda: came)
+    assert came == [speech]
+    talk.socket.send(speech + b"xx")
+    talk.until(lambda: talk.statuses[-1]["type"] == "refused")
+    assert talk.statuses[-1]["detail"].endswith("are too many for one message; send at most 8388608 in each")
+    assert came == [speech]
+
+
+def test_speech_beyond_five_waiting_minutes_is_refused_and_said(start, files):
+    running = start()
+    talk = Talk(running, wish(running, files, name="mia.png", rate=8000))
+    talk.ready()
+    talk.socket.send(bytes(2 * 8000 * 301))
+    talk.until(lambda: talk.statuses[-1]["type"] == "refused")
+    assert talk.statuses[-1]["detail"] == "more than 300 s of speech wait already; send the rest later"
 
 
 def test_an_interruption_drops_what_is_queued(start, files):
@@ -183,6 +213,49 @@ def test_wrong_wishes_get_one_line(start, files):
         assert "\n" not in said["detail"]
 
 
+def test_a_server_that_requires_a_statement_of_consent_speaks_live(start, files, tmp_path, monkeypatch):
+    monkeypatch.setenv("DITHEAD_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "trust.toml").write_text("require_consent = true\n")
+    running = start()
+    assert Talk(running, wish(running, files, name="mia.png")).ready()["type"] == "ready"
+
+
+@pytest.fixture
+def process(tmp_path, talker) -> LiveProcess:
+    """A live process that starts no thread, with the tiny model."""
+    folder = tmp_path / "live"
+    folder.mkdir()
+    made = LiveProcess({"tiny": "tiny"}, "cpu", folder)
+    made._talkers["tiny"] = talker
+    return made
+
+
+def test_the_file_of_a_person_goes_when_nobody_needs_it_any_more(process, files, tmp_path):
+    upload = tmp_path / "content.png"
+    upload.write_bytes(files["mia.png"].read_bytes())
+    talks = []
+    for number in range(6):  # more than are kept ready, one of them in a conversation
+        asked = {"key": str(number), "options": {"seed": number}, "path": str(upload), "name": "mia.png"}
+        talks = talks or [process._prepared(asked)]
+        process._prepared(asked)
+    assert len(list(process.folder.iterdir())) == 5
+    assert talks[0].head.clip.path.exists()
+    talks.clear()
+    assert len(list(process.folder.iterdir())) == 4
+    process._heads.clear()
+    assert not list(process.folder.iterdir())
+    assert upload.exists()
+
+
+def test_a_file_that_cannot_be_shown_is_not_kept_and_is_called_as_the_client_does(process, tmp_path):
+    upload = tmp_path / "content"
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((256, 256, 3), 128, np.uint8))
+    (tmp_path / "grey.png").rename(upload)
+    with pytest.raises(FaceError, match=r"^grey.png: no usable face in any of its 100 frames \(no face\)"):
+        process._prepared({"key": "grey", "options": {}, "path": str(upload), "name": "grey.png"})
+    assert not list(process.folder.iterdir())
+
+
 def test_nobody_speaks_without_a_key_or_from_another_site(start, files):
     running = start()
     asked = wish(running, files)
@@ -232,6 +305,42 @@ def test_a_video_call_carries_picture_and_speech(start, files):
     assert loudest > 2000
     assert json.loads(told[0])["type"] == "figures"
     assert not running.server.state.live.links
+
+
+def test_a_call_is_hung_up_when_its_conversation_has_ended():
+    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc.mediastreams import AudioStreamTrack
+
+    from dithead.serve.live_call import answer_call
+
+    async def call() -> None:
+        peer, link = RTCPeerConnection(), SimpleNamespace(ended=asyncio.Event(), speak=lambda _: None)
+        link.attach = link.detach = lambda _: None
+        peer.createDataChannel("figures")
+        peer.addTrack(AudioStreamTrack())
+        peer.addTransceiver("video", direction="recvonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        sdp = await answer_call(None, link, peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        try:
+            await _state(peer, "connected")
+            link.ended.set()  # the live process died
+            await _state(peer, "closed")
+        finally:
+            await peer.close()
+            while len(asyncio.all_tasks()) > 1:  # the server's side
+                await asyncio.sleep(0.1)
+
+    asyncio.run(call())
+
+
+async def _state(peer: Any, wanted: str) -> None:
+    """Wait until a connection has a state."""
+    for _ in range(100):
+        if peer.connectionState == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still {peer.connectionState}")
 
 
 def test_an_offer_that_is_none_is_refused(start, files):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
+import anyio.to_thread
+import httpx
 import pytest
 import sqlalchemy as sa
 
-from dithead.errors import ConfigError, DitheadError
+from dithead.errors import ConfigError, DitheadError, FaceError
 from dithead.serve import job_run
 from dithead.serve.client import Client
 from dithead.serve.database import JOBS, META, WORKERS, connect, database_time, prepare_database, retrying
@@ -39,6 +44,34 @@ def test_readiness_names_what_is_missing(server, monkeypatch):
     assert server.client.get("/readyz").status_code == 503
     monkeypatch.setattr(server.state.storage, "free_bytes", lambda: -1)
     assert "nearly full" in server.client.get("/readyz").json()["checks"]["disk"]
+
+
+def test_health_is_answered_while_every_thread_of_the_requests_is_taken(server, files):
+    upload = server.upload(files["mia.mp4"])
+    taken, goes_on = [], threading.Event()
+
+    def faces(*_: object) -> None:
+        taken.append(1)
+        goes_on.wait(30)
+        raise FaceError("no face")
+
+    server.state.inspector.faces = faces
+
+    async def ask() -> tuple[int, int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(server.app), base_url=ADDRESS) as client:
+            threads = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+            asked = [asyncio.create_task(client.get(f"/v1/uploads/{upload['id']}/faces")) for _ in range(threads)]
+            while len(taken) < threads:
+                await asyncio.sleep(0.01)
+            try:
+                alive = await asyncio.wait_for(client.get("/healthz"), 5)
+                ready = await asyncio.wait_for(client.get("/readyz"), 5)
+            finally:
+                goes_on.set()
+            await asyncio.gather(*asked)
+            return alive.status_code, ready.status_code
+
+    assert asyncio.run(ask()) == (200, 503), "alive, and without a worker"
 
 
 def _beat(server, state: str, ago: float = 0.0) -> None:
@@ -88,6 +121,32 @@ def test_a_full_disk_refuses_uploads_and_lets_jobs_wait(server, files, quick, mo
         server.client.post("/v1/jobs", json=body),
     ):
         assert (answer.status_code, answer.json()["detail"].split(";")[0]) == (507, "the server's disk is nearly full")
+
+
+@pytest.mark.parametrize("room", [[-1, -1, 10**12], [10**12, -1, -1, 10**12]], ids=["at its start", "right after it"])
+def test_a_job_keeps_its_segments_when_the_disk_is_full(server, files, quick, monkeypatch, room):
+    job = server.add(files)
+    segments = server.state.storage.job(job["id"]) / ".result.mp4.dithead"
+    segments.mkdir()
+    (segments / "000000.segment").write_bytes(b"hours of work")
+    seen, write = [], job_run.write_json
+
+    def free() -> int:
+        seen.append(room.pop(0) if len(room) > 1 else room[0])
+        return seen[-1]
+
+    def written(path: Path, value: Any) -> None:
+        if len(room) > 1:  # the disk is full until the last look
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert (segments / "000000.segment").exists()
+        write(path, value)
+
+    monkeypatch.setattr(job_run, "_RETRY", 0.01)
+    monkeypatch.setattr(server.state.storage, "free_bytes", free)
+    monkeypatch.setattr(job_run, "write_json", written)
+    server.work()
+    assert -1 in seen
+    assert server.job(job["id"])["state"] == "done"
 
 
 def test_metrics_count_what_ended_even_after_it_is_deleted(server, files, quick):

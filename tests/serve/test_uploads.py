@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dithead.errors import MediaError, MissingExtraError
 from dithead.serve.content_check import Face, inspect_file
 from dithead.serve.errors import ApiError
 from dithead.serve.inspector import Inspector
@@ -305,3 +309,81 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_that_process_only(files, t
             inspector._ask(_hang, "slow.mp4", files["mia.mp4"])
     finally:
         inspector.close()
+
+
+def _lack(path: Path) -> None:
+    raise MissingExtraError("heic", f"pi-heif, which reads {path}")
+
+
+def test_a_missing_extra_is_said_once_and_with_the_clients_name(tmp_path):
+    inspector = Inspector(ServeOptions(data=tmp_path))
+    path = tmp_path / "content"
+    try:
+        with pytest.raises(MissingExtraError) as raised:
+            inspector._ask(_lack, "anna.heic", path, path)
+    finally:
+        inspector.close()
+    assert str(raised.value) == (
+        "pi-heif, which reads anna.heic is not installed; install it with: pip install 'dithead[heic]'"
+    )
+    assert raised.value.extra == "heic"
+
+
+def test_a_search_for_the_watermark_delays_no_upload_and_has_a_limit_of_its_own(tmp_path, files, monkeypatch):
+    monkeypatch.setattr("dithead.serve.inspector.statements", _hang)
+    inspector = Inspector(ServeOptions(data=tmp_path))
+    ask = partial(inspector.statements, files["mia.mp4"], "a.mp4", watermark=True)
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            search = threads.submit(ask)
+            assert inspector.inspect(files["mia.mp4"], "mia.mp4").width == 256
+            assert not search.done()
+        finally:
+            inspector.close()
+        assert isinstance(search.exception(10), MediaError), "closing ends it"
+    inspector = Inspector(ServeOptions(data=tmp_path), longest_search=0.2)
+    ask = partial(inspector.statements, files["mia.mp4"], "a.mp4", watermark=True)
+    with pytest.raises(
+        MediaError, match=r"^a.mp4: takes more than 0.2 s .* to search; download it, and use: dithead verify"
+    ):
+        ask()
+    inspector.close()
+
+
+def test_who_asks_too_much_at_once_is_told_to_come_back_and_keeps_the_upload(make_server, files, monkeypatch):
+    monkeypatch.setattr("dithead.serve.inspector._MOST_ASKED", 0)
+    server = make_server()
+    server.state.uploads.inspector = Inspector(server.state.options)
+    content = files["speech.wav"].read_bytes()
+    begun = server.client.post("/v1/uploads", params={"name": "speech.wav", "size": len(content)}).json()
+    path = f"/v1/uploads/{begun['id']}"
+    answer = server.client.patch(path, headers={"Upload-Offset": "0"}, content=content)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert answer.json()["detail"] == "the server is looking into other files; try again in a moment"
+    server.state.uploads.inspector = server.state.inspector
+    again = server.client.patch(path, headers={"Upload-Offset": str(len(content))})
+    assert again.json()["media"]["kind"] == "audio"
+
+
+def test_no_more_requests_wait_for_the_inspector_than_it_takes(tmp_path, files, monkeypatch):
+    monkeypatch.setattr("dithead.serve.inspector._MOST_ASKED", 2)
+    goes_on = threading.Event()
+    monkeypatch.setattr("dithead.serve.inspector._new_pool", _in_a_thread)
+    inspector = Inspector(ServeOptions(data=tmp_path))
+    ask = partial(inspector._ask, goes_on.wait, "a.mp4", files["mia.mp4"])
+    with ThreadPoolExecutor(2) as waiting:
+        asked = [waiting.submit(ask) for _ in range(2)]
+        while inspector._files._room._value:
+            time.sleep(0.01)
+        with pytest.raises(ApiError, match="try again in a moment"):
+            ask()
+        goes_on.set()
+        assert all(each.result(10) for each in asked)
+    assert ask()
+    inspector.close()
+
+
+def _in_a_thread() -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(1)
+    pool._processes = {}
+    return pool

@@ -64,8 +64,15 @@ def list_keys(**options: Any) -> None:
 @api_keys.command("revoke")
 @takes_options(StorageOptions)
 def revoke_key(name: KeyName, **options: Any) -> None:
-    """Delete a key of a server; requests with it are refused from now on."""
+    """Delete a key of a server, which refuses it from now on, and still needs a key after the last one is gone."""
     _key_store(options).revoke(name)
+
+
+@api_keys.command("open")
+@takes_options(StorageOptions)
+def open_server(**options: Any) -> None:
+    """Let everybody on this machine in without a key again, once the last one is revoked."""
+    _key_store(options).open()
 
 
 def _key_store(options: dict[str, Any]) -> Any:

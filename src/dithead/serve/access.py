@@ -46,13 +46,13 @@ def known_owner(state: ServerState, key: str | None, cookie: str | None) -> Owne
     Raises:
         ApiError: The key is wrong, or one is needed.
     """
-    owner = None
     if key is not None:
         owner = state.keys.by_key(key)
-    elif cookie and (owner_id := owner_of_session(cookie, state.secret)):
-        owner = state.keys.by_id(owner_id)
-    elif not needs_key(state):
-        owner = LOCAL
+    else:
+        owner_id = owner_of_session(cookie, state.secret) if cookie else None
+        owner = None if owner_id is None else state.keys.by_id(owner_id)
+        if owner is None and not needs_key(state):  # the cookie may be left of a key that is gone
+            owner = LOCAL
     if owner is None:
         line = (
             "this server needs a key: send it as 'Authorization: Bearer KEY'; "
@@ -63,8 +63,12 @@ def known_owner(state: ServerState, key: str | None, cookie: str | None) -> Owne
 
 
 def needs_key(state: ServerState) -> bool:
-    """Return whether requests need a key: always beyond loopback, and on loopback once there is one."""
-    return not state.options.on_loopback or state.keys.any()
+    """Return whether requests need a key.
+
+    They always do beyond loopback, and where the options name a proxy that lets others in; else once there was a key.
+    """
+    options = state.options
+    return not options.on_loopback or bool(options.site) or options.https or state.keys.needed()
 
 
 Caller = Annotated[Owner, Depends(owner_of)]

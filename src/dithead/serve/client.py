@@ -11,9 +11,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from dithead.errors import DitheadError, MissingExtraError
+from dithead.media.files import replacing
 from dithead.serve.schemas import OPEN_STATES, Info, Job, JobPage, Upload
 
 try:
@@ -22,7 +23,12 @@ except ImportError:
     raise MissingExtraError("serve", "httpx") from None
 
 PART = 8 * 2**20  # bytes of one part of an upload: what a broken connection costs at most (our choice)
-_PATIENCE = 5  # attempts to send a part (our choice)
+_PATIENCE = 20
+"""Tries in a row that may bring nothing: two and a half minutes, because the server holds the part of a connection that
+broke for up to 30 seconds, and checks a whole file for up to 60."""
+_LATER = (408, 409, 502, 503, 504)
+"""Answers after which to ask where the upload stands: an earlier part is still being written or checked, or a proxy or
+the server has no time."""
 
 
 class Client:
@@ -52,23 +58,43 @@ class Client:
         return Info.model_validate(self._ask("GET", "/v1/info").json())
 
     def upload(self, path: str | Path) -> Upload:
-        """Send a file in parts; a part that is lost is sent again from where the server stands."""
+        """Send a file in parts, and return what it holds once the server has checked it.
+
+        A part that is lost is sent again from where the server stands.
+
+        Raises:
+            DitheadError: The server refuses the file, or nothing more of it arrived for minutes.
+        """
         path = Path(path)
         query = {"name": path.name, "size": path.stat().st_size}
         upload = Upload.model_validate(self._ask("POST", "/v1/uploads", params=query).json())
+        in_vain = 0
         with path.open("rb") as file:
-            for attempt in range(_PATIENCE + upload.size // PART):
-                if upload.offset == upload.size:
-                    break
-                file.seek(upload.offset)
-                headers = {"Upload-Offset": str(upload.offset)}
-                try:
-                    sent = self._ask("PATCH", f"/v1/uploads/{upload.id}", headers=headers, content=file.read(PART))
-                except httpx.TransportError:
-                    time.sleep(min(attempt + 1, 10))
-                    sent = self._ask("GET", f"/v1/uploads/{upload.id}")
-                upload = Upload.model_validate(sent.json())
+            while upload.media is None:
+                before, upload = upload.offset, self._continued(upload, file, pause=min(in_vain + 1, 10))
+                in_vain = 0 if upload.offset > before else in_vain + 1
+                if in_vain > _PATIENCE:
+                    stand = f"{upload.offset} of {upload.size} bytes have come, and nothing more in {in_vain} tries"
+                    raise DitheadError(f"{path}: {stand}; check the connection and the server, and upload it again")
         return upload
+
+    def _continued(self, upload: Upload, file: IO[bytes], pause: float) -> Upload:
+        """Send the next part, which is empty where all have come and the check is missing; return where it stands."""
+        file.seek(upload.offset)
+        headers = {"Upload-Offset": str(upload.offset)}
+        sent = self._tried("PATCH", upload.id, headers=headers, content=file.read(PART))
+        if sent is None:
+            time.sleep(pause)
+            sent = self._tried("GET", upload.id)
+        return sent or upload
+
+    def _tried(self, method: str, upload_id: str, **request: Any) -> Upload | None:
+        """Return how an upload stands; None where the connection breaks, or the server is not ready for it."""
+        try:
+            answer = self.http.request(method, f"/v1/uploads/{upload_id}", **request)
+        except httpx.TransportError:
+            return None
+        return None if answer.status_code in _LATER else Upload.model_validate(self._check(answer).json())
 
     def create(self, request: Mapping[str, Any], idempotency_key: str | None = None) -> Job:
         """Add a job, as ``POST /v1/jobs`` describes it; repeated with the same key, it returns the first job."""
@@ -107,12 +133,13 @@ class Client:
         return job
 
     def download(self, job_id: str, output: str | Path) -> Path:
-        """Save the result of a job."""
+        """Save the result of a job; a file that was there is replaced once all of it has come."""
         output = Path(output)
-        with self.http.stream("GET", f"/v1/jobs/{job_id}/result") as answer, output.open("wb") as file:
+        with self.http.stream("GET", f"/v1/jobs/{job_id}/result") as answer:
             self._check(answer)
-            for piece in answer.iter_bytes():
-                file.write(piece)
+            with replacing(output) as temporary, temporary.open("wb") as file:
+                for piece in answer.iter_bytes():
+                    file.write(piece)
         return output
 
     def generate(

@@ -31,6 +31,11 @@ def not_found(what: str) -> ApiError:
     return ApiError(404, f"there is no such {what}; it may have been deleted")
 
 
+def busy(line: str) -> ApiError:
+    """Return the error for a server without room for one more."""
+    return ApiError(503, line, {"Retry-After": "10"})
+
+
 def status_of(error: DitheadError) -> int:
     """Return the HTTP status of an error: what a client can mend is 422, a disk without room 507."""
     if isinstance(error, ApiError):
@@ -52,6 +57,12 @@ def public_line(error: BaseException, names: Mapping[Path, str]) -> str:
         line = line.replace(str(path), name)
         line = line.replace(path.name, name)
     return line
+
+
+def renamed(error: DitheadError, names: Mapping[Path, str]) -> DitheadError:
+    """Return the same error with the line that ``public_line`` makes of it."""
+    error.args = (public_line(error, names),)
+    return error
 
 
 def validation_line(errors: list[Any]) -> str:

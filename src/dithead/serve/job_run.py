@@ -11,10 +11,10 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -27,6 +27,7 @@ from dithead.serve.inputs import Input, inputs_of, names_of
 from dithead.serve.jobs import CANCEL
 from dithead.serve.options import GIB, WorkerOptions
 from dithead.serve.progress import ProgressFile
+from dithead.serve.request_options import CONSENT
 from dithead.serve.storage import Storage, folder_size, read_json, write_json
 from dithead.serve.views import PROGRESS, RESULT
 from dithead.serve.work_queue import WorkQueue
@@ -34,8 +35,8 @@ from dithead.serve.work_queue import WorkQueue
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
 
+T = TypeVar("T")
 log = logging.getLogger("dithead.serve")
-_CONSENT = "Whoever asked for this video declared that the person shown and the speaker have agreed to it."
 _FINISHED, _DEATHS, _LOCK = "result.json", "deaths.json", "lock"
 MOST_DEATHS = 10
 """Deaths of the worker without one new segment after which a job is given up, so that a file that crashes its decoder
@@ -88,7 +89,6 @@ class JobRunner:
             return
         inputs = inputs_of(row["inputs"])
         try:
-            _count_death(folder, inputs)
             result = self._result(row, inputs, folder)
         except WorkerStopped:
             (folder / _DEATHS).unlink(missing_ok=True)  # this was no death
@@ -123,13 +123,8 @@ class JobRunner:
             return known
         if row["state"] == "cancelling" or (folder / CANCEL).exists():
             raise JobCancelled
-        while True:
-            self._wait_for_room(folder)
-            try:
-                return self._generate(row, inputs, folder)
-            except DitheadError:
-                if self._has_room():
-                    raise  # else the disk filled up in the meantime: wait, and go on from the segments
+        self._with_room(folder, lambda: _count_death(folder, inputs))
+        return self._with_room(folder, lambda: self._generate(row, inputs, folder))
 
     def _generate(self, row: dict[str, Any], inputs: dict[str, Input], folder: Path) -> dict[str, Any]:
         """Make the video and note its result, which until then lies in the folder of the segments."""
@@ -141,7 +136,7 @@ class JobRunner:
         if "background_sound" in inputs:
             options["background_sound"] = inputs["background_sound"].inside(folder)
         said = options.pop("consent_statement", "")
-        options["consent"] = f"{_CONSENT} {said}".strip()  # never what was said alone: it could name a file of ours
+        options["consent"] = f"{CONSENT} {said}".strip()  # never what was said alone: it could name a file of ours
         job = make_options(
             GenerateJob,
             "generate",
@@ -203,6 +198,16 @@ class JobRunner:
                     log.warning("job is held by another worker", extra={"job": folder.name})
                     self._pause()
             yield
+
+    def _with_room(self, folder: Path, action: Callable[[], T]) -> T:
+        """Do something that writes once the disk has room, and again where it fills up in the meantime."""
+        while True:
+            self._wait_for_room(folder)
+            try:
+                return action()
+            except (DitheadError, OSError):
+                if self._has_room():
+                    raise  # else wait, and go on from the segments
 
     def _wait_for_room(self, folder: Path) -> None:
         while not self._has_room():

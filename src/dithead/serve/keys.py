@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from dithead.errors import ConfigError
-from dithead.serve.database import KEYS
+from dithead.serve.database import KEYS, META
 from dithead.serve.storage import new_id
 
 PREFIX = "dh_"
+_CLOSED = "needs a key"  # entry of the table of settings that keeps a server closed whose last key was revoked
 SESSION_SECONDS = 7 * 24 * 3600  # how long a browser stays signed in (our choice)
 
 
@@ -32,7 +33,7 @@ class Owner:
 
 
 LOCAL = Owner("local", "local")
-"""The only owner where no keys were made and the server listens on loopback."""
+"""The only owner where no key is needed."""
 
 
 class KeyStore:
@@ -65,10 +66,19 @@ class KeyStore:
         return key
 
     def revoke(self, name: str) -> None:
-        """Delete a key. Raises ConfigError where there is none of that name."""
+        """Delete a key; requests go on needing one, even after the last. Raises ConfigError where there is no such."""
         with self.engine.begin() as c:
             if not c.execute(KEYS.delete().where(KEYS.c.name == name)).rowcount:
                 raise ConfigError(f"there is no key '{name}'; `dithead api-keys list` shows them")
+            c.execute(META.delete().where(META.c.name == _CLOSED))
+            c.execute(META.insert().values(name=_CLOSED, value="yes"))
+
+    def open(self) -> None:
+        """Need no key any more. Raises ConfigError while there is one."""
+        if names := self.names():
+            raise ConfigError(f"there are keys ({', '.join(names)}); revoke them first")
+        with self.engine.begin() as c:
+            c.execute(META.delete().where(META.c.name == _CLOSED))
 
     def names(self) -> list[str]:
         """Return the names of all keys."""
@@ -76,9 +86,15 @@ class KeyStore:
             return list(c.execute(sa.select(KEYS.c.name).order_by(KEYS.c.name)).scalars())
 
     def any(self) -> bool:
-        """Return whether there is a key, so that requests need one."""
+        """Return whether there is a key."""
         with self.engine.connect() as c:
             return c.execute(sa.select(KEYS.c.id).limit(1)).first() is not None
+
+    def needed(self) -> bool:
+        """Return whether requests need a key: there is one, or there was one and nobody has opened the server since."""
+        with self.engine.connect() as c:
+            closed = c.execute(sa.select(META.c.value).where(META.c.name == _CLOSED)).first() is not None
+        return closed or self.any()
 
     def by_key(self, key: str) -> Owner | None:
         """Return the owner of a key; None where it is wrong."""

@@ -63,6 +63,7 @@ class _Call:
         self.video, self.audio = _Track("video"), _Track("audio")
         self.channel: Any = None
         self._hearing: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self.peer.on("track", self._on_track)
         self.peer.on("datachannel", self._on_channel)
         self.peer.on("connectionstatechange", self._on_change)
@@ -80,6 +81,7 @@ class _Call:
             line = "sdp: this offer cannot be answered; make it with a browser's RTCPeerConnection"
             raise ApiError(422, line) from None
         self.link.attach(self._take)
+        self._ending = asyncio.ensure_future(self._end())
         return str(self.peer.localDescription.sdp)
 
     def _take(self, message: Message) -> None:
@@ -112,6 +114,11 @@ class _Call:
             if self._hearing is not None:
                 self._hearing.cancel()
             await self.peer.close()
+
+    async def _end(self) -> None:
+        """Hang up when the conversation has ended: else a browser would go on showing its last frame."""
+        await self.link.ended.wait()
+        await self.peer.close()
 
     async def _hear(self, track: Any) -> None:
         """Pass on the microphone, as 16-bit mono."""

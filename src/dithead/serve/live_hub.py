@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dithead.serve.errors import ApiError
+from dithead.serve.errors import ApiError, busy
 from dithead.serve.keys import Owner
 from dithead.serve.live_wire import AUDIO, FINISH, INTERRUPT, OPEN, STATUS, Message, packed, receive_async
 from dithead.serve.options import ServeOptions
@@ -231,8 +231,3 @@ class LiveHub:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def busy(line: str) -> ApiError:
-    """Return the error for a server without room for one more."""
-    return ApiError(503, line, {"Retry-After": "10"})

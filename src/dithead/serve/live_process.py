@@ -15,6 +15,7 @@ import struct
 import sys
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from contextlib import closing
 from itertools import count
@@ -28,7 +29,7 @@ from dithead.errors import DitheadError, ModelError
 from dithead.inference.ahead import ahead
 from dithead.inference.live_conversation import Conversation, PreparedHead
 from dithead.inference.streaming import LiveFrame, LiveHead
-from dithead.serve.errors import public_line
+from dithead.serve.errors import public_line, renamed
 from dithead.serve.live_load import LiveLoad
 from dithead.serve.live_wire import (
     AUDIO,
@@ -43,6 +44,8 @@ from dithead.serve.live_wire import (
     receive,
 )
 from dithead.serve.logs import log_as_json
+from dithead.serve.request_options import CONSENT
+from dithead.serve.storage import new_id
 
 log = logging.getLogger("dithead.serve")
 LONGEST_SOURCE = 60.0
@@ -116,24 +119,29 @@ class LiveProcess:
         key = json.dumps([asked["key"], asked["options"]], sort_keys=True)
         with self._lock:
             if key not in self._heads:
-                options = dict(asked["options"])
-                model = self._talker(options.pop("model", next(iter(self.models))))
-                source = self._own(Path(asked["path"]))
-                head = LiveHead(source, longest=LONGEST_SOURCE, model=model, device=self.device, **options)
-                self._heads[key] = PreparedHead(head)
+                self._heads[key] = self._analysed(asked)
             self._heads.move_to_end(key)
             while len(self._heads) > _HEADS:
                 self._heads.popitem(last=False)
             return self._heads[key]
 
-    def _own(self, path: Path) -> Path:
-        """Give the file a second name, because it is read as long as somebody talks."""
-        own = self.folder / f"{next(self._numbers)}{path.suffix}"
+    def _analysed(self, asked: dict[str, Any]) -> PreparedHead:
+        """The person, whose file has a second name as long as somebody talks, because it is read again and again."""
+        options = {**asked["options"], "consent": CONSENT}
+        model = self._talker(options.pop("model", next(iter(self.models))))
+        path = Path(asked["path"])
+        own = self.folder / (new_id() + path.suffix)  # a name that no message contains otherwise
         try:
-            os.link(path, own)
-        except OSError:  # a file system without hard links, or a file of another one
-            shutil.copyfile(path, own)
-        return own
+            _link(path, own)
+            head = LiveHead(own, longest=LONGEST_SOURCE, model=model, device=self.device, **options)
+            prepared = PreparedHead(head)
+        except BaseException as error:
+            own.unlink(missing_ok=True)
+            if isinstance(error, DitheadError):
+                raise renamed(error, {own: asked["name"]}) from None
+            raise
+        weakref.finalize(prepared, own.unlink, missing_ok=True)
+        return prepared
 
     def _talker(self, name: str) -> Any:
         if name not in self._talkers:
@@ -238,6 +246,14 @@ class _Talk:
     def _send(self, message: bytes) -> None:
         with self._sending:
             self.connection.sendall(message)
+
+
+def _link(path: Path, own: Path) -> None:
+    """Give a file a second name."""
+    try:
+        os.link(path, own)
+    except OSError:  # a file system without hard links, or a file of another one
+        shutil.copyfile(path, own)
 
 
 def _as_jpeg(frame: LiveFrame) -> bytes:

@@ -113,9 +113,13 @@ class ServeOptions(WorkerOptions):
         1, "Workers started on this machine; 0 where workers run elsewhere.", minimum=0, value="NUMBER"
     )
     site: tuple[str, ...] = option(
-        (), "A further name by which browsers reach the server, as HOST or HOST:PORT; repeatable.", value="HOST"
+        (),
+        "A further name by which browsers reach the server, as HOST or HOST:PORT; needs a key; repeatable.",
+        value="HOST",
     )
-    https: bool = option(False, "Browsers reach the server by HTTPS (a proxy in front of it): cookies are then secure.")
+    https: bool = option(
+        False, "Browsers reach the server by HTTPS (a proxy in front of it): cookies are then secure; needs a key."
+    )
     folders: tuple[Path, ...] = option(
         (), "A folder whose files jobs may name instead of uploading them; repeatable.", flag="--folder", value="FOLDER"
     )

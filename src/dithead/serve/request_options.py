@@ -19,6 +19,8 @@ BY_SERVER = ("model", "device", "speakers", "background_sound", "sheet", "creden
 """Options that a request cannot set as they are: the server chooses the device and offers models by name; speakers and
 background sound are files, which a job names beside its video; a sheet of stills would be a file of the server, and a
 statement of consent could name one; and whether outputs are marked is for the operator to say."""
+CONSENT = "Whoever asked for this video declared that the person shown and the speaker have agreed to it."
+"""The statement of consent of everything that the server makes: no request without it is taken."""
 _PLAIN = (bool, int, float, str)
 
 

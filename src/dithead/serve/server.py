@@ -12,8 +12,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dithead.errors import ConfigError
+from dithead.serve.access import needs_key
 from dithead.serve.app import create_app
-from dithead.serve.options import MIB, ServeOptions
+from dithead.serve.options import ServeOptions
+from dithead.serve.routers.live import LARGEST_SPEECH
 from dithead.serve.state import ServerState
 
 log = logging.getLogger("dithead.serve")
@@ -49,22 +51,27 @@ def run_server(options: ServeOptions) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     Raises:
-        ConfigError: The address is taken, or others could reach it and there is no key.
+        ConfigError: The address is taken, or a key is needed and there is none.
         OutputError: The data folder cannot be used.
     """
     app = create_app(options)
     state: ServerState = app.state.server
-    if not options.on_loopback and not state.keys.any():
-        raise ConfigError(
-            f"{options.host} can be reached by others, so the server needs a key; "
-            "make one with: dithead api-keys add NAME"
-        )
+    if needs_key(state) and not state.keys.any():
+        raise ConfigError(_no_key(options))
     listener = _listen(options)
     host, port = listener.getsockname()[:2]
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     log.info("server starts", extra={"address": where})
     sys.stderr.write(f"dithead: open {where} in a browser; Ctrl-C ends the server, and unfinished jobs go on later\n")
     asyncio.run(uvicorn.Server(uvicorn_config(app)).serve(sockets=[listener]))
+
+
+def _no_key(options: ServeOptions) -> str:
+    """Why a server without keys does not start."""
+    make = "so the server needs a key; make one with: dithead api-keys add NAME"
+    if not options.on_loopback or options.site or options.https:
+        return f"others can reach the server (--host, --site or --https), {make}"
+    return f"the server had keys and none is left, {make}; or let everybody on this machine in: dithead api-keys open"
 
 
 def uvicorn_config(app: Any) -> uvicorn.Config:
@@ -80,7 +87,7 @@ def uvicorn_config(app: Any) -> uvicorn.Config:
         timeout_keep_alive=20,
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=32768,
-        ws_max_size=1 * MIB,
+        ws_max_size=2 * LARGEST_SPEECH,  # what is a little too large gets a line, what is more ends the connection
         ws_per_message_deflate=False,  # pictures are compressed already
     )
 

@@ -72,9 +72,12 @@ class UploadStore:
         Raises:
             MediaError: It is damaged, or no media file.
             ConfigError: It is longer or larger than the server takes.
+            ApiError: Too many other files are being checked; this one is kept.
         """
         try:
             media = self.inspector.inspect(self.file(upload), upload.name)
+        except ApiError:  # the server has no time for it now; an empty part asks again
+            raise
         except DitheadError:
             self.delete(owner, upload.id)
             raise

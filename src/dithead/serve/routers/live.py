@@ -19,6 +19,7 @@ from dithead.serve.errors import ApiError, status_of, validation_line
 from dithead.serve.keys import Owner
 from dithead.serve.live_hub import LiveLink, LiveWish
 from dithead.serve.live_wire import PICTURE, SOUND, STATUS, Message, Stamped
+from dithead.serve.options import MIB
 from dithead.serve.request_options import options_model
 from dithead.serve.schemas import LiveAnswer, LiveOffer, LiveRequest
 from dithead.serve.state import ServerState
@@ -26,7 +27,8 @@ from dithead.serve.state import ServerState
 FIRST, SILENT = 10.0, 600.0
 """Seconds in which a client must say what it wants, and after which one that says nothing is sent away (our choice)."""
 MOST_UNSENT = 50  # messages that wait for a slow client; pictures beyond are left out, sound never (our choice)
-_LARGEST_PCM = 512 * 1024  # bytes of one message of speech, at most (our choice)
+LARGEST_SPEECH = 8 * MIB
+"""Bytes of one message of speech, at most: 87 s at 48 kHz (our choice: a message is collected in memory)."""
 _STAMP = struct.Struct("<BxxxId")
 """What precedes a picture (kind 1) or sound (kind 2): kind, number of the frame, seconds of the conversation."""
 _KINDS = {PICTURE: 1, SOUND: 2}
@@ -177,10 +179,18 @@ class _Client:
                 return True
             if message["type"] == "websocket.disconnect":
                 return False
-            if message.get("bytes"):
-                link.speak(message["bytes"][:_LARGEST_PCM])
+            if pcm := message.get("bytes"):
+                self._speak(link, pcm)
             elif _command(message.get("text") or "", link):
                 return True
+
+    def _speak(self, link: LiveLink, pcm: bytes) -> None:
+        """Pass speech on whole, or say that it is too much for one message."""
+        if len(pcm) <= LARGEST_SPEECH:
+            link.speak(pcm)
+            return
+        line = f"speech: {len(pcm)} bytes are too many for one message; send at most {LARGEST_SPEECH} in each"
+        self._unsent.put_nowait(Message(STATUS, json.dumps({"type": "refused", "detail": line}).encode()))
 
     async def _send_all(self) -> None:
         while (message := await self._unsent.get()) is not None:

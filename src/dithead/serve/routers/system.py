@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 
@@ -17,15 +19,15 @@ router = APIRouter(tags=["server"])
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
-def is_alive() -> str:
+async def is_alive() -> str:
     """Answer `ok` as long as the process lives."""
     return "ok"
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready; jobs wait, and none is lost."}})
-def is_ready(state: State, response: Response) -> Readiness:
+async def is_ready(state: State, response: Response) -> Readiness:
     """Say whether the database answers, the disk has room and a worker is ready; 503 where one of them is not."""
-    checks = state.ready()
+    checks = await asyncio.to_thread(state.ready)  # not on the threads that requests share: all may be taken
     ready = all(found == "ok" for found in checks.values())
     response.status_code = 200 if ready else 503
     return Readiness(ready=ready, checks=checks)

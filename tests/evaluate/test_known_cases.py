@@ -15,7 +15,7 @@ from dithead.evaluate.lip_series import LipSeries, compare_cross, compare_self, 
 from dithead.evaluate.observe_video import Observation, observe
 from dithead.evaluate.report import list_failures
 from dithead.evaluate.score import score_folders
-from dithead.media.audio import read_audio
+from dithead.media.audio import read_audio, write_audio
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
 
@@ -247,3 +247,10 @@ def test_score_needs_a_common_name(clip, tmp_path):
             (tmp_path / folder / f"{name}.mp4").symlink_to(clip)
     with pytest.raises(DataError, match=r"no video is named like a true one \(b against a, c\)"):
         score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.12, 0.3])
+def test_the_offset_of_a_short_sound_is_found(tmp_path, seconds):
+    wave = np.random.default_rng(0).standard_normal(int(16000 * seconds)).astype(np.float32) * 0.1
+    write_audio(tmp_path / "short.wav", wave, 16000)
+    assert audio_offset(tmp_path / "short.wav", wave) == pytest.approx(0, abs=1)

@@ -27,6 +27,7 @@ def paths(*names: str) -> dict[str, Path]:
         (["a_v1.mp4", "a_v2.mp4", "b.mp4"], ["a.mp4", "b.mp4"], {"b": "b.mp4"}),
         (["whatever.mp4"], ["truth.mp4"], {"truth": "whatever.mp4"}),
         (["a.mp4", "a_new.mp4"], ["a.mp4", "b.mp4"], {"a": "a.mp4"}),
+        (["Zoe\u0301.mp4", "b.mp4"], ["Zo\u00e9.mp4", "b.mp4"], {"Zo\u00e9": "Zoe\u0301.mp4", "b": "b.mp4"}),
     ],
 )  # fmt: skip
 def test_which_video_belongs_to_which(made: list[str], true: list[str], pairs: dict[str, str]) -> None:

@@ -138,3 +138,14 @@ def test_the_command_shows_rotates_and_exports_no_secret(configuration, tmp_path
     refused = run(app, ["keys", "export", "-o", str(secret)])
     assert refused.exit_code == 2
     assert b"PRIVATE" in secret.read_bytes()
+
+
+def test_a_name_that_no_certificate_holds_and_a_folder_to_export_to_are_one_line_each(configuration, tmp_path):
+    run = CliRunner().invoke
+    long = run(app, ["keys", "rotate", "--name", "A" * 65])
+    assert (long.exit_code, long.exception.__class__) == (2, SystemExit)
+    assert "64 characters at most, not 65" in long.output
+    assert run(app, ["keys", "rotate", "--name", "A" * 64]).exit_code == 0
+    folder = run(app, ["keys", "export", "-o", str(tmp_path)])
+    assert (folder.exit_code, folder.exception.__class__) == (2, SystemExit)
+    assert "is a folder" in folder.output

@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 import dithead
 from dithead.cli import app
-from dithead.errors import MediaError
+from dithead.errors import ConfigError, MediaError
+from dithead.provenance.consent import Consent, read_consent
 from dithead.provenance.keys import rotate
 from dithead.provenance.manifest import Claim, Source
 from dithead.provenance.media_types import sidecar_of
-from dithead.provenance.read_credentials import _finding
+from dithead.provenance.read_credentials import _finding, _spans
 from dithead.provenance.sign import Signer
 from dithead.provenance.verify import exit_code, verify, verify_all
 from dithead.provenance.verify_text import sentences
@@ -283,3 +284,25 @@ def test_verifying_loads_no_torch(video):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("start", "end"), [("nan", "1"), ("0", "inf"), ("-inf", "nan")])
+def test_times_that_are_no_numbers_are_left_out(start, end):
+    """Python reads them as numbers, and JSON has none of them."""
+    region = [{"type": "temporal", "time": {"start": start, "end": end}}]
+    assert list(_spans([{"changes": [{"name": "face 1", "region": region}]}])) == []
+    region[0]["time"] = {"start": "0", "end": "1"}
+    assert len(list(_spans([{"changes": [{"name": "face 1", "region": region}]}]))) == 1
+
+
+@pytest.mark.parametrize(
+    "sentence", ["本人同意使用我的声音和/或形象", "音声と画像/映像の使用に同意します", "ยินยอมให้ใช้เสียง/ภาพ"]
+)
+def test_a_consent_without_spaces_may_have_a_slash(sentence):
+    assert read_consent(sentence) == Consent(sentence)
+
+
+@pytest.mark.parametrize("name", ["consents/mia", "同意/文件.txt", r"C:\Müller\zusage", "zusage.pdf"])
+def test_a_mistyped_path_is_no_consent(name):
+    with pytest.raises(ConfigError, match="no such file"):
+        read_consent(name)

@@ -10,7 +10,7 @@ from dithead.errors import ConfigError, DataError, MediaError
 from dithead.media.audio import write_audio
 from dithead.media.video import probe
 from dithead.synth.corpus.options import SynthOptions
-from dithead.synth.corpus.people import ClipTask, name_of, plan_take, synth_corpus
+from dithead.synth.corpus.people import ClipTask, missing_clips, name_of, plan_take, synth_corpus
 from dithead.synth.corpus.recipe import CorpusRecipe
 from dithead.synth.corpus.recordings import find_recordings, licence_of_folder, read_recording
 from dithead.synth.corpus.script import recorded_script
@@ -156,3 +156,37 @@ def test_people_have_the_sex_of_the_recording_they_speak(body, tmp_path: Path) -
             for variant in ("m1", "f4")
         ]
         assert people[0].male > 0.5 > people[1].male
+
+
+def test_a_recording_that_was_added_is_spoken_and_the_others_stay_where_they_are(tmp_path: Path) -> None:
+    speech, corpus = tmp_path / "speech", tmp_path / "corpus"
+    speech.mkdir()
+
+    def make(count: int) -> dict[int, str]:
+        """Make the missing clips, as far as their records go; return what each one speaks."""
+        made = {task.index: str(task.recording.name) for task in missing_clips(count, corpus, speech) if task.recording}
+        for i, name in made.items():
+            (corpus / name_of(i)).mkdir(parents=True)
+            (corpus / name_of(i) / "clip.json").write_text(json.dumps({"recording": name}))
+        return made
+
+    for name in "bcd":
+        (speech / f"{name}.wav").touch()
+    assert make(3) == {0: "b.wav", 1: "c.wav", 2: "d.wav"}
+    (speech / "a.wav").touch()
+    assert make(4) == {3: "a.wav"}
+    assert make(6) == {4: "a.wav", 5: "b.wav"}
+
+
+def test_an_interrupted_corpus_speaks_the_recordings_in_turn(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.wav").touch()
+    (tmp_path / "corpus" / name_of(3)).mkdir(parents=True)
+    (tmp_path / "corpus" / name_of(3) / "clip.json").write_text('{"recording": "a.wav"}')
+    tasks = missing_clips(5, tmp_path / "corpus", tmp_path)
+    assert [(task.index, task.recording.name[0]) for task in tasks if task.recording] == [
+        (0, "a"),
+        (1, "b"),
+        (2, "c"),
+        (4, "b"),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from dithead.errors import ConfigError
 from dithead.synth.corpus.options import VoicesOptions
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
-from dithead.synth.corpus.voices import make_voice, voice_corpus
+from dithead.synth.corpus.voices import _change_tempo, make_voice, voice_corpus
 from dithead.synth.face.units import CONTROLS
 from dithead.synth.person.spoken_lips import lip_gap, lips_of_controls
 from dithead.synth.voice.festival import (
@@ -21,6 +21,7 @@ from dithead.synth.voice.festival import (
     speak_with_festival,
 )
 from dithead.synth.voice.festival_texts import text_for_voice
+from dithead.synth.voice.utterance import Phoneme, Utterance
 
 needs_festival = pytest.mark.skipif(not shutil.which("festival"), reason="festival is not installed")
 needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
@@ -83,3 +84,28 @@ def test_closed_lips_have_no_gap_and_an_open_jaw_a_wide_one() -> None:
     open_[CONTROLS.index("jawOpen")], open_[CONTROLS.index("mouthLowerDown")] = 0.35, 0.3
     shut, gaping = lip_gap(lips_of_controls(np.stack([closed, open_]), 0.35))
     assert shut < 0.006 < 0.12 < gaping
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000])
+def test_phonemes_keep_their_place_when_the_tempo_changes(rate: int) -> None:
+    seconds = 8
+    spoken = Utterance(np.zeros(rate * seconds, np.float32), rate, (Phoneme("m", 0.0, float(seconds)),), "en", "")
+    for factor in np.exp(np.linspace(-0.2, 0.22, 9)).tolist():
+        played = _change_tempo(spoken, factor)
+        assert played.phonemes[0].end == pytest.approx(len(played.wave) / played.rate, abs=1e-6)
+        assert played.rate == pytest.approx(rate * factor, abs=25)
+
+
+@needs_espeak
+def test_voices_of_other_options_are_not_taken_for_these(tmp_path: Path) -> None:
+    made = voice_corpus(1, tmp_path, VoicesOptions(seed=1, seconds=1.0))
+    assert voice_corpus(1, tmp_path, VoicesOptions(seed=1, seconds=1.0, workers=2)) == made
+    with pytest.raises(ConfigError, match=r"made with other options \(seed 1, not 7\)"):
+        voice_corpus(2, tmp_path, VoicesOptions(seed=7, seconds=1.0))
+    with pytest.raises(ConfigError, match=r"seconds 1\.0, not 2\.0"):
+        voice_corpus(2, tmp_path, VoicesOptions(seed=1, seconds=2.0))
+    (tmp_path / "config.json").unlink()  # an earlier version wrote none
+    assert len(voice_corpus(2, tmp_path, VoicesOptions(seed=1, seconds=1.0))) == 2
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(ConfigError, match="cannot be understood"):
+        voice_corpus(2, tmp_path, VoicesOptions(seed=1, seconds=1.0))

@@ -228,3 +228,26 @@ def test_only_plain_files_within_a_shard_are_unpacked(filtered: bool, tmp_path: 
                 _extract(packed, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["clip", "a"]
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("name", ["../../../victim/evil.txt", "/etc/evil", "a\\b", ".."])
+@pytest.mark.parametrize("field", ["shard", "id"])
+def test_a_list_that_names_files_elsewhere_is_refused(packed: Path, name: str, field: str) -> None:
+    lines = [json.loads(line) for line in (packed / "manifest.jsonl").read_text().splitlines()]
+    lines[0][field] = name
+    (packed / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DataError, match="is no name of a file in the dataset"):
+        Dataset(packed).clips()
+
+
+def test_a_cache_that_cannot_be_made_is_told(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    with pytest.raises(ShardError, match="Not a directory"):
+        Dataset(packed).clips()[0].frames()
+
+
+def test_shards_are_unpacked_where_other_users_have_no_access(packed: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE)
+    monkeypatch.setenv("DITHEAD_CACHE", str(tmp_path / "own"))
+    assert Dataset(packed).clips()[0].folder.is_relative_to(tmp_path / "own" / "shards")

@@ -76,7 +76,7 @@ def export(
     from dithead.media.files import replacing
     from dithead.provenance.keys import signing_key
 
-    if output.exists() and b"PRIVATE KEY" in output.read_bytes():
+    if output.is_file() and b"PRIVATE KEY" in output.read_bytes():
         raise ConfigError(f"{output}: holds a private key and is not overwritten; give another name")
     with replacing(output) as temporary:
         temporary.write_bytes(signing_key().anchor)

@@ -125,7 +125,7 @@ def _best_shift(path: Path, wave: Wave) -> tuple[float, float]:
         return float("nan"), 0.0
     size = 1 << int(len(sound) + len(wave) - 1).bit_length()
     product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(wave, size)), size)
-    reach = int(MAX_AUDIO_OFFSET * SAMPLE_RATE)
+    reach = min(int(MAX_AUDIO_OFFSET * SAMPLE_RATE), size // 2 - 1)  # beyond, the shifts go round
     around = np.concatenate([product[-reach:], product[: reach + 1]])
     best = int(np.argmax(around))
     likeness = around[best] / (np.linalg.norm(sound) * np.linalg.norm(wave))

@@ -6,6 +6,7 @@ Tools add their own name, a number or a suffix to the names of what they make, s
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,4 +109,5 @@ def _letters(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+|\d+", name.lower())
+    composed = unicodedata.normalize("NFC", name)  # files of a Mac have accents as letters of their own
+    return re.findall(r"[^\W\d_]+|\d+", composed.lower())

@@ -19,7 +19,7 @@ import numpy as np
 
 from dithead.inference.result import GenerateResult
 from dithead.inference.source.timeline import SourceClip
-from dithead.media.files import printable
+from dithead.media.files import cache_folder, printable
 from dithead.options import GenerateJob
 from dithead.progress import Progress, plural, tell
 
@@ -108,10 +108,7 @@ def _key(pixels: int, job: GenerateJob) -> str:
 
 
 def _path() -> Path:
-    folder = (
-        os.environ.get("DITHEAD_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dithead"
-    )
-    return Path(folder) / "speed.json"
+    return cache_folder() / "speed.json"
 
 
 def _slowness() -> float:

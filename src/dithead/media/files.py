@@ -117,6 +117,12 @@ def require_writable(path: Path) -> None:
         raise OutputError(f"{name}: cannot be written ({error.strerror}); choose another place") from None
 
 
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: DITHEAD_CACHE, or ``dithead`` in the user's cache folder."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("DITHEAD_CACHE") or users / "dithead")
+
+
 def temporary_beside(path: Path) -> Path:
     """Return a new hidden name in the same folder, so that the final rename is atomic."""
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.part")

@@ -122,6 +122,9 @@ class Dataset:
 
     @cached_property
     def _clips(self) -> list[Clip]:
+        for name in (str(entry.get(key, "")) for entry in self.entries for key in ("id", "shard")):
+            if name in (".", "..") or set(name) & set("/\\\0"):
+                raise DataError(f"{self.path}/manifest.jsonl: {name!r} is no name of a file in the dataset")
         return [
             Clip(
                 id=e["id"], identity=e["identity"], split=e["split"], source=e["source"],

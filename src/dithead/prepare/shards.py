@@ -24,11 +24,12 @@ from typing import IO, Any
 
 from dithead.errors import DataError, MissingExtraError
 from dithead.limits import MAX_LISTING, parse_json
+from dithead.media.files import cache_folder
 
 SHARD_LIST = "shards.json"
 """File that lists the shards; a dataset that has it is packed, and complete."""
 CACHE_VARIABLE = "DITHEAD_SHARD_CACHE"
-"""Environment variable that names the folder for unpacked shards; default: ``dithead-shards`` among temporary files."""
+"""Environment variable that names the folder for unpacked shards; default: ``shards`` in the user's cache folder."""
 MAX_UNPACKED = 64
 """Unpacked shards of one dataset that stay on the disk; the one used longest ago is deleted first. Our choice."""
 
@@ -103,7 +104,7 @@ class ShardStore:
     def __init__(self, remote: RemoteFolder) -> None:
         self.remote = remote
         self._listed: dict[str, Any] = parse_json(remote.read_text(SHARD_LIST))
-        base = Path(os.environ.get(CACHE_VARIABLE, Path(tempfile.gettempdir()) / "dithead-shards"))
+        base = Path(os.environ.get(CACHE_VARIABLE) or cache_folder() / "shards")
         key = hashlib.sha256(f"{remote.url} {sorted(self._listed.items())}".encode()).hexdigest()[:12]
         self.folder = base / key / remote.url.rsplit("/", 1)[-1]
         self._recent: OrderedDict[str, None] = OrderedDict()  # unpacked shards, the one used longest ago first
@@ -128,19 +129,19 @@ class ShardStore:
         return self.folder / shard / clip
 
     def _unpack(self, shard: str) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
-            tar, folder = Path(temporary) / shard, Path(temporary) / "clips"
-            try:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
+                tar, folder = Path(temporary) / "shard.tar", Path(temporary) / "clips"
                 self.remote.fetch(shard, tar)
                 self._check_hash(shard, tar)
                 with tarfile.open(tar, "r:") as packed:  # never compressed, so that it unpacks to its own size
                     _extract(packed, folder)
-            except (OSError, tarfile.TarError, DataError) as error:
-                self._broken[shard] = f"{self.remote.url}/{shard}: {error}"
-                raise ShardError(self._broken[shard]) from None
-            if not (self.folder / shard).is_dir():  # another process may have been faster
-                folder.rename(self.folder / shard)
+                if not (self.folder / shard).is_dir():  # another process may have been faster
+                    folder.rename(self.folder / shard)
+        except (OSError, tarfile.TarError, DataError) as error:
+            self._broken[shard] = f"{self.remote.url}/{shard}: {error}"
+            raise ShardError(self._broken[shard]) from None
 
     def _check_hash(self, shard: str, tar: Path) -> None:
         with tar.open("rb") as file:

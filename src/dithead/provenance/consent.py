@@ -15,8 +15,10 @@ from dithead.provenance.settings import read_settings
 _LONGEST = 16_384  # characters of a statement that is written out; of a longer or binary file, name and hash
 _LARGEST = 64 * 2**20  # bytes of a file that is hashed (our choice: scanned contracts fit)
 
-_FILE_NAME = re.compile(r"\S*\.[A-Za-z]\w{1,4}|\S*[/\\]\S*")
-"""What looks like a file rather than a sentence; the words of a mistyped path would be published as a statement."""
+_FILE_NAME = re.compile(r"\S*\.[A-Za-z]\w{1,4}|[^\s\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]*[/\\]\S*")
+"""What looks like a file rather than a sentence; the words of a mistyped path would be published as a statement.
+
+Thai, Lao, Japanese and Chinese sentences have no spaces, and may have a slash."""
 
 
 @dataclass(frozen=True)

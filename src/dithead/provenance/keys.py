@@ -25,6 +25,7 @@ from dithead.provenance.certificates import algorithm_of, common_name, new_chain
 from dithead.provenance.settings import TrustSettings, config_folder, read_settings
 
 PRIVATE, CHAIN, ANCHOR, CURRENT = "private.pem", "chain.pem", "anchor.pem", "current"
+_LONGEST_NAME = 64  # characters of a common name in a certificate (RFC 5280)
 _UNNAMED = "unnamed installation"  # what a self-made certificate calls its owner, who was not asked
 _RENEW = datetime.timedelta(days=30)  # before its end, a self-made certificate is replaced (our choice)
 _OWNER_ONLY = 0o600
@@ -77,11 +78,14 @@ def rotate(name: str | None = None) -> SigningKey:
         name: What the new certificate calls the signer; nobody checks it.
 
     Raises:
-        ConfigError: An organisation's certificate is configured, which only its issuer can renew.
+        ConfigError: An organisation's certificate is configured, which only its issuer can renew; or the name is longer
+            than certificates allow.
         OutputError: The new key cannot be stored.
     """
     if read_settings().certificate is not None:
         raise ConfigError("trust.toml names a certificate; renew it where it was issued")
+    if name is not None and len(name) > _LONGEST_NAME:
+        raise ConfigError(f"--name: certificates hold {_LONGEST_NAME} characters at most, not {len(name)}")
     return _load(_renewed(_current_folder(), name or _UNNAMED))
 
 

@@ -5,6 +5,7 @@ What a manifest says is written by strangers: every text is cut to a sane length
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,7 +190,8 @@ def _spans(actions: list[dict[str, Any]]) -> Iterator[RedrawnSpan]:
             start, end = float(times[0]["start"]), float(times[0]["end"])
         except (IndexError, KeyError, TypeError, ValueError):
             continue
-        yield RedrawnSpan(_face(change), start, end, _box(shapes[0] if shapes else {}))
+        if math.isfinite(start) and math.isfinite(end):
+            yield RedrawnSpan(_face(change), start, end, _box(shapes[0] if shapes else {}))
 
 
 def _face(change: dict[str, Any]) -> int:

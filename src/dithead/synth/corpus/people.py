@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,37 @@ def synth_corpus(
     _claim_folder(root, recipe)
     if skin_from:
         make_skins(skin_from, root, _body(options.head_model))
-    recordings: Sequence[Path | None] = find_recordings(options.speech.absolute()) if options.speech else [None]
-    tasks = [ClipTask(i, recordings[i % len(recordings)]) for i in range(count)]
-    missing = [task for task in tasks if not (root / name_of(task.index) / RECORD).is_file()]
+    missing = missing_clips(count, root, options.speech)
     if progress:
         progress(count - len(missing), count)
     for done, _ in enumerate(_make_clips(missing, recipe, root), start=count - len(missing) + 1):
         if progress:
             progress(done, count)
     return CorpusResult(root, count, len(missing), options.credentials)
+
+
+def missing_clips(count: int, root: Path, speech: Path | None) -> list[ClipTask]:
+    """List the clips of a corpus that are not there yet.
+
+    They speak the recordings in turn. Where recordings were added since, those that no clip speaks yet come first.
+
+    Args:
+        count: How many clips there shall be.
+        root: Folder of the corpus.
+        speech: Folder of the recordings, if there are any.
+    """
+    records = [root / name_of(i) / RECORD for i in range(count)]
+    missing = [i for i, record in enumerate(records) if not record.is_file()]
+    if speech is None:
+        return [ClipTask(i, None) for i in missing]
+    folder = speech.absolute()
+    names = {path.relative_to(folder).as_posix(): path for path in find_recordings(folder)}
+    in_turn = [name for name, _ in zip(cycle(names), records, strict=False)]
+    spoken = {i: json.loads(records[i].read_text("utf-8")).get("recording") for i in range(count) if i not in missing}
+    if all(in_turn[i] == name for i, name in spoken.items()):
+        return [ClipTask(i, names[in_turn[i]]) for i in missing]
+    unspoken = (name for name in names if name not in spoken.values())
+    return [ClipTask(i, names[next(unspoken, in_turn[i])]) for i in missing]
 
 
 def name_of(index: int) -> str:

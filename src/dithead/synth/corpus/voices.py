@@ -7,6 +7,7 @@ varies tempo and vocal tract and keeps sound and mouth together. Clip ``i`` of s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
+from dithead.media.files import replacing
 from dithead.synth.corpus.clip_files import save_arrays
 from dithead.synth.corpus.options import VoicesOptions
 from dithead.synth.corpus.voice_clip import MOUTH_RATE, VoiceClip
@@ -57,7 +59,7 @@ def voice_corpus(
         The files of all clips.
 
     Raises:
-        ConfigError: ``count`` is not positive.
+        ConfigError: ``count`` is not positive, or the folder holds voices that were made with other options.
         DitheadError: A speech engine is missing.
         OutputError: The folder cannot be written.
     """
@@ -68,6 +70,7 @@ def voice_corpus(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{root}: cannot write there ({error.strerror or error})") from error
+    _claim_folder(root, options)
     paths = [root / f"voice_{i:06d}.npz" for i in range(count)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     kokoro = options.kokoro and options.kokoro.absolute()  # workers of a cluster start in other folders
@@ -85,6 +88,32 @@ def voice_corpus(
         if progress:
             progress(done, count)
     return paths
+
+
+def _claim_folder(root: Path, options: VoicesOptions) -> None:
+    """Write down what decides the clips, or check that those in the folder were made with the same."""
+    wanted = {"seed": options.seed, "seconds": options.seconds, "kokoro": options.kokoro is not None}
+    config = root / "config.json"
+    stored = _read_config(config)
+    if differing := [name for name in wanted if stored.get(name, wanted[name]) != wanted[name]]:
+        there = ", ".join(f"{name} {stored[name]}, not {wanted[name]}" for name in differing)
+        raise ConfigError(f"{root} holds voices made with other options ({there}); choose another folder")
+    if not stored:
+        with replacing(config) as part:
+            part.write_text(json.dumps(wanted, indent=2) + "\n", "utf-8")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """What is written down there; nothing in a folder of an earlier version."""
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        stored = None
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{path} cannot be understood; delete it, or choose another folder")
+    return stored
 
 
 def make_voice(rng: np.random.Generator, seconds: float, kokoro: Path | None = None) -> VoiceClip:
@@ -148,8 +177,10 @@ def _join(rng: np.random.Generator, sentences: list[Utterance]) -> Utterance:
 
 def _change_tempo(utterance: Utterance, factor: float) -> Utterance:
     """Play ``factor`` times as fast: the voice is faster, and higher as that of a smaller head."""
-    moved = tuple(replace(p, start=p.start / factor, end=p.end / factor) for p in utterance.phonemes)
-    return replace(utterance, rate=round(utterance.rate * factor / 50) * 50, phonemes=moved)
+    rate = round(utterance.rate * factor / 50) * 50
+    played = rate / utterance.rate
+    moved = tuple(replace(p, start=p.start / played, end=p.end / played) for p in utterance.phonemes)
+    return replace(utterance, rate=rate, phonemes=moved)
 
 
 def _mouth_controls(utterance: Utterance, duration: float) -> Floats:

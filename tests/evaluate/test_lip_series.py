@@ -8,6 +8,7 @@ import pytest
 
 from dithead.evaluate.clip_measures import CONFIDENT, measure_synced
 from dithead.evaluate.lip_series import (
+    MIN_FRAMES,
     LipSeries,
     acceleration,
     best_lag,
@@ -51,6 +52,15 @@ def test_a_shift_by_k_frames_is_found_as_lag_k(lag):
     found, r = best_lag(made, truth)
     assert found == lag
     assert r == pytest.approx(1)
+
+
+@pytest.mark.parametrize("frames", range(1, 11))
+def test_videos_of_few_frames_have_no_lag_and_fail_nothing_else(frames: int) -> None:
+    short = series(smooth_noise(2, frames))
+    scores = compare_self(short, short)
+    assert np.isfinite(scores["lip_lag"]) == (frames == MIN_FRAMES)
+    assert scores["lmd"] == 0
+    assert np.isnan(compare_cross(short, short, short)["driver_lag"]) == (frames < MIN_FRAMES)
 
 
 def test_gain_and_slope_read_the_amplitude():

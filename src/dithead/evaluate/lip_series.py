@@ -278,6 +278,7 @@ def _at_same_times(generated: LipSeries, truth: LipSeries) -> tuple[LipSeries, L
 
 def _shifted(a: Series, b: Series, lag: int) -> tuple[Series, Series]:
     n = min(len(a), len(b))
+    both = max(0, n - abs(lag))  # none of a video that is shorter than the lag
     if lag >= 0:
-        return a[lag:n], b[: n - lag]
-    return a[: n + lag], b[-lag:n]
+        return a[lag:n], b[:both]
+    return a[:both], b[-lag:n]

@@ -1,5 +1,6 @@
 """The arithmetic of the lips, by closed form: each measure must name the defect that was put in."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from dithead.evaluate.clip_measures import CONFIDENT, measure_synced
 from dithead.evaluate.lip_series import (
+    MIN_FRAMES,
     LipSeries,
+    acceleration,
     best_lag,
     closures_kept,
     compare_cross,
@@ -49,6 +52,15 @@ def test_a_shift_by_k_frames_is_found_as_lag_k(lag):
     found, r = best_lag(made, truth)
     assert found == lag
     assert r == pytest.approx(1)
+
+
+@pytest.mark.parametrize("frames", range(1, 11))
+def test_videos_of_few_frames_have_no_lag_and_fail_nothing_else(frames: int) -> None:
+    short = series(smooth_noise(2, frames))
+    scores = compare_self(short, short)
+    assert np.isfinite(scores["lip_lag"]) == (frames == MIN_FRAMES)
+    assert scores["lmd"] == 0
+    assert np.isnan(compare_cross(short, short, short)["driver_lag"]) == (frames < MIN_FRAMES)
 
 
 def test_gain_and_slope_read_the_amplitude():
@@ -128,6 +140,64 @@ def test_another_frame_rate_is_compared_by_time():
     scores = compare_self(series(wave(t25), 25), series(wave(t24), 24))
     assert scores["lip_correlation"] > 0.999
     assert scores["lip_lag"] == 0
+
+
+def speech_at(rate: float, late: float = 0.0, seed: int = 2) -> LipSeries:
+    """Ten seconds of speech, ``late`` seconds late, as a video of that frame rate shows it, with noisy landmarks."""
+    knots = np.arange(0, 10.5, 0.12)
+    heights = np.clip(np.random.default_rng(1).normal(0.08, 0.07, len(knots)), 0, None)
+    times = np.arange(int(10 * rate)) / rate
+    around = times[:, None] - late + np.linspace(-0.04, 0.04, 9)
+    made = series(np.interp(around, knots, heights).mean(axis=1), rate)
+    return replace(made, mouth=made.mouth + np.random.default_rng(seed).normal(0, 0.001, made.mouth.shape))
+
+
+@pytest.mark.parametrize("rate", [24, 30, 50, 60])
+@pytest.mark.parametrize(("late", "frames"), [(0.0, 0), (0.08, 2), (0.24, 6)])
+def test_the_same_motion_measures_the_same_at_every_frame_rate(rate: float, late: float, frames: int) -> None:
+    truth = speech_at(25, seed=3)
+    alike, scores = compare_self(speech_at(25, late), truth), compare_self(speech_at(rate, late), truth)
+    assert scores["lip_lag"] == alike["lip_lag"] == frames, "in frames of the truth"
+    assert scores["lip_lag_correlation"] > 0.98
+    assert scores["lip_velocity_correlation"] == pytest.approx(alike["lip_velocity_correlation"], abs=0.05)
+    assert min(scores["closures_kept"], scores["closures_true"]) > 0.8, "all but one of seven at least"
+    assert scores["jitter"] == pytest.approx(alike["jitter"], rel=0.15)
+    assert scores["lmd"] == pytest.approx(alike["lmd"], abs=0.001)
+
+
+def test_jitter_is_seen_at_another_frame_rate_and_taken_at_the_slower_one() -> None:
+    calm, fast = speech_at(25), speech_at(50)
+    shaking = replace(fast, mouth=fast.mouth + np.random.default_rng(5).normal(0, 0.02, fast.mouth.shape))
+    assert compare_self(shaking, calm)["jitter"] > 2
+    assert compare_self(calm, fast)["jitter"] == pytest.approx(1, rel=0.15), "a slower tool is no calmer than the truth"
+
+
+def test_frames_without_a_face_are_counted_as_the_video_has_them() -> None:
+    gone = speech_at(50)
+    gone.openings[100:110] = np.nan
+    scores = compare_self(gone, speech_at(25))
+    assert scores["faces_missed"] == 10
+    assert scores["lip_lag_correlation"] > 0.98
+
+
+@pytest.mark.parametrize(("frames", "rate"), [(N, 25), (N - 7, 25), (N, 25.02)])
+def test_equal_frame_rates_are_compared_at_the_generated_frames(frames: int, rate: float) -> None:
+    """To the last bit, of other lengths, too, so that numbers of earlier reports stay comparable."""
+    truth, made = series(smooth_noise(1)), series(smooth_noise(2)[:frames], rate)
+    true, scores = truth.at_times(made.times), compare_self(made, truth)
+    assert scores["lip_correlation"] == correlation(made.openings, true.openings)
+    assert (scores["lip_lag"], scores["lip_lag_correlation"]) == best_lag(made.openings, true.openings)
+    assert scores["jitter"] == acceleration(made) / acceleration(truth)
+    crossed = compare_cross(made, series(smooth_noise(3), 30), truth)
+    assert crossed["source_correlation"] == scores["lip_correlation"]
+
+
+@pytest.mark.parametrize("rate", [30, 60])
+def test_with_other_speech_the_lag_is_in_frames_of_the_source_at_every_rate(rate: float) -> None:
+    driver, source = speech_at(25), series(smooth_noise(4, 250))
+    scores = compare_cross(speech_at(rate, 0.24), driver, source)
+    assert scores["driver_lag"] == 6
+    assert scores["driver_lag_correlation"] > 0.98
 
 
 @pytest.mark.parametrize("late", [-3, 2])

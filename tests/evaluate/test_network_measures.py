@@ -1,6 +1,8 @@
 """Network measures by stand-ins whose answer is known, and the Frechet distance by closed form."""
 
 import warnings
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,10 @@ from safetensors.torch import save_file
 from dithead.errors import ConfigError, ModelError
 from dithead.evaluate.external_networks import align_for_recognition
 from dithead.evaluate.network_measures import NetworkMeasures, fid_over_clips, frechet_distance
+from dithead.evaluate.score import score_folders
 from dithead.face.alignment import EYE_DISTANCE, EYE_LINE
+from dithead.media.video import probe, read_frames
+from dithead.media.writer import VideoWriter
 
 RNG = np.random.default_rng(3)
 
@@ -53,6 +58,33 @@ def test_given_weights_are_used_and_no_longer_missing(weights):
     assert scores["lpips"] == pytest.approx(2)
     assert scores["identity"] == pytest.approx(-1)  # white against black in [-1, 1]
     assert experts.compare_pictures(crops(9), crops(9)) == {"lpips": 0, "identity": pytest.approx(1)}
+
+
+def test_a_video_without_any_face_fails_in_every_measure_of_pictures(weights):
+    experts = NetworkMeasures(weights)
+    none = crops(0, n=0)
+    scores = experts.compare_pictures(none, none)
+    assert set(scores) == {"lpips", "identity"}
+    assert np.isnan(list(scores.values())).all()
+    assert experts.fid_features(none, none) == {}
+    only_lpips = NetworkMeasures({"lpips": weights["lpips"]}).compare_pictures(none, none)
+    assert set(only_lpips) == {"lpips"}, "what was not asked for is missing and does not fail"
+
+
+def test_score_with_weights_goes_on_after_a_video_without_a_face(weights, tmp_path):
+    speaker = Path(__file__).parents[2] / "examples" / "presenters" / "mia.mp4"
+    grey = np.full((96, 160, 3), 90, np.uint8)
+    frames = [frame.pixels for frame in islice(read_frames(speaker), 3)]
+    for folder, pictures in (("truth", {"a": frames, "b": frames}), ("tool", {"a": [grey] * 3, "b": frames})):
+        (tmp_path / folder).mkdir()
+        for name, shown in pictures.items():
+            like = replace(probe(speaker), width=shown[0].shape[1], height=shown[0].shape[0])
+            with VideoWriter(tmp_path / folder / f"{name}.mp4", like) as writer:
+                for picture in shown:
+                    writer.write(picture)
+    metrics = score_folders(tmp_path / "tool", tmp_path / "truth", tmp_path / "report", weights=weights)["metrics"]
+    for name in ("lpips", "identity", "fid", "fid_mouth"):
+        assert (metrics[name]["n"], metrics[name]["failed"]) == (1, 1), name
 
 
 def test_fid_joins_all_clips(weights):
@@ -186,6 +218,7 @@ def test_frechet_distance_of_normals_is_its_closed_form():
     exact = 1 + (1 - 2) ** 2 + (2 - 2) ** 2 + (3 - 1) ** 2
     assert frechet_distance(a, b) == pytest.approx(exact, rel=0.03)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert np.isnan(frechet_distance(a[:1], b[:1])), "one picture has no spread"
 
 
 def test_unknown_or_broken_weights_are_named(tmp_path):

@@ -1,5 +1,6 @@
 """The denoiser measured on held-out people: which references it gets, and that it samples as generation does."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,16 @@ from dithead.train.data.latent_cache import ClipLatents, LatentEncoder, cache_cl
 from dithead.train.data.latent_dataset import LatentDataset
 from dithead.train.data.lip_basis import LipBasis
 from dithead.train.metrics import held_out_latents
-from dithead.train.metrics.held_out_latents import HeldOutClip, held_out_clips, paste_references, sample
+from dithead.train.metrics.held_out_latents import (
+    HeldOutClip,
+    held_out_clips,
+    held_out_metrics,
+    mouth_change,
+    mouth_error,
+    mouth_spread,
+    paste_references,
+    sample,
+)
 
 FRAMES, SAMPLED = 20, 16
 
@@ -116,6 +126,35 @@ def test_a_model_without_references_gets_none_and_pasting_them_is_still_measured
     sample(none, one)
     assert [reference.shape[1] for reference in seen] == [0]
     assert paste_references(none, one)[0, 0, 3, 0] == 19
+
+
+def test_what_the_model_makes_of_the_speech_takes_the_speech_of_another_clip() -> None:
+    """A model that pastes the mouth that it hears: beside one clip alone, 0 would say that it ignores the speech."""
+    listens = talker(None)
+    listens.tokens_and_lips = lambda features, times: (torch.zeros(len(times), 8, 4), features[: len(times), :1])
+    lips = torch.arange(SAMPLED)[:, None] / 10 - (FRAMES - 1) / 20
+    one = replace(clip(), features=lips)
+    other = replace(one, features=lips.flip(0))
+    alone = held_out_metrics(listens, [one])
+    assert "held_out_listening" not in alone
+    assert all(np.isfinite(list(alone.values())))
+    both = held_out_metrics(listens, [one, other])
+    assert set(both) == {*alone, "held_out_listening"}
+    own, exchanged = (
+        mouth_error([sample(listens, a, b) for a, b in pairs], [one, other])
+        for pairs in (((one, one), (other, other)), ((one, other), (other, one)))
+    )
+    assert both["held_out_listening"] == pytest.approx(exchanged / own - 1)
+
+
+def test_a_clip_of_one_frame_does_not_change_and_spoils_no_mean() -> None:
+    several, single = clip(), clip(frames=1)
+    latents = [several.latent, single.latent]
+    assert mouth_change(latents, [several, single]) == mouth_change(latents[:1], [several]) > 0
+    assert mouth_spread(latents, [several, single]) == mouth_spread(latents[:1], [several]) > 0
+    assert mouth_change(latents[1:], [single]) == 0
+    scores = held_out_metrics(talker([0.0] * SAMPLED), [several, single])
+    assert all(np.isfinite(list(scores.values())))
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from dithead.errors import FaceError
 from dithead.evaluate.lip_series import LipSeries
 from dithead.face.alignment import EYE_DISTANCE, crop_transform, transform_points
-from dithead.face.landmarks import FaceLandmarker
 from dithead.face.lip_opening import lip_opening, lip_width
 from dithead.face.mesh_indices import LIP_INDICES
+from dithead.face.tracking import track_faces
 from dithead.types import RGB, Landmarks
 
 FRAME_RATE = 25.0
@@ -24,9 +24,8 @@ FRAME_RATE = 25.0
 
 
 def track_landmarks(frames: Iterable[RGB]) -> list[Landmarks | None]:
-    """Return the landmarks (478, 3) in pixels of every frame's main face; None where no face is found."""
-    with FaceLandmarker() as landmarker:
-        return [landmarker.track(np.ascontiguousarray(frame)) for frame in frames]
+    """Return the landmarks (478, 3) in pixels of the face that ``generate`` redraws; None where it is not found."""
+    return [seen.landmarks for seen in track_faces(np.ascontiguousarray(frame) for frame in frames)]
 
 
 def lip_series_of(landmarks: Sequence[Landmarks | None], times: Sequence[float] | NDArray[np.float64]) -> LipSeries:

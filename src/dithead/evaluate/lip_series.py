@@ -1,8 +1,9 @@
 """Compares the lips of two videos: correlation, lag, gain, jitter and leaks, as pure arithmetic on series over time.
 
 Frames in which no face was found are NaN and are left out of every measure. Letters: N frames, M times, P mouth
-landmarks. Lags are in frames of the generated video, positive when it runs late. Openings and landmarks are in units of
-the distance between the outer eye corners.
+landmarks. Lags are in frames of the truth, positive when the generated video runs late. Openings and landmarks are in
+units of the distance between the outer eye corners. Videos of different frame rates are compared at the truth's frames,
+so that a frame is as long for every video that is compared with it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LAG = 10
-"""Frames searched to either side for the best lag (our choice: 0.4 s at 25 per second)."""
+"""Frames of the truth searched to either side for the best lag (our choice: 0.4 s at 25 per second)."""
 MIN_FRAMES = 10
 """With fewer usable frames a correlation is not a measurement, and NaN is returned (our choice)."""
 MIN_DEVIATION = 1e-9
@@ -23,7 +24,9 @@ MIN_DEVIATION = 1e-9
 CLOSED, OPEN = 0.02, 0.04
 """Openings below which lips are closed and above which they are open; between both nothing changes (our choice)."""
 CLOSURE_TOLERANCE = 1
-"""Frames by which a closure may come early or late (our choice)."""
+"""Frames of the truth by which a closure may come early or late (our choice)."""
+SAME_RATE = 0.01
+"""Relative difference of two frame rates up to which they count as one, as 29.97 and 30 a second do (our choice)."""
 CHANCE_QUANTILE = 0.95
 """Of the partial correlations that arise by chance: an honest video passes it once in twenty times."""
 
@@ -52,6 +55,15 @@ class LipSeries:
     def missed(self) -> int:
         """The number of frames in which no face was found."""
         return int(np.isnan(self.openings).sum())
+
+    @property
+    def step(self) -> float:
+        """The mean seconds from frame to frame; time stamps that are rounded to milliseconds change it little."""
+        return float(self.times[-1] - self.times[0]) / (len(self.times) - 1) if len(self.times) > 1 else float("nan")
+
+    def has_another_rate(self, other: LipSeries) -> bool:
+        """Return whether the frame rates differ; that of fewer than two frames differs from none."""
+        return abs(self.step / other.step - 1) > SAME_RATE if other.step else False
 
     def at_times(self, times: Series) -> LipSeries:
         """Interpolate the series linearly at other times (M,); NaN outside it and next to a missed frame."""
@@ -82,8 +94,8 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
         truth's closures that are made, and of those made that are the truth's), ``lmd`` (mean distance of the mouth's
         landmarks), ``jitter`` (ratio of the accelerations of the landmarks) and ``faces_missed``.
     """
-    true = truth.at_times(generated.times)
-    a, b = generated.openings, true.openings
+    made, true = _at_same_times(generated, truth)
+    a, b = made.openings, true.openings
     lag, at_lag = best_lag(a, b, max_lag)
     r, gain = correlation(a, b), deviation_ratio(a, b)
     shift = int(lag) if np.isfinite(lag) else 0
@@ -94,11 +106,11 @@ def compare_self(generated: LipSeries, truth: LipSeries, max_lag: int = MAX_LAG)
         "lip_gain": gain,
         "lip_slope": r * gain,
         "lip_velocity_correlation": correlation(np.diff(a), np.diff(b)),
-        "lip_width_correlation": correlation(*_shifted(generated.widths, true.widths, shift)),
-        "lip_width_gain": deviation_ratio(generated.widths, true.widths),
+        "lip_width_correlation": correlation(*_shifted(made.widths, true.widths, shift)),
+        "lip_width_gain": deviation_ratio(made.widths, true.widths),
         "closures_kept": closures_kept(*_shifted(a, b, shift)),
         "closures_true": closures_kept(*_shifted(b, a, -shift)),
-        "lmd": landmark_distance(generated.mouth, true.mouth),
+        "lmd": landmark_distance(made.mouth, true.mouth),
         "jitter": jitter_ratio(generated, truth),
         "faces_missed": float(generated.missed),
     }
@@ -118,8 +130,8 @@ def compare_cross(generated: LipSeries, driver: LipSeries, source: LipSeries) ->
         given the driver (a leak), ``driver_partial`` with the driver given the source. ``source_chance`` is the size
         that ``source_partial`` reaches by chance once in twenty times, see ``chance_level``.
     """
-    g = generated.openings
-    d, s = driver.at_times(generated.times).openings, source.at_times(generated.times).openings
+    made, lent = _at_same_times(generated, source)
+    g, d, s = made.openings, driver.at_times(made.times).openings, lent.openings
     lag, at_lag = best_lag(g, d)
     return {
         "driver_correlation": correlation(g, d),
@@ -231,7 +243,14 @@ def landmark_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def jitter_ratio(generated: LipSeries, truth: LipSeries) -> float:
-    """Return the mean acceleration of the mouth's landmarks over the truth's."""
+    """Return the mean acceleration of the mouth's landmarks over the truth's.
+
+    Of different frame rates the faster is first brought to the slower one's frames: the noise of the landmarks alone
+    accelerates the more, the shorter a frame is.
+    """
+    if generated.has_another_rate(truth):
+        times = max(generated, truth, key=lambda series: series.step).times
+        generated, truth = generated.at_times(times), truth.at_times(times)
     true = acceleration(truth)
     return acceleration(generated) / true if true > MIN_DEVIATION else float("nan")
 
@@ -250,8 +269,16 @@ def finite_mean(values: NDArray[np.float64]) -> float:
     return float(finite.mean()) if len(finite) else float("nan")
 
 
+def _at_same_times(generated: LipSeries, truth: LipSeries) -> tuple[LipSeries, LipSeries]:
+    """Both at the truth's times where their frame rates differ, or else at the generated video's."""
+    if generated.has_another_rate(truth):
+        return generated.at_times(truth.times), truth
+    return generated, truth.at_times(generated.times)
+
+
 def _shifted(a: Series, b: Series, lag: int) -> tuple[Series, Series]:
     n = min(len(a), len(b))
+    both = max(0, n - abs(lag))  # none of a video that is shorter than the lag
     if lag >= 0:
-        return a[lag:n], b[: n - lag]
-    return a[: n + lag], b[-lag:n]
+        return a[lag:n], b[:both]
+    return a[:both], b[-lag:n]

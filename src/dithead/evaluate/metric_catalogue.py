@@ -55,7 +55,8 @@ LIPS = MetricGroup(
         Metric("lip_synced_correlation", "lip correlation, sound offset removed", 2,
                "Lip correlation: " + _OFFSET_REMOVED),
         Metric("lip_lag", "lag (frames)", 1,
-               "Shift within ±10 frames at which the lip correlation is largest; positive when the output is late."),
+               "Shift within ±10 frames of the truth at which the lip correlation is largest; positive when the output "
+               "is late."),
         Metric("lip_gain", "gain", 2, "Standard deviation of the lip opening over that of the true one; 1 is best."),
         Metric("lip_velocity_correlation", "velocity correlation", 2,
                "Correlation of the changes of the lip opening from frame to frame; 1 is best."),

@@ -27,6 +27,9 @@ NETWORK_OF = {"lpips": "lpips", "fid": "inception", "fid_mouth": "inception", "i
 )
 """Measure -> the name of the network that it needs."""
 
+_OF_PAIRS = {"lpips": "lpips", "face": "identity"}
+"""Network -> the measure of paired crops that it gives."""
+
 OVER_ALL = ("fid", "fid_mouth")
 """Measures of the frames of all clips together, which no single clip has."""
 
@@ -63,7 +66,13 @@ class NetworkMeasures:
         return missing
 
     def compare_pictures(self, ours: Crops, theirs: Crops) -> Measures:
-        """Return ``lpips`` and ``identity`` of paired crops (N, S, S, 3), as far as their networks are there."""
+        """Return ``lpips`` and ``identity`` of paired crops (N, S, S, 3), as far as their networks are there.
+
+        Without a single pair they are NaN: a video that shows no face counts as failed.
+        """
+        if not len(ours):
+            networks = self.networks.keys() & _OF_PAIRS.keys()
+            return {_OF_PAIRS[network]: float("nan") for network in networks}
         measures: Measures = {}
         if (lpips := self.networks.get("lpips")) is not None:
             measures["lpips"] = float(np.mean(lpips(ours, theirs)))
@@ -78,8 +87,8 @@ class NetworkMeasures:
         return measure_sync(video, sound, self.networks.get("syncnet"))
 
     def fid_features(self, ours: Crops, theirs: Crops) -> Features:
-        """Return what FID needs of one clip; empty without ``inception``."""
-        if (inception := self.networks.get("inception")) is None:
+        """Return what FID needs of one clip; empty without ``inception``, and without crops, where the clip fails."""
+        if (inception := self.networks.get("inception")) is None or not len(ours):
             return {}
         sets = {"ours": ours, "theirs": theirs, "ours_mouth": crop_mouth(ours), "theirs_mouth": crop_mouth(theirs)}
         return {name: inception(crops) for name, crops in sets.items()}
@@ -98,7 +107,12 @@ def fid_over_clips(clips: Iterable[Features]) -> Measures:
 
 
 def frechet_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the Fréchet distance of the normal distributions fitted to two sets of features (N, D)."""
+    """Return the Fréchet distance of the normal distributions fitted to two sets of features (N, D).
+
+    NaN where a set has fewer than two, from which nothing can be fitted.
+    """
+    if min(len(a), len(b)) < 2:
+        return float("nan")
     mean = a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)
     s, t = (np.atleast_2d(np.cov(x.astype(np.float64), rowvar=False)) for x in (a, b))
     roots = np.sqrt(np.clip(np.linalg.eigvals(s @ t).real, 0, None))

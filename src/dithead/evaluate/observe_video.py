@@ -5,6 +5,7 @@ Letters: N frames, M times, S side of the aligned crop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +19,10 @@ from dithead.evaluate.lip_landmarks import lip_series_of
 from dithead.evaluate.lip_series import LipSeries, Series
 from dithead.evaluate.picture_quality import measure_detail
 from dithead.face.alignment import crop_transform, warp_crop
-from dithead.face.landmarks import FaceLandmarker
 from dithead.face.mesh_indices import LIP_INDICES
+from dithead.face.tracking import track_faces
 from dithead.media.info import VideoInfo
-from dithead.media.video import probe, read_frames
+from dithead.media.video import VideoFrame, probe, read_frames
 from dithead.types import RGB, Landmarks, Similarity
 
 CROP_SIDE = 256
@@ -83,14 +84,24 @@ class Observation:
             return np.zeros(len(times), np.intp)
         return np.where(times - self.times[before] <= self.times[after] - times, before, after)
 
+    def face_near(self, time: float) -> Landmarks | None:
+        """Return the landmarks in the frame that is nearest to a time of those with a face; None if none has one."""
+        known = self._with_face
+        return self.landmarks[known[np.argmin(np.abs(self.times[known] - time))]] if len(known) else None
+
+    @cached_property
+    def _with_face(self) -> NDArray[np.intp]:
+        return np.flatnonzero([face is not None for face in self.landmarks])
+
 
 def observe(path: Path | str, source: Observation | None = None) -> Observation:
-    """Read a video and find the face in each of its frames.
+    """Read a video and find the face in each of its frames: of several faces the one that ``generate`` redraws.
 
     Args:
         path: The video.
         source: The video that it was made from. Crops and lip boxes are then taken where the source has them, so that
             the same places are compared; a video of another size but the same shape is first scaled to the source's.
+            Of several faces the one that overlaps the source's most is taken; none where none does.
 
     Raises:
         MediaError: The file cannot be read to its end.
@@ -103,20 +114,17 @@ def observe(path: Path | str, source: Observation | None = None) -> Observation:
     crops: list[RGB] = []
     details: list[tuple[float, float]] = []
     size = (info.height, info.width)
-    with FaceLandmarker() as landmarker:
-        for frame in read_frames(path):
-            pixels = frame.pixels if source is None else _scaled(frame.pixels, source.info)
-            face = landmarker.track(pixels)
-            place, transform = face, _transform(face)
-            if source is not None:
-                nearest = int(source.nearest(np.array([frame.time]))[0])
-                place, transform = source.landmarks[nearest], source.transforms[nearest]
-            times.append(frame.time)
-            landmarks.append(face)
-            transforms.append(transform)
-            crops.append(_crop(pixels, transform))
-            details.append(measure_detail(_lip_box(pixels, place)))
-            size = (pixels.shape[0], pixels.shape[1])
+    for time, pixels, face in _faces_of(path, source):
+        place, transform = face, _transform(face)
+        if source is not None:
+            nearest = int(source.nearest(np.array([time]))[0])
+            place, transform = source.landmarks[nearest], source.transforms[nearest]
+        times.append(time)
+        landmarks.append(face)
+        transforms.append(transform)
+        crops.append(_crop(pixels, transform))
+        details.append(measure_detail(_lip_box(pixels, place)))
+        size = (pixels.shape[0], pixels.shape[1])
     return Observation(
         path, info, np.array(times), landmarks, transforms, np.stack(crops), np.array(details, np.float64), size
     )
@@ -125,6 +133,26 @@ def observe(path: Path | str, source: Observation | None = None) -> Observation:
 def same_aspect(a: VideoInfo, b: VideoInfo) -> bool:
     """Return whether the pictures of one video can be those of the other, scaled."""
     return abs(a.width * b.height / (a.height * b.width) - 1) < ASPECT_TOLERANCE
+
+
+def _faces_of(path: Path, source: Observation | None) -> Iterator[tuple[float, RGB, Landmarks | None]]:
+    """Yield the time of each frame, its picture at the source's size, and the face to measure in it."""
+    taken: list[tuple[VideoFrame, RGB]] = []
+
+    def pictures() -> Iterator[RGB]:
+        for frame in read_frames(path):
+            taken[:] = [(frame, frame.pixels if source is None else _scaled(frame.pixels, source.info))]
+            yield taken[0][1]
+
+    def new_size() -> bool:
+        return taken[0][0].new_size
+
+    def place() -> Landmarks | None:
+        return None if source is None else source.face_near(taken[0][0].time)
+
+    for seen in track_faces(pictures(), new_shot=new_size, place=place):
+        frame, pixels = taken[0]
+        yield frame.time, pixels, seen.landmarks
 
 
 def _scaled(pixels: RGB, like: VideoInfo) -> RGB:

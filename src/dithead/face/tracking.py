@@ -50,8 +50,15 @@ def never() -> bool:
     return False
 
 
+def nowhere() -> None:
+    """Return None: no place of the face is known of beforehand."""
+
+
 def track_faces(
-    frames: Iterable[RGBLike], landmarker: FaceLandmarker | None = None, new_shot: Callable[[], bool] = never
+    frames: Iterable[RGBLike],
+    landmarker: FaceLandmarker | None = None,
+    new_shot: Callable[[], bool] = never,
+    place: Callable[[], Landmarks | None] = nowhere,
 ) -> Iterator[FaceObservation]:
     """Yield one observation for each frame as it arrives; only one frame is held in memory.
 
@@ -59,16 +66,18 @@ def track_faces(
         frames: Pictures (H, W, 3).
         landmarker: May be shared between videos, as it is reset here; None: one is made and closed.
         new_shot: Whether the frame taken last is known to begin a shot, however it looks.
+        place: Landmarks (478, 3) where the face of the frame taken last is known to be, as in another version of the
+            video: the face that overlaps them most is followed instead of the main face.
     """
     if landmarker is None:
         with FaceLandmarker() as temporary:
-            yield from track_faces(frames, temporary, new_shot)
+            yield from track_faces(frames, temporary, new_shot, place)
         return
     tracker, cuts = _MainFace(landmarker), CutDetector()
     for frame in frames:
         if cuts.is_cut(frame, forced=new_shot()):
             tracker.restart()
-        yield FaceObservation(tracker.step(frame), cuts.shot)
+        yield FaceObservation(tracker.step(frame, place()), cuts.shot)
 
 
 class CutDetector:
@@ -113,7 +122,9 @@ class _MainFace:
         self.missing = 0  # frames since the face was found
         self.crowded = False  # the fast tracker follows another face, so every frame is detected
 
-    def step(self, frame: RGBLike) -> Landmarks | None:
+    def step(self, frame: RGBLike, place: Landmarks | None) -> Landmarks | None:
+        if place is not None:
+            self.last = place
         found = self._first(frame) if self.last is None else self._next(frame)
         if found is not None:
             self.last, self.missing = found, 0

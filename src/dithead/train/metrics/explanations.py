@@ -48,7 +48,7 @@ _BY_STAGE: dict[str, dict[str, str]] = {
         "held_out_error": "mean square error of the generated latents at the lips for people not trained on, driven by "
         "their own speech; lower is better",
         "held_out_listening": "by what share that error grows when another clip's speech drives the mouth; 0 means "
-        "that the model ignores the speech, higher is better",
+        "that the model ignores the speech, higher is better; it takes two clips",
         "held_out_gain": "how much the generated lips vary over time, relative to the true ones; 1 is right, below 1 "
         "the mouth moves too little",
         "held_out_jitter": "how much the generated lips change from frame to frame, relative to the true ones; 1 is "

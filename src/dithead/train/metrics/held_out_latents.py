@@ -98,24 +98,34 @@ def held_out_metrics(
 
     Returns:
         ``held_out_error``, the mean square error under the clip's own speech; ``held_out_listening``, by what share
-        another clip's speech makes that error larger (0: the model ignores the speech); ``held_out_gain``, the spread
-        over time relative to the truth's; ``held_out_jitter``, the change from frame to frame relative to the truth's;
-        ``held_out_fixed``, the error with one reference for all frames; ``held_out_copied``, the error of the nearest
-        references themselves, pasted where the mouth is to be sampled: a useful model stays below it.
+        another clip's speech makes that error larger (0: the model ignores the speech), which one clip alone cannot
+        tell; ``held_out_gain``, the spread over time relative to the truth's; ``held_out_jitter``, the change from
+        frame to frame relative to the truth's; ``held_out_fixed``, the error with one reference for all frames;
+        ``held_out_copied``, the error of the nearest references themselves, pasted where the mouth is to be sampled: a
+        useful model stays below it.
     """
     own = [sample(talker, clip, references=references) for clip in clips]
-    other = [sample(talker, clip, clips[i - 1], references) for i, clip in enumerate(clips)]
     fixed = [sample(talker, clip, references="fixed") for clip in clips]
-    error, wrong_speech = mouth_error(own, clips), mouth_error(other, clips)
+    error = mouth_error(own, clips)
     truth = [clip.latent for clip in clips]
     return {
         "held_out_error": error,
-        "held_out_listening": wrong_speech / max(error, 1e-9) - 1,
+        **_listening(talker, clips, references, error),
         "held_out_gain": mouth_spread(own, clips) / max(mouth_spread(truth, clips), 1e-9),
         "held_out_jitter": mouth_change(own, clips) / max(mouth_change(truth, clips), 1e-9),
         "held_out_fixed": mouth_error(fixed, clips),
         "held_out_copied": mouth_error([paste_references(talker, clip) for clip in clips], clips),
     }
+
+
+def _listening(
+    talker: TalkingHead, clips: Sequence[HeldOutClip], references: ReferenceChoice, error: float
+) -> dict[str, float]:
+    """``held_out_listening``, given the error under the clips' own speech; nothing without another clip's speech."""
+    if len(clips) < 2:
+        return {}
+    other = [sample(talker, clip, clips[i - 1], references) for i, clip in enumerate(clips)]
+    return {"held_out_listening": mouth_error(other, clips) / max(error, 1e-9) - 1}
 
 
 @torch.no_grad()
@@ -224,5 +234,6 @@ def mouth_spread(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> flo
 
 def mouth_change(latents: Sequence[Tensor], clips: Sequence[HeldOutClip]) -> float:
     """Compute the absolute change from frame to frame at the lips, as a mean over clips."""
-    each = [(z.diff(dim=0).abs() * c.mouth[1 : len(z)]).mean() for z, c in zip(latents, clips, strict=True)]
+    pairs = [(z, c.mouth[1 : len(z)]) for z, c in zip(latents, clips, strict=True) if len(z) > 1]
+    each = [(z.diff(dim=0).abs() * mouth).mean() for z, mouth in pairs]
     return float(torch.stack(each).mean()) if each else 0.0

@@ -206,6 +206,18 @@ def test_score_puts_several_tools_and_the_truth_into_one_table(clip, frames, wav
         score_folders({"truth": tmp_path / "copied"}, tmp_path / "truth", tmp_path / "other")
 
 
+def test_score_encodes_the_truth_again_after_it_was_replaced(clip, frames, wave, tmp_path):
+    few, sound = frames[:15], wave[: 15 * 640]
+    for folder in ("truth", "made"):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "a.mp4", few, clip, sound)
+    score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")
+    written(tmp_path / "truth" / "a.mp4", [frame[:, ::-1] for frame in few], clip, sound)
+    report = score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")
+    assert report["rows"]["truth"]["metrics"]["psnr"]["mean"] > 35
+    assert report["rows"]["generated"]["metrics"]["psnr"]["mean"] < 20
+
+
 def test_with_other_speech_the_copied_source_is_a_row_too(clip, frames, wave, tmp_path):
     few, sound = frames[:15], wave[: 15 * 640]
     for folder, picture in (("truth", few), ("made", few), ("drivers", frames[15:30])):

@@ -1,6 +1,7 @@
 """A whole evaluation with an untrained model: every row, every protocol, resumed and refused."""
 
 import pickle
+import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -115,6 +116,29 @@ def test_a_lost_video_is_made_again_alike(made, clips, model):
     again = evaluate_model(model, clips, output, EvaluateOptions(steps=(1,)))
     ours = (r["clips"]["ben"]["psnr"] for r in (report, again))
     assert next(ours) == pytest.approx(next(ours), abs=0.01)
+
+
+def test_a_replaced_clip_is_measured_anew_and_the_others_are_kept(clips, model, tmp_path):
+    folder, first, second = tmp_path / "clips", *sorted(clips.glob("*.mp4"))
+    folder.mkdir()
+    for name in ("kept", "other"):
+        shutil.copyfile(first, folder / f"{name}.mp4")
+    options = EvaluateOptions(steps=(1,), protocols=("silent",), as_drawn=False)
+    before = evaluate_model(model, folder, tmp_path / "report", options)
+    record = tmp_path / "report" / "clips" / "kept.json"
+    time = record.stat().st_mtime_ns
+    shutil.copyfile(second, folder / "other.mp4")
+    told: list[str] = []
+    report = evaluate_model(model, folder, tmp_path / "report", options, say=told.append)
+    fresh = evaluate_model(model, folder, tmp_path / "fresh", options)
+    assert told[0] == "measured again, because a video was replaced: other"
+    assert record.stat().st_mtime_ns == time
+    for row in fresh["rows"]:
+        measured, wanted, old = (each["rows"][row]["clips"]["other"] for each in (report, fresh, before))
+        assert not fresh["rows"][row]["errors"]
+        for name in wanted.keys() - {"silent_frames_per_second"}:
+            assert measured[name] == pytest.approx(wanted[name], nan_ok=True), (row, name)
+        assert not wanted or measured != old
 
 
 def test_another_model_does_not_mix_in(made, clips):

@@ -27,9 +27,11 @@ from dithead.evaluate.options import UNTAUGHT
 from dithead.evaluate.plan import EvaluationPlan
 from dithead.evaluate.portrait import measure_untaught, write_portrait
 from dithead.evaluate.report import DRIVEN_BY, ClipRecord, write_json
+from dithead.evaluate.source_files import noted_sources
 from dithead.inference import pipeline
 from dithead.inference.result import Drawings
 from dithead.media.audio import read_audio, write_audio
+from dithead.media.files import file_fingerprint
 from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.options import GenerateJob
 from dithead.types import Wave
@@ -135,9 +137,11 @@ class _Drawing:
 def _reuse_baselines(task: _ClipTask) -> bool:
     """Copy the rows that need no model from an earlier report; return whether it has them all."""
     record, earlier = task.record, task.plan.options.baselines
-    path = None if earlier is None else Path(earlier) / "clips" / f"{task.clip}.json"
-    if path is None or not path.exists():
+    if earlier is None or not (path := Path(earlier) / "clips" / f"{task.clip}.json").exists():
         return False
+    files = noted_sources(Path(earlier)).get(task.clip)
+    if files is not None and files != noted_sources(task.plan.output).get(task.clip):
+        return False  # it was measured on another video of this name
     old, rows = ClipRecord.load(path), baselines.LABELS
     if set(rows) & set(old.errors) or not set(rows) <= set(old.rows):
         return False
@@ -234,14 +238,26 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, drawing: _Drawing, proto
     return facts
 
 
-@lru_cache(maxsize=3)
 def _observe_source(path: Path) -> Observation:
-    return observe(path)
+    """A clip's own video; it is read once, until the file is replaced."""
+    return _observe_once(_as_it_is(path))
 
 
-@lru_cache(maxsize=3)
 def _observe_encoded(path: Path, source: Path) -> Observation:
-    return observe(path, _observe_source(source))
+    """A video made from a clip; it is read once, until either file is replaced."""
+    return _observe_once(_as_it_is(path), _as_it_is(source))
+
+
+_FileState = tuple[Path, tuple[int, ...]]
+
+
+def _as_it_is(path: Path) -> _FileState:
+    return path, tuple(file_fingerprint(path).values())
+
+
+@lru_cache(maxsize=6)
+def _observe_once(video: _FileState, source: _FileState | None = None) -> Observation:
+    return observe(video[0], None if source is None else _observe_source(source[0]))
 
 
 def _observe_copy(plan: EvaluationPlan, clip: str) -> Observation:

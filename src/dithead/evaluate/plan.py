@@ -16,7 +16,9 @@ from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_driv
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import UNTAUGHT, EvaluateOptions
 from dithead.evaluate.report_folder import claim_folder, hash_weights
+from dithead.evaluate.source_files import clip_fingerprints, discard_replaced
 from dithead.limits import parse_json, read_text
+from dithead.media.files import file_fingerprint
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -37,6 +39,7 @@ class EvaluationPlan:
         steps: Numbers of sampling steps; the first is the headline.
         options: The options that were asked for.
         settings: What ``report.json`` says about this run.
+        replaced: Clips that are measured again, because the video or that of the driver was replaced.
         watch: Called with what is being done within a clip, in this process only.
     """
 
@@ -48,6 +51,7 @@ class EvaluationPlan:
     steps: tuple[int, ...]
     options: EvaluateOptions
     settings: dict[str, Any]
+    replaced: tuple[str, ...] = ()
     watch: Callable[[str], None] | None = None
 
     @cached_property
@@ -127,9 +131,12 @@ def make_plan(model: str | Path | TalkingHead, data: Path, output: Path, options
     if options.baselines is not None:
         _check_baselines(Path(options.baselines), settings)
     claim_folder(output, settings)
+    files = {name: [file_fingerprint(path)] for name, path in videos.items()}
+    files |= {clip.id: clip_fingerprints(clip) for clip in clips}
+    replaced = discard_replaced(output, files, drivers)
     if clips:
         videos = write_clips(clips, output / "videos" / "input")
-    return EvaluationPlan(name, source, videos, drivers, output, steps, options, settings)
+    return EvaluationPlan(name, source, videos, drivers, output, steps, options, settings, replaced)
 
 
 @lru_cache(maxsize=1)

@@ -175,12 +175,10 @@ class _Scoring:
         clip.record.add(TRUTH, "cross", measures | self.networks.sync(truth))
 
     def _copy(self, video: Observation, row: str, clip: _Clip) -> Observation:
-        """The video, encoded again with the speech of the clip; it is written first, unless it is there."""
+        """The video, encoded again with the speech of the clip: always anew, since either may have been replaced."""
         path = self.output / "videos" / row / clip.protocol / f"{video.path.stem}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            write_copy(video, path, _sound_of(clip.speaker, video.duration))
-        return observe(path, video)
+        return observe(write_copy(video, path, _sound_of(clip.speaker, video.duration)), video)
 
     def _score(self, clip: _Clip, row: str, generated: Observation) -> None:
         record, source, networks, speech = clip.record, clip.source, self.networks, clip.speech

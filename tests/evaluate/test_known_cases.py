@@ -230,6 +230,21 @@ def test_with_other_speech_the_copied_source_is_a_row_too(clip, frames, wave, tm
     assert rows["copy_input"] == pytest.approx(rows["generated"], abs=0.1)
 
 
+def test_with_other_speech_the_copy_fails_by_itself(clip, frames, wave, tmp_path, monkeypatch):
+    def fail(video, path, audio):
+        if "copy_input" in path.parts:
+            raise DataError("this source is odd")
+        return write_copy(video, path, audio)
+
+    monkeypatch.setattr("dithead.evaluate.score.write_copy", fail)
+    for folder in ("truth", "made", "drivers"):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "a.mp4", frames[:15], clip, wave[: 15 * 640])
+    report = score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report", drivers=tmp_path / "drivers")
+    errors = {name: row["errors"] for name, row in report["rows"].items()}
+    assert errors == {"truth": {}, "copy_input": {"a": "this source is odd"}, "generated": {}}
+
+
 def test_with_other_speech_every_row_is_judged_by_that_speech(clip, frames, wave, tmp_path):
     few, own, other = frames[:15], wave[: 15 * 640], wave[-15 * 640 :]
     for folder, picture, sound in (

@@ -160,6 +160,64 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
     assert "text" in (tmp_path / "report" / "report.html").read_text()
 
 
+@pytest.fixture
+def one_without_sound(clips, tmp_path) -> Path:
+    """Two short clips, of which the second has no sound."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    first, second = sorted(clips.glob("*.mp4"))
+    (folder / "a.mp4").symlink_to(first)
+    with VideoWriter(folder / "mute.mp4", replace(probe(second), has_audio=False)) as writer:
+        for frame in read_frames(second):
+            writer.write(frame.pixels)
+    return folder
+
+
+def test_the_protocol_silent_needs_no_sound(one_without_sound, model, tmp_path):
+    (one_without_sound / "a.mp4").unlink()
+    options = EvaluateOptions(steps=(1,), protocols=("silent",), as_drawn=False)
+    report = evaluate_model(model, one_without_sound, tmp_path / "report", options)
+    assert list(report["rows"]) == ["copy_input", "frozen_mouth", "ours_1_steps"], "the truth of silence is not known"
+    for row in report["rows"].values():
+        assert not row["errors"]
+        assert row["metrics"]["silent_aperture_ratio"]["n"] == 1
+        assert all(name.startswith("silent_") for name in row["metrics"]), "only what was asked for is measured"
+    record = tmp_path / "report" / "clips" / "mute.json"
+    time = record.stat().st_mtime_ns
+    evaluate_model(model, one_without_sound, tmp_path / "report", options)
+    assert record.stat().st_mtime_ns == time, "the record counts as done"
+
+
+def test_a_clip_without_sound_is_driven_and_drives_none(one_without_sound, model, tmp_path):
+    options = EvaluateOptions(steps=(1,), protocols=("self", "cross"), as_drawn=False)
+    report = evaluate_model(model, one_without_sound, tmp_path / "report", options)
+    rows = report["rows"]
+    assert list(rows) == ["truth", "copy_input", "frozen_mouth", "ours_1_steps"]
+    for row in rows.values():
+        assert row["errors"]["a"] == "no other clip has sound, so that none drives this one in the protocol cross"
+        assert row["metrics"]["cross_driver_correlation"]["n"] == 1
+        assert row["clips"]["mute"]["cross_driver_correlation"] is not None
+    baselines = ("truth", "copy_input", "frozen_mouth")
+    assert not any("mute" in rows[row]["errors"] for row in baselines)
+    assert "no audio track" in rows["ours_1_steps"]["errors"]["mute"], "its own speech cannot drive it"
+    assert rows["truth"]["metrics"]["psnr"]["n"] == 2
+    assert rows["ours_1_steps"]["metrics"]["psnr"]["n"] == 1
+
+
+def test_no_baseline_counts_as_made_where_one_fails(clips, model, tmp_path, monkeypatch):
+    def fail(*_):
+        raise DataError("this clip is odd")
+
+    monkeypatch.setattr("dithead.evaluate.baselines.write_frozen", fail)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mp4").symlink_to(sorted(clips.glob("*.mp4"))[0])
+    options = EvaluateOptions(steps=(1,), protocols=("self",), as_drawn=False)
+    rows = evaluate_model(model, folder, tmp_path / "report", options)["rows"]
+    assert [name for name, row in rows.items() if row["errors"]] == ["truth", "copy_input", "frozen_mouth"]
+    assert all(set(row["errors"].values()) <= {"this clip is odd"} for row in rows.values())
+
+
 @pytest.mark.slow
 def test_baselines_are_taken_over_from_a_report_that_fits(made, clips, model, tmp_path):
     output, report = made

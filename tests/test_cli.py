@@ -410,6 +410,21 @@ def test_tools_without_names_and_files_without_an_option_are_told_what_is_missin
     assert said == "dithead: face.mp4: an option must stand before it (see dithead generate --help)\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            ("study", "-o", "s", "--folder", "a=x", "--answers", "1.json"),
+            "--answers and --folder exclude each other: make the study first, then count its answers",
+        ),
+        (("train", "table", "one", "--people", "--seeds"), "--people and --seeds exclude each other; give one of them"),
+    ],
+)
+def test_an_option_that_another_makes_useless_is_refused(command: tuple[str, ...], said: str) -> None:
+    result = run(*command)
+    assert (result.exit_code, result.stderr) == (2, f"dithead: {said}\n")
+
+
 def test_report_joins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: dict[str, Any]) -> None:
     called = stand_in(monkeypatch, "dithead.evaluate.join_reports.join_reports", report)
     assert run("report", "one", "two", "-o", tmp_path).exit_code == 0

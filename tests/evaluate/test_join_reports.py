@@ -66,6 +66,24 @@ def test_rows_of_one_name_get_their_folders(tmp_path: Path) -> None:
     assert joined["rows"]["two/ours"]["label"] == "ours of two (two)"
 
 
+def test_no_row_is_lost_where_folders_have_one_name(tmp_path: Path) -> None:
+    values = {"x": 0.1, "y": 0.5, "z": 0.9}
+    reports = [report(tmp_path / name / "report", "ours", {"a": value}) for name, value in values.items()]
+    for given in (reports, [folder / "report.json" for folder in reports]):
+        joined = join_reports(given, tmp_path / given[0].name / "joined")
+        means = {name: row["metrics"]["lip_correlation"]["mean"] for name, row in joined["rows"].items()}
+        assert means == {"truth": 1.0, "ours": 0.1, "y/report/ours": 0.5, "z/report/ours": 0.9}
+        assert joined["rows"]["y/report/ours"]["label"] == "ours of report (y/report)"
+
+
+def test_a_row_whose_name_is_taken_is_numbered(tmp_path: Path) -> None:
+    one, two = (report(tmp_path / name, "ours", {"a": value}) for name, value in (("one", 0.5), ("two", 0.6)))
+    both = tmp_path / "both"
+    join_reports([one, two], both)
+    joined = join_reports([both, two, two / "report.json"], tmp_path / "again")
+    assert list(joined["rows"]) == ["truth", "ours", "two/ours", "two 2/ours", "two 3/ours"]
+
+
 def test_reports_without_a_common_clip_or_a_single_one_are_refused(tmp_path: Path) -> None:
     one, two = report(tmp_path / "one", "ours", {"a": 0.5}), report(tmp_path / "two", "theirs", {"b": 0.5})
     with pytest.raises(DataError, match="no clip in common"):

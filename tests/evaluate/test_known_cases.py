@@ -206,6 +206,18 @@ def test_score_puts_several_tools_and_the_truth_into_one_table(clip, frames, wav
         score_folders({"truth": tmp_path / "copied"}, tmp_path / "truth", tmp_path / "other")
 
 
+def test_score_encodes_the_truth_again_after_it_was_replaced(clip, frames, wave, tmp_path):
+    few, sound = frames[:15], wave[: 15 * 640]
+    for folder in ("truth", "made"):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "a.mp4", few, clip, sound)
+    score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")
+    written(tmp_path / "truth" / "a.mp4", [frame[:, ::-1] for frame in few], clip, sound)
+    report = score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report")
+    assert report["rows"]["truth"]["metrics"]["psnr"]["mean"] > 35
+    assert report["rows"]["generated"]["metrics"]["psnr"]["mean"] < 20
+
+
 def test_with_other_speech_the_copied_source_is_a_row_too(clip, frames, wave, tmp_path):
     few, sound = frames[:15], wave[: 15 * 640]
     for folder, picture in (("truth", few), ("made", few), ("drivers", frames[15:30])):
@@ -216,6 +228,21 @@ def test_with_other_speech_the_copied_source_is_a_row_too(clip, frames, wave, tm
     rows = {name: row["metrics"]["cross_driver_correlation"]["mean"] for name, row in report["rows"].items()}
     assert rows["truth"] > 0.9
     assert rows["copy_input"] == pytest.approx(rows["generated"], abs=0.1)
+
+
+def test_with_other_speech_the_copy_fails_by_itself(clip, frames, wave, tmp_path, monkeypatch):
+    def fail(video, path, audio):
+        if "copy_input" in path.parts:
+            raise DataError("this source is odd")
+        return write_copy(video, path, audio)
+
+    monkeypatch.setattr("dithead.evaluate.score.write_copy", fail)
+    for folder in ("truth", "made", "drivers"):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "a.mp4", frames[:15], clip, wave[: 15 * 640])
+    report = score_folders(tmp_path / "made", tmp_path / "truth", tmp_path / "report", drivers=tmp_path / "drivers")
+    errors = {name: row["errors"] for name, row in report["rows"].items()}
+    assert errors == {"truth": {}, "copy_input": {"a": "this source is odd"}, "generated": {}}
 
 
 def test_with_other_speech_every_row_is_judged_by_that_speech(clip, frames, wave, tmp_path):

@@ -1,6 +1,7 @@
 """A whole evaluation with an untrained model: every row, every protocol, resumed and refused."""
 
 import pickle
+import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -117,6 +118,29 @@ def test_a_lost_video_is_made_again_alike(made, clips, model):
     assert next(ours) == pytest.approx(next(ours), abs=0.01)
 
 
+def test_a_replaced_clip_is_measured_anew_and_the_others_are_kept(clips, model, tmp_path):
+    folder, first, second = tmp_path / "clips", *sorted(clips.glob("*.mp4"))
+    folder.mkdir()
+    for name in ("kept", "other"):
+        shutil.copyfile(first, folder / f"{name}.mp4")
+    options = EvaluateOptions(steps=(1,), protocols=("silent",), as_drawn=False)
+    before = evaluate_model(model, folder, tmp_path / "report", options)
+    record = tmp_path / "report" / "clips" / "kept.json"
+    time = record.stat().st_mtime_ns
+    shutil.copyfile(second, folder / "other.mp4")
+    told: list[str] = []
+    report = evaluate_model(model, folder, tmp_path / "report", options, say=told.append)
+    fresh = evaluate_model(model, folder, tmp_path / "fresh", options)
+    assert told[0] == "measured again, because a video was replaced: other"
+    assert record.stat().st_mtime_ns == time
+    for row in fresh["rows"]:
+        measured, wanted, old = (each["rows"][row]["clips"]["other"] for each in (report, fresh, before))
+        assert not fresh["rows"][row]["errors"]
+        for name in wanted.keys() - {"silent_frames_per_second"}:
+            assert measured[name] == pytest.approx(wanted[name], nan_ok=True), (row, name)
+        assert not wanted or measured != old
+
+
 def test_another_model_does_not_mix_in(made, clips):
     other = build_model(PRESETS["tiny"].model)
     with pytest.raises(OutputError, match="other settings"):
@@ -134,6 +158,64 @@ def test_a_broken_clip_is_counted_not_fatal(clips, model, tmp_path):
     assert list(report["rows"]) == ["ours_1_steps"], "no baseline has such a protocol"
     assert "text" in report["rows"]["ours_1_steps"]["errors"]
     assert "text" in (tmp_path / "report" / "report.html").read_text()
+
+
+@pytest.fixture
+def one_without_sound(clips, tmp_path) -> Path:
+    """Two short clips, of which the second has no sound."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    first, second = sorted(clips.glob("*.mp4"))
+    (folder / "a.mp4").symlink_to(first)
+    with VideoWriter(folder / "mute.mp4", replace(probe(second), has_audio=False)) as writer:
+        for frame in read_frames(second):
+            writer.write(frame.pixels)
+    return folder
+
+
+def test_the_protocol_silent_needs_no_sound(one_without_sound, model, tmp_path):
+    (one_without_sound / "a.mp4").unlink()
+    options = EvaluateOptions(steps=(1,), protocols=("silent",), as_drawn=False)
+    report = evaluate_model(model, one_without_sound, tmp_path / "report", options)
+    assert list(report["rows"]) == ["copy_input", "frozen_mouth", "ours_1_steps"], "the truth of silence is not known"
+    for row in report["rows"].values():
+        assert not row["errors"]
+        assert row["metrics"]["silent_aperture_ratio"]["n"] == 1
+        assert all(name.startswith("silent_") for name in row["metrics"]), "only what was asked for is measured"
+    record = tmp_path / "report" / "clips" / "mute.json"
+    time = record.stat().st_mtime_ns
+    evaluate_model(model, one_without_sound, tmp_path / "report", options)
+    assert record.stat().st_mtime_ns == time, "the record counts as done"
+
+
+def test_a_clip_without_sound_is_driven_and_drives_none(one_without_sound, model, tmp_path):
+    options = EvaluateOptions(steps=(1,), protocols=("self", "cross"), as_drawn=False)
+    report = evaluate_model(model, one_without_sound, tmp_path / "report", options)
+    rows = report["rows"]
+    assert list(rows) == ["truth", "copy_input", "frozen_mouth", "ours_1_steps"]
+    for row in rows.values():
+        assert row["errors"]["a"] == "no other clip has sound, so that none drives this one in the protocol cross"
+        assert row["metrics"]["cross_driver_correlation"]["n"] == 1
+        assert row["clips"]["mute"]["cross_driver_correlation"] is not None
+    baselines = ("truth", "copy_input", "frozen_mouth")
+    assert not any("mute" in rows[row]["errors"] for row in baselines)
+    assert "no audio track" in rows["ours_1_steps"]["errors"]["mute"], "its own speech cannot drive it"
+    assert rows["truth"]["metrics"]["psnr"]["n"] == 2
+    assert rows["ours_1_steps"]["metrics"]["psnr"]["n"] == 1
+
+
+def test_no_baseline_counts_as_made_where_one_fails(clips, model, tmp_path, monkeypatch):
+    def fail(*_):
+        raise DataError("this clip is odd")
+
+    monkeypatch.setattr("dithead.evaluate.baselines.write_frozen", fail)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mp4").symlink_to(sorted(clips.glob("*.mp4"))[0])
+    options = EvaluateOptions(steps=(1,), protocols=("self",), as_drawn=False)
+    rows = evaluate_model(model, folder, tmp_path / "report", options)["rows"]
+    assert [name for name, row in rows.items() if row["errors"]] == ["truth", "copy_input", "frozen_mouth"]
+    assert all(set(row["errors"].values()) <= {"this clip is odd"} for row in rows.values())
 
 
 @pytest.mark.slow

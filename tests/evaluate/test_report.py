@@ -153,9 +153,15 @@ def test_pairing_is_by_name_and_never_with_itself(tmp_path):
         (tmp_path / name).touch()
     names = list(list_videos(tmp_path))
     assert names == ["a", "b", "c"]
-    assert pair_drivers(names) == {"a": "b", "b": "c", "c": "a"}
+    assert pair_drivers(names, names) == {"a": "b", "b": "c", "c": "a"}
     with pytest.raises(DataError, match="two clips"):
-        pair_drivers(["a"])
+        pair_drivers(["a"], ["a"])
+
+
+def test_a_clip_without_sound_drives_none_and_is_driven():
+    names = ["a", "b", "c"]
+    assert pair_drivers(names, ["a", "c"]) == {"a": "c", "b": "c", "c": "a"}
+    assert pair_drivers(names, ["b"]) == {"a": "b", "c": "b"}, "no other clip has sound that could drive b"
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):
@@ -296,6 +302,7 @@ def test_every_tool_is_compared(tmp_path):
     ("reason", "option"),
     [
         ("a.mp4: has no audio track; give a file with speech", "--protocol silent"),
+        ("no other clip has sound, so that none drives this one in the protocol cross", "leave the protocol cross out"),
         ("a: its worker process died over it twice", "--workers 1"),
         ("no driver's video of this name", "leave --drivers out"),
     ],

@@ -119,6 +119,8 @@ def study(
     from dithead.evaluate.evaluation_clips import parse_named_paths
     from dithead.evaluate.study import make_study, study_results
 
+    if answers and folder:
+        raise ConfigError("--answers and --folder exclude each other: make the study first, then count its answers")
     if answers:
         out(json.dumps(study_results(output, answers), ensure_ascii=False))
     else:

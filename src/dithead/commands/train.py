@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dithead.commands.shared import Data, PresetName, Run, Set, WholeSentences, given, out, reports, say, takes_options
+from dithead.errors import ConfigError
 from dithead.train.stages.options import AudioOptions, AutoencoderOptions, DenoiserOptions, StageOptions, SyncOptions
 
 train = typer.Typer(
@@ -134,4 +135,6 @@ def table(
     """Print finished runs side by side as Markdown: settings that differ, held-out metrics, speed."""
     from dithead.train.report.run_table import people_table, runs_table
 
+    if people and seeds:
+        raise ConfigError("--people and --seeds exclude each other; give one of them")
     out(people_table(runs) if people else runs_table(runs, seeds))

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dithead.errors import FaceError
+from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.observe_video import CROP_SIDE, Observation
 from dithead.face.alignment import transform_points
 from dithead.face.compositing import composite
 from dithead.face.masks import polygon_mask, stable_polygon
+from dithead.media.audio import read_audio
 from dithead.media.video import read_frames
 from dithead.media.writer import VideoWriter
 from dithead.models.audio.mel import SAMPLE_RATE
@@ -26,6 +28,12 @@ LABELS = {TRUTH: "ground truth, encoded again", COPY: "input copied", FROZEN: "i
 """Row of the report -> its name for readers."""
 FEATHER = 6.0
 """Pixels of the aligned crop over which the frozen mouth is blended into the frame (our choice)."""
+
+
+def sound_of(video: Observation, seconds: float) -> Wave:
+    """Return the sound (n,) of a video at 16 kHz, cut or filled to a length; silence where it has none."""
+    wave = read_audio(video.path, SAMPLE_RATE) if video.info.has_audio else np.zeros(0, np.float32)
+    return fit_length(wave, seconds, SAMPLE_RATE)
 
 
 def write_copy(source: Observation, path: Path, audio: Wave) -> Path:

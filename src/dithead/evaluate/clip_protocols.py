@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dithead.errors import DitheadError
+from dithead.errors import DataError, DitheadError
 from dithead.evaluate import baselines, previews
 from dithead.evaluate import clip_measures as measure
 from dithead.evaluate.baselines import AS_DRAWN, COPY, FROZEN, TRUTH
@@ -27,9 +27,11 @@ from dithead.evaluate.options import UNTAUGHT
 from dithead.evaluate.plan import EvaluationPlan
 from dithead.evaluate.portrait import measure_untaught, write_portrait
 from dithead.evaluate.report import DRIVEN_BY, ClipRecord, write_json
+from dithead.evaluate.source_files import noted_sources
 from dithead.inference import pipeline
 from dithead.inference.result import Drawings
 from dithead.media.audio import read_audio, write_audio
+from dithead.media.files import file_fingerprint
 from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.options import GenerateJob
 from dithead.types import Wave
@@ -59,24 +61,31 @@ class _ClipTask:
         """The sound (n,) that drives the clip, exactly as long as its picture."""
         if protocol == "silent":
             return fit_length(np.zeros(0, np.float32), self.source.duration, SAMPLE_RATE)
-        speaker = self.plan.drivers[self.clip] if protocol == "cross" else self.clip
+        speaker = self.driving_clip() if protocol == "cross" else self.clip
         return fit_length(read_audio(self.plan.videos[speaker], SAMPLE_RATE), self.source.duration, SAMPLE_RATE)
+
+    def driving_clip(self) -> str:
+        """The name of the clip whose speech drives this one in the protocol ``cross``."""
+        if self.clip not in self.plan.drivers:
+            raise DataError("no other clip has sound, so that none drives this one in the protocol cross")
+        return self.plan.drivers[self.clip]
 
     def driver(self) -> Observation:
         """The video whose speech drives the clip in the protocol ``cross``."""
-        return _observe_source(self.plan.videos[self.plan.drivers[self.clip]])
+        return _observe_source(self.plan.videos[self.driving_clip()])
 
     def tell(self, what: str) -> None:
         """Say what is done with the clip now."""
         if self.plan.watch is not None:
             self.plan.watch(f"{self.clip}: {what}")
 
-    def attempt(self, row: str, work: Callable[[], Any]) -> Any:
-        """Do one piece of work; an error is recorded for the row, and the rest of the clip is still measured."""
+    def attempt(self, rows: Iterable[str], work: Callable[[], Any]) -> Any:
+        """Do one piece of work; an error is recorded for its rows, and the rest of the clip is still measured."""
         try:
             return work()
         except DitheadError as error:
-            self.record.errors[row] = "; ".join(filter(None, [self.record.errors.get(row), str(error)]))
+            for row in rows:
+                self.record.errors[row] = "; ".join(filter(None, [self.record.errors.get(row), str(error)]))
             return None
 
 
@@ -92,12 +101,12 @@ def measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
     record.curves["source"] = list(source.lips.openings)
     if plan.baselines and not _reuse_baselines(task):
         task.tell("truth and baselines")
-        task.attempt(TRUTH, partial(_measure_baselines, task))
+        _measure_baselines(task)
     stills = {"source": source.crops} | _measure_model(task)
     if "mask" in plan.options.protocols:
         task.tell("test of the mask")
         row = model_row(plan.steps[0])
-        task.attempt(row, lambda: record.add(row, "mask", _measure_mask_leak(task)))
+        task.attempt([row], lambda: record.add(row, "mask", _measure_mask_leak(task)))
     previews.save_jpeg(plan.output / "stills" / f"{clip}.jpg", previews.still_sheet(stills))
     record.seconds = time.monotonic() - start
     return record
@@ -111,7 +120,7 @@ def _measure_model(task: _ClipTask) -> dict[str, previews.Crops]:
         for protocol in (name for name in DRIVEN_BY if name in task.plan.options.protocols):
             if protocol in UNTAUGHT and not drawing.detail:
                 continue  # there nothing can be lent anyway
-            generated = task.attempt(drawing.row, partial(_measure_generated, task, drawing, protocol))
+            generated = task.attempt([drawing.row], partial(_measure_generated, task, drawing, protocol))
             if generated is None or drawing.steps != task.plan.steps[0]:
                 continue
             observed, drawings = generated
@@ -135,10 +144,12 @@ class _Drawing:
 def _reuse_baselines(task: _ClipTask) -> bool:
     """Copy the rows that need no model from an earlier report; return whether it has them all."""
     record, earlier = task.record, task.plan.options.baselines
-    path = None if earlier is None else Path(earlier) / "clips" / f"{task.clip}.json"
-    if path is None or not path.exists():
+    if earlier is None or not (path := Path(earlier) / "clips" / f"{task.clip}.json").exists():
         return False
-    old, rows = ClipRecord.load(path), baselines.LABELS
+    files = noted_sources(Path(earlier)).get(task.clip)
+    if files is not None and files != noted_sources(task.plan.output).get(task.clip):
+        return False  # it was measured on another video of this name
+    old, rows = ClipRecord.load(path), task.plan.baselines
     if set(rows) & set(old.errors) or not set(rows) <= set(old.rows):
         return False
     record.rows |= {row: old.rows[row] for row in rows}
@@ -148,28 +159,45 @@ def _reuse_baselines(task: _ClipTask) -> bool:
 
 
 def _measure_baselines(task: _ClipTask) -> None:
-    """Measure the truth, the copied input and the frozen mouth. In self-reenactment the truth is the copy."""
-    record, source, networks = task.record, task.source, task.plan.networks
-    copied, frozen = _observe_copy(task.plan, task.clip), _observe_frozen(task)
-    record.curves["frozen"] = list(frozen.lips.openings)
+    """Measure the truth, the copied input and the frozen mouth by every protocol that has them.
+
+    An error is recorded for all of their rows: where one is missing, the others must not count as made.
+    """
+    rows = task.plan.baselines
+    videos = task.attempt(rows, lambda: (_observe_copy(task.plan, task.clip), _observe_frozen(task)))
+    if videos is None:
+        return
+    task.record.curves["frozen"] = list(videos[1].lips.openings)
+    for protocol, work in (("self", _baselines_self), ("silent", _baselines_silent), ("cross", _baselines_cross)):
+        if protocol in task.plan.options.protocols:
+            task.attempt(rows, partial(work, task, *videos))
+
+
+def _baselines_self(task: _ClipTask, copied: Observation, frozen: Observation) -> None:
+    """Measure the baselines in self-reenactment, where the truth is the copy."""
+    record = task.record
     for row, video in ((TRUTH, copied), (FROZEN, frozen)):
         _measure_self(task, row, video)
     record.rows[COPY] = dict(record.rows[TRUTH])
     if TRUTH in record.features:
         record.features[COPY] = record.features[TRUTH]
-    unchanged = ((COPY, copied), (FROZEN, frozen))
-    if "silent" in task.plan.options.protocols:
-        for row, video in unchanged:
-            record.add(row, "silent", measure.measure_silent(video, source))
-    if "cross" in task.plan.options.protocols:
-        driver = task.driver()
-        record.curves["driver"] = driver.openings_at(source.times)
-        truth = _observe_copy(task.plan, task.plan.drivers[task.clip])
-        driver_sync = networks.sync(truth)
-        record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips) | driver_sync)
-        for row, video in unchanged:
-            record.add(row, "cross", measure.measure_cross(video, source, driver, driver_sync=driver_sync))
-            record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
+
+
+def _baselines_silent(task: _ClipTask, copied: Observation, frozen: Observation) -> None:
+    for row, video in ((COPY, copied), (FROZEN, frozen)):
+        task.record.add(row, "silent", measure.measure_silent(video, task.source))
+
+
+def _baselines_cross(task: _ClipTask, copied: Observation, frozen: Observation) -> None:
+    """Measure the baselines with another clip's speech, where the truth is the copy of that clip."""
+    record, source, networks, driver = task.record, task.source, task.plan.networks, task.driver()
+    record.curves["driver"] = driver.openings_at(source.times)
+    truth = _observe_copy(task.plan, task.driving_clip())
+    driver_sync = networks.sync(truth)
+    record.add(TRUTH, "cross", compare_cross(truth.lips, driver.lips, source.lips) | driver_sync)
+    for row, video in ((COPY, copied), (FROZEN, frozen)):
+        record.add(row, "cross", measure.measure_cross(video, source, driver, driver_sync=driver_sync))
+        record.add(row, "cross", networks.sync(video, task.driving_audio("cross")))
 
 
 def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tuple[Observation, Drawings]:
@@ -201,7 +229,8 @@ def _measure_generated(task: _ClipTask, drawing: _Drawing, protocol: str) -> tup
 def _measure_self(task: _ClipTask, row: str, video: Observation) -> None:
     """Take the measures of self-reenactment of one row, and what FID needs of it."""
     networks = task.plan.networks
-    pictures = measure.measure_self(video, task.source, task.driving_audio("self"), networks)
+    speech = task.driving_audio("self") if task.source.info.has_audio else None
+    pictures = measure.measure_self(video, task.source, speech, networks)
     task.record.add(row, "self", pictures | networks.sync(video))
     if features := networks.fid_features(*measure.pair_crops(video, task.source)):
         task.record.features[row] = features
@@ -234,22 +263,33 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, drawing: _Drawing, proto
     return facts
 
 
-@lru_cache(maxsize=3)
 def _observe_source(path: Path) -> Observation:
-    return observe(path)
+    """A clip's own video; it is read once, until the file is replaced."""
+    return _observe_once(_as_it_is(path))
 
 
-@lru_cache(maxsize=3)
 def _observe_encoded(path: Path, source: Path) -> Observation:
-    return observe(path, _observe_source(source))
+    """A video made from a clip; it is read once, until either file is replaced."""
+    return _observe_once(_as_it_is(path), _as_it_is(source))
+
+
+_FileState = tuple[Path, tuple[int, ...]]
+
+
+def _as_it_is(path: Path) -> _FileState:
+    return path, tuple(file_fingerprint(path).values())
+
+
+@lru_cache(maxsize=6)
+def _observe_once(video: _FileState, source: _FileState | None = None) -> Observation:
+    return observe(video[0], None if source is None else _observe_source(source[0]))
 
 
 def _observe_copy(plan: EvaluationPlan, clip: str) -> Observation:
     """The clip encoded again with its own sound; it is written first, unless it is there."""
     path, source = plan.video(COPY, clip), _observe_source(plan.videos[clip])
     if not path.exists():
-        audio = fit_length(read_audio(plan.videos[clip], SAMPLE_RATE), source.duration, SAMPLE_RATE)
-        baselines.write_copy(source, path, audio)
+        baselines.write_copy(source, path, baselines.sound_of(source, source.duration))
     return _observe_encoded(path, plan.videos[clip])
 
 
@@ -257,7 +297,7 @@ def _observe_frozen(task: _ClipTask) -> Observation:
     """The clip with a frozen mouth; it is written first, unless it is there."""
     path = task.plan.video(FROZEN, task.clip)
     if not path.exists():
-        baselines.write_frozen(task.source, path, task.driving_audio("self"))
+        baselines.write_frozen(task.source, path, baselines.sound_of(task.source, task.source.duration))
     return observe(path, task.source)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from dithead.errors import ConfigError, DataError
+from dithead.errors import ConfigError, DataError, MediaError
 from dithead.media.encoder import EncoderOptions
 from dithead.media.video import probe, read_frames
 from dithead.media.writer import VideoWriter
@@ -74,17 +74,30 @@ def write_clips(clips: list[Clip], folder: Path) -> dict[str, Path]:
     return videos
 
 
-def pair_drivers(names: list[str]) -> dict[str, str]:
-    """Return clip -> the clip whose speech drives it: the next one in order of name, for the last one the first.
+def has_sound(path: Path) -> bool:
+    """Return whether a video has sound; one that cannot be read has none."""
+    try:
+        return probe(path).has_audio
+    except MediaError:
+        return False
 
-    Raises DataError for fewer than two clips.
+
+def pair_drivers(names: list[str], with_sound: Collection[str]) -> dict[str, str]:
+    """Return clip -> the clip whose speech drives it: the next one with sound in order of name, which goes round.
+
+    A clip is left out where no other has sound. Raises DataError for fewer than two clips.
     """
     if len(names) < 2:
         raise DataError(
             "the protocol cross needs two clips or more: give more, or leave it out with --protocol self "
             "--protocol silent --protocol mask"
         )
-    return dict(zip(names, names[1:] + names[:1], strict=True))
+    pairs: dict[str, str] = {}
+    for place, name in enumerate(names):
+        driver = next((other for other in names[place + 1 :] + names[:place] if other in with_sound), None)
+        if driver is not None:
+            pairs[name] = driver
+    return pairs
 
 
 def fit_length(audio: Wave, seconds: float, rate: int) -> Wave:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,34 @@ def join_reports(reports: Sequence[Path | str], output: Path | str) -> dict[str,
 def _rows(reports: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The rows of all reports; a model's row gets its report's name where another has the same."""
     rows: dict[str, dict[str, Any]] = {}
+    folders = _folder_names(list(reports))
     for path, report in reports.items():
         for name, row in report["rows"].items():
             if name not in rows:
                 rows[name] = row
             elif name not in LABELS:
-                folder = Path(path).name
+                # a joined report may have such a row already, and one report may be given by two paths
+                folder = next(each for each in _numbered(folders[path]) if f"{each}/{name}" not in rows)
                 rows[f"{folder}/{name}"] = row | {"label": f"{row['label']} ({folder})"}
     order = [name for name in rows if name in LABELS] + [name for name in rows if name not in LABELS]
     return {name: rows[name] for name in order}
+
+
+def _folder_names(reports: Sequence[str]) -> dict[str, str]:
+    """Report -> the shortest end of its folder's path that no other report has."""
+    parts = {path: (Path(path).parent if Path(path).is_file() else Path(path)).resolve().parts for path in reports}
+    names = {}
+    for path, own in parts.items():
+        others = [other for other in parts.values() if other != own]
+        length = next(n for n in range(1, len(own) + 1) if all(own[-n:] != other[-n:] for other in others))
+        names[path] = "/".join(own[-length:])
+    return names
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name, then the name with 2, 3 and so on."""
+    yield name
+    yield from (f"{name} {number}" for number in count(2))
 
 
 def _record(clip: str, rows: dict[str, dict[str, Any]], reports: dict[str, dict[str, Any]]) -> ClipRecord:

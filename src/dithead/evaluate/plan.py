@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Any
 from dithead.checkpoint import load_model
 from dithead.device import pick_device
 from dithead.errors import ConfigError
-from dithead.evaluate.baselines import LABELS
-from dithead.evaluate.evaluation_clips import is_dataset, list_videos, pair_drivers, validation_clips, write_clips
+from dithead.evaluate.baselines import LABELS, TRUTH
+from dithead.evaluate.evaluation_clips import (
+    has_sound,
+    is_dataset,
+    list_videos,
+    pair_drivers,
+    validation_clips,
+    write_clips,
+)
 from dithead.evaluate.network_measures import NetworkMeasures
 from dithead.evaluate.options import UNTAUGHT, EvaluateOptions
 from dithead.evaluate.report_folder import claim_folder, hash_weights
+from dithead.evaluate.source_files import clip_fingerprints, discard_replaced
 from dithead.limits import parse_json, read_text
+from dithead.media.files import file_fingerprint
+from dithead.prepare.dataset import Clip
 
 if TYPE_CHECKING:
     from dithead.models.talking_head import TalkingHead
@@ -32,11 +42,12 @@ class EvaluationPlan:
         name: Name of the model for readers.
         model: The model, or where to load it from.
         videos: Clip -> its video.
-        drivers: Clip -> the clip whose speech drives it in the protocol ``cross``.
+        drivers: Clip -> the clip whose speech drives it in the protocol ``cross``, where another clip has sound.
         output: Folder of the report.
         steps: Numbers of sampling steps; the first is the headline.
         options: The options that were asked for.
         settings: What ``report.json`` says about this run.
+        replaced: Clips that are measured again, because the video or that of the driver was replaced.
         watch: Called with what is being done within a clip, in this process only.
     """
 
@@ -48,6 +59,7 @@ class EvaluationPlan:
     steps: tuple[int, ...]
     options: EvaluateOptions
     settings: dict[str, Any]
+    replaced: tuple[str, ...] = ()
     watch: Callable[[str], None] | None = None
 
     @cached_property
@@ -62,8 +74,11 @@ class EvaluationPlan:
 
     @property
     def baselines(self) -> dict[str, str]:
-        """The rows that are measured beside the model's, with their names; none where no protocol has any."""
-        return {} if {*self.options.protocols} <= {*UNTAUGHT, "mask"} else LABELS
+        """The rows that are measured beside the model's, with their names, as far as a protocol has them."""
+        asked = set(self.options.protocols)
+        if asked <= {*UNTAUGHT, "mask"}:
+            return {}
+        return {row: label for row, label in LABELS.items() if row != TRUTH or asked & {"self", "cross"}}
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: value for key, value in vars(self).items() if key not in ("loaded_model", "networks")}
@@ -108,7 +123,7 @@ def make_plan(model: str | Path | TalkingHead, data: Path, output: Path, options
     networks = _load_networks(_weight_items(options.weights))
     clips = validation_clips(data) if is_dataset(data) else []
     videos = {} if clips else list_videos(data)
-    drivers = pair_drivers([clip.id for clip in clips] or list(videos)) if "cross" in options.protocols else {}
+    drivers = _pair(clips, videos) if "cross" in options.protocols else {}
     source = str(model) if isinstance(model, str | Path) else model
     loaded = _load_model(source, options.device) if isinstance(source, str) else source
     name = source if isinstance(source, str) else loaded.config.name
@@ -127,9 +142,19 @@ def make_plan(model: str | Path | TalkingHead, data: Path, output: Path, options
     if options.baselines is not None:
         _check_baselines(Path(options.baselines), settings)
     claim_folder(output, settings)
+    files = {name: [file_fingerprint(path)] for name, path in videos.items()}
+    files |= {clip.id: clip_fingerprints(clip) for clip in clips}
+    replaced = discard_replaced(output, files, drivers)
     if clips:
         videos = write_clips(clips, output / "videos" / "input")
-    return EvaluationPlan(name, source, videos, drivers, output, steps, options, settings)
+    return EvaluationPlan(name, source, videos, drivers, output, steps, options, settings, replaced)
+
+
+def _pair(clips: list[Clip], videos: Mapping[str, Path]) -> dict[str, str]:
+    """Clip -> its driver, of the clips of a dataset or of videos."""
+    if clips:
+        return pair_drivers([clip.id for clip in clips], {clip.id for clip in clips if clip.has_speech})
+    return pair_drivers(list(videos), {name for name, path in videos.items() if has_sound(path)})
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """Runs a model over a folder of videos by several protocols (``options.PROTOCOLS``), and measures what it generates.
 
-Everything is written to the report's folder once: the same command continues where it was interrupted. A row is one set
-of videos that is measured, such as those of the model at one number of steps, see ``report``.
+Everything is written to the report's folder once: the same command continues where it was interrupted, and measures
+clips anew whose videos were replaced. A row is one set of videos that is measured, such as those of the model at one
+number of steps, see ``report``.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def evaluate_model(
         ConfigError, DataError, OutputError: The request cannot be met.
     """
     plan = make_plan(model, Path(data), Path(output), options or EvaluateOptions())
+    if say is not None and plan.replaced:
+        say(f"measured again, because a video was replaced: {', '.join(plan.replaced)}")
     progress("clips", 0, len(plan.videos))
     records = _measure_clips(plan, say, progress)
     labels = plan.baselines | {model_row(n): f"{plan.name}, {plural(n, 'step')}" for n in plan.steps}

@@ -231,6 +231,7 @@ def with_advice(reason: str) -> str:
 
 _ADVICE = (
     ("no audio track", "measure it with --protocol silent only, or leave the clip out"),
+    ("no other clip has sound", "add a clip with speech, or leave the protocol cross out"),
     ("worker process died", "the same command with --workers 1 measures it again"),
     ("no face", "leave the clip out, or cut it to where the face is seen"),
     ("cut off", "the other clips are measured; the same command measures this one when it is mended"),

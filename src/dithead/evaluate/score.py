@@ -17,9 +17,8 @@ import numpy as np
 from dithead.errors import ConfigError, DataError, DitheadError
 from dithead.evaluate import clip_measures as measure
 from dithead.evaluate import previews
-from dithead.evaluate.baselines import COPY, LABELS, TRUTH, write_copy
+from dithead.evaluate.baselines import COPY, LABELS, TRUTH, sound_of, write_copy
 from dithead.evaluate.command_text import score_command
-from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import compare_cross
 from dithead.evaluate.matching import match_videos, videos_of
 from dithead.evaluate.network_measures import NetworkMeasures
@@ -129,7 +128,9 @@ class _Scoring:
         record.curves["source"] = list(clip.source.lips.openings)
         if clip.driver is not None:
             record.curves["driver"] = clip.driver.openings_at(clip.source.times)
-        self._attempt(record, TRUTH, partial(self._score_baselines, clip))
+        self._attempt(record, TRUTH, partial(self._score_truth, clip))
+        if clip.driver is not None:
+            self._attempt(record, COPY, partial(self._score_copy, clip))
         shown: dict[str, Observation] = {}
         for tool in self.made:
             video = self._attempt(record, tool, partial(self._score_tool, clip, tool))
@@ -164,23 +165,24 @@ class _Scoring:
         self._score(clip, tool, generated)
         return generated
 
-    def _score_baselines(self, clip: _Clip) -> None:
-        """Measure the true video, encoded again, and with other speech also the source, copied with that speech."""
+    def _score_copy(self, clip: _Clip) -> None:
+        """Measure the source, copied with the speech that drives the clip."""
+        self._score(clip, COPY, self._copy(clip.source, COPY, clip))
+
+    def _score_truth(self, clip: _Clip) -> None:
+        """Measure the true video, encoded again; with other speech that is the driver's."""
         if clip.driver is None:
             self._score(clip, TRUTH, self._copy(clip.source, TRUTH, clip))
             return
-        self._score(clip, COPY, self._copy(clip.source, COPY, clip))
         truth = self._copy(clip.driver, TRUTH, clip)
         measures = compare_cross(truth.lips, clip.driver.lips, clip.source.lips)
         clip.record.add(TRUTH, "cross", measures | self.networks.sync(truth))
 
     def _copy(self, video: Observation, row: str, clip: _Clip) -> Observation:
-        """The video, encoded again with the speech of the clip; it is written first, unless it is there."""
+        """The video, encoded again with the speech of the clip: always anew, since either may have been replaced."""
         path = self.output / "videos" / row / clip.protocol / f"{video.path.stem}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            write_copy(video, path, _sound_of(clip.speaker, video.duration))
-        return observe(path, video)
+        return observe(write_copy(video, path, sound_of(clip.speaker, video.duration)), video)
 
     def _score(self, clip: _Clip, row: str, generated: Observation) -> None:
         record, source, networks, speech = clip.record, clip.source, self.networks, clip.speech
@@ -218,13 +220,7 @@ class _Clip:
     @cached_property
     def speech(self) -> Wave | None:
         """The sound (n,) at 16 kHz that drives the clip, as long as its picture; None where that video has none."""
-        return _sound_of(self.speaker, self.source.duration) if self.speaker.info.has_audio else None
-
-
-def _sound_of(video: Observation, seconds: float) -> Wave:
-    """The sound of a video at 16 kHz, cut or filled to a length; silence where it has none."""
-    wave = read_audio(video.path, SAMPLE_RATE) if video.info.has_audio else np.zeros(0, np.float32)
-    return fit_length(wave, seconds, SAMPLE_RATE)
+        return sound_of(self.speaker, self.source.duration) if self.speaker.info.has_audio else None
 
 
 def _has_speech(generated: Observation, clip: _Clip) -> bool:

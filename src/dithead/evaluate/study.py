@@ -91,32 +91,30 @@ def study_results(output: Path | str, answers: Iterable[Path | str]) -> dict[str
 
     Returns:
         ``pairs``, the win rate of the first of every two tools; ``overall``, the win rate of each tool over all its
-        pairs; and ``broken``, the number of answers to pairs that could not be played, which do not count. A tie counts
-        half for either side; intervals are Wilson's at 95 %.
+        pairs; ``broken``, the number of answers to pairs that could not be played, which do not count; ``people``, the
+        number of participants; and ``notes``, which name files that a participant saved twice and that count once. A
+        tie counts half for either side; intervals are Wilson's at 95 %.
 
     Raises:
-        DataError: A file answers another study, or is not a file of answers.
+        DataError: A file answers another study, is not a file of answers, or has other answers of a participant.
     """
-    key, broken = _read(key_path(Path(output))), 0
+    key, broken = _read_key(key_path(Path(output))), 0
+    people, notes = _participants(key, answers)
     wins: dict[tuple[str, str], list[float]] = {}
-    for file in answers:
-        content = _read(Path(file))
-        if content.get("study") != key["study"]:
-            raise DataError(f"{file}: answers another study; leave it out")
+    for content in people:
         for answer in content["answers"]:
-            trial = key["trials"].get(answer.get("trial"))
-            if trial is None or answer.get("choice") not in CHOICES:
-                raise DataError(f"{file}: damaged (trial {answer.get('trial')!r}); ask for it again")
             if answer.get("broken"):
                 broken += 1
                 continue
+            trial = key["trials"][answer["trial"]]
             first, second = sorted((trial["left"], trial["right"]))
             chosen = trial.get(answer["choice"])
             wins.setdefault((first, second), []).append(0.5 if chosen is None else float(chosen == first))
     pairs = [{"first": a, "second": b, **win_rate(w)} for (a, b), w in sorted(wins.items())]
     names = sorted({name for pair in wins for name in pair})
     overall = {name: win_rate(_wins_of(name, wins)) for name in names}
-    return {"study": key["study"], "pairs": pairs, "overall": overall, "broken": broken}
+    counted = {"broken": broken, "people": len(people), "notes": notes}
+    return {"study": key["study"], "pairs": pairs, "overall": overall, **counted}
 
 
 def win_rate(wins: list[float]) -> dict[str, Any]:
@@ -153,6 +151,49 @@ def _page(study: dict[str, Any]) -> str:
     return template.replace("/*STUDY*/", json.dumps(study).replace("<", "\\u003c"))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(path, str(path), DataError)
+def _read_key(path: Path) -> dict[str, Any]:
+    content = read_json(path, str(path), DataError)
+    if not isinstance(content, dict) or "study" not in content or not isinstance(content.get("trials"), dict):
+        raise DataError(f"{path}: is not the key of a study; put the one back that was written with its folder")
     return content
+
+
+def _read_answers(file: Path, key: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a file of answers to the study of ``key``. Raises DataError where it is none."""
+    content = read_json(file, str(file), DataError)
+    answers = content.get("answers") if isinstance(content, dict) else None
+    if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
+        raise DataError(f"{file}: is no file of answers; give those that the study's page saved")
+    if content.get("study") != key["study"]:
+        raise DataError(f"{file}: answers another study; leave it out")
+    for answer in answers:
+        trial, choice = answer.get("trial"), answer.get("choice")
+        if not isinstance(trial, str) or trial not in key["trials"] or choice not in CHOICES:
+            raise DataError(f"{file}: damaged (trial {trial!r}); ask for it again")
+    return dict(content)
+
+
+def _participants(key: Mapping[str, Any], files: Iterable[Path | str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The answers of every participant once, with a note for each file that repeats another."""
+    found: dict[str, dict[str, Any]] = {}
+    notes = []
+    for file in map(str, files):
+        content = _read_answers(Path(file), key)
+        earlier = next((name for name, other in found.items() if _same_person(content, other)), None)
+        if earlier is None:
+            found[file] = content
+        elif found[earlier]["answers"] != content["answers"]:
+            raise DataError(f"{file}: has other answers of the participant of {earlier}; leave one of them out")
+        else:
+            notes.append(f"{file} repeats the answers of {earlier}; they count once")
+    return list(found.values()), notes
+
+
+def _same_person(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two files are of one participant; without a name, as of earlier pages, those with equal answers are.
+
+    The answers hold times in milliseconds, so that those of two people are not equal by chance.
+    """
+    if "participant" in one and "participant" in other:
+        return bool(one["participant"] == other["participant"])
+    return bool(one["answers"] == other["answers"])

@@ -128,6 +128,15 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.part")
 
 
+def file_fingerprint(path: Path) -> dict[str, int]:
+    """Return the facts by which a file is recognised as unchanged: size and time of change. None if it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return {}
+    return {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns}
+
+
 def save_arrays(path: Path, **arrays: Any) -> None:
     """Write an .npz file, which appears whole or not at all.
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dithead.media.files import file_fingerprint
 from dithead.prepare.clip_writer import ClipOutcome
 from dithead.prepare.raw_videos import RawVideo
 from dithead.prepare.sync_check import SyncMeasurement
@@ -19,17 +20,16 @@ from dithead.prepare.sync_check import SyncMeasurement
 MANIFEST = "manifest.jsonl"
 
 
-def file_fingerprint(video: RawVideo) -> dict[str, Any]:
-    """Return the facts by which a file is recognised as unchanged since its clips were made."""
-    stat = video.path.stat()
-    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "audio_offset": video.audio_offset}
+def _fingerprint(video: RawVideo) -> dict[str, Any]:
+    """The facts by which a video is recognised as unchanged since its clips were made."""
+    return file_fingerprint(video.path) | {"audio_offset": video.audio_offset}
 
 
 def write_record(dataset: Path, video: RawVideo, outcomes: list[ClipOutcome]) -> None:
     """Record that a raw video is done."""
     record = {
         "file": video.relative,
-        "fingerprint": file_fingerprint(video),
+        "fingerprint": _fingerprint(video),
         "outcomes": [o.to_dict() for o in outcomes],
     }
     path = _record_path(dataset, video)
@@ -42,7 +42,7 @@ def read_record(dataset: Path, video: RawVideo) -> list[ClipOutcome] | None:
     try:
         record = json.loads(_record_path(dataset, video).read_text("utf-8"))
         outcomes = [_outcome(**o) for o in record["outcomes"]]
-        unchanged = record["fingerprint"] == file_fingerprint(video)
+        unchanged = record["fingerprint"] == _fingerprint(video)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     complete = all(o.reason or (dataset / "clips" / o.id / "meta.json").is_file() for o in outcomes)

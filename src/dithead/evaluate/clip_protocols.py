@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from dithead.evaluate.baselines import AS_DRAWN, COPY, FROZEN, TRUTH
 from dithead.evaluate.evaluation_clips import fit_length
 from dithead.evaluate.lip_series import Measures, compare_cross
 from dithead.evaluate.mask_leak import mask_leak
-from dithead.evaluate.observe_video import Observation, observe
+from dithead.evaluate.observe_video import Observation, observe, observe_kept
 from dithead.evaluate.options import UNTAUGHT
 from dithead.evaluate.plan import EvaluationPlan
 from dithead.evaluate.portrait import measure_untaught, write_portrait
@@ -31,7 +31,6 @@ from dithead.evaluate.source_files import noted_sources
 from dithead.inference import pipeline
 from dithead.inference.result import Drawings
 from dithead.media.audio import read_audio, write_audio
-from dithead.media.files import file_fingerprint
 from dithead.models.audio.mel import SAMPLE_RATE
 from dithead.options import GenerateJob
 from dithead.types import Wave
@@ -72,7 +71,7 @@ class _ClipTask:
 
     def driver(self) -> Observation:
         """The video whose speech drives the clip in the protocol ``cross``."""
-        return _observe_source(self.plan.videos[self.driving_clip()])
+        return observe_kept(self.plan.videos[self.driving_clip()])
 
     def tell(self, what: str) -> None:
         """Say what is done with the clip now."""
@@ -93,7 +92,7 @@ def measure_clip(plan: EvaluationPlan, clip: str) -> ClipRecord:
     """Make and measure all videos of one clip."""
     start, record = time.monotonic(), ClipRecord(clip)
     try:
-        source = _observe_source(plan.videos[clip])
+        source = observe_kept(plan.videos[clip])
     except DitheadError as error:
         record.errors = all_failed(plan, str(error))
         return record
@@ -263,34 +262,12 @@ def _generate(task: _ClipTask, path: Path, audio: Wave, drawing: _Drawing, proto
     return facts
 
 
-def _observe_source(path: Path) -> Observation:
-    """A clip's own video; it is read once, until the file is replaced."""
-    return _observe_once(_as_it_is(path))
-
-
-def _observe_encoded(path: Path, source: Path) -> Observation:
-    """A video made from a clip; it is read once, until either file is replaced."""
-    return _observe_once(_as_it_is(path), _as_it_is(source))
-
-
-_FileState = tuple[Path, tuple[int, ...]]
-
-
-def _as_it_is(path: Path) -> _FileState:
-    return path, tuple(file_fingerprint(path).values())
-
-
-@lru_cache(maxsize=6)
-def _observe_once(video: _FileState, source: _FileState | None = None) -> Observation:
-    return observe(video[0], None if source is None else _observe_source(source[0]))
-
-
 def _observe_copy(plan: EvaluationPlan, clip: str) -> Observation:
     """The clip encoded again with its own sound; it is written first, unless it is there."""
-    path, source = plan.video(COPY, clip), _observe_source(plan.videos[clip])
+    path, source = plan.video(COPY, clip), observe_kept(plan.videos[clip])
     if not path.exists():
         baselines.write_copy(source, path, baselines.sound_of(source, source.duration))
-    return _observe_encoded(path, plan.videos[clip])
+    return observe_kept(path, plan.videos[clip])
 
 
 def _observe_frozen(task: _ClipTask) -> Observation:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from dithead.evaluate.picture_quality import measure_detail
 from dithead.face.alignment import crop_transform, warp_crop
 from dithead.face.mesh_indices import LIP_INDICES
 from dithead.face.tracking import track_faces
+from dithead.media.files import file_fingerprint
 from dithead.media.info import VideoInfo
 from dithead.media.video import VideoFrame, probe, read_frames
 from dithead.types import RGB, Landmarks, Similarity
@@ -128,6 +130,23 @@ def observe(path: Path | str, source: Observation | None = None) -> Observation:
     return Observation(
         path, info, np.array(times), landmarks, transforms, np.stack(crops), np.array(details, np.float64), size
     )
+
+
+def observe_kept(path: Path, source: Path | None = None) -> Observation:
+    """Do as ``observe`` with the path of a source; the last few videos are kept until their files are replaced."""
+    return _observed(_as_it_is(path), None if source is None else _as_it_is(source))
+
+
+_FileState: TypeAlias = tuple[Path, tuple[int, ...]]  # path, size and time of the last change
+
+
+def _as_it_is(path: Path) -> _FileState:
+    return path, tuple(file_fingerprint(path).values())
+
+
+@lru_cache(maxsize=6)
+def _observed(video: _FileState, source: _FileState | None) -> Observation:
+    return observe(video[0], None if source is None else observe_kept(source[0]))
 
 
 def same_aspect(a: VideoInfo, b: VideoInfo) -> bool:

@@ -230,18 +230,19 @@ def process(tmp_path, talker) -> LiveProcess:
     return made
 
 
-def test_the_file_of_a_person_goes_when_nobody_needs_it_any_more(process, files, tmp_path):
+def test_the_file_of_a_person_goes_when_nobody_needs_it_any_more(process, files, tmp_path, monkeypatch):
+    monkeypatch.setattr("dithead.serve.live_process._HEADS", 1)  # people who are kept ready
     upload = tmp_path / "content.png"
     upload.write_bytes(files["mia.png"].read_bytes())
     talks = []
-    for number in range(6):  # more than are kept ready, one of them in a conversation
+    for number in range(3):  # more than are kept ready, one of them in a conversation
         asked = {"key": str(number), "options": {"seed": number}, "path": str(upload), "name": "mia.png"}
         talks = talks or [process._prepared(asked)]
         process._prepared(asked)
-    assert len(list(process.folder.iterdir())) == 5
+    assert len(list(process.folder.iterdir())) == 2
     assert talks[0].head.clip.path.exists()
     talks.clear()
-    assert len(list(process.folder.iterdir())) == 4
+    assert len(list(process.folder.iterdir())) == 1
     process._heads.clear()
     assert not list(process.folder.iterdir())
     assert upload.exists()

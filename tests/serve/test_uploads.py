@@ -138,8 +138,8 @@ def test_a_disk_that_takes_no_file_is_said(server, files, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("dithead.serve.inputs.os.link", full)
-    monkeypatch.setattr("dithead.serve.inputs.shutil.copy2", full)
+    monkeypatch.setattr("dithead.serve.storage.os.link", full)
+    monkeypatch.setattr("dithead.serve.storage.shutil.copy2", full)
     answer = server.client.post("/v1/jobs", json=body)
     assert (answer.status_code, answer.json()["detail"]) == (
         507, "mia.mp4: cannot be kept (No space left on device); try again later"

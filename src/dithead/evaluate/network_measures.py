@@ -27,8 +27,8 @@ NETWORK_OF = {"lpips": "lpips", "fid": "inception", "fid_mouth": "inception", "i
 )
 """Measure -> the name of the network that it needs."""
 
-_OF_PAIRS = {"lpips": "lpips", "face": "identity"}
-"""Network -> the measure of paired crops that it gives."""
+_OF_PAIRS = ("lpips", "identity")
+"""Measures of paired crops."""
 
 OVER_ALL = ("fid", "fid_mouth")
 """Measures of the frames of all clips together, which no single clip has."""
@@ -71,8 +71,7 @@ class NetworkMeasures:
         Without a single pair they are NaN: a video that shows no face counts as failed.
         """
         if not len(ours):
-            networks = self.networks.keys() & _OF_PAIRS.keys()
-            return {_OF_PAIRS[network]: float("nan") for network in networks}
+            return {measure: float("nan") for measure in _OF_PAIRS if NETWORK_OF[measure] in self.networks}
         measures: Measures = {}
         if (lpips := self.networks.get("lpips")) is not None:
             measures["lpips"] = float(np.mean(lpips(ours, theirs)))

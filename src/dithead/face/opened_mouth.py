@@ -49,7 +49,7 @@ def opened_mouth(
     motion, own = Motion(before, moved_landmarks(before, opening, wider)), lip_opening(before)
     if opening < own:
         return _closed(picture, motion, opening / own)
-    row = dark_row(picture, before, light_on(picture, before).brightness) if own > SHUT else None
+    row = _row_to_part_at(picture, before, inside) if own > SHUT else None
     share = _rendered_share(own, opening, parted=row is not None)
     opened = _warped(picture, motion, share)
     if row is not None:
@@ -80,6 +80,11 @@ def moved_landmarks(landmarks: FloatArray, opening: float, wider: float = 0.0) -
     eyes = points[ALIGNMENT_POINTS[3]] - points[ALIGNMENT_POINTS[0]]  # the head may be tilted in the picture
     turn = np.array([[eyes[0], eyes[1]], [-eyes[1], eyes[0]]])
     return np.asarray(points + moved @ turn)
+
+
+def _row_to_part_at(picture: RGB, landmarks: NDArray[np.float64], inside: Inside | None) -> float | None:
+    light = light_on(picture, landmarks) if inside is None else inside.light
+    return dark_row(picture, landmarks, light.brightness)
 
 
 def _rendered_share(own: float, opening: float, *, parted: bool) -> float:

@@ -7,6 +7,8 @@ Letters: h, w a picture's part.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -73,12 +75,33 @@ def part_inside(picture: RGB, opened: RGB, lips: Motion, row: float) -> None:
     part[:] = np.rint(part + (inside - part) * weight).clip(0, 255)
 
 
+class _Origins(NamedTuple):
+    """Where a part of the picture (h, w) comes from when its inside parts."""
+
+    origin: NDArray[np.float64]  # (h, w, 2) in the picture as it was
+    upper: NDArray[np.float64]  # (h, w) the y at which the new part begins
+    lower: NDArray[np.float64]  # (h, w) and at which it ends
+
+
 def _parted(picture: RGB, lips: Motion, box: tuple[int, int, int, int], row: float) -> NDArray[np.float32]:
     """What a part of the picture would show if all of it lay between the moved lips."""
     left, top, right, bottom = box
     level = LevelTurn.of(lips.before)
-    old, new = (level.turned(each[list(INNER_LIPS)]) for each in lips)
     place = level.turned(np.dstack(np.meshgrid(np.arange(left, right), np.arange(top, bottom))))
+    old, new = (level.turned(each[list(INNER_LIPS)]) for each in lips)
+    origin, upper, lower = _origins(place, old, new, row)
+    where = level.back(origin).astype(np.float32)
+    kept = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    y, gap = place[..., 1], lower - upper
+    soft = (_EDGE[0] * level.unit + _EDGE[1] * gap).clip(0.7)
+    share = (np.clip((y - upper) / soft, 0, 1) * np.clip((lower - y) / soft, 0, 1)).astype(np.float32)
+    shade = (1 - (1 - _DARKER) * np.minimum(1, gap / (_FULL * level.unit))).astype(np.float32)
+    repeated = cv2.GaussianBlur(kept, (0, 0), _SMOOTH * level.unit) * shade[..., None]
+    return kept + (repeated - kept) * share[..., None]
+
+
+def _origins(place: NDArray[np.float64], old: NDArray[np.float64], new: NDArray[np.float64], row: float) -> _Origins:
+    """Where each ``place`` (h, w, 2) comes from: ``old`` and ``new`` are the inner lips (20, 2) before and after."""
     x, y = place[..., 0], place[..., 1]
     corners, corners_before = ((each[:, 0].min(), each[:, 0].max()) for each in (new, old))
     x_before = np.interp(x, corners, corners_before)
@@ -90,11 +113,4 @@ def _parted(picture: RGB, lips: Motion, box: tuple[int, int, int, int], row: flo
     y_before = above_before + row * height_before  # the row itself, where the inside has parted
     y_before = np.where(y < upper, above_before + (y - above) / growth, y_before)
     y_before = np.where(y > lower, below_before - (below - y) / growth, y_before)
-    where = level.back(np.dstack([x_before, y_before])).astype(np.float32)
-    kept = cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    gap = lower - upper
-    soft = (_EDGE[0] * level.unit + _EDGE[1] * gap).clip(0.7)
-    share = (np.clip((y - upper) / soft, 0, 1) * np.clip((lower - y) / soft, 0, 1)).astype(np.float32)
-    shade = (1 - (1 - _DARKER) * np.minimum(1, gap / (_FULL * level.unit))).astype(np.float32)
-    repeated = cv2.GaussianBlur(kept, (0, 0), _SMOOTH * level.unit) * shade[..., None]
-    return kept + (repeated - kept) * share[..., None]
+    return _Origins(np.dstack([x_before, y_before]), upper, lower)

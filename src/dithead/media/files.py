@@ -129,7 +129,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def file_fingerprint(path: Path) -> dict[str, int]:
-    """Return the facts by which a file is recognised as unchanged: size and time of change. None if it is missing."""
+    """Return the facts by which a file is recognised as unchanged: size and time of change. Empty: it is missing."""
     try:
         found = path.stat()
     except OSError:

@@ -6,8 +6,6 @@ below it, which is followed to its end and must still lie inside.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +17,7 @@ from dithead.serve.inspector import Inspector
 from dithead.serve.keys import Owner
 from dithead.serve.options import ServeOptions
 from dithead.serve.schemas import FileReference, JobRequest
-from dithead.serve.storage import Storage
+from dithead.serve.storage import Storage, link_or_copy
 from dithead.serve.uploads import CONTENT, UploadStore
 
 
@@ -60,7 +58,7 @@ class Found:
         """
         if self.link:
             try:
-                _link_or_copy(self.source, folder / self.link)
+                link_or_copy(self.source, folder / self.link)
             except FileNotFoundError:
                 raise not_found("upload") from None
             except OSError as error:
@@ -122,15 +120,6 @@ class InputFinder:
         if not is_there:
             raise refused
         return path
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)
 
 
 def _check_use(role: str, file: Found) -> None:

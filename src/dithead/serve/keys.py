@@ -92,9 +92,9 @@ class KeyStore:
 
     def needed(self) -> bool:
         """Return whether requests need a key: there is one, or there was one and nobody has opened the server since."""
+        known = sa.select(KEYS.c.id).exists(), sa.select(META.c.name).where(META.c.name == _CLOSED).exists()
         with self.engine.connect() as c:
-            closed = c.execute(sa.select(META.c.value).where(META.c.name == _CLOSED)).first() is not None
-        return closed or self.any()
+            return bool(c.execute(sa.select(sa.or_(*known))).scalar_one())
 
     def by_key(self, key: str) -> Owner | None:
         """Return the owner of a key; None where it is wrong."""

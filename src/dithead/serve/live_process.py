@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import socket
 import struct
 import sys
@@ -45,7 +44,7 @@ from dithead.serve.live_wire import (
 )
 from dithead.serve.logs import log_as_json
 from dithead.serve.request_options import CONSENT
-from dithead.serve.storage import new_id
+from dithead.serve.storage import link_or_copy, new_id
 
 log = logging.getLogger("dithead.serve")
 LONGEST_SOURCE = 60.0
@@ -132,7 +131,7 @@ class LiveProcess:
         path = Path(asked["path"])
         own = self.folder / (new_id() + path.suffix)  # a name that no message contains otherwise
         try:
-            _link(path, own)
+            link_or_copy(path, own)
             head = LiveHead(own, longest=LONGEST_SOURCE, model=model, device=self.device, **options)
             prepared = PreparedHead(head)
         except BaseException as error:
@@ -246,14 +245,6 @@ class _Talk:
     def _send(self, message: bytes) -> None:
         with self._sending:
             self.connection.sendall(message)
-
-
-def _link(path: Path, own: Path) -> None:
-    """Give a file a second name."""
-    try:
-        os.link(path, own)
-    except OSError:  # a file system without hard links, or a file of another one
-        shutil.copyfile(path, own)
 
 
 def _as_jpeg(frame: LiveFrame) -> bytes:

@@ -27,6 +27,16 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, which outlives the first one. Raises FileNotFoundError where it is gone."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without hard links, or a file of another one
+        shutil.copy2(source, target)
+
+
 class Storage:
     """The data folder. Every path is made from an id, never from a name that a request gives."""
 

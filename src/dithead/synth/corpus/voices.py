@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dithead.engine import map_tasks
 from dithead.errors import ConfigError, DitheadError, OutputError
+from dithead.limits import read_json
 from dithead.media.files import replacing
 from dithead.synth.corpus.clip_files import save_arrays
 from dithead.synth.corpus.options import VoicesOptions
@@ -107,10 +108,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     """What is written down there; nothing in a folder of an earlier version."""
     if not path.exists():
         return {}
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        stored = None
+    stored = read_json(path, str(path), ConfigError)
     if not isinstance(stored, dict):
         raise ConfigError(f"{path} cannot be understood; delete it, or choose another folder")
     return stored

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -120,17 +120,18 @@ def missing_clips(count: int, root: Path, speech: Path | None) -> list[ClipTask]
         speech: Folder of the recordings, if there are any.
     """
     records = [root / name_of(i) / RECORD for i in range(count)]
-    missing = [i for i, record in enumerate(records) if not record.is_file()]
+    made = {i: record for i, record in enumerate(records) if record.is_file()}
+    missing = [i for i in range(count) if i not in made]
     if speech is None:
         return [ClipTask(i, None) for i in missing]
     folder = speech.absolute()
     names = {path.relative_to(folder).as_posix(): path for path in find_recordings(folder)}
-    in_turn = [name for name, _ in zip(cycle(names), records, strict=False)]
-    spoken = {i: json.loads(records[i].read_text("utf-8")).get("recording") for i in range(count) if i not in missing}
-    if all(in_turn[i] == name for i, name in spoken.items()):
-        return [ClipTask(i, names[in_turn[i]]) for i in missing]
-    unspoken = (name for name in names if name not in spoken.values())
-    return [ClipTask(i, names[next(unspoken, in_turn[i])]) for i in missing]
+    in_turn = list(islice(cycle(names), count))
+    spoken = {i: json.loads(record.read_text("utf-8")).get("recording") for i, record in made.items()}
+    known = set(spoken.values())
+    were_added = any(in_turn[i] != name for i, name in spoken.items())
+    first = (name for name in names if were_added and name not in known)
+    return [ClipTask(i, names[next(first, in_turn[i])]) for i in missing]
 
 
 def name_of(index: int) -> str:
